@@ -1,0 +1,56 @@
+/** Every way in which quantrace can refuse, as one tagged union. A message says what was asked and what is wrong; `fix` says how to mend it. */
+
+type Common = {
+  /** Layer path, `net.conv1`, or the empty string at the top level. */
+  readonly path: string
+  /** What was asked, and what is missing or wrong. */
+  readonly message: string
+  /** How to mend it; never empty. */
+  readonly fix: string
+}
+
+export type QuantError =
+  /** Shapes of operands don't fit an operation. */
+  | (Common & { readonly tag: 'ShapeError'; readonly op: string })
+  /** A layer option is missing, unknown or out of range. */
+  | (Common & { readonly tag: 'ConfigError'; readonly option: string })
+  /** A layer can't give what was asked of it (for instance a quant tensor). */
+  | (Common & { readonly tag: 'LayerError'; readonly layer: string })
+  /** Quantization metadata of operands don't fit an operation. */
+  | (Common & { readonly tag: 'MetadataError'; readonly op: string })
+  /** State was not threaded linearly: used twice, or an old one handed back. */
+  | (Common & { readonly tag: 'StateError'; readonly first: string; readonly second: string })
+  /** A check that only numbers can decide failed during a run. `nodes` are the compared nodes. */
+  | (Common & { readonly tag: 'CheckFailed'; readonly op: string; readonly nodes: readonly number[] })
+  /** A run was given arguments that don't fit the program. */
+  | (Common & { readonly tag: 'InputError'; readonly input: string })
+  /** No gradient is defined here. */
+  | (Common & { readonly tag: 'NotDifferentiable'; readonly op: string })
+  /** A debug run met the first NaN or infinity. */
+  | (Common & { readonly tag: 'NonFinite'; readonly op: string; readonly node: number })
+  /** A file or text isn't what it should be. */
+  | (Common & { readonly tag: 'ParseError'; readonly where: string })
+  /** A backend can't run this program on this machine. */
+  | (Common & { readonly tag: 'BackendError'; readonly backend: string })
+  /** A bug of ours. */
+  | (Common & { readonly tag: 'Internal' })
+
+/** All errors found, at least one. */
+export type QuantErrors = readonly QuantError[]
+
+/** Something worth knowing that does not stop a run. */
+export type QuantWarning = {
+  /** Evaluated before collection of statistics ended: the running average stands in for the learned value. */
+  readonly tag: 'StillCollecting'
+  readonly path: string
+  readonly counter: number
+  readonly collectStatsSteps: number
+  readonly message: string
+}
+
+/** An error as text for people: what, where, and the fix. */
+export const explain = (error: QuantError): string =>
+  `${error.tag}${error.path === '' ? '' : ` in ${error.path}`}: ${error.message}\n  fix: ${error.fix}`
+
+/** Several errors as text, one paragraph each. */
+export const explainAll = (errors: QuantErrors): string => errors.map(explain).join('\n')

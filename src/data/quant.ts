@@ -1,0 +1,86 @@
+/**
+ * Quantization metadata as data: what a value carries, and the integer ranges behind it.
+ * Knows Brevitas' rules for ranges and validity (SEMANTICS.md sections 1 and 10); knows nothing of graphs but ids.
+ */
+
+/** Identifies a node of a graph: its index in `Graph.nodes`. */
+export type NodeId = number
+
+/**
+ * What is known of a zero point before a program runs: `zero`; `integer` (maybe not zero, but an integer inside the
+ * tensor's integer range); `any` (maybe a fraction, as after adding a float tensor).
+ */
+export type ZeroPointKind = 'zero' | 'integer' | 'any'
+
+/**
+ * Integer metadata of a traced value: `value = (int - zeroPoint) * scale`.
+ * `scale`, `zeroPoint` and `bitWidth` are nodes; the rest is static. `lo` and `hi` bound the integers that can occur
+ * (never wider than the bit width allows while the value is `carries`). `slack` bounds, in integer steps, how far
+ * float32 rounding can move a value off its grid; Brevitas' validity allows 0.2.
+ */
+export type Quant = {
+  readonly scale: NodeId
+  readonly zeroPoint: NodeId
+  readonly bitWidth: NodeId
+  readonly bits: number
+  readonly signed: boolean
+  readonly training: boolean
+  readonly zero: ZeroPointKind
+  readonly lo: number
+  readonly hi: number
+  readonly slack: number
+}
+
+/**
+ * What a value carries, known from the trace alone. `carries`: it lies on the integer grid of `quant`.
+ * `claimed`: Brevitas keeps the metadata, but the value need not lie on the grid, because `why`.
+ * `stripped`: its operands had metadata and it was lost here, because `why`. `float`: there never was any.
+ */
+export type Carried =
+  | { readonly tag: 'carries'; readonly quant: Quant }
+  | { readonly tag: 'claimed'; readonly quant: Quant; readonly why: string }
+  | { readonly tag: 'stripped'; readonly why: string }
+  | { readonly tag: 'float' }
+
+/** The value lies on the grid of `quant`. */
+export const carries = (quant: Quant): Carried => ({ tag: 'carries', quant })
+/** Metadata that Brevitas keeps although it may be false; `why` is the counterexample. */
+export const claimed = (quant: Quant, why: string): Carried => ({ tag: 'claimed', quant, why })
+/** Metadata is lost here. */
+export const stripped = (why: string): Carried => ({ tag: 'stripped', why })
+/** Never had metadata. */
+export const float: Carried = { tag: 'float' }
+
+/** The metadata of a value that carries or claims it, else null. */
+export const quantOf = (c: Carried): Quant | null => (c.tag === 'carries' || c.tag === 'claimed' ? c.quant : null)
+
+/** Smallest integer of a width: `-2^(b-1)` signed (narrow: one more), else 0. */
+export const intMin = (bits: number, signed: boolean, narrow = false): number =>
+  signed ? -(2 ** (bits - 1)) + (narrow ? 1 : 0) : 0
+
+/** Largest integer of a width: `2^(b-1) - 1` signed, else `2^b - 1` (narrow: one less). */
+export const intMax = (bits: number, signed: boolean, narrow = false): number =>
+  signed ? 2 ** (bits - 1) - 1 : 2 ** bits - 1 - (narrow ? 1 : 0)
+
+/** Half an ulp of float32, relative: the largest relative error of one rounding. */
+export const HALF_ULP = 2 ** -24
+
+/** Largest distance from the grid, in steps, at which Brevitas still calls a tensor valid (SEMANTICS 10). */
+export const VALID_DISTANCE = 0.2
+
+/** Widest interval length `hi - lo` of the integers, used as the bound of `|int - zeroPoint|`. */
+export const reach = (q: Quant): number =>
+  q.zero === 'zero' ? Math.max(Math.abs(q.lo), Math.abs(q.hi)) : q.hi - q.lo
+
+/**
+ * Does the static knowledge prove that the value is valid in Brevitas' sense? The integers fit the width, and float32
+ * rounding (the slack, plus the division that reads the integers back) stays below 0.2 of a step.
+ */
+export const provablyValid = (q: Quant): boolean =>
+  q.bits >= 2 &&
+  q.lo >= intMin(q.bits, q.signed) &&
+  q.hi <= intMax(q.bits, q.signed) &&
+  q.slack + 2 * HALF_ULP * reach(q) < VALID_DISTANCE
+
+/** `bits` and sign as text: `8s`, `4u`. */
+export const showBits = (q: { readonly bits: number; readonly signed: boolean }): string => `${q.bits}${q.signed ? 's' : 'u'}`

@@ -1,0 +1,73 @@
+/** Quant tensors as numbers: what a run takes and gives where metadata is carried (Brevitas IntQuantTensor). */
+import { roundHalfEven } from './math.js'
+import { intMax, intMin, VALID_DISTANCE } from './quant.js'
+import { broadcastStrides } from './shape.js'
+import type { Tensor } from './tensor.js'
+
+/** `value = (int - zeroPoint) * scale`; `scale` and `zeroPoint` broadcast over `value`, `bitWidth` is a scalar. */
+export type QuantTensor = {
+  readonly kind: 'quant'
+  readonly value: Tensor
+  readonly scale: Tensor
+  readonly zeroPoint: Tensor
+  readonly bitWidth: Tensor
+  readonly signed: boolean
+  readonly training: boolean
+}
+
+/** What a run gives for each result. */
+export type Output = Tensor | QuantTensor
+
+/** Is it a quant tensor? */
+export const isQuantTensor = (x: Output): x is QuantTensor => 'kind' in x && x.kind === 'quant'
+
+/** The numbers of a result, dequantized. */
+export const valueOf = (x: Output): Tensor => (isQuantTensor(x) ? x.value : x)
+
+/** Calls `visit` with each element and its `value/scale + zeroPoint`, rounded to float32 at each operation. */
+const positions = (t: Pick<QuantTensor, 'value' | 'scale' | 'zeroPoint'>, visit: (p: number, i: number) => void): void => {
+  const { shape, data } = t.value
+  const s = broadcastStrides(t.scale.shape, shape)
+  const z = broadcastStrides(t.zeroPoint.shape, shape)
+  const index = new Array<number>(shape.length).fill(0)
+  let [j, k] = [0, 0]
+  for (let i = 0; i < data.length; i++) {
+    visit(Math.fround(Math.fround(data[i] / t.scale.data[j]) + t.zeroPoint.data[k]), i)
+    for (let d = shape.length - 1; d >= 0; d--) {
+      index[d]++
+      j += s[d]
+      k += z[d]
+      if (index[d] < shape[d]) break
+      j -= s[d] * shape[d]
+      k -= z[d] * shape[d]
+      index[d] = 0
+    }
+  }
+}
+
+/**
+ * Brevitas' validity: every `value/scale + zeroPoint` is less than 0.2 from an integer that fits the width; below
+ * 2 bits: exactly two different integers occur, one of them negative if and only if signed. An empty tensor is not valid.
+ */
+export const isValid = (t: Pick<QuantTensor, 'value' | 'scale' | 'zeroPoint' | 'signed'> & { readonly bits: number }): boolean => {
+  const [lo, hi] = [intMin(t.bits, t.signed), intMax(t.bits, t.signed)]
+  const seen = new Set<number>()
+  let valid = t.value.data.length > 0
+  positions(t, (p) => {
+    const q = roundHalfEven(p)
+    if (!(Math.abs(p - q) < VALID_DISTANCE)) valid = false
+    if (t.bits >= 2 && (q < lo || q > hi)) valid = false
+    if (t.bits < 2 && seen.size < 3) seen.add(q + 0)
+  })
+  return valid && (t.bits >= 2 || (seen.size === 2 && [...seen].some((q) => q < 0) === t.signed))
+}
+
+/** The same of a quant tensor that a run gave. */
+export const isValidQuantTensor = (t: QuantTensor): boolean => isValid({ ...t, bits: t.bitWidth.data[0] })
+
+/** The integers behind a quant tensor, as floats: `round(value/scale + zeroPoint)`, half to even. Meaningful if it is valid. */
+export const intRepr = (t: QuantTensor): Tensor => {
+  const data = new Float32Array(t.value.data.length)
+  positions(t, (p, i) => { data[i] = roundHalfEven(p) })
+  return { shape: t.value.shape, data }
+}

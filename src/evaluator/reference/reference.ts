@@ -1,0 +1,107 @@
+/** The reference backend: each node's own `evaluate` in order, over Float32Array. The oracle of every faster backend. */
+import * as E from 'fp-ts/lib/Either.js'
+import type { QuantError, QuantErrors, QuantWarning } from '../../data/error.js'
+import type { NodeId } from '../../data/quant.js'
+import { sizeOf } from '../../data/shape.js'
+import type { Tensor } from '../../data/tensor.js'
+import type { Graph, Node } from '../../graph/graph.js'
+import { getOp, inputOp, phaseOp } from '../../graph/structural.js'
+import type { Backend, Executable, RunOptions } from '../backend.js'
+
+/** A graph whose dead nodes are known. */
+type Live = { readonly graph: Graph; readonly live: Uint8Array; readonly branches: ReadonlyMap<NodeId, readonly [Live, Live]> }
+
+const liveNodes = (graph: Graph): Live => {
+  const live = new Uint8Array(graph.nodes.length)
+  for (const id of graph.outputs) live[id] = 1
+  const branches = new Map<NodeId, readonly [Live, Live]>()
+  for (let i = graph.nodes.length - 1; i >= 0; i--) {
+    const node = graph.nodes[i]
+    // A check guards the run even where nobody reads its result: Brevitas raises there too.
+    if (live[i] === 0) continue
+    for (const id of node.inputs) live[id] = 1
+    if (node.branches !== undefined) branches.set(i, [liveNodes(node.branches[0]), liveNodes(node.branches[1])])
+  }
+  return { graph, live, branches }
+}
+
+/** What one evaluation of a graph needs besides its inputs. */
+type Context = { readonly options: RunOptions; readonly mode: 'train' | 'eval'; readonly warnings: QuantWarning[] }
+
+const finite = (t: Tensor): boolean => {
+  for (let i = 0; i < t.data.length; i++) if (!Number.isFinite(t.data[i])) return false
+  return true
+}
+
+const nonFinite = (node: Node): QuantError => ({
+  tag: 'NonFinite', op: node.op.name, node: node.id, path: node.path,
+  message: `%${node.id} = ${node.op.name} is the first node that makes a NaN or an infinity from finite operands`,
+  fix: 'look at its operands: a division by a zero scale, an overflow, a logarithm of 0',
+})
+
+const failedCheck = (node: Node, message: string): QuantError => ({
+  tag: 'CheckFailed', op: node.op.name, nodes: [...node.inputs], path: node.path,
+  message: `%${node.id} = ${node.op.name} ${node.inputs.map((i) => `%${i}`).join(' ')}: ${message}`,
+  fix: message.includes('Scaling factors') ? 'quantize both operands with one quantizer, threading its state from one call to the next' : 'see the operands that the message names',
+})
+
+const stillCollecting = (node: Node, counter: number): QuantWarning => {
+  const collectStatsSteps = Number(node.attrs.warnSteps)
+  return {
+    tag: 'StillCollecting', path: node.path, counter, collectStatsSteps,
+    message: `${node.path === '' ? 'a quantizer' : node.path} is evaluated after ${counter} of ${collectStatsSteps} collecting steps: the running average stands in for the learned value`,
+  }
+}
+
+/** Evaluates the live nodes in order; returns the values of the outputs, or the error that ended the run. */
+const evaluate = (l: Live, inputs: readonly Tensor[], ctx: Context, top: boolean): E.Either<QuantError, readonly Tensor[]> => {
+  const { graph, live } = l
+  const values = new Array<Tensor>(graph.nodes.length)
+  const tuples = new Map<NodeId, readonly Tensor[]>()
+  for (let i = 0; i < graph.inputs.length; i++) values[graph.inputs[i]] = inputs[i]
+  for (const node of graph.nodes) {
+    if (live[node.id] === 0 || node.op === inputOp) continue
+    if (node.op === getOp) {
+      const got = (tuples.get(node.inputs[0]) ?? [])[Number(node.attrs.index)]
+      values[node.id] = got
+    } else if (node.op === phaseOp) {
+      const args = node.inputs.map((id) => values[id])
+      const counter = args[0].data[0]
+      const collecting = counter < Number(node.attrs.limit)
+      if (collecting && ctx.mode === 'eval' && node.attrs.warnSteps !== null) ctx.warnings.push(stillCollecting(node, counter))
+      const branches = l.branches.get(node.id)
+      if (branches === undefined) continue
+      const done = evaluate(branches[collecting ? 0 : 1], args.slice(1), ctx, false)
+      if (E.isLeft(done)) return done
+      tuples.set(node.id, done.right)
+      values[node.id] = done.right[0]
+      continue
+    } else {
+      const args = node.inputs.map((id) => values[id])
+      const out = { shape: node.shape, data: new Float32Array(sizeOf(node.shape)) }
+      const failure = node.op.evaluate(args, node.attrs, out)
+      if (failure !== null) return E.left(failedCheck(node, failure))
+      values[node.id] = out
+      if (ctx.options.debugNonFinite === true && !finite(out) && args.every(finite)) return E.left(nonFinite(node))
+    }
+    if (top) ctx.options.observe?.(node, values[node.id])
+  }
+  return E.right(graph.outputs.map((id) => values[id]))
+}
+
+/** Plain TypeScript, exact float32 order, one freshly allocated tensor per node and run. */
+export const reference: Backend = {
+  name: 'reference',
+  prepare: (program) => {
+    const live = liveNodes(program.graph)
+    const executable: Executable = {
+      run: (inputs, options = {}) => {
+        const warnings: QuantWarning[] = []
+        const done = evaluate(live, inputs, { options, mode: program.mode, warnings }, true)
+        return E.isLeft(done) ? E.left<QuantErrors>([done.left]) : E.right({ outputs: done.right, warnings })
+      },
+      dispose: () => undefined,
+    }
+    return E.right(executable)
+  },
+}

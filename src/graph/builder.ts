@@ -1,0 +1,196 @@
+/**
+ * Builds a graph, node by node, into local arrays; `finish` freezes it. Equal nodes of one layer are emitted once
+ * (hash-consing), which makes "the same scale" an equality of ids.
+ */
+import { freeze } from 'immer'
+import type { Carried, NodeId } from '../data/quant.js'
+import { float, quantOf, stripped } from '../data/quant.js'
+import type { QuantError } from '../data/error.js'
+import type { Shape } from '../data/shape.js'
+import { sameShape, showShape } from '../data/shape.js'
+import type { Graph, Node } from './graph.js'
+import type { Attrs, Kit, Op, OpTable, PhaseSpec, Refusal, Value } from './op.js'
+import { isRefusal } from './op.js'
+import { constOp, constantAttrs, getOp, inputOp, phaseOp } from './structural.js'
+
+/** How a graph is built. */
+export type BuilderOptions = {
+  readonly table: OpTable
+  readonly mode: 'train' | 'eval'
+  readonly strict?: boolean
+  /** Record the source location of every call (costly: a stack trace per node). */
+  readonly locations?: boolean
+  /** Compute metadata (off in backward passes, whose values never carry any). */
+  readonly metadata?: boolean
+}
+
+/** A graph under construction. */
+export type Builder = Kit & {
+  readonly errors: QuantError[]
+  input(kind: string, name: string, shape: Shape, carried?: Carried): Value
+  /** Changes what a value carries; for inputs that are declared as quant tensors. */
+  declare(value: Value, carried: Carried): Value
+  /** Appends a node that is already there in another graph, ids mapped; used by graph passes. */
+  copy(node: Node, inputs: readonly Value[]): Value
+  finish(outputs: readonly Value[]): Graph
+  /** Identifies the content built so far; equal for equal sub-graphs. */
+  fingerprint(): string
+}
+
+const NO_ATTRS: Attrs = {}
+const INVALID = -1
+
+/** Is this the value of an op that failed? Such values are passed on silently. */
+export const isInvalid = (v: Value): boolean => v.id === INVALID
+
+/** `file:line:column` of the first caller outside the library's own code, from a stack trace. */
+export const callSite = (): string => {
+  const lines = (new Error().stack ?? '').split('\n').slice(2)
+  const outside = lines.find((l) => !/[\\/](src|dist[\\/]src)[\\/](graph|ops|nn|quantizers|autodiff|data)[\\/]/.test(l)) ?? lines[lines.length - 1] ?? ''
+  return outside.trim().replace(/^at /, '')
+}
+
+/** The graph as one deeply frozen value: collected in local arrays and entered at once (an immer draft per node would be quadratic). */
+const freezeGraph = (graph: Graph): Graph => freeze<Graph>({ nodes: [...graph.nodes], inputs: [...graph.inputs], outputs: graph.outputs }, true)
+
+/** Starts an empty graph. */
+export const newBuilder = (options: BuilderOptions): Builder => {
+  const { table, mode, strict = false, locations = false, metadata = true } = options
+  const nodes: Node[] = []
+  const keys = new Map<string, NodeId>()
+  const inputs: NodeId[] = []
+  const errors: QuantError[] = []
+  const keyList: string[] = []
+  let path = ''
+
+  const valueOf = (node: Node): Value => ({ id: node.id, shape: node.shape, carried: node.carried, kit })
+
+  const append = (key: string | null, op: Op, ids: readonly NodeId[], attrs: Attrs, shape: Shape, carried: Carried, branches?: readonly [Graph, Graph]): Value => {
+    const node: Node = {
+      id: nodes.length, op, inputs: ids, attrs, shape, carried, path,
+      ...(branches === undefined ? {} : { branches }),
+      ...(locations ? { location: callSite() } : {}),
+    }
+    nodes.push(node)
+    if (key !== null) {
+      keys.set(key, node.id)
+      keyList.push(key)
+    }
+    return valueOf(node)
+  }
+
+  const keyOf = (op: Op, ids: readonly NodeId[], attrs: Attrs, shape: Shape): string =>
+    `${path}|${op.name}|${ids.join()}|${attrs === NO_ATTRS ? '' : JSON.stringify(attrs)}|${op === constOp ? showShape(shape) : ''}`
+
+  const invalid = (): Value => ({ id: INVALID, shape: [], carried: float, kit })
+
+  const failWith = (error: QuantError): Value => {
+    errors.push(error)
+    return invalid()
+  }
+
+  const fail = (e: Refusal & { readonly op: string }): Value => {
+    const common = { path, message: `${e.op}: ${e.refuse}`, fix: e.fix }
+    return failWith(e.tag === 'MetadataError' ? { tag: 'MetadataError', op: e.op, ...common } : e.tag === 'ConfigError' ? { tag: 'ConfigError', option: e.op, ...common } : { tag: 'ShapeError', op: e.op, ...common })
+  }
+
+  const carriedOf = (op: Op, args: readonly Value[], attrs: Attrs, shape: Shape): Carried => {
+    if (!metadata || (op.births !== true && args.every((a) => quantOf(a.carried) === null))) return float
+    const carried = op.carry(args, attrs, kit, shape)
+    return strict && carried.tag === 'claimed' ? stripped(`strict: ${carried.why}`) : carried
+  }
+
+  const apply = (op: Op, given: readonly Value[], attrs: Attrs = NO_ATTRS): Value => {
+    if (given.some(isInvalid)) return invalid()
+    const foreign = given.find((a) => a.kit !== kit)
+    if (foreign !== undefined)
+      return failWith({ tag: 'Internal', path, message: `${op.name} was given a value of another trace`, fix: 'use only values that this trace handed to you; pass others as inputs' })
+    const args = metadata && op.guard !== undefined && given.some((a) => quantOf(a.carried) !== null) ? op.guard(given, attrs, kit) : given
+    if (isRefusal(args)) return fail({ ...args, op: op.name })
+    if (args.some(isInvalid)) return invalid()
+    const shape = op.shape(args.map((a) => a.shape), attrs)
+    if (isRefusal(shape)) return fail({ ...shape, op: op.name })
+    const ids = args.map((a) => a.id)
+    const key = keyOf(op, ids, attrs, shape)
+    const known = keys.get(key)
+    if (known !== undefined) return valueOf(nodes[known])
+    return append(key, op, ids, attrs, shape, carriedOf(op, args, attrs, shape))
+  }
+
+  const emit = (name: string, args: readonly Value[], attrs: Attrs = NO_ATTRS): Value => {
+    const op = Object.hasOwn(table, name) ? table[name] : undefined
+    if (op === undefined) return failWith({ tag: 'Internal', path, message: `no op named ${name}`, fix: 'add it to the op table' })
+    return apply(op, args, attrs)
+  }
+
+  const constant = (value: number, shape: Shape = []): Value => {
+    const attrs = constantAttrs(Math.fround(value))
+    const key = keyOf(constOp, [], attrs, shape)
+    const known = keys.get(key)
+    return known !== undefined ? valueOf(nodes[known]) : append(key, constOp, [], attrs, shape, float)
+  }
+
+  const phase = (spec: PhaseSpec): readonly Value[] => {
+    const branch = (body: PhaseSpec['collect']): { readonly graph: Graph; readonly key: string; readonly outs: readonly Value[] } => {
+      const child = newBuilder({ ...options, locations: false })
+      const outs = child.scoped(path, () => body(spec.args.map((a, i) => child.input('branch', String(i), a.shape)), child))
+      errors.push(...child.errors)
+      return { graph: child.finish(outs), key: `${child.fingerprint()}>${outs.map((o) => o.id).join()}`, outs }
+    }
+    if ([spec.counter, ...spec.args].some(isInvalid)) return [invalid(), invalid(), invalid(), invalid()]
+    const collect = branch(spec.collect)
+    const learned = branch(spec.learned)
+    if (collect.outs.some(isInvalid) || learned.outs.some(isInvalid)) return collect.outs.map(invalid)
+    const odd = collect.outs.findIndex((o, i) => learned.outs[i] === undefined || !sameShape(o.shape, learned.outs[i].shape))
+    if (odd >= 0 || collect.outs.length !== learned.outs.length)
+      return collect.outs.map(() => fail({ op: 'phase', refuse: `the branches differ in output ${odd}`, fix: 'return values of the same shapes from both branches' }))
+    const ids = [spec.counter.id, ...spec.args.map((a) => a.id)]
+    const attrs: Attrs = { limit: spec.limit, warnSteps: spec.warnSteps }
+    const key = `${keyOf(phaseOp, ids, attrs, [])}{${collect.key}}{${learned.key}}`
+    const known = keys.get(key)
+    const node = known ?? append(key, phaseOp, ids, attrs, collect.outs[0].shape, float, [collect.graph, learned.graph]).id
+    return collect.outs.map((o, index) => {
+      const getKey = keyOf(getOp, [node], { index }, o.shape)
+      const got = keys.get(getKey)
+      return got !== undefined ? valueOf(nodes[got]) : append(getKey, getOp, [node], { index }, o.shape, float)
+    })
+  }
+
+  const scoped = <A>(name: string, body: () => A): A => {
+    const outer = path
+    path = outer === '' ? name : name === '' ? outer : `${outer}.${name}`
+    try {
+      return body()
+    } finally {
+      path = outer
+    }
+  }
+
+  const kit: Builder = {
+    mode, strict, errors, emit, apply, constant, fail, failWith, scoped, phase,
+    value: (id) => valueOf(nodes[id]),
+    path: () => path,
+    input: (kind, name, shape, carried = float) => {
+      const v = append(null, inputOp, [], { kind, name }, shape, carried)
+      inputs.push(v.id)
+      return v
+    },
+    declare: (value, carried) => {
+      nodes[value.id] = { ...nodes[value.id], carried }
+      return valueOf(nodes[value.id])
+    },
+    copy: (node, args) => {
+      const outer = path
+      path = node.path
+      const ids = args.map((a) => a.id)
+      const key = node.op === inputOp || node.branches !== undefined ? null : keyOf(node.op, ids, node.attrs, node.shape)
+      const v = append(key, node.op, ids, node.attrs, node.shape, node.carried, node.branches)
+      path = outer
+      if (node.op === inputOp) inputs.push(v.id)
+      return v
+    },
+    finish: (outputs) => freezeGraph({ nodes, inputs, outputs: outputs.map((o) => o.id) }),
+    fingerprint: () => keyList.join(';'),
+  }
+  return kit
+}

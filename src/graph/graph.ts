@@ -1,0 +1,37 @@
+/** The traced graph as plain frozen data. Knows nodes and their order; knows nothing of how they are made or run. */
+import type { Shape } from '../data/shape.js'
+import type { Carried, NodeId } from '../data/quant.js'
+import type { Attrs, Op } from './op.js'
+
+/**
+ * One node: a primitive applied to earlier nodes. Its `id` is its index in `Graph.nodes`.
+ * Structural nodes have the ops of `structural.ts`: `input`, `const`, `phase` (with two `branches`) and `get`.
+ */
+export type Node = {
+  readonly id: NodeId
+  readonly op: Op
+  readonly inputs: readonly NodeId[]
+  readonly attrs: Attrs
+  readonly shape: Shape
+  readonly carried: Carried
+  /** Layer path, `net.conv1`; empty at the top level. */
+  readonly path: string
+  /** `phase` only: the graph that runs while collecting, and the one that runs once learned. */
+  readonly branches?: readonly [Graph, Graph]
+  /** Source location of the call, with `trace({ locations: true })`. */
+  readonly location?: string
+}
+
+/** Nodes in topological order: every input of a node stands before it. */
+export type Graph = {
+  readonly nodes: readonly Node[]
+  readonly inputs: readonly NodeId[]
+  readonly outputs: readonly NodeId[]
+}
+
+/** Which nodes use each node, by id, in order; a node that uses another twice is named twice. */
+export const usersOf = (graph: Graph): readonly (readonly NodeId[])[] => {
+  const users: NodeId[][] = graph.nodes.map(() => [])
+  for (const node of graph.nodes) for (const id of node.inputs) users[id].push(node.id)
+  return users
+}

@@ -1,0 +1,146 @@
+/**
+ * The contract of a primitive: everything that any reader of a graph (tracer, autodiff, evaluator, page, exporter)
+ * may want to know about an operation, in one record. Nobody re-states a rule that stands here.
+ */
+import type { Shape } from '../data/shape.js'
+import type { Tensor } from '../data/tensor.js'
+import type { Carried, NodeId, ZeroPointKind } from '../data/quant.js'
+import type { QuantError } from '../data/error.js'
+
+/** A static attribute of a node: JSON, so that a program can be stored. */
+export type Attr = number | string | boolean | null | readonly Attr[]
+/** The static attributes of a node. */
+export type Attrs = { readonly [key: string]: Attr }
+
+/** Says that a rule refuses its operands: what is wrong, and how to mend it. */
+export type Refusal = { readonly refuse: string; readonly fix: string; readonly tag?: 'ShapeError' | 'MetadataError' | 'ConfigError' }
+/** A refusal. */
+export const refuse = (message: string, fix: string, tag: Refusal['tag'] = 'ShapeError'): Refusal => ({ refuse: message, fix, tag })
+/** Is the answer of a rule a refusal? */
+export const isRefusal = (x: object): x is Refusal => 'refuse' in x
+
+/**
+ * A traced value: a node of a graph under construction. Whether it is a quant tensor is told by `carried`.
+ * Make values with `trace` and with functions of values only.
+ */
+export type Value = {
+  readonly id: NodeId
+  readonly shape: Shape
+  readonly carried: Carried
+  readonly kit: Kit
+}
+
+/** What rules and functions use to emit nodes; one per graph under construction. */
+export interface Kit {
+  /** Mode of the trace: batch statistics and state updates (`train`), or not (`eval`). */
+  readonly mode: 'train' | 'eval'
+  /** Strict mode: a claim is stripped. */
+  readonly strict: boolean
+  /** Appends a node of a primitive of the registry, by name (rules may not import their siblings: that would be a cycle). */
+  emit(op: string, args: readonly Value[], attrs?: Attrs): Value
+  /** Appends a node of any primitive, a user's own included. */
+  apply(op: Op, args: readonly Value[], attrs?: Attrs): Value
+  /** A constant, filled into `shape` (a scalar if absent). */
+  constant(value: number, shape?: Shape): Value
+  /** The value of a node of this graph. */
+  value(id: NodeId): Value
+  /** Records an error and returns an invalid value, which later ops pass on silently. */
+  fail(error: Refusal & { readonly op: string }): Value
+  /** Records an error of any kind and returns an invalid value. */
+  failWith(error: QuantError): Value
+  /** Path of the layer that is being traced. */
+  path(): string
+  /** Runs `body` with `name` appended to the layer path. */
+  scoped<A>(name: string, body: () => A): A
+  /**
+   * `counter < limit` runs `collect`, else `learned`: two sub-graphs over the same `args`, evaluated lazily,
+   * differentiated branch by branch. Both must return values of the same shapes.
+   */
+  phase(spec: PhaseSpec): readonly Value[]
+}
+
+/** The two lazily evaluated branches of `phase`. */
+export type PhaseSpec = {
+  readonly counter: Value
+  readonly limit: number
+  readonly args: readonly Value[]
+  /** Reported as a typed warning if `collect` runs in eval: `collectStatsSteps`, or null for a branch that isn't worth one. */
+  readonly warnSteps: number | null
+  readonly collect: (args: readonly Value[], kit: Kit) => readonly Value[]
+  readonly learned: (args: readonly Value[], kit: Kit) => readonly Value[]
+}
+
+/** What a gradient rule is given. */
+export type VjpInput<A extends Attrs = Attrs> = {
+  /** Cotangent of the result; has the result's shape. */
+  readonly g: Value
+  readonly args: readonly Value[]
+  readonly attrs: A
+  /** The forward result of the op *whose rule this is* (of a surrogate: of the gradient's op), emitted on demand. */
+  readonly out: () => Value
+  /** Which operands need a gradient; a rule may return null for the others. */
+  readonly needs: readonly boolean[]
+  readonly kit: Kit
+}
+
+/** A gradient rule: one cotangent per operand, null where there is no path. */
+export type Vjp<A extends Attrs = Attrs> = { rule(v: VjpInput<A>): readonly (Value | null)[] }['rule']
+
+/** How the laws may sample one operand: shape, and optionally a quant tensor on its grid or a restricted range. */
+export type ExampleArg = {
+  readonly shape: Shape
+  /** Draw a quant tensor: bits, sign, and what its zero point may be; `scaleShape` per channel. */
+  readonly quant?: { readonly bits: number; readonly signed: boolean; readonly zero?: ZeroPointKind; readonly scaleShape?: Shape }
+  /** Range of the numbers (default -3 … 3). */
+  readonly range?: readonly [number, number]
+}
+/** One way to call the op, from which laws draw their inputs. */
+export type Example<A extends Attrs = Attrs> = { readonly args: readonly ExampleArg[]; readonly attrs: A }
+
+/**
+ * A primitive operation. Methods are pure. `A` is the type of its attributes.
+ * `evaluate` writes the result into `out.data` (already of the right size; contents undefined) in exact float32 order,
+ * and returns null, or the message of a failed check.
+ */
+export interface Op<A extends Attrs = Attrs> {
+  readonly name: string
+  /** What it computes, in a sentence, with the torch or Brevitas name. */
+  readonly doc: string
+  /** Shape of the result, or a refusal. */
+  shape(shapes: readonly Shape[], attrs: A): Shape | Refusal
+  /** Optional: inserts checks in front of operands, or refuses them for their metadata. */
+  guard?(args: readonly Value[], attrs: A, kit: Kit): readonly Value[] | Refusal
+  /** True of the op in which metadata is born: its carry rule is called even where no operand has any. */
+  readonly births?: boolean
+  /** What happens to metadata; called only if an operand has any. May emit nodes (a product of scales). */
+  carry(args: readonly Value[], attrs: A, kit: Kit, shape: Shape): Carried
+  /** Gradient (STE) rule, or the reason why there is none. */
+  readonly vjp: Vjp<A> | NoGradient
+  evaluate(args: readonly Tensor[], attrs: A, out: Tensor): string | null
+  /** Calls from which the laws over the registry sample; at least one. */
+  readonly examples: readonly Example<A>[]
+  /** Is the vjp the true derivative (away from kinks)? Then finite differences must agree with it. */
+  readonly smooth: boolean
+}
+
+/** Why an op has no gradient at all; asking for one is a typed error. */
+export type NoGradient = { readonly none: string }
+/** Is there a gradient rule? */
+export const hasVjp = (op: Op): op is Op & { readonly vjp: Vjp } => typeof op.vjp === 'function'
+
+/** All primitives by name. */
+export type OpTable = { readonly [name: string]: Op }
+
+/**
+ * Forward of `f`, backward of `g`: every straight-through estimator in one line. Its name, `round~identity`,
+ * makes the estimator visible in prints and on the page. Law: evaluates as `f`, differentiates as `g`.
+ */
+export const surrogate = <A extends Attrs>(f: Op<A>, g: Op): Op<A> => ({
+  ...f,
+  name: `${f.name}~${g.name}`,
+  doc: `${f.doc} Straight-through: the gradient is that of ${g.name}.`,
+  smooth: false,
+  vjp: hasVjp(g) ? surrogateVjp(g) : g.vjp,
+})
+
+const surrogateVjp = (g: Op & { readonly vjp: Vjp }): Vjp => (v) => g.vjp({ ...v, out: () => v.kit.apply(g, v.args, v.attrs) })

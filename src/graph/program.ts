@@ -1,0 +1,65 @@
+/** What `trace` returns: a graph with named inputs, outputs and next state. Plain frozen data. */
+import type { Shape } from '../data/shape.js'
+import type { NodeId } from '../data/quant.js'
+import type { Tree } from '../data/tree.js'
+import type { Graph } from './graph.js'
+
+/** One input of a program: a tensor of data, a parameter, or a leaf of state. */
+export type ProgramInput = {
+  readonly kind: 'data' | 'param' | 'state'
+  /** Where it stands in its tree: `conv1.weight`; empty if the tree is a single leaf. */
+  readonly path: string
+  readonly node: NodeId
+  readonly shape: Shape
+  /** A leaf of state that an optimizer may change. */
+  readonly learned: boolean
+  /** Which part of a quant tensor given as data this is; `tensor` for everything else. */
+  readonly part: 'tensor' | 'value' | 'scale' | 'zeroPoint'
+  /** The declared metadata of a quant tensor given as data (on its `value` part). */
+  readonly quant?: { readonly bits: number; readonly signed: boolean; readonly training: boolean }
+}
+
+/** Nodes of the metadata of a result that is a quant tensor. */
+export type QuantParts = {
+  readonly scale: NodeId
+  readonly zeroPoint: NodeId
+  readonly bitWidth: NodeId
+  readonly bits: number
+  readonly signed: boolean
+  readonly training: boolean
+}
+
+/** One output of a program: a result, a leaf of the next state, or a gradient. */
+export type ProgramOutput = {
+  readonly kind: 'result' | 'state' | 'grad'
+  readonly path: string
+  readonly node: NodeId
+  /** Present if the result is a quant tensor. */
+  readonly quant?: QuantParts
+}
+
+/** Shapes of the trees: each leaf is the index of its `ProgramInput` or `ProgramOutput` (a quant tensor's: of its value). */
+export type Structure = {
+  readonly data: Tree<number>
+  readonly params: Tree<number>
+  readonly state: Tree<number>
+  readonly results: Tree<number>
+  readonly nextState: Tree<number>
+  /** Gradients, where the program is a vjp: of `inputs`, `params` and `state` (learned leaves). */
+  readonly grads: Tree<number> | null
+}
+
+/**
+ * A traced program: `(params, state, inputs) → (outputs, state′)`. The type parameters are the trees that `run` takes
+ * and returns; they exist only for the compiler.
+ */
+export type Program<P = unknown, S = unknown, I = unknown, O = unknown> = {
+  readonly version: 1
+  readonly mode: 'train' | 'eval'
+  readonly strict: boolean
+  readonly graph: Graph
+  readonly inputs: readonly ProgramInput[]
+  readonly outputs: readonly ProgramOutput[]
+  readonly structure: Structure
+  readonly types?: { readonly params: P; readonly state: S; readonly inputs: I; readonly outputs: O }
+}

@@ -1,0 +1,42 @@
+/** Ops that give a graph its structure instead of computing: the evaluator and autodiff treat them by name. */
+import { float } from '../data/quant.js'
+import type { Attrs, Op } from './op.js'
+import { refuse } from './op.js'
+
+const structural = (name: string, doc: string): Op => ({
+  name,
+  doc,
+  shape: () => refuse(`internal: ${name} has no shape rule of its own`, 'report this as a bug of quantrace'),
+  carry: () => float,
+  vjp: { none: `${name} is differentiated structurally` },
+  evaluate: () => `internal: ${name} is not evaluated as a primitive`,
+  examples: [],
+  smooth: false,
+})
+
+/** An input of the graph. Attributes: `kind` (`data`, `param`, `state`, `branch`) and `name`. */
+export const inputOp: Op = structural('input', 'An input of the graph.')
+/** A constant filled into its shape. Attribute: `value`. */
+export const constOp: Op = {
+  ...structural('const', 'A constant, filled into its shape.'),
+  evaluate: (_args, attrs: Attrs, out) => {
+    out.data.fill(constantOf(attrs))
+    return null
+  },
+}
+/** `counter < limit` picks the collecting branch, else the learned one. First input: the counter. Attributes: `limit`, `warnSteps`. */
+export const phaseOp: Op = structural('phase', 'Runs one of two sub-graphs, chosen by the counter.')
+/** Picks output `index` of a `phase`. */
+export const getOp: Op = structural('get', 'One output of a phase.')
+
+const NON_FINITE: { readonly [text: string]: number } = { NaN: NaN, Infinity: Infinity, '-Infinity': -Infinity }
+
+/** The number of a `const` node; JSON has no NaN or infinity, so these stand as text. */
+export const constantOf = (attrs: Attrs): number =>
+  typeof attrs.value === 'number' ? attrs.value : (NON_FINITE[String(attrs.value)] ?? NaN)
+
+/** Attributes of a `const` node. */
+export const constantAttrs = (value: number): Attrs => ({ value: Number.isFinite(value) ? value : String(value) })
+
+/** The structural ops by name. */
+export const structuralOps = { input: inputOp, const: constOp, phase: phaseOp, get: getOp } as const

@@ -1,0 +1,76 @@
+/** What a layer is: a pure description of its parameters, state and forward. Nothing happens until it is traced. */
+import type { QuantError } from '../data/error.js'
+import type { Generator } from '../data/random.js'
+import type { Shape } from '../data/shape.js'
+import type { Tensor } from '../data/tensor.js'
+import { full } from '../data/tensor.js'
+import type { Kit, Value } from '../graph/op.js'
+import type { LeafDecl } from '../graph/trace.js'
+
+/** Nested records of tensors by name: parameters or state. */
+export type TensorTree = { readonly [name: string]: Tensor | TensorTree }
+/** No parameters, or no state. */
+export type None = { readonly [name: string]: never }
+
+/** A tree of tensors as a forward sees it while it is traced: each tensor is a value. */
+export type Traced<T> = T extends Tensor ? Value : { readonly [K in keyof T]: Traced<T[K]> }
+
+declare const next: unique symbol
+/** State that a layer has handed back. Only this may be returned from a model: old state doesn't type-check. */
+export type Next<S> = Traced<S> & { readonly [next]: S }
+
+/** One leaf of parameters or state: its shape, whether it is learned, and how it starts. */
+export type LeafSpec = LeafDecl & { readonly init: (generator: Generator) => readonly [Tensor, Generator] }
+/** Nested records of leaves. */
+export type SpecTree = { readonly [name: string]: LeafSpec | SpecTree }
+
+/** A leaf that starts with every element equal to `value`. */
+export const constantLeaf = (shape: Shape, value: number, learned: boolean): LeafSpec => ({ shape, learned, init: (g) => [full(shape, value), g] })
+
+/** A layer's resolved configuration, for people: what it is made of, nested. */
+export type Config = { readonly name: string; readonly parts: readonly (readonly [string, Config | string])[] }
+
+/**
+ * A layer: `apply(params, state, x) → [y, state′]`. `P` and `S` are the trees of its parameters and state.
+ * Construction never fails; what is wrong stands in `problems` and is reported, all at once, by `init` and `trace`.
+ */
+export interface Layer<P = TensorTree, S = TensorTree, I = Value, O = Value> {
+  /** Its class name in Brevitas or torch. */
+  readonly layer: string
+  readonly params: SpecTree
+  readonly state: SpecTree
+  readonly problems: readonly QuantError[]
+  readonly config: Config
+  apply(params: Traced<P>, state: Traced<S>, x: I, kit: Kit): readonly [O, Traced<S>]
+  /** For the compiler only. */
+  readonly types?: { readonly params: P; readonly state: S; readonly input: I; readonly output: O }
+}
+
+/** Any layer, whatever it takes and gives. */
+export interface AnyLayer {
+  readonly layer: string
+  readonly params: SpecTree
+  readonly state: SpecTree
+  readonly problems: readonly QuantError[]
+  readonly config: Config
+  apply(params: never, state: never, x: never, kit: Kit): readonly [unknown, unknown]
+  readonly types?: { readonly params: unknown; readonly state: unknown; readonly input: unknown; readonly output: unknown }
+}
+/** The parameters of a layer. */
+export type ParamsOf<L> = L extends { readonly types?: { readonly params: infer P } } ? P : never
+/** The state of a layer. */
+export type StateOf<L> = L extends { readonly types?: { readonly state: infer S } } ? S : never
+/** What a layer is given. */
+export type InputOf<L> = L extends { readonly types?: { readonly input: infer I } } ? I : never
+/** What a layer gives back. */
+export type OutputOf<L> = L extends { readonly types?: { readonly output: infer O } } ? O : never
+
+/** A layer without parameters and state: a function of values. */
+export const functionLayer = <I = Value, O = Value>(name: string, f: (x: I, kit: Kit) => O, options: { readonly [k: string]: unknown } = {}, problems: readonly QuantError[] = []): Layer<None, None, I, O> => ({
+  layer: name,
+  params: {},
+  state: {},
+  problems,
+  config: { name, parts: Object.entries(options).filter(([, v]) => v !== undefined).map(([k, v]) => [k, JSON.stringify(v)] as const) },
+  apply: (_p, state, x, kit) => [f(x, kit), state],
+})

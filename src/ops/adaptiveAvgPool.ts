@@ -1,0 +1,44 @@
+/** Adaptive average pooling over any number of trailing axes. Brevitas: F.adaptive_avg_pool2d of a quant tensor (SEMANTICS 11). */
+import { sizeOf } from '../data/shape.js'
+import type { Attrs, Op } from '../graph/op.js'
+import { carryAverage } from './support/poolCarry.js'
+import { adaptiveAxes, adaptiveShape, countsOf, meanOver, pooledShape, windowsOf } from './support/windows.js'
+
+/** Sizes of the pooled axes of the result. */
+export type AdaptiveAttrs = Attrs & { readonly outputSize: readonly number[] }
+
+/** Brevitas' size of a window along one axis of n elements: right only where all windows have it. */
+const assumedSize = (n: number, m: number): number => n - (m - 1) * Math.floor(n / m)
+
+/**
+ * The mean of each of `outputSize` windows that cover x [N,C,*S] evenly. Gradient: `adaptiveAvgPoolGrad`. Over two axes the
+ * result is a quant tensor of scale s/k. Source: torch.nn.functional.adaptive_avg_pool1d, 2d, 3d.
+ */
+export const adaptiveAvgPool: Op<AdaptiveAttrs> = {
+  name: 'adaptiveAvgPool',
+  doc: 'The means of outputSize windows that cover the last axes (torch.nn.functional.adaptive_avg_pool1d, 2d, 3d).',
+  shape: ([x], { outputSize }) => adaptiveShape('adaptiveAvgPool', x, outputSize),
+  carry: (args, { outputSize }, kit) => {
+    const x = args[0].shape
+    const plane = pooledShape(x, outputSize.length)
+    const divisor = sizeOf(plane.map((n, d) => assumedSize(n, outputSize[d])))
+    const counts = countsOf(windowsOf(adaptiveAxes(x, outputSize), plane))
+    const odd = counts.find((n) => n !== divisor)
+    const uneven = odd === undefined ? null : `[${plane.join(',')}] does not divide evenly into [${outputSize.join(',')}]: a window has ${odd} elements, but the scale is divided by ${divisor}`
+    return carryAverage(args, { spatial: outputSize.length, divisor, terms: counts.reduce((a, b) => Math.max(a, b), 1), uneven }, kit)
+  },
+  vjp: ({ g, args: [x], attrs, kit }) => [kit.emit('adaptiveAvgPoolGrad', [g], { ...attrs, inputShape: x.shape })],
+  evaluate: ([x], { outputSize }, out) => {
+    const plane = pooledShape(x.shape, outputSize.length)
+    const windows = windowsOf(adaptiveAxes(x.shape, outputSize), plane)
+    meanOver(x.data, sizeOf(plane), windows, countsOf(windows), out.data)
+    return null
+  },
+  examples: [
+    { args: [{ shape: [2, 2, 5, 4] }], attrs: { outputSize: [2, 3] } },
+    { args: [{ shape: [1, 2, 5] }], attrs: { outputSize: [3] } },
+    { args: [{ shape: [1, 1, 2, 3, 2] }], attrs: { outputSize: [1, 2, 2] } },
+    { args: [{ shape: [1, 2, 4, 4], quant: { bits: 4, signed: true } }], attrs: { outputSize: [2, 2] } },
+  ],
+  smooth: true,
+}

@@ -1,0 +1,66 @@
+/** `a + b`. Brevitas: the operator `+` of quant tensors (SEMANTICS 11). */
+import type { Carried, Quant } from '../data/quant.js'
+import { HALF_ULP, intMax, intMin, quantOf, reach, stripped } from '../data/quant.js'
+import type { Kit, Op, Value } from '../graph/op.js'
+import { binary, sumTo } from './support/elementwise.js'
+import { ceilLog2, claim, conclude } from './support/metadata.js'
+
+/** Scale, zero point and width of a sum of two quant tensors. */
+const sumQuant = (a: Quant, b: Quant, kit: Kit): Quant => {
+  const [sa, sb] = [kit.value(a.scale), kit.value(b.scale)]
+  const span = intMax(a.bits, a.signed) + intMax(b.bits, b.signed) - intMin(a.bits, a.signed) - intMin(b.bits, b.signed)
+  const bits = ceilLog2(span)
+  return {
+    scale: a.scale === b.scale ? a.scale : kit.emit('div', [kit.emit('add', [sa, sb]), kit.constant(2)]).id,
+    zeroPoint: kit.emit('add', [kit.value(a.zeroPoint), kit.value(b.zeroPoint)]).id,
+    bitWidth: kit.constant(bits).id,
+    bits,
+    signed: a.signed || b.signed,
+    training: a.training || b.training,
+    zero: a.zero === 'zero' && b.zero === 'zero' ? 'zero' : a.zero === 'any' || b.zero === 'any' ? 'any' : 'integer',
+    lo: a.lo + b.lo,
+    hi: a.hi + b.hi,
+    slack: a.slack + b.slack + HALF_ULP * (reach(a) + reach(b)),
+  }
+}
+
+/** The zero point takes the addend: `z - y/s`, element by element. */
+const shifted = (q: Quant, y: Value, kit: Kit): Quant => {
+  const steps = kit.emit('div', [y, kit.value(q.scale)])
+  return { ...q, zeroPoint: kit.emit('sub', [kit.value(q.zeroPoint), steps]).id, zero: 'any' }
+}
+
+const carry = (args: readonly Value[], _attrs: object, kit: Kit): Carried => {
+  const [qa, qb] = args.map((a) => quantOf(a.carried))
+  if (qa === null) return stripped('the left operand is a plain tensor, and plain + quant is plain; write quant + plain')
+  if (qb === null)
+    return claim(args, shifted(qa, args[1], kit), 'a plain addend moves the zero point by y/s, and float32 has no fraction left for a large one: x + 2^30*s is off its grid')
+  const sum = sumQuant(qa, qb, kit)
+  if (qa.scale !== qb.scale)
+    return claim(args, sum, `two scales, %${qa.scale} and %${qb.scale}, meet: their mean is the scale of neither (0.1 + 0.2 is no multiple of 0.15); quantize both operands with one quantizer`)
+  return conclude(args, sum, `the sum does not fit ${sum.bits} ${sum.signed ? 'signed' : 'unsigned'} bits: it reaches ${sum.hi}`)
+}
+
+/** In eval different scales must be equal in value; in training Brevitas takes their mean. */
+const guard = (args: readonly Value[], _attrs: object, kit: Kit): readonly Value[] => {
+  const [qa, qb] = args.map((a) => quantOf(a.carried))
+  if (qa === null || qb === null || qa.training || qa.scale === qb.scale) return args
+  const [sa, sb] = [kit.value(qa.scale), kit.value(qb.scale)]
+  return [kit.emit('checkClose', [args[0], sa, sb], { message: 'Scaling factors are different' }), args[1]]
+}
+
+/** `a + b` with broadcasting. Gradient: to both. */
+export const add: Op = binary({
+  name: 'add',
+  doc: 'a + b with broadcasting (torch.add; the operator + of quant tensors).',
+  f: (a, b) => a + b,
+  guard,
+  carry,
+  vjp: ({ g, args: [a, b] }) => [sumTo(g, a.shape), sumTo(g, b.shape)],
+  examples: [
+    { args: [{ shape: [5] }, { shape: [5] }], attrs: {} },
+    { args: [{ shape: [2, 3] }, { shape: [3] }], attrs: {} },
+    { args: [{ shape: [2, 1, 2] }, { shape: [3, 1] }], attrs: {} },
+    { args: [{ shape: [2, 3], quant: { bits: 4, signed: true } }, { shape: [2, 3] }], attrs: {} },
+  ],
+})

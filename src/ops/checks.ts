@@ -1,0 +1,71 @@
+/**
+ * Checks that only numbers can decide. Each hands its first operand on, metadata and gradient included, and fails the
+ * run with the given message where the numbers don't fit.
+ */
+import type { Tensor } from '../data/tensor.js'
+import { HALF_ULP, intMax, intMin, VALID_DISTANCE, type Carried, type Quant, quantOf } from '../data/quant.js'
+import { broadcastStrides } from '../data/shape.js'
+import { isValid } from '../data/quantTensor.js'
+import type { Attrs, Example, Op, Value } from '../graph/op.js'
+import { sameAsFirst, walk } from './support/elementwise.js'
+import { keep } from './support/metadata.js'
+
+const check = <A extends Attrs>(name: string, doc: string, carry: Op<A>['carry'], test: (args: readonly Tensor[], attrs: A) => string | null, examples: readonly Example<A>[]): Op<A> => ({
+  name,
+  doc,
+  shape: sameAsFirst,
+  carry,
+  vjp: ({ g, args }) => args.map((_, i) => (i === 0 ? g : null)),
+  evaluate: (args, attrs, out) => {
+    const failure = test(args, attrs)
+    if (failure === null) out.data.set(args[0].data)
+    return failure
+  },
+  examples,
+  smooth: false,
+})
+
+type Message = Attrs & { readonly message: string }
+
+/** Largest differences of `torch.allclose`'s defaults: `|a - b| <= 1e-8 + 1e-5 * |b|`. */
+const close = (a: number, b: number): boolean => a === b || Math.abs(a - b) <= 1e-8 + 1e-5 * Math.abs(b)
+
+const firstApart = (a: Tensor, b: Tensor): readonly [number, number] | null => {
+  const shape = a.data.length >= b.data.length ? a.shape : b.shape
+  let apart: readonly [number, number] | null = null
+  walk(shape, [broadcastStrides(a.shape, shape), broadcastStrides(b.shape, shape)], (_i, [j, k]) => {
+    if (apart === null && !close(a.data[j], b.data[k])) apart = [a.data[j], b.data[k]]
+  })
+  return apart
+}
+
+/** Hands x on if the other two are close, as torch.allclose with its defaults decides; else fails with `message`. */
+export const checkClose: Op<Message> = check<Message>('checkClose', 'x, if the other two operands are close (torch.allclose).', keep, ([, a, b], { message }) => {
+  const apart = firstApart(a, b)
+  return apart === null ? null : `${message}: ${apart[0]} and ${apart[1]}`
+}, [{ args: [{ shape: [3] }, { shape: [], range: [1, 1] }, { shape: [], range: [1, 1] }], attrs: { message: 'different' } }])
+
+/** Hands x on if the second operand is 0 everywhere; else fails with `message`. */
+export const checkZero: Op<Message> = check<Message>('checkZero', 'x, if the second operand is 0 everywhere.', keepWithZero, ([, z], { message }) => (z.data.some((v) => v !== 0) ? message : null),
+  [{ args: [{ shape: [3] }, { shape: [], range: [0, 0] }], attrs: { message: 'not zero' } }])
+
+/** What passed the check has zero point 0 from here on. */
+function keepWithZero(args: readonly Value[]): Carried {
+  const carried = keep(args)
+  return carried.tag === 'carries' || carried.tag === 'claimed' ? { ...carried, quant: { ...carried.quant, zero: 'zero' } } : carried
+}
+
+type Width = Attrs & { readonly bits: number; readonly signed: boolean }
+
+/** Hands x on if it is a valid quant tensor for the given scale and zero point; else fails: `QuantTensor not valid.` */
+export const checkValid: Op<Width> = check<Width>('checkValid', 'x, if it is a valid quant tensor (Brevitas is_valid).', keepValid, ([x, s, z], { bits, signed }) =>
+  isValid({ value: x, scale: s, zeroPoint: z, bits, signed }) ? null : 'QuantTensor not valid.',
+[{ args: [{ shape: [4], range: [0, 0] }, { shape: [], range: [1, 1] }, { shape: [], range: [0, 0] }], attrs: { bits: 4, signed: true } }])
+
+/** What passed the check is on its grid from here on, whatever was only claimed before. */
+function keepValid(args: readonly Value[]): Carried {
+  const quant = quantOf(args[0].carried)
+  if (quant === null || quant.bits < 2) return keep(args)
+  const within: Quant = { ...quant, lo: intMin(quant.bits, quant.signed), hi: intMax(quant.bits, quant.signed), slack: Math.max(0, VALID_DISTANCE - 4 * HALF_ULP * 2 ** quant.bits) }
+  return args[0].carried.tag === 'carries' ? args[0].carried : { tag: 'carries', quant: within }
+}

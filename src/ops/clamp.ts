@@ -1,0 +1,48 @@
+/** Clamps: torch's, Brevitas' lower bound of scales, and their straight-through forms. */
+import type { Attrs, Op } from '../graph/op.js'
+import { surrogate } from '../graph/op.js'
+import { maskedBy, strips, unary, unaryExamples } from './support/elementwise.js'
+import { identity } from './identity.js'
+
+type Bounds = Attrs & { readonly min: number | null; readonly max: number | null }
+
+/** `min <= x <= max`, NaN kept; the gradient is 1 **at** both bounds (torch.clamp). A bound that is null doesn't bind. */
+export const clamp: Op<Bounds> = unary<Bounds>({
+  name: 'clamp',
+  doc: 'x cut to min … max, with gradient 1 at both bounds (torch.clamp).',
+  attrs: { min: -1, max: 2 },
+  f: (x, { min, max }) => (max !== null && x > max ? max : min !== null && x < min ? min : x),
+  carry: strips('torch.clamp gets the bare value and returns a plain tensor: a bound of 0.5 is on no grid with scale 0.7'),
+  vjp: maskedBy((x, { min, max }) => x.kit.emit('within', [x], { min, max })),
+  examples: [...unaryExamples<Bounds>({ min: -1, max: 2 }), ...unaryExamples<Bounds>({ min: null, max: 0.5 })],
+})
+
+/** 1 where `min <= x <= max` or x is NaN, else 0: where a clamp did nothing. */
+export const within: Op<Bounds> = unary<Bounds>({
+  name: 'within',
+  doc: '1 where a clamp to min … max would do nothing, else 0.',
+  attrs: { min: -1, max: 2 },
+  f: (x, { min, max }) => ((max !== null && x > max) || (min !== null && x < min) ? 0 : 1),
+  carry: strips('a mask of 0 and 1 is on no grid'),
+  vjp: ({ args }) => args.map(() => null),
+  smooth: false,
+})
+
+/** Clamp with a straight-through gradient (Brevitas `tensor_clamp_ste`). */
+export const clampSte: Op<Bounds> = surrogate(clamp, identity)
+
+type LowerBound = Attrs & { readonly min: number }
+
+/** `sign(x) * max(|x|, min)` with `sign(0) = +1`, NaN kept: how Brevitas bounds a threshold or scale from below (SEMANTICS 3). */
+export const signedLowerBound: Op<LowerBound> = unary<LowerBound>({
+  name: 'signedLowerBound',
+  doc: 'sign(x) * max(|x|, min): keeps a scale away from 0 (Brevitas scalar_clamp_min_ste).',
+  attrs: { min: 0.5 },
+  f: (x, { min }) => (Number.isNaN(x) ? x : (x >= 0 ? 1 : -1) * Math.max(Math.abs(x), Math.fround(min))),
+  carry: strips('a lower bound is on no grid'),
+  vjp: { none: 'signedLowerBound is used through its straight-through form signedLowerBoundSte' },
+  smooth: false,
+})
+
+/** The lower bound of scales with a straight-through gradient, passed on even where the bound acts. */
+export const signedLowerBoundSte: Op<LowerBound> = surrogate(signedLowerBound, identity)

@@ -1,0 +1,30 @@
+/** The gradient of `conv` to its input. */
+import type { Op } from '../graph/op.js'
+import { strips } from './support/elementwise.js'
+import { convToInput, planConv } from './support/convLoops.js'
+import type { ConvAttrs } from './support/convShape.js'
+import { gradientShape } from './support/convShape.js'
+
+/** Attributes of the convolution, and the shape [N,C,*S] of its input. */
+export type ConvInputGradAttrs = ConvAttrs & { readonly inputShape: readonly number[] }
+
+/** Cotangent of x in `conv(x, w)`: g [N,O,*S'], w [O,C/groups,*K] to [N,C,*S]. Linear in both. Source: torch.nn.grad.conv2d_input. */
+export const convInputGrad: Op<ConvInputGradAttrs> = {
+  name: 'convInputGrad',
+  doc: 'Gradient of conv to its input, from g [N,O,*S\'] and w [O,C/groups,*K] (torch.nn.grad.conv2d_input).',
+  shape: ([g, w], attrs) => gradientShape(attrs.inputShape, attrs.inputShape, w, g, attrs),
+  carry: strips('a gradient is a plain number'),
+  vjp: ({ g: h, args: [g, w], attrs: { inputShape: _, ...attrs }, needs, kit }) => [
+    needs[0] ? kit.emit('conv', [h, w], attrs) : null,
+    needs[1] ? kit.emit('convWeightGrad', [h, g], { ...attrs, weightShape: w.shape }) : null,
+  ],
+  evaluate: ([g, w], attrs, out) => {
+    convToInput(g.data, w.data, planConv(attrs.inputShape, w.shape, g.shape, attrs), out.data)
+    return null
+  },
+  examples: [
+    { args: [{ shape: [2, 3, 3, 2] }, { shape: [3, 2, 2, 2] }], attrs: { stride: [1, 1], padding: [[0, 0], [0, 0]], dilation: [1, 1], groups: 1, inputShape: [2, 2, 4, 3] } },
+    { args: [{ shape: [1, 2, 3] }, { shape: [2, 2, 2] }], attrs: { stride: [2], padding: [[1, 2]], dilation: [2], groups: 2, inputShape: [1, 4, 5] } },
+  ],
+  smooth: true,
+}

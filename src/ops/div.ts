@@ -1,0 +1,51 @@
+/** `a / b`. Brevitas: the operator `/` of quant tensors (SEMANTICS 11). */
+import type { Carried, Quant } from '../data/quant.js'
+import { intMax, intMin, quantOf, stripped } from '../data/quant.js'
+import type { Kit, Op, Value } from '../graph/op.js'
+import { binary, sumTo } from './support/elementwise.js'
+import { claim } from './support/metadata.js'
+import { needsZeroPointsOf } from './mul.js'
+
+const quotientQuant = (a: Quant, b: Quant, kit: Kit): Quant => {
+  const bits = a.bits + b.bits
+  const signed = a.signed || b.signed
+  const divisor = kit.emit('mul', [kit.value(b.scale), kit.constant(2 ** (b.bits - (b.signed ? 1 : 0)))])
+  return {
+    ...a,
+    scale: kit.emit('div', [kit.value(a.scale), divisor]).id,
+    zeroPoint: kit.emit('mul', [kit.value(a.zeroPoint), kit.value(b.zeroPoint)]).id,
+    bitWidth: kit.constant(bits).id,
+    bits,
+    signed,
+    training: a.training || b.training,
+    zero: 'zero',
+    lo: intMin(bits, signed),
+    hi: intMax(bits, signed),
+  }
+}
+
+const carry = (args: readonly Value[], _attrs: object, kit: Kit): Carried => {
+  const [qa, qb] = args.map((a) => quantOf(a.carried))
+  if (qa === null || qb === null) return stripped('one operand is a plain tensor, so the quotient is on no known grid; quantize the other operand too')
+  return claim(args, quotientQuant(qa, qb, kit), 'a quotient of integers is hardly ever an integer: 1/3 is on no grid')
+}
+
+/** `a / b` with broadcasting; a true division. Gradient: `g/b` and `-g*(a/b)/b`. */
+export const div: Op = binary({
+  name: 'div',
+  doc: 'a / b with broadcasting (torch.div; the operator / of quant tensors).',
+  f: (a, b) => a / b,
+  guard: needsZeroPointsOf('div'),
+  carry,
+  vjp: ({ g, args: [a, b], needs, kit }) => {
+    const byB = kit.emit('div', [g, b])
+    return [
+      needs[0] ? sumTo(byB, a.shape) : null,
+      needs[1] ? sumTo(kit.emit('neg', [kit.emit('mul', [byB, kit.emit('div', [a, b])])]), b.shape) : null,
+    ]
+  },
+  examples: [
+    { args: [{ shape: [5] }, { shape: [5], range: [0.5, 2] }], attrs: {} },
+    { args: [{ shape: [2, 3] }, { shape: [3], range: [-2, -0.5] }], attrs: {} },
+  ],
+})

@@ -1,0 +1,48 @@
+/** The largest element: of a whole tensor, or of each row. NaN wins. */
+import { refuse, type Op } from '../graph/op.js'
+import { strips } from './support/elementwise.js'
+
+/** Largest of a stretch; NaN if any is. */
+const maxOf = (x: Float32Array, start: number, end: number): number => {
+  let m = -Infinity
+  for (let i = start; i < end; i++) {
+    if (Number.isNaN(x[i])) return NaN
+    if (x[i] > m) m = x[i]
+  }
+  return m
+}
+
+/** The largest of all elements, a scalar (torch.max). Equal elements share the gradient evenly. */
+export const maxAll: Op = {
+  name: 'maxAll',
+  doc: 'The largest of all elements (torch.max).',
+  shape: ([x]) => (x.includes(0) ? refuse('an empty tensor has no largest element', 'give at least one element') : []),
+  carry: strips('torch.max gets the bare value and returns a plain tensor'),
+  vjp: ({ g, args: [x], out, kit }) => {
+    const hit = kit.emit('equal', [x, out()])
+    const count = kit.emit('sum', [hit], { dims: x.shape.map((_, i) => i), keepdim: false })
+    return [kit.emit('select', [hit, kit.emit('div', [g, count]), kit.constant(0)])]
+  },
+  evaluate: ([x], _attrs, out) => {
+    out.data[0] = maxOf(x.data, 0, x.data.length)
+    return null
+  },
+  examples: [{ args: [{ shape: [5] }], attrs: {} }, { args: [{ shape: [2, 3] }], attrs: {} }],
+  smooth: true,
+}
+
+/** The largest of each row along the last axis. The first of equal elements takes the gradient. */
+export const maxLast: Op = {
+  name: 'maxLast',
+  doc: 'The largest element of each row along the last axis (torch.max with a dimension).',
+  shape: ([x]) => (x.length === 0 || x[x.length - 1] === 0 ? refuse('there is no row to take the largest element of', 'give at least one element per row') : x.slice(0, -1)),
+  carry: strips('torch.max gets the bare value and returns a plain tensor'),
+  vjp: ({ g, args: [x], out, kit }) => [kit.emit('scatterToFirst', [g, x, out()])],
+  evaluate: ([x], _attrs, out) => {
+    const n = x.data.length / Math.max(1, out.data.length)
+    for (let r = 0; r < out.data.length; r++) out.data[r] = maxOf(x.data, r * n, (r + 1) * n)
+    return null
+  },
+  examples: [{ args: [{ shape: [5] }], attrs: {} }, { args: [{ shape: [2, 3] }], attrs: {} }],
+  smooth: true,
+}

@@ -1,0 +1,13 @@
+/** `-x` of a plain tensor. Of quant tensors see `quantNeg`. */
+import type { Op } from '../graph/op.js'
+import { strips, unary } from './support/elementwise.js'
+
+/** `-x` (torch.neg). */
+export const neg: Op = unary({
+  name: 'neg',
+  doc: '-x (torch.neg).',
+  attrs: {},
+  f: (x) => -x,
+  carry: strips('torch.neg gets the bare value and returns a plain tensor; write neg(x), the operator of quant tensors'),
+  vjp: ({ g, kit }) => [kit.emit('neg', [g])],
+})

@@ -1,0 +1,34 @@
+/** Axes in another order (the method `permute`, transpose). */
+import { showShape, stridesOf } from '../data/shape.js'
+import { quantOf } from '../data/quant.js'
+import type { Attrs, Kit, Op } from '../graph/op.js'
+import { refuse } from '../graph/op.js'
+import { walk } from './support/elementwise.js'
+import { keep } from './support/metadata.js'
+
+type Dims = Attrs & { readonly dims: readonly number[] }
+
+const isPermutation = (dims: readonly number[], rank: number): boolean =>
+  dims.length === rank && [...dims].sort((a, b) => a - b).every((d, i) => d === i)
+
+/** The axes in the order `dims`: axis i of the result is axis `dims[i]` of x. Metadata of x's rank is permuted likewise. */
+export const permute: Op<Dims> = {
+  name: 'permute',
+  doc: 'The axes in another order (QuantTensor.permute, transpose).',
+  shape: ([x], { dims }) => (isPermutation(dims, x.length) ? dims.map((d) => x[d]) : refuse(`[${dims.join()}] is no permutation of the ${x.length} axes of ${showShape(x)}`, 'name each axis once, from 0')),
+  carry: (args, { dims }, kit: Kit) => {
+    const carried = keep(args)
+    const q = quantOf(carried)
+    if (q === null || (carried.tag !== 'carries' && carried.tag !== 'claimed')) return carried
+    const follow = (id: number): number => (kit.value(id).shape.length === dims.length ? kit.emit('permute', [kit.value(id)], { dims }).id : id)
+    return { ...carried, quant: { ...q, scale: follow(q.scale), zeroPoint: follow(q.zeroPoint) } }
+  },
+  vjp: ({ g, attrs: { dims }, kit }) => [kit.emit('permute', [g], { dims: dims.map((_, i) => dims.indexOf(i)) })],
+  evaluate: ([x], { dims }, out) => {
+    const own = stridesOf(x.shape)
+    walk(out.shape, [dims.map((d) => own[d])], (i, [j]) => { out.data[i] = x.data[j] })
+    return null
+  },
+  examples: [{ args: [{ shape: [2, 3], quant: { bits: 4, signed: false } }], attrs: { dims: [1, 0] } }, { args: [{ shape: [2, 3, 4] }], attrs: { dims: [2, 0, 1] } }],
+  smooth: true,
+}

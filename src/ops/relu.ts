@@ -1,0 +1,55 @@
+/** ReLU and its bounded relatives. They keep metadata, as `F.relu` does; the bounds make it a claim. */
+import type { Carried } from '../data/quant.js'
+import { carries, claimed, quantOf } from '../data/quant.js'
+import type { Attrs, Op, Value } from '../graph/op.js'
+import { maskedBy, unary, unaryExamples } from './support/elementwise.js'
+import { claim, keep, zeroIsOnGrid } from './support/metadata.js'
+
+const reluCarry = (args: readonly Value[]): Carried => {
+  const q = quantOf(args[0].carried)
+  if (q === null) return keep(args)
+  if (!zeroIsOnGrid(q)) return claim(args, q, 'its zero point may be a fraction or out of range, and then 0 is off the grid')
+  const quant = q.zero === 'zero' ? { ...q, lo: Math.max(q.lo, 0) } : q
+  const before = args[0].carried
+  return before.tag === 'claimed' ? claimed(quant, before.why) : carries(quant)
+}
+
+/** `max(x, 0)`, NaN kept; gradient 0 at 0 (F.relu). */
+export const relu: Op = unary({
+  name: 'relu', doc: 'max(x, 0), with gradient 0 at 0 (F.relu).', attrs: {},
+  f: (x) => (x > 0 ? x : Number.isNaN(x) ? x : 0),
+  carry: reluCarry,
+  vjp: maskedBy((x) => x.kit.emit('less', [x.kit.constant(0), x])),
+})
+
+type Bounds = Attrs & { readonly minVal: number; readonly maxVal: number }
+
+const onGridBound = (b: number): boolean => b === 0 || !Number.isFinite(b)
+
+/** x cut to `minVal … maxVal`, NaN kept; gradient 0 **at** both bounds (F.hardtanh). */
+export const hardtanh: Op<Bounds> = unary<Bounds>({
+  name: 'hardtanh', doc: 'x cut to minVal … maxVal, with gradient 0 at both bounds (F.hardtanh).',
+  attrs: { minVal: -1, maxVal: 1 },
+  f: (x, { minVal, maxVal }) => (x > maxVal ? Math.fround(maxVal) : x < minVal ? Math.fround(minVal) : x),
+  carry: (args, { minVal, maxVal }) => {
+    const q = quantOf(args[0].carried)
+    if (q === null || (onGridBound(minVal) && onGridBound(maxVal) && zeroIsOnGrid(q))) return keep(args)
+    return claim(args, q, `the bounds ${minVal} and ${maxVal} are off the grid as a rule: ${onGridBound(maxVal) ? minVal : maxVal} is no multiple of a scale of 0.7`)
+  },
+  vjp: maskedBy((x, { minVal, maxVal }) => {
+    const { kit } = x
+    return kit.emit('mul', [kit.emit('less', [kit.constant(minVal), x]), kit.emit('less', [x, kit.constant(maxVal)])])
+  }),
+  examples: unaryExamples<Bounds>({ minVal: -1, maxVal: 1 }),
+})
+
+/** x cut to 0 … 6 (F.relu6). */
+export const relu6: Op = unary({
+  name: 'relu6', doc: 'x cut to 0 … 6, with gradient 0 at both bounds (F.relu6).', attrs: {},
+  f: (x) => (x > 6 ? 6 : x < 0 ? 0 : x),
+  carry: (args) => {
+    const q = quantOf(args[0].carried)
+    return q === null ? keep(args) : claim(args, q, '6 is off the grid as a rule: it is no multiple of a scale of 0.7')
+  },
+  vjp: ({ g, args: [x], kit }) => [kit.emit('select', [kit.emit('mul', [kit.emit('less', [kit.constant(0), x]), kit.emit('less', [x, kit.constant(6)])]), g, kit.constant(0)])],
+})

@@ -1,0 +1,39 @@
+/** Roundings to integers, and their straight-through forms (Brevitas `float_to_int_impl_type`). */
+import { roundHalfEven } from '../data/math.js'
+import type { Op } from '../graph/op.js'
+import { surrogate } from '../graph/op.js'
+import { noPath, strips, unary } from './support/elementwise.js'
+import { identity } from './identity.js'
+
+/** Names of the roundings, as Brevitas writes them. */
+export type Rounding = 'ROUND' | 'FLOOR' | 'CEIL' | 'ROUND_TO_ZERO' | 'DPU'
+
+const toZero = (x: number): number => (x > 0 ? Math.floor(x) : Math.ceil(x))
+/** Half to even, but a negative tie goes up (towards zero or beyond): -1.5 → -1. */
+const dpu = (x: number): number => (x < 0 && x - Math.floor(x) === 0.5 ? Math.ceil(x) : roundHalfEven(x))
+
+/** The function of each rounding; of float32 numbers every result is exact. */
+export const ROUNDINGS: { readonly [R in Rounding]: (x: number) => number } = {
+  ROUND: roundHalfEven, FLOOR: Math.floor, CEIL: Math.ceil, ROUND_TO_ZERO: toZero, DPU: dpu,
+}
+
+const rounding = (name: string, doc: string, f: (x: number) => number): Op =>
+  unary({ name, doc, attrs: {}, f, carry: strips(`${name} gives integers, which lie on no grid with scale 0.7`), vjp: noPath, smooth: false })
+
+/** To the nearest integer, ties to even (torch.round). Gradient 0 everywhere, as torch's. */
+export const round: Op = rounding('round', 'x to the nearest integer, ties to even (torch.round).', roundHalfEven)
+/** Down (torch.floor). */
+export const floor: Op = rounding('floor', 'x rounded down (torch.floor).', Math.floor)
+/** Up (torch.ceil). */
+export const ceil: Op = rounding('ceil', 'x rounded up (torch.ceil).', Math.ceil)
+/** Towards zero (Brevitas `round_to_zero`). */
+export const roundToZero: Op = rounding('roundToZero', 'x rounded towards zero (Brevitas round_to_zero).', toZero)
+/** Half to even, negative ties up (Brevitas `dpu_round`). */
+export const dpuRound: Op = rounding('dpuRound', 'x to the nearest integer, negative ties up, others to even (Brevitas dpu_round).', dpu)
+
+/** Straight-through roundings: the gradient passes unchanged. */
+export const roundSte: Op = surrogate(round, identity)
+export const floorSte: Op = surrogate(floor, identity)
+export const ceilSte: Op = surrogate(ceil, identity)
+export const roundToZeroSte: Op = surrogate(roundToZero, identity)
+export const dpuRoundSte: Op = surrogate(dpuRound, identity)

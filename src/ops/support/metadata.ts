@@ -1,0 +1,50 @@
+/** Shared pieces of metadata rules. The reasons are the words that prints and pages show. */
+import type { Carried, Quant } from '../../data/quant.js'
+import { carries, claimed, provablyValid, quantOf, stripped } from '../../data/quant.js'
+import type { Shape } from '../../data/shape.js'
+import { sizeOf } from '../../data/shape.js'
+import type { Kit, Value } from '../../graph/op.js'
+
+/** The first reason for which an operand is only claimed, or null. */
+const claimOf = (args: readonly Value[]): string | null => {
+  const c = args.map((a) => a.carried).find((x) => x.tag === 'claimed')
+  return c?.tag === 'claimed' ? c.why : null
+}
+
+/**
+ * The metadata `quant` for a result of `args`: carried where every operand is on its grid and float32 provably keeps
+ * the result on its own; else claimed, because an operand was, or because of `otherwise`.
+ */
+export const conclude = (args: readonly Value[], quant: Quant, otherwise: string): Carried => {
+  const why = claimOf(args)
+  if (why !== null) return claimed(quant, why.startsWith('operand: ') ? why : `operand: ${why}`)
+  return provablyValid(quant) ? carries(quant) : claimed(quant, otherwise)
+}
+
+/** Metadata that Brevitas keeps although the value may leave the grid, for the given reason. */
+export const claim = (args: readonly Value[], quant: Quant, why: string): Carried => claimed(quant, claimOf(args) ?? why)
+
+/** Hands the first operand's metadata on, unchanged. */
+export const keep = ([x]: readonly Value[]): Carried => (quantOf(x.carried) === null ? stripped('the quant tensor is not the first operand') : x.carried)
+
+/** Is the scale a single number? */
+export const perTensor = (q: Quant, kit: Kit): boolean => sizeOf(kit.value(q.scale).shape) === 1 && sizeOf(kit.value(q.zeroPoint).shape) === 1
+
+/** Axes of a value of this rank along which its scale or zero point varies. */
+export const channelAxes = (q: Quant, rank: number, kit: Kit): readonly number[] => {
+  const axes = (s: Shape): readonly number[] => s.map((n, i) => (n > 1 ? i - s.length + rank : -1)).filter((i) => i >= 0)
+  return [...axes(kit.value(q.scale).shape), ...axes(kit.value(q.zeroPoint).shape)]
+}
+
+/** `ceil(log2(x))` as Brevitas computes it: in float32, so that adding 10 and 32 bits gives 32. */
+export const ceilLog2 = (x: number): number => {
+  const v = Math.fround(x)
+  let bits = 0
+  for (let p = 1; p < v; p *= 2) bits++
+  // Just above a power of two the true logarithm rounds down to the integer.
+  const below = 2 ** (bits - 1)
+  return bits > 0 && Math.fround(bits - 1 + (v / below - 1) / Math.LN2) === bits - 1 ? bits - 1 : bits
+}
+
+/** Can 0 leave the grid? It is on it when the zero point is an integer of the range. */
+export const zeroIsOnGrid = (q: Quant): boolean => q.zero !== 'any' && (q.zero !== 'zero' || (q.lo <= 0 && q.hi >= 0))
