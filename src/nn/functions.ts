@@ -213,7 +213,7 @@ export const stack = (xs: readonly Value[], dim: number): Value => cat(xs.map((x
 
 type PerAxis = number | readonly number[]
 const spread = (n: PerAxis, count: number): readonly number[] => (typeof n === 'number' ? new Array<number>(count).fill(n) : n)
-/** Spatial axes of [N, C, …]. */
+/** Spatial axes of [N, C, …], unless a function's name says how many. */
 const spatial = (x: Value): number => Math.max(0, x.shape.length - 2)
 
 /** How a pool walks over its input. */
@@ -222,19 +222,17 @@ export type PoolOptions = { readonly kernelSize: PerAxis; readonly stride?: PerA
 export type AvgPoolOptions = Omit<PoolOptions, 'dilation'> & { readonly countIncludePad?: boolean; readonly divisorOverride?: number | null }
 
 /** Largest of each window, over 1 to 3 spatial axes (F.max_pool1d/2d/3d). Keeps metadata. */
-export const maxPool = (x: Value, o: PoolOptions): Value => {
-  const n = spatial(x)
+export const maxPool = (x: Value, o: PoolOptions, n = spatial(x)): Value => {
   return x.kit.emit('maxPool', [x], { kernel: spread(o.kernelSize, n), stride: spread(o.stride ?? o.kernelSize, n), padding: spread(o.padding ?? 0, n), dilation: spread(o.dilation ?? 1, n), ceilMode: o.ceilMode ?? false })
 }
 /** Mean of each window (F.avg_pool1d/2d/3d). Over two spatial axes Brevitas keeps metadata: scale/k, more bits. */
-export const avgPool = (x: Value, o: AvgPoolOptions): Value => {
-  const n = spatial(x)
+export const avgPool = (x: Value, o: AvgPoolOptions, n = spatial(x)): Value => {
   return x.kit.emit('avgPool', [x], { kernel: spread(o.kernelSize, n), stride: spread(o.stride ?? o.kernelSize, n), padding: spread(o.padding ?? 0, n), ceilMode: o.ceilMode ?? false, countIncludePad: o.countIncludePad ?? true, divisorOverride: o.divisorOverride ?? null })
 }
 /** Means of as many windows as asked for (F.adaptive_avg_pool1d/2d/3d). */
-export const adaptiveAvgPool = (x: Value, outputSize: PerAxis): Value => x.kit.emit('adaptiveAvgPool', [x], { outputSize: spread(outputSize, spatial(x)) })
+export const adaptiveAvgPool = (x: Value, outputSize: PerAxis, n = spatial(x)): Value => x.kit.emit('adaptiveAvgPool', [x], { outputSize: spread(outputSize, n) })
 /** Largest of as many windows as asked for (F.adaptive_max_pool1d/2d/3d). Keeps metadata. */
-export const adaptiveMaxPool = (x: Value, outputSize: PerAxis): Value => x.kit.emit('adaptiveMaxPool', [x], { outputSize: spread(outputSize, spatial(x)) })
+export const adaptiveMaxPool = (x: Value, outputSize: PerAxis, n = spatial(x)): Value => x.kit.emit('adaptiveMaxPool', [x], { outputSize: spread(outputSize, n) })
 
 /** How `pad` fills the new elements. */
 export type PadMode = 'constant' | 'reflect' | 'replicate' | 'circular'
@@ -291,5 +289,5 @@ export const plain = {
   add: plainBinary('add'), sub: plainBinary('sub'), mul: plainBinary('mul'), div: plainBinary('div'),
   permute: (x: Value, dims: readonly number[]): Value => permute(bare('permute', x), dims),
   /** torch.max_pool2d, which is not F.max_pool2d. */
-  maxPool: (x: Value, o: PoolOptions): Value => maxPool(bare('max_pool2d', x), o),
+  maxPool2d: (x: Value, o: PoolOptions): Value => maxPool(bare('max_pool2d', x), o, 2),
 } as const

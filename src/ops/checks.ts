@@ -69,3 +69,25 @@ function keepValid(args: readonly Value[]): Carried {
   const within: Quant = { ...quant, lo: intMin(quant.bits, quant.signed), hi: intMax(quant.bits, quant.signed), slack: Math.max(0, VALID_DISTANCE - 4 * HALF_ULP * 2 ** quant.bits) }
   return args[0].carried.tag === 'carries' ? args[0].carried : { tag: 'carries', quant: within }
 }
+
+/** 1 if the operands are close everywhere (torch.allclose), broadcast against each other; else 0. No gradient. */
+export const allClose: Op = {
+  name: 'allClose',
+  doc: '1 if both operands are close everywhere (torch.allclose), else 0.',
+  shape: () => [],
+  carry: () => ({ tag: 'stripped', why: 'a comparison gives 0 or 1' }),
+  vjp: ({ args }) => args.map(() => null),
+  evaluate: ([a, b], _attrs, out) => {
+    const rank = Math.max(a.shape.length, b.shape.length)
+    const fits = Array.from({ length: rank }, (_, i) => [a.shape[i - rank + a.shape.length] ?? 1, b.shape[i - rank + b.shape.length] ?? 1])
+    const shape = fits.map(([m, n]) => Math.max(m, n))
+    let apart = false
+    walk(shape, [broadcastStrides(a.shape, shape), broadcastStrides(b.shape, shape)], (_i, [j, k]) => {
+      if (!close(a.data[j], b.data[k])) apart = true
+    })
+    out.data[0] = apart ? 0 : 1
+    return null
+  },
+  examples: [{ args: [{ shape: [2] }, { shape: [2] }], attrs: {} }],
+  smooth: false,
+}

@@ -1,17 +1,36 @@
 /** The registry: every primitive by its name. Adding an op is one file and one line here. */
 import type { Op, OpTable } from '../graph/op.js'
 import { structuralOps } from '../graph/structural.js'
+import { adaptiveAvgPool } from './adaptiveAvgPool.js'
+import { adaptiveAvgPoolGrad } from './adaptiveAvgPoolGrad.js'
+import { adaptiveMaxPool } from './adaptiveMaxPool.js'
+import { adaptiveMaxPoolGrad } from './adaptiveMaxPoolGrad.js'
+import { avgPool } from './avgPool.js'
+import { avgPoolGrad } from './avgPoolGrad.js'
+import { concat } from './concat.js'
+import { conv } from './conv.js'
+import { convInputGrad } from './convInputGrad.js'
+import { convTranspose } from './convTranspose.js'
+import { convWeightGrad } from './convWeightGrad.js'
+import { linear } from './linear.js'
+import { linearWeightGrad } from './linearWeightGrad.js'
+import { matmul } from './matmul.js'
+import { maxPool } from './maxPool.js'
+import { maxPoolGrad } from './maxPoolGrad.js'
+import { slice } from './slice.js'
 import { abs, absBinarySign } from './abs.js'
 import { elu, gelu, geluSlope, hardswish, leakyRelu, sigmoid, tanh } from './activations.js'
 import { add } from './add.js'
+import { addBias } from './addBias.js'
 import { binaryQuantize, delay } from './binaryQuantize.js'
-import { checkClose, checkValid, checkZero } from './checks.js'
+import { allClose, checkClose, checkValid, checkZero } from './checks.js'
 import { clamp, clampSte, signedLowerBound, signedLowerBoundSte, within } from './clamp.js'
 import { equal, less, lessEqual } from './compare.js'
 import { div } from './div.js'
 import { exp, exp2, log, log2, sqrt } from './exponentials.js'
 import { maximum, minimum } from './extrema.js'
 import { asTraining, assign, dequantize, detach, identity } from './identity.js'
+import { fromSteps, snapToGrid } from './fromSteps.js'
 import { kthValue, scatterToFirst } from './kthValue.js'
 import { maxAll, maxLast } from './largest.js'
 import { mul } from './mul.js'
@@ -30,11 +49,13 @@ import { mean, sum } from './sum.js'
 import { broadcastTo, sumTo } from './sumTo.js'
 
 const primitives: readonly Op[] = [
-  abs, absBinarySign, add, asTraining, assign, binaryQuantize, binarySign, broadcastTo, ceil, ceilSte, checkClose, checkValid, checkZero, clamp, clampSte,
-  delay, dequantize, detach, div, dpuRound, dpuRoundSte, elu, equal, exp, exp2, floor, floorSte, gelu, geluSlope, hardswish, hardtanh, identity,
+  adaptiveAvgPool, adaptiveAvgPoolGrad, adaptiveMaxPool, adaptiveMaxPoolGrad, avgPool, avgPoolGrad, concat, conv, convInputGrad,
+  convTranspose, convWeightGrad, linear, linearWeightGrad, matmul, maxPool, maxPoolGrad, slice,
+  abs, absBinarySign, add, addBias, allClose, asTraining, assign, binaryQuantize, binarySign, broadcastTo, ceil, ceilSte, checkClose, checkValid, checkZero, clamp, clampSte,
+  delay, dequantize, detach, div, dpuRound, dpuRoundSte, elu, equal, exp, exp2, floor, floorSte, fromSteps, gelu, geluSlope, hardswish, hardtanh, identity,
   kthValue, leakyRelu, less, lessEqual, log, log2, maxAll, maxLast, maximum, mean, minimum, mul, neg, permute, quantAbs, quantNeg, quantize,
   quantizeGradInput, quantizeGradScale, quantizeGradZeroPoint, relu, relu6, reshape, round, roundSte, roundToZero, roundToZeroSte, scatterToFirst,
-  select, sigmoid, sign, signedLowerBound, signedLowerBoundSte, softsign, sqrt, sub, sum, sumTo, tanh, within,
+  select, sigmoid, sign, signedLowerBound, signedLowerBoundSte, snapToGrid, softsign, sqrt, sub, sum, sumTo, tanh, within,
 ]
 
 /** All primitives by name, the structural ones included. */

@@ -108,7 +108,8 @@ const runningScale = (kit: Kit, state: Leaves, x: Value, q: Quantizer): Step => 
   return [scaleOfStatistic(stat, q), { counter: kit.emit('add', [state.counter, one]), runningStats }]
 }
 
-const scaleOf = (kit: Kit, state: Leaves, x: Value, q: Quantizer, leaf: string): Step => {
+/** The scale of this call and the state after it; `leaf` is the path of the quantizer's state. */
+export const activationScale = (kit: Kit, state: Leaves, x: Value, q: Quantizer, leaf: string): Step => {
   switch (q.scalingImplType) {
     case 'CONST': return [scaleInTraining(kit.constant(preprocessNumber(rangeThreshold(q), q)), q), {}]
     case 'PARAMETER': return [scaleInTraining(state.value, q), state]
@@ -173,7 +174,7 @@ const delayed = (kit: Kit, y: Value, x: Value, state: QuantizerState): readonly 
  */
 export const quantizeActivation = (q: Quantizer, kit: Kit, state: QuantizerState, x: Value, leaf: string): readonly [Value, QuantizerState] => {
   if (q.quantType === 'BINARY') return [binary(kit, x, q), state]
-  const [scale, scaleState] = scaleOf(kit, state.scale ?? {}, x, q, leaf)
+  const [scale, scaleState] = activationScale(kit, state.scale ?? {}, x, q, leaf)
   const [zeroPoint, zeroState] = q.zeroPointImpl === 'stats' ? zeroPointOf(kit, state.zeroPoint, x, scale, q, leaf) : [kit.constant(0), {}]
   const y = kit.emit('quantize', [x, scale, zeroPoint], {
     bits: q.bitWidth ?? 8, signed: q.signed, narrow: q.narrowRange, rounding: q.floatToIntImplType, clamp: 'mask',

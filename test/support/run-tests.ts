@@ -10,7 +10,7 @@ import { inOrder, root, run, secondsSince, type Outcome } from './process.js'
 const fileLimit = 180_000
 const conformanceLimit = 600_000
 
-export type Count = { readonly passed: number; readonly failed: number }
+type Count = { readonly passed: number; readonly failed: number }
 type Judged = Count & { readonly problem: string | undefined; readonly took: string; readonly output: string }
 
 // eslint-disable-next-line no-control-regex
@@ -26,7 +26,7 @@ const complaint = ({ code, timedOut }: Outcome, limit: number): string | undefin
   timedOut ? `killed after ${limit / 1000} s` : code !== 0 ? `exit code ${code ?? 'none (killed by a signal)'}` : undefined
 
 /** Reads uvu's totals. A process that ended badly has at least one failure, one without totals exactly one. */
-export const judgeFile = (outcome: Outcome): Count & { readonly problem: string | undefined } => {
+const judgeFile = (outcome: Outcome): Count & { readonly problem: string | undefined } => {
   const text = plain(outcome.output)
   const total = lastNumber(text, /^ {2}Total: +(\d+)$/gm)
   const passed = lastNumber(text, /^ {2}Passed: +(\d+)$/gm)
@@ -38,7 +38,7 @@ export const judgeFile = (outcome: Outcome): Count & { readonly problem: string 
 }
 
 /** Reads the `N passed, N failed` of the conformance runner's last line. */
-export const judgeConformance = (outcome: Outcome): Count & { readonly problem: string | undefined } => {
+const judgeConformance = (outcome: Outcome): Count & { readonly problem: string | undefined } => {
   const line = plain(outcome.output).trimEnd().split('\n').at(-1) ?? ''
   const found = /^(\d+) passed, (\d+) failed$/.exec(line.trim())
   const problem = complaint(outcome, conformanceLimit)

@@ -1,0 +1,78 @@
+/** Two ways back onto an integer grid: from a number of steps, and from a value near its grid. */
+import type { Carried, ZeroPointKind } from '../data/quant.js'
+import { carries, claimed, HALF_ULP, intMax, intMin, quantOf, stripped } from '../data/quant.js'
+import type { Attrs, Kit, Op, Value } from '../graph/op.js'
+import type { Rounding } from './rounding.js'
+import { ROUNDINGS } from './rounding.js'
+import { broadcasting, sameAsFirst, sumTo, walk } from './support/elementwise.js'
+import { broadcastStrides } from '../data/shape.js'
+import { claim, keep } from './support/metadata.js'
+
+/** The grid that is reached. */
+export type StepAttrs = Attrs & { readonly bits: number; readonly signed: boolean; readonly rounding: Rounding; readonly training: boolean; readonly zero: ZeroPointKind }
+
+const born = (args: readonly Value[], a: StepAttrs, kit: Kit): Carried => {
+  const [lo, hi] = [intMin(a.bits, a.signed), intMax(a.bits, a.signed)]
+  const quant = { scale: args[1].id, zeroPoint: args[2].id, bitWidth: kit.constant(a.bits).id, bits: a.bits, signed: a.signed, training: a.training, zero: a.zero, lo, hi, slack: HALF_ULP * 2 ** a.bits }
+  return a.bits < 2 || a.bits > 22 ? claimed(quant, a.bits < 2 ? 'one bit is valid only if both of its two integers occur' : `float32 can not hold a grid of ${a.bits} bits`) : carries(quant)
+}
+
+/** `(clamp(round(u)) - z) * s` of a number of steps u. Rounding straight-through, the clamp masks (Brevitas TruncIntQuant). */
+export const fromSteps: Op<StepAttrs> = {
+  name: 'fromSteps',
+  doc: '(clamp(round(u)) - z) * s: the value of a number of steps, on the integers of the bit width.',
+  shape: broadcasting,
+  births: true,
+  carry: born,
+  vjp: ({ g, args: [u, s, z], attrs, needs, kit }) => {
+    const { bits, signed } = attrs
+    const name = { ROUND: 'round', FLOOR: 'floor', CEIL: 'ceil', ROUND_TO_ZERO: 'roundToZero', DPU: 'dpuRound' }[attrs.rounding]
+    const bounds = { min: intMin(bits, signed), max: intMax(bits, signed) }
+    const r = kit.emit(name, [u])
+    const gs = kit.emit('mul', [g, s])
+    return [
+      sumTo(kit.emit('select', [kit.emit('within', [r], bounds), gs, kit.constant(0)]), u.shape),
+      needs[1] ? sumTo(kit.emit('mul', [g, kit.emit('sub', [kit.emit('clamp', [r], bounds), z])]), s.shape) : null,
+      needs[2] ? sumTo(kit.emit('neg', [gs]), z.shape) : null,
+    ]
+  },
+  evaluate: ([u, s, z], a, out) => {
+    const f = ROUNDINGS[a.rounding]
+    const [lo, hi] = [intMin(a.bits, a.signed), intMax(a.bits, a.signed)]
+    walk(out.shape, [u, s, z].map((t) => broadcastStrides(t.shape, out.shape)), (i, [j, k, l]) => {
+      const r = f(u.data[j])
+      out.data[i] = Math.fround((r > hi ? hi : r < lo ? lo : r) - z.data[l]) * s.data[k]
+    })
+    return null
+  },
+  examples: [{ args: [{ shape: [5] }, { shape: [], range: [0.1, 1] }, { shape: [], range: [0, 0] }], attrs: { bits: 3, signed: true, rounding: 'ROUND', training: false, zero: 'zero' } }],
+  smooth: false,
+}
+
+/**
+ * `round(v/s) * s`: a value moved to the nearest multiple of the scale, with the metadata of the third operand
+ * (Brevitas' bilinear upsampling). Straight-through.
+ */
+export const snapToGrid: Op = {
+  name: 'snapToGrid',
+  doc: 'round(v/s) * s with the metadata of the third operand (Brevitas QuantUpsamplingBilinear2d).',
+  shape: sameAsFirst,
+  carry: (args) => {
+    const like = [args[2]]
+    const q = quantOf(args[2].carried)
+    if (q === null) return stripped('there is no grid to snap to')
+    return q.zero === 'any' ? claim(like, q, 'its zero point may be a fraction, but the value is moved to multiples of the scale') : keep(like)
+  },
+  vjp: ({ g, args: [v, s], needs, kit }) => {
+    const p = kit.emit('div', [v, s])
+    return [g, needs[1] ? sumTo(kit.emit('mul', [g, kit.emit('sub', [kit.emit('round', [p]), p])]), s.shape) : null, null]
+  },
+  evaluate: ([v, s], _attrs, out) => {
+    walk(out.shape, [broadcastStrides(s.shape, out.shape)], (i, [j]) => {
+      out.data[i] = Math.fround(ROUNDINGS.ROUND(Math.fround(v.data[i] / s.data[j]))) * s.data[j]
+    })
+    return null
+  },
+  examples: [{ args: [{ shape: [5] }, { shape: [], range: [0.1, 1] }, { shape: [2] }], attrs: {} }],
+  smooth: false,
+}
