@@ -13,14 +13,12 @@ const TWO_52 = 4503599627370496
 /** ln 2 as a sum whose first part, of 32 bits, gives exact products with exponents. */
 const LN2_HI = 0.6931471803691238
 const LN2_LO = 1.9082149292705877e-10
-const LN2 = 0.6931471805599453
 
 /** ln 2 and 1/ln 2 as sums whose first part, of 24 bits, gives exact products with float32 numbers. */
 const LN2_F32 = 0.6931471228599548
 const LN2_REST = 5.7699990475432854e-8
 const LOG2E_F32 = 1.4426950216293335
 const LOG2E_REST = 1.9259629911266175e-8
-const LOG2E = 1.4426950408889634
 
 /** pi/2 as a sum of three parts of 33 bits and a rest. */
 const HALF_PI_1 = 1.5707963267341256
@@ -100,7 +98,7 @@ export const exp = (x: number): number => {
   if (x !== x) return x
   if (x > 709.782712893384) return Infinity
   if (x < -745.1332191019412) return 0
-  const k = Math.floor(x * LOG2E + 0.5)
+  const k = Math.floor(x * Math.LOG2E + 0.5)
   return expReduced(x - k * LN2_HI, k * LN2_LO, k)
 }
 
@@ -109,7 +107,7 @@ export const expm1 = (x: number): number => {
   if (x !== x || Math.abs(x) < NEGLIGIBLE) return x
   if (x > 40) return exp(x)
   if (x < -40) return -1
-  const k = Math.floor(x * LOG2E + 0.5)
+  const k = Math.floor(x * Math.LOG2E + 0.5)
   const hi = x - k * LN2_HI
   const lo = k * LN2_LO
   const r = hi - lo
@@ -123,7 +121,7 @@ const exp2Sum = (a: number, b: number): number => {
   const k = Math.floor(a + b + 0.5)
   const r = a - k
   const first = Math.fround(r)
-  return expReduced(first * LN2_F32, -(first * LN2_REST + (r - first + b) * LN2), k)
+  return expReduced(first * LN2_F32, -(first * LN2_REST + (r - first + b) * Math.LN2), k)
 }
 
 /** 2^x, error < 1 ulp, exact for an integer x (subnormal results too). Any x; Infinity from 1024, 0 from -1075 down. */
@@ -154,7 +152,7 @@ const logReduced = (f: number, k: number, c: number): number =>
   k * LN2_HI - (0.5 * f * f - (logTail(f) + (k * LN2_LO + c)) - f)
 
 /** The integer k for which x 2^-k is in [sqrt 1/2, sqrt 2]; x > 2^-1000, finite. */
-const nearestExponent = (x: number): number => exponentOf(x * 0.7071067811865476) + 1
+const nearestExponent = (x: number): number => exponentOf(x * Math.SQRT1_2) + 1
 
 /** log of an x that has no logarithm or an infinite one; x is NaN, Infinity or <= 0. */
 const logOutside = (x: number): number => (x === 0 ? -Infinity : x > 0 ? x : NaN)
@@ -188,7 +186,7 @@ const logFirst = (f: number): number => Math.fround(f - 0.5 * f * f)
 /** log2(1+f) - first / ln 2, with the rounding error of the product that `first` starts. */
 const log2Rest = (f: number, first: number): number => {
   const rest = f - first - 0.5 * f * f + logTail(f)
-  return first * LOG2E_REST + rest * LOG2E
+  return first * LOG2E_REST + rest * Math.LOG2E
 }
 
 /** Binary logarithm, error < 1 ulp, exact for every power of two (subnormal ones too). x > 0; -Infinity at ±0, NaN below. */
@@ -240,6 +238,7 @@ const powerByLog = (x: number, y: number): number => {
 
 /** x^y for x > 0. */
 const positivePower = (x: number, y: number): number => {
+  if (x === 1) return 1
   if (x === Infinity) return y > 0 ? Infinity : 0
   if (Math.abs(y) > 18446744073709551616) return (x > 1) === (y > 0) ? Infinity : 0
   if (y === 0.5) return Math.sqrt(x)
@@ -258,7 +257,6 @@ const positivePower = (x: number, y: number): number => {
 export const pow = (x: number, y: number): number => {
   if (y === 0 || x === 1) return 1
   if (x !== x || y !== y) return NaN
-  if (x === -1 && Math.abs(y) === Infinity) return 1
   const whole = Math.floor(y) === y
   const odd = whole && Math.abs(y) < Infinity && Math.floor(y * 0.5) * 2 !== y
   if (x === 0) return y < 0 ? (odd ? 1 / x : Infinity) : odd ? x : 0
@@ -354,7 +352,7 @@ export const tanh = (x: number): number => {
   return x < 0 ? -value : value
 }
 
-/** Logistic function 1 / (1 + e^-x), in (0, 1), error < 3 ulp also where it is tiny. Any x; no overflow inside. */
+/** Logistic function 1 / (1 + e^-x), in [0, 1], error < 3 ulp also where it is tiny. Any x; no overflow inside. */
 export const sigmoid = (x: number): number => {
   if (x >= 0) return 1 / (1 + exp(-x))
   const e = exp(x)

@@ -94,49 +94,6 @@ const apart = (quants: readonly Quant[], kit: Kit): string | null => {
   if (!quants.every((q) => perTensor(q, kit))) return 'per-channel scales are not joined: the result has the scales of the first member'
   const moved = quants.find((q) => q.zeroPoint !== first.zeroPoint && !(q.zero === 'zero' && first.zero === 'zero'))
   if (moved === undefined) return null
-  const checked = later.reduce((x, q) => {
-    const scaled = same(x, first.scale, q.scale, 'Scaling factors are different')
-    return bothZero(first, q, kit) ? scaled : same(scaled, first.zeroPoint, q.zeroPoint, 'Zero points are different')
-  }, args[0])
-  return [checked, ...args.slice(1)]
-}
-
-/** The mean of nodes: summed in order, then divided; one node where all are the same. */
-const meanOf = (ids: readonly NodeId[], kit: Kit): NodeId => {
-  if (ids.every((id) => id === ids[0])) return ids[0]
-  const total = ids.map((id) => kit.value(id)).reduce((a, b) => kit.emit('add', [a, b]))
-  return kit.emit('div', [total, kit.constant(ids.length)]).id
-}
-
-const kindOf = (quants: readonly Quant[]): ZeroPointKind =>
-  quants.every((q) => q.zero === 'zero') ? 'zero' : quants.some((q) => q.zero === 'any') ? 'any' : 'integer'
-
-const joinedQuant = (quants: readonly Quant[], kit: Kit): Quant => {
-  const [first] = quants
-  const training = quants.some((q) => q.training)
-  const zeros = quants.every((q) => bothZero(first, q, kit))
-  return {
-    ...first,
-    scale: training ? meanOf(quants.map((q) => q.scale), kit) : first.scale,
-    zeroPoint: training && !zeros ? meanOf(quants.map((q) => q.zeroPoint), kit) : first.zeroPoint,
-    training,
-    zero: kindOf(quants),
-    lo: Math.min(...quants.map((q) => q.lo)),
-    hi: Math.max(...quants.map((q) => q.hi)),
-    slack: Math.max(...quants.map((q) => q.slack)),
-  }
-}
-
-/** Up to this width (2^16 * 1e-5 < 1), integers that pass the check of closeness are equal. */
-const CLOSE_BITS = 16
-
-/** Why the members may lie on different grids, or null. */
-const apart = (quants: readonly Quant[], kit: Kit): string | null => {
-  const [first] = quants
-  const other = quants.find((q) => q.scale !== first.scale)
-  if (other !== undefined) return `two scales, %${first.scale} and %${other.scale}, meet in one tensor, whose scale is ${quants.some((q) => q.training) ? 'their mean' : 'the first, which the others match to 1e-5 only'}; quantize all members with one quantizer`
-  const moved = quants.find((q) => q.zeroPoint !== first.zeroPoint && !(q.zero === 'zero' && first.zero === 'zero'))
-  if (moved === undefined) return sizeOf(kit.value(first.scale).shape) > 1 || sizeOf(kit.value(first.zeroPoint).shape) > 1 ? 'per-channel scales are not joined: the result has the scales of the first member' : null
   const checked = !quants.some((q) => q.training) && kindOf(quants) !== 'any' && first.bits <= CLOSE_BITS
   return checked ? null : `two zero points, %${first.zeroPoint} and %${moved.zeroPoint}, meet in one tensor; quantize all members with one quantizer`
 }

@@ -18,6 +18,12 @@ import { matmul } from './matmul.js'
 import { maxPool } from './maxPool.js'
 import { maxPoolGrad } from './maxPoolGrad.js'
 import { slice } from './slice.js'
+import { bernoulliMask, dropout } from './dropout.js'
+import { gatherLast, scatterLast } from './gatherLast.js'
+import { logSoftmax, softmax } from './softmax.js'
+import { pixelShuffle, pixelUnshuffle } from './pixelShuffle.js'
+import { pad } from './pad.js'
+import { padGrad } from './padGrad.js'
 import { abs, absBinarySign } from './abs.js'
 import { elu, gelu, geluSlope, hardswish, leakyRelu, sigmoid, tanh } from './activations.js'
 import { add } from './add.js'
@@ -49,6 +55,7 @@ import { mean, sum } from './sum.js'
 import { broadcastTo, sumTo } from './sumTo.js'
 
 const primitives: readonly Op[] = [
+  bernoulliMask, dropout, gatherLast, scatterLast, logSoftmax, softmax, pixelShuffle, pixelUnshuffle, pad, padGrad,
   adaptiveAvgPool, adaptiveAvgPoolGrad, adaptiveMaxPool, adaptiveMaxPoolGrad, avgPool, avgPoolGrad, concat, conv, convInputGrad,
   convTranspose, convWeightGrad, linear, linearWeightGrad, matmul, maxPool, maxPoolGrad, slice,
   abs, absBinarySign, add, addBias, allClose, asTraining, assign, binaryQuantize, binarySign, broadcastTo, ceil, ceilSte, checkClose, checkValid, checkZero, clamp, clampSte,

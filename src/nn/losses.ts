@@ -1,0 +1,53 @@
+/** Losses and what is counted beside them. */
+import type { Tensor } from '../data/tensor.js'
+import type { Value } from '../graph/op.js'
+import type { Layer } from './layer.js'
+import { dequantize, logSoftmax, mean, mul, neg, sub, sum } from './functions.js'
+
+/** Mean cross entropy of logits `[N, C]` and class numbers `[N]` (torch cross_entropy). */
+export const crossEntropy = (logits: Value, classes: Value): Value => {
+  const logs = logSoftmax(dequantize(logits, 'a loss gets bare values'), 1)
+  return neg(mean(logits.kit.emit('gatherLast', [logs, classes])))
+}
+
+/** Mean squared error (torch mse_loss). */
+export const mseLoss = (prediction: Value, target: Value): Value => {
+  const d = sub(dequantize(prediction, 'a loss gets bare values'), dequantize(target, 'a loss gets bare values'))
+  return mean(mul(d, d))
+}
+
+/** The sum over all elements of x². */
+export const sumSquares = (x: Value): Value => {
+  const v = dequantize(x, 'a loss gets bare values')
+  return sum(mul(v, v))
+}
+
+/** Share of rows of logits `[N, C]` whose largest entry is that of the class; 0 … 1. */
+export const accuracy = (logits: Tensor, classes: Tensor): number => {
+  const [n, c] = logits.shape
+  let right = 0
+  for (let i = 0; i < n; i++) {
+    let best = 0
+    for (let j = 1; j < c; j++) if (logits.data[i * c + j] > logits.data[i * c + best]) best = j
+    if (best === classes.data[i]) right++
+  }
+  return n === 0 ? NaN : right / n
+}
+
+/** What a network and its loss are given. */
+export type Supervised = { readonly x: Value; readonly target: Value }
+/** What they give: the scalar to differentiate, and the network's own result. */
+export type WithLoss = { readonly loss: Value; readonly y: Value }
+
+/** A network followed by its loss, with the network's own parameters and state: what training traces. */
+export const withLoss = <P, S>(net: Layer<P, S>, loss: (y: Value, target: Value) => Value): Layer<P, S, Supervised, WithLoss> => ({
+  layer: net.layer,
+  params: net.params,
+  state: net.state,
+  problems: net.problems,
+  config: net.config,
+  apply: (params, state, { x, target }, kit) => {
+    const [y, after] = net.apply(params, state, x, kit)
+    return [{ loss: loss(y, target), y }, after]
+  },
+})

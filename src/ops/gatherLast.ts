@@ -1,0 +1,42 @@
+/** Picks one entry of each row by its class, and the adjoint. Class numbers are whole floats. */
+import { showShape } from '../data/shape.js'
+import { refuse, type Attrs, type Op } from '../graph/op.js'
+import { strips } from './support/elementwise.js'
+
+/** `x[n, class n]` of `x [N, C]` and `classes [N]`; the run fails on a class that isn't a whole number from 0 to C-1. */
+export const gatherLast: Op = {
+  name: 'gatherLast',
+  doc: 'The entry of each row that its class names (torch.gather).',
+  shape: ([x, c]) => (x.length === 2 && c.length === 1 && x[0] === c[0] ? [x[0]] : refuse(`logits ${showShape(x)} and classes ${showShape(c)} don't fit`, 'give logits [N, C] and classes [N]')),
+  carry: strips('torch.gather gets the bare value and returns a plain tensor'),
+  vjp: ({ g, args: [x, classes], kit }) => [kit.emit('scatterLast', [g, classes], { columns: x.shape[1] }), null],
+  evaluate: ([x, classes], _attrs, out) => {
+    const c = x.shape[1]
+    for (let i = 0; i < out.data.length; i++) {
+      const k = classes.data[i]
+      if (!(Number.isInteger(k) && k >= 0 && k < c)) return `class ${k} of row ${i} is not a whole number from 0 to ${c - 1}`
+      out.data[i] = x.data[i * c + k]
+    }
+    return null
+  },
+  examples: [{ args: [{ shape: [3, 4] }, { shape: [3], range: [2, 2] }], attrs: {} }],
+  smooth: true,
+}
+
+type Columns = Attrs & { readonly columns: number }
+
+/** Rows of zeros with g at the column of the class: the gradient of `gatherLast`. */
+export const scatterLast: Op<Columns> = {
+  name: 'scatterLast',
+  doc: 'Rows of zeros with g at the column that each class names.',
+  shape: ([g], { columns }) => [g[0], columns],
+  carry: strips('a gradient is on no grid'),
+  vjp: ({ g, args: [, classes], kit }) => [kit.emit('gatherLast', [g, classes]), null],
+  evaluate: ([g, classes], { columns }, out) => {
+    out.data.fill(0)
+    for (let i = 0; i < g.data.length; i++) out.data[i * columns + classes.data[i]] = g.data[i]
+    return null
+  },
+  examples: [{ args: [{ shape: [3] }, { shape: [3], range: [1, 1] }], attrs: { columns: 4 } }],
+  smooth: true,
+}
