@@ -281,7 +281,7 @@ export const apply = (op: Op, xs: readonly Value[], attrs: Attrs = {}): Value =>
 
 const bare = (name: string, x: Value): Value => dequantize(x, `torch.${name} is in neither of Brevitas' tables and gets the bare value`)
 const plainUnary = (name: string, op = name) => (x: Value): Value => x.kit.emit(op, [bare(name, x)])
-const plainBinary = (name: string) => (a: Value, b: Value): Value => a.kit.emit(name, [bare(name, a), bare(name, b)])
+const plainBinary = (name: string) => (a: Value, b: Operand): Value => a.kit.emit(name, [bare(name, a), bare(name, lift(a.kit, b))])
 
 /** torch's functions, which get bare values: they strip where the functions of the same name above keep. */
 export const plain = {

@@ -1,0 +1,106 @@
+/** The functions of case programs, as functions of values of the public API. */
+import * as q from '../../src/index.js'
+import type { Arg, Json, Statement } from './format.js'
+
+/** Values by name, and how a statement's arguments become values. */
+export type Env = ReadonlyMap<string, q.Value>
+type Given = q.Value | number | readonly q.Value[]
+type Call = (args: readonly Given[], attrs: Json) => q.Value
+
+const one = (x: Given | undefined): q.Value => {
+  if (x === undefined || typeof x === 'number' || Array.isArray(x)) throw new Error('a value was expected')
+  return x as q.Value
+}
+const operand = (x: Given): q.Operand => (typeof x === 'number' ? x : one(x))
+const many = (x: Given): readonly q.Value[] => (Array.isArray(x) ? (x as readonly q.Value[]) : [one(x)])
+const num = (attrs: Json, key: string, fallback?: number): number => {
+  const v = attrs[key]
+  if (typeof v === 'number') return v
+  if (fallback === undefined) throw new Error(`attribute ${key} is missing`)
+  return fallback
+}
+const list = (attrs: Json, key: string): readonly number[] => (Array.isArray(attrs[key]) ? (attrs[key] as number[]) : [num(attrs, key)])
+const opt = (attrs: Json, key: string): number | null => (typeof attrs[key] === 'number' ? (attrs[key] as number) : null)
+const dims = (attrs: Json): number | readonly number[] | undefined => attrs.dim as number | readonly number[] | undefined
+
+const unary = (f: (x: q.Value) => q.Value): Call => ([x]) => f(one(x))
+const binary = (f: (a: q.Operand, b: q.Operand) => q.Value): Call => ([a, b]) => f(operand(a), operand(b))
+const pair = (f: (a: q.Value, b: q.Value) => q.Value): Call => ([a, b]) => f(one(a), one(b))
+const plainPair = (f: (a: q.Value, b: q.Operand) => q.Value): Call => ([a, b]) => f(one(a), operand(b))
+
+const perAxis = (attrs: Json, key: string): { readonly [k: string]: number | readonly number[] } => {
+  const v = attrs[key]
+  return typeof v === 'number' || Array.isArray(v) ? { [key.replace(/_([a-z])/g, (_, c: string) => c.toUpperCase())]: v as number | readonly number[] } : {}
+}
+const poolOptions = (attrs: Json): q.PoolOptions => ({ kernelSize: attrs.kernel_size as number, ...perAxis(attrs, 'stride'), ...perAxis(attrs, 'padding') })
+const avgOptions = (attrs: Json): q.AvgPoolOptions => ({
+  ...poolOptions(attrs),
+  ...(typeof attrs.count_include_pad === 'boolean' ? { countIncludePad: attrs.count_include_pad } : {}),
+  divisorOverride: opt(attrs, 'divisor_override'),
+})
+const outputSize = (attrs: Json): number | readonly number[] => attrs.output_size as number | readonly number[]
+
+const interpolate: Call = ([given], attrs) => {
+  const x = one(given)
+  const o: q.ResizeOptions = { ...perAxis(attrs, 'scale_factor'), ...perAxis(attrs, 'size') }
+  const mode = typeof attrs.mode === 'string' ? attrs.mode : 'nearest'
+  return mode === 'nearest' ? q.upsampleNearest(x, o) : mode === 'nearest-exact' ? q.upsampleNearestExact(x, o) : q.upsampleLinear(x, o)
+}
+
+const flattenFrom: Call = ([x], a) => q.flatten(one(x), num(a, 'start_dim', 0))
+const transpose: Call = ([x], a) => q.transpose(one(x), num(a, 'dim0'), num(a, 'dim1'))
+const reshape: Call = ([x], a) => q.reshape(one(x), list(a, 'shape'))
+const permute: Call = ([x], a) => q.permute(one(x), list(a, 'dims'))
+const needsQuant = (f: (x: q.Value) => q.Value) => unary((x) => (q.isQuantValue(x) ? f(x) : q.scale(x)))
+
+const FUNCTIONS: { readonly [fn: string]: Call } = {
+  'torch.relu': unary(q.plain.relu), 'torch.sigmoid': unary(q.sigmoid), 'torch.tanh': unary(q.tanh), 'torch.abs': unary(q.plain.abs), 'torch.neg': unary(q.plain.neg), 'torch.round': unary(q.round),
+  'torch.add': plainPair(q.plain.add), 'torch.sub': plainPair(q.plain.sub), 'torch.mul': plainPair(q.plain.mul), 'torch.matmul': pair(q.matmul),
+  'torch.clamp': ([x], a) => q.clamp(one(x), opt(a, 'min'), opt(a, 'max')),
+  'torch.mean': ([x], a) => q.mean(one(x), dims(a)), 'torch.sum': ([x], a) => q.sum(one(x), dims(a)), 'torch.max': unary(q.max),
+  'torch.squeeze': ([x], a) => q.squeeze(one(x), opt(a, 'dim') ?? undefined), 'torch.unsqueeze': ([x], a) => q.unsqueeze(one(x), num(a, 'dim')),
+  'torch.flatten': flattenFrom, 'torch.reshape': reshape, 'torch.transpose': transpose,
+  'torch.permute': ([x], a) => q.plain.permute(one(x), list(a, 'dims')),
+  'torch.max_pool2d': ([x], a) => q.plain.maxPool2d(one(x), poolOptions(a)),
+  'torch.cat': ([xs], a) => q.cat(many(xs), num(a, 'dim', 0)), 'torch.stack': ([xs], a) => q.stack(many(xs), num(a, 'dim', 0)),
+  'F.relu': unary(q.relu), 'F.relu6': unary(q.relu6), 'F.hardtanh': ([x], a) => q.hardtanh(one(x), num(a, 'min_val', -1), num(a, 'max_val', 1)),
+  'F.leaky_relu': ([x], a) => q.leakyRelu(one(x), num(a, 'negative_slope', 0.01)), 'F.elu': ([x], a) => q.elu(one(x), num(a, 'alpha', 1)), 'F.gelu': unary(q.gelu), 'F.hardswish': unary(q.hardswish),
+  'F.softmax': ([x], a) => q.softmax(one(x), num(a, 'dim')), 'F.log_softmax': ([x], a) => q.logSoftmax(one(x), num(a, 'dim')),
+  'F.max_pool1d': ([x], a) => q.maxPool(one(x), poolOptions(a), 1), 'F.max_pool2d': ([x], a) => q.maxPool(one(x), poolOptions(a), 2), 'F.avg_pool1d': ([x], a) => q.avgPool(one(x), poolOptions(a), 1),
+  'F.adaptive_max_pool2d': ([x], a) => q.adaptiveMaxPool(one(x), outputSize(a), 2), 'F.adaptive_avg_pool2d': ([x], a) => q.adaptiveAvgPool(one(x), outputSize(a), 2),
+  'F.pad': ([x], a) => q.pad(one(x), list(a, 'pad'), num(a, 'value', 0)), 'F.interpolate': interpolate,
+  'F.pixel_shuffle': ([x], a) => q.pixelShuffle(one(x), num(a, 'upscale_factor')), 'F.pixel_unshuffle': ([x], a) => q.pixelUnshuffle(one(x), num(a, 'downscale_factor')),
+  'F.dropout': unary(q.identity), 'F.dropout2d': unary(q.identity),
+  'op.add': binary(q.add), 'op.sub': binary(q.sub), 'op.mul': binary(q.mul), 'op.div': binary(q.div), 'op.neg': unary(q.neg), 'op.abs': unary(q.abs), 'op.pos': unary(q.identity),
+  'op.lshift': ([x, n]) => q.shiftLeft(one(x), typeof n === 'number' ? n : 0), 'op.pow': ([x, n]) => q.pow(one(x), typeof n === 'number' ? n : 0), 'op.matmul': pair(q.matmulOperator),
+  'qt.view': reshape, 'qt.reshape': reshape, 'qt.flatten': flattenFrom, 'qt.transpose': transpose, 'qt.permute': permute, 'qt.detach': needsQuant(q.detach), 'qt.contiguous': needsQuant(q.identity), 'qt.add': binary(q.add),
+  'qt.value': unary(q.value), 'qt.scale': unary(q.scale), 'qt.zero_point': unary(q.zeroPoint), 'qt.bit_width': unary(q.bitWidth), 'qt.int': unary(q.int),
+  'nn.ReLU': unary(q.relu), 'nn.MaxPool2d': ([x], a) => q.maxPool(one(x), poolOptions(a), 2), 'nn.AvgPool2d': ([x], a) => q.avgPool(one(x), avgOptions(a), 2),
+  'nn.AdaptiveAvgPool2d': ([x], a) => q.adaptiveAvgPool(one(x), outputSize(a), 2), 'nn.Flatten': ([x], a) => q.flatten(one(x), num(a, 'start_dim', 1)), 'nn.Dropout': unary(q.identity), 'nn.Identity': unary(q.identity),
+  sum_squares: unary(q.sumSquares), cross_entropy: pair(q.crossEntropy),
+}
+
+const lookUp = (env: Env, name: string): q.Value => {
+  const v = env.get(name)
+  if (v === undefined) throw new Error(`the program has no value ${name}`)
+  return v
+}
+
+/** The arguments of a statement as values and numbers. */
+export const argumentsOf = (env: Env, args: readonly Arg[]): readonly Given[] =>
+  args.map((a) => (typeof a === 'number' ? a : typeof a === 'string' ? lookUp(env, a) : a.map((n) => lookUp(env, n))))
+
+/** Runs a statement that names a function. */
+export const callFunction = (env: Env, s: Statement): q.Value => {
+  const f = FUNCTIONS[s.fn ?? '']
+  if (f === undefined) throw new Error(`no function ${s.fn}`)
+  return f(argumentsOf(env, s.args), s.attrs ?? {})
+}
+
+/** What a layer is given: one value, a pair, or a list with an axis, by its type. */
+export const layerInput = (type: string, env: Env, s: Statement): unknown => {
+  const args = argumentsOf(env, s.args)
+  if (type === 'QuantEltwiseAdd') return args
+  if (type === 'QuantCat') return { values: many(args[0]), ...(typeof s.attrs?.dim === 'number' ? { dim: s.attrs.dim } : {}) }
+  return one(args[0])
+}
