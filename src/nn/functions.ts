@@ -258,9 +258,9 @@ const resized = (x: Value, o: ResizeOptions): { readonly size: readonly number[]
 }
 
 /** Resizes by repeating the nearest element (F.interpolate, mode `nearest`). Keeps metadata. */
-export const upsampleNearest = (x: Value, o: ResizeOptions): Value => x.kit.emit('upsampleNearest', [x], resized(x, o))
+export const upsampleNearest = (x: Value, o: ResizeOptions): Value => x.kit.emit('upsampleNearest', [x], { ...resized(x, o), alignCorners: false })
 /** Resizes by the nearest element, rounding correctly (mode `nearest-exact`); strips. */
-export const upsampleNearestExact = (x: Value, o: ResizeOptions): Value => x.kit.emit('upsampleNearestExact', [x], resized(x, o))
+export const upsampleNearestExact = (x: Value, o: ResizeOptions): Value => x.kit.emit('upsampleNearestExact', [x], { ...resized(x, o), alignCorners: false })
 /** Resizes by linear, bilinear or trilinear interpolation, by rank; strips. */
 export const upsampleLinear = (x: Value, o: ResizeOptions & { readonly alignCorners?: boolean }): Value => x.kit.emit('upsampleLinear', [x], { ...resized(x, o), alignCorners: o.alignCorners ?? false })
 

@@ -4,7 +4,7 @@ import { HALF_ULP, quantOf, reach, stripped } from '../data/quant.js'
 import { sizeOf, showShape } from '../data/shape.js'
 import type { Attrs, Kit, Op, Value } from '../graph/op.js'
 import { refuse } from '../graph/op.js'
-import { claim, conclude } from './support/metadata.js'
+import { conclude } from './support/metadata.js'
 
 /** `axis`: the channel's. `sameScale`: the bias is known to lie on the accumulator's own scale. */
 export type BiasAttrs = Attrs & { readonly axis: number; readonly sameScale: boolean }
@@ -29,7 +29,7 @@ const carry = (args: readonly Value[], { axis, sameScale }: BiasAttrs, kit: Kit)
   const steps = kit.emit('div', [kit.emit('neg', [view(kit.emit('dequantize', [b], { why: 'a step count' }), y.shape.length, axis)]), s])
   const close = kit.emit('allClose', [kit.value(qb.scale), s])
   const z = kit.emit('select', [close, kit.constant(0), steps])
-  return claim(args, { ...quant, zeroPoint: z.id, zero: 'any' }, 'the bias has a scale of its own and moves the zero point by bias/s: a large one leaves float32 no fraction')
+  return conclude(args, { ...quant, zeroPoint: z.id, zero: 'any' }, `the sum does not fit ${quant.bits} bits or float32`)
 }
 
 /** `y + b` along the channel axis, b a quant tensor `[C]`. Gradient: to both. */

@@ -24,6 +24,7 @@ import { logSoftmax, softmax } from './softmax.js'
 import { pixelShuffle, pixelUnshuffle } from './pixelShuffle.js'
 import { pad } from './pad.js'
 import { padGrad } from './padGrad.js'
+import { upsampleLinear, upsampleLinearGrad, upsampleNearest, upsampleNearestExact, upsampleNearestExactGrad, upsampleNearestGrad } from './upsample.js'
 import { abs, absBinarySign } from './abs.js'
 import { elu, gelu, geluSlope, hardswish, leakyRelu, sigmoid, tanh } from './activations.js'
 import { add } from './add.js'
@@ -55,6 +56,7 @@ import { mean, sum } from './sum.js'
 import { broadcastTo, sumTo } from './sumTo.js'
 
 const primitives: readonly Op[] = [
+  upsampleLinear, upsampleLinearGrad, upsampleNearest, upsampleNearestExact, upsampleNearestExactGrad, upsampleNearestGrad,
   bernoulliMask, dropout, gatherLast, scatterLast, logSoftmax, softmax, pixelShuffle, pixelUnshuffle, pad, padGrad,
   adaptiveAvgPool, adaptiveAvgPoolGrad, adaptiveMaxPool, adaptiveMaxPoolGrad, avgPool, avgPoolGrad, concat, conv, convInputGrad,
   convTranspose, convWeightGrad, linear, linearWeightGrad, matmul, maxPool, maxPoolGrad, slice,

@@ -1,0 +1,53 @@
+/** Attributes, shape rule and float32 coordinates of resizing, as torch computes them (aten/native/UpSample.h). */
+import type { Shape } from '../../data/shape.js'
+import { showShape } from '../../data/shape.js'
+import type { Attrs, Refusal } from '../../graph/op.js'
+import { refuse } from '../../graph/op.js'
+import { listOf } from './indices.js'
+import type { AxisLookup, AxisMix } from './lookup.js'
+
+/** Sizes of the resized (trailing) axes of the result, and the factors they were made of, or null. Source: torch.nn.functional.interpolate. */
+export type ResizeAttrs = Attrs & { readonly size: readonly number[]; readonly scales: readonly (number | null)[] }
+
+/** The same for linear interpolation; `alignCorners` lays the corners' centres on each other. */
+export type LinearAttrs = ResizeAttrs & { readonly alignCorners: boolean }
+
+/** Shape of `x` with its trailing axes resized, or a refusal. */
+export const resizedShape = (name: string, x: Shape, { size, scales }: ResizeAttrs): Shape | Refusal => {
+  const n = size.length
+  if (n < 1 || x.length < n + 1) return refuse(`${name} of ${n} axes needs an input with at least one axis more, not ${showShape(x)}`, 'give an input [N,C,…] and one size per spatial axis')
+  if (scales.length !== n) return refuse(`${name}: ${scales.length} scales do not fit ${n} sizes`, 'give one scale, or null, per size')
+  if (!size.every((m) => Number.isInteger(m) && m >= 1)) return refuse(`${name} of ${showShape(x)} to [${size.join(',')}]: sizes must be whole numbers of at least 1`, 'give larger sizes or a larger factor')
+  if (!scales.every((s) => s === null || (s > 0 && Number.isFinite(s)))) return refuse(`${name}: scales [${scales.join(',')}] must be positive`, 'give positive factors, or null', 'ConfigError')
+  return x.slice(-n).every((m) => m >= 1) ? [...x.slice(0, -n), ...size] : refuse(`${name} of ${showShape(x)}: a resized axis is empty`, 'give at least one element per spatial axis')
+}
+
+/** Steps in x per step of the result: from the factor if there is one. */
+const stepOf = (length: number, size: number, scale: number | null): number => Math.fround(scale === null ? length / size : 1 / scale)
+
+const perAxis = <A>(x: Shape, { size, scales }: ResizeAttrs, f: (length: number, size: number, scale: number | null) => A): readonly A[] =>
+  size.map((m, d) => f(x[x.length - size.length + d], m, scales[d]))
+
+/** What each resized axis reads: the element at `floor((i + offset) * step)`; offset 0 (`nearest`) or 0.5 (`nearest-exact`). */
+export const nearestAxes = (x: Shape, attrs: ResizeAttrs, offset: number): readonly AxisLookup[] =>
+  perAxis(x, attrs, (length, size, scale) => {
+    const step = stepOf(length, size, scale)
+    return listOf(size, (i) => Math.min(Math.floor(Math.fround((i + offset) * step)), length - 1))
+  })
+
+/** Position in x of element i of the result, in float32. */
+const position = (i: number, step: number, alignCorners: boolean): number =>
+  alignCorners ? Math.fround(i * step) : Math.max(0, Math.fround(Math.fround((i + 0.5) * step) - 0.5))
+
+/** What each resized axis mixes in linear interpolation. */
+export const linearAxes = (x: Shape, attrs: LinearAttrs): readonly AxisMix[] =>
+  perAxis(x, attrs, (length, size, scale) => {
+    const { alignCorners } = attrs
+    const step = !alignCorners ? stepOf(length, size, scale) : size > 1 ? Math.fround((length - 1) / (size - 1)) : 0
+    return Array.from({ length: size }, (_, i) => {
+      if (length === size) return { low: i, high: i, weight: 0 }
+      const at = position(i, step, alignCorners)
+      const low = Math.min(Math.floor(at), length - 1)
+      return { low, high: Math.min(low + 1, length - 1), weight: Math.min(Math.max(Math.fround(at - low), 0), 1) }
+    })
+  })
