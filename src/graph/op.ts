@@ -91,6 +91,8 @@ export type ExampleArg = {
   readonly shape: Shape
   /** Draw a quant tensor: bits, sign, and what its zero point may be; `scaleShape` per channel. */
   readonly quant?: { readonly bits: number; readonly signed: boolean; readonly zero?: ZeroPointKind; readonly scaleShape?: Shape }
+  /** Not a number to differentiate by: an index, a class, a counter. */
+  readonly fixed?: boolean
   /** Range of the numbers (default -3 … 3). */
   readonly range?: readonly [number, number]
 }

@@ -126,7 +126,8 @@ export const relu = kept('relu')
 /** x cut to 0 … 6; keeps metadata as a claim (F.relu6). */
 export const relu6 = kept('relu6')
 /** x cut to `minVal … maxVal`; keeps metadata as a claim (F.hardtanh). */
-export const hardtanh = (x: Value, minVal = -1, maxVal = 1): Value => x.kit.emit('hardtanh', [x], { minVal, maxVal })
+export const hardtanh = (x: Value, minVal = -1, maxVal = 1): Value =>
+  x.kit.emit('hardtanh', [x], { minVal: minVal === -Infinity ? null : minVal, maxVal: maxVal === Infinity ? null : maxVal })
 /** x itself (unary plus, `contiguous`, nn.Identity). */
 export const identity = kept('identity')
 /** x, through which no gradient flows; the metadata is detached too. */
@@ -258,9 +259,9 @@ const resized = (x: Value, o: ResizeOptions): { readonly size: readonly number[]
 }
 
 /** Resizes by repeating the nearest element (F.interpolate, mode `nearest`). Keeps metadata. */
-export const upsampleNearest = (x: Value, o: ResizeOptions): Value => x.kit.emit('upsampleNearest', [x], { ...resized(x, o), alignCorners: false })
+export const upsampleNearest = (x: Value, o: ResizeOptions): Value => x.kit.emit('upsampleNearest', [x], resized(x, o))
 /** Resizes by the nearest element, rounding correctly (mode `nearest-exact`); strips. */
-export const upsampleNearestExact = (x: Value, o: ResizeOptions): Value => x.kit.emit('upsampleNearestExact', [x], { ...resized(x, o), alignCorners: false })
+export const upsampleNearestExact = (x: Value, o: ResizeOptions): Value => x.kit.emit('upsampleNearestExact', [x], resized(x, o))
 /** Resizes by linear, bilinear or trilinear interpolation, by rank; strips. */
 export const upsampleLinear = (x: Value, o: ResizeOptions & { readonly alignCorners?: boolean }): Value => x.kit.emit('upsampleLinear', [x], { ...resized(x, o), alignCorners: o.alignCorners ?? false })
 

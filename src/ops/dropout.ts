@@ -2,8 +2,8 @@
 import { quantOf } from '../data/quant.js'
 import type { Shape } from '../data/shape.js'
 import type { Attrs, Op } from '../graph/op.js'
-import { broadcasting, evaluateBinary, strips } from './support/elementwise.js'
-import { claim, keep } from './support/metadata.js'
+import { broadcasting, evaluateBinary, strips, sumTo } from './support/elementwise.js'
+import { claim, keep, zeroIsOnGrid } from './support/metadata.js'
 
 type Probability = Attrs & { readonly p: number }
 
@@ -14,9 +14,9 @@ export const dropout: Op<Probability> = {
   shape: broadcasting,
   carry: (args, { p }) => {
     const q = quantOf(args[0].carried)
-    return q === null ? keep(args) : claim(args, q, `in training the value is scaled by 1/(1 - ${p}), which leaves the grid`)
+    return q === null || (p === 0 && zeroIsOnGrid(q)) ? keep(args) : claim(args, q, `in training the value is scaled by 1/(1 - ${p}), which leaves the grid`)
   },
-  vjp: ({ g, args: [, mask], attrs, kit }) => [kit.emit('dropout', [g, mask], attrs), null],
+  vjp: ({ g, args: [x, mask], attrs, kit }) => [sumTo(kit.emit('dropout', [g, mask], attrs), x.shape), null],
   evaluate: ([x, mask], { p }, out) => {
     const factor = Math.fround(1 / (1 - p))
     return evaluateBinary((v, m) => (m === 0 ? 0 : v * factor), x, mask, out)

@@ -3,6 +3,10 @@ import { showShape } from '../data/shape.js'
 import { refuse, type Attrs, type Op } from '../graph/op.js'
 import { strips } from './support/elementwise.js'
 
+/** What is wrong with class `k` of row `i` among `c` columns, or null. */
+const badClass = (k: number, i: number, c: number): string | null =>
+  Number.isInteger(k) && k >= 0 && k < c ? null : `class ${k} of row ${i} is not a whole number from 0 to ${c - 1}`
+
 /** `x[n, class n]` of `x [N, C]` and `classes [N]`; the run fails on a class that isn't a whole number from 0 to C-1. */
 export const gatherLast: Op = {
   name: 'gatherLast',
@@ -14,12 +18,13 @@ export const gatherLast: Op = {
     const c = x.shape[1]
     for (let i = 0; i < out.data.length; i++) {
       const k = classes.data[i]
-      if (!(Number.isInteger(k) && k >= 0 && k < c)) return `class ${k} of row ${i} is not a whole number from 0 to ${c - 1}`
+      const bad = badClass(k, i, c)
+      if (bad !== null) return bad
       out.data[i] = x.data[i * c + k]
     }
     return null
   },
-  examples: [{ args: [{ shape: [3, 4] }, { shape: [3], range: [2, 2] }], attrs: {} }],
+  examples: [{ args: [{ shape: [3, 4] }, { shape: [3], range: [2, 2], fixed: true }], attrs: {} }],
   smooth: true,
 }
 
@@ -34,9 +39,14 @@ export const scatterLast: Op<Columns> = {
   vjp: ({ g, args: [, classes], kit }) => [kit.emit('gatherLast', [g, classes]), null],
   evaluate: ([g, classes], { columns }, out) => {
     out.data.fill(0)
-    for (let i = 0; i < g.data.length; i++) out.data[i * columns + classes.data[i]] = g.data[i]
+    for (let i = 0; i < g.data.length; i++) {
+      // Asked again: where only the gradient is wanted, nobody evaluates gatherLast.
+      const bad = badClass(classes.data[i], i, columns)
+      if (bad !== null) return bad
+      out.data[i * columns + classes.data[i]] = g.data[i]
+    }
     return null
   },
-  examples: [{ args: [{ shape: [3] }, { shape: [3], range: [1, 1] }], attrs: { columns: 4 } }],
+  examples: [{ args: [{ shape: [3] }, { shape: [3], range: [1, 1], fixed: true }], attrs: { columns: 4 } }],
   smooth: true,
 }

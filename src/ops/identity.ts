@@ -37,7 +37,7 @@ export const assign: Op = {
 export const dequantize: Op = {
   ...same('dequantize', 'x as a plain tensor: the metadata is dropped on purpose.'),
   carry: (_args, attrs) => strips(String(attrs.why))(),
-  examples: unaryExamples<Attrs>({ why: 'asked' }),
+  examples: unaryExamples<Attrs>({ why: 'it was asked for' }),
 }
 
 /** x whose quant tensor is marked as made in training, or not: a disabled layer stamps its own mode. */

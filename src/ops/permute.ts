@@ -1,10 +1,10 @@
 /** Axes in another order (the method `permute`, transpose). */
-import { showShape, stridesOf } from '../data/shape.js'
+import { showShape, sizeOf, stridesOf } from '../data/shape.js'
 import { quantOf } from '../data/quant.js'
 import type { Attrs, Kit, Op } from '../graph/op.js'
 import { refuse } from '../graph/op.js'
 import { walk } from './support/elementwise.js'
-import { keep } from './support/metadata.js'
+import { claim, keep } from './support/metadata.js'
 
 type Dims = Attrs & { readonly dims: readonly number[] }
 
@@ -21,6 +21,8 @@ export const permute: Op<Dims> = {
     const q = quantOf(carried)
     if (q === null || (carried.tag !== 'carries' && carried.tag !== 'claimed')) return carried
     const follow = (id: number): number => (kit.value(id).shape.length === dims.length ? kit.emit('permute', [kit.value(id)], { dims }).id : id)
+    const stays = [q.scale, q.zeroPoint].map((id) => kit.value(id).shape).find((s) => sizeOf(s) > 1 && s.length !== dims.length)
+    if (stays !== undefined) return claim(args, { ...q, scale: follow(q.scale), zeroPoint: follow(q.zeroPoint) }, `a scale or zero point of shape ${showShape(stays)} is not permuted, as it lacks axes, and then broadcasts along others`)
     return { ...carried, quant: { ...q, scale: follow(q.scale), zeroPoint: follow(q.zeroPoint) } }
   },
   vjp: ({ g, attrs: { dims }, kit }) => [kit.emit('permute', [g], { dims: dims.map((_, i) => dims.indexOf(i)) })],

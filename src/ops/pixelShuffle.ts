@@ -29,7 +29,7 @@ export const pixelShuffle: Op<Factor> = {
   doc: 'Channels become pixels: [N, C*r², H, W] to [N, C, H*r, W*r] (F.pixel_shuffle).',
   shape: ([x], { factor: r }) => {
     const [c, h, w] = x.slice(-3)
-    return x.length >= 3 && r >= 1 && c % (r * r) === 0 ? [...x.slice(0, -3), c / (r * r), h * r, w * r] : refuse(`${showShape(x)} can't be shuffled by ${r}`, FIX)
+    return x.length >= 3 && Number.isInteger(r) && r >= 1 && c % (r * r) === 0 ? [...x.slice(0, -3), c / (r * r), h * r, w * r] : refuse(`${showShape(x)} can't be shuffled by ${r}`, FIX)
   },
   carry,
   vjp: ({ g, attrs, kit }) => [kit.emit('pixelUnshuffle', [g], attrs)],
@@ -47,7 +47,7 @@ export const pixelUnshuffle: Op<Factor> = {
   doc: 'Pixels become channels: [N, C, H*r, W*r] to [N, C*r², H, W] (F.pixel_unshuffle).',
   shape: ([x], { factor: r }) => {
     const [c, h, w] = x.slice(-3)
-    return x.length >= 3 && r >= 1 && h % r === 0 && w % r === 0 ? [...x.slice(0, -3), c * r * r, h / r, w / r] : refuse(`${showShape(x)} can't be unshuffled by ${r}`, 'give [N, C, H, W] and a factor that divides height and width')
+    return x.length >= 3 && Number.isInteger(r) && r >= 1 && h % r === 0 && w % r === 0 ? [...x.slice(0, -3), c * r * r, h / r, w / r] : refuse(`${showShape(x)} can't be unshuffled by ${r}`, 'give [N, C, H, W] and a factor that divides height and width')
   },
   carry,
   vjp: ({ g, attrs, kit }) => [kit.emit('pixelShuffle', [g], attrs)],

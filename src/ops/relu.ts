@@ -5,11 +5,11 @@ import type { Attrs, Op, Value } from '../graph/op.js'
 import { maskedBy, unary, unaryExamples } from './support/elementwise.js'
 import { claim, keep, zeroIsOnGrid } from './support/metadata.js'
 
-const reluCarry = (args: readonly Value[]): Carried => {
+const reluCarry = (args: readonly Value[], positive = true): Carried => {
   const q = quantOf(args[0].carried)
   if (q === null) return keep(args)
   if (!zeroIsOnGrid(q)) return claim(args, q, 'its zero point may be a fraction or out of range, and then 0 is off the grid')
-  const quant = q.zero === 'zero' ? { ...q, lo: Math.max(q.lo, 0) } : q
+  const quant = positive && q.zero === 'zero' ? { ...q, lo: Math.max(q.lo, 0) } : q
   const before = args[0].carried
   return before.tag === 'claimed' ? claimed(quant, before.why) : carries(quant)
 }
@@ -18,29 +18,35 @@ const reluCarry = (args: readonly Value[]): Carried => {
 export const relu: Op = unary({
   name: 'relu', doc: 'max(x, 0), with gradient 0 at 0 (F.relu).', attrs: {},
   f: (x) => (x > 0 ? x : Number.isNaN(x) ? x : 0),
-  carry: reluCarry,
+  carry: (args) => reluCarry(args),
   vjp: maskedBy((x) => x.kit.emit('less', [x.kit.constant(0), x])),
 })
 
-type Bounds = Attrs & { readonly minVal: number; readonly maxVal: number }
+/** A bound that is null does not bind (JSON has no infinity). */
+type Bounds = Attrs & { readonly minVal: number | null; readonly maxVal: number | null }
 
-const onGridBound = (b: number): boolean => b === 0 || !Number.isFinite(b)
+const hardtanhCarry = (args: readonly Value[], { minVal, maxVal }: Bounds): Carried => {
+  const q = quantOf(args[0].carried)
+  if (q === null) return keep(args)
+  const off = [minVal, maxVal].find((b) => b !== null && b !== 0)
+  if (off !== undefined) return claim(args, q, `the bounds ${minVal ?? 'none'} and ${maxVal ?? 'none'} are off the grid as a rule: ${off} is no multiple of a scale of 0.7`)
+  return minVal === null && maxVal === null ? keep(args) : reluCarry(args, false)
+}
 
 /** x cut to `minVal … maxVal`, NaN kept; gradient 0 **at** both bounds (F.hardtanh). */
 export const hardtanh: Op<Bounds> = unary<Bounds>({
   name: 'hardtanh', doc: 'x cut to minVal … maxVal, with gradient 0 at both bounds (F.hardtanh).',
   attrs: { minVal: -1, maxVal: 1 },
-  f: (x, { minVal, maxVal }) => (x > maxVal ? Math.fround(maxVal) : x < minVal ? Math.fround(minVal) : x),
-  carry: (args, { minVal, maxVal }) => {
-    const q = quantOf(args[0].carried)
-    if (q === null || (onGridBound(minVal) && onGridBound(maxVal) && zeroIsOnGrid(q))) return keep(args)
-    return claim(args, q, `the bounds ${minVal} and ${maxVal} are off the grid as a rule: ${onGridBound(maxVal) ? minVal : maxVal} is no multiple of a scale of 0.7`)
-  },
+  f: (x, { minVal, maxVal }) => (maxVal !== null && x > maxVal ? Math.fround(maxVal) : minVal !== null && x < minVal ? Math.fround(minVal) : x),
+  carry: hardtanhCarry,
   vjp: maskedBy((x, { minVal, maxVal }) => {
     const { kit } = x
-    return kit.emit('mul', [kit.emit('less', [kit.constant(minVal), x]), kit.emit('less', [x, kit.constant(maxVal)])])
+    const one = kit.constant(1)
+    const above = minVal === null ? one : kit.emit('less', [kit.constant(minVal), x])
+    const below = maxVal === null ? one : kit.emit('less', [x, kit.constant(maxVal)])
+    return kit.emit('mul', [above, below])
   }),
-  examples: unaryExamples<Bounds>({ minVal: -1, maxVal: 1 }),
+  examples: [...unaryExamples<Bounds>({ minVal: -1, maxVal: 1 }), ...unaryExamples<Bounds>({ minVal: 0, maxVal: null })],
 })
 
 /** x cut to 0 … 6 (F.relu6). */

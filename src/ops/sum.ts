@@ -12,6 +12,7 @@ const kept = (x: Shape, dims: readonly number[]): Shape => x.map((n, i) => (dims
 const reduced = ([x]: readonly Shape[], { dims, keepdim }: Axes): Shape | Refusal => {
   const bad = dims.find((d) => !Number.isInteger(d) || d < 0 || d >= x.length)
   if (bad !== undefined) return refuse(`there is no axis ${bad} in ${showShape(x)}`, `name axes from 0 to ${x.length - 1}`)
+  if (new Set(dims).size < dims.length) return refuse(`an axis of ${showShape(x)} is named twice: ${dims.join()}`, 'name each axis once')
   return keepdim ? kept(x, dims) : x.filter((_, i) => !dims.includes(i))
 }
 

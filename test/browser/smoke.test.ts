@@ -3,7 +3,10 @@ import * as assert from 'uvu/assert'
 import { bundle, openPage } from '../support/browser.js'
 import { suite } from '../support/suite.js'
 
-const test = suite('browser', undefined, 120_000)
+/** The first start unpacks Chromium. */
+const patient = { timeout: 120_000 }
+
+const test = suite('browser')
 
 test('a bundled module runs in an isolated page, with shared memory', async () => {
   const script = await bundle(`
@@ -23,7 +26,7 @@ test('a bundled module runs in an isolated page, with shared memory', async () =
   } finally {
     await opened.close()
   }
-})
+}, patient)
 
 test('without the headers a page is not isolated, and its errors are seen', async () => {
   const index = '<!doctype html><link rel="icon" href="data:,"><script>throw new Error("seen")</script>'
@@ -35,6 +38,6 @@ test('without the headers a page is not isolated, and its errors are seen', asyn
   } finally {
     await opened.close()
   }
-})
+}, patient)
 
 test.run()

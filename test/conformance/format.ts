@@ -1,25 +1,39 @@
-/** Case files as data (FORMAT.md): reading, decoding tensors, naming. */
+/** Case files as data (FORMAT.md): reading, checking, decoding tensors, naming. */
 import { readFileSync } from 'node:fs'
 import type { QuantTensor, Tensor } from '../../src/index.js'
+import { refuseUnknownFields } from './fields.js'
 
+/** A JSON object that nobody looked into yet. */
 export type Json = { readonly [key: string]: unknown }
+/** A tensor of the file: a few numbers, or little-endian float32 in base64. */
 export type TensorJson = { readonly shape: readonly number[]; readonly data?: readonly number[]; readonly f32?: string }
-export type ValueJson = (TensorJson & { readonly kind?: undefined }) | QuantJson
+/** A quant tensor as an input. */
 export type QuantJson = { readonly kind: 'quant'; readonly value: TensorJson; readonly scale: TensorJson; readonly zero_point: TensorJson; readonly bit_width: TensorJson; readonly signed: boolean; readonly training: boolean }
+/** An input. */
+export type ValueJson = (TensorJson & { readonly kind?: undefined }) | QuantJson
+/** What a result must be. The fields of metadata are there if it is a quant tensor. */
 export type ExpectedJson = { readonly kind: 'tensor' | 'quant'; readonly value: TensorJson; readonly scale?: TensorJson; readonly zero_point?: TensorJson; readonly bit_width?: TensorJson; readonly signed?: boolean; readonly training?: boolean; readonly is_valid?: boolean | null; readonly int?: TensorJson }
-export type LayerJson = { readonly type: string; readonly kwargs: Json; readonly act_quant?: string | null; readonly input_quant?: string | null; readonly output_quant?: string | null; readonly weight_quant?: string | null; readonly bias_quant?: string | null; readonly trunc_quant?: string | null }
+/** Where a layer may name a quantizer, or disable it by null. */
+export const QUANTIZER_FIELDS = ['act_quant', 'input_quant', 'output_quant', 'weight_quant', 'bias_quant', 'trunc_quant'] as const
+/** A layer's specification. */
+export type LayerJson = { readonly type: string; readonly kwargs: Json } & { readonly [place in (typeof QUANTIZER_FIELDS)[number]]?: string | null }
+/** An argument of a statement: a name, a number, or a list of names. */
 export type Arg = string | number | readonly string[]
+/** A statement of a program: a call of a layer or of a function. */
 export type Statement = { readonly out: string; readonly layer?: string; readonly fn?: string; readonly args: readonly Arg[]; readonly attrs?: Json }
-export type Tolerance = { readonly mode: 'exact' | 'close'; readonly rtol?: number; readonly atol?: number; readonly lsb?: { readonly max_lsb: number; readonly fraction: number } }
-export type Compare = { readonly default: Tolerance; readonly grads?: Tolerance; readonly state?: Tolerance; readonly by_key?: { readonly [key: string]: Tolerance }; readonly lsb?: { readonly max_lsb: number; readonly fraction: number } }
-export type Step = {
-  readonly mode: 'train' | 'eval'
-  readonly inputs: { readonly [name: string]: ValueJson }
-  readonly output_grad?: TensorJson
-  readonly sgd?: { readonly lr: number }
-  readonly expect?: { readonly y?: ExpectedJson; readonly values?: { readonly [name: string]: ExpectedJson }; readonly grads?: { readonly [key: string]: TensorJson }; readonly state?: { readonly [key: string]: TensorJson } }
-}
+/** How many of the integers may differ, and by how much. */
+export type Lsb = { readonly max_lsb: number; readonly fraction: number }
+/** How to compare numbers. */
+export type Tolerance = { readonly mode: 'exact' | 'close'; readonly rtol?: number; readonly atol?: number; readonly lsb?: Lsb }
+/** How to compare a case. */
+export type Compare = { readonly default: Tolerance; readonly grads?: Tolerance; readonly state?: Tolerance; readonly by_key?: { readonly [key: string]: Tolerance }; readonly lsb?: Lsb }
+/** What must come out of a step. */
+export type Expect = { readonly y?: ExpectedJson; readonly values?: { readonly [name: string]: ExpectedJson }; readonly grads?: { readonly [key: string]: TensorJson }; readonly state?: { readonly [key: string]: TensorJson } }
+/** A step. */
+export type Step = { readonly mode: 'train' | 'eval'; readonly inputs: { readonly [name: string]: ValueJson }; readonly output_grad?: TensorJson; readonly sgd?: { readonly lr: number }; readonly expect?: Expect }
+/** How a case must fail. */
 export type ExpectError = { readonly when: 'construct' | 'call'; readonly message_contains: readonly string[]; readonly step?: number; readonly statement?: number }
+/** A program case. */
 export type Case = {
   readonly name: string
   readonly tags: readonly string[]
@@ -32,23 +46,40 @@ export type Case = {
   readonly compare: Compare
   readonly expect_error?: ExpectError
 }
+/** One draw of a generator case. */
 export type RngCall = { readonly fn: string; readonly shape?: readonly number[]; readonly attrs?: Json; readonly compare: Tolerance; readonly expect: unknown }
+/** A generator case. */
 export type RngCase = { readonly name: string; readonly tags: readonly string[]; readonly seed: string; readonly calls: readonly RngCall[] }
 
-export const readCase = (file: string): Case | RngCase => JSON.parse(readFileSync(file, 'utf8')) as Case | RngCase
+/** Is it a generator case? */
 export const isRng = (c: Case | RngCase): c is RngCase => 'calls' in c
+
+/** Reads a case; a field that FORMAT.md does not name is refused, so that nothing is left unchecked in silence. */
+export const readCase = (file: string): Case | RngCase => {
+  const c = JSON.parse(readFileSync(file, 'utf8')) as Case | RngCase
+  refuseUnknownFields(c)
+  return c
+}
+
+/** The name of a program's result. */
+export const outputOf = (c: Case): string => c.output ?? c.program[c.program.length - 1].out
+
+/** A name of the program as the key of a record: it can't clash with anything of JavaScript's. */
+export const safe = (name: string): string => `v_${name}`
 
 /** A tensor of the file as ours. */
 export const decode = (t: TensorJson): Tensor => {
-  if (t.f32 === undefined) return { shape: t.shape, data: Float32Array.from(t.data ?? []) }
-  const bytes = Buffer.from(t.f32, 'base64')
-  return { shape: t.shape, data: Float32Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readFloatLE(4 * i)) }
+  const bytes = t.f32 === undefined ? null : Buffer.from(t.f32, 'base64')
+  const data = bytes === null ? Float32Array.from(t.data ?? []) : Float32Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readFloatLE(4 * i))
+  if (data.length !== t.shape.reduce((p, n) => p * n, 1)) throw new Error(`the file has a tensor of shape [${t.shape.join()}] with ${data.length} elements`)
+  return { shape: t.shape, data }
 }
 
+/** Is the input a quant tensor? */
 export const isQuantJson = (v: ValueJson): v is QuantJson => v.kind === 'quant'
 
 /** A quant tensor of the file as ours. */
-export const decodeQuant = (q: QuantJson): QuantTensor => ({ kind: 'quant', value: decode(q.value), scale: decode(q.scale), zeroPoint: decode(q.zero_point), bitWidth: decode(q.bit_width), signed: q.signed, training: q.training })
+export const decodeQuant = (t: QuantJson): QuantTensor => ({ kind: 'quant', value: decode(t.value), scale: decode(t.scale), zeroPoint: decode(t.zero_point), bitWidth: decode(t.bit_width), signed: t.signed, training: t.training })
 
 /** `weight_bit_width` → `weightBitWidth`. */
 export const camel = (name: string): string => name.replace(/_([a-z0-9])/g, (_, c: string) => c.toUpperCase())

@@ -1,6 +1,6 @@
 /** The functions of case programs, as functions of values of the public API. */
 import * as q from '../../src/index.js'
-import type { Arg, Json, Statement } from './format.js'
+import { camel, type Arg, type Json, type Statement } from './format.js'
 
 /** Values by name, and how a statement's arguments become values. */
 export type Env = ReadonlyMap<string, q.Value>
@@ -19,8 +19,14 @@ const num = (attrs: Json, key: string, fallback?: number): number => {
   if (fallback === undefined) throw new Error(`attribute ${key} is missing`)
   return fallback
 }
-const list = (attrs: Json, key: string): readonly number[] => (Array.isArray(attrs[key]) ? (attrs[key] as number[]) : [num(attrs, key)])
-const opt = (attrs: Json, key: string): number | null => (typeof attrs[key] === 'number' ? (attrs[key] as number) : null)
+const list = (attrs: Json, key: string): readonly number[] => {
+  const v = attrs[key]
+  return Array.isArray(v) ? (v as number[]) : [num(attrs, key)]
+}
+const opt = (attrs: Json, key: string): number | null => {
+  const v = attrs[key]
+  return typeof v === 'number' ? v : null
+}
 const dims = (attrs: Json): number | readonly number[] | undefined => attrs.dim as number | readonly number[] | undefined
 
 const unary = (f: (x: q.Value) => q.Value): Call => ([x]) => f(one(x))
@@ -30,7 +36,7 @@ const plainPair = (f: (a: q.Value, b: q.Operand) => q.Value): Call => ([a, b]) =
 
 const perAxis = (attrs: Json, key: string): { readonly [k: string]: number | readonly number[] } => {
   const v = attrs[key]
-  return typeof v === 'number' || Array.isArray(v) ? { [key.replace(/_([a-z])/g, (_, c: string) => c.toUpperCase())]: v as number | readonly number[] } : {}
+  return typeof v === 'number' || Array.isArray(v) ? { [camel(key)]: v as number | readonly number[] } : {}
 }
 const poolOptions = (attrs: Json): q.PoolOptions => ({ kernelSize: attrs.kernel_size as number, ...perAxis(attrs, 'stride'), ...perAxis(attrs, 'padding') })
 const avgOptions = (attrs: Json): q.AvgPoolOptions => ({
@@ -44,13 +50,28 @@ const interpolate: Call = ([given], attrs) => {
   const x = one(given)
   const o: q.ResizeOptions = { ...perAxis(attrs, 'scale_factor'), ...perAxis(attrs, 'size') }
   const mode = typeof attrs.mode === 'string' ? attrs.mode : 'nearest'
-  return mode === 'nearest' ? q.upsampleNearest(x, o) : mode === 'nearest-exact' ? q.upsampleNearestExact(x, o) : q.upsampleLinear(x, o)
+  if (mode === 'nearest') return q.upsampleNearest(x, o)
+  if (mode === 'nearest-exact') return q.upsampleNearestExact(x, o)
+  if (mode !== ['linear', 'bilinear', 'trilinear'][x.shape.length - 3]) throw new Error(`F.interpolate has no mode ${mode} for ${x.shape.length} axes`)
+  return q.upsampleLinear(x, o)
 }
 
 const flattenFrom: Call = ([x], a) => q.flatten(one(x), num(a, 'start_dim', 0))
 const transpose: Call = ([x], a) => q.transpose(one(x), num(a, 'dim0'), num(a, 'dim1'))
 const reshape: Call = ([x], a) => q.reshape(one(x), list(a, 'shape'))
 const permute: Call = ([x], a) => q.permute(one(x), list(a, 'dims'))
+/** In inference mode, as the format has it, a dropout changes nothing. */
+const dropout: Call = ([x], a) => {
+  if (num(a, 'p', 0.5) > 1) throw new Error('p is not a probability')
+  return q.identity(one(x))
+}
+/** Operators whose right side is a number in our API. What a quant tensor would be refused for does not depend on it. */
+const byNumber = (f: (x: q.Value, n: number) => q.Value): Call => ([given, n]) => {
+  const x = one(given)
+  if (typeof n === 'number') return f(x, n)
+  if (q.isQuantValue(x)) return f(x, 0)
+  throw new Error('a number was expected')
+}
 const needsQuant = (f: (x: q.Value) => q.Value) => unary((x) => (q.isQuantValue(x) ? f(x) : q.scale(x)))
 
 const FUNCTIONS: { readonly [fn: string]: Call } = {
@@ -70,13 +91,13 @@ const FUNCTIONS: { readonly [fn: string]: Call } = {
   'F.adaptive_max_pool2d': ([x], a) => q.adaptiveMaxPool(one(x), outputSize(a), 2), 'F.adaptive_avg_pool2d': ([x], a) => q.adaptiveAvgPool(one(x), outputSize(a), 2),
   'F.pad': ([x], a) => q.pad(one(x), list(a, 'pad'), num(a, 'value', 0)), 'F.interpolate': interpolate,
   'F.pixel_shuffle': ([x], a) => q.pixelShuffle(one(x), num(a, 'upscale_factor')), 'F.pixel_unshuffle': ([x], a) => q.pixelUnshuffle(one(x), num(a, 'downscale_factor')),
-  'F.dropout': unary(q.identity), 'F.dropout2d': unary(q.identity),
+  'F.dropout': dropout, 'F.dropout2d': dropout,
   'op.add': binary(q.add), 'op.sub': binary(q.sub), 'op.mul': binary(q.mul), 'op.div': binary(q.div), 'op.neg': unary(q.neg), 'op.abs': unary(q.abs), 'op.pos': unary(q.identity),
-  'op.lshift': ([x, n]) => q.shiftLeft(one(x), typeof n === 'number' ? n : 0), 'op.pow': ([x, n]) => q.pow(one(x), typeof n === 'number' ? n : 0), 'op.matmul': pair(q.matmulOperator),
+  'op.lshift': byNumber(q.shiftLeft), 'op.pow': byNumber(q.pow), 'op.matmul': pair(q.matmulOperator),
   'qt.view': reshape, 'qt.reshape': reshape, 'qt.flatten': flattenFrom, 'qt.transpose': transpose, 'qt.permute': permute, 'qt.detach': needsQuant(q.detach), 'qt.contiguous': needsQuant(q.identity), 'qt.add': binary(q.add),
   'qt.value': unary(q.value), 'qt.scale': unary(q.scale), 'qt.zero_point': unary(q.zeroPoint), 'qt.bit_width': unary(q.bitWidth), 'qt.int': unary(q.int),
   'nn.ReLU': unary(q.relu), 'nn.MaxPool2d': ([x], a) => q.maxPool(one(x), poolOptions(a), 2), 'nn.AvgPool2d': ([x], a) => q.avgPool(one(x), avgOptions(a), 2),
-  'nn.AdaptiveAvgPool2d': ([x], a) => q.adaptiveAvgPool(one(x), outputSize(a), 2), 'nn.Flatten': ([x], a) => q.flatten(one(x), num(a, 'start_dim', 1)), 'nn.Dropout': unary(q.identity), 'nn.Identity': unary(q.identity),
+  'nn.AdaptiveAvgPool2d': ([x], a) => q.adaptiveAvgPool(one(x), outputSize(a), 2), 'nn.Flatten': ([x], a) => q.flatten(one(x), num(a, 'start_dim', 1)), 'nn.Dropout': dropout, 'nn.Identity': unary(q.identity),
   sum_squares: unary(q.sumSquares), cross_entropy: pair(q.crossEntropy),
 }
 
@@ -90,17 +111,24 @@ const lookUp = (env: Env, name: string): q.Value => {
 export const argumentsOf = (env: Env, args: readonly Arg[]): readonly Given[] =>
   args.map((a) => (typeof a === 'number' ? a : typeof a === 'string' ? lookUp(env, a) : a.map((n) => lookUp(env, n))))
 
-/** Runs a statement that names a function. */
+/** Runs a statement that names a function. An attribute that the function never looks at is an error of this file. */
 export const callFunction = (env: Env, s: Statement): q.Value => {
   const f = FUNCTIONS[s.fn ?? '']
   if (f === undefined) throw new Error(`no function ${s.fn}`)
-  return f(argumentsOf(env, s.args), s.attrs ?? {})
+  const unread = new Set(Object.keys(s.attrs ?? {}))
+  const attrs = new Proxy(s.attrs ?? {}, { get: (target, key) => (unread.delete(String(key)), Reflect.get(target, key) as unknown) })
+  const y = f(argumentsOf(env, s.args), attrs)
+  for (const key of unread) throw new Error(`${s.fn} does not know the attribute ${key}`)
+  return y
 }
 
 /** What a layer is given: one value, a pair, or a list with an axis, by its type. */
 export const layerInput = (type: string, env: Env, s: Statement): unknown => {
   const args = argumentsOf(env, s.args)
+  const { dim, ...others } = s.attrs ?? {}
+  const unknown = Object.keys(type === 'QuantCat' ? others : (s.attrs ?? {}))
+  if (unknown.length > 0) throw new Error(`a call of ${type} does not know the attribute ${unknown[0]}`)
   if (type === 'QuantEltwiseAdd') return args
-  if (type === 'QuantCat') return { values: many(args[0]), ...(typeof s.attrs?.dim === 'number' ? { dim: s.attrs.dim } : {}) }
+  if (type === 'QuantCat') return { values: many(args[0]), ...(typeof dim === 'number' ? { dim } : {}) }
   return one(args[0])
 }

@@ -1,6 +1,6 @@
-/** Compares results with expectations as FORMAT.md says; a disagreement names the first differing element. */
+/** Compares results with expectations as FORMAT.md says; a difference names the first element that differs. */
 import * as q from '../../src/index.js'
-import { decode, type Compare, type ExpectedJson, type TensorJson, type Tolerance } from './format.js'
+import { decode, type Compare, type ExpectedJson, type Lsb, type TensorJson, type Tolerance } from './format.js'
 
 const EXACT: Tolerance = { mode: 'exact' }
 
@@ -8,53 +8,57 @@ const same = (a: number, b: number): boolean => a === b || (Number.isNaN(a) && N
 const near = (expected: number, actual: number, t: Tolerance): boolean =>
   same(expected, actual) || (t.mode === 'close' && Number.isFinite(expected) && Number.isFinite(actual) && Math.abs(expected - actual) <= (t.atol ?? 0) + (t.rtol ?? 0) * Math.abs(expected))
 
-const sameShape = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((n, i) => n === b[i])
+const shapeDifference = (what: string, expected: q.Tensor, actual: q.Tensor): string | null =>
+  expected.shape.join() === actual.shape.join() && expected.data.length === actual.data.length ? null : `${what}: shape [${expected.shape.join()}] expected, [${actual.shape.join()}] found`
 
 /** The first difference as text, or null. `anyShape`: one element may have any shape of one element. */
 export const tensorDifference = (what: string, expected: q.Tensor, actual: q.Tensor, t: Tolerance, anyShape = false): string | null => {
-  if (!sameShape(expected.shape, actual.shape) && !(anyShape && expected.data.length === 1 && actual.data.length === 1)) return `${what}: shape [${expected.shape.join()}] expected, [${actual.shape.join()}] found`
-  for (let i = 0; i < expected.data.length; i++)
-    if (!near(expected.data[i], actual.data[i], t)) return `${what}[${i}]: ${expected.data[i]} expected, ${actual.data[i]} found, distance ${Math.abs(expected.data[i] - actual.data[i])}${t.mode === 'close' ? ` (atol ${t.atol}, rtol ${t.rtol})` : ' (exact)'}`
-  return null
+  const reshaped = anyShape && expected.data.length === 1 && actual.data.length === 1
+  const shape = reshaped ? null : shapeDifference(what, expected, actual)
+  if (shape !== null) return shape
+  const i = expected.data.findIndex((e, k) => !near(e, actual.data[k], t))
+  if (i < 0) return null
+  const [e, a] = [expected.data[i], actual.data[i]]
+  return `${what}[${i}]: ${e} expected, ${a} found, distance ${Math.abs(e - a)} (${t.mode === 'close' ? `atol ${t.atol ?? 0}, rtol ${t.rtol ?? 0}` : 'exact'})`
 }
 
-const keyTolerance = (c: Compare, key: string, fallback: Tolerance): Tolerance => c.by_key?.[key] ?? fallback
-
-const intDifference = (what: string, expected: q.Tensor, actual: q.Tensor, lsb: { readonly max_lsb: number; readonly fraction: number } | undefined): string | null => {
-  if (lsb === undefined) return tensorDifference(what, expected, actual, EXACT)
-  let off = 0
-  for (let i = 0; i < expected.data.length; i++) {
-    const d = Math.abs(expected.data[i] - actual.data[i])
-    if (d > lsb.max_lsb) return `${what}[${i}]: ${expected.data[i]} expected, ${actual.data[i]} found, more than ${lsb.max_lsb} apart`
-    if (d > 0) off++
-  }
-  return off <= lsb.fraction * expected.data.length ? null : `${what}: ${off} of ${expected.data.length} integers differ`
+/** Integers are exact, but for the fraction that a case lets differ by a few steps. */
+const intDifference = (what: string, expected: q.Tensor, actual: q.Tensor, lsb: Lsb | undefined): string | null => {
+  const strict = tensorDifference(what, expected, actual, EXACT)
+  if (strict === null || lsb === undefined || shapeDifference(what, expected, actual) !== null) return strict
+  const distances = Array.from(expected.data, (e, i) => Math.abs(e - actual.data[i]))
+  const off = distances.filter((d) => d !== 0).length
+  return distances.every((d) => d <= lsb.max_lsb) && off <= lsb.fraction * distances.length ? null : `${strict}; ${off} of ${distances.length} integers differ`
 }
 
-const first = (...differences: readonly (string | null)[]): string | null => differences.find((d) => d !== null) ?? null
-const field = (what: string, expected: unknown, actual: unknown): string | null => (expected === actual ? null : `${what}: ${String(expected)} expected, ${String(actual)} found`)
-const maybe = (t: TensorJson | undefined, f: (t: q.Tensor) => string | null): string | null => (t === undefined ? null : f(decode(t)))
+const toleranceOf = (c: Compare, key: string, fallback: Tolerance): Tolerance => c.by_key?.[key] ?? fallback
+const fieldDifference = (what: string, expected: unknown, actual: unknown): string | null =>
+  expected === actual ? null : `${what}: ${String(expected)} expected, ${String(actual)} found`
 
-/** Compares one result: kind, numbers, metadata, validity, integers. `key` is `y` or `values/<name>`. */
-export const valueDifference = (key: string, expected: ExpectedJson, actual: q.Output, c: Compare): string | null => {
+/** All differences of one result: kind, numbers, metadata, validity, integers. `key` is `y` or `values/<name>`. */
+export const valueDifferences = (key: string, expected: ExpectedJson, actual: q.Output | undefined, c: Compare): readonly string[] => {
+  if (actual === undefined) return [`${key}: expected, but there is no such result`]
   const quant = q.isQuantTensor(actual)
-  const kind = field(`${key}.kind`, expected.kind, quant ? 'quant' : 'tensor')
-  if (kind !== null) return kind
-  if (!quant) return tensorDifference(key, decode(expected.value), actual, keyTolerance(c, key, c.default))
-  const lsb = c.by_key?.[`${key}.int`]?.lsb ?? c.by_key?.[key]?.lsb ?? c.lsb ?? c.default.lsb
-  const part = (name: string, t: TensorJson | undefined, mine: q.Tensor, fallback = c.default): string | null =>
-    maybe(t, (e) => tensorDifference(`${key}.${name}`, e, mine, keyTolerance(c, `${key}.${name}`, fallback), name !== 'value'))
-  return first(
-    part('value', expected.value, actual.value), part('scale', expected.scale, actual.scale), part('zero_point', expected.zero_point, actual.zeroPoint),
-    maybe(expected.bit_width, (e) => tensorDifference(`${key}.bit_width`, e, actual.bitWidth, EXACT, true)),
-    field(`${key}.signed`, expected.signed, actual.signed), field(`${key}.training`, expected.training, actual.training),
-    expected.is_valid === null || expected.is_valid === undefined ? null : field(`${key}.is_valid`, expected.is_valid, q.isValidQuantTensor(actual)),
-    maybe(expected.int, (e) => intDifference(`${key}.int`, e, q.intRepr(actual), lsb)),
-  )
+  const kind = fieldDifference(`${key}.kind`, expected.kind, quant ? 'quant' : 'tensor')
+  if (kind !== null) return [kind]
+  if (!quant) return [tensorDifference(key, decode(expected.value), actual, toleranceOf(c, key, c.default))].filter((d) => d !== null)
+  const part = (name: string, t: TensorJson | undefined, mine: q.Tensor, fallback: Tolerance): string | null => {
+    const what = `${key}.${name}`
+    if (t === undefined) return `${what}: the case does not say what it expects`
+    return tensorDifference(what, decode(t), mine, name === 'bit_width' ? EXACT : toleranceOf(c, what, fallback), name !== 'value')
+  }
+  return [
+    part('value', expected.value, actual.value, c.default), part('scale', expected.scale, actual.scale, c.default),
+    part('zero_point', expected.zero_point, actual.zeroPoint, c.default), part('bit_width', expected.bit_width, actual.bitWidth, EXACT),
+    fieldDifference(`${key}.signed`, expected.signed, actual.signed), fieldDifference(`${key}.training`, expected.training, actual.training),
+    expected.is_valid === null ? null : fieldDifference(`${key}.is_valid`, expected.is_valid, q.isValidQuantTensor(actual)),
+    expected.int === undefined ? null : intDifference(`${key}.int`, decode(expected.int), q.intRepr(actual), c.lsb ?? c.default.lsb),
+  ].filter((d) => d !== null)
 }
 
-/** Compares a gradient or a leaf of state by its key. */
-export const leafDifference = (section: 'grads' | 'state', key: string, expected: TensorJson, actual: q.Tensor | undefined, c: Compare): string | null => {
-  if (actual === undefined) return `${section}/${key}: expected, but there is none`
-  return tensorDifference(`${section}/${key}`, decode(expected), actual, keyTolerance(c, `${section}/${key}`, c[section] ?? c.default), true)
+/** What a gradient or a leaf of state differs in, by its key. */
+export const leafDifference = (section: 'grads' | 'state', key: string, expected: TensorJson, actual: q.Tensor | undefined, c: Compare): readonly string[] => {
+  const what = `${section}/${key}`
+  const bad = actual === undefined ? `${what}: expected, but there is none` : tensorDifference(what, decode(expected), actual, toleranceOf(c, what, c[section] ?? c.default))
+  return bad === null ? [] : [bad]
 }

@@ -1,6 +1,8 @@
 /** Generator cases: draws of torch's CPU generator, one after another. */
+import * as E from 'fp-ts/lib/Either.js'
 import * as q from '../../src/index.js'
-import { decode, type Json, type RngCall, type RngCase, type TensorJson } from './format.js'
+import { buildLayer } from './build.js'
+import { decode, type Json, type RngCall, type RngCase, type TensorJson, type Tolerance } from './format.js'
 import { tensorDifference } from './judge.js'
 
 type Draw = (g: q.Generator) => readonly [q.Tensor, q.Generator]
@@ -21,45 +23,45 @@ const drawOf = (call: RngCall): Draw | null => {
     case 'kaiming_uniform_': return q.kaimingUniform({ a: num(a, 'a', 0) })(shape)
     case 'kaiming_normal_': return q.kaimingNormal({ a: num(a, 'a', 0) })(shape)
     case 'xavier_uniform_': return q.xavierUniform({})(shape)
-    default: return null
+    default:
+      if (!/^(torch\.nn\.|Quant)/.test(call.fn)) throw new Error(`no function ${call.fn}`)
+      return null
   }
 }
 
-const api: { readonly [name: string]: unknown } = q
-const camel = (name: string): string => name.replace(/_([a-z0-9])/g, (_, c: string) => c.toUpperCase())
-
 /** A layer's parameters, drawn through the layer itself. */
-const drawLayer = (call: RngCall, g: q.Generator): { readonly weight: q.Tensor; readonly bias?: q.Tensor; readonly next: q.Generator } => {
-  const make = api[call.fn.replace(/^torch\.nn\./, '')]
-  if (typeof make !== 'function') throw new Error(`no layer ${call.fn}`)
-  const layer = (make as (o: Json) => q.Layer<{ readonly weight: q.Tensor; readonly bias?: q.Tensor }, q.TensorTree>)(Object.fromEntries(Object.entries(call.attrs ?? {}).map(([k, v]) => [camel(k), v])))
+const drawLayer = (call: RngCall, g: q.Generator): { readonly params: Json; readonly next: q.Generator } => {
+  const layer = buildLayer({ type: call.fn, kwargs: call.attrs ?? {} }) as unknown as q.Layer<Json, Json>
   const made = q.init(layer, g)
-  if (made._tag === 'Left') throw new Error(q.explainAll(made.left))
-  return { ...made.right.params, next: made.right.generator }
+  if (E.isLeft(made)) throw new Error(q.explainAll(made.left))
+  return { params: made.right.params, next: made.right.generator }
 }
+
+/** The first difference of a layer's parameters from what torch draws; null stands for a bias that must not be there. */
+const layerDifference = (what: string, expected: { readonly [name: string]: TensorJson | null }, params: Json, t: Tolerance): string | null =>
+  ['weight', 'bias'].map((name) => {
+    const [want, mine] = [expected[name] ?? null, params[name] as q.Tensor | undefined]
+    if (want === null) return mine === undefined ? null : `${what}: there is a ${name}, which torch does not have`
+    return mine === undefined ? `${what}: there is no ${name}` : tensorDifference(`${what}.${name}`, decode(want), mine, t)
+  }).find((d) => d !== null) ?? null
 
 /** The first difference of a generator case, or null. */
 export const rngDifference = (c: RngCase): string | null => {
   let g = q.manualSeed(BigInt(c.seed))
   for (const [i, call] of c.calls.entries()) {
+    const what = `call ${i} ${call.fn}`
     const draw = drawOf(call)
-    const expected = call.expect as TensorJson & { readonly weight?: TensorJson; readonly bias?: TensorJson | null }
-    if (draw !== null) {
-      const [t, next] = draw(g)
+    let bad: string | null
+    if (draw === null) {
+      const { params, next } = drawLayer(call, g)
+      bad = layerDifference(what, call.expect as { readonly [name: string]: TensorJson | null }, params, call.compare)
       g = next
-      const bad = tensorDifference(`call ${i} ${call.fn}`, decode(expected), t, call.compare)
-      if (bad !== null) return bad
-      continue
+    } else {
+      const [t, next] = draw(g)
+      bad = tensorDifference(what, decode(call.expect as TensorJson), t, call.compare)
+      g = next
     }
-    const made = drawLayer(call, g)
-    g = made.next
-    for (const name of ['weight', 'bias'] as const) {
-      const want = expected[name]
-      const mine = made[name]
-      if (want === undefined || want === null) continue
-      const bad = mine === undefined ? `call ${i} ${call.fn}: no ${name}` : tensorDifference(`call ${i} ${call.fn}.${name}`, decode(want), mine, call.compare)
-      if (bad !== null) return bad
-    }
+    if (bad !== null) return bad
   }
   return null
 }

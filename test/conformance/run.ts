@@ -1,95 +1,87 @@
 /**
- * npm run conformance -- [--backend reference|wasm] [--threads N] [--tag T] [--claims] [--write-not-yet] DIR…
+ * npm run conformance -- [--backend reference|wasm] [--threads N] [--tag T] [--verbose] [--claims] [--write-not-yet] DIR…
  * Runs every case file under the folders. Last lines: `carried N of M valid`, `N passed, N failed`.
+ * `--verbose` prints passing cases and all differences of a failing one, `--claims` why valid values are only claimed.
  */
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { reference, type Backend } from '../../src/index.js'
-import { executeCase, Refused } from './execute.js'
-import { isRng, readCase, type Case } from './format.js'
-import { rngDifference } from './rng.js'
+import { judgeFile, type Verdict } from './verdict.js'
 
-type Verdict = { readonly difference: string | null; readonly carried: number; readonly valid: number; readonly claims: readonly string[] }
-const plain = (difference: string | null): Verdict => ({ difference, carried: 0, valid: 0, claims: [] })
+const USAGE = 'npm run conformance -- [--backend reference|wasm] [--threads N] [--tag T] [--verbose] [--claims] [--write-not-yet] DIR…'
+const NOT_YET = fileURLToPath(new URL('not-yet.txt', import.meta.url))
+const BACKENDS: { readonly [name: string]: Backend } = { reference }
 
 const filesUnder = (path: string): readonly string[] =>
   statSync(path).isDirectory() ? readdirSync(path).sort().flatMap((n) => filesUnder(join(path, n))) : path.endsWith('.json') ? [path] : []
 
-/** A case that must fail: it must, with all the words it asks for, and not before the steps that must work. */
-const mustFail = (c: Case, backend: Backend): string | null => {
-  const words = c.expect_error?.message_contains ?? []
-  try {
-    const { difference } = executeCase(c, backend)
-    return difference ?? 'it must fail, but ran to its end'
-  } catch (e) {
-    if (!(e instanceof Refused)) throw e
-    const missing = words.find((w) => !e.message.includes(w))
-    return missing === undefined ? null : `the error must say ${JSON.stringify(missing)}, but says: ${e.message}`
-  }
+/** A mistake on the command line; exit status 2. */
+class Usage extends Error {}
+
+type Options = { readonly backend: Backend; readonly tag: string | null; readonly verbose: boolean; readonly claims: boolean; readonly write: boolean; readonly files: readonly string[] }
+
+const parse = (args: readonly string[]): Options => {
+  const { values: o, positionals: dirs } = parseArgs({
+    args: [...args], allowPositionals: true,
+    options: { backend: { type: 'string', default: 'reference' }, threads: { type: 'string', default: '1' }, tag: { type: 'string' }, verbose: { type: 'boolean', default: false }, claims: { type: 'boolean', default: false }, 'write-not-yet': { type: 'boolean', default: false } },
+  })
+  if (!Object.hasOwn(BACKENDS, o.backend)) throw new Usage(`this build has no ${o.backend} backend, only ${Object.keys(BACKENDS).join(', ')}`)
+  if (!/^[1-9]\d*$/.test(o.threads)) throw new Usage(`--threads ${o.threads} is not a number of threads`)
+  if (dirs.length === 0) throw new Usage('name a folder of case files, for instance test/conformance/cases')
+  const missing = dirs.find((d) => !existsSync(d))
+  if (missing !== undefined) throw new Usage(`there is no ${missing}`)
+  return { backend: BACKENDS[o.backend], tag: o.tag ?? null, verbose: o.verbose, claims: o.claims, write: o['write-not-yet'], files: dirs.flatMap(filesUnder) }
 }
 
-const verdictOf = (file: string, backend: Backend, tag: string | null): Verdict | 'other tag' => {
-  const c = readCase(file)
-  if (tag !== null && !c.tags.includes(tag)) return 'other tag'
-  if (isRng(c)) return plain(rngDifference(c))
-  return c.expect_error === undefined ? executeCase(c, backend) : plain(mustFail(c, backend))
+const listed = (): ReadonlySet<string> =>
+  new Set(existsSync(NOT_YET) ? readFileSync(NOT_YET, 'utf8').split('\n').map((l) => l.trim()).filter((l) => l !== '') : [])
+
+/** Prints what is red about a case; is it? */
+const report = (v: Verdict, allowed: boolean, verbose: boolean): boolean => {
+  const failed = v.differences.length > 0
+  if (failed && !allowed) for (const d of verbose ? v.differences : v.differences.slice(0, 1)) console.log(`FAIL ${v.name}: ${d}`)
+  else if (!failed && allowed) console.log(`FAIL ${v.name}: it passes, but ${basename(NOT_YET)} lists it`)
+  else if (verbose) console.log(`${failed ? 'not yet' : 'ok'} ${v.name}`)
+  return failed !== allowed
 }
 
-const messageOf = (e: unknown): string => (e instanceof Refused ? e.message : e instanceof Error ? `${e.message}\n${(e.stack ?? '').split('\n').slice(1, 4).join('\n')}` : String(e))
-
-const judge = (file: string, backend: Backend, tag: string | null): Verdict | 'other tag' => {
-  try {
-    return verdictOf(file, backend, tag)
-  } catch (e) {
-    return plain(messageOf(e))
-  }
+const reportClaims = (verdicts: readonly Verdict[]): void => {
+  const counts = new Map<string, number>()
+  for (const why of verdicts.flatMap((v) => v.claims)) counts.set(why, (counts.get(why) ?? 0) + 1)
+  for (const [why, n] of [...counts].sort((a, b) => b[1] - a[1])) console.log(`claimed ${n}: ${why}`)
 }
 
-type Options = { readonly backend: string; readonly tag: string | null; readonly claims: boolean; readonly write: boolean; readonly dirs: readonly string[] }
-
-const parse = (argv: readonly string[]): Options => {
-  const value = (flag: string): string | null => { const i = argv.indexOf(flag); return i < 0 ? null : (argv[i + 1] ?? '') }
-  const valued = ['--backend', '--threads', '--tag']
-  return {
-    backend: value('--backend') ?? 'reference', tag: value('--tag'), claims: argv.includes('--claims'), write: argv.includes('--write-not-yet'),
-    dirs: argv.filter((a, i) => !a.startsWith('--') && !valued.includes(argv[i - 1] ?? '')),
-  }
+const writeNotYet = (failures: readonly string[]): void => {
+  if (failures.length === 0) rmSync(NOT_YET, { force: true })
+  else writeFileSync(NOT_YET, failures.join('\n') + '\n')
 }
 
-const BACKENDS: { readonly [name: string]: Backend } = { reference }
-const NOT_YET = join(dirname(fileURLToPath(import.meta.url)), 'not-yet.txt')
+const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0)
 
-const main = (): number => {
-  const options = parse(process.argv.slice(2))
-  const backend = BACKENDS[options.backend]
-  if (backend === undefined || options.dirs.length === 0) {
-    console.error(backend === undefined ? `there is no backend ${options.backend}; this build has ${Object.keys(BACKENDS).join(', ')}` : 'name a folder of case files: npm run conformance -- test/conformance/cases')
-    return 2
+const main = (options: Options): number => {
+  const notYet = options.write ? new Set<string>() : listed()
+  const verdicts: Verdict[] = []
+  let failed = 0
+  for (const file of options.files) {
+    const v = judgeFile(file, options.backend, options.tag)
+    if (v === null) continue
+    verdicts.push(v)
+    if (report(v, notYet.has(v.name), options.verbose)) failed++
   }
-  const notYet = new Set(existsSync(NOT_YET) && !options.write ? readFileSync(NOT_YET, 'utf8').split('\n').map((l) => l.trim()).filter((l) => l !== '') : [])
-  let [passed, failed, carried, valid] = [0, 0, 0, 0]
-  const failures: string[] = []
-  const claims = new Map<string, number>()
-  for (const file of options.dirs.flatMap(filesUnder)) {
-    const v = judge(file, backend, options.tag)
-    if (v === 'other tag') continue
-    const name = file.split(/[\\/]/).slice(-2).join('/').replace(/\.json$/, '')
-    carried += v.carried
-    valid += v.valid
-    for (const why of v.claims) claims.set(why, (claims.get(why) ?? 0) + 1)
-    const listed = notYet.has(name)
-    if ((v.difference === null) === listed) {
-      failed++
-      console.log(`FAIL ${name}: ${v.difference ?? 'it passes, but not-yet.txt lists it'}`)
-    } else passed++
-    if (v.difference !== null) failures.push(name)
-  }
-  if (options.claims) for (const [why, n] of [...claims].sort((a, b) => b[1] - a[1])) console.log(`claimed ${n}: ${why}`)
-  if (options.write) writeFileSync(NOT_YET, failures.join('\n') + '\n')
-  console.log(`carried ${carried} of ${valid} valid`)
-  console.log(`${passed} passed, ${failed} failed`)
+  if (verdicts.length === 0) throw new Usage('no case was found there')
+  if (options.claims) reportClaims(verdicts)
+  if (options.write) writeNotYet(verdicts.filter((v) => v.differences.length > 0).map((v) => v.name))
+  console.log(`carried ${sum(verdicts.map((v) => v.carried))} of ${sum(verdicts.map((v) => v.valid))} valid`)
+  console.log(`${verdicts.length - failed} passed, ${failed} failed`)
   return failed > 0 ? 1 : 0
 }
 
-process.exitCode = main()
+try {
+  process.exitCode = main(parse(process.argv.slice(2)))
+} catch (e) {
+  if (!(e instanceof Usage || (e instanceof Error && 'code' in e && String(e.code).startsWith('ERR_PARSE_ARGS')))) throw e
+  console.error(`${e.message}\nusage: ${USAGE}`)
+  process.exitCode = 2
+}

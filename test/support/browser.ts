@@ -9,7 +9,7 @@ import { createServer } from 'node:http'
 import { extname, join } from 'node:path'
 import { build } from 'esbuild'
 import { chromium, type Browser, type Page } from 'playwright-core'
-import { root, run } from './process.js'
+import { cacheFolder, root, run } from './process.js'
 
 // ---------------------------------------------------------------- Chromium
 
@@ -21,8 +21,7 @@ const packageFolder = join(root, 'node_modules', '@sparticuz', 'chromium')
  */
 const unpack = async (): Promise<string> => {
   const { version }: { readonly version: string } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8'))
-  const cache = join(root, 'node_modules', '.cache', 'quantrace')
-  const folder = join(cache, `chromium-${version}`)
+  const folder = join(cacheFolder, `chromium-${version}`)
   if (existsSync(folder)) return folder
   // Unpacked beside its place and moved there whole: two test files may do this at the same time, and either may be killed.
   const partial = `${folder}.${process.pid}`
@@ -30,7 +29,7 @@ const unpack = async (): Promise<string> => {
   mkdirSync(partial, { recursive: true })
   const script = "import chromium from '@sparticuz/chromium'; await chromium.executablePath()"
   const { code, output } = await run(process.execPath, ['--input-type=module', '-e', script], {
-    env: { TMPDIR: partial, AWS_EXECUTION_ENV: 'AWS_Lambda_nodejs20.x' },
+    env: { ...process.env, TMPDIR: partial, AWS_EXECUTION_ENV: 'AWS_Lambda_nodejs20.x' },
     limit: 120_000,
   })
   try {

@@ -1,9 +1,10 @@
 /**
  * `npm run layers`: who may import whom, and no cycles (type-only imports count). Prints each offending edge and exits 1.
- * Imports are read from the text: comments are dropped, then statements at the start of a line and `import(...)` are taken.
+ * dpdm reads the imports; this file knows only the order of the folders.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { dirname, join, relative, resolve, sep } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseCircular, parseDependencyTree } from 'dpdm'
 import { root } from './process.js'
 
 /** What each folder of src may import besides itself. */
@@ -22,34 +23,6 @@ const below: Readonly<Record<string, readonly string[]>> = {
 /** What examples may import of src. */
 const publicEntries = ['src/index.ts', 'src/testing/index.ts']
 
-type Edge = { readonly from: string; readonly line: number; readonly specifier: string; readonly to: string | undefined }
-
-const sources = (folder: string): readonly string[] =>
-  !existsSync(join(root, folder)) ? [] : readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
-    const path = `${folder}/${entry.name}`
-    if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : sources(path)
-    return /\.[cm]?tsx?$/.test(entry.name) ? [path] : []
-  }).toSorted()
-
-/** Blanks comments and template literals, keeping strings and line numbers. */
-const withoutComments = (text: string): string =>
-  text.replace(/\/\*[\s\S]*?\*\/|\/\/[^\n]*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`/g, (piece) =>
-    piece.startsWith("'") || piece.startsWith('"') ? piece : piece.replace(/[^\n]/g, ' '))
-
-const statement = /^[ \t]*(?:import|export)\b(?:[^'";=()]*?\bfrom)?\s*(['"])([^'"\n]+)\1|\bimport\s*\(\s*(['"])([^'"\n]+)\3|\bimport\.meta\.resolve\(\s*(['"])([^'"\n]+)\5|\bnew\s+URL\(\s*(['"])(\.[^'"\n]+\.[jt]s)\7/gm
-
-const findEdges = (from: string): readonly Edge[] => {
-  const text = withoutComments(readFileSync(join(root, from), 'utf8'))
-  return [...text.matchAll(statement)].map((match) => {
-    const specifier = match[2] ?? match[4] ?? match[6] ?? match[8] ?? ''
-    // The end of the match, because it may start with the indentation or an import list of many lines.
-    const line = text.slice(0, match.index + match[0].length).split('\n').length
-    if (!specifier.startsWith('.')) return { from, line, specifier, to: undefined }
-    const target = relative(root, resolve(root, dirname(from), specifier)).split(sep).join('/')
-    return { from, line, specifier, to: target.replace(/\.js$/, '.ts') }
-  })
-}
-
 const manifest: { readonly dependencies?: Readonly<Record<string, string>> } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 /** Why a package may not be imported here, or undefined if it may. */
@@ -64,12 +37,11 @@ const packageProblem = (from: string, specifier: string): string | undefined => 
 
 /** Why one file may not import another, or undefined if it may. */
 const fileProblem = (from: string, to: string): string | undefined => {
-  if (!existsSync(join(root, to))) return 'no such file (relative imports end in .js and name a .ts file)'
   const [fromTop, fromLayer] = from.split('/')
   const [toTop, toLayer] = to.split('/')
   if (fromTop === 'src') {
     if (toTop !== 'src') return `src may not import ${toTop}`
-    if (from === 'src/index.ts') return undefined
+    if (from === 'src/index.ts') return toLayer === 'testing' ? 'quantrace must not need fast-check; testing has its own entry' : undefined
     if (to === 'src/index.ts') return 'only src/index.ts re-exports everything; import the module itself'
     if (!(fromLayer in below)) return `src/${fromLayer} has no place in the order; add it to test/support/check-layers.ts`
     return fromLayer === toLayer || below[fromLayer].includes(toLayer) ? undefined : `${fromLayer} may not import ${toLayer}`
@@ -78,35 +50,24 @@ const fileProblem = (from: string, to: string): string | undefined => {
   return toTop === 'examples' || publicEntries.includes(to) ? undefined : `examples import each other and ${publicEntries.join(', ')}`
 }
 
-/** One import cycle per group of files that reach each other, as a path that ends where it starts. */
-const findCycles = (files: readonly string[], next: ReadonlyMap<string, readonly string[]>): readonly (readonly string[])[] => {
-  const done = new Set<string>()
-  const path: string[] = []
-  const cycles: (readonly string[])[] = []
-  const visit = (file: string): void => {
-    const start = path.indexOf(file)
-    if (start >= 0) cycles.push([...path.slice(start), file])
-    if (start >= 0 || done.has(file)) return
-    path.push(file)
-    for (const target of next.get(file) ?? []) visit(target)
-    path.pop()
-    done.add(file)
-  }
-  for (const file of files) visit(file)
-  return cycles
+type Edge = { readonly from: string; readonly specifier: string; readonly to: string | null }
+
+const edgeProblem = ({ from, specifier, to }: Edge): string | undefined => {
+  if (!specifier.startsWith('.')) return packageProblem(from, specifier)
+  return to === null ? 'no such file' : fileProblem(from, to)
 }
 
-const files = ['src', 'viz', 'examples'].flatMap(sources)
-const edges = files.flatMap(findEdges)
+const folders = /^(src|viz|examples)\//
+const tree = await parseDependencyTree(['src/**/*.ts', 'viz/**/*.ts', 'examples/**/*.ts'], { cwd: root, context: root, transform: false })
+const files = Object.keys(tree).filter(file => folders.test(file)).toSorted()
+const edges: readonly Edge[] = files.flatMap(from => (tree[from] ?? []).map(({ request, id }) => ({ from, specifier: request, to: id })))
 
-const forbidden = edges.flatMap(({ from, line, specifier, to }) => {
-  const problem = to === undefined ? packageProblem(from, specifier) : fileProblem(from, to)
-  return problem === undefined ? [] : [`${from}:${line} imports ${to ?? specifier}: ${problem}`]
+const forbidden = edges.flatMap(edge => {
+  const problem = edgeProblem(edge)
+  return problem === undefined ? [] : [`${edge.from} imports ${edge.to ?? edge.specifier}: ${problem}`]
 })
-const targets = new Map(files.map((file) => [file, edges.flatMap(({ from, to }) => from === file && to !== undefined ? [to] : [])]))
-const cycles = findCycles(files, targets).map((path) => `cycle: ${path.join(' -> ')}`)
+const cycles = parseCircular(tree).filter(path => path.some(file => folders.test(file))).map(path => `cycle: ${[...path, path[0]].join(' -> ')}`)
 
-const problems = [...forbidden, ...cycles]
-for (const problem of problems) console.error(problem)
+for (const problem of [...forbidden, ...cycles]) console.error(problem)
 console.log(`${files.length} files, ${edges.length} imports: ${forbidden.length} forbidden, ${cycles.length} cycles`)
-process.exitCode = problems.length === 0 ? 0 : 1
+process.exitCode = files.length > 0 && forbidden.length + cycles.length === 0 ? 0 : 1

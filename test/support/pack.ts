@@ -6,15 +6,15 @@ import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileS
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { root, run, type RunSettings } from './process.js'
+import { root, run, type RunOptions } from './process.js'
 
 type Entry = string | { readonly types?: string; readonly default?: string }
 type Manifest = { readonly name: string; readonly exports: Readonly<Record<string, Entry>>; readonly dependencies?: Readonly<Record<string, string>> }
 
 /** Runs a command and stops everything with its output if it fails. */
-const must = async (what: string, command: string, args: readonly string[], settings: RunSettings): Promise<string> => {
-  const { code, output, timedOut } = await run(command, args, { limit: 300_000, ...settings })
-  if (code !== 0) throw new Error(`${what}: ${timedOut ? 'timed out' : `exit code ${code ?? 'none'}`}\n${output}`)
+const must = async (what: string, command: string, args: readonly string[], settings: RunOptions): Promise<string> => {
+  const { code, signal, output } = await run(command, args, { limit: 300_000, ...settings })
+  if (code !== 0) throw new Error(`${what}: it ended with ${code ?? signal ?? 'an error'}\n${output}`)
   console.log(`ok   ${what}`)
   return output
 }

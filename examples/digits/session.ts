@@ -1,0 +1,54 @@
+/** One training run of one network: loop, checkpoints, progress. Effects stand here, at the edge. */
+import * as E from 'fp-ts/lib/Either.js'
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import {
+  accuracy, adam, checkpointToBytes, cosineDecay, crossEntropy, grad, init, parseCheckpoint, startTraining, tensorInput, trace, train, valueOf, withLoss,
+  type Layer, type QuantErrors, type TrainEvent, type TrainState,
+} from '../../src/index.js'
+import type { Digits } from './data.js'
+
+/** How a network is trained. */
+export type Recipe = { readonly epochs: number; readonly seed: number; readonly batchSize: number; readonly lr: number }
+/** Where it is kept, and who is told. */
+export type Surroundings<P, S> = { readonly checkpoint: string; readonly resume: boolean; readonly signal: AbortSignal; readonly onEvent: (event: TrainEvent<P, S>) => void }
+/** How it ended. */
+export type Trained<P, S> = { readonly training: TrainState<P, S>; readonly finished: boolean }
+
+const STEPS_PER_CHECKPOINT = 50
+
+/** Written beside and renamed, so that a kill never leaves half a file. */
+const save = (file: string, bytes: Uint8Array): void => {
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(`${file}.part`, bytes)
+  renameSync(`${file}.part`, file)
+}
+
+/** Trains from the beginning, or from the checkpoint if asked to resume; ends early, with a checkpoint, on the signal. */
+export const trainNet = async <P, S>(net: Layer<P, S>, data: Digits, recipe: Recipe, around: Surroundings<P, S>): Promise<E.Either<QuantErrors, Trained<P, S>>> => {
+  const optimizer = adam({ lr: recipe.lr })
+  const initial = init(net, recipe.seed)
+  if (E.isLeft(initial)) return initial
+  const fresh = startTraining(initial.right, optimizer)
+  const start = around.resume && existsSync(around.checkpoint) ? parseCheckpoint(fresh)(readFileSync(around.checkpoint)) : E.right(fresh)
+  if (E.isLeft(start)) return start
+  const steps = recipe.epochs * Math.ceil(data.labels.data.length / recipe.batchSize)
+  const model = withLoss(net, crossEntropy)
+  const events = train({
+    program: (n) => E.chain((p: Parameters<typeof grad<P, S, { x: never; target: never }, never>>[0]) => grad(p, { output: 'loss' }))(trace(model, { x: tensorInput([n, 1, 28, 28]), target: tensorInput([n]) }, { mode: 'train' }) as never),
+    data, loader: { batchSize: recipe.batchSize, seed: recipe.seed }, epochs: recipe.epochs, optimizer,
+    schedule: cosineDecay(recipe.lr, steps), signal: around.signal,
+    inputs: (batch) => ({ x: batch.images, target: batch.labels }) as never,
+    measure: (outputs: { readonly loss: Parameters<typeof valueOf>[0]; readonly y: Parameters<typeof valueOf>[0] }, batch) => ({ loss: valueOf(outputs.loss).data[0], accuracy: accuracy(valueOf(outputs.y), batch.labels) }),
+  }, start.right)
+  for (;;) {
+    const next = await events.next()
+    if (next.done === true) {
+      if (E.isLeft(next.value)) return next.value
+      save(around.checkpoint, checkpointToBytes(next.value.right))
+      return E.right({ training: next.value.right, finished: next.value.right.position.epoch >= recipe.epochs })
+    }
+    around.onEvent(next.value)
+    if (next.value.tag === 'epoch' || next.value.step % STEPS_PER_CHECKPOINT === 0) save(around.checkpoint, checkpointToBytes(next.value.training))
+  }
+}

@@ -1,0 +1,77 @@
+/** Programs as graphology graphs, for pages and for graph algorithms: plain attributes on nodes and edges. */
+import { MultiDirectedGraph } from 'graphology'
+import { topologicalSort } from 'graphology-dag'
+import { bfsFromNode } from 'graphology-traversal'
+import type { Carried, NodeId } from '../data/quant.js'
+import { quantOf } from '../data/quant.js'
+import type { Shape } from '../data/shape.js'
+import type { Graph } from './graph.js'
+import type { Attrs } from './op.js'
+import { BRANCH_NAMES } from './print.js'
+import type { Program } from './program.js'
+
+/** Metadata as flat attributes; null where there is none. */
+export type CarryAttributes = {
+  readonly carry: Carried['tag']
+  readonly bits: number | null
+  readonly signed: boolean | null
+  /** Node of the scale. */
+  readonly scale: NodeId | null
+  readonly why: string | null
+}
+/** Attributes of a node of the view; its key is its id as text. */
+export type NodeAttributes = CarryAttributes & { readonly id: NodeId; readonly op: string; readonly path: string; readonly shape: Shape; readonly attrs: Attrs }
+/** Attributes of an edge: which operand it is, and the metadata of the value that flows along it. Its key is `node:slot`. */
+export type EdgeAttributes = CarryAttributes & { readonly slot: number }
+/** A program, or a branch of a phase, as a graphology graph. */
+export type ProgramGraph = MultiDirectedGraph<NodeAttributes, EdgeAttributes>
+
+const carryOf = (c: Carried): CarryAttributes => {
+  const q = quantOf(c)
+  return { carry: c.tag, bits: q?.bits ?? null, signed: q?.signed ?? null, scale: q?.scale ?? null, why: c.tag === 'claimed' || c.tag === 'stripped' ? c.why : null }
+}
+
+/** A graph, for instance a branch of a phase, as a graphology graph. */
+export const graphToGraphology = (graph: Graph): ProgramGraph => {
+  const view: ProgramGraph = new MultiDirectedGraph<NodeAttributes, EdgeAttributes>()
+  for (const { id, op, path, shape, attrs, carried, inputs } of graph.nodes) {
+    view.addNode(String(id), { id, op: op.name, path, shape, attrs, ...carryOf(carried) })
+    inputs.forEach((from, slot) => view.addDirectedEdgeWithKey(`${id}:${slot}`, String(from), String(id), { slot, ...carryOf(graph.nodes[from].carried) }))
+  }
+  return view
+}
+
+/** A program as a graphology graph: an edge runs from each operand to the node that uses it. A phase is one node. */
+export const toGraphology = (program: Program): ProgramGraph => graphToGraphology(program.graph)
+
+/** A place where metadata is lost, or kept although it may be false. */
+export type Loss = {
+  readonly node: NodeId
+  readonly op: string
+  readonly path: string
+  readonly tag: 'stripped' | 'claimed'
+  readonly why: string
+  /** Empty, or the branches of phases in which the node stands: `%12 collect`; `node` counts within the innermost. */
+  readonly within: readonly string[]
+}
+
+const lossesIn = (graph: Graph, within: readonly string[]): readonly Loss[] => graph.nodes.flatMap(({ id, op, path, carried: c, branches }) => [
+  ...(c.tag === 'stripped' || c.tag === 'claimed' ? [{ node: id, op: op.name, path, tag: c.tag, why: c.why, within }] : []),
+  ...(branches ?? []).flatMap((b, i) => lossesIn(b, [...within, `%${id} ${BRANCH_NAMES[i]}`])),
+])
+
+/** Every node that is stripped or claimed, in order, with the reason in its rule's own words. */
+export const lossesOf = (program: Program): readonly Loss[] => lossesIn(program.graph, [])
+
+const reached = (view: ProgramGraph, node: NodeId, mode: 'out' | 'in'): readonly NodeId[] => {
+  const out: NodeId[] = []
+  if (view.hasNode(String(node))) bfsFromNode(view, String(node), (key) => void (key === String(node) || out.push(Number(key))), { mode })
+  return out.sort((a, b) => a - b)
+}
+
+/** Nodes that depend on a node, in order, without itself. */
+export const dependents = (view: ProgramGraph, node: NodeId): readonly NodeId[] => reached(view, node, 'out')
+/** Nodes on which a node depends, in order, without itself. */
+export const sources = (view: ProgramGraph, node: NodeId): readonly NodeId[] => reached(view, node, 'in')
+/** All nodes so that each stands after those it depends on. */
+export const inOrder = (view: ProgramGraph): readonly NodeId[] => topologicalSort(view).map(Number)

@@ -1,0 +1,63 @@
+/** Laws over the whole registry: a new op is covered the day it is added. */
+import fc from 'fast-check'
+import { hasVjp } from '../../src/graph/op.js'
+import { primitiveOps, ops } from '../../src/ops/index.js'
+import { carriedBy, carrySound, cotangentArb, gradientMatches, operandsArb, programOf, surrogateLaw, vjpLinear } from '../../src/testing/index.js'
+import { suite } from '../support/suite.js'
+
+const test = suite('laws: registry')
+const RUNS = 12
+
+const holds = (what: string | null): void => {
+  if (what !== null) throw new Error(what)
+}
+
+test('every op says what it is and can be sampled', () => {
+  for (const op of primitiveOps) {
+    if (op.doc.length < 10 || op.examples.length === 0) throw new Error(`${op.name} has no doc or no example`)
+    for (const e of op.examples) programOf(op, e)
+  }
+  if (new Set(primitiveOps.map((o) => o.name)).size !== primitiveOps.length) throw new Error('two ops share a name')
+})
+
+test('carry soundness: what carries lies on its grid', () => {
+  for (const op of primitiveOps) for (const e of op.examples) fc.assert(fc.property(operandsArb(e), (xs) => holds(carrySound(op, e, xs))), { numRuns: 40 })
+})
+
+test('every lost or claimed grid has its reason', () => {
+  for (const op of primitiveOps) for (const e of op.examples) {
+    const c = carriedBy(op, e)
+    if ((c.tag === 'stripped' || c.tag === 'claimed') && c.why.length < 10) throw new Error(`${op.name} does not say why`)
+  }
+})
+
+test('smooth ops: the vjp agrees with finite differences', () => {
+  for (const op of primitiveOps) {
+    if (!op.smooth || !hasVjp(op)) continue
+    for (const e of op.examples) {
+      const [out] = programOf(op, e).outputs
+      const { shape } = programOf(op, e).graph.nodes[out.node]
+      fc.assert(fc.property(operandsArb(e), cotangentArb(shape), (xs, g) => holds(gradientMatches(op, e, xs, g))), { numRuns: RUNS })
+    }
+  }
+})
+
+test('every vjp is linear in the cotangent', () => {
+  for (const op of primitiveOps) {
+    if (!hasVjp(op)) continue
+    for (const e of op.examples) {
+      const program = programOf(op, e)
+      const { shape } = program.graph.nodes[program.outputs[0].node]
+      fc.assert(fc.property(operandsArb(e), cotangentArb(shape), (xs, g) => holds(vjpLinear(op, e, xs, g))), { numRuns: RUNS })
+    }
+  }
+})
+
+test('surrogates evaluate as f and differentiate as g', () => {
+  for (const op of primitiveOps.filter((o) => o.name.includes('~'))) {
+    const [f, g] = op.name.split('~').map((n) => ops[n])
+    for (const e of op.examples) fc.assert(fc.property(operandsArb(e), cotangentArb(e.args[0].shape), (xs, ct) => holds(surrogateLaw(op, f, g, e, xs, ct))), { numRuns: RUNS })
+  }
+})
+
+test.run()
