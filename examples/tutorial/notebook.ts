@@ -48,8 +48,8 @@ const inWords = (c: Carried): string => {
 
 /** What the trace knows before any number is computed: where metadata is lost on the way, and what the result carries. */
 const traceSays = ({ graph, outputs }: Program): readonly string[] => {
-  const lost = graph.nodes.filter((n) => n.carried.tag === 'stripped').map((n) => `# trace: ${n.path === '' ? '' : `in ${n.path}, `}${n.op.name} of ${n.inputs.map((i) => `%${i}`).join(', ')} is ${inWords(n.carried)}`)
-  const results = outputs.filter((o) => o.kind === 'result').map((o) => `# trace: the result is ${inWords(graph.nodes[o.node].carried)}`)
+  const lost = graph.nodes.filter((n) => n.carried.tag === 'stripped').map((n) => `# trace: ${n.path === '' ? '' : `in ${n.path}, `}${n.op.name}: ${inWords(n.carried)}`)
+  const results = outputs.filter((o) => o.kind === 'result').map((o) => `# trace: the result: ${inWords(graph.nodes[o.node].carried)}`)
   return [...lost, ...results]
 }
 

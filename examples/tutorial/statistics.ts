@@ -1,7 +1,6 @@
 /** Cells 15 to 24: where scales come from, in train and in eval, per tensor and per channel. */
 import * as E from 'fp-ts/lib/Either.js'
-import { init, QuantHardTanh, QuantIdentity, QuantReLU, rand, randn, type Generator, type Tensor } from '../../src/index.js'
-import { printConfig } from '../../src/nn/printConfig.js'
+import { init, printConfig, QuantHardTanh, QuantIdentity, QuantReLU, rand, randn, type Generator, type Tensor } from '../../src/index.js'
 import type { Activation } from './activations.js'
 import { showBoolean, showTensor } from './format.js'
 import { allClose, call, expectDigits, expectInOrder, expectTrue, fresh, quant, times, type Cell } from './notebook.js'

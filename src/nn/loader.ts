@@ -40,6 +40,13 @@ export const collect = <K extends string>(samples: Iterable<{ readonly [name in 
 /** Number of samples of a data set. */
 export const countOf = (data: Samples): number => Math.min(...Object.values(data).map((t) => t.shape[0] ?? 0))
 
+/** Throws where the data can't be walked: tensors of different lengths, or batches of no whole size. */
+const checkLoader = (data: Samples, o: LoaderOptions): void => {
+  if (!Number.isInteger(o.batchSize) || o.batchSize < 1) throw new RangeError(`batches: batchSize is ${o.batchSize}; give a whole number from 1 on`)
+  const counts = Object.entries(data).map(([name, t]) => `${t.shape[0] ?? 0} of ${name}`)
+  if (new Set(Object.values(data).map((t) => t.shape[0] ?? 0)).size > 1) throw new RangeError(`batches: there are ${counts.join(', ')}; give as many of each`)
+}
+
 /** Batches of one epoch. */
 export const batchesPerEpoch = (n: number, o: LoaderOptions): number => (o.dropLast === true ? Math.floor(n / o.batchSize) : Math.ceil(n / o.batchSize))
 
@@ -49,6 +56,7 @@ export const epochOrder = (n: number, epoch: number, seed: number | undefined): 
 
 /** The batches of one epoch from a position on; the same options and position give the same batches. */
 export function* batches<D extends Samples>(data: D, o: LoaderOptions, from: Position = { epoch: 0, batch: 0 }): Generator<Batch<D>, void, void> {
+  checkLoader(data, o)
   const n = countOf(data)
   const order = epochOrder(n, from.epoch, o.seed)
   const count = batchesPerEpoch(n, o)

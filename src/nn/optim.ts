@@ -3,7 +3,7 @@
  * parameters and the learned leaves of state together, with the formulas of torch.optim in float32 order.
  */
 import type { Tensor } from '../data/tensor.js'
-import { full, zeros } from '../data/tensor.js'
+import { full } from '../data/tensor.js'
 import { leaves, mapTree, type Tree } from '../data/tree.js'
 import { sameShape, sizeOf } from '../data/shape.js'
 import type { Grads } from './program.js'
@@ -28,8 +28,10 @@ export type Optimizer = {
   readonly update: <P, S>(grads: Pick<Grads, 'params' | 'state'>, optim: OptimState, params: P, state: S, lr?: number) => Updated<P, S>
 }
 
-/** What an optimizer does to one leaf; `slot(name, start)` is a copy of its memory that it may write. */
-type Rule = (p: Float32Array, g: Float32Array, slot: (name: string, start: number) => Float32Array, step: number, lr: number, weightDecay: number) => void
+/** A copy of one tensor of memory, which a rule may write; `fresh` where this leaf had none before. */
+type Slot = { readonly data: Float32Array; readonly fresh: boolean }
+/** What an optimizer does to one leaf; `slot` fetches its memory, made with every element `start`. */
+type Rule = (p: Float32Array, g: Float32Array, slot: (name: string, start: number) => Slot, step: number, lr: number, weightDecay: number) => void
 
 const isTensor = (x: unknown): x is Tensor => typeof x === 'object' && x !== null && 'data' in x && x.data instanceof Float32Array
 
@@ -49,12 +51,12 @@ const optimizer = (name: string, rule: Rule, defaults: { readonly lr: number; re
         const { frozen = false, weightDecay = defaults.weightDecay, lrScale = 1 } = g === undefined ? { frozen: true } : mask({ kind, path })
         if (g === undefined || frozen || !sameShape(g.shape, t.shape)) return t
         const data = t.data.slice()
-        const slot = (slotName: string, start: number): Float32Array => {
+        const slot = (slotName: string, start: number): Slot => {
           const key = `${slotName}:${kind}.${path}`
-          const before = slots[key] ?? (start === 0 ? zeros(t.shape) : full(t.shape, start))
-          const copy = { shape: t.shape, data: before.data.slice() }
-          slots[key] = copy
-          return copy.data
+          const known = slots[key]
+          const data = known === undefined ? full(t.shape, start).data : known.data.slice()
+          slots[key] = { shape: t.shape, data }
+          return { data, fresh: known === undefined }
         }
         rule(data, g.data, slot, step, lr * lrScale, weightDecay)
         return { ...t, data }
@@ -72,14 +74,15 @@ export type SgdOptions = { readonly lr: number; readonly momentum?: number; read
 /** Stochastic gradient descent with momentum, weight decay and Nesterov's form (torch.optim.SGD). */
 export const sgd = (o: SgdOptions): Optimizer => {
   const { momentum = 0, dampening = 0, nesterov = false } = o
-  const rule: Rule = (p, g, slot, step, lr, decay) => {
+  const rule: Rule = (p, g, slot, _step, lr, decay) => {
     const [m, l, w, keep] = [Math.fround(momentum), Math.fround(lr), Math.fround(decay), Math.fround(1 - dampening)]
     const buffer = momentum === 0 ? null : slot('momentum', 0)
     for (let i = 0; i < p.length; i++) {
       let d = decay === 0 ? g[i] : Math.fround(g[i] + Math.fround(w * p[i]))
       if (buffer !== null) {
-        buffer[i] = step === 1 ? d : Math.fround(Math.fround(m * buffer[i]) + Math.fround(keep * d))
-        d = nesterov ? Math.fround(d + Math.fround(m * buffer[i])) : buffer[i]
+        const b = buffer.data
+        b[i] = buffer.fresh ? d : Math.fround(Math.fround(m * b[i]) + Math.fround(keep * d))
+        d = nesterov ? Math.fround(d + Math.fround(m * b[i])) : b[i]
       }
       p[i] -= Math.fround(l * d)
     }
@@ -104,7 +107,7 @@ const adamRule = (o: AdamOptions, decoupled: boolean): Rule => {
   const [b1, b2] = o.betas ?? [0.9, 0.999]
   const eps = o.eps ?? 1e-8
   return (p, g, slot, step, lr, decay) => {
-    const [m, v] = [slot('exp_avg', 0), slot('exp_avg_sq', 0)]
+    const [m, v] = [slot('exp_avg', 0).data, slot('exp_avg_sq', 0).data]
     const size = lr / (1 - power(b1, step))
     const root = Math.sqrt(1 - power(b2, step))
     const shrink = Math.fround(1 - lr * decay)

@@ -26,6 +26,7 @@ import { pad } from './pad.js'
 import { padGrad } from './padGrad.js'
 import { upsampleLinear, upsampleLinearGrad } from './upsampleLinear.js'
 import { upsampleNearest, upsampleNearestExact, upsampleNearestExactGrad, upsampleNearestGrad } from './upsampleNearest.js'
+import { mseThreshold } from './mseThreshold.js'
 import { abs, absBinarySign } from './abs.js'
 import { elu, gelu, geluSlope, hardswish, leakyRelu, sigmoid, tanh } from './activations.js'
 import { add } from './add.js'
@@ -57,6 +58,7 @@ import { mean, sum } from './sum.js'
 import { broadcastTo, sumTo } from './sumTo.js'
 
 const primitives: readonly Op[] = [
+  mseThreshold,
   upsampleLinear, upsampleLinearGrad, upsampleNearest, upsampleNearestExact, upsampleNearestExactGrad, upsampleNearestGrad,
   bernoulliMask, dropout, gatherLast, scatterLast, logSoftmax, softmax, pixelShuffle, pixelUnshuffle, pad, padGrad,
   adaptiveAvgPool, adaptiveAvgPoolGrad, adaptiveMaxPool, adaptiveMaxPoolGrad, avgPool, avgPoolGrad, concat, conv, convInputGrad,

@@ -3,7 +3,7 @@ import { intMax, intMin } from '../data/quant.js'
 import type { Shape } from '../data/shape.js'
 import { tensorOf, full } from '../data/tensor.js'
 import type { Kit, Value } from '../graph/op.js'
-import { mseAttrs, mseThreshold } from './mse.js'
+import { mseAttrs } from './mse.js'
 import type { Quantizer } from './quantizer.js'
 import { average, byThreshold, lowerBound, preprocess, preprocessNumber, scaleInEval, scaleInTraining, scaleOfStatistic } from './scaling.js'
 import { lowPercentile, rowsOf, statistic, statisticDims, viewAs } from './statistics.js'
@@ -70,7 +70,7 @@ const nextValue = ({ kit, state: { counter, buffer, value }, steps, leaf, take }
 
 const searchOrStatistic = (x: Value, q: Quantizer): Value => {
   const rows = rowsOf(x, statisticDims(q))
-  const stat = q.mse ? x.kit.apply(mseThreshold, [rows], mseAttrs(q)) : statistic(rows, q)
+  const stat = q.mse ? x.kit.emit('mseThreshold', [rows], mseAttrs(q)) : statistic(rows, q)
   return viewAs(stat, scaleShape(q))
 }
 

@@ -3,7 +3,7 @@ import type { Shape } from '../data/shape.js'
 import type { Kit, Value } from '../graph/op.js'
 import type { QuantizerSpec, QuantizerState } from './activation.js'
 import { quantizedZeroPoint } from './activation.js'
-import { mseAttrs, mseThreshold } from './mse.js'
+import { mseAttrs } from './mse.js'
 import type { Quantizer } from './quantizer.js'
 import { lowerBound, preprocess, preprocessNumber, scaleInTraining, scaleOfStatistic } from './scaling.js'
 import { rowsOf, smallestAtMostZero, statistic, viewAs } from './statistics.js'
@@ -27,7 +27,7 @@ const weightRows = (w: Value, q: Quantizer, axis: number): Value =>
 
 const statisticOf = (w: Value, q: Quantizer, axis: number): Value => {
   const rows = weightRows(w, q, axis)
-  const stat = q.mse ? w.kit.apply(mseThreshold, [rows], mseAttrs(q)) : statistic(rows, q)
+  const stat = q.mse ? w.kit.emit('mseThreshold', [rows], mseAttrs(q)) : statistic(rows, q)
   return viewAs(stat, weightScaleShape(q, w.shape, axis))
 }
 

@@ -1,7 +1,6 @@
 /** The tutorial's cells run and agree; its printer prints as PyTorch does; its assertions notice a wrong digit. */
 import * as assert from 'uvu/assert'
-import { cell10, cell11, cell2, cell3, cell5, cell7, cell8 } from '../../examples/tutorial/activations.js'
-import { cell4 } from '../../examples/tutorial/activations.js'
+import { cell2, cell3, cell4, cell5, cell7, cell8, cell10, cell11 } from '../../examples/tutorial/activations.js'
 import { transcript } from '../../examples/tutorial/cells.js'
 import { digits, show, showTensor } from '../../examples/tutorial/format.js'
 import { expectDigits, expectInOrder, expectTrue } from '../../examples/tutorial/notebook.js'
@@ -31,9 +30,9 @@ test('the trace says what becomes of the metadata, and why', () => {
   const { inp } = cell3().made
   const { outTensor } = cell5(inp).made
   assert.match(cell7(cell4(inp).made.disabledQuantIdentity, outTensor).printed.join('\n'), /stripped: QuantIdentity is disabled/)
-  assert.match(cell8(outTensor).printed.join('\n'), /the result is carries, 8 bits signed, integers -128 … 127/)
-  assert.match(cell10(outTensor).printed.join('\n'), /the result is carries, 8 bits signed, integers 0 … 127/)
-  assert.match(all().get(12) ?? '', /the result is carries, 8 bits unsigned, .*zero point maybe not 0/)
+  assert.match(cell8(outTensor).printed.join('\n'), /the result: carries, 8 bits signed, integers -128 … 127/)
+  assert.match(cell10(outTensor).printed.join('\n'), /the result: carries, 8 bits signed, integers 0 … 127/)
+  assert.match(all().get(12) ?? '', /the result: carries, 8 bits unsigned, .*zero point maybe not 0/)
   assert.match(all().get(13) ?? '', /stripped: QuantConv2d does not return quant tensors/)
 })
 
@@ -53,7 +52,7 @@ test('cells are pure: the same again, and old states stay as they were', () => {
 
 test('the printer follows PyTorch', () => {
   assert.is(showTensor(scalar(8)), 'tensor(8.)')
-  assert.is(showTensor(tensorOf([3], [1, -10, 100])), 'tensor([   1.,  -10.,  100.])')
+  assert.is(showTensor(tensorOf([3], [1, -10, 100])), 'tensor([  1., -10., 100.])')
   assert.is(showTensor(tensorOf([2, 2], [1.5, -2, 0, 10])), 'tensor([[ 1.5000, -2.0000],\n        [ 0.0000, 10.0000]])')
   assert.is(show(tensorOf([0], [])), 'tensor([])')
   assert.equal([0.03125, 0.09375, -0, -0.00001, NaN, -Infinity].map(digits), ['0.0312', '0.0938', '-0.0000', '-0.0000', 'nan', '-inf'])

@@ -2,15 +2,15 @@
  * The numbers must not depend on the engine: runs the conformance cases and the laws with other versions of Node, which
  * come from npm and are kept in the cache folder. Last line: `N passed, N failed`.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Counts } from './counts.js'
 import { readCounts, showCounts, total } from './counts.js'
-import { cacheFolder, mustRun, root, run } from './process.js'
+import { cacheFolder, mustRun, run } from './process.js'
 
 const versions = ['24', '26']
 
-/** Milliseconds for one of the two parts with one version. */
+/** Milliseconds for one installation, and for one version's tests. */
 const limit = 300_000
 
 /** Installs one major version, once, and gives the path of its binary. */
@@ -36,38 +36,14 @@ const install = async (major: string): Promise<string> => {
   return binary(folder)
 }
 
-/** uvu's totals, as it prints them last. */
-const readTotals = (output: string): Counts | null => {
-  // eslint-disable-next-line no-control-regex
-  const plain = output.replace(/\u001b\[[0-9;]*m/g, '')
-  const last = [...plain.matchAll(/^ {2}Total: +(\d+)\n {2}Passed: +(\d+)$/gm)].at(-1)
-  return last === undefined ? null : { passed: Number(last[2]), failed: Number(last[1]) - Number(last[2]) }
-}
-
-/** Runs one part; a process that ends badly or counts nothing is a failure. */
-const part = async (name: string, binary: string, args: readonly string[], read: (output: string) => Counts | null): Promise<Counts> => {
-  const ended = await run(binary, ['--import', 'tsx', ...args], { limit })
-  const counted = read(ended.output)
-  const good = ended.code === 0 && counted !== null && counted.failed === 0 && counted.passed > 0
-  const counts = good ? counted : { passed: counted?.passed ?? 0, failed: Math.max(1, counted?.failed ?? 1) }
-  console.log(`${good ? 'ok  ' : 'FAIL'} ${name}  ${showCounts(counts)}  ${ended.seconds.toFixed(1)} s`)
-  if (!good) console.log(`  it ended with ${ended.code ?? ended.signal}${counted === null ? ' and without counts' : ''}\n${ended.output}`)
-  return counts
-}
-
-const hasTests = (folder: string): boolean =>
-  existsSync(join(root, folder)) && readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).some((file) => file.endsWith('.test.ts'))
-
+/** Runs the conformance cases and the laws with one version; a run that ends badly or counts nothing is a failure. */
 const tryVersion = async (major: string): Promise<Counts> => {
   const binary = await install(major)
-  const parts: Counts[] = []
-  if (existsSync(join(root, 'test/conformance/run.ts'))) {
-    parts.push(await part('conformance', binary, ['test/conformance/run.ts', 'test/conformance/cases'], readCounts))
-  } else console.log('skip conformance: there is no test/conformance/run.ts')
-  if (hasTests('test/laws')) {
-    parts.push(await part('laws', binary, ['node_modules/uvu/bin.js', 'test/laws', '\\.test\\.ts$'], readTotals))
-  } else console.log('skip laws: test/laws has no tests')
-  return total(parts)
+  const ended = await run(binary, ['--import', 'tsx', 'test/support/run-tests.ts', '^test/(laws|conformance)/'], { limit, live: true })
+  const counts = readCounts(ended.output) ?? { passed: 0, failed: 0 }
+  if (ended.code === 0 && counts.passed > 0) return counts
+  console.log(`FAIL node ${major} ended with ${ended.code ?? ended.signal}`)
+  return { ...counts, failed: Math.max(1, counts.failed) }
 }
 
 const results: Counts[] = []
