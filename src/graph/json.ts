@@ -133,7 +133,7 @@ const misuse = (op: Op, count: number, attrs: Attrs): string | null => {
 }
 
 const INPUT_KINDS: readonly Attr[] = ['data', 'param', 'state', 'branch']
-const NON_FINITE: readonly Attr[] = ['NaN', 'Infinity', '-Infinity']
+const NON_FINITE: readonly Attr[] = ['NaN', 'Infinity', '-Infinity', '-0']
 
 /** The shape that a structural node must have, or what is wrong with it; `stored` stands where nothing can be derived. */
 const structuralShape = (op: Op, inputs: readonly Node[], attrs: Attrs, branches: readonly Graph[], stored: Shape): Shape | string => {

@@ -4,7 +4,7 @@
  *     const page = await openPage({ files: { '/main.js': await bundle('…') }, isolated: true })
  *     try { await page.page.evaluate(…) } finally { await page.close() }
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { extname, join } from 'node:path'
 import { build } from 'esbuild'
@@ -34,6 +34,8 @@ const unpack = async (): Promise<string> => {
   })
   try {
     if (code !== 0) throw new Error(`@sparticuz/chromium could not be unpacked: ${output}`)
+    // The package's own file looks for the fonts in /tmp; without any, text has no glyphs.
+    writeFileSync(join(partial, 'fonts', 'fonts.conf'), '<fontconfig><dir prefix="relative">fonts</dir></fontconfig>\n')
     renameSync(partial, folder)
   } catch (error) {
     if (!existsSync(folder)) throw error
