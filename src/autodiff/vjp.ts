@@ -7,7 +7,7 @@ import { freeze } from 'immer'
 import type { QuantError, QuantErrors } from '../data/error.js'
 import type { NodeId } from '../data/quant.js'
 import type { Tree } from '../data/tree.js'
-import { mapTree } from '../data/tree.js'
+import { at, mapTree } from '../data/tree.js'
 import type { Builder } from '../graph/builder.js'
 import { isInvalid, newBuilder } from '../graph/builder.js'
 import type { Graph, Node } from '../graph/graph.js'
@@ -58,8 +58,8 @@ const phaseVjp = (b: Builder, call: PhaseCall, fwd: (id: NodeId) => Value, needs
     const saved = new Map<NodeId, Value>()
     gets.forEach((g, i) => saved.set(graph.outputs[Number(g.attrs.index)], inputs[args.length + given.length + i]))
     for (const n of graph.nodes) {
-      const at = graph.inputs.indexOf(n.id)
-      values.push(at >= 0 ? inputs[at] : (saved.get(n.id) ?? kit.copy(n, n.inputs.map((i) => values[i]))))
+      const place = graph.inputs.indexOf(n.id)
+      values.push(place >= 0 ? inputs[place] : (saved.get(n.id) ?? kit.copy(n, n.inputs.map((i) => values[i]))))
     }
     const seeds: Cotangents = new Map()
     let next = args.length
@@ -109,12 +109,21 @@ const backward = (b: Builder, graph: Graph, fwd: (id: NodeId) => Value, cts: Cot
 
 /** What to differentiate, and with respect to what. */
 export type VjpOptions = {
-  /** Path of the result to start from; default the only one. */
+  /** Path of the result to start from; default the only one. `grads.params.fc.weight` starts from a gradient: second order. */
   readonly output?: string
   /** Also give gradients with respect to data inputs (default false). */
   readonly inputs?: boolean
   /** `given`: the cotangent becomes a further data input named `cotangent`. `one`: the result must be a scalar, its cotangent is 1. */
   readonly cotangent?: 'given' | 'one'
+}
+
+const GRADS = 'grads.'
+
+/** The output to start from: a result by its path, the only one, or a gradient of an earlier vjp. */
+const targetOf = (program: Program, results: readonly ProgramOutput[], output: string | undefined): ProgramOutput | undefined => {
+  if (output === undefined) return results.length === 1 ? results[0] : undefined
+  const index = output.startsWith(GRADS) ? at(program.structure.grads, output.slice(GRADS.length)) : undefined
+  return typeof index === 'number' ? program.outputs[index] : results.find((o) => o.path === output)
 }
 
 const wrong = (message: string, fix: string): E.Either<QuantErrors, never> => E.left([{ tag: 'InputError', input: 'output', path: '', message, fix }])
@@ -126,7 +135,7 @@ const wrong = (message: string, fix: string): E.Either<QuantErrors, never> => E.
  */
 export const vjpProgram = (table: OpTable) => (program: Program, options: VjpOptions = {}): E.Either<QuantErrors, Program> => {
   const results = program.outputs.filter((o) => o.kind === 'result')
-  const target = options.output === undefined ? (results.length === 1 ? results[0] : undefined) : results.find((o) => o.path === options.output)
+  const target = targetOf(program, results, options.output)
   if (target === undefined) return wrong(`vjp: there is no single result ${options.output ?? ''}; the program has ${results.map((o) => o.path || '(unnamed)').join(', ')}`, 'name one of them with { output }')
   const b = newBuilder({ table, mode: program.mode, metadata: false })
   const values: Value[] = []
@@ -154,7 +163,7 @@ export const vjpProgram = (table: OpTable) => (program: Program, options: VjpOpt
   }
   if (b.errors.length > 0) return E.left(b.errors)
   const isIndex = (x: unknown): x is number => typeof x === 'number'
-  const gradTree = (tree: Tree<number>): Tree<number> => prune(mapTree(isIndex, tree, (at) => indexOf.get(program.inputs[at]) ?? -1))
+  const gradTree = (tree: Tree<number>): Tree<number> => prune(mapTree(isIndex, tree, (i) => indexOf.get(program.inputs[i]) ?? -1))
   const { structure } = program
   const grads = { params: gradTree(structure.params), state: gradTree(structure.state), ...(options.inputs === true ? { inputs: gradTree(structure.data) } : {}) }
   const nested = (i: ProgramInput): ProgramInput => (i.kind === 'data' ? { ...i, path: i.path === '' ? 'inputs' : `inputs.${i.path}` } : i)

@@ -40,4 +40,14 @@ test('without the headers a page is not isolated, and its errors are seen', asyn
   }
 }, patient)
 
+test('text has glyphs on a machine without fonts', async () => {
+  const index = '<!doctype html><link rel="icon" href="data:,"><span>quantrace</span>'
+  const opened = await openPage({ files: { '/index.html': index } })
+  try {
+    assert.ok(await opened.page.evaluate<number>('document.querySelector("span").offsetWidth') > 20)
+  } finally {
+    await opened.close()
+  }
+}, patient)
+
 test.run()

@@ -12,7 +12,7 @@ const withFixes = (errors: q.QuantErrors): void => same(errors.every((e) => e.fi
 test('all errors of a trace are reported at once, each with its path', () => {
   const net = q.model({
     gate: q.QuantSigmoid({ actQuant: null, returnQuantTensor: true }),
-    block: q.chain({ fc: q.QuantLinear({ inFeatures: 3, outFeatures: 2 }) }),
+    block: q.chain({ fc: q.QuantLinear({ inFeatures: 3, outFeatures: 2, bias: false }) }),
     out: q.QuantIdentity(),
   }, (layers, params, state, x: q.Value) => {
     const [a, gate] = layers.gate(params.gate, state.gate, x)
@@ -92,8 +92,7 @@ const start = get(q.init(net, 0))
 const program = (mode: 'train' | 'eval') => get(q.trace(net, x4, { mode }))
 
 test('a run without its input, or with a wrong shape, is a typed error', () => {
-  // @ts-expect-error the input is missing
-  const missing = errorsOf(q.run(program('train'), { ...start, inputs: undefined }))
+  const missing = errorsOf(q.run(program('train'), { ...start, inputs: undefined as never }))
   same(missing.map((e) => e.tag), ['InputError'])
   says(missing[0].message, /data input is missing: a tensor of shape \[2, ?4\]/)
   const [shape] = errorsOf(q.run(program('train'), { ...start, inputs: q.zeros([2, 5]) }))

@@ -2,14 +2,20 @@
  * What a user gets: packs the package, installs the tarball in an empty folder, imports each entry of `exports` with plain
  * Node, and type-checks and runs README.md's first TypeScript block there.
  */
-import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { root, run, type RunOptions } from './process.js'
 
 type Entry = string | { readonly types?: string; readonly default?: string }
-type Manifest = { readonly name: string; readonly exports: Readonly<Record<string, Entry>>; readonly dependencies?: Readonly<Record<string, string>> }
+type Manifest = {
+  readonly name: string
+  readonly exports: Readonly<Record<string, Entry>>
+  readonly peerDependencies?: Readonly<Record<string, string>>
+}
+
+const installing = ['install', '--no-audit', '--no-fund', '--prefer-offline']
 
 /** Runs a command and stops everything with its output if it fails. */
 const must = async (what: string, command: string, args: readonly string[], settings: RunOptions): Promise<string> => {
@@ -48,6 +54,38 @@ const checkReadme = async (folder: string): Promise<void> => {
   await must('README.md: its first block runs', process.execPath, ['--import', tsx, 'readme.ts'], { cwd: folder })
 }
 
+/** Is each file that `exports` names in the tarball, and nothing but the build? */
+const checkFiles = (manifest: Manifest, installed: string): void => {
+  for (const [path, entry] of Object.entries(manifest.exports)) {
+    for (const target of typeof entry === 'string' ? [entry] : Object.values(entry)) {
+      if (!existsSync(join(installed, target))) throw new Error(`exports['${path}'] names ${target}, which is not in the tarball`)
+    }
+  }
+  const stray = readdirSync(installed, { recursive: true, encoding: 'utf8' })
+    .find(file => !/^(dist([/\\].*)?|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(file) || /(^|[/\\])(test|examples)[/\\]|\.test\./.test(file))
+  if (stray !== undefined) throw new Error(`${stray} does not belong in the tarball`)
+  console.log('ok   the tarball holds what exports names, and no tests')
+}
+
+/** Imports each entry with plain Node; one that needs an optional peer, and says so, gets another try once the peers are installed. */
+const importEntries = async (manifest: Manifest, folder: string): Promise<void> => {
+  const peers = Object.entries(manifest.peerDependencies ?? {})
+  const names = Object.keys(manifest.exports).filter(path => !path.endsWith('.json')).map(path => path.replace(/^\./, manifest.name))
+  const commandFor = (name: string): readonly string[] =>
+    ['--input-type=module', '-e', `const names = Object.keys(await import('${name}')); if (names.length === 0) throw new Error('it exports nothing')`]
+  const waiting: string[] = []
+  for (const name of names) {
+    const first = await run(process.execPath, commandFor(name), { cwd: folder, limit: 60_000 })
+    const lacksPeer = peers.some(([peer]) => first.output.includes(`Cannot find package '${peer}'`))
+    if (first.code === 0) console.log(`ok   import '${name}' with plain node`)
+    else if (lacksPeer && name !== manifest.name) waiting.push(name)
+    else throw new Error(`import '${name}': it ended with ${first.code ?? first.signal}\n${first.output}`)
+  }
+  if (waiting.length === 0) return
+  await must('npm install of the optional peers', 'npm', [...installing, ...peers.map(([peer, range]) => `${peer}@${range}`)], { cwd: folder })
+  for (const name of waiting) await must(`import '${name}' with plain node and the optional peers`, process.execPath, commandFor(name), { cwd: folder })
+}
+
 const main = async (folder: string): Promise<void> => {
   const manifest: Manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   // Stale files of an earlier build would be packed too, and hide that a file is missing.
@@ -57,18 +95,10 @@ const main = async (folder: string): Promise<void> => {
   const tarball = packed.trim().split('\n').findLast((line) => line.trim().endsWith('.tgz'))?.trim()
   if (tarball === undefined) throw new Error(`npm pack named no tarball:\n${packed}`)
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'user', private: true, type: 'module' }))
-  await must('npm install of the tarball', 'npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', join(folder, tarball)], { cwd: folder })
+  await must('npm install of the tarball', 'npm', [...installing, join(folder, tarball)], { cwd: folder })
 
-  for (const [path, entry] of Object.entries(manifest.exports)) {
-    const name = path.replace(/^\./, manifest.name)
-    const installed = join(folder, 'node_modules', manifest.name)
-    for (const target of typeof entry === 'string' ? [entry] : Object.values(entry)) {
-      if (!existsSync(join(installed, target))) throw new Error(`exports['${path}'] names ${target}, which is not in the tarball`)
-    }
-    if (path.endsWith('.json')) continue
-    const script = `const names = Object.keys(await import('${name}')); if (names.length === 0) throw new Error('it exports nothing')`
-    await must(`import '${name}' with plain node`, process.execPath, ['--input-type=module', '-e', script], { cwd: folder })
-  }
+  checkFiles(manifest, join(folder, 'node_modules', manifest.name))
+  await importEntries(manifest, folder)
   await checkReadme(folder)
 }
 

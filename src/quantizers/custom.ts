@@ -1,0 +1,51 @@
+/** Quantizers of users' own pieces: a statistic, a restriction and a rounding, composed of public ops. */
+import { intMax, intMin, quantOf } from '../data/quant.js'
+import type { Op, Value } from '../graph/op.js'
+
+/** The pieces of a custom quantizer. Only `threshold` has no default: it is what makes the quantizer one's own. */
+export type CustomQuantizer = {
+  /** Names the quantizer in paths, prints and errors. */
+  readonly name: string
+  /** 1 … 32; from 2 to 22 the result is known to lie on its grid. */
+  readonly bits: number
+  readonly signed: boolean
+  /** The statistic: the largest magnitude to represent, a scalar or broadcastable over x. Gradients flow through it. */
+  readonly threshold: (x: Value) => Value
+  /** Which thresholds are allowed (default: all). */
+  readonly restrict?: (threshold: Value) => Value
+  /** From steps to integers, with the gradient of choice (default `round~identity`); what it leaves between two integers goes to the nearest. */
+  readonly round?: Op
+  /** Lower bound of the restricted threshold, so that no scale is 0 (default 1e-10, as in Brevitas' presets). */
+  readonly scalingMinVal?: number
+}
+
+const plainOf = (x: Value): Value => (quantOf(x.carried) === null ? x : x.kit.emit('dequantize', [x], { why: 'it is quantized anew' }))
+
+const scaleOf = (q: CustomQuantizer, x: Value): Value => {
+  const { kit } = x
+  const threshold = q.threshold(x)
+  const restricted = q.restrict === undefined ? threshold : q.restrict(threshold)
+  const bounded = kit.emit('signedLowerBound~identity', [restricted], { min: q.scalingMinVal ?? 1e-10 })
+  return kit.emit('div', [bounded, kit.constant(q.signed ? -intMin(q.bits, true) : intMax(q.bits, false))])
+}
+
+/**
+ * A function from a value to a quant tensor: `clamp(round(x/s)) * s` with `s = restrict(threshold(x)) / T`, where T is
+ * `2^(bits-1)` if signed, else `2^bits - 1`. Without state: the statistic is taken of each input, in train and eval.
+ * Gradients pass the rounding as its op says, stop where x is clipped, and reach the threshold through the scale.
+ * @example
+ * const quantizer = customQuantizer({ name: 'Uint4Max', bits: 4, signed: false, threshold: (x) => max(abs(x)) })
+ * const layer = functionLayer('Uint4Max', quantizer)
+ */
+export const customQuantizer = (q: CustomQuantizer) => (input: Value): Value => {
+  const { kit } = input
+  if (!Number.isInteger(q.bits) || q.bits < 1 || q.bits > 32)
+    return kit.fail({ op: 'bits', tag: 'ConfigError', refuse: `${q.name}: a bit width of ${q.bits} was asked for; it must be a whole number from 1 to 32`, fix: 'give bits: 8, for instance' })
+  return kit.scoped(q.name, () => {
+    const x = plainOf(input)
+    const scale = scaleOf(q, x)
+    const steps = kit.emit('div', [x, scale])
+    const rounded = q.round === undefined ? kit.emit('round~identity', [steps]) : kit.apply(q.round, [steps])
+    return kit.emit('fromSteps', [rounded, scale, kit.constant(0)], { bits: q.bits, signed: q.signed, rounding: 'ROUND', training: kit.mode === 'train', zero: 'zero' })
+  })
+}

@@ -1,0 +1,67 @@
+/** Gradients of whole programs: second order, detached paths, phases branch by branch, and what can't be differentiated. */
+import * as assert from 'uvu/assert'
+import * as E from 'fp-ts/lib/Either.js'
+import * as q from '../../src/index.js'
+import { suite } from '../support/suite.js'
+
+const test = suite('autodiff')
+
+const get = <A>(e: E.Either<q.QuantErrors, A>): A => {
+  if (E.isLeft(e)) throw new Error(q.explainAll(e.left))
+  return e.right
+}
+const traced = (f: (x: q.Value) => q.Value, shape: q.Shape) => get(q.trace(q.functionLayer('f', f), q.tensorInput(shape), { mode: 'train' }))
+const none = { params: {}, state: {} } as never
+
+test('the gradient of a gradient: d²/dx² of the sum of x³ is 6x, summed over the cotangent', () => {
+  const first = get(q.grad(traced((x) => q.sum(q.pow(x, 3)), []), { inputs: true }))
+  const second = get(q.grad(first, { output: 'grads.inputs', inputs: true }))
+  const ran = get(q.run(second, { ...none as object, inputs: q.scalar(2) } as never))
+  assert.is((ran.grads.inputs as q.Tensor).data[0], 12)
+})
+
+test('a second derivative of an estimator is a typed error', () => {
+  const layer = q.QuantIdentity({ actQuant: q.Int8ActPerTensorFloatMinMaxInit, minVal: -1, maxVal: 1 })
+  const sum = q.functionLayer('sum', (x: q.Value) => q.sum(x))
+  const net = q.chain({ layer, square: q.functionLayer('square', (x: q.Value) => q.mul(x, x)), sum })
+  const first = get(q.grad(get(q.trace(net, q.tensorInput([]), { mode: 'train' })), { inputs: true }))
+  const second = q.grad(first, { output: 'grads.inputs', inputs: true })
+  assert.ok(E.isLeft(second))
+  if (E.isLeft(second)) assert.is(second.left[0].tag, 'NotDifferentiable')
+})
+
+test('no gradient passes a detached value', () => {
+  const program = get(q.grad(traced((x) => q.sum(q.mul(x, q.detach(x))), [2]), { inputs: true }))
+  const ran = get(q.run(program, { ...none as object, inputs: q.tensorOf([2], [3, 5]) } as never))
+  assert.equal([...(ran.grads.inputs as q.Tensor).data], [3, 5])
+})
+
+test('a result that is no scalar, or isn\'t there, is named', () => {
+  const program = traced((x) => x, [2])
+  const [shape, name] = [q.grad(program), q.vjp(program, { output: 'logits' })]
+  assert.ok(E.isLeft(shape) && E.isLeft(name))
+  if (E.isLeft(shape)) assert.match(shape.left[0].message, 'not one element')
+  if (E.isLeft(name)) assert.match(name.left[0].message, 'logits')
+})
+
+test('while collecting, the learned value gets exactly 0; once learned, the statistic gets nothing', () => {
+  const layer = q.QuantIdentity({ collectStatsSteps: 1, returnQuantTensor: true })
+  const program = get(q.vjp(get(q.trace(layer, q.tensorInput([3]), { mode: 'train' })), { inputs: true }))
+  const args = { inputs: q.tensorOf([3], [0.3, -2, 1]), cotangent: q.full([3], 1) }
+  const start = get(q.init(layer, 0))
+  const collecting = get(q.run(program, { ...start, inputs: args }))
+  const learned = get(q.run(program, { params: start.params, state: collecting.state, inputs: args }))
+  const valueGrad = (g: q.Grads): number => (g.state as { readonly actQuant: { readonly scale: { readonly value: q.Tensor } } }).actQuant.scale.value.data[0]
+  assert.is(valueGrad(collecting.grads), 0)
+  assert.ok(valueGrad(learned.grads) !== 0)
+  assert.equal([...(learned.grads.inputs as q.Tensor).data], [1, 1, 1])
+})
+
+test('a debug run names the first node that makes a NaN', () => {
+  const program = traced((x) => q.sum(q.log(x)), [2])
+  const ran = q.run(program, { ...none as object, inputs: q.tensorOf([2], [-1, 1]) } as never, { debugNonFinite: true })
+  assert.ok(E.isLeft(ran))
+  if (E.isLeft(ran)) assert.match(ran.left[0].message, 'log')
+})
+
+test.run()

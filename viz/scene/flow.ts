@@ -1,0 +1,27 @@
+/** Which nodes are on the way of the values, and which only compute scales, zero points and counters. */
+import type { Graph, Node } from '../../src/graph/graph.js'
+import { quantOf } from '../../src/data/quant.js'
+
+/** Forward products, in which integers pay. */
+export const PRODUCTS: ReadonlySet<string> = new Set(['conv', 'convTranspose', 'linear', 'matmul'])
+
+/** Operands through which values flow: of an op in which metadata is born only the first, of checks too. */
+const valueOperands = (node: Node): readonly number[] =>
+  node.op.births === true || node.op.name.startsWith('check') || node.op.name.startsWith('quant') ? node.inputs.slice(0, 1) : node.inputs
+
+/** For each node: is it on the way of the values that end in one of `roots`? */
+export const flowOf = (graph: Graph, roots: readonly number[]): readonly boolean[] => {
+  const flow = graph.nodes.map(() => false)
+  for (const id of roots) flow[id] = true
+  for (let id = graph.nodes.length - 1; id >= 0; id--) {
+    if (flow[id]) for (const i of valueOperands(graph.nodes[id])) flow[i] = true
+  }
+  return flow
+}
+
+/** Does the operand `slot` of a node carry values (rather than a scale or a zero point)? */
+export const isValueOperand = (node: Node, slot: number): boolean => slot < valueOperands(node).length
+
+/** Does a product run on integers: do both of its factors have metadata? Undefined for other ops. */
+export const runsOnIntegers = (graph: Graph, node: Node): boolean | undefined =>
+  PRODUCTS.has(node.op.name) ? node.inputs.slice(0, 2).every((i) => quantOf(graph.nodes[i].carried) !== null) : undefined

@@ -1,0 +1,40 @@
+/** Names of boxes and nodes: layers by path, primitives by id, nodes of branches by where they stand. */
+import { BRANCH_NAMES } from '../../src/graph/print.js'
+import type { SceneBox } from './scene.js'
+
+/** Prefix of the ids of a graph: empty at the top, `15.collect.` in a branch of phase 15. */
+export type Scope = { readonly prefix: string; readonly box: string }
+
+/** The scope of the program itself. */
+export const top: Scope = { prefix: '', box: '' }
+
+/** The scope of a branch of a phase. */
+export const branchScope = (phase: string, branch: number): Scope =>
+  ({ prefix: `${phase}.${BRANCH_NAMES[branch]}.`, box: `${phase}.${BRANCH_NAMES[branch]}` })
+
+/** A box name for a path; one that could be read as a node's id is told apart. */
+export const boxOf = (path: string): string => (/^\d/.test(path) ? `/${path}` : path)
+
+/** All layers of the paths that occur, each after the one that holds it. */
+export const layerBoxes = (paths: readonly string[]): readonly SceneBox[] => {
+  const found = new Map<string, SceneBox>()
+  for (const path of new Set(paths)) {
+    if (path === '') continue
+    const parts = path.split('.')
+    parts.forEach((label, i) => {
+      const id = boxOf(parts.slice(0, i + 1).join('.'))
+      if (!found.has(id)) found.set(id, { id, label, parent: i === 0 ? '' : boxOf(parts.slice(0, i).join('.')), kind: 'layer' })
+    })
+  }
+  return [...found.values()]
+}
+
+/** The innermost known box that holds a leaf such as `conv1.weight`, and what remains of its name. */
+export const homeOf = (boxes: ReadonlySet<string>, path: string): readonly [box: string, label: string] => {
+  const parts = path.split('.')
+  for (let n = parts.length - 1; n > 0; n--) {
+    const box = boxOf(parts.slice(0, n).join('.'))
+    if (boxes.has(box)) return [box, parts.slice(n).join('.')]
+  }
+  return ['', path]
+}

@@ -1,0 +1,98 @@
+/** Nodes of a scene, with metadata as text and numbers; branches of phases included. */
+import { quantOf } from '../../src/data/quant.js'
+import type { Graph, Node } from '../../src/graph/graph.js'
+import { formula, showAttrs } from '../../src/graph/print.js'
+import type { ProgramInput } from '../../src/graph/program.js'
+import { constantOf, constOp } from '../../src/graph/structural.js'
+import { identities } from './identity.js'
+import { flowOf, isValueOperand, runsOnIntegers } from './flow.js'
+import { boxOf, branchScope, homeOf, type Scope } from './names.js'
+import type { Meta, SceneBox, SceneEdge, SceneNode } from './scene.js'
+
+/** Nodes, edges, and the boxes of phases. */
+export type Parts = { readonly nodes: readonly SceneNode[]; readonly edges: readonly SceneEdge[]; readonly boxes: readonly SceneBox[] }
+
+/** What all nodes of one graph share while they are described. */
+type Context = {
+  readonly graph: Graph
+  readonly scope: Scope
+  readonly same: readonly number[]
+  readonly flow: readonly boolean[]
+  readonly boxes: ReadonlySet<string>
+  readonly inputs: ReadonlyMap<number, ProgramInput>
+  readonly formulas: Map<number, string>
+}
+
+const FORMULA_DEPTH = 2
+
+const formulaOf = (c: Context, id: number): string => {
+  const known = c.formulas.get(id)
+  if (known !== undefined) return known
+  const text = formula(c.graph, id, FORMULA_DEPTH)
+  c.formulas.set(id, text)
+  return text
+}
+
+const finite = (n: number): number => (Number.isFinite(n) ? n : n > 0 ? Number.MAX_VALUE : -Number.MAX_VALUE)
+
+const metaOf = (c: Context, node: Node): Meta => {
+  const { carried } = node
+  const q = quantOf(carried)
+  return {
+    carry: carried.tag,
+    ...(q === null ? {} : {
+      bits: q.bits, signed: q.signed, scale: `${c.scope.prefix}${c.same[q.scale]}`, formula: formulaOf(c, q.scale),
+      ...(q.zero === 'zero' ? {} : { zeroPoint: formulaOf(c, q.zeroPoint) }), lo: finite(q.lo), hi: finite(q.hi),
+    }),
+    ...('why' in carried ? { why: carried.why } : {}),
+  }
+}
+
+const labelOf = (node: Node): string => (node.op === constOp ? String(constantOf(node.attrs)) : node.op.name)
+
+/** Where a node stands and what it is called. */
+const placeOf = (c: Context, node: Node): Pick<SceneNode, 'box' | 'label' | 'origin'> => {
+  const input = c.inputs.get(node.id)
+  if (input === undefined) return { box: c.scope.prefix === '' ? boxOf(node.path) : c.scope.box, label: labelOf(node) }
+  const name = `${input.path}${input.part === 'tensor' ? '' : `${input.path === '' ? '' : '.'}${input.part}`}`
+  const [box, label] = input.kind === 'data' ? ['', name] : homeOf(c.boxes, name)
+  return { box, label: label === '' ? 'input' : label, origin: `${input.kind} ${name}`.trim() }
+}
+
+const describe = (c: Context, node: Node): SceneNode => {
+  const attrs = node.op === constOp ? '' : showAttrs(node.attrs)
+  const integer = runsOnIntegers(c.graph, node)
+  return {
+    id: `${c.scope.prefix}${node.id}`, op: node.op.name, ...placeOf(c, node), ...metaOf(c, node), shape: node.shape,
+    inputs: node.inputs.map((i) => `${c.scope.prefix}${i}`), flow: c.flow[node.id],
+    ...(attrs === '' ? {} : { attrs }), ...(integer === undefined ? {} : { integer }),
+    ...(node.location === undefined ? {} : { location: node.location }),
+  }
+}
+
+const edgesOf = (c: Context, node: Node): readonly SceneEdge[] => node.inputs.map((from, slot) => ({
+  from: `${c.scope.prefix}${from}`, to: `${c.scope.prefix}${node.id}`, slot, flow: c.flow[node.id] && isValueOperand(node, slot),
+}))
+
+const branchesOf = (c: Context, node: Node): readonly Parts[] => {
+  const id = `${c.scope.prefix}${node.id}`
+  return (node.branches ?? []).map((graph, i) => {
+    const scope = branchScope(id, i)
+    const inside = partsOf(graph, scope, [], c.boxes, [])
+    return { ...inside, boxes: [{ id: scope.box, label: scope.box.slice(id.length + 1), parent: id, kind: 'branch' as const }, ...inside.boxes] }
+  })
+}
+
+const phaseBox = (node: SceneNode): SceneBox => ({ id: node.id, label: 'phase', parent: node.box, kind: 'phase' })
+
+/** Describes a graph. `roots`: where its values end (none in a branch, which only computes scales). */
+export const partsOf = (graph: Graph, scope: Scope, roots: readonly number[], boxes: ReadonlySet<string>, inputs: readonly ProgramInput[]): Parts => {
+  const c: Context = { graph, scope, boxes, same: identities(graph), flow: flowOf(graph, roots), inputs: new Map(inputs.map((i) => [i.node, i])), formulas: new Map() }
+  const own = graph.nodes.map((node) => describe(c, node))
+  const inner = graph.nodes.flatMap((node) => branchesOf(c, node))
+  return {
+    nodes: [...own, ...inner.flatMap((p) => p.nodes)],
+    edges: [...graph.nodes.flatMap((node) => edgesOf(c, node)), ...inner.flatMap((p) => p.edges)],
+    boxes: [...own.filter((_, i) => graph.nodes[i].branches !== undefined).map(phaseBox), ...inner.flatMap((p) => p.boxes)],
+  }
+}

@@ -1,0 +1,96 @@
+/** What the page draws, as plain JSON: nodes, layers, edges and named values of a program. Knows no coordinates. */
+
+/** How a value stands with metadata. */
+export type Carry = 'carries' | 'claimed' | 'stripped' | 'float'
+
+/** Metadata of a value, flat. `scale` names the scale's identity: equal scales have equal names. */
+export type Meta = {
+  readonly carry: Carry
+  readonly bits?: number
+  readonly signed?: boolean
+  readonly scale?: string
+  readonly why?: string
+  /** The scale, and the zero point, as formulas. */
+  readonly formula?: string
+  readonly zeroPoint?: string
+  /** Integers that can occur. */
+  readonly lo?: number
+  readonly hi?: number
+}
+
+/** A node: a primitive, an input, a constant, or a phase (which is also a box). */
+export type SceneNode = Meta & {
+  readonly id: string
+  readonly op: string
+  readonly label: string
+  /** The box in which it stands; empty at the top. */
+  readonly box: string
+  readonly shape: readonly number[]
+  readonly attrs?: string
+  readonly inputs: readonly string[]
+  /** Is it on the way of the values, and not of scales, zero points and counters? */
+  readonly flow: boolean
+  /** Of a product (convolution, linear, matmul): does it run on integers? */
+  readonly integer?: boolean
+  /** `param conv1.weight`, for inputs of the program. */
+  readonly origin?: string
+  readonly location?: string
+}
+
+/** A box: a layer by its path, a phase, or one branch of a phase. */
+export type SceneBox = { readonly id: string; readonly label: string; readonly parent: string; readonly kind: 'layer' | 'phase' | 'branch' }
+
+/** An operand of a node. */
+export type SceneEdge = { readonly from: string; readonly to: string; readonly slot: number; readonly flow: boolean }
+
+/** A named input or result of the program. */
+export type SceneValue = { readonly name: string; readonly node: string; readonly role: 'input' | 'result' }
+
+/** What to change so that metadata survives a node, in words and as code. */
+export type Advice = { readonly text: string; readonly code?: string }
+
+/** A place where metadata is lost or doubtful, and what follows from it. */
+export type SceneLoss = {
+  readonly node: string
+  readonly carry: 'stripped' | 'claimed'
+  readonly advice: readonly Advice[]
+  /** Products that run in float because of it, and results that lose their metadata. */
+  readonly products: readonly string[]
+  readonly results: readonly string[]
+}
+
+/** Numbers of a run for one named value. */
+export type SceneNumbers = {
+  readonly count: number
+  readonly min: number
+  readonly max: number
+  readonly nonfinite: number
+  /** Scales (at most 64 of them), zero points likewise, and how many there are. */
+  readonly scales?: readonly number[]
+  readonly zeroPoints?: readonly number[]
+  readonly channels?: number
+  /** Counts over the range `from` … `to`: of integers where it is a quant tensor, else of values. */
+  readonly bins: readonly number[]
+  readonly from: number
+  readonly to: number
+  /** Bits that the occurring integers would need, of those there are. */
+  readonly usedBits?: number
+  /** Shares of values at the lowest and the highest integer. */
+  readonly clipped?: readonly [low: number, high: number]
+}
+
+/** The sentence at the top, in parts; a part with targets lights them up. */
+export type Phrase = { readonly text: string; readonly tone: 'plain' | 'good' | 'claimed' | 'stripped'; readonly targets?: readonly string[] }
+
+/** Everything that a page shows of a program. */
+export type Scene = {
+  readonly title: string
+  readonly mode: 'train' | 'eval'
+  readonly nodes: readonly SceneNode[]
+  readonly boxes: readonly SceneBox[]
+  readonly edges: readonly SceneEdge[]
+  readonly values: readonly SceneValue[]
+  readonly losses: readonly SceneLoss[]
+  readonly sentence: readonly Phrase[]
+  readonly numbers: { readonly [name: string]: SceneNumbers }
+}
