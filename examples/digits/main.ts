@@ -111,11 +111,17 @@ const trainAndEvaluate = async <P, S>(net: Layer<P, S>, name: string, o: Options
 const main = async (): Promise<void> => {
   const o = readOptions()
   const abort = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort())
+  // One Ctrl-C may arrive twice (npm and tsx pass it on); a second one, later, ends the process at once.
+  let asked = 0
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {
+    if (asked > 0 && Date.now() - asked > 2000) process.exit(130)
+    asked ||= Date.now()
+    abort.abort()
+  })
   if (o.twin) {
     const float = await trainAndEvaluate(floatNet(), 'float', o, abort.signal, null)
-    if (float !== null) process.send?.({ accuracy: float.accuracy } satisfies TwinMessage)
-    process.disconnect?.()
+    if (float !== null && process.connected) process.send?.({ accuracy: float.accuracy } satisfies TwinMessage, () => process.connected && process.disconnect?.())
+    else process.disconnect?.()
     return
   }
   console.log(`training at ${o.bits} bits on ${o.limit} digits, ${o.epochs} epochs; the float twin trains beside it`)

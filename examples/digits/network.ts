@@ -1,5 +1,5 @@
 /** The network of the digits example, quantized or float. */
-import { chain, Conv2d, Flatten, Linear, MaxPool2d, QuantConv2d, QuantIdentity, QuantLinear, QuantReLU, ReLU } from '../../src/index.js'
+import { chain, Conv2d, Flatten, Linear, MaxPool2d, QuantConv2d, QuantIdentity, QuantLinear, QuantReLU, ReLU, Uint8ActPerTensorFloat } from '../../src/index.js'
 
 const pool = MaxPool2d({ kernelSize: 2 })
 
@@ -7,7 +7,8 @@ const pool = MaxPool2d({ kernelSize: 2 })
 export const quantNet = (bits: number) => {
   const act = { bitWidth: bits, returnQuantTensor: true }
   return chain({
-    input: QuantIdentity(act),
+    // Grey levels are never negative: an unsigned quantizer wastes no bit on a sign.
+    input: QuantIdentity({ ...act, actQuant: Uint8ActPerTensorFloat }),
     conv1: QuantConv2d({ inChannels: 1, outChannels: 16, kernelSize: 3, padding: 1, weightBitWidth: bits }),
     relu1: QuantReLU(act),
     pool1: pool,

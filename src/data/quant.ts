@@ -35,7 +35,7 @@ export type Quant = {
  * What a value carries, known from the trace alone. `carries`: it lies on the integer grid of `quant` (for finite
  * inputs, a finite scale that isn't 0, and float addends and biases below 2^20 steps).
  * `claimed`: Brevitas keeps the metadata, but the value need not lie on the grid, because `why`.
- * `stripped`: its operands had metadata and it was lost here, because `why`. `float`: there never was any.
+ * `stripped`: its operands had metadata and it was lost here, because `why`. `float`: no operand had any.
  */
 export type Carried =
   | { readonly tag: 'carries'; readonly quant: Quant }

@@ -21,7 +21,7 @@ export type Bound<L> = (params: Traced<ParamsOf<L>>, state: Traced<StateOf<L>>, 
 export type BoundAll<L extends Layers> = { readonly [K in keyof L]: Bound<L[K]> }
 
 /** Names that are numbers would change their order inside a record. */
-type ProperNames<L> = { readonly [K in keyof L]: K extends `${number}` ? never : L[K] }
+type ProperNames<L> = { readonly [K in keyof L]: K extends number | `${number}` ? never : L[K] }
 
 const isNumeric = (name: string): boolean => /^\d+$/.test(name)
 
@@ -49,6 +49,7 @@ const newWatch = (): Watch => {
   const tickets = new Map<object, Ticket>()
   const latest = new Map<string, object>()
   const stale = (kit: Kit, name: string, first: string, second: string, message: string): boolean => {
+    latest.delete(name)
     kit.failWith({
       tag: 'StateError', path: kit.path() === '' ? name : `${kit.path()}.${name}`, first, second,
       message: `${message}\n    first:  ${first}\n    second: ${second}`,

@@ -150,7 +150,7 @@ export const compile = <P, S, I, O>(program: Program<P, S, I, O>, backend: Backe
 }
 
 /** Runs a program once: `(params, state, inputs) → (outputs, state′)`. The same arguments give the same bits. */
-export const run = <P, S, I, O>(program: Program<P, S, I, O>, args: RunArgs<P, S, I>, options?: RunOptions): E.Either<QuantErrors, Ran<S, O>> => {
+export const run = <P, S, I, O>(program: Program<P, S, I, O>, args: RunArgs<NoInfer<P>, NoInfer<S>, NoInfer<I>>, options?: RunOptions): E.Either<QuantErrors, Ran<S, O>> => {
   const compiled = compile(program)
   return E.isLeft(compiled) ? compiled : compiled.right.run(args, options)
 }

@@ -4,6 +4,7 @@ import { quantOf } from '../data/quant.js'
 import { uniform } from '../data/random.js'
 import { sizeOf, type Shape } from '../data/shape.js'
 import type { Tensor } from '../data/tensor.js'
+import { isInvalid } from '../graph/builder.js'
 import type { Kit, Value } from '../graph/op.js'
 import { Int8WeightPerTensorFloat } from '../quantizers/presets.js'
 import type { Quantizer } from '../quantizers/quantizer.js'
@@ -80,7 +81,7 @@ const accumulatorScale = (x: Value, w: Value, y: Value, kit: Kit): Value | null 
 }
 
 const withBias = (kind: Kind, q: Quantizer | null, kit: Kit, bias: Value | undefined, x: Value, w: Value, y: Value): Value => {
-  if (bias === undefined) return y
+  if (bias === undefined || isInvalid(y)) return y
   const axis = kind.channelLast ? y.shape.length - 1 : 1
   if (q === null) return kit.emit('add', [y, kit.emit('reshape', [bias], { shape: y.shape.map((_, i) => (i === axis ? kind.biasSize : 1)) })])
   const s = q.biasScale === 'external' ? accumulatorScale(x, w, y, kit) : null

@@ -4,6 +4,7 @@ import { carries, claimed, HALF_ULP, intMax, intMin, quantOf, stripped } from '.
 import type { Attrs, Kit, Op, Value } from '../graph/op.js'
 import type { Rounding } from './rounding.js'
 import { ROUNDINGS } from './rounding.js'
+import { widestExact } from './quantize.js'
 import { broadcasting, sameAsFirst, sumTo, walk } from './support/elementwise.js'
 import { broadcastStrides } from '../data/shape.js'
 import { claim, keep } from './support/metadata.js'
@@ -14,7 +15,7 @@ export type StepAttrs = Attrs & { readonly bits: number; readonly signed: boolea
 const born = (args: readonly Value[], a: StepAttrs, kit: Kit): Carried => {
   const [lo, hi] = [intMin(a.bits, a.signed), intMax(a.bits, a.signed)]
   const quant = { scale: args[1].id, zeroPoint: args[2].id, bitWidth: kit.constant(a.bits).id, bits: a.bits, signed: a.signed, training: a.training, zero: a.zero, lo, hi, slack: HALF_ULP * 2 ** a.bits }
-  return a.bits < 2 || a.bits > 22 ? claimed(quant, a.bits < 2 ? 'one bit is valid only if both of its two integers occur' : `float32 can not hold a grid of ${a.bits} bits`) : carries(quant)
+  return a.bits < 2 || a.bits > widestExact(a.signed) ? claimed(quant, a.bits < 2 ? 'one bit is valid only if both of its two integers occur' : `float32 can not hold a grid of ${a.bits} bits`) : carries(quant)
 }
 
 /** `(clamp(round(u)) - z) * s` of a number of steps u. Rounding straight-through, the clamp masks (Brevitas TruncIntQuant). */

@@ -26,8 +26,11 @@ export type QuantizeAttrs = Attrs & {
   readonly zero: ZeroPointKind
 }
 
-/** Above this width float32 can't hold the grid: 2^23 steps need every bit of the mantissa. */
-const WIDEST_EXACT = 22
+/**
+ * The widest grid that float32 holds: two roundings of at most 2^21 steps move a value by less than 0.1875 of a step,
+ * of 2^22 steps by up to 0.375, and 0.2 is the limit.
+ */
+export const widestExact = (signed: boolean): number => (signed ? 22 : 21)
 
 const fits = ([x, s, z]: readonly Shape[]): Shape | Refusal => {
   const ok = [s, z].every((t) => t !== undefined && sameShape(broadcastShapes(x, t) ?? [-1], x))
@@ -41,7 +44,7 @@ const born = (args: readonly Value[], a: QuantizeAttrs, kit: Kit): Carried => {
     bits: a.bits, signed: a.signed, training: a.training, zero: a.zero, lo, hi,
     slack: HALF_ULP * Math.max(Math.abs(lo), hi),
   }
-  if (a.bits > WIDEST_EXACT) return claimed(quant, `float32 has 24 bits of mantissa and can not hold a grid of ${a.bits} bits`)
+  if (a.bits > widestExact(a.signed)) return claimed(quant, `float32 has 24 bits of mantissa and can not hold a grid of ${a.bits} bits`)
   return a.bits < 2 ? claimed(quant, 'one bit is valid only if both of its two integers occur') : carries(quant)
 }
 

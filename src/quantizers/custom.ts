@@ -6,7 +6,7 @@ import type { Op, Value } from '../graph/op.js'
 export type CustomQuantizer = {
   /** Names the quantizer in paths, prints and errors. */
   readonly name: string
-  /** 1 … 32; from 2 to 22 the result is known to lie on its grid. */
+  /** 1 … 32; from 2 bits on, as far as float32 can hold the grid, the result is known to lie on it. */
   readonly bits: number
   readonly signed: boolean
   /** The statistic: the largest magnitude to represent, a scalar or broadcastable over x. Gradients flow through it. */

@@ -54,9 +54,6 @@ export type SceneLoss = {
   readonly node: string
   readonly carry: 'stripped' | 'claimed'
   readonly advice: readonly Advice[]
-  /** Products that run in float because of it, and results that lose their metadata. */
-  readonly products: readonly string[]
-  readonly results: readonly string[]
 }
 
 /** Numbers of a run for one named value. */

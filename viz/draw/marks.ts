@@ -1,0 +1,120 @@
+/** The marks of a visible scene: boxes behind, lines, nodes in front. Pure; attributes follow the read-back contract. */
+import type { Meta } from '../scene/scene.js'
+import { cut, textOf, type Layout, type Rect } from '../scene/layout.js'
+import type { Item, Line, Visible } from '../scene/visible.js'
+import { mark, type Mark } from './mark.js'
+import { wayPath } from './path.js'
+import { lineLabel, sayItem, sayLine } from './words.js'
+
+const HUES = 8
+
+/** Hues of scales in the order in which values meet them: the same scale, the same hue; from the ninth on a common one. */
+export const huesOf = (lines: readonly Line[]): ReadonlyMap<string, number> => {
+  const hues = new Map<string, number>()
+  for (const flow of [true, false]) for (const l of lines) {
+    const { scale } = l.source
+    if (scale !== undefined && l.flow === flow && !hues.has(scale)) hues.set(scale, Math.min(hues.size, HUES))
+  }
+  return hues
+}
+
+/** The attributes by which metadata can be read back. */
+export const metaAttrs = (m: Meta): Mark['attrs'] => ({
+  'data-carry': m.carry,
+  ...(m.bits === undefined ? {} : { 'data-bits': m.bits, 'data-signed': String(m.signed === true) }),
+  ...(m.scale === undefined ? {} : { 'data-scale-id': m.scale }),
+  ...(m.carry === 'stripped' || m.carry === 'claimed' ? { 'data-why': m.why ?? '' } : {}),
+})
+
+/** Width of a line: its bits, 1 to 16, then constant; a hairline without metadata. */
+const thickness = (m: Meta): number => (m.bits === undefined ? (m.carry === 'stripped' ? 2 : 1) : 1.2 + Math.min(16, m.bits) * 0.3)
+
+const hueClass = (m: Meta, hues: ReadonlyMap<string, number>): string =>
+  m.carry === 'carries' && m.scale !== undefined ? ` hue${hues.get(m.scale) ?? HUES}` : ''
+
+type Drawing = { readonly v: Visible; readonly layout: Layout; readonly hues: ReadonlyMap<string, number> }
+
+/** The glyph at the source of a line that says the same as its colour. */
+const signOf = (d: Drawing, l: Line): readonly Mark[] => {
+  const [x, y] = d.layout.ways.get(l.id)?.[0] ?? [0, 0]
+  const sign = l.source.carry === 'stripped' ? '✂' : l.source.carry === 'claimed' ? '?' : ''
+  if (sign === '' || !l.flow) return []
+  return [mark('circle', 'ring', { class: 'ring', cx: x, cy: y + 9, r: 8 }), mark('text', 'sign', { class: 'sign', x, y: y + 13, 'text-anchor': 'middle' }, sign)]
+}
+
+const labelOf = (d: Drawing, l: Line, first: boolean): readonly Mark[] => {
+  const way = d.layout.ways.get(l.id) ?? []
+  const text = l.flow && first ? lineLabel(l.source) : ''
+  if (text === '' || way.length < 2) return []
+  const [[x0, y0], [x1, y1]] = [way[0], way[1]]
+  const lost = l.source.carry !== 'carries'
+  return [mark('text', 'label', { class: 'label', x: (lost ? x0 : (x0 + x1) / 2) + (lost ? 14 : 8), y: lost ? y0 + 13 : (y0 + y1) / 2 + 4 }, text)]
+}
+
+const lineMark = (d: Drawing, l: Line, first: boolean): Mark => {
+  const path = wayPath(d.layout.ways.get(l.id) ?? [])
+  const ends = l.tail ? { 'data-tail': l.id } : { 'data-from': l.from, 'data-to': l.to, 'data-slot': l.slot }
+  const meta = metaAttrs(l.source)
+  return mark('g', l.id, {
+    class: `line ${l.source.carry}${l.flow ? '' : ' quiet'}${hueClass(l.source, d.hues)}`, ...ends, ...meta, 'data-line': l.id,
+    role: 'button', tabindex: -1, 'aria-label': sayLine(l, d.v.at.get(l.from), d.v.at.get(l.to)),
+  }, [
+    mark('path', 'hit', { class: 'hit', d: path }),
+    mark('path', 'way', { class: 'way', d: path, 'stroke-width': thickness(l.source) }),
+    ...signOf(d, l), ...labelOf(d, l, first),
+  ])
+}
+
+const badges = (i: Item, r: Rect): readonly Mark[] => {
+  const right = r.x + r.width - 8
+  const out: Mark[] = []
+  if (i.node?.integer !== undefined) out.push(mark('text', 'unit', { class: i.node.integer ? 'badge good' : 'badge lost', x: r.x + r.width - 6, y: r.y - 4, 'text-anchor': 'end' }, i.node.integer ? '■ int' : '□ float'))
+  if (i.kind === 'box') out.push(mark('text', 'toggle', { class: 'toggle', x: right, y: r.y + 22, 'text-anchor': 'end' }, i.open ? '−' : '+'))
+  const hidden = [i.hidden.stripped > 0 ? `✂ ${i.hidden.stripped}` : '', i.hidden.claimed > 0 ? `? ${i.hidden.claimed}` : ''].filter((t) => t !== '').join('  ')
+  if (hidden !== '') out.push(mark('text', 'hidden', { class: i.hidden.stripped > 0 ? 'badge lost' : 'badge doubt', x: r.x + 12, y: r.y + r.height - 6 }, hidden))
+  return out
+}
+
+/** Named values: of a result its pill, of an input its node. */
+const valueMarks = (d: Drawing, i: Item, r: Rect): readonly Mark[] => i.values.filter((v) => (v.role === 'result') === (i.kind === 'result')).map((v, k) => {
+  const node = i.node ?? d.v.lines.find((l) => l.tail && l.to === i.id)?.source
+  return mark('text', `value ${v.name}`, { class: 'value', 'data-value': v.name, ...metaAttrs(node ?? { carry: 'float' }), x: r.x + r.width / 2, y: r.y + r.height + 13 + k * 13, 'text-anchor': 'middle' }, k === 0 && v.name === i.label ? '' : cut(v.name))
+})
+
+const itemMark = (d: Drawing, i: Item): Mark => {
+  const r = d.layout.rects.get(i.id) ?? { x: 0, y: 0, width: 0, height: 0 }
+  const [title, sub] = textOf(i)
+  const names = i.kind === 'result' ? { 'data-result': i.label } : { 'data-node': i.id, 'data-op': i.node?.op ?? i.box?.kind ?? 'layer' }
+  const kind = i.kind === 'node' && i.node !== undefined ? (['input', 'const'].includes(i.node.op) ? i.node.op : 'op') : i.kind
+  const quiet = i.kind === 'node' && i.node?.flow === false ? ' quiet' : ''
+  const lost = i.node?.flow === true && (i.node.carry === 'stripped' || i.node.carry === 'claimed') ? ` at-${i.node.carry}` : ''
+  const left = i.open ? { x: r.x + 12, 'text-anchor': 'start' } : { x: r.x + r.width / 2 - (i.kind === 'box' ? 6 : 0), 'text-anchor': 'middle' }
+  const twoLines = sub !== '' && !i.open
+  return mark('g', i.id, { class: `item ${kind}${i.open ? ' open' : ''}${quiet}${lost}`, ...names, 'data-item': i.id, role: 'button', tabindex: -1, 'aria-label': sayItem(i), ...(i.kind === 'box' ? { 'aria-expanded': String(i.open) } : {}) }, [
+    mark('rect', 'frame', { class: 'frame', ...r, rx: kind === 'op' || i.kind === 'box' ? 6 : r.height / 2 }),
+    mark('text', 'title', { class: 'title', ...left, y: r.y + (i.open || !twoLines ? (i.open ? 22 : r.height / 2 + 4.5) : 16) }, cut(title)),
+    ...(twoLines ? [mark('text', 'sub', { class: 'sub', ...left, y: r.y + 30 }, sub)] : []),
+    ...badges(i, r), ...valueMarks(d, i, r),
+  ])
+}
+
+/** Open boxes first, outer before inner, so that what is inside lies in front. */
+const inPaintingOrder = (items: readonly Item[]): readonly Item[] => items.flatMap((i) => (i.open ? [i, ...inPaintingOrder(i.children)] : [i]))
+
+/** All marks, in layers: open boxes, lines (quiet ones first), closed boxes and nodes. */
+export const marksOf = (v: Visible, layout: Layout): readonly Mark[] => {
+  const d: Drawing = { v, layout, hues: huesOf(v.lines) }
+  const items = inPaintingOrder(v.items)
+  const labelled = new Set<string>()
+  const firstOf = (l: Line): boolean => {
+    if (!l.flow || labelled.has(l.source.id)) return false
+    labelled.add(l.source.id)
+    return true
+  }
+  const lines = [...v.lines].sort((a, b) => Number(a.flow) - Number(b.flow))
+  return [
+    mark('g', 'boxes', { class: 'boxes' }, items.filter((i) => i.open).map((i) => itemMark(d, i))),
+    mark('g', 'lines', { class: 'lines' }, lines.map((l) => lineMark(d, l, firstOf(l)))),
+    mark('g', 'items', { class: 'items' }, items.filter((i) => !i.open).map((i) => itemMark(d, i))),
+  ]
+}

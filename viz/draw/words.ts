@@ -1,0 +1,52 @@
+/** What is said of values, nodes and lines, in words and in numbers. */
+import type { Meta, SceneNode } from '../scene/scene.js'
+import type { Item, Line } from '../scene/visible.js'
+
+const DIGITS = '₀₁₂₃₄₅₆₇₈₉'
+
+/** Digits as subscripts. */
+export const subscript = (text: string): string => text.replace(/\d/g, (d) => DIGITS[Number(d)])
+
+/** A scale by its identity: `s₁₆`; within a branch by its last part. */
+export const scaleName = (scale: string): string => `s${subscript(scale.split('.').at(-1) ?? scale)}`
+
+/** A formula with the names of scales, zero points and bit widths set as subscripts. */
+export const setFormula = (text: string): string => text.replace(/\b([szb])(\d+)\b/g, (_, letter: string, digits: string) => `${letter}${subscript(digits)}`)
+
+/** A number with four significant digits and a true minus sign. */
+export const number = (x: number): string => {
+  if (!Number.isFinite(x)) return Number.isNaN(x) ? 'NaN' : x > 0 ? '∞' : '−∞'
+  const text = x === 0 ? '0' : Number.isInteger(x) && Math.abs(x) < 1e6 ? String(x) : Math.abs(x) >= 1e-4 && Math.abs(x) < 1e6 ? x.toPrecision(4) : x.toExponential(3)
+  return text.replaceAll('-', '−')
+}
+
+/** `int8`, `uint4`, or the empty string. */
+export const typeName = (m: Meta): string => (m.bits === undefined ? '' : `${m.signed === true ? '' : 'u'}int${m.bits}`)
+
+/** The label of a line: `int8 · s₁₆`, `stripped`, or nothing. */
+export const lineLabel = (m: Meta): string =>
+  m.carry === 'stripped' ? 'stripped' : m.scale === undefined ? '' : `${m.carry === 'claimed' ? 'claimed ' : ''}${typeName(m)} · ${scaleName(m.scale)}`
+
+/** What is known of the metadata of a value, as a sentence. */
+export const saysOf = (m: Meta): string => {
+  const grid = m.scale === undefined ? '' : `${typeName(m)}, scale ${scaleName(m.scale)}`
+  if (m.carry === 'carries') return `carries ${grid}`
+  if (m.carry === 'claimed') return `claims ${grid}, but need not lie on that grid: ${m.why ?? ''}`
+  return m.carry === 'stripped' ? `metadata stripped: ${m.why ?? ''}` : 'has no metadata'
+}
+
+/** A node's name for people: its layer, its op, its number. */
+export const nodeName = (n: SceneNode): string => (n.origin !== undefined ? n.origin : `${n.box === '' ? '' : `${n.box} · `}${n.op} %${n.id}`)
+
+/** What a screen reader says of an item. */
+export const sayItem = (i: Item): string => {
+  if (i.kind === 'result') return `result ${i.label}`
+  if (i.kind === 'box') {
+    const inside = [i.hidden.stripped > 0 ? `${i.hidden.stripped} stripped inside` : '', i.hidden.claimed > 0 ? `${i.hidden.claimed} claimed inside` : ''].filter((t) => t !== '')
+    return [`${i.box?.kind ?? 'layer'} ${i.id}`, i.open ? 'open' : 'closed', ...inside].join(', ')
+  }
+  return i.node === undefined ? i.label : `${nodeName(i.node)} ${saysOf(i.node)}`
+}
+
+/** What a screen reader says of a line. */
+export const sayLine = (l: Line, from: Item | undefined, to: Item | undefined): string => `from ${from?.label ?? l.from} to ${to?.label ?? l.to}: ${saysOf(l.source)}`

@@ -1,0 +1,124 @@
+/** Coordinates for everything that is visible: boxes inside out, each level in layers; lines from border to border. */
+import { groupBy, type Item, type Line, type Visible } from './visible.js'
+import { linkKey, placeLevel, type Link, type Placed, type Point, type Sized } from './level.js'
+
+/** A rectangle on the page. */
+export type Rect = { readonly x: number; readonly y: number; readonly width: number; readonly height: number }
+/** Where all is drawn. `ways`: the points of each line, by its id. */
+export type Layout = { readonly width: number; readonly height: number; readonly rects: ReadonlyMap<string, Rect>; readonly ways: ReadonlyMap<string, readonly Point[]> }
+
+const PAD = { side: 16, top: 34, bottom: 18, page: 24 }
+const CHARACTER = 7.2
+
+/** The lines of text of an item: its name, and what stands under it. */
+export const textOf = (i: Item): readonly [title: string, sub: string] => {
+  if (i.kind === 'result') return [i.label, 'result']
+  if (i.kind === 'box') return [i.label, i.box?.kind === 'phase' ? 'collect | learned' : i.box?.kind === 'branch' ? 'branch' : '']
+  const shape = i.node === undefined || i.node.shape.length === 0 ? 'scalar' : i.node.shape.join('×')
+  return [i.label, i.node?.op === 'const' ? '' : shape]
+}
+
+const SHOWN = 34
+/** A name cut to what fits; the whole of it stands in the panel. */
+export const cut = (text: string): string => (text.length <= SHOWN ? text : `${text.slice(0, SHOWN - 1)}…`)
+
+const sizeOf = (i: Item): Pick<Sized, 'width' | 'height'> => {
+  const [title, sub] = textOf(i)
+  const width = Math.max(cut(title).length * CHARACTER + (i.kind === 'box' ? 46 : 26), sub.length * 6 + 22, 44)
+  return { width: Math.ceil(width), height: sub === '' && i.kind !== 'box' ? 26 : 38 }
+}
+
+type Tables = { readonly levels: Map<string, Placed>; readonly links: ReadonlyMap<string, readonly Link[]> }
+
+/** The chain of boxes above an item, from the page down to itself. */
+const chainOf = (v: Visible, id: string): readonly string[] => {
+  const out: string[] = []
+  for (let at: string | undefined = id; at !== undefined && at !== ''; at = v.at.get(at)?.parent) out.push(at)
+  return out.reverse()
+}
+
+type Meeting = Link & { readonly box: string }
+
+/** The box in which both ends of a line meet, and the items of that box that hold them. */
+const meeting = (v: Visible, line: Line): Meeting => {
+  const [a, b] = [chainOf(v, line.from), chainOf(v, line.to)]
+  let n = 0
+  while (n < a.length - 1 && n < b.length - 1 && a[n] === b[n]) n++
+  return { box: n === 0 ? '' : a[n - 1], from: a[n], to: b[n] }
+}
+
+const measure = (t: Tables, i: Item): Sized => {
+  if (!i.open) return { id: i.id, ...sizeOf(i), order: i.order }
+  const inner = placeLevel(i.children.map((c) => measure(t, c)), t.links.get(i.id) ?? [])
+  t.levels.set(i.id, inner)
+  return { id: i.id, width: Math.max(inner.width + 2 * PAD.side, sizeOf(i).width), height: inner.height + PAD.top + PAD.bottom, order: i.order }
+}
+
+const absolute = (t: Tables, sizes: Map<string, Sized>, rects: Map<string, Rect>, items: readonly Item[], box: string, origin: Point): void => {
+  const level = t.levels.get(box)
+  for (const i of items) {
+    const [x, y] = level?.corners.get(i.id) ?? [0, 0]
+    const size = sizes.get(i.id) ?? { width: 0, height: 0 }
+    rects.set(i.id, { x: origin[0] + x, y: origin[1] + y, width: size.width, height: size.height })
+    if (i.open) absolute(t, sizes, rects, i.children, i.id, insideOf(rects.get(i.id), t.levels.get(i.id)))
+  }
+}
+
+/** Where the inside of a box begins; narrower contents stand in its middle. */
+const insideOf = (r: Rect | undefined, inner: Placed | undefined): Point =>
+  r === undefined ? [0, 0] : [r.x + (r.width - (inner?.width ?? 0)) / 2, r.y + PAD.top]
+
+const sizesOf = (t: Tables, items: readonly Item[], out: Map<string, Sized>): void => {
+  for (const i of items) {
+    const inner = t.levels.get(i.id)
+    const own = sizeOf(i)
+    out.set(i.id, i.open && inner !== undefined
+      ? { id: i.id, order: 0, width: Math.max(inner.width + 2 * PAD.side, own.width), height: inner.height + PAD.top + PAD.bottom }
+      : { id: i.id, order: 0, ...own })
+    sizesOf(t, i.children, out)
+  }
+}
+
+/** Ports: where on an item's border each of its lines ends, spread in the order of the other ends. */
+const portsOf = (lines: readonly Line[], end: 'from' | 'to', rects: ReadonlyMap<string, Rect>): ReadonlyMap<string, number> => {
+  const other = end === 'from' ? 'to' : 'from'
+  const ports = new Map<string, number>()
+  for (const [id, group] of groupBy(lines, (l) => l[end])) {
+    const r = rects.get(id)
+    if (r === undefined) continue
+    const sorted = end === 'to' ? [...group].sort((a, b) => centre(rects.get(a[other])) - centre(rects.get(b[other])) || a.slot - b.slot) : group
+    const step = end === 'from' ? 0 : Math.min(16, (r.width - 16) / Math.max(1, sorted.length))
+    sorted.forEach((l, k) => ports.set(l.id, r.x + r.width / 2 + (k - (sorted.length - 1) / 2) * step))
+  }
+  return ports
+}
+
+const centre = (r: Rect | undefined): number => (r === undefined ? 0 : r.x + r.width / 2)
+
+/** The way of a line: from the bottom of its source by way of its level to the top of its target. */
+const wayOf = (t: Tables, m: Meeting, rects: ReadonlyMap<string, Rect>, line: Line, xs: readonly [number, number]): readonly Point[] => {
+  const [a, b] = [rects.get(line.from), rects.get(line.to)]
+  if (a === undefined || b === undefined) return []
+  const level = t.levels.get(m.box)
+  const origin = m.box === '' ? [PAD.page, PAD.page] as const : insideOf(rects.get(m.box), level)
+  const middle = (level?.ways.get(linkKey(m)) ?? []).slice(1, -1).map(([x, y]): Point => [x + origin[0], y + origin[1]])
+  const up = a.y + a.height > b.y
+  return up && a.y > b.y + b.height
+    ? [[xs[0], a.y], ...middle, [xs[1], b.y + b.height]]
+    : [[xs[0], a.y + a.height], ...middle, [xs[1], b.y]]
+}
+
+/** Lays a visible scene out. */
+export const layoutOf = (v: Visible): Layout => {
+  const meetings = v.lines.map((l) => meeting(v, l))
+  const t: Tables = { levels: new Map(), links: groupBy(meetings, (m) => m.box) }
+  const page = placeLevel(v.items.map((i) => measure(t, i)), t.links.get('') ?? [])
+  t.levels.set('', page)
+  const sizes = new Map<string, Sized>()
+  sizesOf(t, v.items, sizes)
+  const rects = new Map<string, Rect>()
+  absolute(t, sizes, rects, v.items, '', [PAD.page, PAD.page])
+  const [starts, ends] = [portsOf(v.lines, 'from', rects), portsOf(v.lines, 'to', rects)]
+  const ways = new Map(v.lines.map((l, i) => [l.id, wayOf(t, meetings[i], rects, l, [starts.get(l.id) ?? 0, ends.get(l.id) ?? 0])]))
+  return { width: page.width + 2 * PAD.page, height: page.height + 2 * PAD.page, rects, ways }
+}

@@ -1,0 +1,43 @@
+/** Which boxes are open at first: containers of layers while all fits, and whatever hides a loss. */
+import type { Scene } from './scene.js'
+import { groupBy } from './visible.js'
+
+const ROOM = 60
+
+/** Every box there is. */
+export const allOpen = (scene: Scene): ReadonlySet<string> => new Set(scene.boxes.map((b) => b.id))
+
+const above = (scene: Scene, box: string): readonly string[] => {
+  const parent = new Map(scene.boxes.map((b) => [b.id, b.parent]))
+  const out: string[] = []
+  for (let at: string | undefined = box; at !== undefined && at !== ''; at = parent.get(at)) out.push(at)
+  return out
+}
+
+/** Boxes all of whose loss is inside: no line that leaves them shows it. */
+const hidesLoss = (scene: Scene): readonly string[] => {
+  const node = new Map(scene.nodes.map((n) => [n.id, n]))
+  const leaves = new Set(scene.edges.filter((e) => node.get(e.from)?.box !== node.get(e.to)?.box).map((e) => e.from))
+  const named = new Set(scene.values.map((v) => v.node))
+  return scene.losses.filter((l) => l.carry === 'stripped' && !leaves.has(l.node) && !named.has(l.node)).map((l) => node.get(l.node)?.box ?? '')
+}
+
+/** The boxes that are open when the page opens. */
+export const firstOpen = (scene: Scene): ReadonlySet<string> => {
+  const inside = groupBy(scene.boxes, (b) => b.parent)
+  const count = (box: string): number => (inside.get(box) ?? []).length
+  const open = new Set<string>()
+  let shown = count('')
+  let front = (inside.get('') ?? [])
+  while (front.length > 0) {
+    const next = front.filter((b) => b.kind === 'layer' && (inside.get(b.id) ?? []).some((c) => count(c.id) > 0 || count(b.id) > 3))
+    for (const b of next) {
+      if (shown + count(b.id) > ROOM) continue
+      open.add(b.id)
+      shown += count(b.id)
+    }
+    front = next.filter((b) => open.has(b.id)).flatMap((b) => inside.get(b.id) ?? [])
+  }
+  if (shown < ROOM) for (const box of hidesLoss(scene).slice(0, 4)) for (const b of above(scene, box)) open.add(b)
+  return open
+}
