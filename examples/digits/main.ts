@@ -101,7 +101,7 @@ const trainAndEvaluate = async <P, S>(net: Layer<P, S>, name: string, o: Options
   const trained = await trainNet(net, digits.train, recipe, { checkpoint, resume: o.resume, signal, onEvent: (e) => report?.onEvent(e) })
   if (E.isLeft(trained)) return stop(trained.left)
   if (!trained.right.finished) {
-    if (report !== null) console.log(`\nstopped; ${checkpoint} holds step ${trained.right.training.step}: go on with npm start -- --resume`)
+    if (report !== null) console.log(`\nstopped; ${checkpoint} holds step ${trained.right.training.step}: go on with npm start -- --resume --bits ${o.bits} --epochs ${o.epochs} --seed ${o.seed} --limit ${o.limit} --out ${o.out}`)
     return null
   }
   const evaluated = evaluateNet(net, trained.right.training.params, trained.right.training.state, digits.test)

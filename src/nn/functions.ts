@@ -226,12 +226,19 @@ export type AvgPoolOptions = Omit<PoolOptions, 'dilation'> & { readonly countInc
 export const maxPool = (x: Value, o: PoolOptions, n = spatial(x)): Value => {
   return x.kit.emit('maxPool', [x], { kernel: spread(o.kernelSize, n), stride: spread(o.stride ?? o.kernelSize, n), padding: spread(o.padding ?? 0, n), dilation: spread(o.dilation ?? 1, n), ceilMode: o.ceilMode ?? false })
 }
+const avgPoolAttrs = (o: AvgPoolOptions, n: number): Attrs => ({
+  kernel: spread(o.kernelSize, n), stride: spread(o.stride ?? o.kernelSize, n), padding: spread(o.padding ?? 0, n),
+  ceilMode: o.ceilMode ?? false, countIncludePad: o.countIncludePad ?? true, divisorOverride: o.divisorOverride ?? null,
+})
+
 /** Mean of each window (F.avg_pool1d/2d/3d). Over two spatial axes Brevitas keeps metadata: scale/k, more bits. */
-export const avgPool = (x: Value, o: AvgPoolOptions, n = spatial(x)): Value => {
-  return x.kit.emit('avgPool', [x], { kernel: spread(o.kernelSize, n), stride: spread(o.stride ?? o.kernelSize, n), padding: spread(o.padding ?? 0, n), ceilMode: o.ceilMode ?? false, countIncludePad: o.countIncludePad ?? true, divisorOverride: o.divisorOverride ?? null })
-}
+export const avgPool = (x: Value, o: AvgPoolOptions, n = spatial(x)): Value => x.kit.emit('avgPool', [x], avgPoolAttrs(o, n))
 /** Means of as many windows as asked for (F.adaptive_avg_pool1d/2d/3d). */
 export const adaptiveAvgPool = (x: Value, outputSize: PerAxis, n = spatial(x)): Value => x.kit.emit('adaptiveAvgPool', [x], { outputSize: spread(outputSize, n) })
+/** The same with right metadata where Brevitas' is a quirk: uneven windows strip, and a zero point is multiplied too. */
+export const adaptiveAvgPoolCorrect = (x: Value, outputSize: PerAxis, n = spatial(x)): Value => x.kit.emit('adaptiveAvgPool', [x], { outputSize: spread(outputSize, n), correct: true })
+/** `avgPool` with right metadata where Brevitas' is off: the zero point is multiplied too, and uneven windows strip. */
+export const avgPoolCorrect = (x: Value, o: AvgPoolOptions, n = spatial(x)): Value => x.kit.emit('avgPool', [x], { ...avgPoolAttrs(o, n), correct: true })
 /** Largest of as many windows as asked for (F.adaptive_max_pool1d/2d/3d). Keeps metadata. */
 export const adaptiveMaxPool = (x: Value, outputSize: PerAxis, n = spatial(x)): Value => x.kit.emit('adaptiveMaxPool', [x], { outputSize: spread(outputSize, n) })
 

@@ -27,7 +27,7 @@ export const throughQuantizer = (q: Quantizer | null, kit: Kit, state: unknown, 
 const list = (x: readonly number[] | null): string => (x === null ? 'none' : `(${x.join(', ')})`)
 
 const statsConfig = (q: Quantizer): Config => ({
-  name: q.mse ? 'MSE' : { PERCENTILE: 'AbsPercentile', PERCENTILE_INTERVAL: 'PercentileInterval', MAX: 'AbsMax', MIN_MAX: 'AbsMinMax', AVE: 'AbsAve', MAX_AVE: 'AbsMaxAve' }[q.scalingStatsOp],
+  name: q.mse ? 'MSE' : { PERCENTILE: 'AbsPercentile', PERCENTILE_INTERVAL: 'PercentileInterval', MAX: 'AbsMax', MIN_MAX: 'AbsMinMax', ZERO_MIN_MAX: 'ZeroMinMax', AVE: 'AbsAve', MAX_AVE: 'AbsMaxAve' }[q.scalingStatsOp],
   parts: q.scalingStatsOp.startsWith('PERCENTILE') ? [['highPercentileQ', String(q.highPercentileQ)], ...(q.scalingStatsOp === 'PERCENTILE_INTERVAL' ? [['lowPercentileQ', String(q.lowPercentileQ)] as const] : [])] : [],
 })
 

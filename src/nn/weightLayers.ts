@@ -26,6 +26,11 @@ export type WeightQuantizers = Prefixed<'weight'> & Prefixed<'bias'> & Prefixed<
   readonly outputQuant?: Quantizer | null
   /** Give a quant tensor instead of its plain value (default false). */
   readonly returnQuantTensor?: boolean
+  /**
+   * Right metadata where Brevitas' is a quirk (default false): a per-channel quantized bias keeps the zero point 0, and a
+   * transposed convolution counts its products for the bit width by multiplying over the axes instead of adding.
+   */
+  readonly correctMetadata?: boolean
 }
 /** QuantLinear. */
 export type LinearOptions = { readonly inFeatures: number; readonly outFeatures: number; readonly bias?: boolean }
@@ -80,13 +85,14 @@ const accumulatorScale = (x: Value, w: Value, y: Value, kit: Kit): Value | null 
   return kit.emit('reshape', [s], { shape: [sizeOf(s.shape)] })
 }
 
-const withBias = (kind: Kind, q: Quantizer | null, kit: Kit, bias: Value | undefined, x: Value, w: Value, y: Value): Value => {
+const withBias = (kind: Kind, q: Quantizer | null, correct: boolean, bias: Value | undefined, x: Value, w: Value, y: Value): Value => {
+  const { kit } = y
   if (bias === undefined || isInvalid(y)) return y
   const axis = kind.channelLast ? y.shape.length - 1 : 1
   if (q === null) return kit.emit('add', [y, kit.emit('reshape', [bias], { shape: y.shape.map((_, i) => (i === axis ? kind.biasSize : 1)) })])
   const s = q.biasScale === 'external' ? accumulatorScale(x, w, y, kit) : null
   const b = kit.scoped('biasQuant', () => quantizeBias(q, kit, bias, s))
-  const sameScale = s !== null && (kind.channelLast || sizeOf(s.shape) === 1)
+  const sameScale = s !== null && (correct || kind.channelLast || sizeOf(s.shape) === 1)
   return kit.emit('addBias', [y, b], { axis, sameScale })
 }
 
@@ -101,7 +107,7 @@ const weightLayer = (kind: Kind, options: Given): WeightLayer => {
   const pick = (place: string, fallback: Quantizer | null, prefix: string, use: Quantizer['use']) => chosen(kind.name, options, place, fallback, prefix, use)
   const found = { input: pick('inputQuant', null, 'input', 'act'), weight: pick('weightQuant', kind.fallback, 'weight', 'weight'), bias: pick('biasQuant', null, 'bias', 'bias'), output: pick('outputQuant', null, 'output', 'act') }
   const q: Places = { input: found.input.quantizer, weight: found.weight.quantizer, bias: found.bias.quantizer, output: found.output.quantizer }
-  const known = [...kind.geometry, 'bias', 'weightQuant', 'biasQuant', 'inputQuant', 'outputQuant', 'returnQuantTensor', ...['input', 'weight', 'bias', 'output'].flatMap(optionsOf)]
+  const known = [...kind.geometry, 'bias', 'weightQuant', 'biasQuant', 'inputQuant', 'outputQuant', 'returnQuantTensor', 'correctMetadata', ...['input', 'weight', 'bias', 'output'].flatMap(optionsOf)]
   const returnQuantTensor = options.returnQuantTensor === true
   const fanIn = sizeOf(kind.weightShape.slice(1))
   const weight = leafOf(kind.weightShape, fanIn)
@@ -134,7 +140,7 @@ const weightLayer = (kind: Kind, options: Given): WeightLayer => {
     apply: (p, s, x, kit) => {
       const [x1, inputQuant] = throughQuantizer(q.input, kit, s.inputQuant, x, 'inputQuant')
       const [w, weightQuant, clamped] = weigh(p, s, kit)
-      const y = withBias(kind, q.bias, kit, p.bias, x1, w, kind.compute(x1, w))
+      const y = withBias(kind, q.bias, options.correctMetadata === true, p.bias, x1, w, kind.compute(x1, w))
       const [out, outputQuant] = throughQuantizer(q.output, kit, s.outputQuant, y, 'outputQuant')
       const after: Traced<WeightState> = { inputQuant, weightQuant, outputQuant, ...(clamped === undefined ? {} : { weight: clamped }) }
       if (!returnQuantTensor) return [dequantize(out, `${kind.name} does not return quant tensors; set returnQuantTensor: true`), after]
@@ -189,9 +195,9 @@ const convKind = (name: string, n: number, o: ConvOptions, fallback: Quantizer |
   }
 }
 
-const convTransposeKind = (name: string, n: number, o: ConvTransposeOptions, fallback: Quantizer | null): Kind => {
+const convTransposeKind = (name: string, n: number, o: ConvTransposeOptions & Pick<WeightQuantizers, 'correctMetadata'>, fallback: Quantizer | null): Kind => {
   const groups = o.groups ?? 1
-  const attrs = { stride: spread(o.stride, 1, n), padding: spread(o.padding, 0, n), outputPadding: spread(o.outputPadding, 0, n), dilation: spread(o.dilation, 1, n), groups }
+  const attrs = { stride: spread(o.stride, 1, n), padding: spread(o.padding, 0, n), outputPadding: spread(o.outputPadding, 0, n), dilation: spread(o.dilation, 1, n), groups, ...(o.correctMetadata === true ? { correct: true } : {}) }
   return {
     name, weightShape: [o.inChannels, o.outChannels / groups, ...spread(o.kernelSize, 1, n)], biasSize: o.outChannels, axis: 1, channelLast: false,
     compute: (x, w) => x.kit.emit('convTranspose', [x, w], attrs),

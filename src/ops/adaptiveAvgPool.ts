@@ -4,7 +4,7 @@ import type { Attrs, Op } from '../graph/op.js'
 import { carryAverage } from './support/poolCarry.js'
 import { adaptiveAxes, adaptiveShape, countsOf, meanOver, pooledShape, windowsOf } from './support/windows.js'
 
-/** Sizes of the pooled axes of the result. */
+/** Sizes of the pooled axes of the result. `correct: true` (absent: false) gives right metadata where Brevitas' is a quirk. */
 export type AdaptiveAttrs = Attrs & { readonly outputSize: readonly number[] }
 
 /** Brevitas' size of a window along one axis of n elements: right only where all windows have it. */
@@ -18,14 +18,15 @@ export const adaptiveAvgPool: Op<AdaptiveAttrs> = {
   name: 'adaptiveAvgPool',
   doc: 'The means of outputSize windows that cover the last axes (torch.nn.functional.adaptive_avg_pool1d, 2d, 3d).',
   shape: ([x], { outputSize }) => adaptiveShape('adaptiveAvgPool', x, outputSize),
-  carry: (args, { outputSize }, kit) => {
+  carry: (args, attrs, kit) => {
+    const { outputSize } = attrs
     const x = args[0].shape
     const plane = pooledShape(x, outputSize.length)
     const divisor = sizeOf(plane.map((n, d) => assumedSize(n, outputSize[d])))
     const counts = countsOf(windowsOf(adaptiveAxes(x, outputSize), plane))
     const odd = counts.find((n) => n !== divisor)
     const uneven = odd === undefined ? null : `[${plane.join(',')}] does not divide evenly into [${outputSize.join(',')}]: a window has ${odd} elements, but the scale is divided by ${divisor}`
-    return carryAverage(args, { spatial: outputSize.length, divisor, terms: counts.reduce((a, b) => Math.max(a, b), 1), uneven }, kit)
+    return carryAverage(args, { spatial: outputSize.length, divisor, terms: counts.reduce((a, b) => Math.max(a, b), 1), uneven, correct: attrs.correct === true }, kit)
   },
   vjp: ({ g, args: [x], attrs, kit }) => [kit.emit('adaptiveAvgPoolGrad', [g], { ...attrs, inputShape: x.shape })],
   evaluate: ([x], { outputSize }, out) => {

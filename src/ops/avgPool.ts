@@ -21,7 +21,7 @@ export const avgPool: Op<AvgPoolAttrs> = {
     const divisor = attrs.divisorOverride ?? terms
     const odd = divisorsOf(args[0].shape, shape, attrs).find((n) => n !== divisor)
     const uneven = odd === undefined ? null : `a window at the border is divided by ${odd} (${attrs.countIncludePad ? 'ceilMode' : 'countIncludePad: false'}), the scale by ${divisor}: 1*s/${odd} is no multiple of s/${divisor}`
-    return carryAverage(args, { spatial: attrs.kernel.length, divisor, terms, uneven }, kit)
+    return carryAverage(args, { spatial: attrs.kernel.length, divisor, terms, uneven, correct: attrs.correct === true }, kit)
   },
   vjp: ({ g, args: [x], attrs, kit }) => [kit.emit('avgPoolGrad', [g], { ...attrs, inputShape: x.shape })],
   evaluate: ([x], attrs, out) => {

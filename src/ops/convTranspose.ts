@@ -26,10 +26,11 @@ export const convTranspose: Op<ConvTransposeAttrs> = {
   shape: ([x, w], attrs) => convTransposeShape(x, w, attrs),
   carry: (args, attrs, kit, shape) => {
     const [channels, perGroup, ...kernel] = args[1].shape
+    const terms = (channels / attrs.groups) * sizeOf(overlaps(kernel, attrs))
     return accumulated(args, kit, {
       shape, axis: 1, weightAxis: 1,
-      counted: perGroup * countedOverlaps(kernel, attrs),
-      terms: (channels / attrs.groups) * sizeOf(overlaps(kernel, attrs)),
+      counted: attrs.correct === true ? terms : perGroup * countedOverlaps(kernel, attrs),
+      terms,
       repeats: attrs.groups,
     })
   },

@@ -3,8 +3,11 @@ import type { Rounding } from '../ops/rounding.js'
 
 /** Where a scale comes from (Brevitas `ScalingImplType`). */
 export type ScalingImplType = 'PARAMETER_FROM_STATS' | 'PARAMETER' | 'CONST' | 'STATS'
-/** Statistic of a tensor that becomes its threshold (Brevitas `StatsOp`). */
-export type StatsOp = 'PERCENTILE' | 'PERCENTILE_INTERVAL' | 'MAX' | 'MIN_MAX' | 'AVE' | 'MAX_AVE'
+/**
+ * Statistic of a tensor that becomes its threshold (Brevitas `StatsOp`). `ZERO_MIN_MAX` is ours: `max(max, 0) - min(min, 0)`,
+ * which spans all-negative weights where Brevitas' `MIN_MAX` cuts them (a quirk).
+ */
+export type StatsOp = 'PERCENTILE' | 'PERCENTILE_INTERVAL' | 'MAX' | 'MIN_MAX' | 'ZERO_MIN_MAX' | 'AVE' | 'MAX_AVE'
 /** Which thresholds are allowed (Brevitas `RestrictValueType`). */
 export type RestrictScalingType = 'FP' | 'LOG_FP' | 'POWER_OF_TWO'
 

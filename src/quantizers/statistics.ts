@@ -44,6 +44,7 @@ export const statistic = (rows: Value, q: Quantizer): Value => {
     case 'PERCENTILE_INTERVAL': return abs(kit.emit('sub', [kth(rows, high), lowPercentile(rows, q)]))
     case 'MAX': return largest(abs(rows))
     case 'MIN_MAX': return abs(kit.emit('sub', [largest(rows), smallestAtMostZero(rows)]))
+    case 'ZERO_MIN_MAX': return kit.emit('sub', [kit.emit('clamp', [largest(rows)], { min: 0, max: null }), smallestAtMostZero(rows)])
     case 'AVE': return kit.emit('mean', [abs(rows)], { dims: [rows.shape.length - 1], keepdim: false })
     case 'MAX_AVE': return kit.emit('mean', [kit.emit('maxLast', [abs(rows)])], { dims: [0], keepdim: false })
   }

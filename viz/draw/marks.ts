@@ -75,15 +75,22 @@ const badges = (i: Item, r: Rect): readonly Mark[] => {
   return out
 }
 
-/** Named values: of a result its pill, of an input its node. */
-const valueMarks = (d: Drawing, i: Item, r: Rect): readonly Mark[] => i.values.filter((v) => (v.role === 'result') === (i.kind === 'result')).map((v, k) => {
-  const node = i.node ?? d.v.lines.find((l) => l.tail && l.to === i.id)?.source
-  return mark('text', `value ${v.name}`, { class: 'value', 'data-value': v.name, ...metaAttrs(node ?? { carry: 'float' }), x: r.x + r.width / 2, y: r.y + r.height + 13 + k * 13, 'text-anchor': 'middle' }, k === 0 && v.name === i.label ? '' : cut(v.name))
-})
+/** The values that an item shows: of a result its own, of an input the names it goes by. */
+const valuesShown = (i: Item): Item['values'] => i.values.filter((v) => (v.role === 'result') === (i.kind === 'result'))
+
+const valueAttrs = (d: Drawing, i: Item, name: string): Mark['attrs'] => {
+  const source = i.node ?? d.v.lines.find((l) => l.tail && l.to === i.id)?.source
+  return { 'data-value': name, ...metaAttrs(source ?? { carry: 'float' }) }
+}
+
+/** Further names of an input, under it. */
+const otherNames = (d: Drawing, i: Item, r: Rect): readonly Mark[] => valuesShown(i).slice(1).map((v, k) =>
+  mark('text', `value ${v.name}`, { class: 'sub', ...valueAttrs(d, i, v.name), x: r.x + r.width / 2, y: r.y + r.height + 13 + k * 13, 'text-anchor': 'middle' }, cut(v.name)))
 
 const itemMark = (d: Drawing, i: Item): Mark => {
   const r = d.layout.rects.get(i.id) ?? { x: 0, y: 0, width: 0, height: 0 }
-  const [title, sub] = textOf(i)
+  const [label, sub] = textOf(i)
+  const [value] = valuesShown(i)
   const names = i.kind === 'result' ? { 'data-result': i.label } : { 'data-node': i.id, 'data-op': i.node?.op ?? i.box?.kind ?? 'layer' }
   const kind = i.kind === 'node' && i.node !== undefined ? (['input', 'const'].includes(i.node.op) ? i.node.op : 'op') : i.kind
   const quiet = i.kind === 'node' && i.node?.flow === false ? ' quiet' : ''
@@ -92,9 +99,9 @@ const itemMark = (d: Drawing, i: Item): Mark => {
   const twoLines = sub !== '' && !i.open
   return mark('g', i.id, { class: `item ${kind}${i.open ? ' open' : ''}${quiet}${lost}`, ...names, 'data-item': i.id, role: 'button', tabindex: -1, 'aria-label': sayItem(i), ...(i.kind === 'box' ? { 'aria-expanded': String(i.open) } : {}) }, [
     mark('rect', 'frame', { class: 'frame', ...r, rx: kind === 'op' || i.kind === 'box' ? 6 : r.height / 2 }),
-    mark('text', 'title', { class: 'title', ...left, y: r.y + (i.open || !twoLines ? (i.open ? 22 : r.height / 2 + 4.5) : 16) }, cut(title)),
+    mark('text', 'title', { class: 'title', ...(value === undefined ? {} : valueAttrs(d, i, value.name)), ...left, y: r.y + (i.open ? 22 : twoLines ? 16 : r.height / 2 + 4.5) }, cut(value?.name ?? label)),
     ...(twoLines ? [mark('text', 'sub', { class: 'sub', ...left, y: r.y + 30 }, sub)] : []),
-    ...badges(i, r), ...valueMarks(d, i, r),
+    ...badges(i, r), ...otherNames(d, i, r),
   ])
 }
 

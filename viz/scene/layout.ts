@@ -15,7 +15,7 @@ export const textOf = (i: Item): readonly [title: string, sub: string] => {
   if (i.kind === 'result') return [i.label, 'result']
   if (i.kind === 'box') return [i.label, i.box?.kind === 'phase' ? 'collect | learned' : i.box?.kind === 'branch' ? 'branch' : '']
   const shape = i.node === undefined || i.node.shape.length === 0 ? 'scalar' : i.node.shape.join('×')
-  return [i.label, i.node?.op === 'const' ? '' : shape]
+  return [i.values.find((v) => v.role === 'input')?.name ?? i.label, i.node?.op === 'const' ? '' : shape]
 }
 
 const SHOWN = 34

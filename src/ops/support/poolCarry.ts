@@ -30,12 +30,15 @@ export type Average = {
   readonly terms: number
   /** Why some window is not divided by `divisor`, or null. */
   readonly uneven: string | null
+  /** Right metadata instead of Brevitas' quirks: the zero point is multiplied too, and uneven windows strip. */
+  readonly correct: boolean
 }
 
-const averaged = (q: Quant, { divisor, terms }: Average, kit: Kit): Quant => {
+const averaged = (q: Quant, { divisor, terms, correct }: Average, kit: Kit): Quant => {
   const bits = ceilLog2((2 ** q.bits - 1) * divisor)
   return {
     ...q,
+    zeroPoint: correct && q.zero !== 'zero' ? kit.emit('mul', [kit.value(q.zeroPoint), kit.constant(terms)]).id : q.zeroPoint,
     scale: kit.emit('div', [kit.value(q.scale), kit.constant(divisor)]).id,
     bitWidth: kit.constant(bits).id,
     bits,
@@ -57,10 +60,11 @@ export const carryAverage = (args: readonly Value[], a: Average, kit: Kit): Carr
   const q = quantOf(args[0].carried)
   if (q === null) return keep(args)
   if (a.spatial !== 2) return stripped(`an average over ${a.spatial} axes is in no table of Brevitas and gives a plain tensor (only avg_pool2d and adaptive_avg_pool2d keep metadata); quantize the result again`)
+  if (a.correct && a.uneven !== null) return stripped(a.uneven)
   const quant = averaged(q, a, kit)
   const why = variesWhy(args[0], q, a.spatial, kit) ?? a.uneven
   if (why !== null) return claim(args, quant, why)
-  if (q.zero !== 'zero' && a.terms > 1)
+  if (q.zero !== 'zero' && a.terms > 1 && !a.correct)
     return claim(args, quant, `the zero point z is kept instead of multiplied by ${a.divisor}: a window of ${a.terms} elements with integer 0 has the integer -${a.terms - 1}*z`)
   return conclude(args, quant, tooWide(quant, a.terms))
 }

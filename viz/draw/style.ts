@@ -1,0 +1,98 @@
+/** The look of the page and of exported drawings: two themes, one set of names. */
+
+const light = `
+--paper:#fbfbfa;--panel:#ffffff;--ink:#1b1e23;--soft:#5b626d;--rule:#d9dce1;--node:#ffffff;--group:#f1f3f5;--edge:#8b929c;--focus:#1456d8;
+--good:#186a3b;--doubt:#8a5300;--doubt-line:#c97a00;--lost:#b3261e;--code:#f3f4f6;--halo:#fbfbfa;
+--h0:#2563c9;--h1:#0f8a6d;--h2:#7c4bc4;--h3:#0b7fab;--h4:#b04a93;--h5:#5f7d12;--h6:#4b5bd6;--h7:#8c5a3c;--h8:#5f6b7a;`
+
+const dark = `
+--paper:#14171b;--panel:#1b1f24;--ink:#e9ebee;--soft:#a4acb7;--rule:#343a42;--node:#22272e;--group:#1a1e23;--edge:#727b87;--focus:#8ab4ff;
+--good:#6fd39a;--doubt:#f2b24c;--doubt-line:#e8a33a;--lost:#ff8a80;--code:#262b32;--halo:#14171b;
+--h0:#6ea8ff;--h1:#45c9a5;--h2:#b794f4;--h3:#4cc2ee;--h4:#eb8fd0;--h5:#b5d04f;--h6:#97a3ff;--h7:#d1a184;--h8:#a9b4c2;`
+
+const hues = Array.from({ length: 9 }, (_, i) => `.hue${i} .way{stroke:var(--h${i})}.hue${i} .label{fill:var(--h${i})}`).join('')
+
+const drawing = `
+.scene{font:12px/1.4 system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif}
+.scene text{fill:var(--ink);font-variant-numeric:tabular-nums}
+.frame{fill:var(--node);stroke:var(--edge);stroke-width:1}
+.item.box .frame{fill:var(--group)}
+.item.box.open .frame{fill:var(--group);fill-opacity:.75;stroke:var(--rule)}
+.item.box .title{font-weight:600}
+.item.input .frame,.item.result .frame{fill:var(--paper)}
+.item.result .frame{stroke-width:1.5}
+.item.const .frame{fill:none;stroke:var(--rule)}
+.item.quiet .frame{stroke:var(--rule)}
+.item.quiet .title,.scene .item.quiet .sub{fill:var(--soft)}
+.scene .sub,.scene .toggle{fill:var(--soft);font-size:10.5px}
+.scene .toggle{font-size:14px}
+.scene .badge{font-size:10.5px;font-weight:600}
+.scene .badge.good{fill:var(--good)}.scene .badge.lost{fill:var(--lost)}.scene .badge.doubt{fill:var(--doubt)}
+.item.at-stripped .frame{stroke:var(--lost);stroke-width:2}
+.item.at-claimed .frame{stroke:var(--doubt-line);stroke-width:2;stroke-dasharray:6 3}
+.way{fill:none;stroke:var(--edge);stroke-linecap:butt}
+.hit{fill:none;stroke:transparent;stroke-width:12}
+.line.quiet .way{stroke-opacity:.55}
+.claimed .way{stroke:var(--doubt-line);stroke-dasharray:9 4}
+.stripped .way{stroke:var(--lost);stroke-dasharray:3 4}
+.line.quiet.stripped .way,.line.quiet.claimed .way{stroke-width:1}
+.ring{fill:var(--panel);stroke:var(--edge)}
+.stripped .ring{stroke:var(--lost);stroke-width:1.5}.claimed .ring{stroke:var(--doubt-line);stroke-width:1.5}
+.scene .sign{font-size:11px;font-weight:700}
+.scene .stripped .sign{fill:var(--lost)}.scene .claimed .sign{fill:var(--doubt)}
+.scene .label{font-size:11px;font-weight:600;paint-order:stroke;stroke:var(--halo);stroke-width:4px;stroke-linejoin:round}
+.scene .stripped .label{fill:var(--lost)}.scene .claimed .label{fill:var(--doubt)}
+${hues}`
+
+const page = `
+*{box-sizing:border-box}
+html{color-scheme:light}html.dark{color-scheme:dark}
+body{margin:0;height:100vh;display:grid;grid-template:auto auto 1fr auto/minmax(0,1fr) 360px;background:var(--paper);color:var(--ink);font:14px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif}
+header{grid-column:1/-1;display:flex;align-items:center;gap:12px;padding:10px 20px;border-bottom:1px solid var(--rule);background:var(--panel)}
+h1{font-size:14px;font-weight:600;margin:0;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
+.mode{color:var(--soft);margin-right:auto;white-space:nowrap}
+button,input{font:inherit;color:inherit;background:var(--paper);border:1px solid var(--rule);border-radius:6px;padding:4px 10px}
+button{cursor:pointer}button:hover{border-color:var(--edge)}
+input{width:180px}
+:focus-visible{outline:2px solid var(--focus);outline-offset:2px}
+.scene [tabindex]:focus{outline:none}
+.scene .item:focus-visible .frame{stroke:var(--focus);stroke-width:3}.scene .line:focus-visible .hit{stroke:var(--focus);stroke-opacity:.35}
+#sentence{grid-column:1/-1;margin:0;padding:10px 20px;border-bottom:1px solid var(--rule);background:var(--panel);font-size:16px;line-height:1.5}
+#sentence button{font:inherit;font-weight:600;padding:0;border:0;border-bottom:1.5px solid;border-radius:0;background:none;text-align:left}
+.good{color:var(--good)}.claimed-text{color:var(--doubt)}.stripped-text{color:var(--lost)}
+main{position:relative;min-height:0;overflow:hidden}
+#canvas{position:absolute;inset:0;width:100%;height:100%;display:block;cursor:grab;touch-action:none}
+.item,.line{cursor:pointer}
+.item:hover .frame{stroke:var(--ink)}.line:hover .hit{stroke:var(--ink);stroke-opacity:.09}
+.item.selected .frame{stroke:var(--focus);stroke-width:3}.line.selected .hit{stroke:var(--focus);stroke-opacity:.25}
+.dimming .item:not(.lit),.dimming .line:not(.lit){opacity:.28}
+.dimming .item.open{opacity:1}
+#tools{position:absolute;left:16px;bottom:16px;display:flex;gap:6px}
+#minimap{position:absolute;right:16px;bottom:16px;width:150px;height:110px;background:var(--panel);border:1px solid var(--rule);border-radius:6px;opacity:.94}
+#minimap .dot{fill:var(--edge)}#minimap .dot.lost{fill:var(--lost)}#minimap .dot.doubt{fill:var(--doubt-line)}#minimap .view{fill:none;stroke:var(--focus);stroke-width:1.5;vector-effect:non-scaling-stroke}
+aside{border-left:1px solid var(--rule);background:var(--panel);overflow:auto;padding:16px 20px 28px;min-height:0}
+aside h2{font-size:14px;font-weight:600;margin:0 0 2px;overflow-wrap:anywhere}
+aside h3{font-size:12px;font-weight:600;margin:18px 0 4px;color:var(--soft)}
+aside p{margin:2px 0;overflow-wrap:anywhere}aside .soft{color:var(--soft);font-size:12px}
+.formula,.range,code,pre{font-family:ui-monospace,'SF Mono',Menlo,Consolas,monospace;font-size:12.5px;font-variant-numeric:tabular-nums}
+.formula,.range{overflow-wrap:anywhere}
+pre{margin:4px 0 8px;padding:8px 10px;border-radius:6px;background:var(--code);white-space:pre-wrap;overflow-wrap:anywhere}
+.tag{display:inline-block;font-weight:600;margin:2px 0 4px}
+aside ul{margin:2px 0;padding-left:18px}aside li button,aside p button{padding:0;border:0;background:none;border-bottom:1px solid;border-radius:0;text-align:left;overflow-wrap:anywhere}
+.chart{display:block;width:100%;height:84px}.chart rect{fill:var(--h0)}.chart .end{fill:var(--lost)}.chart line{stroke:var(--edge)}.chart text{fill:var(--soft);font-size:10px}
+footer{grid-column:1/-1;display:flex;flex-wrap:wrap;gap:4px 20px;padding:7px 20px;border-top:1px solid var(--rule);background:var(--panel);color:var(--soft);font-size:12px}
+footer span{display:inline-flex;align-items:center;gap:7px}
+footer svg{width:34px;height:12px}
+dialog{border:1px solid var(--rule);border-radius:10px;background:var(--panel);color:var(--ink);max-width:440px;padding:18px 24px}
+dialog::backdrop{background:rgba(0,0,0,.35)}dialog dl{display:grid;grid-template-columns:auto 1fr;gap:4px 16px;margin:8px 0 14px}dialog dd{margin:0}
+kbd{font-family:ui-monospace,Menlo,Consolas,monospace;font-size:12px;border:1px solid var(--rule);border-radius:4px;padding:0 5px}
+.away{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+@media(max-width:860px){body{grid-template:auto auto minmax(45vh,1fr) minmax(0,38vh) auto/minmax(0,1fr);height:100dvh}aside{border-left:0;border-top:1px solid var(--rule)}#minimap{display:none}}
+@media(prefers-reduced-motion:reduce){*{transition:none!important;animation:none!important}}
+@media print{body{display:block;height:auto}html{--paper:#fff;--panel:#fff;--ink:#000;--soft:#333;--lost:#000;--doubt:#000;--good:#000}header button,header input,#tools,#minimap{display:none}main{height:68vh}aside{border:0}}`
+
+/** Style of an exported drawing, in the light theme. */
+export const drawingStyle = `.scene{${light}}${drawing}`
+
+/** Style of the page. */
+export const pageStyle = `html{${light}}html.dark{${dark}}${page}${drawing}`

@@ -1,0 +1,114 @@
+/** State of the page and what changes it: which boxes are open, what is selected, what is lit. */
+import { indexOf, type Index } from '../scene/reach.js'
+import { allOpen, firstOpen } from '../scene/opening.js'
+import type { Scene } from '../scene/scene.js'
+import type { Item, Line } from '../scene/visible.js'
+import { byId } from './dom.js'
+import { boxParts, lineParts, nodeParts, overviewParts } from './panel.js'
+import { makeView, type View } from './view.js'
+
+/** The page, for keys, search and buttons. */
+export type App = {
+  readonly scene: Scene
+  readonly index: Index
+  readonly view: View
+  readonly selected: () => string | null
+  readonly select: (id: string | null, focus?: boolean) => void
+  readonly toggle: (box: string) => void
+  readonly openAll: (all: boolean) => void
+  /** Opens what hides a node or a box, selects it and brings it into sight. */
+  readonly go: (id: string) => void
+  /** Lights these nodes, or the boxes that hold them. */
+  readonly lightUp: (nodes: readonly string[]) => void
+  readonly nextLoss: (step: number) => void
+}
+
+/** Where a node is drawn now: itself, or the innermost closed box around it. */
+const shownAs = (index: Index, view: View, id: string): string => {
+  const parents = new Map(index.scene.boxes.map((b) => [b.id, b.parent]))
+  const chain: string[] = [id]
+  for (let at = index.node.get(id)?.box ?? parents.get(id); at !== undefined && at !== ''; at = parents.get(at)) chain.push(at)
+  return chain.find((x) => view.visible().at.has(x)) ?? id
+}
+
+const showPanel = (parts: readonly Node[]): void => {
+  const panel = byId('panel')
+  panel.replaceChildren(...parts)
+  panel.scrollTop = 0
+}
+
+/** Starts the page. */
+export const start = (scene: Scene, svg: SVGSVGElement): App => {
+  const index = indexOf(scene)
+  const view = makeView(svg, scene)
+  let open = location.hash.includes('expand=all') ? allOpen(scene) : firstOpen(scene)
+  let selected: string | null = null
+  const context = { index, go: (id: string) => go(id) }
+  const partsOf = (id: string): readonly Node[] => {
+    const item = view.visible().at.get(id)
+    const line = view.visible().lines.find((l) => l.id === id)
+    if (item !== undefined) return partsOfItem(item)
+    return line === undefined ? overviewParts(context) : lineParts(context, line, view.visible().at.get(line.from), view.visible().at.get(line.to))
+  }
+  const partsOfItem = (item: Item): readonly Node[] => {
+    if (item.kind === 'box' && item.box?.kind !== 'phase') return boxParts(context, item, leaving(item))
+    const tail = view.visible().lines.find((l) => l.tail && l.to === item.id)
+    const node = item.node ?? tail?.source
+    return node === undefined ? [] : tail === undefined ? nodeParts(context, node) : lineParts(context, tail, view.visible().at.get(tail.from), item)
+  }
+  const leaving = (item: Item): readonly Line[] => {
+    const inside = (id: string): boolean => id === item.id || `${index.node.get(id)?.box ?? ''}.`.startsWith(`${item.id}.`)
+    return view.visible().lines.filter((l) => inside(l.source.id) && (l.tail || !inside(l.to)))
+  }
+  const select = (id: string | null, focus = true): void => {
+    selected = id
+    view.select(id)
+    view.light(null)
+    showPanel(id === null ? overviewParts(context) : partsOf(id))
+    if (id !== null && focus) view.element(id)?.focus({ preventScroll: true })
+  }
+  const redraw = (): void => view.draw(open)
+  const go = (id: string): void => {
+    const parents = new Map(scene.boxes.map((b) => [b.id, b.parent]))
+    const needed = new Set(open)
+    for (let at = index.node.get(id)?.box ?? parents.get(id); at !== undefined && at !== ''; at = parents.get(at)) needed.add(at)
+    if (needed.size > open.size) {
+      open = needed
+      redraw()
+    }
+    select(id)
+    view.reveal(id)
+  }
+  const toggle = (box: string): void => {
+    const next = new Set(open)
+    if (!next.delete(box)) next.add(box)
+    open = next
+    redraw()
+    select(box)
+    view.reveal(box)
+  }
+  const lightUp = (nodes: readonly string[]): void => {
+    const ids = new Set(nodes.map((id) => shownAs(index, view, id)))
+    for (const l of view.visible().lines) if (nodes.includes(l.source.id)) ids.add(l.id)
+    view.light(ids)
+    const [first] = ids
+    if (first !== undefined && nodes.length === 1) view.reveal(first)
+  }
+  let at = -1
+  const nextLoss = (step: number): void => {
+    const { losses } = scene
+    if (losses.length === 0) return
+    at = (at + step + losses.length * 2) % losses.length
+    go(losses[at].node)
+  }
+  const openAll = (all: boolean): void => {
+    open = all ? allOpen(scene) : firstOpen(scene)
+    redraw()
+    select(null)
+    view.fit()
+  }
+  redraw()
+  view.fit()
+  select(null)
+  return { scene, index, view, selected: () => selected, select, toggle, openAll, go, lightUp, nextLoss }
+}

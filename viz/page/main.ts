@@ -1,0 +1,51 @@
+/** The script of the page: reads the scene that stands in it, draws it, and listens. */
+import type { Phrase, Scene } from '../scene/scene.js'
+import { start } from './app.js'
+import { byId } from './dom.js'
+import { listen } from './input.js'
+import { mapOf } from './minimap.js'
+
+const svgById = (id: string): SVGSVGElement => {
+  const e = document.getElementById(id)
+  if (!(e instanceof SVGSVGElement)) throw new Error(`the page has no drawing #${id}`)
+  return e
+}
+
+const setTheme = (isDark: boolean): void => {
+  document.documentElement.classList.toggle('dark', isDark)
+  byId('theme').setAttribute('aria-pressed', String(isDark))
+}
+
+const wireTheme = (): void => {
+  const dark = matchMedia('(prefers-color-scheme: dark)')
+  setTheme(dark.matches)
+  dark.addEventListener('change', (e) => setTheme(e.matches))
+  byId('theme').addEventListener('click', () => setTheme(!document.documentElement.classList.contains('dark')))
+}
+
+const main = (): void => {
+  wireTheme()
+  const scene: Scene = JSON.parse(byId('scene').textContent ?? '')
+  const svg = svgById('canvas')
+  const app = start(scene, svg)
+  listen(app, svg)
+  mapOf(app, svg, svgById('minimap'))
+  for (const b of document.querySelectorAll('#sentence button')) {
+    const phrase: Phrase | undefined = scene.sentence[Number(b.getAttribute('data-phrase'))]
+    b.addEventListener('click', () => {
+      const [only] = phrase?.targets ?? []
+      if (phrase?.targets?.length === 1) app.go(only)
+      else app.lightUp(phrase?.targets ?? [])
+    })
+  }
+  byId('fit').addEventListener('click', () => app.view.fit())
+  byId('expand').addEventListener('click', () => app.openAll(true))
+  byId('collapse').addEventListener('click', () => app.openAll(false))
+  const help = byId('help')
+  if (help instanceof HTMLDialogElement) {
+    byId('ask').addEventListener('click', () => help.showModal())
+    byId('close').addEventListener('click', () => help.close())
+  }
+}
+
+main()

@@ -1,0 +1,67 @@
+/** The page around the drawing: header, sentence, panel, legend, help. All names are escaped; nothing is fetched. */
+import { escapeJSON, escapeText } from './draw/mark.js'
+import type { Phrase, Scene } from './scene/scene.js'
+
+/** What the page is made of besides the scene, with the hashes that its policy allows. */
+export type Assets = { readonly script: string; readonly scriptHash: string; readonly style: string; readonly styleHash: string }
+
+const TONE = { plain: '', good: 'good', claimed: 'claimed-text', stripped: 'stripped-text' } as const
+
+const phrase = (p: Phrase, i: number): string => (p.targets === undefined
+  ? escapeText(p.text)
+  : `<button type="button" class="${TONE[p.tone]}" data-phrase="${i}">${p.tone === 'stripped' ? '✂ ' : ''}${escapeText(p.text)}</button>`)
+
+const sample = (name: string, classes: string, width: number, text: string): string =>
+  `<span><svg class="scene" viewBox="0 0 34 12" aria-hidden="true"><g class="line ${classes}"><path class="way" d="M0 6H34" stroke-width="${width}"/></g></svg>${name}${text}</span>`
+
+const legend = [
+  sample('carries', 'carries hue0', 3.6, ': width = bits, colour = scale'),
+  sample('claimed ?', 'claimed', 3, ': kept, but maybe off its grid'),
+  sample('stripped ✂', 'stripped', 2, ': lost here'),
+  sample('float', 'float', 1, ': never quantized'),
+  '<span>■ int, □ float: how a product runs</span>',
+].join('')
+
+const KEYS: readonly (readonly [string, string])[] = [
+  ['n  p', 'next, previous place where metadata is lost or doubtful'], ['arrows', 'along the lines, and sideways'], ['Enter', 'open or close a layer'],
+  ['Esc', 'deselect'], ['/', 'search'], ['f', 'fit the window'], ['+  −', 'zoom'],
+]
+
+const help = `<dialog id="help" aria-labelledby="help-title"><h2 id="help-title">Keys</h2><dl>${KEYS.map(([k, text]) => `<dt><kbd>${k}</kbd></dt><dd>${text}</dd>`).join('')}</dl><button type="button" id="close">Close</button></dialog>`
+
+const policy = (a: Assets): string =>
+  `default-src 'none'; script-src 'sha256-${a.scriptHash}'; style-src 'sha256-${a.styleHash}'; img-src data:; base-uri 'none'; form-action 'none'`
+
+/** The whole file. */
+export const shell = (scene: Scene, a: Assets): string => `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy(a)}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="generator" content="quantrace">
+<title>${escapeText(scene.title)}</title>
+<link rel="icon" href="data:,">
+<style>${a.style}</style>
+</head>
+<body>
+<header>
+<h1>${escapeText(scene.title)}</h1><span class="mode">${scene.mode}</span>
+<input id="search" type="search" list="names" placeholder="Search  /" aria-label="Search layers and nodes" autocomplete="off"><datalist id="names"></datalist>
+<button type="button" id="theme" aria-pressed="false">Dark</button>
+<button type="button" id="ask" aria-label="Keys and help">?</button>
+</header>
+<p id="sentence">${scene.sentence.map(phrase).join('')}</p>
+<main aria-label="The program as a graph">
+<svg id="canvas" role="group" aria-label="Graph: values flow from top to bottom" tabindex="-1"></svg>
+<div id="tools"><button type="button" id="fit">Fit</button><button type="button" id="expand">Expand all</button><button type="button" id="collapse">Collapse</button></div>
+<svg id="minimap" aria-hidden="true" preserveAspectRatio="xMidYMid meet"></svg>
+</main>
+<aside id="panel" aria-label="Details" tabindex="0"></aside>
+<footer>${legend}</footer>
+${help}
+<script type="application/json" id="scene">${escapeJSON(scene)}</script>
+<script>${a.script}</script>
+</body>
+</html>
+`
