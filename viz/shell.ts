@@ -1,4 +1,5 @@
 /** The page around the drawing: header, sentence, panel, legend, help. All names are escaped; nothing is fetched. */
+import { SCISSORS } from './draw/marks.js'
 import { escapeJSON, escapeText } from './draw/mark.js'
 import type { Phrase, Scene } from './scene/scene.js'
 
@@ -9,17 +10,17 @@ const TONE = { plain: '', good: 'good', claimed: 'claimed-text', stripped: 'stri
 
 const phrase = (p: Phrase, i: number): string => (p.targets === undefined
   ? escapeText(p.text)
-  : `<button type="button" class="${TONE[p.tone]}" data-phrase="${i}">${p.tone === 'stripped' ? '✂ ' : ''}${escapeText(p.text)}</button>`)
+  : `<button type="button" class="${TONE[p.tone]}" data-phrase="${i}">${escapeText(p.text)}</button>`)
 
-const sample = (name: string, classes: string, width: number, text: string): string =>
-  `<span><svg class="scene" viewBox="0 0 34 12" aria-hidden="true"><g class="line ${classes}"><path class="way" d="M0 6H34" stroke-width="${width}"/></g></svg>${name}${text}</span>`
+const sample = (name: string, classes: string, width: number, text: string, glyph = ''): string =>
+  `<span><svg class="scene" viewBox="0 0 34 12" aria-hidden="true"><g class="line ${classes}"><path class="way" d="M0 6H34" stroke-width="${width}"/>${glyph === '' ? '' : `<circle class="ring" cx="17" cy="6" r="6"/><path class="scissors" transform="translate(17 6) scale(.62)" d="${glyph}"/>`}</g></svg>${name}${text}</span>`
 
 const legend = [
   sample('carries', 'carries hue0', 3.6, ': width = bits, colour = scale'),
-  sample('claimed ?', 'claimed', 3, ': kept, but maybe off its grid'),
-  sample('stripped ✂', 'stripped', 2, ': lost here'),
+  sample('claimed', 'claimed', 3, ': kept, but maybe off its grid'),
+  sample('stripped', 'stripped', 2, ': lost here', SCISSORS),
   sample('float', 'float', 1, ': never quantized'),
-  '<span>■ int, □ float: how a product runs</span>',
+  '<span>int, float above a node: how a product runs</span>',
 ].join('')
 
 const KEYS: readonly (readonly [string, string])[] = [
@@ -54,7 +55,7 @@ export const shell = (scene: Scene, a: Assets): string => `<!doctype html>
 <p id="sentence">${scene.sentence.map(phrase).join('')}</p>
 <main aria-label="The program as a graph">
 <svg id="canvas" role="group" aria-label="Graph: values flow from top to bottom" tabindex="-1"></svg>
-<div id="tools"><button type="button" id="fit">Fit</button><button type="button" id="expand">Expand all</button><button type="button" id="collapse">Collapse</button></div>
+<div id="tools"><button type="button" id="fit">Fit</button><button type="button" id="details" aria-pressed="false">Scales</button><button type="button" id="expand">Expand all</button><button type="button" id="collapse">Collapse</button></div>
 <svg id="minimap" aria-hidden="true" preserveAspectRatio="xMidYMid meet"></svg>
 </main>
 <aside id="panel" aria-label="Details" tabindex="0"></aside>

@@ -8,6 +8,9 @@ import { lineLabel, sayItem, sayLine } from './words.js'
 
 const HUES = 8
 
+/** Scissors, 12 units wide, around the origin: few fonts have them. */
+export const SCISSORS = 'M-5 -4.6L2.6 1.7M-5 4.6L2.6 -1.7M6 3.2A2 2 0 1 1 2 3.2A2 2 0 1 1 6 3.2M6 -3.2A2 2 0 1 1 2 -3.2A2 2 0 1 1 6 -3.2'
+
 /** Hues of scales in the order in which values meet them: the same scale, the same hue; from the ninth on a common one. */
 export const huesOf = (lines: readonly Line[]): ReadonlyMap<string, number> => {
   const hues = new Map<string, number>()
@@ -37,9 +40,11 @@ type Drawing = { readonly v: Visible; readonly layout: Layout; readonly hues: Re
 /** The glyph at the source of a line that says the same as its colour. */
 const signOf = (d: Drawing, l: Line): readonly Mark[] => {
   const [x, y] = d.layout.ways.get(l.id)?.[0] ?? [0, 0]
-  const sign = l.source.carry === 'stripped' ? '✂' : l.source.carry === 'claimed' ? '?' : ''
-  if (sign === '' || !l.flow) return []
-  return [mark('circle', 'ring', { class: 'ring', cx: x, cy: y + 9, r: 8 }), mark('text', 'sign', { class: 'sign', x, y: y + 13, 'text-anchor': 'middle' }, sign)]
+  if ((l.source.carry !== 'stripped' && l.source.carry !== 'claimed') || !l.flow) return []
+  const sign = l.source.carry === 'stripped'
+    ? mark('path', 'scissors', { class: 'scissors', d: SCISSORS, transform: `translate(${x} ${y + 9})` })
+    : mark('text', 'sign', { class: 'sign', x, y: y + 13, 'text-anchor': 'middle' }, '?')
+  return [mark('circle', 'ring', { class: 'ring', cx: x, cy: y + 9, r: 8.5 }), sign]
 }
 
 const labelOf = (d: Drawing, l: Line, first: boolean): readonly Mark[] => {
@@ -68,10 +73,8 @@ const lineMark = (d: Drawing, l: Line, first: boolean): Mark => {
 const badges = (i: Item, r: Rect): readonly Mark[] => {
   const right = r.x + r.width - 8
   const out: Mark[] = []
-  if (i.node?.integer !== undefined) out.push(mark('text', 'unit', { class: i.node.integer ? 'badge good' : 'badge lost', x: r.x + r.width - 6, y: r.y - 4, 'text-anchor': 'end' }, i.node.integer ? '■ int' : '□ float'))
+  if (i.node?.integer !== undefined) out.push(mark('text', 'unit', { class: i.node.integer ? 'badge good' : 'badge lost', x: r.x + r.width + 5, y: r.y + 13 }, i.node.integer ? 'int' : 'float'))
   if (i.kind === 'box') out.push(mark('text', 'toggle', { class: 'toggle', x: right, y: r.y + 22, 'text-anchor': 'end' }, i.open ? '−' : '+'))
-  const hidden = [i.hidden.stripped > 0 ? `✂ ${i.hidden.stripped}` : '', i.hidden.claimed > 0 ? `? ${i.hidden.claimed}` : ''].filter((t) => t !== '').join('  ')
-  if (hidden !== '') out.push(mark('text', 'hidden', { class: i.hidden.stripped > 0 ? 'badge lost' : 'badge doubt', x: r.x + 12, y: r.y + r.height - 6 }, hidden))
   return out
 }
 
@@ -100,7 +103,7 @@ const itemMark = (d: Drawing, i: Item): Mark => {
   return mark('g', i.id, { class: `item ${kind}${i.open ? ' open' : ''}${quiet}${lost}`, ...names, 'data-item': i.id, role: 'button', tabindex: -1, 'aria-label': sayItem(i), ...(i.kind === 'box' ? { 'aria-expanded': String(i.open) } : {}) }, [
     mark('rect', 'frame', { class: 'frame', ...r, rx: kind === 'op' || i.kind === 'box' ? 6 : r.height / 2 }),
     mark('text', 'title', { class: 'title', ...(value === undefined ? {} : valueAttrs(d, i, value.name)), ...left, y: r.y + (i.open ? 22 : twoLines ? 16 : r.height / 2 + 4.5) }, cut(value?.name ?? label)),
-    ...(twoLines ? [mark('text', 'sub', { class: 'sub', ...left, y: r.y + 30 }, sub)] : []),
+    ...(twoLines ? [mark('text', 'sub', { class: i.hidden.stripped > 0 ? 'sub badge lost' : i.hidden.claimed > 0 ? 'sub badge doubt' : 'sub', ...left, y: r.y + 30 }, sub)] : []),
     ...badges(i, r), ...otherNames(d, i, r),
   ])
 }

@@ -5,7 +5,7 @@ import type { Mark } from './mark.js'
 const SVG = 'http://www.w3.org/2000/svg'
 
 const update = (element: Element, m: Mark): void => {
-  for (const { name } of [...element.attributes]) if (!(name in m.attrs) && name !== 'tabindex') element.removeAttribute(name)
+  for (const { name } of Array.from(element.attributes)) if (!(name in m.attrs) && name !== 'tabindex') element.removeAttribute(name)
   for (const [name, value] of Object.entries(m.attrs)) {
     if (name === 'tabindex' && element.hasAttribute('tabindex')) continue
     if (element.getAttribute(name) !== String(value)) element.setAttribute(name, String(value))

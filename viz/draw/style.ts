@@ -27,7 +27,7 @@ const drawing = `
 .scene .sub,.scene .toggle{fill:var(--soft);font-size:10.5px}
 .scene .toggle{font-size:14px}
 .scene .badge{font-size:10.5px;font-weight:600}
-.scene .badge.good{fill:var(--good)}.scene .badge.lost{fill:var(--lost)}.scene .badge.doubt{fill:var(--doubt)}
+.scene .item .badge.good{fill:var(--good)}.scene .item .badge.lost{fill:var(--lost)}.scene .item .badge.doubt{fill:var(--doubt)}
 .item.at-stripped .frame{stroke:var(--lost);stroke-width:2}
 .item.at-claimed .frame{stroke:var(--doubt-line);stroke-width:2;stroke-dasharray:6 3}
 .way{fill:none;stroke:var(--edge);stroke-linecap:butt}
@@ -38,6 +38,7 @@ const drawing = `
 .line.quiet.stripped .way,.line.quiet.claimed .way{stroke-width:1}
 .ring{fill:var(--panel);stroke:var(--edge)}
 .stripped .ring{stroke:var(--lost);stroke-width:1.5}.claimed .ring{stroke:var(--doubt-line);stroke-width:1.5}
+.scissors{fill:none;stroke:var(--lost);stroke-width:1.3;stroke-linecap:round}
 .scene .sign{font-size:11px;font-weight:700}
 .scene .stripped .sign{fill:var(--lost)}.scene .claimed .sign{fill:var(--doubt)}
 .scene .label{font-size:11px;font-weight:600;paint-order:stroke;stroke:var(--halo);stroke-width:4px;stroke-linejoin:round}
@@ -52,7 +53,7 @@ header{grid-column:1/-1;display:flex;align-items:center;gap:12px;padding:10px 20
 h1{font-size:14px;font-weight:600;margin:0;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
 .mode{color:var(--soft);margin-right:auto;white-space:nowrap}
 button,input{font:inherit;color:inherit;background:var(--paper);border:1px solid var(--rule);border-radius:6px;padding:4px 10px}
-button{cursor:pointer}button:hover{border-color:var(--edge)}
+button[aria-pressed=true]{border-color:var(--focus);box-shadow:inset 0 0 0 1px var(--focus)}button{cursor:pointer}button:hover{border-color:var(--edge)}
 input{width:180px}
 :focus-visible{outline:2px solid var(--focus);outline-offset:2px}
 .scene [tabindex]:focus{outline:none}
@@ -78,7 +79,7 @@ aside p{margin:2px 0;overflow-wrap:anywhere}aside .soft{color:var(--soft);font-s
 .formula,.range{overflow-wrap:anywhere}
 pre{margin:4px 0 8px;padding:8px 10px;border-radius:6px;background:var(--code);white-space:pre-wrap;overflow-wrap:anywhere}
 .tag{display:inline-block;font-weight:600;margin:2px 0 4px}
-aside ul{margin:2px 0;padding-left:18px}aside li button,aside p button{padding:0;border:0;background:none;border-bottom:1px solid;border-radius:0;text-align:left;overflow-wrap:anywhere}
+aside ul{margin:2px 0;padding-left:18px}aside li button,aside p button,aside h3 button{font-weight:inherit;padding:0;border:0;background:none;text-decoration:underline;text-underline-offset:3px;text-align:left;overflow-wrap:anywhere}
 .chart{display:block;width:100%;height:84px}.chart rect{fill:var(--h0)}.chart .end{fill:var(--lost)}.chart line{stroke:var(--edge)}.chart text{fill:var(--soft);font-size:10px}
 footer{grid-column:1/-1;display:flex;flex-wrap:wrap;gap:4px 20px;padding:7px 20px;border-top:1px solid var(--rule);background:var(--panel);color:var(--soft);font-size:12px}
 footer span{display:inline-flex;align-items:center;gap:7px}

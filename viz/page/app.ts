@@ -1,4 +1,5 @@
 /** State of the page and what changes it: which boxes are open, what is selected, what is lit. */
+import { claimedCauses, strippedCauses } from '../scene/causes.js'
 import { indexOf, type Index } from '../scene/reach.js'
 import { allOpen, firstOpen } from '../scene/opening.js'
 import type { Scene } from '../scene/scene.js'
@@ -16,6 +17,8 @@ export type App = {
   readonly select: (id: string | null, focus?: boolean) => void
   readonly toggle: (box: string) => void
   readonly openAll: (all: boolean) => void
+  /** Shows or hides the nodes that only compute scales, zero points and counters. */
+  readonly showDetails: (details: boolean) => void
   /** Opens what hides a node or a box, selects it and brings it into sight. */
   readonly go: (id: string) => void
   /** Lights these nodes, or the boxes that hold them. */
@@ -42,6 +45,7 @@ export const start = (scene: Scene, svg: SVGSVGElement): App => {
   const index = indexOf(scene)
   const view = makeView(svg, scene)
   let open = location.hash.includes('expand=all') ? allOpen(scene) : firstOpen(scene)
+  let details = location.hash.includes('expand=all')
   let selected: string | null = null
   const context = { index, go: (id: string) => go(id) }
   const partsOf = (id: string): readonly Node[] => {
@@ -67,13 +71,18 @@ export const start = (scene: Scene, svg: SVGSVGElement): App => {
     showPanel(id === null ? overviewParts(context) : partsOf(id))
     if (id !== null && focus) view.element(id)?.focus({ preventScroll: true })
   }
-  const redraw = (): void => view.draw(open)
+  const redraw = (): void => {
+    view.draw(open, details)
+    byId('details').setAttribute('aria-pressed', String(details))
+  }
+  const isDetail = (id: string): boolean => index.node.get(id)?.flow === false || scene.boxes.some((b) => b.id === id && b.kind === 'branch')
   const go = (id: string): void => {
     const parents = new Map(scene.boxes.map((b) => [b.id, b.parent]))
     const needed = new Set(open)
     for (let at = index.node.get(id)?.box ?? parents.get(id); at !== undefined && at !== ''; at = parents.get(at)) needed.add(at)
-    if (needed.size > open.size) {
+    if (needed.size > open.size || (isDetail(id) && !details)) {
       open = needed
+      details ||= isDetail(id)
       redraw()
     }
     select(id)
@@ -82,6 +91,7 @@ export const start = (scene: Scene, svg: SVGSVGElement): App => {
   const toggle = (box: string): void => {
     const next = new Set(open)
     if (!next.delete(box)) next.add(box)
+    if (scene.boxes.some((b) => b.id === box && b.kind === 'phase')) details = true
     open = next
     redraw()
     select(box)
@@ -94,21 +104,28 @@ export const start = (scene: Scene, svg: SVGSVGElement): App => {
     const [first] = ids
     if (first !== undefined && nodes.length === 1) view.reveal(first)
   }
+  const showDetails = (wanted: boolean): void => {
+    details = wanted
+    redraw()
+    select(null)
+  }
+  const stripped = strippedCauses(index).map((c) => c.node.id)
+  const walk = [...new Set([...stripped, ...claimedCauses(index).map((n) => n.id), ...scene.losses.map((l) => l.node)])]
   let at = -1
   const nextLoss = (step: number): void => {
-    const { losses } = scene
-    if (losses.length === 0) return
-    at = (at + step + losses.length * 2) % losses.length
-    go(losses[at].node)
+    if (walk.length === 0) return
+    at = at < 0 && step < 0 ? walk.length - 1 : (at + step + walk.length) % walk.length
+    go(walk[at])
   }
   const openAll = (all: boolean): void => {
     open = all ? allOpen(scene) : firstOpen(scene)
+    details = all
     redraw()
     select(null)
-    view.fit()
+    view.firstLook()
   }
   redraw()
-  view.fit()
+  view.firstLook()
   select(null)
-  return { scene, index, view, selected: () => selected, select, toggle, openAll, go, lightUp, nextLoss }
+  return { scene, index, view, selected: () => selected, select, toggle, openAll, showDetails, go, lightUp, nextLoss }
 }

@@ -40,6 +40,7 @@ const main = (): void => {
   }
   byId('fit').addEventListener('click', () => app.view.fit())
   byId('expand').addEventListener('click', () => app.openAll(true))
+  byId('details').addEventListener('click', () => app.showDetails(byId('details').getAttribute('aria-pressed') !== 'true'))
   byId('collapse').addEventListener('click', () => app.openAll(false))
   const help = byId('help')
   if (help instanceof HTMLDialogElement) {

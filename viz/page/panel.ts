@@ -1,5 +1,6 @@
 /** The panel: what is it; has it metadata, formula then numbers; why not; what does it cost; what to change; pictures. */
 import { lineLabel, nodeName, number, saysOf, scaleName, setFormula, typeName } from '../draw/words.js'
+import { claimedCauses, strippedCauses } from '../scene/causes.js'
 import { birthsOf, costOf, type Index } from '../scene/reach.js'
 import type { SceneNode, SceneNumbers } from '../scene/scene.js'
 import type { Item, Line } from '../scene/visible.js'
@@ -13,7 +14,7 @@ type Part = Node | string
 const section = (title: string, ...parts: readonly Part[]): readonly Node[] => (parts.length === 0 ? [] : [el('h3', {}, title), ...parts.map((p) => (typeof p === 'string' ? el('p', {}, p) : p))])
 
 const TONE = { carries: 'good', claimed: 'claimed-text', stripped: 'stripped-text', float: 'soft' } as const
-const HEAD = { carries: 'Carries integer metadata', claimed: 'Only claimed: kept, but not guaranteed', stripped: '✂ Stripped here', float: 'Never had metadata' } as const
+const HEAD = { carries: 'Carries integer metadata', claimed: 'Only claimed: kept, but not guaranteed', stripped: 'Stripped here', float: 'Never had metadata' } as const
 
 const links = (c: PanelContext, ids: readonly string[]): HTMLElement => el('ul', {}, ...ids.slice(0, 12).map((id) => {
   const n = c.index.node.get(id)
@@ -50,9 +51,9 @@ const gridParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
 const costParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
   if (!n.flow || (n.carry !== 'stripped' && n.carry !== 'claimed')) return []
   const { products, results } = costOf(c.index, n.id)
-  const what = n.carry === 'stripped' ? 'lose their integer path' : 'rest on the claim'
+  const what = (k: number): string => (n.carry === 'stripped' ? (k === 1 ? 'loses its integer path' : 'lose their integer path') : k === 1 ? 'rests on the claim' : 'rest on the claim')
   const verdict = products.length === 0 && results.length > 0 ? `No product comes after it. ${results.length === 1 ? 'Result' : 'Results'} ${results.slice(0, 6).join(', ')}: plain numbers.` : ''
-  return section('What it costs', ...(products.length > 0 ? [`${products.length} ${products.length === 1 ? 'product' : 'products'} ${what}:`, links(c, products)] : []),
+  return section('What it costs', ...(products.length > 0 ? [`${products.length} ${products.length === 1 ? 'product' : 'products'} ${what(products.length)}:`, links(c, products)] : []),
     ...(products.length > 0 && results.length > 0 ? [`Results concerned: ${results.slice(0, 6).join(', ')}`] : []), ...(n.carry === 'stripped' && verdict !== '' ? [verdict] : products.length + results.length === 0 ? ['Nothing: no product and no result lies behind it.'] : []))
 }
 
@@ -71,7 +72,7 @@ const numberParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
 /** What the panel says of a node. */
 export const nodeParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
   const births = n.flow && n.scale !== undefined ? birthsOf(c.index, n.id).filter((id) => id !== n.id) : []
-  const integer = n.integer === undefined ? [] : [el('p', { class: n.integer ? 'good' : 'stripped-text' }, n.integer ? '■ Runs on integers' : '□ Runs in float: a factor has no metadata')]
+  const integer = n.integer === undefined ? [] : [el('p', { class: n.integer ? 'good' : 'stripped-text' }, n.integer ? 'Runs on integers' : 'Runs in float: a factor has no metadata')]
   return [
     el('h2', {}, nodeName(n)), el('p', { class: 'soft' }, [n.shape.length === 0 ? 'scalar' : n.shape.join('×'), n.attrs ?? ''].filter((t) => t !== '').join(' · ')),
     ...(n.location === undefined ? [] : [el('p', { class: 'soft' }, n.location)]), ...integer,
@@ -94,19 +95,26 @@ export const boxParts = (c: PanelContext, i: Item, leaving: readonly Line[]): re
   ]
 }
 
-/** What the panel says when nothing is selected: every loss, most costly first. */
+const causeRow = (c: PanelContext, n: SceneNode, cost: string): Node => {
+  const code = c.index.scene.losses.find((l) => l.node === n.id)?.advice[0]?.code
+  return el('div', {}, el('h3', {}, button(`${n.carry === 'stripped' ? 'Stripped' : 'Claimed'}: ${nodeName(n)}`, () => c.go(n.id), { class: TONE[n.carry] })),
+    el('p', {}, n.why ?? ''), ...(cost === '' ? [] : [el('p', { class: 'soft' }, cost)]), ...(code === undefined ? [] : [el('pre', {}, code)]))
+}
+
+const MOST_ROWS = 20
+
+/** What the panel says when nothing is selected: where losses begin, the most costly first. */
 export const overviewParts = (c: PanelContext): readonly Node[] => {
-  const { losses } = c.index.scene
-  const cost = new Map(losses.slice(0, 200).map((l) => [l.node, costOf(c.index, l.node).products.length]))
-  const sorted = [...losses].sort((a, b) => Number(a.carry === 'claimed') - Number(b.carry === 'claimed') || (cost.get(b.node) ?? 0) - (cost.get(a.node) ?? 0)).slice(0, 20)
-  const rows = sorted.map(({ node, carry, advice }) => {
-    const n = c.index.node.get(node)
-    return el('div', {}, el('h3', {}, button(`${carry === 'stripped' ? '✂' : '?'} ${n === undefined ? node : nodeName(n)}`, () => c.go(node), { class: TONE[carry] })),
-      el('p', {}, n?.why ?? ''), ...(advice[0]?.code === undefined ? [] : [el('pre', {}, advice[0].code)]))
-  })
-  return losses.length === 0
-    ? [el('h2', {}, 'Nothing is lost'), el('p', { class: 'soft' }, 'Select a node or a line to see its scale, zero point and range.')]
-    : [el('h2', {}, losses.length === 1 ? 'One place to look at' : `${losses.length} places to look at`), el('p', { class: 'soft' }, 'n and p walk through them.'), ...rows]
+  const stripped = [...strippedCauses(c.index)].sort((a, b) => b.products.length - a.products.length)
+  const claimed = claimedCauses(c.index)
+  const count = stripped.length + claimed.length
+  if (count === 0) return [el('h2', {}, 'Nothing is lost'), el('p', { class: 'soft' }, 'Select a node or a line to see its scale, zero point and range.')]
+  const costs = (n: number, atExit: boolean): string => (n > 0 ? `Costs ${n} ${n === 1 ? 'product its' : 'products their'} integer path.` : atExit ? 'A result: nothing runs after it.' : 'Costs nothing: no product comes before the next quantizer.')
+  return [
+    el('h2', {}, count === 1 ? 'One place to look at' : `${count} places to look at`), el('p', { class: 'soft' }, 'n and p walk through all losses, also those that follow from these.'),
+    ...stripped.slice(0, MOST_ROWS).map((x) => causeRow(c, x.node, costs(x.products.length, x.atExit))),
+    ...claimed.slice(0, MOST_ROWS).map((n) => causeRow(c, n, '')),
+  ]
 }
 
 /** What the panel says of a line: the value that flows. */

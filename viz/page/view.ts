@@ -12,8 +12,11 @@ export type View = {
   /** What is drawn now. */
   readonly visible: () => Visible
   readonly layout: () => Layout
-  readonly draw: (open: ReadonlySet<string>) => void
+  /** Draws what is visible with these boxes open, with or without the nodes that only compute scales. */
+  readonly draw: (open: ReadonlySet<string>, details: boolean) => void
   readonly fit: () => void
+  /** Fits, but stays readable: a tall drawing begins at its top. */
+  readonly firstLook: () => void
   /** Brings an item or a line into sight. */
   readonly reveal: (id: string) => void
   readonly zoomBy: (factor: number) => void
@@ -28,11 +31,13 @@ const moves = (): number => (matchMedia('(prefers-reduced-motion: reduce)').matc
 
 const MARGIN = 20
 const LARGEST = 1.25
+const READABLE = 0.8
+const SMALLEST = 0.02
 
 /** The part of the drawing that fits the window: the whole, or if that were too small to read its upper part. */
-const fitted = (layout: Layout, box: DOMRect): { readonly k: number; readonly x: number; readonly y: number } => {
+const fitted = (layout: Layout, box: DOMRect, least: number): { readonly k: number; readonly x: number; readonly y: number } => {
   const whole = Math.min((box.width - MARGIN) / layout.width, (box.height - MARGIN) / layout.height, LARGEST)
-  const k = Math.max(whole, 0.02)
+  const k = Math.max(whole, least)
   return { k, x: (box.width - layout.width * k) / 2, y: Math.max(MARGIN / 2, (box.height - layout.height * k) / 2) }
 }
 
@@ -41,7 +46,7 @@ const idOf = (e: Element): string => e.getAttribute('data-item') ?? e.getAttribu
 /** Makes the drawing inside an svg element. */
 export const makeView = (svg: SVGSVGElement, scene: Scene): View => {
   const sheet = svgEl('g', { class: 'scene' })
-  let [visible, layout, selected]: [Visible, Layout, string | null] = [visibleOf(scene, new Set()), { width: 1, height: 1, rects: new Map(), ways: new Map() }, null]
+  let [visible, layout, selected]: [Visible, Layout, string | null] = [visibleOf(scene, new Set(), false), { width: 1, height: 1, rects: new Map(), ways: new Map() }, null]
   let lit: ReadonlySet<string> | null = null
   const listeners: (() => void)[] = []
   const elements = (): readonly SVGElement[] => [...sheet.querySelectorAll<SVGElement>('[data-item],[data-line]')]
@@ -64,6 +69,10 @@ export const makeView = (svg: SVGSVGElement, scene: Scene): View => {
     if (time === 0) select(svg).call(behavior.transform, target)
     else select(svg).transition().duration(time).call(behavior.transform, target)
   }
+  const look = (least: number): void => {
+    const { k, x, y } = fitted(layout, svg.getBoundingClientRect(), least)
+    go(k, x, y, 0)
+  }
   const middle = (id: string): readonly [number, number] | null => {
     const r = layout.rects.get(id)
     const way = layout.ways.get(id)
@@ -71,18 +80,16 @@ export const makeView = (svg: SVGSVGElement, scene: Scene): View => {
   }
   return {
     visible: () => visible, layout: () => layout, element,
-    draw: (open) => {
-      visible = visibleOf(scene, open)
+    draw: (open, details) => {
+      visible = visibleOf(scene, open, details)
       layout = layoutOf(visible)
       paint(sheet, marksOf(visible, layout))
       if (sheet.parentNode === null) svg.append(sheet)
       refresh()
       listeners.forEach((l) => l())
     },
-    fit: () => {
-      const { k, x, y } = fitted(layout, svg.getBoundingClientRect())
-      go(k, x, y, 0)
-    },
+    fit: () => look(SMALLEST),
+    firstLook: () => look(READABLE),
     reveal: (id) => {
       const at = middle(id)
       const box = svg.getBoundingClientRect()

@@ -6,6 +6,7 @@ import { adviceFor } from './advice.js'
 import { layerBoxes, top } from './names.js'
 import { numbersOf } from './numbers.js'
 import { partsOf } from './nodes.js'
+import { indexOf } from './reach.js'
 import type { Scene, SceneLoss, SceneNode, SceneNumbers, SceneValue } from './scene.js'
 import { sentenceOf } from './sentence.js'
 
@@ -50,8 +51,9 @@ export const sceneOf = (program: Program, options: SceneOptions = {}): Scene => 
   const roots = program.outputs.filter((o) => o.kind === 'result').map((o) => o.node)
   const { nodes, edges, boxes } = partsOf(program.graph, top, roots, new Set(layers.map((b) => b.id)), program.inputs)
   const values = valuesOf(program, nameOf)
-  return {
+  const scene: Scene = {
     title: options.title ?? 'quantrace', mode: program.mode, nodes, edges, boxes: [...layers, ...boxes], values,
-    losses: lossesOf(nodes), sentence: sentenceOf(nodes, values), numbers: numbersIn(program, options.outputs, nameOf),
+    losses: lossesOf(nodes), sentence: [], numbers: numbersIn(program, options.outputs, nameOf),
   }
+  return { ...scene, sentence: sentenceOf(indexOf(scene)) }
 }

@@ -10,10 +10,14 @@ export type Layout = { readonly width: number; readonly height: number; readonly
 const PAD = { side: 16, top: 34, bottom: 18, page: 24 }
 const CHARACTER = 7.2
 
+/** What a closed box hides of losses. */
+const hiddenText = ({ hidden }: Item): string =>
+  [hidden.stripped > 0 ? `${hidden.stripped} stripped` : '', hidden.claimed > 0 ? `${hidden.claimed} claimed` : ''].filter((t) => t !== '').join(', ')
+
 /** The lines of text of an item: its name, and what stands under it. */
 export const textOf = (i: Item): readonly [title: string, sub: string] => {
   if (i.kind === 'result') return [i.label, 'result']
-  if (i.kind === 'box') return [i.label, i.box?.kind === 'phase' ? 'collect | learned' : i.box?.kind === 'branch' ? 'branch' : '']
+  if (i.kind === 'box') return [i.label, hiddenText(i) || (i.box?.kind === 'phase' ? 'collect | learned' : i.box?.kind === 'branch' ? 'branch' : '')]
   const shape = i.node === undefined || i.node.shape.length === 0 ? 'scalar' : i.node.shape.join('×')
   return [i.values.find((v) => v.role === 'input')?.name ?? i.label, i.node?.op === 'const' ? '' : shape]
 }

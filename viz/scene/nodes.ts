@@ -28,7 +28,7 @@ const FORMULA_DEPTH = 2
 const formulaOf = (c: Context, id: number): string => {
   const known = c.formulas.get(id)
   if (known !== undefined) return known
-  const text = formula(c.graph, id, FORMULA_DEPTH)
+  const text = formula(c.graph, id, FORMULA_DEPTH).replace(/\bs(\d+)\b/g, (_, n: string) => `s${c.same[Number(n)] ?? n}`)
   c.formulas.set(id, text)
   return text
 }
@@ -60,7 +60,8 @@ const placeOf = (c: Context, node: Node): Pick<SceneNode, 'box' | 'label' | 'ori
 }
 
 const describe = (c: Context, node: Node): SceneNode => {
-  const attrs = node.op === constOp ? '' : showAttrs(node.attrs)
+  const { why: _, ...shown } = node.attrs
+  const attrs = node.op === constOp ? '' : showAttrs(shown)
   const integer = runsOnIntegers(c.graph, node)
   return {
     id: `${c.scope.prefix}${node.id}`, op: node.op.name, ...placeOf(c, node), ...metaOf(c, node), shape: node.shape,

@@ -37,7 +37,7 @@ const gridNumbers = (x: QuantTensor): Pick<SceneNumbers, 'bins' | 'from' | 'to' 
   return {
     bins: histogram(ints, from, to, Math.max(1, Math.min(BINS, to - from))), from, to: to - 1,
     usedBits: Math.log2(Math.max(1, max - min + 1)), clipped: [share(lo), share(hi)],
-    scales: [...x.scale.data.slice(0, MOST_CHANNELS)], zeroPoints: [...x.zeroPoint.data.slice(0, MOST_CHANNELS)], channels: x.scale.data.length,
+    scales: Array.from(x.scale.data.slice(0, MOST_CHANNELS)), zeroPoints: Array.from(x.zeroPoint.data.slice(0, MOST_CHANNELS)), channels: x.scale.data.length,
   }
 }
 

@@ -3,6 +3,8 @@ import type { Scene } from './scene.js'
 import { groupBy } from './visible.js'
 
 const ROOM = 60
+/** Names of the quantizers inside a layer (`weightQuant`): a layer that holds nothing else is a leaf to a reader. */
+const QUANTIZER = /Quant$/
 
 /** Every box there is. */
 export const allOpen = (scene: Scene): ReadonlySet<string> => new Set(scene.boxes.map((b) => b.id))
@@ -29,8 +31,9 @@ export const firstOpen = (scene: Scene): ReadonlySet<string> => {
   const open = new Set<string>()
   let shown = count('')
   let front = (inside.get('') ?? [])
+  const holdsLayers = (box: string): boolean => (inside.get(box) ?? []).some((c) => c.kind === 'layer' && !QUANTIZER.test(c.label))
   while (front.length > 0) {
-    const next = front.filter((b) => b.kind === 'layer' && (inside.get(b.id) ?? []).some((c) => count(c.id) > 0 || count(b.id) > 3))
+    const next = front.filter((b) => holdsLayers(b.id))
     for (const b of next) {
       if (shown + count(b.id) > ROOM) continue
       open.add(b.id)

@@ -127,8 +127,21 @@ const merged = (lines: readonly Line[], closed: ReadonlySet<string>): readonly L
   })
 }
 
-/** The items and lines of a scene with some boxes open. Linear in the scene, but for the depth of boxes. */
-export const visibleOf = (scene: Scene, open: ReadonlySet<string>): Visible => {
+/** A scene without the nodes that only compute scales, zero points and counters, and without boxes that hold nothing else. */
+const valuesOnly = (scene: Scene): Scene => {
+  const nodes = scene.nodes.filter((n) => n.flow)
+  const parent = new Map(scene.boxes.map((b) => [b.id, b.parent]))
+  const kept = new Set(nodes.map((n) => n.id))
+  for (const n of nodes) for (let at: string | undefined = n.box; at !== undefined && at !== '' && !kept.has(at); at = parent.get(at)) kept.add(at)
+  return { ...scene, nodes, boxes: scene.boxes.filter((b) => kept.has(b.id)), edges: scene.edges.filter((e) => e.flow) }
+}
+
+/**
+ * The items and lines of a scene with some boxes open; without `details` only those of values.
+ * Linear in the scene, but for the depth of boxes.
+ */
+export const visibleOf = (whole: Scene, open: ReadonlySet<string>, details: boolean): Visible => {
+  const scene = details ? whole : valuesOnly(whole)
   const t = tablesOf(scene)
   const results = scene.values.filter((v) => v.role === 'result')
   const items = [...itemsIn(t, '', open), ...results.map(resultItem)]

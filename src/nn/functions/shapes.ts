@@ -1,0 +1,58 @@
+/** Shapes, sums and joins of values. */
+import { sizeOf, type Shape } from '../../data/shape.js'
+import type { Value } from '../../graph/op.js'
+import { dequantize } from './operators.js'
+import { applying, axis } from './support.js'
+
+const resolveShape = (x: Value, shape: Shape): Shape => {
+  const known = shape.reduce((p, n) => (n === -1 ? p : p * n), 1)
+  return shape.map((n) => (n === -1 ? sizeOf(x.shape) / Math.max(1, known) : n))
+}
+
+/** The same elements in another shape; one entry may be -1 (torch.reshape, view). Keeps metadata. */
+export const reshape = (x: Value, shape: Shape): Value => x.kit.emit('reshape', [x], { shape: resolveShape(x, shape) })
+/** Joins the axes from `startDim` to `endDim` into one (torch.flatten). Keeps metadata. */
+export const flatten = (x: Value, startDim = 0, endDim = -1): Value => {
+  if (x.shape.length === 0) return reshape(x, [1])
+  const [from, to] = [axis(x, startDim), axis(x, endDim)]
+  return reshape(x, [...x.shape.slice(0, from), sizeOf(x.shape.slice(from, to + 1)), ...x.shape.slice(to + 1)])
+}
+/** The axes in another order; metadata follows (the method `permute`). torch.permute is `plain.permute`. */
+export const permute = (x: Value, dims: readonly number[]): Value => x.kit.emit('permute', [x], { dims: dims.map((d) => axis(x, d)) })
+/** Two axes swapped; metadata follows (torch.transpose). */
+export const transpose = (x: Value, dim0: number, dim1: number): Value => {
+  const [a, b] = [axis(x, dim0), axis(x, dim1)]
+  return permute(x, x.shape.map((_, i) => (i === a ? b : i === b ? a : i)))
+}
+/** Without an axis of size 1, or without all of them (torch.squeeze); strips, as in Brevitas. */
+export const squeeze = (x: Value, dim?: number): Value =>
+  reshape(dequantize(x, 'torch.squeeze is in neither of Brevitas\' tables and gets the bare value; use reshape'), x.shape.filter((n, i) => n !== 1 || (dim !== undefined && axis(x, dim) !== i)))
+/** With a new axis of size 1 (torch.unsqueeze); strips, as in Brevitas. */
+export const unsqueeze = (x: Value, dim: number): Value => {
+  const d = dim < 0 ? dim + x.shape.length + 1 : dim
+  return reshape(dequantize(x, 'torch.unsqueeze is in neither of Brevitas\' tables and gets the bare value; use reshape'), [...x.shape.slice(0, d), 1, ...x.shape.slice(d)])
+}
+const allAxes = (x: Value, dim: number | readonly number[] | undefined): readonly number[] =>
+  dim === undefined ? x.shape.map((_, i) => i) : (typeof dim === 'number' ? [dim] : dim).map((d) => axis(x, d))
+/** The sum over some axes, or all (torch.sum); strips. */
+export const sum = (x: Value, dim?: number | readonly number[], keepdim = false): Value => x.kit.emit('sum', [x], { dims: allAxes(x, dim), keepdim })
+/** The mean over some axes, or all (torch.mean); strips. */
+export const mean = (x: Value, dim?: number | readonly number[], keepdim = false): Value => x.kit.emit('mean', [x], { dims: allAxes(x, dim), keepdim })
+/** The largest of all elements (torch.max); strips. Equal ones share the gradient. */
+export const max = applying('maxAll')
+/** The matrix product (torch.matmul); strips. */
+export const matmul = (a: Value, b: Value): Value => a.kit.emit('matmul', [a, b])
+
+/** Joins tensors along an axis (torch.cat): quant tensors of one scale, width and sign stay quantized. */
+export const cat = (xs: readonly Value[], dim: number): Value => {
+  const [first] = xs
+  if (first === undefined) throw new TypeError('cat: give at least one value')
+  return xs.length === 1 ? first : first.kit.emit('concat', xs, { dim: axis(first, dim) })
+}
+/** Joins tensors along a new axis (torch.stack); strips. */
+export const stack = (xs: readonly Value[], dim: number): Value => cat(xs.map((x) => unsqueeze(x, dim)), dim)
+
+/** Softmax along an axis (F.softmax); strips. */
+export const softmax = (x: Value, dim: number): Value => x.kit.emit('softmax', [x], { dim: axis(x, dim) })
+/** Logarithm of the softmax along an axis (F.log_softmax); strips. */
+export const logSoftmax = (x: Value, dim: number): Value => x.kit.emit('logSoftmax', [x], { dim: axis(x, dim) })

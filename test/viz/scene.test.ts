@@ -1,0 +1,91 @@
+import * as assert from 'uvu/assert'
+import { sceneOf } from '../../viz/index.js'
+import { identities } from '../../viz/scene/identity.js'
+import { costOf, birthsOf, indexOf } from '../../viz/scene/reach.js'
+import { allOpen, firstOpen } from '../../viz/scene/opening.js'
+import { layoutOf } from '../../viz/scene/layout.js'
+import { visibleOf } from '../../viz/scene/visible.js'
+import { deep } from '../graph/fixtures/programs.js'
+import { suite } from '../support/suite.js'
+import { expectedOf } from './expected.js'
+import { kept, named, plain, programs, residual, stripped } from './programs.js'
+
+const test = suite('scene')
+const said = (program: Parameters<typeof sceneOf>[0]): string => sceneOf(program).sentence.map((p) => p.text).join('')
+
+for (const [name, make] of Object.entries(programs)) {
+  test(`${name}: every node and operand of the program, and no other`, () => {
+    const scene = sceneOf(make())
+    const { nodes, edges } = expectedOf(make())
+    assert.equal(new Map(scene.nodes.map((n) => [n.id, n.op])), nodes)
+    assert.equal(scene.edges.map((e) => [e.from, e.to, e.slot].join()).sort(), edges.map((e) => [e.from, e.to, e.slot].join()).sort())
+    const boxes = new Set(['', ...scene.boxes.map((b) => b.id)])
+    assert.ok(scene.nodes.every((n) => boxes.has(n.box)) && scene.boxes.every((b) => boxes.has(b.parent)))
+  })
+
+  test(`${name}: nodes lie inside their boxes and do not overlap; lines run from border to border`, () => {
+    const scene = sceneOf(make())
+    for (const open of [firstOpen(scene), allOpen(scene)]) {
+      const v = visibleOf(scene, open, true)
+      const { rects, ways, width, height } = layoutOf(v)
+      const items = [...v.at.values()]
+      for (const i of items) {
+        const [r, p] = [rects.get(i.id), rects.get(i.parent) ?? { x: 0, y: 0, width, height }]
+        assert.ok(r !== undefined && r.x >= p.x - 0.01 && r.y >= p.y - 0.01 && r.x + r.width <= p.x + p.width + 0.01 && r.y + r.height <= p.y + p.height + 0.01, i.id)
+        for (const j of items) {
+          const o = rects.get(j.id)
+          if (j.parent !== i.parent || j.id <= i.id || o === undefined || r === undefined) continue
+          assert.ok(r.x + r.width <= o.x + 0.01 || o.x + o.width <= r.x + 0.01 || r.y + r.height <= o.y + 0.01 || o.y + o.height <= r.y + 0.01, `${i.id} and ${j.id} overlap`)
+        }
+      }
+      for (const l of v.lines) assert.ok((ways.get(l.id) ?? []).length >= 2, l.id)
+    }
+  })
+}
+
+test('open boxes show all; closed ones hide what is inside and tell of its losses', () => {
+  const scene = sceneOf(stripped())
+  const all = visibleOf(scene, allOpen(scene), true)
+  assert.is(all.lines.filter((l) => !l.tail).length, scene.edges.length)
+  const none = visibleOf(scene, new Set(), false)
+  assert.equal(none.items.map((i) => i.label).sort(), ['act', 'conv1', 'conv2', 'input', 'input', 'output'])
+  assert.is(none.at.get('act')?.hidden.stripped, 1)
+  assert.ok(none.lines.some((l) => l.from === 'act' && l.to === 'conv2' && l.source.carry === 'stripped'))
+})
+
+test('the sentence says where, and what it costs', () => {
+  assert.match(said(stripped()), /stripped at act\..*1 of 2 products runs in float: conv2/)
+  assert.match(said(kept()), /survives everywhere/)
+  assert.match(said(plain()), /No value .* ever quantized/)
+})
+
+test('the cost of a loss ends at the next quantizer; births are the quantizers behind a value', () => {
+  const index = indexOf(sceneOf(stripped()))
+  const loss = index.scene.nodes.find((n) => n.box === 'act' && n.carry === 'stripped')
+  assert.ok(loss !== undefined)
+  const { products, results } = costOf(index, loss.id)
+  assert.equal(products.map((id) => index.node.get(id)?.box), ['conv2'])
+  assert.equal(results, ['output'])
+  const conv1 = index.scene.nodes.find((n) => n.box === 'conv1' && n.op === 'conv')
+  assert.equal(birthsOf(index, conv1?.id ?? '').map((id) => index.node.get(id)?.box).sort(), ['conv1.weightQuant', 'input.actQuant'])
+  assert.match(index.scene.losses.find((l) => l.node === loss.id)?.advice[0].code ?? '', /^act: QuantReLU\(.*returnQuantTensor: true/)
+})
+
+test('equal expressions are one scale, two quantizers are two', () => {
+  const program = residual()
+  const same = identities(program.graph)
+  program.graph.nodes.forEach((n) => assert.ok(same[n.id] <= n.id))
+  const scales = new Set(sceneOf(program).nodes.filter((n) => n.flow && n.scale !== undefined && n.box.endsWith('actQuant')).map((n) => n.scale))
+  assert.is(scales.size, 3)
+})
+
+test('named values: inputs and results, each once, under any naming', () => {
+  const values = sceneOf(named(), { nameOf: (path) => path.toUpperCase() }).values
+  assert.equal(values.map((v) => [v.name, v.role]), [['A', 'input'], ['B', 'input'], ['SUM', 'result'], ['PLAIN', 'result']])
+})
+
+test('10,000 nodes in a row make a scene', () => {
+  assert.is(sceneOf(deep(10_000)).edges.length, 15_000)
+})
+
+test.run()
