@@ -1,6 +1,7 @@
 /** The page around the drawing: header, sentence, panel, legend, help. All names are escaped; nothing is fetched. */
 import { SCISSORS } from './draw/marks.js'
 import { escapeJSON, escapeText } from './draw/mark.js'
+import { pack } from './scene/pack.js'
 import type { Phrase, Scene } from './scene/scene.js'
 
 /** What the page is made of besides the scene, with the hashes that its policy allows. */
@@ -52,7 +53,7 @@ export const shell = (scene: Scene, a: Assets): string => `<!doctype html>
 <button type="button" id="theme" aria-pressed="false">Dark</button>
 <button type="button" id="ask" aria-label="Keys and help">?</button>
 </header>
-<p id="sentence">${scene.sentence.map(phrase).join('')}</p>
+<section id="sentence" aria-label="In short"><p>${scene.sentence.map(phrase).join('')}</p></section>
 <main aria-label="The program as a graph">
 <svg id="canvas" role="group" aria-label="Graph: values flow from top to bottom" tabindex="-1"></svg>
 <div id="tools"><button type="button" id="fit">Fit</button><button type="button" id="details" aria-pressed="false">Scales</button><button type="button" id="expand">Expand all</button><button type="button" id="collapse">Collapse</button></div>
@@ -61,7 +62,7 @@ export const shell = (scene: Scene, a: Assets): string => `<!doctype html>
 <aside id="panel" aria-label="Details" tabindex="0"></aside>
 <footer>${legend}</footer>
 ${help}
-<script type="application/json" id="scene">${escapeJSON(scene)}</script>
+<script type="application/json" id="scene">${escapeJSON(pack(scene))}</script>
 <script>${a.script}</script>
 </body>
 </html>

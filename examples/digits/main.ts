@@ -8,6 +8,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { toHtml } from '../../viz/index.js'
 import { explainAll, type Layer, type QuantErrors, type Tensor, type TrainEvent } from '../../src/index.js'
 import { loadDigits } from './data.js'
 import { floatNet, quantNet } from './network.js'
@@ -108,6 +109,13 @@ const trainAndEvaluate = async <P, S>(net: Layer<P, S>, name: string, o: Options
   return E.isLeft(evaluated) ? stop(evaluated.left) : evaluated.right
 }
 
+/** The page of the trained network in eval, with the numbers of one held-out batch. */
+const writePage = (o: Options, quant: Evaluation): string => {
+  const file = join(o.out, 'report.html')
+  writeFileSync(file, toHtml(quant.program, { title: `digits, ${o.bits} bits`, outputs: quant.outputs }))
+  return file
+}
+
 const main = async (): Promise<void> => {
   const o = readOptions()
   const abort = new AbortController()
@@ -137,7 +145,7 @@ const main = async (): Promise<void> => {
   mkdirSync(o.out, { recursive: true })
   const file = join(o.out, 'metrics.json')
   writeFileSync(file, `${JSON.stringify({ bits: o.bits, testAccuracy: quant.accuracy, floatAccuracy, imagesPerSecond, seconds, quantizers: quant.quantizers }, null, 2)}\n`)
-  console.log(`written: ${file}`)
+  console.log(`written: ${file}\nwritten: ${writePage(o, quant)}`)
 }
 
 await main()

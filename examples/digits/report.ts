@@ -1,12 +1,12 @@
 /** What a trained network looks like: accuracy, and what each quantizer really uses. */
 import * as E from 'fp-ts/lib/Either.js'
-import { accuracy, compile, tensorInput, trace, valueOf, type Layer, type QuantErrors, type Tensor, type TensorTree } from '../../src/index.js'
+import { accuracy, compile, tensorInput, trace, valueOf, type Layer, type Program, type QuantErrors, type Tensor, type TensorTree } from '../../src/index.js'
 import type { Digits } from './data.js'
 
 /** One quantizer over the held-out digits. `scale` and `zeroPoint` are lists if per channel. */
 export type QuantizerReport = { readonly path: string; readonly bits: number; readonly signed: boolean; readonly scale: number | readonly number[]; readonly zeroPoint: number | readonly number[]; readonly levelsUsed: number }
 /** The outcome of an evaluation. */
-export type Evaluation = { readonly accuracy: number; readonly quantizers: readonly QuantizerReport[] }
+export type Evaluation = { readonly accuracy: number; readonly quantizers: readonly QuantizerReport[]; readonly program: Program; readonly outputs: unknown }
 
 const BATCH = 250
 
@@ -35,6 +35,7 @@ export const evaluateNet = <P, S>(net: Layer<P, S>, params: P, state: S, digits:
   const levels = new Map(quantize.map((n) => [n.id, new Set<number>()] as const))
   const seen = new Map<number, Tensor>()
   let right = 0
+  let outputs: unknown = null
   for (let start = 0; start + size <= total; start += size) {
     const images = { shape: [size, 1, 28, 28], data: digits.images.data.subarray(start * 784, (start + size) * 784) }
     const ran = compiled.right.run({ params, state, inputs: images }, {
@@ -46,12 +47,13 @@ export const evaluateNet = <P, S>(net: Layer<P, S>, params: P, state: S, digits:
       },
     })
     if (E.isLeft(ran)) return ran
+    outputs = ran.right.outputs
     right += accuracy(valueOf(ran.right.outputs), { shape: [size], data: digits.labels.data.subarray(start, start + size) }) * size
   }
   const quantizers = quantize.map((n): QuantizerReport => ({
     path: n.path, bits: Number(n.attrs.bits), signed: n.attrs.signed === true, scale: numbers(seen.get(n.inputs[1])), zeroPoint: numbers(seen.get(n.inputs[2])), levelsUsed: levels.get(n.id)?.size ?? 0,
   }))
-  return E.right({ accuracy: right / (Math.floor(total / size) * size), quantizers })
+  return E.right({ accuracy: right / (Math.floor(total / size) * size), quantizers, program: program.right as Program, outputs })
 }
 
 /** The parameters of any layer. */

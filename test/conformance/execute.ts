@@ -85,6 +85,10 @@ const judgeStep = (c: Case, step: Step, ran: Ran, after: Trees): readonly string
   ]
 }
 
+/** The case's program, traced in the mode of its first step; all its values are results. */
+export const traceCase = (c: Case): E.Either<q.QuantErrors, q.Program> =>
+  q.trace(modelOf(c), mapNames(c.steps[0].inputs, declare), { mode: c.steps[0].mode }) as E.Either<q.QuantErrors, q.Program>
+
 /** Runs all steps, or up to the one that the library refuses. */
 export const executeCase = (c: Case, backend: q.Backend): Outcome => {
   const model = modelOf(c)

@@ -1,6 +1,7 @@
 /**
- * npm run conformance -- [--backend reference|wasm] [--threads N] [--tag T] [--verbose] [--claims] [--write-not-yet] DIR…
+ * npm run conformance -- [--backend reference|wasm] [--threads N] [--tag T] [--verbose] [--claims] [--write-not-yet] [--html OUTDIR] DIR…
  * Runs every case file under the folders. Last lines: `carried N of M valid`, `N passed, N failed`.
+ * `--html` also writes a page per program case, `OUTDIR/<group>/<name>.html`.
  * `--verbose` prints passing cases and all differences of a failing one, `--claims` why valid values are only claimed.
  */
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -8,9 +9,10 @@ import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { reference, type Backend } from '../../src/index.js'
+import { writePages } from './html.js'
 import { judgeFile, type Verdict } from './verdict.js'
 
-const USAGE = 'npm run conformance -- [--backend reference|wasm] [--threads N] [--tag T] [--verbose] [--claims] [--write-not-yet] DIR…'
+const USAGE = 'npm run conformance -- [--backend reference|wasm] [--threads N] [--tag T] [--verbose] [--claims] [--write-not-yet] [--html OUTDIR] DIR…'
 const NOT_YET = fileURLToPath(new URL('not-yet.txt', import.meta.url))
 const BACKENDS: { readonly [name: string]: Backend } = { reference }
 
@@ -20,19 +22,19 @@ const filesUnder = (path: string): readonly string[] =>
 /** A mistake on the command line; exit status 2. */
 class Usage extends Error {}
 
-type Options = { readonly backend: Backend; readonly tag: string | null; readonly verbose: boolean; readonly claims: boolean; readonly write: boolean; readonly files: readonly string[] }
+type Options = { readonly backend: Backend; readonly tag: string | null; readonly verbose: boolean; readonly claims: boolean; readonly write: boolean; readonly html: string | null; readonly files: readonly string[] }
 
 const parse = (args: readonly string[]): Options => {
   const { values: o, positionals: dirs } = parseArgs({
     args: [...args], allowPositionals: true,
-    options: { backend: { type: 'string', default: 'reference' }, threads: { type: 'string', default: '1' }, tag: { type: 'string' }, verbose: { type: 'boolean', default: false }, claims: { type: 'boolean', default: false }, 'write-not-yet': { type: 'boolean', default: false } },
+    options: { backend: { type: 'string', default: 'reference' }, threads: { type: 'string', default: '1' }, tag: { type: 'string' }, verbose: { type: 'boolean', default: false }, claims: { type: 'boolean', default: false }, 'write-not-yet': { type: 'boolean', default: false }, html: { type: 'string' } },
   })
   if (!Object.hasOwn(BACKENDS, o.backend)) throw new Usage(`this build has no ${o.backend} backend, only ${Object.keys(BACKENDS).join(', ')}`)
   if (!/^[1-9]\d*$/.test(o.threads)) throw new Usage(`--threads ${o.threads} is not a number of threads`)
   if (dirs.length === 0) throw new Usage('name a folder of case files, for instance test/conformance/cases')
   const missing = dirs.find((d) => !existsSync(d))
   if (missing !== undefined) throw new Usage(`there is no ${missing}`)
-  return { backend: BACKENDS[o.backend], tag: o.tag ?? null, verbose: o.verbose, claims: o.claims, write: o['write-not-yet'], files: dirs.flatMap(filesUnder) }
+  return { backend: BACKENDS[o.backend], tag: o.tag ?? null, verbose: o.verbose, claims: o.claims, write: o['write-not-yet'], html: o.html ?? null, files: dirs.flatMap(filesUnder) }
 }
 
 const listed = (): ReadonlySet<string> =>
@@ -72,6 +74,7 @@ const main = (options: Options): number => {
   }
   if (verdicts.length === 0) throw new Usage('no case was found there')
   if (options.claims) reportClaims(verdicts)
+  if (options.html !== null) console.log(`${writePages(options.files, options.html)} pages written to ${options.html}`)
   if (options.write) writeNotYet(verdicts.filter((v) => v.differences.length > 0).map((v) => v.name))
   console.log(`carried ${sum(verdicts.map((v) => v.carried))} of ${sum(verdicts.map((v) => v.valid))} valid`)
   console.log(`${verdicts.length - failed} passed, ${failed} failed`)

@@ -24,7 +24,7 @@ const below: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** What examples may import of src. */
-const publicEntries = ['src/index.ts', 'src/testing/index.ts']
+const publicEntries = ['src/index.ts', 'src/testing/index.ts', 'viz/index.ts']
 
 const manifest: { readonly dependencies?: Readonly<Record<string, string>> } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 

@@ -34,5 +34,9 @@ export const shared = (): q.Program => traced(q.model({ act: q.ReLU(), mid: q.Re
   return [c, { act: state.act, mid }] as never
 }) as never, [2])
 
+/** A network of `n` layers: convolutions and quantized ReLUs. */
+export const layers = (n: number): q.Program => traced(q.chain(Object.fromEntries(Array.from({ length: n }, (_, i) =>
+  [`l${i}`, i % 2 === 0 ? q.QuantConv2d({ inChannels: 2, outChannels: 2, kernelSize: 3, padding: 1 }) : q.QuantReLU({ returnQuantTensor: true })])) as never) as never, [1, 2, 4, 4], 'train')
+
 /** All of them by name. */
 export const programs: { readonly [name: string]: () => q.Program } = { net: () => net('train'), eval: () => net('eval'), grad: netGrad, residual, stripped, kept, plain, named, shared }

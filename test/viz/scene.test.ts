@@ -4,6 +4,7 @@ import { identities } from '../../viz/scene/identity.js'
 import { costOf, birthsOf, indexOf } from '../../viz/scene/reach.js'
 import { allOpen, firstOpen } from '../../viz/scene/opening.js'
 import { layoutOf } from '../../viz/scene/layout.js'
+import { pack, unpack } from '../../viz/scene/pack.js'
 import { visibleOf } from '../../viz/scene/visible.js'
 import { deep } from '../graph/fixtures/programs.js'
 import { suite } from '../support/suite.js'
@@ -21,6 +22,10 @@ for (const [name, make] of Object.entries(programs)) {
     assert.equal(scene.edges.map((e) => [e.from, e.to, e.slot].join()).sort(), edges.map((e) => [e.from, e.to, e.slot].join()).sort())
     const boxes = new Set(['', ...scene.boxes.map((b) => b.id)])
     assert.ok(scene.nodes.every((n) => boxes.has(n.box)) && scene.boxes.every((b) => boxes.has(b.parent)))
+  })
+
+  test(`${name}: packing loses nothing`, () => {
+    assert.equal(unpack(JSON.parse(JSON.stringify(pack(sceneOf(make()))))), JSON.parse(JSON.stringify(sceneOf(make()))))
   })
 
   test(`${name}: nodes lie inside their boxes and do not overlap; lines run from border to border`, () => {

@@ -43,7 +43,7 @@ const signOf = (d: Drawing, l: Line): readonly Mark[] => {
   if ((l.source.carry !== 'stripped' && l.source.carry !== 'claimed') || !l.flow) return []
   const sign = l.source.carry === 'stripped'
     ? mark('path', 'scissors', { class: 'scissors', d: SCISSORS, transform: `translate(${x} ${y + 9})` })
-    : mark('text', 'sign', { class: 'sign', x, y: y + 13, 'text-anchor': 'middle' }, '?')
+    : mark('text', 'sign', { class: 'sign', 'aria-hidden': 'true', x, y: y + 13, 'text-anchor': 'middle' }, '?')
   return [mark('circle', 'ring', { class: 'ring', cx: x, cy: y + 9, r: 8.5 }), sign]
 }
 
@@ -73,8 +73,8 @@ const lineMark = (d: Drawing, l: Line, first: boolean): Mark => {
 const badges = (i: Item, r: Rect): readonly Mark[] => {
   const right = r.x + r.width - 8
   const out: Mark[] = []
-  if (i.node?.integer !== undefined) out.push(mark('text', 'unit', { class: i.node.integer ? 'badge good' : 'badge lost', x: r.x + r.width + 5, y: r.y + 13 }, i.node.integer ? 'int' : 'float'))
-  if (i.kind === 'box') out.push(mark('text', 'toggle', { class: 'toggle', x: right, y: r.y + 22, 'text-anchor': 'end' }, i.open ? '−' : '+'))
+  if (i.node?.integer !== undefined) out.push(mark('text', 'unit', { class: i.node.integer ? 'badge good' : 'badge lost', 'aria-hidden': 'true', x: r.x + r.width + 5, y: r.y + 13 }, i.node.integer ? 'int' : 'float'))
+  if (i.kind === 'box') out.push(mark('text', 'toggle', { class: 'toggle', 'aria-hidden': 'true', x: right, y: r.y + 22, 'text-anchor': 'end' }, i.open ? '−' : '+'))
   return out
 }
 
@@ -100,10 +100,10 @@ const itemMark = (d: Drawing, i: Item): Mark => {
   const lost = i.node?.flow === true && (i.node.carry === 'stripped' || i.node.carry === 'claimed') ? ` at-${i.node.carry}` : ''
   const left = i.open ? { x: r.x + 12, 'text-anchor': 'start' } : { x: r.x + r.width / 2 - (i.kind === 'box' ? 6 : 0), 'text-anchor': 'middle' }
   const twoLines = sub !== '' && !i.open
-  return mark('g', i.id, { class: `item ${kind}${i.open ? ' open' : ''}${quiet}${lost}`, ...names, 'data-item': i.id, role: 'button', tabindex: -1, 'aria-label': sayItem(i), ...(i.kind === 'box' ? { 'aria-expanded': String(i.open) } : {}) }, [
+  return mark('g', i.id, { class: `item ${kind}${i.open ? ' open' : ''}${quiet}${lost}`, ...names, 'data-item': i.id, role: 'button', tabindex: -1, 'aria-label': sayItem(i, [value?.name ?? label, ...(twoLines ? [sub] : [])].map(cut).join(' ')), ...(i.kind === 'box' ? { 'aria-expanded': String(i.open) } : {}) }, [
     mark('rect', 'frame', { class: 'frame', ...r, rx: kind === 'op' || i.kind === 'box' ? 6 : r.height / 2 }),
-    mark('text', 'title', { class: 'title', ...(value === undefined ? {} : valueAttrs(d, i, value.name)), ...left, y: r.y + (i.open ? 22 : twoLines ? 16 : r.height / 2 + 4.5) }, cut(value?.name ?? label)),
-    ...(twoLines ? [mark('text', 'sub', { class: i.hidden.stripped > 0 ? 'sub badge lost' : i.hidden.claimed > 0 ? 'sub badge doubt' : 'sub', ...left, y: r.y + 30 }, sub)] : []),
+    mark('text', 'title', { class: 'title', ...(value === undefined ? {} : valueAttrs(d, i, value.name)), ...left, y: r.y + (i.open ? 22 : twoLines ? 16 : r.height / 2 + 4.5) }, `${cut(value?.name ?? label)}${twoLines ? ' ' : ''}`),
+    ...(twoLines ? [mark('text', 'sub', { class: i.hidden.stripped > 0 ? 'sub badge lost' : i.hidden.claimed > 0 ? 'sub badge doubt' : 'sub', 'aria-hidden': 'true', ...left, y: r.y + 30 }, sub)] : []),
     ...badges(i, r), ...otherNames(d, i, r),
   ])
 }

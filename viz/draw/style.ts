@@ -59,6 +59,7 @@ input{width:180px}
 .scene [tabindex]:focus{outline:none}
 .scene .item:focus-visible .frame{stroke:var(--focus);stroke-width:3}.scene .line:focus-visible .hit{stroke:var(--focus);stroke-opacity:.35}
 #sentence{grid-column:1/-1;margin:0;padding:10px 20px;border-bottom:1px solid var(--rule);background:var(--panel);font-size:16px;line-height:1.5}
+#sentence p{margin:0}
 #sentence button{font:inherit;font-weight:600;padding:0;border:0;border-bottom:1.5px solid;border-radius:0;background:none;text-align:left}
 .good{color:var(--good)}.claimed-text{color:var(--doubt)}.stripped-text{color:var(--lost)}
 main{position:relative;min-height:0;overflow:hidden}

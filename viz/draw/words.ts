@@ -38,15 +38,15 @@ export const saysOf = (m: Meta): string => {
 /** A node's name for people: its layer, its op, its number. */
 export const nodeName = (n: SceneNode): string => (n.origin !== undefined ? n.origin : `${n.box === '' ? '' : `${n.box} · `}${n.op} %${n.id}`)
 
-/** What a screen reader says of an item. */
-export const sayItem = (i: Item): string => {
-  if (i.kind === 'result') return `result ${i.label}`
+/** What a screen reader says of an item; `seen` is its text in the drawing. */
+export const sayItem = (i: Item, seen: string): string => {
+  if (i.kind === 'result') return `${seen}, named result`
   if (i.kind === 'box') {
     const inside = [i.hidden.stripped > 0 ? `${i.hidden.stripped} stripped inside` : '', i.hidden.claimed > 0 ? `${i.hidden.claimed} claimed inside` : ''].filter((t) => t !== '')
-    return [`${i.box?.kind ?? 'layer'} ${i.id}`, i.open ? 'open' : 'closed', ...inside].join(', ')
+    return [`${seen}, ${i.box?.kind ?? 'layer'} ${i.id}`, i.open ? 'open' : 'closed', ...inside].join(', ')
   }
-  return i.node === undefined ? i.label : `${nodeName(i.node)} ${saysOf(i.node)}`
+  return i.node === undefined ? seen : `${seen}, ${nodeName(i.node)}, ${saysOf(i.node)}`
 }
 
 /** What a screen reader says of a line. */
-export const sayLine = (l: Line, from: Item | undefined, to: Item | undefined): string => `from ${from?.label ?? l.from} to ${to?.label ?? l.to}: ${saysOf(l.source)}`
+export const sayLine = (l: Line, from: Item | undefined, to: Item | undefined): string => `${lineLabel(l.source)} from ${from?.label ?? l.from} to ${to?.label ?? l.to}: ${saysOf(l.source)}`

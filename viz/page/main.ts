@@ -1,5 +1,6 @@
 /** The script of the page: reads the scene that stands in it, draws it, and listens. */
-import type { Phrase, Scene } from '../scene/scene.js'
+import { unpack } from '../scene/pack.js'
+import type { Phrase } from '../scene/scene.js'
 import { start } from './app.js'
 import { byId } from './dom.js'
 import { listen } from './input.js'
@@ -25,7 +26,7 @@ const wireTheme = (): void => {
 
 const main = (): void => {
   wireTheme()
-  const scene: Scene = JSON.parse(byId('scene').textContent ?? '')
+  const scene = unpack(JSON.parse(byId('scene').textContent ?? ''))
   const svg = svgById('canvas')
   const app = start(scene, svg)
   listen(app, svg)

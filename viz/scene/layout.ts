@@ -7,7 +7,7 @@ export type Rect = { readonly x: number; readonly y: number; readonly width: num
 /** Where all is drawn. `ways`: the points of each line, by its id. */
 export type Layout = { readonly width: number; readonly height: number; readonly rects: ReadonlyMap<string, Rect>; readonly ways: ReadonlyMap<string, readonly Point[]> }
 
-const PAD = { side: 16, top: 34, bottom: 18, page: 24 }
+const PAD = { side: 16, top: 34, ports: 6, bottom: 18, page: 24 }
 const CHARACTER = 7.2
 
 /** What a closed box hides of losses. */
@@ -43,19 +43,38 @@ const chainOf = (v: Visible, id: string): readonly string[] => {
 
 type Meeting = Link & { readonly box: string }
 
+/** Where lines from one source enter a box: a point at its top. */
+const portOf = (line: Line): string => `>${line.from}`
+
+/** The boxes that a line enters below the one in which its ends meet, each with the item in it that holds its target. */
+const entriesOf = (v: Visible, line: Line): readonly Meeting[] => {
+  const [a, b] = [chainOf(v, line.from), chainOf(v, line.to)]
+  let n = 0
+  while (n < a.length - 1 && n < b.length - 1 && a[n] === b[n]) n++
+  return b.slice(n, -1).map((box, k) => ({ box, from: portOf(line), to: b[n + k + 1], main: line.flow }))
+}
+
 /** The box in which both ends of a line meet, and the items of that box that hold them. */
 const meeting = (v: Visible, line: Line): Meeting => {
   const [a, b] = [chainOf(v, line.from), chainOf(v, line.to)]
   let n = 0
   while (n < a.length - 1 && n < b.length - 1 && a[n] === b[n]) n++
-  return { box: n === 0 ? '' : a[n - 1], from: a[n], to: b[n] }
+  return { box: n === 0 ? '' : a[n - 1], from: a[n], to: b[n], main: line.flow && line.source.op !== 'const' && line.source.op !== 'input' }
 }
+
+/** Room above the inside of a box: for its name, or for the lines that come in beside it. */
+const topOf = (inner: Placed | undefined): number => (inner?.ports === true ? PAD.ports : PAD.top)
+
+const outerOf = (i: Item, inner: Placed): Pick<Sized, 'width' | 'height'> =>
+  ({ width: Math.max(inner.width + 2 * PAD.side, sizeOf(i).width), height: inner.height + topOf(inner) + PAD.bottom })
 
 const measure = (t: Tables, i: Item): Sized => {
   if (!i.open) return { id: i.id, ...sizeOf(i), order: i.order }
-  const inner = placeLevel(i.children.map((c) => measure(t, c)), t.links.get(i.id) ?? [])
+  const links = t.links.get(i.id) ?? []
+  const ports = [...new Set(links.map((l) => l.from).filter((f) => f.startsWith('>')))].map((id): Sized => ({ id, width: 10, height: 1, order: -1, port: true }))
+  const inner = placeLevel([...ports, ...i.children.map((c) => measure(t, c))], links)
   t.levels.set(i.id, inner)
-  return { id: i.id, width: Math.max(inner.width + 2 * PAD.side, sizeOf(i).width), height: inner.height + PAD.top + PAD.bottom, order: i.order }
+  return { id: i.id, ...outerOf(i, inner), order: i.order }
 }
 
 const absolute = (t: Tables, sizes: Map<string, Sized>, rects: Map<string, Rect>, items: readonly Item[], box: string, origin: Point): void => {
@@ -70,14 +89,14 @@ const absolute = (t: Tables, sizes: Map<string, Sized>, rects: Map<string, Rect>
 
 /** Where the inside of a box begins; narrower contents stand in its middle. */
 const insideOf = (r: Rect | undefined, inner: Placed | undefined): Point =>
-  r === undefined ? [0, 0] : [r.x + (r.width - (inner?.width ?? 0)) / 2, r.y + PAD.top]
+  r === undefined ? [0, 0] : [r.x + (r.width - (inner?.width ?? 0)) / 2, r.y + topOf(inner)]
 
 const sizesOf = (t: Tables, items: readonly Item[], out: Map<string, Sized>): void => {
   for (const i of items) {
     const inner = t.levels.get(i.id)
     const own = sizeOf(i)
     out.set(i.id, i.open && inner !== undefined
-      ? { id: i.id, order: 0, width: Math.max(inner.width + 2 * PAD.side, own.width), height: inner.height + PAD.top + PAD.bottom }
+      ? { id: i.id, order: 0, ...outerOf(i, inner) }
       : { id: i.id, order: 0, ...own })
     sizesOf(t, i.children, out)
   }
@@ -100,12 +119,14 @@ const portsOf = (lines: readonly Line[], end: 'from' | 'to', rects: ReadonlyMap<
 const centre = (r: Rect | undefined): number => (r === undefined ? 0 : r.x + r.width / 2)
 
 /** The way of a line: from the bottom of its source by way of its level to the top of its target. */
-const wayOf = (t: Tables, m: Meeting, rects: ReadonlyMap<string, Rect>, line: Line, xs: readonly [number, number]): readonly Point[] => {
+const wayOf = (t: Tables, legs: readonly Meeting[], rects: ReadonlyMap<string, Rect>, line: Line, xs: readonly [number, number]): readonly Point[] => {
   const [a, b] = [rects.get(line.from), rects.get(line.to)]
   if (a === undefined || b === undefined) return []
-  const level = t.levels.get(m.box)
-  const origin = m.box === '' ? [PAD.page, PAD.page] as const : insideOf(rects.get(m.box), level)
-  const middle = (level?.ways.get(linkKey(m)) ?? []).slice(1, -1).map(([x, y]): Point => [x + origin[0], y + origin[1]])
+  const middle = legs.flatMap((m, k) => {
+    const level = t.levels.get(m.box)
+    const [x0, y0] = m.box === '' ? [PAD.page, PAD.page] as const : insideOf(rects.get(m.box), level)
+    return (level?.ways.get(linkKey(m)) ?? []).slice(k === 0 ? 1 : 0, -1).map(([x, y]): Point => [x + x0, y + y0])
+  })
   const up = a.y + a.height > b.y
   return up && a.y > b.y + b.height
     ? [[xs[0], a.y], ...middle, [xs[1], b.y + b.height]]
@@ -115,7 +136,8 @@ const wayOf = (t: Tables, m: Meeting, rects: ReadonlyMap<string, Rect>, line: Li
 /** Lays a visible scene out. */
 export const layoutOf = (v: Visible): Layout => {
   const meetings = v.lines.map((l) => meeting(v, l))
-  const t: Tables = { levels: new Map(), links: groupBy(meetings, (m) => m.box) }
+  const entries = v.lines.map((l) => entriesOf(v, l))
+  const t: Tables = { levels: new Map(), links: groupBy([...meetings, ...entries.flat()], (m) => m.box) }
   const page = placeLevel(v.items.map((i) => measure(t, i)), t.links.get('') ?? [])
   t.levels.set('', page)
   const sizes = new Map<string, Sized>()
@@ -123,6 +145,6 @@ export const layoutOf = (v: Visible): Layout => {
   const rects = new Map<string, Rect>()
   absolute(t, sizes, rects, v.items, '', [PAD.page, PAD.page])
   const [starts, ends] = [portsOf(v.lines, 'from', rects), portsOf(v.lines, 'to', rects)]
-  const ways = new Map(v.lines.map((l, i) => [l.id, wayOf(t, meetings[i], rects, l, [starts.get(l.id) ?? 0, ends.get(l.id) ?? 0])]))
+  const ways = new Map(v.lines.map((l, i) => [l.id, wayOf(t, [meetings[i], ...entries[i]], rects, l, [starts.get(l.id) ?? 0, ends.get(l.id) ?? 0])]))
   return { width: page.width + 2 * PAD.page, height: page.height + 2 * PAD.page, rects, ways }
 }

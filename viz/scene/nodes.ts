@@ -65,7 +65,7 @@ const describe = (c: Context, node: Node): SceneNode => {
   const integer = runsOnIntegers(c.graph, node)
   return {
     id: `${c.scope.prefix}${node.id}`, op: node.op.name, ...placeOf(c, node), ...metaOf(c, node), shape: node.shape,
-    inputs: node.inputs.map((i) => `${c.scope.prefix}${i}`), flow: c.flow[node.id],
+    flow: c.flow[node.id],
     ...(attrs === '' ? {} : { attrs }), ...(integer === undefined ? {} : { integer }),
     ...(node.location === undefined ? {} : { location: node.location }),
   }

@@ -1,4 +1,6 @@
 /** Which boxes are open at first: containers of layers while all fits, and whatever hides a loss. */
+import { strippedCauses } from './causes.js'
+import { indexOf } from './reach.js'
 import type { Scene } from './scene.js'
 import { groupBy } from './visible.js'
 
@@ -16,12 +18,12 @@ const above = (scene: Scene, box: string): readonly string[] => {
   return out
 }
 
-/** Boxes all of whose loss is inside: no line that leaves them shows it. */
+/** Boxes that hide where a loss begins: no line that leaves them shows it. */
 const hidesLoss = (scene: Scene): readonly string[] => {
   const node = new Map(scene.nodes.map((n) => [n.id, n]))
   const leaves = new Set(scene.edges.filter((e) => node.get(e.from)?.box !== node.get(e.to)?.box).map((e) => e.from))
   const named = new Set(scene.values.map((v) => v.node))
-  return scene.losses.filter((l) => l.carry === 'stripped' && !leaves.has(l.node) && !named.has(l.node)).map((l) => node.get(l.node)?.box ?? '')
+  return strippedCauses(indexOf(scene)).filter((c) => !leaves.has(c.node.id) && !named.has(c.node.id)).map((c) => c.node.box)
 }
 
 /** The boxes that are open when the page opens. */

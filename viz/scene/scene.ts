@@ -27,7 +27,6 @@ export type SceneNode = Meta & {
   readonly box: string
   readonly shape: readonly number[]
   readonly attrs?: string
-  readonly inputs: readonly string[]
   /** Is it on the way of the values, and not of scales, zero points and counters? */
   readonly flow: boolean
   /** Of a product (convolution, linear, matmul): does it run on integers? */
