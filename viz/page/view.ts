@@ -31,7 +31,7 @@ const moves = (): number => (matchMedia('(prefers-reduced-motion: reduce)').matc
 
 const MARGIN = 20
 const LARGEST = 1.25
-const READABLE = 0.8
+const READABLE = 0.65
 const SMALLEST = 0.02
 
 /** The part of the drawing that fits the window: the whole, or if that were too small to read its upper part. */
