@@ -33,6 +33,13 @@ const rangeLine = (n: SceneNode, x: SceneNumbers): string => {
   return `${number(lo)} ≤ ${number(s)}·${z === 0 ? 'q' : `(q − ${number(z)})`} ≤ ${number(hi)}`
 }
 
+/** The scale as a formula, or in words where it has none. */
+const scaleLine = (c: PanelContext, scale: string, formula: string): string => {
+  const [name, text, op] = [scaleName(scale), setFormula(formula), c.index.node.get(scale)?.op]
+  if (text !== name) return `${name} = ${text}`
+  return op === 'get' ? `${name}: statistics while collecting, then a learned value` : op === 'input' ? `${name}: given to the program` : name
+}
+
 const gridParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
   if (n.scale === undefined) return []
   const x = numbersFor(c, n)
@@ -43,7 +50,7 @@ const gridParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
       ...((x.channels ?? 1) > 1 ? [scalesChart(x.scales)] : [el('p', { class: 'range' }, rangeLine(n, x))])]
   return [
     el('p', { class: 'formula' }, `${typeName(n)}${sure === '' ? '' : `, ${sure}`}`),
-    el('p', { class: 'formula' }, `${scaleName(n.scale)} = ${setFormula(n.formula ?? '')}`),
+    el('p', { class: 'formula' }, scaleLine(c, n.scale, n.formula ?? '')),
     el('p', { class: 'formula' }, `z = ${n.zeroPoint === undefined ? '0' : setFormula(n.zeroPoint)}`), ...numeric,
   ]
 }
@@ -119,4 +126,4 @@ export const overviewParts = (c: PanelContext): readonly Node[] => {
 
 /** What the panel says of a line: the value that flows. */
 export const lineParts = (c: PanelContext, l: Line, from: Item | undefined, to: Item | undefined): readonly Node[] =>
-  [el('p', { class: 'soft' }, `${from?.label ?? l.from} → ${to?.label ?? l.to}`), el('p', { class: 'away' }, saysOf(l.source)), ...nodeParts(c, l.source)]
+  [el('p', { class: 'soft' }, `From ${from?.label ?? l.from} to ${to?.label ?? l.to}`), el('p', { class: 'away' }, saysOf(l.source)), ...nodeParts(c, l.source)]

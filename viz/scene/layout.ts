@@ -7,7 +7,7 @@ export type Rect = { readonly x: number; readonly y: number; readonly width: num
 /** Where all is drawn. `ways`: the points of each line, by its id. */
 export type Layout = { readonly width: number; readonly height: number; readonly rects: ReadonlyMap<string, Rect>; readonly ways: ReadonlyMap<string, readonly Point[]> }
 
-const PAD = { side: 16, top: 34, ports: 6, bottom: 18, page: 24 }
+const PAD = { side: 16, top: 34, ports: 6, bottom: 18, page: 24, label: 90 }
 const CHARACTER = 7.2
 
 /** What a closed box hides of losses. */
@@ -124,7 +124,7 @@ const wayOf = (t: Tables, legs: readonly Meeting[], rects: ReadonlyMap<string, R
   if (a === undefined || b === undefined) return []
   const middle = legs.flatMap((m, k) => {
     const level = t.levels.get(m.box)
-    const [x0, y0] = m.box === '' ? [PAD.page, PAD.page] as const : insideOf(rects.get(m.box), level)
+    const [x0, y0] = m.box === '' ? [PAD.label, PAD.page] as const : insideOf(rects.get(m.box), level)
     return (level?.ways.get(linkKey(m)) ?? []).slice(k === 0 ? 1 : 0, -1).map(([x, y]): Point => [x + x0, y + y0])
   })
   const up = a.y + a.height > b.y
@@ -143,8 +143,8 @@ export const layoutOf = (v: Visible): Layout => {
   const sizes = new Map<string, Sized>()
   sizesOf(t, v.items, sizes)
   const rects = new Map<string, Rect>()
-  absolute(t, sizes, rects, v.items, '', [PAD.page, PAD.page])
+  absolute(t, sizes, rects, v.items, '', [PAD.label, PAD.page])
   const [starts, ends] = [portsOf(v.lines, 'from', rects), portsOf(v.lines, 'to', rects)]
   const ways = new Map(v.lines.map((l, i) => [l.id, wayOf(t, [meetings[i], ...entries[i]], rects, l, [starts.get(l.id) ?? 0, ends.get(l.id) ?? 0])]))
-  return { width: page.width + 2 * PAD.page, height: page.height + 2 * PAD.page, rects, ways }
+  return { width: page.width + 2 * PAD.label, height: page.height + 2 * PAD.page, rects, ways }
 }

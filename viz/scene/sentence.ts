@@ -41,7 +41,7 @@ export const sentenceOf = (index: Index): readonly Phrase[] => {
   if (total === 0) return [plain('No value of this program was ever quantized. A QuantIdentity with returnQuantTensor: true at its input would be a start.')]
   const claims = claimedCauses(index)
   const survives: Phrase = kept.length === total
-    ? { text: `Metadata survives everywhere: all ${plural(total, 'quantized value')} carry it`, tone: 'good', targets: ids(kept) }
+    ? { text: total === 1 ? 'Metadata survives: the one quantized value carries it' : `Metadata survives everywhere: all ${total} quantized values carry it`, tone: 'good', targets: ids(kept) }
     : { text: `${kept.length} of ${plural(total, 'value')} carry metadata`, tone: 'plain', targets: ids(kept) }
   return [...joined([
     ...strippedPhrases(strippedCauses(index)).filter((p) => p.tone === 'stripped'), ...productPhrases(flow),
