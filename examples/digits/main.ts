@@ -4,7 +4,7 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import { fork } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -24,13 +24,19 @@ const whole = (name: string, text: string, least: number, most: number): number 
   return process.exit(2)
 }
 
+const USAGE = 'usage: npm start -- [--bits 8] [--epochs 6] [--seed 1] [--limit 8000] [--out out] [--resume]'
+
 const readOptions = (): Options => {
-  const spec = { bits: { type: 'string', default: '8' }, epochs: { type: 'string', default: '6' }, seed: { type: 'string', default: '1' }, limit: { type: 'string', default: '8000' }, out: { type: 'string', default: 'out' }, resume: { type: 'boolean', default: false }, twin: { type: 'boolean', default: false } } as const
+  const spec = { bits: { type: 'string', default: '8' }, epochs: { type: 'string', default: '6' }, seed: { type: 'string', default: '1' }, limit: { type: 'string', default: '8000' }, out: { type: 'string', default: 'out' }, resume: { type: 'boolean', default: false }, twin: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } } as const
   try {
     const { values: v } = parseArgs({ options: spec })
+    if (v.help) {
+      console.log(USAGE)
+      return process.exit(0)
+    }
     return { bits: whole('bits', v.bits, 2, 32), epochs: whole('epochs', v.epochs, 1, 1000), seed: whole('seed', v.seed, 0, 2 ** 31), limit: whole('limit', v.limit, 32, 8000), out: v.out, resume: v.resume, twin: v.twin }
   } catch (e) {
-    console.error(`${e instanceof Error ? e.message : String(e)}\nusage: npm start -- [--bits 8] [--epochs 6] [--seed 1] [--limit 8000] [--out out] [--resume]`)
+    console.error(`${e instanceof Error ? e.message : String(e)}\n${USAGE}`)
     return process.exit(2)
   }
 }
@@ -95,10 +101,13 @@ const startTwin = (o: Options): { readonly done: Promise<number | null>; readonl
   return { done, stop: () => void child.kill('SIGINT') }
 }
 
+/** A checkpoint belongs to its options: others train another way. */
+const checkpointOf = (o: Options, name: string): string => join(o.out, `checkpoint-${name}-seed${o.seed}-epochs${o.epochs}-limit${o.limit}.qtrc`)
+
 const trainAndEvaluate = async <P, S>(net: Layer<P, S>, name: string, o: Options, signal: AbortSignal, report: ReturnType<typeof progress> | null): Promise<Evaluation | null> => {
   const recipe: Recipe = { epochs: o.epochs, seed: o.seed, batchSize: 32, lr: 1e-3 }
   const digits = loadDigits(o.limit)
-  const checkpoint = join(o.out, `checkpoint-${name}-seed${o.seed}-epochs${o.epochs}-limit${o.limit}.qtrc`)
+  const checkpoint = checkpointOf(o, name)
   const trained = await trainNet(net, digits.train, recipe, { checkpoint, resume: o.resume, signal, onEvent: (e) => report?.onEvent(e) })
   if (E.isLeft(trained)) return stop(trained.left)
   if (!trained.right.finished) {
@@ -132,6 +141,8 @@ const main = async (): Promise<void> => {
     else process.disconnect?.()
     return
   }
+  mkdirSync(o.out, { recursive: true })
+  if (o.resume && !existsSync(checkpointOf(o, `${o.bits}bit`))) console.log(`there is no checkpoint of these options in ${o.out}: starting from the beginning`)
   console.log(`training at ${o.bits} bits on ${o.limit} digits, ${o.epochs} epochs; the float twin trains beside it`)
   const twin = startTwin(o)
   abort.signal.addEventListener('abort', twin.stop)

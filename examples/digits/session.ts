@@ -31,7 +31,7 @@ export const trainNet = async <P, S>(net: Layer<P, S>, data: Digits, recipe: Rec
   if (E.isLeft(initial)) return initial
   const fresh = startTraining(initial.right, optimizer)
   const start = around.resume && existsSync(around.checkpoint) ? parseCheckpoint(fresh)(readFileSync(around.checkpoint)) : E.right(fresh)
-  if (E.isLeft(start)) return start
+  if (E.isLeft(start)) return E.left(start.left.map((e) => ({ ...e, message: `${around.checkpoint}: ${e.message}`, fix: 'delete that file, or run without --resume' })))
   const steps = recipe.epochs * Math.ceil(data.labels.data.length / recipe.batchSize)
   const model = withLoss(net, crossEntropy)
   const events = train({

@@ -136,13 +136,13 @@ const wrong = (message: string, fix: string): E.Either<QuantErrors, never> => E.
 export const vjpProgram = (table: OpTable) => (program: Program, options: VjpOptions = {}): E.Either<QuantErrors, Program> => {
   const results = program.outputs.filter((o) => o.kind === 'result')
   const target = targetOf(program, results, options.output)
-  if (target === undefined) return wrong(`vjp: there is no single result ${options.output ?? ''}; the program has ${results.map((o) => o.path || '(unnamed)').join(', ')}`, 'name one of them with { output }')
+  if (target === undefined) return wrong(`grad, vjp: ${options.output === undefined ? 'there is no single result' : `there is no result ${options.output}`}; the program has ${results.map((o) => o.path || '(unnamed)').join(', ')}`, `name one of them: { output: '${results[0]?.path ?? ''}' }`)
   const b = newBuilder({ table, mode: program.mode, metadata: false })
   const values: Value[] = []
   for (const node of program.graph.nodes) values.push(b.copy(node, node.inputs.map((i) => values[i])))
   const seedFor = values[target.node]
   const given = options.cotangent === 'given'
-  if (!given && seedFor.shape.some((n) => n !== 1)) return wrong(`grad: the result ${target.path} has shape [${seedFor.shape.join()}], not one element`, 'reduce it to a scalar (mean, sum, crossEntropy), or use vjp with a cotangent')
+  if (!given && seedFor.shape.some((n) => n !== 1)) return wrong(`grad: the result ${target.path || '(unnamed)'} has shape [${seedFor.shape.join()}], not one element`, 'reduce it to a scalar (mean, sum, crossEntropy), or use vjp with a cotangent')
   const seed = given ? b.input('data', 'cotangent', seedFor.shape) : b.constant(1, seedFor.shape)
 
   const wantedInputs = program.inputs.filter((i) => i.kind === 'param' || (i.kind === 'state' && i.learned) || (i.kind === 'data' && options.inputs === true && (i.part === 'tensor' || i.part === 'value')))

@@ -108,6 +108,8 @@ export const traceProgram = (spec: TraceSpec): E.Either<QuantErrors, Program> =>
     return outputs.push({ kind, path, node: v.id, ...(quant === null ? {} : { quant }) }) - 1
   }
   const found = [...leaves(isValue, results), ...leaves(isValue, nextState)].map((l) => l.leaf)
+  if (b.errors.length === 0 && leaves(isValue, results).length === 0)
+    b.failWith({ tag: 'InputError', input: 'result', path: '', message: `the traced function returned no value${inputs.some((i) => i.kind === 'data') ? '' : ', and no input was declared'}`, fix: 'declare each input with tensorInput(shape) or quantInput(…), and return values made from them by quantrace\'s functions' })
   if (b.errors.length === 0 && found.some(isInvalid)) b.failWith({ tag: 'Internal', path: '', message: 'an invalid value was returned without an error', fix: 'report this as a bug of quantrace' })
   if (b.errors.length === 0 && found.some((v) => v.kit !== b)) b.failWith({ tag: 'Internal', path: '', message: 'the traced function returned a value of another trace', fix: 'return only values made from this call\'s arguments' })
   if (b.errors.length > 0) return E.left(freeze([...b.errors], true))

@@ -38,7 +38,8 @@ const snake = (name: string): string => name.replace(/_([a-z])/g, (_, c: string)
 export const unknownOptions = (layer: string, given: Given, known: readonly string[]): readonly QuantError[] =>
   Object.keys(given).filter((k) => !known.includes(k)).map((option) => {
     const nearest = [...known].sort((a, b) => distance(snake(option), a) - distance(snake(option), b))[0]
-    return { tag: 'ConfigError', option, path: '', message: `${layer} has no option ${JSON.stringify(option)}`, fix: nearest === undefined ? 'leave it out' : `did you mean ${nearest}? (${known.length} options are known)` } satisfies QuantError
+    const near = nearest !== undefined && distance(snake(option), nearest) <= Math.max(2, option.length / 3)
+    return { tag: 'ConfigError', option, path: '', message: `${layer} has no option ${JSON.stringify(option)}`, fix: !near ? `leave it out; known: ${known.filter((k) => !/^(input|output|weight|bias)[A-Z]/.test(k) || k.endsWith('Quant')).join(', ')}` : `did you mean ${nearest}?` } satisfies QuantError
   })
 
 const isQuantizer = (x: unknown): x is Quantizer => typeof x === 'object' && x !== null && 'use' in x && 'quantType' in x

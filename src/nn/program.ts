@@ -38,6 +38,7 @@ const isTensor = (x: unknown): x is Tensor => typeof x === 'object' && x !== nul
 /** Traces a layer in a mode over declared inputs. Everything that is wrong is reported, not only the first. */
 export const trace = <P, S, I, O>(layer: Layer<P, S, I, O>, inputs: InputsOf<I>, options: TraceOptions): E.Either<QuantErrors, Program<P, S, DataOf<I>, OutputsOf<O>>> => {
   if (layer.problems.length > 0) return E.left(layer.problems)
+  if (options.mode !== 'train' && options.mode !== 'eval') return E.left<QuantErrors>([{ tag: 'ConfigError', option: 'mode', path: '', message: `trace: the mode is ${JSON.stringify(options.mode)}`, fix: "give { mode: 'train' } or { mode: 'eval' }" }])
   return traceProgram({
     table: ops, mode: options.mode, strict: options.strict ?? false, locations: options.locations ?? false,
     inputs, params: layer.params, state: layer.state,

@@ -149,9 +149,11 @@ const weightLayer = (kind: Kind, options: Given): WeightLayer => {
   }
 }
 
+const REQUIRED: readonly string[] = ['inFeatures', 'outFeatures', 'inChannels', 'outChannels', 'kernelSize']
+
 const positive = (layer: string, options: Given, names: readonly string[]): readonly QuantError[] =>
-  names.filter((n) => { const v = options[n]; return v !== undefined && !(typeof v === 'number' ? Number.isInteger(v) && v > 0 : Array.isArray(v) && v.every((k) => Number.isInteger(k) && k > 0)) })
-    .map((n) => ({ tag: 'ConfigError', option: n, path: '', message: `${layer}: ${n} is ${JSON.stringify(options[n])}; it must be a positive whole number`, fix: `give ${n}: 3, for instance` }))
+  names.filter((n) => { const v = options[n]; return (v !== undefined || REQUIRED.includes(n)) && !(typeof v === 'number' ? Number.isInteger(v) && v > 0 : Array.isArray(v) && v.every((k) => Number.isInteger(k) && k > 0)) })
+    .map((n) => ({ tag: 'ConfigError', option: n, path: '', message: `${layer}: ${n} is ${options[n] === undefined ? 'missing' : JSON.stringify(options[n])}; it must be a positive whole number`, fix: `give ${n}: 3, for instance` }))
 
 const linearKind = (name: string, o: LinearOptions, fallback: Quantizer | null): Kind => ({
   name, weightShape: [o.outFeatures, o.inFeatures], biasSize: o.outFeatures, axis: 0, channelLast: true,
@@ -165,6 +167,16 @@ const spread = (n: PerAxis | undefined, fallback: number, count: number): readon
 const samePadding = (length: number, k: number, stride: number, dilation: number): readonly [number, number] => {
   const total = Math.max((Math.ceil(length / stride) - 1) * stride + (k - 1) * dilation + 1 - length, 0)
   return [Math.floor(total / 2), total - Math.floor(total / 2)]
+}
+
+/** Padding that is no count, or a mode that nobody knows. */
+const paddingProblems = (name: string, o: Pick<ConvOptions, 'padding' | 'paddingMode'>): readonly QuantError[] => {
+  const bad = (option: string, message: string, fix: string): QuantError => ({ tag: 'ConfigError', option, path: '', message: `${name}: ${message}`, fix })
+  const counts = o.padding === undefined || o.padding === 'same' ? [] : typeof o.padding === 'object' ? o.padding : [o.padding]
+  return [
+    ...(counts.every((p) => Number.isInteger(p) && p >= 0) ? [] : [bad('padding', `padding is ${JSON.stringify(o.padding)}; it counts elements`, "give padding: 1, or 'same'")]),
+    ...(o.paddingMode === undefined || o.paddingMode === 'zeros' || Object.hasOwn(PAD_MODES, o.paddingMode) ? [] : [bad('paddingMode', `paddingMode is ${JSON.stringify(o.paddingMode)}`, "give 'zeros', 'reflect', 'replicate' or 'circular'")]),
+  ]
 }
 
 const groupProblems = (name: string, o: { readonly inChannels: number; readonly outChannels: number; readonly groups?: number }): readonly QuantError[] => {
@@ -191,7 +203,7 @@ const convKind = (name: string, n: number, o: ConvOptions, fallback: Quantizer |
   return {
     name, weightShape: [o.outChannels, o.inChannels / groups, ...kernel], biasSize: o.outChannels, axis: 0, channelLast: false, compute,
     geometry: ['inChannels', 'outChannels', 'kernelSize', 'stride', 'padding', 'dilation', 'groups', 'paddingMode'],
-    problems: [...positive(name, o, ['inChannels', 'outChannels', 'kernelSize', 'stride', 'dilation', 'groups']), ...groupProblems(name, o)], fallback,
+    problems: [...positive(name, o, ['inChannels', 'outChannels', 'kernelSize', 'stride', 'dilation', 'groups']), ...groupProblems(name, o), ...paddingProblems(name, o)], fallback,
   }
 }
 

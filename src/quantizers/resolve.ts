@@ -1,6 +1,9 @@
 /** Checks a quantizer's fields before anything is traced; every problem is a typed error that names the field. */
 import type { QuantError } from '../data/error.js'
-import type { Quantizer } from './quantizer.js'
+import { quantizerOptionNames, type Quantizer } from './quantizer.js'
+
+/** All fields of a quantizer. */
+const FIELDS = ['name', 'use', 'quantType', 'mse', 'zeroPointImpl', 'biasScale', ...quantizerOptionNames] as const
 
 const config = (option: string, message: string, fix: string): QuantError => ({ tag: 'ConfigError', option, path: '', message, fix })
 
@@ -58,6 +61,32 @@ const stepProblems = (q: Quantizer): readonly QuantError[] => {
   return out
 }
 
+const CHOICES: { readonly [field: string]: readonly string[] } = {
+  floatToIntImplType: ['ROUND', 'FLOOR', 'CEIL', 'ROUND_TO_ZERO', 'DPU'],
+  scalingImplType: ['PARAMETER_FROM_STATS', 'PARAMETER', 'CONST', 'STATS'],
+  scalingStatsOp: ['PERCENTILE', 'PERCENTILE_INTERVAL', 'MAX', 'MIN_MAX', 'ZERO_MIN_MAX', 'AVE', 'MAX_AVE'],
+  restrictScalingType: ['FP', 'LOG_FP', 'POWER_OF_TWO'],
+  restrictValueFloatToIntImpl: ['CEIL', 'ROUND'],
+}
+const BOOLEANS = ['signed', 'narrowRange', 'scalingPerOutputChannel'] as const
+const NUMBERS = ['scalingMinVal', 'minVal', 'maxVal', 'scalingInit', 'scalingConst'] as const
+
+/** Values of the wrong kind, which only JavaScript or stored configurations can bring here, and fields that nobody knows. */
+const kindProblems = (q: Quantizer): readonly QuantError[] => {
+  const fields: { readonly [name: string]: unknown } = q
+  const shown = (name: string): string => JSON.stringify(fields[name])
+  return [
+    ...Object.entries(CHOICES).filter(([name, known]) => !known.some((k) => k === fields[name]))
+      .map(([name, known]) => config(name, `${q.name}: ${name} is ${shown(name)}; known: ${known.join(', ')}`, `give ${name}: '${known[0]}', for instance`)),
+    ...BOOLEANS.filter((name) => typeof fields[name] !== 'boolean').map((name) => config(name, `${q.name}: ${name} is ${shown(name)}; it is true or false`, `give ${name}: true or false`)),
+    ...NUMBERS.filter((name) => fields[name] !== null && !Number.isFinite(fields[name])).map((name) => config(name, `${q.name}: ${name} is ${shown(name)}; it is a finite number`, `give ${name}: 1, for instance, or leave it out`)),
+    ...Object.keys(q).filter((name) => !(FIELDS as readonly string[]).includes(name)).map((name) => config(name, `${q.name} has no field ${JSON.stringify(name)}`, `leave it out; known: ${FIELDS.join(', ')}`)),
+  ]
+}
+
 /** Everything that is wrong with a quantizer; empty if nothing is. */
 export const quantizerProblems = (q: Quantizer): readonly QuantError[] =>
-  q.quantType === 'BINARY' ? rangeProblems(q) : [...bitProblems(q), ...percentProblems(q), ...channelProblems(q), ...rangeProblems(q), ...stepProblems(q)]
+{
+  const kinds = kindProblems(q)
+  return kinds.length > 0 ? kinds : q.quantType === 'BINARY' ? rangeProblems(q) : [...bitProblems(q), ...percentProblems(q), ...channelProblems(q), ...rangeProblems(q), ...stepProblems(q)]
+}

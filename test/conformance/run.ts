@@ -12,7 +12,7 @@ import { reference, type Backend } from '../../src/index.js'
 import { writePages } from './html.js'
 import { judgeFile, type Verdict } from './verdict.js'
 
-const USAGE = 'npm run conformance -- [--backend reference|wasm] [--threads N] [--tag T] [--verbose] [--claims] [--write-not-yet] [--html OUTDIR] DIR…'
+const USAGE = 'npm run conformance -- [--backend reference] [--threads N] [--tag T] [--verbose] [--claims] [--write-not-yet] [--html OUTDIR] DIR…'
 const NOT_YET = fileURLToPath(new URL('not-yet.txt', import.meta.url))
 const BACKENDS: { readonly [name: string]: Backend } = { reference }
 
