@@ -134,7 +134,7 @@ test('evaluating while still collecting warns with layer and counter', () => {
 
 test('a gradient of what is no scalar, or of nothing that is there, is a typed error', () => {
   says(messages(errorsOf(q.grad(program('train')))), /not one element/)
-  says(messages(errorsOf(q.grad(program('train'), { output: 'loss' }))), /no single result loss/)
+  says(messages(errorsOf(q.grad(program('train'), { output: 'loss' }))), /there is no result loss/)
 })
 
 test('a value of another trace is refused', () => {
