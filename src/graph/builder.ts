@@ -61,6 +61,7 @@ export const newBuilder = (options: BuilderOptions): Builder => {
   const inputs: NodeId[] = []
   const errors: QuantError[] = []
   const keyList: string[] = []
+  const opsByName = new Map<string, Op>()
   let path = ''
 
   const valueOf = (node: Node): Value => ({ id: node.id, shape: node.shape, carried: node.carried, kit })
@@ -96,7 +97,8 @@ export const newBuilder = (options: BuilderOptions): Builder => {
 
   const carriedOf = (op: Op, args: readonly Value[], attrs: Attrs, shape: Shape): Carried => {
     if (!metadata || (op.births !== true && args.every((a) => quantOf(a.carried) === null))) return float
-    const carried = op.carry(args, attrs, kit, shape)
+    const said = op.carry(args, attrs, kit, shape)
+    const carried = said.tag === 'float' ? stripped(`${op.name} does not say what becomes of its operand's metadata`) : said
     return strict && carried.tag === 'claimed' ? stripped(`strict: ${carried.why}`) : carried
   }
 
@@ -105,6 +107,9 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     const foreign = given.find((a) => a.kit !== kit)
     if (foreign !== undefined)
       return failWith({ tag: 'Internal', path, message: `${op.name} was given a value of another trace`, fix: 'use only values that this trace handed to you; pass others as inputs' })
+    const namesake = opsByName.get(op.name) ?? (Object.hasOwn(table, op.name) ? table[op.name] : op)
+    if (namesake !== op) return failWith({ tag: 'ConfigError', option: op.name, path, message: `two different ops are named ${op.name}: prints, stored programs and the sharing of equal nodes tell ops apart by their names`, fix: 'make the op once, outside the traced function, or give each a name of its own' })
+    opsByName.set(op.name, op)
     const args = metadata && op.guard !== undefined && given.some((a) => quantOf(a.carried) !== null) ? op.guard(given, attrs, kit) : given
     if (isRefusal(args)) return fail({ ...args, op: op.name })
     if (args.some(isInvalid)) return invalid()

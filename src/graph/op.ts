@@ -114,6 +114,8 @@ export interface Op<A extends Attrs = Attrs> {
   guard?(args: readonly Value[], attrs: A, kit: Kit): readonly Value[] | Refusal
   /** True of the op in which metadata is born: its carry rule is called even where no operand has any. */
   readonly births?: boolean
+  /** True of a check: it runs even where nobody reads its result. */
+  readonly guards?: boolean
   /** What happens to metadata; called only if an operand has any. May emit nodes (a product of scales). */
   carry(args: readonly Value[], attrs: A, kit: Kit, shape: Shape): Carried
   /** Gradient (STE) rule, or the reason why there is none. */

@@ -10,10 +10,12 @@ type Plain = Layer<None, None>
 const layer = (name: string, o: { readonly [k: string]: unknown }, known: readonly string[], apply: (x: Value, kit: Kit) => Value): Plain =>
   functionLayer(name, apply, o, unknownOptions(name, o, known))
 
+type NoOptions = { readonly [option: string]: never }
+
 /** torch.nn.ReLU; keeps metadata. */
-export const ReLU = (): Plain => layer('ReLU', {}, [], f.relu)
+export const ReLU = (o: NoOptions = {}): Plain => layer('ReLU', o, [], f.relu)
 /** torch.nn.ReLU6; claims metadata. */
-export const ReLU6 = (): Plain => layer('ReLU6', {}, [], f.relu6)
+export const ReLU6 = (o: NoOptions = {}): Plain => layer('ReLU6', o, [], f.relu6)
 /** torch.nn.Hardtanh; claims metadata. */
 export const Hardtanh = (o: { readonly minVal?: number; readonly maxVal?: number } = {}): Plain => layer('Hardtanh', o, ['minVal', 'maxVal'], (x) => f.hardtanh(x, o.minVal, o.maxVal))
 /** torch.nn.LeakyReLU; strips. */
@@ -21,17 +23,17 @@ export const LeakyReLU = (o: { readonly negativeSlope?: number } = {}): Plain =>
 /** torch.nn.ELU; strips. */
 export const ELU = (o: { readonly alpha?: number } = {}): Plain => layer('ELU', o, ['alpha'], (x) => f.elu(x, o.alpha))
 /** torch.nn.GELU; strips. */
-export const GELU = (): Plain => layer('GELU', {}, [], f.gelu)
+export const GELU = (o: NoOptions = {}): Plain => layer('GELU', o, [], f.gelu)
 /** torch.nn.Sigmoid; strips. */
-export const Sigmoid = (): Plain => layer('Sigmoid', {}, [], f.sigmoid)
+export const Sigmoid = (o: NoOptions = {}): Plain => layer('Sigmoid', o, [], f.sigmoid)
 /** torch.nn.Tanh; strips. */
-export const Tanh = (): Plain => layer('Tanh', {}, [], f.tanh)
+export const Tanh = (o: NoOptions = {}): Plain => layer('Tanh', o, [], f.tanh)
 /** torch.nn.Softmax; strips. */
 export const Softmax = (o: { readonly dim: number }): Plain => layer('Softmax', o, ['dim'], (x) => f.softmax(x, o.dim))
 /** torch.nn.LogSoftmax; strips. */
 export const LogSoftmax = (o: { readonly dim: number }): Plain => layer('LogSoftmax', o, ['dim'], (x) => f.logSoftmax(x, o.dim))
 /** torch.nn.Identity; keeps metadata. */
-export const Identity = (): Plain => layer('Identity', {}, [], f.identity)
+export const Identity = (o: NoOptions = {}): Plain => layer('Identity', o, [], f.identity)
 /** torch.nn.Flatten, from axis 1 on; keeps metadata. */
 export const Flatten = (o: { readonly startDim?: number; readonly endDim?: number } = {}): Plain => layer('Flatten', o, ['startDim', 'endDim'], (x) => f.flatten(x, o.startDim ?? 1, o.endDim))
 /** torch.nn.PixelShuffle; keeps metadata. */

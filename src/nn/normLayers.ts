@@ -19,7 +19,7 @@ export type NormParams = { readonly weight: Tensor; readonly bias: Tensor }
 /** Running statistics of a batch norm. */
 export type BatchNormState = { readonly runningMean: Tensor; readonly runningVar: Tensor; readonly numBatchesTracked: Tensor }
 /** Options of a batch norm. */
-export type BatchNormOptions = { readonly numFeatures: number; readonly eps?: number; readonly momentum?: number }
+export type BatchNormOptions = { readonly numFeatures: number; readonly eps?: number; /** Null: the plain mean over all batches. */ readonly momentum?: number | null }
 
 const channelView = (v: Value, rank: number): Value => reshape(v, Array.from({ length: rank }, (_, i) => (i === 1 ? sizeOf(v.shape) : 1)))
 
@@ -28,7 +28,8 @@ const normalized = (kit: Kit, centred: Value, variance: Value, eps: number): Val
   kit.emit('div', [centred, kit.emit('sqrt', [kit.emit('add', [variance, kit.constant(eps)])])])
 
 const batchNorm = (name: string, o: BatchNormOptions): Layer<NormParams, BatchNormState> => {
-  const [eps, momentum] = [o.eps ?? 1e-5, o.momentum ?? 0.1]
+  const eps = o.eps ?? 1e-5
+  const momentum = o.momentum === undefined ? 0.1 : o.momentum
   const shape = [o.numFeatures]
   const leaf = (value: number, learned: boolean, s: Shape = shape) => constantLeaf(s, value, learned)
   return {
@@ -47,9 +48,12 @@ const batchNorm = (name: string, o: BatchNormOptions): Layer<NormParams, BatchNo
       const centred = kit.emit('sub', [x, mean])
       const variance = kit.emit('mean', [kit.emit('mul', [centred, centred])], { dims, keepdim: true })
       const n = dims.reduce((c, d) => c * x.shape[d], 1)
-      const blend = (old: Value, now: Value): Value => kit.emit('add', [kit.emit('mul', [old, kit.constant(1 - momentum)]), kit.emit('mul', [reshape(kit.emit('detach', [now]), shape), kit.constant(momentum)])])
+      const count = kit.emit('add', [s.numBatchesTracked, kit.constant(1)])
+      const share = momentum === null ? kit.emit('div', [kit.constant(1), count]) : kit.constant(momentum)
+      const rest = momentum === null ? kit.emit('sub', [kit.constant(1), share]) : kit.constant(1 - momentum)
+      const blend = (old: Value, now: Value): Value => kit.emit('add', [kit.emit('mul', [old, rest]), kit.emit('mul', [reshape(kit.emit('detach', [now]), shape), share])])
       const unbiased = kit.emit('mul', [variance, kit.constant(n / Math.max(1, n - 1))])
-      const next = { runningMean: blend(s.runningMean, mean), runningVar: blend(s.runningVar, unbiased), numBatchesTracked: kit.emit('add', [s.numBatchesTracked, kit.constant(1)]) }
+      const next = { runningMean: blend(s.runningMean, mean), runningVar: blend(s.runningVar, unbiased), numBatchesTracked: count }
       return [scaled(centred, variance), next]
     },
   }

@@ -39,7 +39,7 @@ export const unknownOptions = (layer: string, given: Given, known: readonly stri
   Object.keys(given).filter((k) => !known.includes(k)).map((option) => {
     const nearest = [...known].sort((a, b) => distance(snake(option), a) - distance(snake(option), b))[0]
     const near = nearest !== undefined && distance(snake(option), nearest) <= Math.max(2, option.length / 3)
-    return { tag: 'ConfigError', option, path: '', message: `${layer} has no option ${JSON.stringify(option)}`, fix: !near ? `leave it out; known: ${known.filter((k) => !/^(input|output|weight|bias)[A-Z]/.test(k) || k.endsWith('Quant')).join(', ')}` : `did you mean ${nearest}?` } satisfies QuantError
+    return { tag: 'ConfigError', option, path: '', message: `${layer} has no option ${JSON.stringify(option)}`, fix: !near ? `leave it out; ${known.length === 0 ? 'it takes no options' : 'known: '}${known.filter((k) => !/^(input|output|weight|bias)[A-Z]/.test(k) || k.endsWith('Quant')).join(', ')}` : `did you mean ${nearest}?` } satisfies QuantError
   })
 
 const isQuantizer = (x: unknown): x is Quantizer => typeof x === 'object' && x !== null && 'use' in x && 'quantType' in x

@@ -21,8 +21,11 @@ export type UpsampleOptions = ResizeOptions & { readonly returnQuantTensor?: boo
 const needsSize = (layer: string, o: ResizeOptions): readonly QuantError[] =>
   (o.size === undefined) === (o.scaleFactor === undefined) ? [{ tag: 'ConfigError', option: 'scaleFactor', path: '', message: `${layer} needs either size or scaleFactor`, fix: 'give scaleFactor: 2, for instance' }] : []
 
+const modeProblems = (layer: string, mode: string | undefined, known: readonly string[]): readonly QuantError[] =>
+  mode === undefined || known.includes(mode) ? [] : [{ tag: 'ConfigError', option: 'mode', path: '', message: `${layer}: mode is ${JSON.stringify(mode)}; known: ${known.join(', ')}`, fix: "give mode: 'nearest', for instance" }]
+
 const upsampling = (name: string, o: UpsampleOptions & { readonly mode?: string }, resize: (x: Value) => Value): Layer<None, None> => {
-  const problems = [...unknownOptions(name, o, ['size', 'scaleFactor', 'mode', 'returnQuantTensor']), ...needsSize(name, o)]
+  const problems = [...unknownOptions(name, o, ['size', 'scaleFactor', 'returnQuantTensor', ...(name === 'QuantUpsample' ? ['mode'] : [])]), ...needsSize(name, o), ...modeProblems(name, o.mode, ['nearest', 'linear', 'bilinear', 'trilinear'])]
   return functionLayer(name, (x: Value, kit) => {
     if (o.returnQuantTensor === false) return dequantize(resize(x), `${name} does not return quant tensors; leave returnQuantTensor at true`)
     return isQuantValue(x) ? resize(x) : notQuant(kit, name, x)
@@ -47,7 +50,7 @@ export const Upsample = (o: ResizeOptions & { readonly mode?: 'nearest' | 'neare
   functionLayer('Upsample', (x: Value) => {
     const mode = o.mode ?? 'nearest'
     return mode === 'nearest' ? upsampleNearest(x, o) : mode === 'nearest-exact' ? upsampleNearestExact(x, o) : upsampleLinear(x, o)
-  }, o, [...unknownOptions('Upsample', o, ['size', 'scaleFactor', 'mode', 'alignCorners']), ...needsSize('Upsample', o)])
+  }, o, [...unknownOptions('Upsample', o, ['size', 'scaleFactor', 'mode', 'alignCorners']), ...needsSize('Upsample', o), ...modeProblems('Upsample', o.mode, ['nearest', 'nearest-exact', 'linear', 'bilinear', 'trilinear'])])
 
 type PerAxis = number | readonly number[]
 /** Truncating pools: `bitWidth` and the other options without prefix go to the truncation. A quant tensor is returned by default. */
@@ -65,6 +68,9 @@ const shiftOf = (q: TruncQuantizer, bits: number, kit: Kit, state: QuantizerStat
   return [kit.emit('clamp', [t], { min: 1, max: most }), { scale: after }]
 }
 
+const noTruncation = (kit: Kit, layer: string): Value =>
+  kit.failWith({ tag: 'LayerError', layer, path: kit.path(), message: `${NOT_CONFIGURED}: ${layer} was asked for a quant tensor (the default), but its truncQuant is null`, fix: 'give it a truncQuant (RoundTo8bit), or set returnQuantTensor: false' })
+
 const isTrunc = (x: unknown): x is TruncQuantizer => typeof x === 'object' && x !== null && 'use' in x && x.use === 'trunc'
 
 const truncLayer = (name: string, given: Given, geometry: readonly string[], pool: (x: Value) => Value): Layer<None, TruncState> => {
@@ -72,21 +78,23 @@ const truncLayer = (name: string, given: Given, geometry: readonly string[], poo
   const q = isTrunc(asked) ? asked : null
   const wrong: readonly QuantError[] = asked === null || isTrunc(asked) ? [] : [{ tag: 'ConfigError', option: 'truncQuant', path: '', message: `${name}: truncQuant is no truncation`, fix: 'give RoundTo8bit, TruncTo8bit or ShiftRoundSaturateTo8bit' }]
   const bits = typeof given.bitWidth === 'number' ? given.bitWidth : (q?.bitWidth ?? 8)
-  const rounding = given.floatToIntImplType === 'FLOOR' || given.floatToIntImplType === 'ROUND' ? given.floatToIntImplType : (q?.floatToIntImplType ?? 'ROUND')
+  const rounding = typeof given.floatToIntImplType === 'string' ? given.floatToIntImplType : (q?.floatToIntImplType ?? 'ROUND')
+  const widths: readonly QuantError[] = Number.isInteger(bits) && bits >= 1 && bits <= 32 ? [] : [{ tag: 'ConfigError', option: 'bitWidth', path: '', message: `${name}: a bit width of ${bits} was asked for; it must be a whole number from 1 to 32`, fix: 'give bitWidth: 8, for instance' }]
+  const known: readonly QuantError[] = ['ROUND', 'FLOOR', 'CEIL', 'ROUND_TO_ZERO', 'DPU'].includes(rounding) ? [] : [{ tag: 'ConfigError', option: 'floatToIntImplType', path: '', message: `${name}: floatToIntImplType is ${JSON.stringify(rounding)}`, fix: "give 'ROUND', 'FLOOR', 'CEIL', 'ROUND_TO_ZERO' or 'DPU'" }]
   const collected = q?.collected === null || q === null ? null : { ...overridden(q.collected, given, ''), bitWidth: bits }
   const returnQuantTensor = given.returnQuantTensor !== false
   return {
     layer: name,
     params: {},
     state: { truncQuant: collected === null ? {} : quantizerSpec(activationState(collected)) },
-    problems: [...wrong, ...unknownOptions(name, given, [...geometry, 'truncQuant', 'returnQuantTensor', ...optionsOf('')]), ...(collected === null ? [] : quantizerProblems(collected))],
+    problems: [...wrong, ...widths, ...known, ...unknownOptions(name, given, [...geometry, 'truncQuant', 'returnQuantTensor', ...optionsOf('')]), ...(collected === null ? [] : quantizerProblems(collected))],
     config: { name, parts: [['truncQuant', q === null ? 'disabled' : { name: q.name, parts: [['bitWidth', String(bits)], ['floatToIntImpl', rounding]] }], ['returnQuantTensor', String(returnQuantTensor)]] },
     apply: (_params, state, x, kit) => {
       const y = pool(x)
       const quant = quantOf(y.carried)
       if (q === null || quant === null) {
         if (!returnQuantTensor) return [dequantize(y, `${name} does not return quant tensors; leave returnQuantTensor at true`), state]
-        return [quant === null ? notQuant(kit, name, x) : y, state]
+        return [quant === null ? notQuant(kit, name, x) : noTruncation(kit, name), state]
       }
       const [s, z] = [scale(y), zeroPoint(y)]
       const ints = kit.emit('round~identity', [kit.emit('add', [kit.emit('div', [dequantize(y, 'its integers are truncated'), s]), z])])

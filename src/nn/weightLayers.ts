@@ -11,7 +11,7 @@ import type { Quantizer } from '../quantizers/quantizer.js'
 import { quantizeBias, quantizeWeight, weightState } from '../quantizers/weight.js'
 import type { QuantizerState } from '../quantizers/activation.js'
 import { NOT_CONFIGURED } from './activationLayers.js'
-import { dequantize, isQuantValue, pad, type PadMode } from './functions.js'
+import { dequantize, isQuantValue, pad, reshape, type PadMode } from './functions.js'
 import type { Layer, LeafSpec, SpecTree, Traced } from './layer.js'
 import { chosen, optionsOf, unknownOptions, type Given, type Prefixed } from './options.js'
 import { actSpec, optionalConfig, quantizerSpec, throughQuantizer, type QuantState } from './quantizing.js'
@@ -62,6 +62,8 @@ type Kind = {
   /** Axis of the output channels in the weight. */
   readonly axis: number
   readonly channelLast: boolean
+  /** Spatial axes of a convolution; an input of one axis less than [N, C, …] is a single sample. Null: a linear layer. */
+  readonly spatial: number | null
   readonly compute: (x: Value, w: Value) => Value
   readonly geometry: readonly string[]
   readonly problems: readonly QuantError[]
@@ -103,6 +105,14 @@ const refusal = (kind: Kind, kit: Kit, x: Value, w: Value, y: Value): Value => {
   return kit.failWith({ tag: 'LayerError', layer: kind.name, path: kit.path(), message: `${NOT_CONFIGURED}: ${kind.name} was asked for a quant tensor (returnQuantTensor: true), but ${why}`, fix: 'give it an outputQuant, quantize input and weight with zero point 0, or drop returnQuantTensor' })
 }
 
+/** A result without its batch axis; metadata per channel would have to lose that axis too, and is dropped. */
+const oneSample = (y: Value, kit: Kit): Value => {
+  if (isInvalid(y)) return y
+  const q = quantOf(y.carried)
+  const perChannel = q !== null && [q.scale, q.zeroPoint].some((id) => sizeOf(kit.value(id).shape) > 1)
+  return reshape(perChannel ? dequantize(y, 'a single sample has no batch axis, but its per-channel metadata has one; give it a batch of 1') : y, y.shape.slice(1))
+}
+
 const weightLayer = (kind: Kind, options: Given): WeightLayer => {
   const pick = (place: string, fallback: Quantizer | null, prefix: string, use: Quantizer['use']) => chosen(kind.name, options, place, fallback, prefix, use)
   const found = { input: pick('inputQuant', null, 'input', 'act'), weight: pick('weightQuant', kind.fallback, 'weight', 'weight'), bias: pick('biasQuant', null, 'bias', 'bias'), output: pick('outputQuant', null, 'output', 'act') }
@@ -140,7 +150,10 @@ const weightLayer = (kind: Kind, options: Given): WeightLayer => {
     apply: (p, s, x, kit) => {
       const [x1, inputQuant] = throughQuantizer(q.input, kit, s.inputQuant, x, 'inputQuant')
       const [w, weightQuant, clamped] = weigh(p, s, kit)
-      const y = withBias(kind, q.bias, options.correctMetadata === true, p.bias, x1, w, kind.compute(x1, w))
+      const single = kind.spatial !== null && x1.shape.length === kind.spatial + 1
+      const batch = single ? reshape(x1, [1, ...x1.shape]) : x1
+      const sums = withBias(kind, q.bias, options.correctMetadata === true, p.bias, batch, w, kind.compute(batch, w))
+      const y = single ? oneSample(sums, kit) : sums
       const [out, outputQuant] = throughQuantizer(q.output, kit, s.outputQuant, y, 'outputQuant')
       const after: Traced<WeightState> = { inputQuant, weightQuant, outputQuant, ...(clamped === undefined ? {} : { weight: clamped }) }
       if (!returnQuantTensor) return [dequantize(out, `${kind.name} does not return quant tensors; set returnQuantTensor: true`), after]
@@ -156,12 +169,12 @@ const positive = (layer: string, options: Given, names: readonly string[]): read
     .map((n) => ({ tag: 'ConfigError', option: n, path: '', message: `${layer}: ${n} is ${options[n] === undefined ? 'missing' : JSON.stringify(options[n])}; it must be a positive whole number`, fix: `give ${n}: 3, for instance` }))
 
 const linearKind = (name: string, o: LinearOptions, fallback: Quantizer | null): Kind => ({
-  name, weightShape: [o.outFeatures, o.inFeatures], biasSize: o.outFeatures, axis: 0, channelLast: true,
+  name, weightShape: [o.outFeatures, o.inFeatures], biasSize: o.outFeatures, axis: 0, channelLast: true, spatial: null,
   compute: (x, w) => x.kit.emit('linear', [x, w]),
   geometry: ['inFeatures', 'outFeatures'], problems: positive(name, o, ['inFeatures', 'outFeatures']), fallback,
 })
 
-const spread = (n: PerAxis | undefined, fallback: number, count: number): readonly number[] => (n === undefined ? new Array<number>(count).fill(fallback) : typeof n === 'number' ? new Array<number>(count).fill(n) : n)
+const spread = (n: PerAxis | undefined, fallback: number, count: number): readonly number[] => (n === undefined ? new Array<number>(count).fill(fallback) : typeof n === 'number' ? new Array<number>(count).fill(n) : [...n])
 
 /** Zeros in front and behind so that `ceil(L/stride)` elements come out. */
 const samePadding = (length: number, k: number, stride: number, dilation: number): readonly [number, number] => {
@@ -178,6 +191,10 @@ const paddingProblems = (name: string, o: Pick<ConvOptions, 'padding' | 'padding
     ...(o.paddingMode === undefined || o.paddingMode === 'zeros' || Object.hasOwn(PAD_MODES, o.paddingMode) ? [] : [bad('paddingMode', `paddingMode is ${JSON.stringify(o.paddingMode)}`, "give 'zeros', 'reflect', 'replicate' or 'circular'")]),
   ]
 }
+
+/** A transposed convolution knows counts only. */
+const transposedPadding = (name: string, padding: unknown): readonly QuantError[] =>
+  typeof padding === 'string' ? [{ tag: 'ConfigError', option: 'padding', path: '', message: `${name}: padding is ${JSON.stringify(padding)}; a transposed convolution takes counts only`, fix: 'give padding: 1, for instance' }] : []
 
 const groupProblems = (name: string, o: { readonly inChannels: number; readonly outChannels: number; readonly groups?: number }): readonly QuantError[] => {
   const groups = o.groups ?? 1
@@ -201,7 +218,7 @@ const convKind = (name: string, n: number, o: ConvOptions, fallback: Quantizer |
     return x.kit.emit('conv', [padded, w], { stride, padding: padding.map(() => [0, 0]), dilation, groups })
   }
   return {
-    name, weightShape: [o.outChannels, o.inChannels / groups, ...kernel], biasSize: o.outChannels, axis: 0, channelLast: false, compute,
+    name, weightShape: [o.outChannels, o.inChannels / groups, ...kernel], biasSize: o.outChannels, axis: 0, channelLast: false, spatial: n, compute,
     geometry: ['inChannels', 'outChannels', 'kernelSize', 'stride', 'padding', 'dilation', 'groups', 'paddingMode'],
     problems: [...positive(name, o, ['inChannels', 'outChannels', 'kernelSize', 'stride', 'dilation', 'groups']), ...groupProblems(name, o), ...paddingProblems(name, o)], fallback,
   }
@@ -211,10 +228,10 @@ const convTransposeKind = (name: string, n: number, o: ConvTransposeOptions & Pi
   const groups = o.groups ?? 1
   const attrs = { stride: spread(o.stride, 1, n), padding: spread(o.padding, 0, n), outputPadding: spread(o.outputPadding, 0, n), dilation: spread(o.dilation, 1, n), groups, ...(o.correctMetadata === true ? { correct: true } : {}) }
   return {
-    name, weightShape: [o.inChannels, o.outChannels / groups, ...spread(o.kernelSize, 1, n)], biasSize: o.outChannels, axis: 1, channelLast: false,
+    name, weightShape: [o.inChannels, o.outChannels / groups, ...spread(o.kernelSize, 1, n)], biasSize: o.outChannels, axis: 1, channelLast: false, spatial: n,
     compute: (x, w) => x.kit.emit('convTranspose', [x, w], attrs),
     geometry: ['inChannels', 'outChannels', 'kernelSize', 'stride', 'padding', 'outputPadding', 'dilation', 'groups'],
-    problems: [...positive(name, o, ['inChannels', 'outChannels', 'kernelSize', 'stride', 'dilation', 'groups']), ...groupProblems(name, o)], fallback,
+    problems: [...positive(name, o, ['inChannels', 'outChannels', 'kernelSize', 'stride', 'dilation', 'groups']), ...groupProblems(name, o), ...transposedPadding(name, o.padding)], fallback,
   }
 }
 

@@ -16,7 +16,7 @@ export const adaptiveMaxPoolGrad: Op<AdaptiveAttrs> = {
     return refuse(`adaptiveMaxPoolGrad: a cotangent of shape ${showShape(g)} does not belong to a pool of ${showShape(x)}, which gives ${showShape(out)}`, `pass one of shape ${showShape(out)}`)
   },
   carry: strips('a gradient is a plain number'),
-  vjp: { none: 'the second derivative of adaptiveMaxPool is not implemented; use adaptiveAvgPool where one is needed' },
+  vjp: { none: 'the second derivative of adaptiveMaxPool is not defined here; use adaptiveAvgPool where one is needed' },
   evaluate: ([g, x], { outputSize }, out) => {
     const plane = pooledShape(x.shape, outputSize.length)
     maxOverGrad(g.data, x.data, sizeOf(plane), windowsOf(adaptiveAxes(x.shape, outputSize), plane), out.data)

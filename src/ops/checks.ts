@@ -14,6 +14,7 @@ const check = <A extends Attrs>(name: string, doc: string, carry: Op<A>['carry']
   name,
   doc,
   shape: sameAsFirst,
+  guards: true,
   carry,
   vjp: ({ g, args }) => args.map((_, i) => (i === 0 ? g : null)),
   evaluate: (args, attrs, out) => {

@@ -11,7 +11,11 @@ export const clamp: Op<Bounds> = unary<Bounds>({
   name: 'clamp',
   doc: 'x cut to min … max, with gradient 1 at both bounds (torch.clamp).',
   attrs: { min: -1, max: 2 },
-  f: (x, { min, max }) => (max !== null && x > max ? max : min !== null && x < min ? min : x),
+  // The lower bound first, as torch's min(max(x, lower), upper): it matters where they cross.
+  f: (x, { min, max }) => {
+    const raised = min !== null && x < min ? min : x
+    return max !== null && raised > max ? max : raised
+  },
   carry: strips('torch.clamp gets the bare value and returns a plain tensor: a bound of 0.5 is on no grid with scale 0.7'),
   vjp: maskedBy((x, { min, max }) => x.kit.emit('within', [x], { min, max })),
   examples: [...unaryExamples<Bounds>({ min: -1, max: 2 }), ...unaryExamples<Bounds>({ min: null, max: 0.5 })],

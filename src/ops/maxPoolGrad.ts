@@ -16,7 +16,7 @@ export const maxPoolGrad: Op<MaxPoolAttrs> = {
     return refuse(`maxPoolGrad: a cotangent of shape ${showShape(g)} does not belong to a pool of ${showShape(x)}, which gives ${showShape(out)}`, `pass one of shape ${showShape(out)}`)
   },
   carry: strips('a gradient is a plain number'),
-  vjp: { none: 'the second derivative of maxPool is not implemented; use avgPool where one is needed' },
+  vjp: { none: 'the second derivative of maxPool is not defined here; use avgPool where one is needed' },
   evaluate: ([g, x], attrs, out) => {
     const plane = pooledShape(x.shape, attrs.kernel.length)
     maxOverGrad(g.data, x.data, sizeOf(plane), windowsOf(slidingAxes(x.shape, g.shape, attrs, attrs.dilation), plane), out.data)

@@ -28,9 +28,13 @@ const collecting = (shape: Shape, start: number): { readonly [leaf: string]: Sta
   value: { shape, learned: true, value: start },
 })
 
+/** The countdown of `quantDelaySteps`. */
+export const delayState = (q: Quantizer): QuantizerSpec =>
+  q.quantDelaySteps > 0 ? { delay: { remaining: { shape: [], learned: false, value: q.quantDelaySteps } } } : {}
+
 /** The state that an activation quantizer needs. */
 export const activationState = (q: Quantizer): QuantizerSpec => {
-  if (q.quantType === 'BINARY') return {}
+  if (q.quantType === 'BINARY') return delayState(q)
   const shape = scaleShape(q)
   const scale: QuantizerSpec =
     q.scalingImplType === 'PARAMETER_FROM_STATS' ? { scale: collecting(shape, 1) }
@@ -40,7 +44,7 @@ export const activationState = (q: Quantizer): QuantizerSpec => {
   return {
     ...scale,
     ...(q.zeroPointImpl === 'stats' ? { zeroPoint: collecting(shape, 0) } : {}),
-    ...(q.quantDelaySteps > 0 ? { delay: { remaining: { shape: [], learned: false, value: q.quantDelaySteps } } } : {}),
+    ...delayState(q),
   }
 }
 
@@ -161,7 +165,7 @@ const binary = (kit: Kit, x: Value, q: Quantizer): Value =>
   kit.emit('binaryQuantize', [x, kit.constant(rangeThreshold(q))], { clamped: true, training: kit.mode === 'train' })
 
 /** The first `quantDelaySteps` calls return x with the quantizer's metadata. */
-const delayed = (kit: Kit, y: Value, x: Value, state: QuantizerState): readonly [Value, QuantizerState] => {
+export const delayed = (kit: Kit, y: Value, x: Value, state: QuantizerState): readonly [Value, QuantizerState] => {
   if (state.delay === undefined) return [y, {}]
   const { remaining } = state.delay
   const less = kit.emit('clamp', [kit.emit('sub', [remaining, kit.constant(1)])], { min: 0, max: null })
@@ -173,7 +177,7 @@ const delayed = (kit: Kit, y: Value, x: Value, state: QuantizerState): readonly 
  * The result is a quant tensor.
  */
 export const quantizeActivation = (q: Quantizer, kit: Kit, state: QuantizerState, x: Value, leaf: string): readonly [Value, QuantizerState] => {
-  if (q.quantType === 'BINARY') return [binary(kit, x, q), state]
+  if (q.quantType === 'BINARY') return delayed(kit, binary(kit, x, q), x, state)
   const [scale, scaleState] = activationScale(kit, state.scale ?? {}, x, q, leaf)
   const [zeroPoint, zeroState] = q.zeroPointImpl === 'stats' ? zeroPointOf(kit, state.zeroPoint, x, scale, q, leaf) : [kit.constant(0), {}]
   const y = kit.emit('quantize', [x, scale, zeroPoint], {

@@ -25,7 +25,7 @@ const RuntimePercentileInterval: Piece = { ...RuntimePercentile, scalingStatsOp:
 const MinMaxInit: Piece = { scalingImplType: 'PARAMETER' }
 const MaxInit: Piece = { ...MinMaxInit, minVal: 0 }
 const MSE: Piece = { mse: true, scalingImplType: 'PARAMETER_FROM_STATS' }
-const batchQuant = (dims: readonly number[]): Piece => ({ scalingImplType: 'STATS', scalingStatsOp: 'MAX_AVE', scalingStatsMomentum: null, scalingStatsPermuteDims: dims, scalingMinVal: 1e-10 })
+const batchQuant = (dims: readonly number[]): Piece => ({ scalingImplType: 'STATS', scalingStatsOp: 'MAX_AVE', scalingStatsMomentum: null, scalingStatsPermuteDims: Object.freeze([...dims]), scalingMinVal: 1e-10 })
 const BatchQuant1d = batchQuant([1, 0, 2])
 const BatchQuant2d = batchQuant([1, 0, 2, 3])
 const Weight: Piece = { use: 'weight', scalingImplType: 'STATS', scalingStatsOp: 'MAX', scalingMinVal: 1e-10 }

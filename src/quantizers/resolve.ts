@@ -28,6 +28,8 @@ const percentProblems = (q: Quantizer): readonly QuantError[] =>
 const collectsPerChannel = (q: Quantizer): boolean => q.scalingPerOutputChannel && (q.scalingImplType === 'PARAMETER_FROM_STATS' || q.scalingImplType === 'STATS')
 
 const channelProblems = (q: Quantizer): readonly QuantError[] => {
+  if (q.use === 'act' && q.quantType === 'INT' && q.scalingStatsOp === 'MAX_AVE' && q.scalingStatsPermuteDims === null)
+    return [config('scalingStatsPermuteDims', `${q.name}: MAX_AVE averages over channels and needs scaling_stats_permute_dims, which puts the channel axis first`, 'give scalingStatsPermuteDims: [1, 0, 2, 3] for inputs [N, C, H, W]')]
   if (q.use !== 'act' || !q.scalingPerOutputChannel || q.quantType === 'BINARY') return []
   const out: QuantError[] = []
   if (collectsPerChannel(q) && q.scalingStatsPermuteDims === null)
@@ -56,6 +58,7 @@ const stepProblems = (q: Quantizer): readonly QuantError[] => {
     out.push(config('collectStatsSteps', `${q.name}: Steps should be more than 0; collectStatsSteps is ${q.collectStatsSteps}`, 'give collectStatsSteps: 30, or a quantizer with a fixed range (Int8ActPerTensorFloatMinMaxInit)'))
   if (!(Number.isInteger(q.quantDelaySteps) && q.quantDelaySteps >= 0))
     out.push(config('quantDelaySteps', `${q.name}: quantDelaySteps is ${q.quantDelaySteps}; it counts calls`, 'give a whole number, 0 for no delay'))
+  if (q.use === 'bias' && q.quantDelaySteps > 0) out.push(config('quantDelaySteps', `${q.name}: a bias can not be delayed`, 'leave biasQuantDelaySteps out'))
   for (const [name, m] of [['scalingStatsMomentum', q.scalingStatsMomentum], ['zeroPointStatsMomentum', q.zeroPointStatsMomentum]] as const)
     if (m !== null && !(m >= 0 && m <= 1)) out.push(config(name, `${q.name}: ${name} is ${m}; a momentum lies between 0 and 1`, 'give 0.1, or null for the plain mean'))
   return out

@@ -2,7 +2,7 @@
 import type { Shape } from '../data/shape.js'
 import type { Kit, Value } from '../graph/op.js'
 import type { QuantizerSpec, QuantizerState } from './activation.js'
-import { quantizedZeroPoint } from './activation.js'
+import { delayed, delayState, quantizedZeroPoint } from './activation.js'
 import { mseAttrs } from './mse.js'
 import type { Quantizer } from './quantizer.js'
 import { lowerBound, preprocess, preprocessNumber, scaleInTraining, scaleOfStatistic } from './scaling.js'
@@ -14,11 +14,11 @@ export const weightScaleShape = (q: Quantizer, weight: Shape, axis: number): Sha
 
 /** The state that a weight quantizer needs: none, or a threshold that is learned. */
 export const weightState = (q: Quantizer, weight: Shape, axis: number): QuantizerSpec => {
-  if (q.quantType === 'BINARY') return {}
+  if (q.quantType === 'BINARY') return delayState(q)
   const shape = weightScaleShape(q, weight, axis)
-  if (q.scalingImplType === 'PARAMETER') return { scale: { value: { shape, learned: true, value: preprocessNumber(q.scalingInit ?? q.scalingConst ?? 1, q) } } }
-  if (q.scalingImplType !== 'PARAMETER_FROM_STATS') return {}
-  return { scale: { initDone: { shape: [], learned: false, value: 0 }, value: { shape, learned: true, value: 1 } } }
+  if (q.scalingImplType === 'PARAMETER') return { scale: { value: { shape, learned: true, value: preprocessNumber(q.scalingInit ?? q.scalingConst ?? 1, q) } }, ...delayState(q) }
+  if (q.scalingImplType !== 'PARAMETER_FROM_STATS') return delayState(q)
+  return { scale: { initDone: { shape: [], learned: false, value: 0 }, value: { shape, learned: true, value: 1 } }, ...delayState(q) }
 }
 
 /** The weight as rows for its statistic: `[n]`, or `[channels, n]`. */
@@ -66,11 +66,12 @@ const integerAttrs = (q: Quantizer, kit: Kit, clamp: 'mask' | 'ste') => ({
 export const quantizeWeight = (q: Quantizer, kit: Kit, state: QuantizerState, w: Value, axis: number, leaf: string): readonly [Value, QuantizerState] => {
   if (q.quantType === 'BINARY') {
     const s = kit.constant(q.scalingConst ?? q.scalingInit ?? 1)
-    return [kit.emit('binaryQuantize', [w, s], { clamped: false, training: kit.mode === 'train' }), state]
+    return delayed(kit, kit.emit('binaryQuantize', [w, s], { clamped: false, training: kit.mode === 'train' }), w, state)
   }
   const scaled = scaleOfWeight(kit, w, q, axis, state, leaf)
   const z = zeroPointOfWeight(kit, w, scaled.scale, q, axis)
-  return [kit.emit('quantize', [w, scaled.scale, z], integerAttrs(q, kit, scaled.clamp)), scaled.state]
+  const [out, countdown] = delayed(kit, kit.emit('quantize', [w, scaled.scale, z], integerAttrs(q, kit, scaled.clamp)), w, state)
+  return [out, { ...scaled.state, ...countdown }]
 }
 
 /** Quantizes a bias: on the accumulator's scale (`[1]` or `[C]`), or on a scale of its own. */

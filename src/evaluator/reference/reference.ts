@@ -18,7 +18,8 @@ const liveNodes = (graph: Graph): Live => {
   for (let i = graph.nodes.length - 1; i >= 0; i--) {
     const node = graph.nodes[i]
     // A check guards the run even where nobody reads its result: Brevitas raises there too.
-    if (live[i] === 0) continue
+    if (live[i] === 0 && node.op.guards !== true) continue
+    live[i] = 1
     for (const id of node.inputs) live[id] = 1
     if (node.branches !== undefined) branches.set(i, [liveNodes(node.branches[0]), liveNodes(node.branches[1])])
   }

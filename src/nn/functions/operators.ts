@@ -98,8 +98,8 @@ export const div = binaryOperator('div')
 const undefinedFor = (name: string, x: Value): Value =>
   x.kit.fail({ op: name, tag: 'MetadataError', refuse: `${name} is not defined for quant tensors`, fix: 'take the plain value first: value(x)' })
 
-/** The operator `@` of plain tensors; not defined for quant tensors. */
-export const matmulOperator = (a: Value, b: Value): Value => (isQuant(a) || isQuant(b) ? undefinedFor('@', a) : a.kit.emit('matmul', [a, b]))
+/** The operator `@`; not defined where the left operand is a quant tensor, plain where the right one is. */
+export const matmulOperator = (a: Value, b: Value): Value => (isQuant(a) ? undefinedFor('@', a) : a.kit.emit('matmul', [a, b]))
 /** The operator `**` with a small whole exponent, of plain tensors; not defined for quant tensors. */
 export const pow = (x: Value, exponent: number): Value => {
   if (isQuant(x)) return undefinedFor('**', x)

@@ -2,7 +2,7 @@
 import { sizeOf, type Shape } from '../../data/shape.js'
 import type { Value } from '../../graph/op.js'
 import { dequantize } from './operators.js'
-import { applying, axis } from './support.js'
+import { applying, axis, badAxis } from './support.js'
 
 const resolveShape = (x: Value, shape: Shape): Shape => {
   const known = shape.reduce((p, n) => (n === -1 ? p : p * n), 1)
@@ -14,6 +14,8 @@ export const reshape = (x: Value, shape: Shape): Value => x.kit.emit('reshape', 
 /** Joins the axes from `startDim` to `endDim` into one (torch.flatten). Keeps metadata. */
 export const flatten = (x: Value, startDim = 0, endDim = -1): Value => {
   if (x.shape.length === 0) return reshape(x, [1])
+  const bad = badAxis('flatten', x, startDim, x.shape.length) ?? badAxis('flatten', x, endDim, x.shape.length)
+  if (bad !== null) return bad
   const [from, to] = [axis(x, startDim), axis(x, endDim)]
   return reshape(x, [...x.shape.slice(0, from), sizeOf(x.shape.slice(from, to + 1)), ...x.shape.slice(to + 1)])
 }
@@ -26,9 +28,11 @@ export const transpose = (x: Value, dim0: number, dim1: number): Value => {
 }
 /** Without an axis of size 1, or without all of them (torch.squeeze); strips, as in Brevitas. */
 export const squeeze = (x: Value, dim?: number): Value =>
-  reshape(dequantize(x, 'torch.squeeze is in neither of Brevitas\' tables and gets the bare value; use reshape'), x.shape.filter((n, i) => n !== 1 || (dim !== undefined && axis(x, dim) !== i)))
+  (dim === undefined ? null : badAxis('squeeze', x, dim, x.shape.length)) ?? reshape(dequantize(x, 'torch.squeeze is in neither of Brevitas\' tables and gets the bare value; use reshape'), x.shape.filter((n, i) => n !== 1 || (dim !== undefined && axis(x, dim) !== i)))
 /** With a new axis of size 1 (torch.unsqueeze); strips, as in Brevitas. */
 export const unsqueeze = (x: Value, dim: number): Value => {
+  const bad = badAxis('unsqueeze', x, dim, x.shape.length + 1)
+  if (bad !== null) return bad
   const d = dim < 0 ? dim + x.shape.length + 1 : dim
   return reshape(dequantize(x, 'torch.unsqueeze is in neither of Brevitas\' tables and gets the bare value; use reshape'), [...x.shape.slice(0, d), 1, ...x.shape.slice(d)])
 }

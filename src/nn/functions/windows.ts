@@ -3,7 +3,7 @@ import { showShape } from '../../data/shape.js'
 import type { Attrs, Value } from '../../graph/op.js'
 
 type PerAxis = number | readonly number[]
-const spread = (n: PerAxis, count: number): readonly number[] => (typeof n === 'number' ? new Array<number>(count).fill(n) : n)
+const spread = (n: PerAxis, count: number): readonly number[] => (typeof n === 'number' ? new Array<number>(count).fill(n) : [...n])
 /** Spatial axes of [N, C, …], unless a function's name says how many. */
 const spatial = (x: Value): number => Math.max(0, x.shape.length - 2)
 
