@@ -22,3 +22,6 @@ export const full = (shape: Shape, value: number): Tensor => ({ shape, data: new
 
 /** A tensor of zeros. */
 export const zeros = (shape: Shape): Tensor => ({ shape, data: new Float32Array(sizeOf(shape)) })
+
+/** Is it a tensor? */
+export const isTensor = (x: unknown): x is Tensor => typeof x === 'object' && x !== null && 'data' in x && x.data instanceof Float32Array

@@ -3,11 +3,9 @@ import * as E from 'fp-ts/lib/Either.js'
 import { parseTensors, tensorsToBytes } from '../data/binary.js'
 import type { QuantErrors } from '../data/error.js'
 import { sameShape, showShape } from '../data/shape.js'
-import { tensorOf, type Tensor } from '../data/tensor.js'
+import { isTensor, tensorOf, type Tensor } from '../data/tensor.js'
 import { at, leaves } from '../data/tree.js'
 import type { TrainState } from './train.js'
-
-const isTensor = (x: unknown): x is Tensor => typeof x === 'object' && x !== null && 'data' in x && x.data instanceof Float32Array
 
 /** Names of slots hold dots and colons, which separate paths; so each slot stands under a number, its name beside it. */
 const slotNames = (slots: { readonly [name: string]: Tensor }): readonly string[] => Object.keys(slots)

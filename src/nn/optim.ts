@@ -2,8 +2,7 @@
  * Optimizers as pure functions over trees: `(grads, optimizer state, params, state) → all of them anew`. They update
  * parameters and the learned leaves of state together, with the formulas of torch.optim in float32 order.
  */
-import type { Tensor } from '../data/tensor.js'
-import { full } from '../data/tensor.js'
+import { full, isTensor, type Tensor } from '../data/tensor.js'
 import { leaves, mapTree, type Tree } from '../data/tree.js'
 import { sameShape, sizeOf } from '../data/shape.js'
 import type { Grads } from './program.js'
@@ -33,8 +32,6 @@ type Slot = { readonly data: Float32Array; readonly fresh: boolean }
 /** What an optimizer does to one leaf; `slot` fetches its memory, made with every element `start`. */
 type Rule = (p: Float32Array, g: Float32Array, slot: (name: string, start: number) => Slot, step: number, lr: number, weightDecay: number) => void
 
-const isTensor = (x: unknown): x is Tensor => typeof x === 'object' && x !== null && 'data' in x && x.data instanceof Float32Array
-
 const NO_MASK: Mask = () => ({})
 
 const optimizer = (name: string, rule: Rule, defaults: { readonly lr: number; readonly weightDecay: number; readonly mask?: Mask }): Optimizer => ({
@@ -49,7 +46,8 @@ const optimizer = (name: string, rule: Rule, defaults: { readonly lr: number; re
       return mapTree(isTensor, tree, (t: Tensor, path): Tensor => {
         const g = given.get(path)
         const { frozen = false, weightDecay = defaults.weightDecay, lrScale = 1 } = g === undefined ? { frozen: true } : mask({ kind, path })
-        if (g === undefined || frozen || !sameShape(g.shape, t.shape)) return t
+        if (g === undefined || frozen) return t
+        if (!sameShape(g.shape, t.shape)) throw new RangeError(`${name}: the gradient of ${kind} ${path} has shape [${g.shape.join()}], but the leaf has [${t.shape.join()}]; give the gradients of this very program`)
         const data = t.data.slice()
         const slot = (slotName: string, start: number): Slot => {
           const key = `${slotName}:${kind}.${path}`

@@ -4,7 +4,7 @@ import type { QuantError, QuantErrors, QuantWarning } from '../data/error.js'
 import { manualSeed, type Generator } from '../data/random.js'
 import { sameShape, showShape } from '../data/shape.js'
 import type { Output, QuantTensor } from '../data/quantTensor.js'
-import type { Tensor } from '../data/tensor.js'
+import { isTensor, type Tensor } from '../data/tensor.js'
 import { at, mapTree, type Tree } from '../data/tree.js'
 import { vjpProgram, type VjpOptions } from '../autodiff/vjp.js'
 import type { Backend, Executable, RunOptions } from '../evaluator/backend.js'
@@ -33,7 +33,6 @@ export type TraceOptions = {
 }
 
 const isSpec = (x: unknown): x is LeafSpec => typeof x === 'object' && x !== null && 'init' in x && typeof x.init === 'function'
-const isTensor = (x: unknown): x is Tensor => typeof x === 'object' && x !== null && 'data' in x && x.data instanceof Float32Array
 
 /** Traces a layer in a mode over declared inputs. Everything that is wrong is reported, not only the first. */
 export const trace = <P, S, I, O>(layer: Layer<P, S, I, O>, inputs: InputsOf<I>, options: TraceOptions): E.Either<QuantErrors, Program<P, S, DataOf<I>, OutputsOf<O>>> => {

@@ -3,7 +3,8 @@ import * as E from 'fp-ts/lib/Either.js'
 import { explainAll, type QuantErrors } from '../data/error.js'
 import type { Carried } from '../data/quant.js'
 import { isQuantTensor, isValidQuantTensor, valueOf, type QuantTensor } from '../data/quantTensor.js'
-import type { Tensor } from '../data/tensor.js'
+import { isTensor, type Tensor } from '../data/tensor.js'
+import { leaves } from '../data/tree.js'
 import type { Example, Op, OpTable } from '../graph/op.js'
 import type { Program } from '../graph/program.js'
 import { quantInput, tensorInput, traceProgram, type InputDecl } from '../graph/trace.js'
@@ -53,7 +54,7 @@ const differentiated = (op: Op, example: Example): Program => get(vjpProgram(tab
 
 /** Gradients of `Σ g * op(operands)` with respect to the operands. */
 export const gradients = (op: Op, example: Example, operands: readonly Operand[], g: Tensor): readonly Tensor[] =>
-  outcome(differentiated(op, example), { inputs: plainOperands(operands), cotangent: g }).grads.inputs as unknown as readonly Tensor[]
+  leaves(isTensor, outcome(differentiated(op, example), { inputs: plainOperands(operands), cotangent: g }).grads.inputs).map((l) => l.leaf)
 
 const dot = (a: Tensor, b: Tensor): number => a.data.reduce((s, x, i) => s + x * b.data[i], 0)
 
