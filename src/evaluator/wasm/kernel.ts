@@ -1,0 +1,59 @@
+/**
+ * What a kernel is: memory that it needs, and stages of independent work. The plan places it, splits its stages among
+ * threads and puts barriers between them; the kernel knows nothing of that. Results never depend on the split.
+ */
+import type { Shape } from '../../data/shape.js'
+import type { Attrs } from '../../graph/op.js'
+import type { Func, ModuleBuilder } from './asm/module.js'
+
+/**
+ * Where the operands of a step lie in memory, in bytes. Every buffer starts at a multiple of 64 and is rounded up to
+ * one: vectors may read and write up to there (what lies beyond the last element is noise and must not reach a result).
+ */
+export type Places = {
+  readonly args: readonly number[]
+  readonly outs: readonly number[]
+  readonly scratch: number
+  readonly constants: number
+}
+
+/** One parallel sweep over `units` pieces of work, independent of each other. */
+export type Stage = {
+  readonly label: string
+  readonly units: number
+  /** Rough time of one unit in nanoseconds on one core: decides whether threads are worth their barrier. */
+  readonly cost: number
+  /** Emits a function `(from: i32, to: i32) → ()` that does the units from … to-1. Addresses are constants in its code. */
+  readonly emit: (m: ModuleBuilder, at: Places) => Func
+}
+
+/** How one step of a plan is computed. */
+export type Kernel = {
+  /** What it does and how, for the printed plan: `conv i16 2x16`. */
+  readonly name: string
+  /** Bytes of memory that it needs while it runs. */
+  readonly scratch: number
+  /** Tables that it reads, copied once into memory. */
+  readonly constants: Uint8Array | null
+  /** Run in order, a barrier between each two. */
+  readonly stages: readonly Stage[]
+  /** Multiplications and additions, and bytes that must move: what the profile divides by time. */
+  readonly flops: number
+  readonly bytes: number
+  /**
+   * Another kernel for the same outputs, for numbers that this one can't treat (NaN, infinities, off the grid): after
+   * stage `after` (counted from 0) it takes over where the i32 at `scratch + flag` isn't 0. The plan clears the flag
+   * before the first stage. The other's scratch starts at `scratch + offset`, its constants at `constants + constantsOffset`;
+   * the sizes of this kernel include them.
+   */
+  readonly fallback?: { readonly flag: number; readonly after: number; readonly offset: number; readonly constantsOffset: number; readonly kernel: Kernel }
+}
+
+/** What a kernel is chosen by: the op, and the shapes of operands and result. */
+export type KernelSpec = { readonly op: string; readonly attrs: Attrs; readonly shapes: readonly Shape[]; readonly shape: Shape }
+
+/**
+ * Licence to run a product on integers: both operands lie on an integer grid of at most 8 bits with zero point 0.
+ * The scales are operands 2 and 3 of the kernel: scalars, or for the weight one per output channel.
+ */
+export type IntegerLicence = { readonly x: { readonly lo: number; readonly hi: number }; readonly w: { readonly lo: number; readonly hi: number }; readonly weightScales: number }
