@@ -20,7 +20,28 @@ export type RunResult = { readonly outputs: readonly Tensor[]; readonly warnings
 export interface Executable {
   /** `inputs`: one tensor per `program.inputs`, in that order and of those shapes; they are not changed. */
   run(inputs: readonly Tensor[], options?: RunOptions): Either<QuantErrors, RunResult>
+  /**
+   * Keeps inputs and outputs in storage of the backend's own, so that repeated executions copy and allocate nothing.
+   * `commits` name outputs that become inputs of the next execution (the next state, updated parameters).
+   */
+  resident(commits?: readonly Commit[]): Either<QuantErrors, ResidentStorage>
   /** Frees what the executable holds outside the garbage-collected heap. */
+  dispose(): void
+}
+
+/** After an execution, output number `output` becomes input number `input`. */
+export type Commit = { readonly output: number; readonly input: number }
+
+/** A program with storage. Not a value: its contents change with each execution, in the order of calls. */
+export interface ResidentStorage {
+  /** Copies a tensor into input number `index`; its shape must be the declared one. */
+  write(index: number, value: Tensor): void
+  /** Storage of input number `index`; of data inputs it may be written in place. Ask anew after each execution: it may have moved. */
+  input(index: number): Tensor
+  /** Storage of output number `index` of `program.graph.outputs`, valid until the next execution. */
+  output(index: number): Tensor
+  /** Runs once over what the storage holds, then commits. On an error nothing was committed: the inputs are as before. */
+  execute(): Either<QuantErrors, readonly QuantWarning[]>
   dispose(): void
 }
 

@@ -8,13 +8,13 @@ import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync 
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { reference, type Backend } from '../../src/index.js'
+import { reference, wasm, type Backend } from '../../src/index.js'
 import { writePages } from './html.js'
 import { judgeFile, type Verdict } from './verdict.js'
 
 const USAGE = 'npm run conformance -- [--backend reference] [--threads N] [--tag T] [--verbose] [--claims] [--write-not-yet] [--html OUTDIR] DIR…'
 const NOT_YET = fileURLToPath(new URL('not-yet.txt', import.meta.url))
-const BACKENDS: { readonly [name: string]: Backend } = { reference }
+const BACKENDS: { readonly [name: string]: Backend } = { reference, wasm }
 
 const filesUnder = (path: string): readonly string[] =>
   statSync(path).isDirectory() ? readdirSync(path).sort().flatMap((n) => filesUnder(join(path, n))) : path.endsWith('.json') ? [path] : []

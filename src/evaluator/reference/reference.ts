@@ -7,6 +7,8 @@ import type { Tensor } from '../../data/tensor.js'
 import type { Graph, Node } from '../../graph/graph.js'
 import { getOp, inputOp, phaseOp } from '../../graph/structural.js'
 import type { Backend, Executable, RunOptions } from '../backend.js'
+import { failedCheck, stillCollecting } from '../messages.js'
+import { residentByRunning } from '../resident.js'
 
 /** A graph whose dead nodes are known. */
 type Live = { readonly graph: Graph; readonly live: Uint8Array; readonly branches: ReadonlyMap<NodeId, readonly [Live, Live]> }
@@ -40,20 +42,6 @@ const nonFinite = (node: Node): QuantError => ({
   fix: 'look at its operands: a division by a zero scale, an overflow, a logarithm of 0',
 })
 
-const failedCheck = (node: Node, message: string): QuantError => ({
-  tag: 'CheckFailed', op: node.op.name, nodes: [...node.inputs], path: node.path,
-  message: `%${node.id} = ${node.op.name} ${node.inputs.map((i) => `%${i}`).join(' ')}: ${message}`,
-  fix: message.includes('Scaling factors') ? 'quantize both operands with one quantizer, threading its state from one call to the next' : 'see the operands that the message names',
-})
-
-const stillCollecting = (node: Node, counter: number): QuantWarning => {
-  const collectStatsSteps = Number(node.attrs.warnSteps)
-  return {
-    tag: 'StillCollecting', path: node.path, counter, collectStatsSteps,
-    message: `${node.path === '' ? 'a quantizer' : node.path} is evaluated after ${counter} of ${collectStatsSteps} collecting steps: the running average stands in for the learned value`,
-  }
-}
-
 /** Evaluates the live nodes in order; returns the values of the outputs, or the error that ended the run. */
 const evaluate = (l: Live, inputs: readonly Tensor[], ctx: Context, top: boolean): E.Either<QuantError, readonly Tensor[]> => {
   const { graph, live } = l
@@ -69,7 +57,7 @@ const evaluate = (l: Live, inputs: readonly Tensor[], ctx: Context, top: boolean
       const args = node.inputs.map((id) => values[id])
       const counter = args[0].data[0]
       const collecting = counter < Number(node.attrs.limit)
-      if (collecting && ctx.mode === 'eval' && node.attrs.warnSteps !== null) ctx.warnings.push(stillCollecting(node, counter))
+      if (collecting && ctx.mode === 'eval' && node.attrs.warnSteps !== null) ctx.warnings.push(stillCollecting(node.path, counter, Number(node.attrs.warnSteps)))
       const branches = l.branches.get(node.id)
       if (branches === undefined) continue
       const done = evaluate(branches[collecting ? 0 : 1], args.slice(1), ctx, false)
@@ -101,6 +89,7 @@ export const reference: Backend = {
         const done = evaluate(live, inputs, { options, mode: program.mode, warnings }, true)
         return E.isLeft(done) ? E.left<QuantErrors>([done.left]) : E.right({ outputs: done.right, warnings })
       },
+      resident: (commits = []) => residentByRunning(program, commits, (inputs) => executable.run(inputs)),
       dispose: () => undefined,
     }
     return E.right(executable)

@@ -1,0 +1,19 @@
+/** Errors and warnings of a run, worded once for every backend. */
+import type { QuantError, QuantWarning } from '../data/error.js'
+import type { Node } from '../graph/graph.js'
+
+/** A check node failed with this message. */
+export const failedCheck = (node: Node, message: string): QuantError => ({
+  tag: 'CheckFailed', op: node.op.name, nodes: [...node.inputs], path: node.path,
+  message: `%${node.id} = ${node.op.name} ${node.inputs.map((i) => `%${i}`).join(' ')}: ${message}`,
+  fix: message.includes('Scaling factors') ? 'quantize both operands with one quantizer, threading its state from one call to the next' : 'see the operands that the message names',
+})
+
+/** A quantizer was evaluated in eval before its statistics were complete. */
+export const stillCollecting = (path: string, counter: number, collectStatsSteps: number): QuantWarning => ({
+  tag: 'StillCollecting', path, counter, collectStatsSteps,
+  message: `${path === '' ? 'a quantizer' : path} is evaluated after ${counter} of ${collectStatsSteps} collecting steps: the running average stands in for the learned value`,
+})
+
+/** A backend can't run a program on this machine. */
+export const backendError = (backend: string, message: string, fix: string): QuantError => ({ tag: 'BackendError', backend, path: '', message, fix })

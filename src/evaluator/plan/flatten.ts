@@ -1,0 +1,220 @@
+/**
+ * First pass: a program as one list of nodes. Phases are decided by their counters and their branch is inlined, ops that
+ * hand their operand on become views of it, equal nodes are one, constants are folded, dead nodes are gone.
+ */
+import type { NodeId, Quant } from '../../data/quant.js'
+import { sameShape, sizeOf, type Shape } from '../../data/shape.js'
+import type { Tensor } from '../../data/tensor.js'
+import type { Graph, Node } from '../../graph/graph.js'
+import type { Attrs, Op } from '../../graph/op.js'
+import { constantAttrs, constantOf, constOp, getOp, inputOp, phaseOp } from '../../graph/structural.js'
+
+/** A value: the flat node that makes it, seen in a shape. Two shapes of one node share their elements in row-major order. */
+export type Ref = { readonly id: number; readonly shape: Shape }
+
+/** Both operands of a product lie on integer grids with zero point 0; which scales, and which integers occur. */
+export type Licence = { readonly scales: readonly [Ref, Ref]; readonly x: readonly [number, number]; readonly w: readonly [number, number] }
+
+/** One operation of the flat program. `const` and `input` nodes have no operands. */
+export type FlatNode = {
+  readonly id: number
+  readonly op: Op
+  readonly args: readonly Ref[]
+  readonly attrs: Attrs
+  readonly shape: Shape
+  /** The node of the traced program from which it comes (of a phase's branch: the phase). */
+  readonly origin: NodeId
+  readonly path: string
+  /** Products only: may it run on integers, or why not. */
+  readonly licence?: Licence | string
+}
+
+/** A phase that was decided: the plan holds as long as its counter stays on the same side of the limit. */
+export type PhaseTest = { readonly counter: Ref; readonly limit: number; readonly collecting: boolean; readonly path: string; readonly warnSteps: number | null }
+
+/** A program without structure, for one vector of phases. */
+export type Flat = {
+  readonly nodes: readonly FlatNode[]
+  /** Flat nodes of the program's inputs, in their order; -1 for one that nobody reads. */
+  readonly inputs: readonly number[]
+  readonly outputs: readonly Ref[]
+  readonly tests: readonly PhaseTest[]
+}
+
+/** Ops that give their first operand's elements unchanged: no work, another view. */
+const VIEWS: ReadonlySet<string> = new Set(['identity', 'detach', 'assign', 'dequantize', 'asTraining', 'reshape'])
+/** Products that may run on integers. */
+const PRODUCTS: ReadonlySet<string> = new Set(['conv', 'linear'])
+const WIDEST_INTEGER = 8
+const MOST_FOLDED = 64
+
+/** Which nodes of a graph are wanted: what feeds an output, and checks with all that feeds them. */
+const liveIn = (graph: Graph): Uint8Array => {
+  const live = new Uint8Array(graph.nodes.length)
+  for (const id of graph.outputs) live[id] = 1
+  for (let i = graph.nodes.length - 1; i >= 0; i--) {
+    const node = graph.nodes[i]
+    if (live[i] === 0 && node.op.guards !== true) continue
+    live[i] = 1
+    for (const id of node.inputs) live[id] = 1
+    // A licence to run on integers needs the scales, which a quant tensor that is an input may bring unread.
+    if (PRODUCTS.has(node.op.name)) for (const id of node.inputs) if (typeof quantForIntegers(graph.nodes[id]) === 'object') for (const s of scalesOf(graph.nodes[id])) live[s] = 1
+  }
+  return live
+}
+
+const scalesOf = (node: Node): readonly NodeId[] => (node.carried.tag === 'carries' ? [node.carried.quant.scale] : [])
+
+const quantForIntegers = (node: Node | undefined): Quant | string => {
+  if (node === undefined) return 'it is not known'
+  const c = node.carried
+  if (c.tag !== 'carries') return c.tag === 'float' ? 'it never had metadata' : `it is ${c.tag}: ${c.why}`
+  if (c.quant.zero !== 'zero') return 'its zero point may not be 0'
+  return c.quant.bits <= WIDEST_INTEGER ? c.quant : `it has ${c.quant.bits} bits, more than ${WIDEST_INTEGER}`
+}
+
+/** Why a product runs in float, or the licence to run it on integers. */
+const licenceOf = (graph: Graph, node: Node, refOf: (id: NodeId) => Ref): Licence | string => {
+  const [x, w] = node.inputs.map((id) => quantForIntegers(graph.nodes[id]))
+  if (typeof x === 'string') return `input %${node.inputs[0]}: ${x}`
+  if (typeof w === 'string') return `weight %${node.inputs[1]}: ${w}`
+  const scales = [refOf(x.scale), refOf(w.scale)] as const
+  const channels = graph.nodes[node.inputs[1]].shape[0]
+  if (sizeOf(scales[0].shape) !== 1) return `input %${node.inputs[0]}: it has a scale per channel`
+  const n = sizeOf(scales[1].shape)
+  if (n !== 1 && (n !== channels || scales[1].shape[0] !== channels)) return `weight %${node.inputs[1]}: its scale is neither one number nor one per output channel`
+  return { scales, x: [x.lo, x.hi], w: [w.lo, w.hi] }
+}
+
+/** Evaluates small flat nodes on the host with the ops' own reference; `read` gives inputs. Memoised per call. */
+export const hostEvaluator = (nodes: readonly FlatNode[], read: (inputId: number) => Float32Array): ((ref: Ref) => Float32Array) => {
+  const known = new Map<number, Float32Array>()
+  const valueOf = (ref: Ref): Float32Array => {
+    const found = known.get(ref.id)
+    if (found !== undefined) return found
+    const node = nodes[ref.id]
+    if (node.op === inputOp) return read(ref.id)
+    const data = new Float32Array(sizeOf(node.shape))
+    const failure = node.op.evaluate(node.args.map((a) => ({ shape: a.shape, data: valueOf(a) })), node.attrs, { shape: node.shape, data })
+    if (failure !== null) data.fill(NaN)
+    known.set(ref.id, data)
+    return data
+  }
+  return valueOf
+}
+
+/** The flat list while it grows. */
+type Builder = { readonly nodes: FlatNode[]; readonly add: (op: Op, args: readonly Ref[], attrs: Attrs, shape: Shape, from: { readonly origin: NodeId; readonly path: string }, licence?: Licence | string) => Ref }
+
+const newFlat = (): Builder => {
+  const nodes: FlatNode[] = []
+  const keys = new Map<string, number>()
+  const textOf = new Map<Attrs, string>()
+  const attrsText = (attrs: Attrs): string => {
+    const known = textOf.get(attrs)
+    if (known !== undefined) return known
+    const text = JSON.stringify(attrs)
+    textOf.set(attrs, text)
+    return text
+  }
+  const folded = (op: Op, args: readonly Ref[], attrs: Attrs, shape: Shape): number | null => {
+    if (args.length === 0 || op.guards === true || sizeOf(shape) > MOST_FOLDED || !args.every((a) => nodes[a.id].op === constOp && sizeOf(a.shape) <= MOST_FOLDED)) return null
+    const out: Tensor = { shape, data: new Float32Array(sizeOf(shape)) }
+    const failure = op.evaluate(args.map((a) => ({ shape: a.shape, data: new Float32Array(sizeOf(a.shape)).fill(constantOf(nodes[a.id].attrs)) })), attrs, out)
+    return failure === null && out.data.length > 0 && out.data.every((x) => Object.is(x, out.data[0])) ? out.data[0] : null
+  }
+  const add: Builder['add'] = (op, args, attrs, shape, from, licence) => {
+    const value = folded(op, args, attrs, shape)
+    if (value !== null) return add(constOp, [], constantAttrs(value), shape, from)
+    const key = `${op.name}|${args.map((a) => `${a.id}:${a.shape.join()}`).join('|')}|${attrsText(attrs)}|${shape.join()}`
+    const known = op === inputOp ? undefined : keys.get(key)
+    if (known !== undefined) return { id: known, shape }
+    const id = nodes.length
+    if (op !== inputOp) keys.set(key, id)
+    nodes.push({ id, op, args, attrs, shape, origin: from.origin, path: from.path, ...(licence === undefined ? {} : { licence }) })
+    return { id, shape }
+  }
+  return { nodes, add }
+}
+
+/** Keeps what outputs and checks need, ids closed up. */
+const withoutDead = (flat: Flat): Flat => {
+  const live = new Uint8Array(flat.nodes.length)
+  for (const o of flat.outputs) live[o.id] = 1
+  for (let i = flat.nodes.length - 1; i >= 0; i--) {
+    const node = flat.nodes[i]
+    if (node.op.guards === true) live[i] = 1
+    if (live[i] === 0) continue
+    for (const a of [...node.args, ...(typeof node.licence === 'object' ? node.licence.scales : [])]) live[a.id] = 1
+  }
+  for (const t of flat.tests) markAll(flat.nodes, t.counter.id, live)
+  const to = new Int32Array(flat.nodes.length).fill(-1)
+  let next = 0
+  flat.nodes.forEach((_, i) => { if (live[i] === 1) to[i] = next++ })
+  const moved = (r: Ref): Ref => ({ id: to[r.id], shape: r.shape })
+  const nodes = flat.nodes.filter((_, i) => live[i] === 1).map((n): FlatNode => ({
+    ...n, id: to[n.id], args: n.args.map(moved),
+    ...(typeof n.licence === 'object' ? { licence: { ...n.licence, scales: [moved(n.licence.scales[0]), moved(n.licence.scales[1])] as const } } : {}),
+  }))
+  return { nodes, inputs: flat.inputs.map((i) => (i < 0 ? -1 : to[i])), outputs: flat.outputs.map(moved), tests: flat.tests.map((t) => ({ ...t, counter: moved(t.counter) })) }
+}
+
+/** Counters are read on the host, but what makes them must stay in the list. */
+const markAll = (nodes: readonly FlatNode[], from: number, live: Uint8Array): void => {
+  const waiting = [from]
+  for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
+    if (live[id] === 1) continue
+    live[id] = 1
+    for (const a of nodes[id].args) waiting.push(a.id)
+  }
+}
+
+/**
+ * Flattens a graph for the phases that its inputs put it in. `read` gives the elements of program input number `i`;
+ * only counters are looked at.
+ */
+export const flatten = (graph: Graph, read: (input: number) => Float32Array): Flat => {
+  const b = newFlat()
+  const inputs: number[] = []
+  const tests: PhaseTest[] = []
+  const inputIds = new Map<number, number>()
+  const scalar = hostEvaluator(b.nodes, (id) => read(inputIds.get(id) ?? 0))
+  const visit = (g: Graph, given: readonly Ref[] | null, phase: NodeId | null): readonly Ref[] => {
+    const live = liveIn(g)
+    const refs = new Array<Ref>(g.nodes.length)
+    const tuples = new Map<NodeId, readonly Ref[]>()
+    const places = new Map(g.inputs.map((id, i) => [id, i] as const))
+    const one = (node: Node): Ref => {
+      const from = { origin: phase ?? node.id, path: node.path }
+      const place = places.get(node.id)
+      if (place !== undefined) {
+        if (given !== null) return { id: given[place].id, shape: node.shape }
+        const ref = b.add(inputOp, [], node.attrs, node.shape, from)
+        inputs[place] = ref.id
+        inputIds.set(ref.id, place)
+        return ref
+      }
+      const args = node.inputs.map((id) => refs[id])
+      if (node.op === getOp) return tuples.get(node.inputs[0])?.[Number(node.attrs.index)] ?? args[0]
+      if (node.op === phaseOp && node.branches !== undefined) {
+        const limit = Number(node.attrs.limit)
+        const collecting = scalar(args[0])[0] < limit
+        tests.push({ counter: args[0], limit, collecting, path: node.path, warnSteps: node.attrs.warnSteps === null ? null : Number(node.attrs.warnSteps) })
+        const outs = visit(node.branches[collecting ? 0 : 1], args.slice(1), from.origin)
+        tuples.set(node.id, outs)
+        return outs[0]
+      }
+      if (VIEWS.has(node.op.name) && sizeOf(args[0].shape) === sizeOf(node.shape)) return { id: args[0].id, shape: node.shape }
+      const made = b.add(node.op, args, node.attrs, node.shape, from, PRODUCTS.has(node.op.name) ? licenceOf(g, node, (id) => refs[id]) : undefined)
+      return node.op.guards === true && sameShape(args[0].shape, node.shape) ? { id: args[0].id, shape: node.shape } : made
+    }
+    for (const node of g.nodes) {
+      const place = places.get(node.id)
+      if (live[node.id] === 1) refs[node.id] = one(node)
+      else if (place !== undefined && given === null) inputs[place] = -1
+    }
+    return g.outputs.map((id) => refs[id])
+  }
+  const outputs = visit(graph, null, null)
+  return withoutDead({ nodes: b.nodes, inputs: graph.inputs.map((_, i) => inputs[i] ?? -1), outputs, tests })
+}

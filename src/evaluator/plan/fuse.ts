@@ -1,0 +1,112 @@
+/**
+ * Third pass: steps. Element-wise nodes of one level and size become groups; for each group it is decided which members
+ * must be stored, and which cheap operands are computed again instead of being stored by an earlier group.
+ */
+import { constOp } from '../../graph/structural.js'
+import type { FlatNode } from './flatten.js'
+import type { Leveled } from './levels.js'
+
+/** One loop over `size` elements: `stores` are written to memory, `reduces` are sums over the loop. */
+export type GroupStep = { readonly kind: 'group'; readonly level: number; readonly cached: boolean; readonly size: number; readonly members: readonly number[]; readonly stores: readonly number[]; readonly reduces: readonly number[] }
+/** One op on its own: a kernel, or the reference on the host. */
+export type OpStep = { readonly kind: 'op'; readonly level: number; readonly cached: boolean; readonly node: number }
+/** A step of a plan. */
+export type Step = GroupStep | OpStep
+
+/** What the fuser asks of the backend. */
+export type FuseRules = {
+  /** Where the broadcast patterns of a node's operands change, in elements from the innermost; loops with common axes can be shared. */
+  readonly cuts: (node: FlatNode) => readonly number[]
+  /** Is the node so cheap that computing it twice beats storing it? */
+  readonly cheap: (node: FlatNode) => boolean
+  /** Most members of one group. */
+  readonly most: number
+}
+
+type Draft = { readonly level: number; readonly cached: boolean; readonly size: number; readonly members: number[]; cuts: readonly number[] }
+
+/** Cuts of two loops together, or null where one's axes cut the other's apart. */
+const joined = (a: readonly number[], b: readonly number[], size: number): readonly number[] | null => {
+  if (b.every((c) => a.includes(c))) return a
+  const all = [...new Set([...a, ...b])].sort((x, y) => x - y)
+  return all.every((c, i) => (i === 0 || c % all[i - 1] === 0) && size % c === 0) ? all : null
+}
+
+/** Members of each group, in order; one that does not fit the loop of the latest opens another. */
+const draftGroups = (l: Leveled, rules: FuseRules): readonly Draft[] => {
+  const open = new Map<string, Draft>()
+  const drafts: Draft[] = []
+  for (const node of l.flat.nodes) {
+    const kind = l.kinds[node.id]
+    if (kind !== 'map' && kind !== 'reduce') continue
+    const [level, size, cached] = [l.levels[node.id], l.sizes[node.id], l.cached[node.id] === 1]
+    const key = `${level}:${size}:${cached ? 1 : 0}`
+    const last = open.get(key)
+    const cuts = size === 1 ? [] : rules.cuts(node)
+    const both = last === undefined || last.members.length >= rules.most ? null : joined(last.cuts, cuts, size)
+    if (last !== undefined && both !== null) {
+      last.members.push(node.id)
+      last.cuts = both
+    } else {
+      const draft = { level, size, cached, members: [node.id], cuts }
+      drafts.push(draft)
+      open.set(key, draft)
+    }
+  }
+  return drafts
+}
+
+const MOST_INLINED = 3
+
+/** Decides what is stored. Later groups are settled first, so that each knows which of its members others want. */
+const settle = (l: Leveled, drafts: readonly Draft[], rules: FuseRules): { readonly groups: readonly GroupStep[] } => {
+  const { nodes } = l.flat
+  const needed = new Uint8Array(nodes.length)
+  for (const o of l.flat.outputs) needed[o.id] = 1
+  for (const node of nodes) if (l.kinds[node.id] === 'op') for (const a of [...node.args, ...(typeof node.licence === 'object' ? node.licence.scales : [])]) needed[a.id] = 1
+  const groupOf = new Int32Array(nodes.length).fill(-1)
+  drafts.forEach((d, g) => d.members.forEach((i) => { groupOf[i] = g }))
+  const stored = (i: number): boolean => l.kinds[i] !== 'map' || needed[i] === 1 || l.sizes[i] === 1
+  const inlinable = (i: number, depth: number): boolean =>
+    depth < MOST_INLINED && l.kinds[i] === 'map' && needed[i] === 0 && l.cached[i] === 0 && l.sizes[i] > 1 && rules.cheap(nodes[i]) &&
+    nodes[i].args.every((a) => nodes[a.id].op === constOp || stored(a.id) || (l.sizes[a.id] === l.sizes[i] && inlinable(a.id, depth + 1)))
+  const groups: GroupStep[] = []
+  for (let g = drafts.length - 1; g >= 0; g--) {
+    const d = drafts[g]
+    const wanted = new Set<number>()
+    const extra: number[] = []
+    let { cuts } = d
+    const reduces = d.members.filter((i) => l.kinds[i] === 'reduce')
+    const stores = d.members.filter((i) => l.kinds[i] === 'map' && needed[i] === 1)
+    const waiting = [...stores, ...reduces]
+    for (let i = waiting.pop(); i !== undefined; i = waiting.pop()) {
+      if (wanted.has(i)) continue
+      wanted.add(i)
+      if (groupOf[i] !== g) extra.push(i)
+      for (const a of nodes[i].args) {
+        if (l.kinds[a.id] !== 'map' || groupOf[a.id] === g) {
+          if (groupOf[a.id] === g && l.kinds[a.id] === 'map') waiting.push(a.id)
+          continue
+        }
+        const both = l.sizes[a.id] === d.size && inlinable(a.id, 0) ? joined(cuts, rules.cuts(nodes[a.id]), d.size) : null
+        if (both === null) needed[a.id] = 1
+        else {
+          cuts = both
+          waiting.push(a.id)
+        }
+      }
+    }
+    const members = [...d.members.filter((i) => wanted.has(i)), ...extra].sort((a, b) => a - b)
+    if (stores.length + reduces.length > 0) groups.push({ kind: 'group', level: d.level, cached: d.cached, size: d.size, members, stores, reduces })
+  }
+  return { groups: groups.reverse() }
+}
+
+/** Groups and single ops, in an order in which everything is made before it is read; what is cached comes first. */
+export const stepsOf = (l: Leveled, rules: FuseRules): readonly Step[] => {
+  const { groups } = settle(l, draftGroups(l, rules), rules)
+  const ops: readonly OpStep[] = l.flat.nodes.filter((n) => l.kinds[n.id] === 'op').map((n) => ({ kind: 'op', level: l.levels[n.id], cached: l.cached[n.id] === 1, node: n.id }))
+  const first = (s: Step): number => (s.kind === 'op' ? s.node : (s.members[0] ?? 0))
+  // Sorting is stable: groups that were split off one loop keep their order.
+  return [...groups, ...ops].sort((a, b) => Number(b.cached) - Number(a.cached) || a.level - b.level || (a.kind === b.kind && a.kind === 'op' ? first(a) - first(b) : a.kind === 'op' ? -1 : b.kind === 'op' ? 1 : 0))
+}

@@ -1,0 +1,55 @@
+/**
+ * Second pass: which nodes go through memory together. Element-wise nodes over the same number of elements join a group
+ * (one loop); every node gets a level, such that a group needs nothing of its own level but its own members. Levels
+ * rise along every edge that goes through memory, so steps sorted by level are in a valid order. Linear in the nodes.
+ */
+import { sizeOf } from '../../data/shape.js'
+import { constOp, inputOp } from '../../graph/structural.js'
+import type { Flat, FlatNode } from './flatten.js'
+
+/** How a node can be computed: element by element in a group, as a reduction at the end of a group, or as a step of its own. */
+export type Kind = 'map' | 'reduce' | 'op' | 'leaf'
+/** Says how nodes can be computed. */
+export type Classify = (node: FlatNode) => Exclude<Kind, 'leaf'>
+
+/** Flat nodes with their kinds and levels. `cached` marks nodes that depend on parameters and state alone. */
+export type Leveled = { readonly flat: Flat; readonly kinds: readonly Kind[]; readonly levels: Int32Array; readonly sizes: Float64Array; readonly cached: Uint8Array }
+
+/** Elements over which a node loops: its own, or those of the operand that it reduces. */
+const loopSize = (node: FlatNode, kind: Kind): number => sizeOf(kind === 'reduce' ? node.args[0].shape : node.shape)
+
+/** Assigns levels as early as possible, then moves element-wise nodes as late as their users allow: what only the backward pass wants is computed there. */
+export const levelsOf = (flat: Flat, classify: Classify, late: ReadonlySet<number>, fixedInputs: ReadonlySet<number>): Leveled => {
+  const { nodes } = flat
+  const kinds = nodes.map((n): Kind => (n.op === inputOp || n.op === constOp ? 'leaf' : classify(n)))
+  const sizes = Float64Array.from(nodes, (n, i) => loopSize(n, kinds[i]))
+  const levels = new Int32Array(nodes.length)
+  const cached = new Uint8Array(nodes.length)
+  const together = (from: number, to: number): boolean => kinds[from] === 'map' && (kinds[to] === 'map' || kinds[to] === 'reduce') && sizes[from] === sizes[to] && cached[from] === cached[to]
+  const operands = (n: FlatNode): readonly number[] => [...n.args, ...(typeof n.licence === 'object' ? n.licence.scales : [])].map((a) => a.id)
+  let top = 0
+  for (const node of nodes) {
+    const i = node.id
+    if (kinds[i] === 'leaf') {
+      cached[i] = node.op === constOp || fixedInputs.has(i) ? 1 : 0
+      continue
+    }
+    cached[i] = operands(node).every((a) => cached[a] === 1) && fixedInputs.size > 0 ? 1 : 0
+    for (const a of operands(node)) levels[i] = Math.max(levels[i], kinds[a] === 'leaf' ? 1 : together(a, i) ? levels[a] : levels[a] + 1)
+    levels[i] = Math.max(levels[i], 1)
+    top = Math.max(top, levels[i])
+  }
+  // What changes the inputs of the next run comes after everything else that can fail.
+  for (const i of late) if (kinds[i] === 'map') levels[i] = top + 1
+  const latest = new Int32Array(nodes.length).fill(-1)
+  for (const o of flat.outputs) latest[o.id] = levels[o.id]
+  for (let i = nodes.length - 1; i >= 0; i--) {
+    const node = nodes[i]
+    if (kinds[i] === 'map' && latest[i] > levels[i] && cached[i] === 0) levels[i] = latest[i]
+    for (const a of operands(node)) {
+      const bound = together(a, i) ? levels[i] : levels[i] - 1
+      latest[a] = latest[a] < 0 ? bound : Math.min(latest[a], bound)
+    }
+  }
+  return { flat, kinds, levels, sizes, cached }
+}

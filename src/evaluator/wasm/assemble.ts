@@ -1,0 +1,153 @@
+/**
+ * From a plan to a module: every stage of every kernel becomes a function; between two host steps one function, a
+ * segment, calls them in order, splits the long ones among threads and waits at barriers.
+ */
+import type { Code } from './asm/encode.js'
+import { atomics, control, i32 } from './asm/instructions.js'
+import { newModule, type Func, type Local, type ModuleBuilder } from './asm/module.js'
+import type { Kernel, Places } from './kernel.js'
+import type { Plan, PlannedStep } from './plan.js'
+
+/** A run of steps without the host: `segment0`, … of the module; `parallel` if threads have work in it. */
+export type Segment = { readonly kind: 'segment'; readonly name: string; readonly parallel: boolean; readonly cached: boolean; readonly steps: readonly number[] }
+/** A step that the host runs. */
+export type HostStep = { readonly kind: 'host'; readonly step: number; readonly cached: boolean }
+
+/** A module and the order in which it and the host are called. `stages` are exported for the profiler: by step, their names and units. */
+export type Assembled = {
+  readonly bytes: Uint8Array<ArrayBuffer>
+  readonly order: readonly (Segment | HostStep)[]
+  readonly stages: readonly (readonly { readonly name: string; readonly units: number; readonly label: string }[])[]
+}
+
+/** How a module is assembled. */
+export type AssembleOptions = { readonly threads: boolean; readonly mayWait: boolean; readonly pages: number }
+
+/** Work of less than so many nanoseconds isn't worth a barrier. */
+const WORTH_SPLITTING = 25_000
+/** Words of the control area: arrivals at barriers, and whether a thread was given up. */
+const ARRIVALS = 0
+const GIVEN_UP = 64
+const SPINS = 20_000
+/** Nanoseconds of one wait, and how many of them make a thread that never comes: about five seconds. */
+const NAP = 100_000
+const NAPS = 50_000
+
+/** `barrier(round, threads) → 1 where a thread did not come`. */
+const emitBarrier = (m: ModuleBuilder, mayWait: boolean): Func =>
+  m.func({
+    params: ['i32'], results: ['i32'],
+    body: ({ params: [target], local }) => {
+      const [spins, naps] = [local('i32'), local('i32')]
+      const arrived = atomics.load(i32.const(ARRIVALS))
+      const lost = [control.drop(atomics.add(i32.const(GIVEN_UP), i32.const(1))), control.return(i32.const(1))]
+      return [
+        control.drop(atomics.add(i32.const(ARRIVALS), i32.const(1))),
+        control.block(control.loop([
+          control.br_if(1, i32.ge_s(arrived, target.get)),
+          control.if(atomics.load(i32.const(GIVEN_UP)), control.return(i32.const(1))),
+          spins.set(i32.add(spins.get, i32.const(1))),
+          control.br_if(0, i32.lt_u(spins.get, i32.const(SPINS))),
+          mayWait ? [control.drop(atomics.wait(i32.const(ARRIVALS), arrived, NAP)), naps.set(i32.add(naps.get, i32.const(1)))] : [naps.set(i32.add(naps.get, i32.const(1))), spins.set(i32.const(0))],
+          control.if(i32.gt_u(naps.get, i32.const(NAPS)), lost),
+          control.br(0),
+        ])),
+        i32.const(0),
+      ]
+    },
+  })
+
+type Emitted = { readonly func: Func; readonly units: number; readonly cost: number; readonly name: string; readonly label: string }
+type EmittedKernel = { readonly stages: readonly Emitted[]; readonly fallback: { readonly after: number; readonly flag: number; readonly kernel: EmittedKernel } | null }
+
+const emitKernel = (m: ModuleBuilder, kernel: Kernel, at: Places, name: string): EmittedKernel => ({
+  stages: kernel.stages.map((s, k) => {
+    const f = s.emit(m, at)
+    return { func: f, units: s.units, cost: s.cost, name: `${name}_${k}`, label: s.label }
+  }),
+  fallback: kernel.fallback === undefined ? null : {
+    after: kernel.fallback.after, flag: at.scratch + kernel.fallback.flag,
+    kernel: emitKernel(m, kernel.fallback.kernel, { ...at, scratch: at.scratch + kernel.fallback.offset, constants: at.constants + kernel.fallback.constantsOffset }, `${name}f`),
+  },
+})
+
+/** Writes the calls of a segment; keeps what it must know between them. */
+const newWriter = (thread: Local, threads: Local, round: Local, barrier: Func | null) => {
+  // Serial work by thread 0 that others have not waited for yet.
+  let pending = false
+  let parallel = false
+  const wait = (): Code => (barrier === null ? [] : [round.set(i32.add(round.get, threads.get)), control.if(barrier.call(round.get), control.return(i32.const(1)))])
+  const stage = (s: Emitted): Code => {
+    if (barrier === null) return s.func.call(i32.const(0), i32.const(s.units))
+    if (s.units < 2 || s.units * s.cost < WORTH_SPLITTING) {
+      pending = true
+      return control.if(i32.eqz(thread.get), s.func.call(i32.const(0), i32.const(s.units)))
+    }
+    const share = (t: Code): Code => i32.div_u(i32.mul(t, i32.const(s.units)), threads.get)
+    const before = pending ? wait() : []
+    pending = false
+    parallel = true
+    return [before, s.func.call(share(thread.get), share(i32.add(thread.get, i32.const(1)))), wait()]
+  }
+  const kernel = (k: EmittedKernel): Code => {
+    const f = k.fallback
+    if (f === null) return k.stages.map(stage)
+    const clear: Code = barrier === null ? atomicsFree(f.flag) : control.if(i32.eqz(thread.get), atomicsFree(f.flag))
+    pending = barrier !== null
+    const first = k.stages.slice(0, f.after + 1).map(stage)
+    const settle = pending ? wait() : []
+    pending = false
+    const rest = k.stages.slice(f.after + 1).map(stage)
+    const left = pending
+    pending = false
+    const other = kernel(f.kernel)
+    pending = pending || left
+    return [clear, first, settle, control.if(i32.load(i32.const(f.flag)), other, rest)]
+  }
+  return { kernel, finish: (): Code => (parallel ? [pending ? wait() : [], i32.const(0)] : i32.const(0)), isParallel: () => parallel }
+}
+
+const atomicsFree = (address: number): Code => i32.store(i32.const(address), i32.const(0))
+
+const placesOf = (plan: Plan, s: PlannedStep): Places => ({ args: s.args.map((a) => plan.addresses[a]), outs: s.outs.map((o) => plan.addresses[o]), scratch: s.scratch, constants: s.constants })
+
+/** Assembles a plan's module. */
+export const assemble = (plan: Plan, options: AssembleOptions): Assembled => {
+  const m = newModule()
+  const barrier = options.threads ? emitBarrier(m, options.mayWait) : null
+  const emitted = plan.steps.map((s, k) => (s.kernel === null ? null : emitKernel(m, s.kernel, placesOf(plan, s), `step${k}`)))
+  const order: (Segment | HostStep)[] = []
+  let run: { readonly steps: number[]; readonly cached: boolean } | null = null
+  let count = 0
+  const close = (): void => {
+    if (run === null) return
+    const { steps, cached } = run
+    run = null
+    let parallel = false
+    const name = `segment${count++}`
+    m.func({
+      name, params: ['i32', 'i32'], results: ['i32'],
+      body: ({ params: [thread, threads], local }) => {
+        const w = newWriter(thread, threads, local('i32'), barrier)
+        const body = steps.map((k) => w.kernel(emitted[k] ?? { stages: [], fallback: null }))
+        parallel = w.isParallel()
+        return [body, w.finish()]
+      },
+    })
+    order.push({ kind: 'segment', name, parallel, cached, steps })
+  }
+  plan.steps.forEach((s, k) => {
+    if (run !== null && run.cached !== s.step.cached) close()
+    if (emitted[k] === null) {
+      close()
+      order.push({ kind: 'host', step: k, cached: s.step.cached })
+    } else if (run === null) run = { steps: [k], cached: s.step.cached }
+    else run.steps.push(k)
+  })
+  close()
+  const stages = emitted.map((e) => (e === null ? [] : e.stages.map((s) => {
+    m.func({ name: s.name, params: ['i32', 'i32'], body: ({ params: [from, to] }) => s.func.call(from.get, to.get) })
+    return { name: s.name, units: s.units, label: s.label }
+  })))
+  return { bytes: m.bytes({ pages: options.pages, maximum: options.pages, shared: options.threads }), order, stages }
+}

@@ -1,0 +1,46 @@
+/** What is computed for each element of a loop: a small graph of float32 operations, equal ones shared. */
+
+/** An operation on lanes. Comparisons give masks (all ones or all zeros); `mask` operands choose in `select`. */
+export type LaneOp =
+  | 'const' | 'load' | 'neg' | 'abs' | 'sqrt' | 'nearest' | 'floor' | 'ceil' | 'trunc'
+  | 'add' | 'sub' | 'mul' | 'div' | 'min' | 'max' | 'pmin' | 'pmax'
+  | 'eq' | 'ne' | 'lt' | 'gt' | 'le' | 'ge' | 'and' | 'or' | 'andnot' | 'select' | 'call'
+
+/** One operation; `args` are numbers of earlier ones. `value`: of a constant. `load`: number of the operand. `name`: of a called function. */
+export type Expr = { readonly op: LaneOp; readonly args: readonly number[]; readonly value?: number; readonly load?: number; readonly name?: string }
+
+/** Collects expressions; each method gives the number of one. */
+export type Exprs = {
+  readonly list: readonly Expr[]
+  readonly constant: (value: number) => number
+  readonly load: (operand: number) => number
+  readonly op: (op: Exclude<LaneOp, 'const' | 'load' | 'call'>, ...args: readonly number[]) => number
+  /** A function of one lane, by name: exp, log, tanh, … */
+  readonly call: (name: string, arg: number) => number
+  /** 1 where the mask holds, else 0. */
+  readonly flag: (mask: number) => number
+  /** The mask of what isn't 0. */
+  readonly truth: (x: number) => number
+}
+
+/** An empty list. */
+export const newExprs = (): Exprs => {
+  const list: Expr[] = []
+  const keys = new Map<string, number>()
+  const add = (e: Expr, key: string): number => {
+    const known = keys.get(key)
+    if (known !== undefined) return known
+    keys.set(key, list.length)
+    return list.push(e) - 1
+  }
+  const constant = (value: number): number => add({ op: 'const', args: [], value }, `const ${Object.is(value, -0) ? '-0' : value}`)
+  const op: Exprs['op'] = (name, ...args) => add({ op: name, args }, `${name} ${args.join()}`)
+  const isConstant = (i: number, value: number): boolean => list[i].op === 'const' && Object.is(list[i].value, value)
+  return {
+    list, constant, op,
+    load: (operand) => add({ op: 'load', args: [], load: operand }, `load ${operand}`),
+    call: (name, arg) => add({ op: 'call', args: [arg], name }, `call ${name} ${arg}`),
+    flag: (mask) => op('and', mask, constant(1)),
+    truth: (x) => (list[x].op === 'and' && isConstant(list[x].args[1], 1) ? list[x].args[0] : op('ne', x, constant(0))),
+  }
+}

@@ -1,0 +1,85 @@
+/** Expressions as code: four lanes at a time, every shared expression computed once. */
+import type { Code } from '../asm/encode.js'
+import { f32x4, v128 } from '../asm/instructions.js'
+import type { Func, Local, Scope } from '../asm/module.js'
+import type { Expr } from './exprs.js'
+
+/** What a lane function needs: how to load an operand, and the functions that are called by name. */
+export type LaneContext = {
+  readonly scope: Scope
+  readonly list: readonly Expr[]
+  readonly load: (operand: number) => Code
+  readonly named: (name: string) => Func
+}
+
+const simple = {
+  neg: f32x4.neg, abs: f32x4.abs, sqrt: f32x4.sqrt, nearest: f32x4.nearest, floor: f32x4.floor, ceil: f32x4.ceil, trunc: f32x4.trunc,
+} as const
+const paired = {
+  add: f32x4.add, sub: f32x4.sub, mul: f32x4.mul, div: f32x4.div, min: f32x4.min, max: f32x4.max,
+  eq: f32x4.eq, ne: f32x4.ne, lt: f32x4.lt, gt: f32x4.gt, le: f32x4.le, ge: f32x4.ge,
+  and: v128.and, or: v128.or, andnot: v128.andnot,
+  // pmin(a, b) is b < a ? b : a: with the bound as b, NaN in a stays.
+  pmin: f32x4.pmin, pmax: f32x4.pmax,
+} as const
+
+/** Numbers of users of each expression, roots counted. */
+const usesOf = (list: readonly Expr[], roots: readonly number[]): Int32Array => {
+  const uses = new Int32Array(list.length)
+  for (const r of roots) uses[r]++
+  const live = new Uint8Array(list.length)
+  for (const r of roots) live[r] = 1
+  for (let i = list.length - 1; i >= 0; i--) {
+    if (live[i] === 0) continue
+    for (const a of list[i].args) {
+      uses[a]++
+      live[a] = 1
+    }
+  }
+  return uses
+}
+
+const lanewise = (f: Func, x: Local): Code => {
+  const lane = (i: number): Code => f.call(f32x4.extract(i, x.get))
+  return [1, 2, 3].reduce<Code>((v, i) => f32x4.replace(i, v, lane(i)), f32x4.splat(lane(0)))
+}
+
+/** Gives the code of each expression of one turn of a loop; a shared one is kept in a local from its first use on. */
+export const lanesOf = (c: LaneContext, roots: readonly number[]): ((expr: number) => Code) => {
+  const uses = usesOf(c.list, roots)
+  const kept = new Map<number, Local>()
+  const compute = (i: number): Code => {
+    const e = c.list[i]
+    const [a, b, d] = e.args
+    switch (e.op) {
+      case 'const': return f32x4.const(e.value ?? 0)
+      case 'load': return c.load(e.load ?? 0)
+      case 'select': {
+        // bitselect(a, b, mask): the mask is written first into the order of evaluation by its local, if shared.
+        const [mask, x, y] = [of(a), of(b), of(d)]
+        const m = c.scope.local('v128')
+        return [m.set(mask), v128.bitselect(x, y, m.get)]
+      }
+      case 'call': {
+        const x = c.scope.local('v128')
+        return [x.set(of(a)), lanewise(c.named(e.name ?? ''), x)]
+      }
+      default: {
+        if (e.op in simple) return simple[e.op as keyof typeof simple](of(a))
+        const x = of(a)
+        return paired[e.op as keyof typeof paired](x, of(b))
+      }
+    }
+  }
+  const of = (i: number): Code => {
+    const known = kept.get(i)
+    if (known !== undefined) return known.get
+    const e = c.list[i]
+    const code = compute(i)
+    if (uses[i] < 2 || e.op === 'const') return code
+    const local = c.scope.local('v128')
+    kept.set(i, local)
+    return local.tee(code)
+  }
+  return of
+}

@@ -1,0 +1,143 @@
+/**
+ * Ops as operations on lanes: each does, element by element, exactly what the op's reference does, rounding for rounding
+ * (checked bit by bit against the reference for every op of this table). What isn't here has a kernel, or runs on the host.
+ */
+import { intMax, intMin } from '../../../data/quant.js'
+import type { Shape } from '../../../data/shape.js'
+import type { Attrs } from '../../../graph/op.js'
+import type { FlatNode } from '../../plan/flatten.js'
+import type { Exprs } from './exprs.js'
+
+/** Writes an element-wise op: numbers of its operands' expressions in, that of its result out. */
+export type Lowering = (e: Exprs, args: readonly number[], attrs: Attrs) => number
+
+const unary = (op: 'neg' | 'abs' | 'sqrt' | 'nearest' | 'floor' | 'ceil' | 'trunc'): Lowering => (e, [x]) => e.op(op, x)
+const binary = (op: 'add' | 'sub' | 'mul' | 'div' | 'min' | 'max'): Lowering => (e, [a, b]) => e.op(op, a, b)
+const compare = (op: 'lt' | 'le' | 'eq'): Lowering => (e, [a, b]) => e.flag(e.op(op, a, b))
+const called = (name: string): Lowering => (e, [x]) => e.call(name, x)
+
+const bound = (x: unknown): number | null => (typeof x === 'number' ? Math.fround(x) : null)
+
+/** Below, then above, NaN kept: where both bind and cross, the upper one wins. */
+const cut = (e: Exprs, x: number, min: number | null, max: number | null): number => {
+  const raised = min === null ? x : e.op('pmax', x, e.constant(min))
+  return max === null ? raised : e.op('pmin', raised, e.constant(max))
+}
+
+const rounded = (e: Exprs, x: number, rounding: unknown): number => {
+  switch (rounding) {
+    case 'FLOOR': return e.op('floor', x)
+    case 'CEIL': return e.op('ceil', x)
+    case 'ROUND_TO_ZERO': return e.op('trunc', x)
+    case 'DPU': return dpu(e, x)
+    default: return e.op('nearest', x)
+  }
+}
+
+/** Ties of negative numbers go up, others to even. */
+const dpu = (e: Exprs, x: number): number => {
+  const tie = e.op('eq', e.op('sub', x, e.op('floor', x)), e.constant(0.5))
+  return e.op('select', e.op('and', tie, e.op('lt', x, e.constant(0))), e.op('ceil', x), e.op('nearest', x))
+}
+
+/** What the forward of `quantize` and its gradients share. */
+const quantized = (e: Exprs, [x, s, z]: readonly number[], a: Attrs) => {
+  const lo = e.constant(Math.fround(intMin(Number(a.bits), a.signed === true, a.narrow === true)))
+  const hi = e.constant(Math.fround(intMax(Number(a.bits), a.signed === true, a.narrow === true)))
+  const p = e.op('div', x, s)
+  const r = rounded(e, e.op('add', p, z), a.rounding)
+  const i = e.op('pmax', e.op('pmin', r, hi), lo)
+  const q = e.list[z].op === 'const' && e.list[z].value === 0 ? i : e.op('sub', i, z)
+  return { p, q, clipped: () => e.op('or', e.op('gt', r, hi), e.op('lt', r, lo)) }
+}
+
+/** Element-wise ops. */
+export const MAPS: { readonly [op: string]: Lowering } = {
+  add: binary('add'), sub: binary('sub'), mul: binary('mul'), div: binary('div'), maximum: binary('max'), minimum: binary('min'),
+  neg: unary('neg'), abs: unary('abs'), absBinarySign: unary('abs'), sqrt: unary('sqrt'),
+  less: compare('lt'), lessEqual: compare('le'), equal: compare('eq'),
+  round: unary('nearest'), floor: unary('floor'), ceil: unary('ceil'), roundToZero: unary('trunc'), dpuRound: (e, [x]) => dpu(e, x),
+  'round~identity': unary('nearest'), 'floor~identity': unary('floor'), 'ceil~identity': unary('ceil'), 'roundToZero~identity': unary('trunc'), 'dpuRound~identity': (e, [x]) => dpu(e, x),
+  select: (e, [c, a, b]) => e.op('select', e.truth(c), a, b),
+  sign: (e, [x]) => e.op('sub', e.flag(e.op('gt', x, e.constant(0))), e.flag(e.op('lt', x, e.constant(0)))),
+  binarySign: (e, [x]) => e.op('select', e.op('ge', x, e.constant(0)), e.constant(1), e.constant(-1)),
+  binaryQuantize: (e, [x, s]) => e.op('select', e.op('ge', x, e.constant(0)), s, e.op('neg', s)),
+  // x < 0 ? 0 : x keeps -0, which the addition of 0 makes 0.
+  relu: (e, [x]) => e.op('add', e.op('pmax', x, e.constant(0)), e.constant(0)),
+  relu6: (e, [x]) => cut(e, x, 0, 6),
+  hardtanh: (e, [x], a) => cut(e, x, bound(a.minVal), bound(a.maxVal)),
+  clamp: (e, [x], a) => cut(e, x, bound(a.min), bound(a.max)),
+  'clamp~identity': (e, [x], a) => cut(e, x, bound(a.min), bound(a.max)),
+  within: (e, [x], a) => {
+    const above = bound(a.max) === null ? [] : [e.op('gt', x, e.constant(bound(a.max) ?? 0))]
+    const below = bound(a.min) === null ? [] : [e.op('lt', x, e.constant(bound(a.min) ?? 0))]
+    const [first, second] = [...above, ...below]
+    return first === undefined ? e.constant(1) : e.op('select', second === undefined ? first : e.op('or', first, second), e.constant(0), e.constant(1))
+  },
+  signedLowerBound: (e, [x], a) => lowerBound(e, x, a),
+  'signedLowerBound~identity': (e, [x], a) => lowerBound(e, x, a),
+  leakyRelu: (e, [x], a) => e.op('select', e.op('gt', x, e.constant(0)), x, e.op('mul', x, e.constant(Math.fround(Number(a.negativeSlope))))),
+  broadcastTo: (_e, [x]) => x,
+  quantize: (e, args, a) => e.op('mul', quantized(e, args, a).q, args[1]),
+  quantizeGradInput: (e, [g, ...args], a) => e.op('andnot', g, quantized(e, args, a).clipped()),
+  delay: (e, [q, x, left]) => e.op('select', e.op('gt', left, e.constant(0)), x, q),
+  exp: called('exp'), log: called('log'), exp2: called('exp2'), log2: called('log2'), tanh: called('tanh'), sigmoid: called('sigmoid'),
+}
+
+const lowerBound = (e: Exprs, x: number, a: Attrs): number => {
+  const size = e.op('max', e.op('abs', x), e.constant(Math.fround(Number(a.min))))
+  return e.op('select', e.op('ge', x, e.constant(0)), size, e.op('neg', size))
+}
+
+/** Whole float32 bounds only: the reference compares with the double. */
+const wholeBounds = (...bounds: readonly unknown[]): boolean => bounds.every((b) => b === null || b === undefined || (typeof b === 'number' && Math.fround(b) === b))
+const ordered = (min: unknown, max: unknown): boolean => typeof min !== 'number' || typeof max !== 'number' || min <= max
+
+/** Cases in which the lanes would not do what the reference does. */
+const EXCEPT: { readonly [op: string]: (a: Attrs) => boolean } = {
+  clamp: (a) => !wholeBounds(a.min, a.max), 'clamp~identity': (a) => !wholeBounds(a.min, a.max), within: (a) => !wholeBounds(a.min, a.max),
+  hardtanh: (a) => !wholeBounds(a.minVal, a.maxVal) || !ordered(a.minVal, a.maxVal),
+}
+
+/** Functions that are called lane by lane. */
+export const CALLED: ReadonlySet<string> = new Set(['exp', 'log', 'exp2', 'log2', 'tanh', 'sigmoid'])
+
+/** Can this node be computed element by element? */
+export const isMap = (node: FlatNode): boolean => !CALLED.has(node.op.name) && Object.hasOwn(MAPS, node.op.name) && !(Object.hasOwn(EXCEPT, node.op.name) && EXCEPT[node.op.name](node.attrs))
+
+/** A reduction over the loop: the term of each element, how terms are put together, and the shape of the result seen from the operand's. */
+export type Reduction = {
+  readonly term: Lowering
+  readonly join: 'sum' | 'max'
+  /** The sum is divided by so many (a mean). */
+  readonly divisor: (node: FlatNode) => number
+  readonly over: (node: FlatNode) => Shape
+}
+
+const once = (): number => 1
+const sameRank = (node: FlatNode): Shape => node.shape
+const keptDims = (node: FlatNode): Shape => {
+  const dims = node.attrs.dims
+  return node.args[0].shape.map((n, i) => (Array.isArray(dims) && dims.includes(i) ? 1 : n))
+}
+const itself: Lowering = (_e, [x]) => x
+
+/** Reductions that end a loop. Operand 0 spans it. */
+export const REDUCTIONS: { readonly [op: string]: Reduction } = {
+  sum: { term: itself, join: 'sum', divisor: once, over: keptDims },
+  mean: { term: itself, join: 'sum', divisor: (n) => n.args[0].shape.reduce((p, m) => p * m, 1) / Math.max(1, n.shape.reduce((p, m) => p * m, 1)), over: keptDims },
+  sumTo: { term: itself, join: 'sum', divisor: once, over: sameRank },
+  maxAll: { term: itself, join: 'max', divisor: once, over: () => [] },
+  maxLast: { term: itself, join: 'max', divisor: once, over: (n) => [...n.shape, 1] },
+  quantizeGradScale: {
+    join: 'sum', divisor: once, over: sameRank,
+    term: (e, [g, ...args], a) => {
+      const { p, q, clipped } = quantized(e, args, a)
+      return e.op('mul', g, e.op('sub', q, a.clamp === 'ste' ? p : e.op('andnot', p, clipped())))
+    },
+  },
+  quantizeGradZeroPoint: {
+    join: 'sum', divisor: once, over: sameRank,
+    term: (e, [g, ...args], a) => e.op('and', e.op('neg', e.op('mul', g, args[1])), quantized(e, args, a).clipped()),
+  },
+}

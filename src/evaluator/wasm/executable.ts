@@ -1,0 +1,154 @@
+/** Programs on WebAssembly: one plan per vector of phases, made when it is first wanted, kept until disposed. */
+import * as E from 'fp-ts/lib/Either.js'
+import type { QuantErrors, QuantWarning } from '../../data/error.js'
+import type { Tensor } from '../../data/tensor.js'
+import type { Program } from '../../graph/program.js'
+import { inputOp } from '../../graph/structural.js'
+import type { Commit, Executable, ResidentStorage, RunOptions, RunResult } from '../backend.js'
+import { stillCollecting } from '../messages.js'
+import { hostEvaluator, type PhaseTest } from '../plan/flatten.js'
+import { reference } from '../reference/reference.js'
+import { newFunctionTable, type FunctionSource } from './functions.js'
+import { load, type Crew, type Loaded } from './load.js'
+import { planOf, type Plan } from './plan.js'
+
+type Read = (input: number) => Float32Array
+
+/** A counter's number now, without allocation where it is an input itself. */
+const counterReader = (plan: Plan, test: PhaseTest): ((read: Read) => number) => {
+  const { nodes, inputs } = plan.flat
+  const own = inputs.indexOf(test.counter.id)
+  if (own >= 0) return (read) => read(own)[0]
+  if (nodes[test.counter.id].op === inputOp) return () => NaN
+  return (read) => hostEvaluator(nodes, (id) => read(inputs.indexOf(id)))(test.counter)[0]
+}
+
+/** A loaded plan, and whether it fits a state. */
+type Entry = { readonly loaded: Loaded; readonly fits: (read: Read) => boolean; readonly warnings: (read: Read) => readonly QuantWarning[] }
+
+const NO_WARNINGS: readonly QuantWarning[] = []
+
+const entryOf = (program: Program, loaded: Loaded): Entry => {
+  const tests = loaded.plan.flat.tests.map((t) => ({ ...t, now: counterReader(loaded.plan, t) }))
+  const warned = program.mode === 'eval' ? tests.filter((t) => t.collecting && t.warnSteps !== null) : []
+  return {
+    loaded,
+    fits: (read) => {
+      for (let i = 0; i < tests.length; i++) if (tests[i].now(read) < tests[i].limit !== tests[i].collecting) return false
+      return true
+    },
+    warnings: (read) => (warned.length === 0 ? NO_WARNINGS : warned.map((t) => stillCollecting(t.path, t.now(read), t.warnSteps ?? 0))),
+  }
+}
+
+/** What executables of one backend share. */
+export type Machine = { readonly crew: Crew | null; readonly source: FunctionSource }
+
+/** Plans by phases; the latest is tried first. */
+const newPlans = (program: Program, machine: Machine, commits: readonly Commit[]) => {
+  const entries: Entry[] = []
+  const find = (read: Read): E.Either<QuantErrors, Entry> => {
+    for (let i = 0; i < entries.length; i++)
+      if (entries[i].fits(read)) {
+        if (i > 0) entries.unshift(...entries.splice(i, 1))
+        return E.right(entries[0])
+      }
+    const loaded = load(program, planOf(program, read, commits, newFunctionTable(machine.source)), machine.crew)
+    if (E.isLeft(loaded)) return E.left([loaded.left])
+    entries.unshift(entryOf(program, loaded.right))
+    return E.right(entries[0])
+  }
+  return {
+    find,
+    compiled: () => entries.length,
+    dispose: () => {
+      for (const e of entries) e.loaded.dispose()
+      entries.length = 0
+    },
+  }
+}
+
+const copyIn = (to: Tensor, from: Tensor): void => { to.data.set(from.data) }
+
+const residentOf = (program: Program, machine: Machine, commits: readonly Commit[]): ResidentStorage => {
+  const plans = newPlans(program, machine, commits)
+  let entry: Entry | null = null
+  // Before the first execution there is no plan, so no storage of its own.
+  const waiting = program.inputs.map((i): Tensor => ({ shape: i.shape, data: new Float32Array(i.shape.reduce((p, n) => p * n, 1)) }))
+  let fresh = true
+  const inputOf = (index: number): Tensor => (entry === null ? waiting[index] : entry.loaded.inputs[index])
+  const read: Read = (index) => inputOf(index).data
+  return {
+    write: (index, value) => {
+      copyIn(inputOf(index), value)
+      if (program.inputs[index].kind !== 'data') fresh = true
+    },
+    input: inputOf,
+    output: (index) => (entry === null ? { shape: program.graph.nodes[program.graph.outputs[index]].shape, data: new Float32Array(0) } : entry.loaded.outputs[index]),
+    execute: () => {
+      if (entry === null || !entry.fits(read)) {
+        const found = plans.find(read)
+        if (E.isLeft(found)) return found
+        const { inputs } = found.right.loaded
+        for (let i = 0; i < inputs.length; i++) copyIn(inputs[i], inputOf(i))
+        entry = found.right
+        fresh = true
+      }
+      const warnings = entry.warnings(read)
+      const failure = entry.loaded.execute(fresh)
+      if (failure !== null) return E.left([failure])
+      fresh = false
+      return E.right(warnings)
+    },
+    dispose: () => {
+      plans.dispose()
+      entry = null
+    },
+  }
+}
+
+/** A program on this machine. */
+export const executableOf = (program: Program, machine: Machine): Executable => {
+  const plans = newPlans(program, machine, [])
+  const latest = new Map<Loaded, (Float32Array | null)[]>()
+  const residents: ResidentStorage[] = []
+  const runOn = (entry: Entry, inputs: readonly Tensor[]): E.Either<QuantErrors, RunResult> => {
+    const { loaded } = entry
+    const before = latest.get(loaded) ?? program.inputs.map(() => null)
+    latest.set(loaded, before)
+    let changed = false
+    for (let i = 0; i < inputs.length; i++) {
+      // Parameters and state are values: the same storage holds the same numbers.
+      const kept = program.inputs[i].kind !== 'data'
+      if (kept && before[i] === inputs[i].data) continue
+      copyIn(loaded.inputs[i], inputs[i])
+      before[i] = inputs[i].data
+      changed ||= kept
+    }
+    const failure = loaded.execute(changed)
+    if (failure !== null) {
+      before.fill(null)
+      return E.left([failure])
+    }
+    return E.right({ outputs: loaded.outputs.map((t) => ({ shape: t.shape, data: t.data.slice() })), warnings: entry.warnings((i) => inputs[i].data) })
+  }
+  return {
+    run: (inputs, options: RunOptions = {}) => {
+      // Watching needs every node's own value, which a fused plan never makes.
+      if (options.debugNonFinite === true || options.observe !== undefined) return E.chain((e: Executable) => e.run(inputs, options))(reference.prepare(program))
+      const entry = plans.find((i) => inputs[i].data)
+      return E.isLeft(entry) ? entry : runOn(entry.right, inputs)
+    },
+    resident: (commits = []) => {
+      const r = residentOf(program, machine, commits)
+      residents.push(r)
+      return E.right(r)
+    },
+    dispose: () => {
+      plans.dispose()
+      latest.clear()
+      for (const r of residents) r.dispose()
+      residents.length = 0
+    },
+  }
+}

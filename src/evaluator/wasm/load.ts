@@ -1,0 +1,130 @@
+/** A plan in memory: instantiated module, views of inputs and outputs, and the calls of one execution. */
+import * as E from 'fp-ts/lib/Either.js'
+import type { QuantError } from '../../data/error.js'
+import { sizeOf } from '../../data/shape.js'
+import type { Tensor } from '../../data/tensor.js'
+import type { Program } from '../../graph/program.js'
+import { backendError, failedCheck } from '../messages.js'
+import { assemble, type Assembled, type HostStep, type Segment } from './assemble.js'
+import type { Plan } from './plan.js'
+
+/** What threads need to take part in a plan. */
+export type Crew = {
+  readonly threads: number
+  /** May this thread sleep (a page's main thread may not)? */
+  readonly mayWait: boolean
+  /** Makes a plan known to the other threads; gives a number for it. */
+  readonly enlist: (module: WebAssembly.Module, memory: WebAssembly.Memory) => number
+  readonly dismiss: (plan: number) => void
+  /** Starts a segment on the other threads; gives how many threads, this one included, take part. */
+  readonly start: (plan: number, segment: string) => number
+  /** Called after a thread did not come. */
+  readonly lost: () => void
+}
+
+/** A plan that can be executed. */
+export type Loaded = {
+  readonly plan: Plan
+  readonly assembled: Assembled
+  /** Storage of each program input, in order. Inputs that nobody reads have storage outside the arena. */
+  readonly inputs: readonly Tensor[]
+  readonly outputs: readonly Tensor[]
+  /** Runs everything; `all` false passes over what depends on parameters and state alone. */
+  readonly execute: (all: boolean) => QuantError | null
+  /** Calls one function of the module; for the profiler. */
+  readonly call: (name: string, from: number, to: number) => number
+  readonly host: (step: number) => QuantError | null
+  readonly dispose: () => void
+}
+
+const PAGE = 65536
+const MOST_PAGES = 65536
+
+const functionsOf = (instance: WebAssembly.Instance): ReadonlyMap<string, (a: number, b: number) => number> =>
+  new Map(Object.entries(instance.exports).flatMap(([name, f]) => (typeof f === 'function' ? [[name, f as (a: number, b: number) => number] as const] : [])))
+
+const outOfMemory = (bytes: number, why: string): QuantError =>
+  backendError('wasm', `a plan of ${(bytes / 2 ** 20).toFixed(1)} MiB can't be had: ${why}`, 'use a smaller batch, or the reference backend; what was computed before stays valid')
+
+const allocate = (bytes: number, shared: boolean): E.Either<QuantError, WebAssembly.Memory> => {
+  const pages = Math.ceil(bytes / PAGE) + 1
+  if (pages > MOST_PAGES) return E.left(outOfMemory(bytes, 'WebAssembly addresses at most 4 GiB'))
+  try {
+    return E.right(new WebAssembly.Memory({ initial: pages, maximum: pages, shared }))
+  } catch (e) {
+    return E.left(outOfMemory(bytes, e instanceof Error ? e.message : String(e)))
+  }
+}
+
+const lostThread: QuantError = backendError('wasm', 'a worker thread did not come to a barrier: it died, or the machine gave it no time for seconds', 'run again: the backend goes on with one thread; inputs and state are as they were')
+
+/** Loads a plan. */
+export const load = (program: Program, plan: Plan, crew: Crew | null): E.Either<QuantError, Loaded> => {
+  const bytes = plan.bytes
+  const allocated = allocate(bytes, crew !== null)
+  if (E.isLeft(allocated)) return allocated
+  const memory = allocated.right
+  const pages = memory.buffer.byteLength / PAGE
+  const assembled = assemble(plan, { threads: crew !== null, mayWait: crew?.mayWait ?? false, pages })
+  const module = new WebAssembly.Module(assembled.bytes)
+  const functions = functionsOf(new WebAssembly.Instance(module, { env: { memory } }))
+  const { nodes } = plan.flat
+  const view = (id: number, shape: readonly number[]): Tensor => ({ shape, data: new Float32Array(memory.buffer, Math.max(0, plan.addresses[id]), sizeOf(shape)) })
+  for (const s of plan.steps) if (s.kernel?.constants !== null && s.kernel !== null) new Uint8Array(memory.buffer, s.constants, s.kernel.constants.length).set(s.kernel.constants)
+  for (const [id, value] of plan.filled) view(id, nodes[id].shape).data.fill(value)
+  const inputs = program.inputs.map((p, i): Tensor => (plan.flat.inputs[i] < 0 ? { shape: p.shape, data: new Float32Array(sizeOf(p.shape)) } : view(plan.flat.inputs[i], p.shape)))
+  const outputs = plan.flat.outputs.map((o) => view(o.id, o.shape))
+  const enlisted = crew !== null && assembled.order.some((o) => o.kind === 'segment' && o.parallel) ? crew.enlist(module, memory) : -1
+  const control = new Int32Array(memory.buffer, 0, 32)
+  const segmentCall = (s: Segment): (() => QuantError | null) => {
+    const f = functions.get(s.name)
+    if (f === undefined) return () => null
+    if (crew === null || !s.parallel || enlisted < 0) return () => (f(0, 1) === 0 ? null : lostThread)
+    return () => {
+      control.fill(0)
+      if (f(0, crew.start(enlisted, s.name)) === 0) return null
+      crew.lost()
+      return lostThread
+    }
+  }
+  const hostCall = (index: number): (() => QuantError | null) => {
+    const { step } = plan.steps[index]
+    const flat = nodes[step.kind === 'op' ? step.node : step.members[0]]
+    const args = flat.args.map((a) => view(a.id, a.shape))
+    const out = flat.op.guards === true ? args[0] : view(flat.id, flat.shape)
+    return () => {
+      const failure = flat.op.evaluate(args, flat.attrs, out)
+      return failure === null ? null : failedCheck(program.graph.nodes[flat.origin], failure)
+    }
+  }
+  const hosts = new Map<number, () => QuantError | null>()
+  const calls = assembled.order.map((o: Segment | HostStep) => {
+    if (o.kind === 'segment') return { cached: o.cached, call: segmentCall(o) }
+    const call = hostCall(o.step)
+    hosts.set(o.step, call)
+    return { cached: o.cached, call }
+  })
+  const copies = plan.copies.map((c) => [plan.flat.outputs[c.output].id, inputs[c.input].data] as const).map(([id, to]) => [view(id, [to.length]).data, to] as const)
+  // A copy whose source is itself written by a commit must be read first.
+  const sources = new Set(inputs.map((t) => t.data.byteOffset))
+  const early = copies.filter(([from]) => sources.has(from.byteOffset))
+  return E.right({
+    plan, assembled, inputs, outputs,
+    execute: (all) => {
+      for (let i = 0; i < calls.length; i++) {
+        if (calls[i].cached && !all) continue
+        const failure = calls[i].call()
+        if (failure !== null) return failure
+      }
+      if (copies.length > 0) {
+        const saved = early.length === 0 ? early : early.map(([from, to]) => [from.slice(), to] as const)
+        for (let i = 0; i < copies.length; i++) if (!early.includes(copies[i])) copies[i][1].set(copies[i][0])
+        for (const [from, to] of saved) to.set(from)
+      }
+      return null
+    },
+    call: (name, from, to) => functions.get(name)?.(from, to) ?? 0,
+    host: (step) => hosts.get(step)?.() ?? null,
+    dispose: () => { if (enlisted >= 0) crew?.dismiss(enlisted) },
+  })
+}
