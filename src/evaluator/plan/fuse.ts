@@ -53,7 +53,8 @@ const draftGroups = (l: Leveled, rules: FuseRules): readonly Draft[] => {
       open.set(key, draft)
     }
   }
-  return drafts
+  // In the order of execution: what a group reads was made by an earlier one of this list.
+  return drafts.sort((a, b) => Number(b.cached) - Number(a.cached) || a.level - b.level)
 }
 
 const MOST_INLINED = 3

@@ -140,6 +140,7 @@ export const planOf = (program: Program, read: (input: number) => Float32Array, 
   const placed = place(buffers, CONTROL_BYTES)
   const addressOf = (buffer: number | undefined): number => (buffer === undefined || buffer < 0 ? -1 : placed.addresses[buffer])
   const addresses = Float64Array.from(flat.nodes, (n) => addressOf(bufferOf.get(over.get(n.id) ?? n.id)))
+  for (const s of chosen) for (const a of [...s.args, ...s.outs]) if (addresses[a] < 0) throw new RangeError(`internal: node ${a} (${flat.nodes[a].op.name}) of step ${s.label} has no place ${JSON.stringify(flat.nodes[a].args)} ${leveled.kinds[a]} ${leveled.levels[a]} vs ${s.step.level}`)
   return {
     flat, leveled, addresses,
     steps: chosen.map((s, k) => ({ ...s, scratch: addressOf(areas[k].scratch), constants: addressOf(areas[k].constants) })),
