@@ -4,9 +4,10 @@ import type { NodeId } from '../data/quant.js'
 import type { Tree } from '../data/tree.js'
 import type { Graph } from './graph.js'
 
-/** One input of a program: a tensor of data, a parameter, or a leaf of state. */
+/** One input of a program: a tensor of data, a parameter, a leaf of state, or what an optimizer keeps. */
 export type ProgramInput = {
-  readonly kind: 'data' | 'param' | 'state'
+  /** `slot` and `hyper`: an optimizer's memory and its numbers of a step, where the program contains the update. */
+  readonly kind: 'data' | 'param' | 'state' | 'slot' | 'hyper'
   /** Where it stands in its tree: `conv1.weight`; empty if the tree is a single leaf. */
   readonly path: string
   readonly node: NodeId
@@ -29,9 +30,9 @@ export type QuantParts = {
   readonly training: boolean
 }
 
-/** One output of a program: a result, a leaf of the next state, or a gradient. */
+/** One output of a program: a result, a leaf of the next state, a gradient, or what an optimizer made of a parameter or its memory. */
 export type ProgramOutput = {
-  readonly kind: 'result' | 'state' | 'grad'
+  readonly kind: 'result' | 'state' | 'grad' | 'param' | 'slot'
   readonly path: string
   readonly node: NodeId
   /** Present if the result is a quant tensor. */

@@ -2,10 +2,20 @@
  * Optimizers as pure functions over trees: `(grads, optimizer state, params, state) → all of them anew`. They update
  * parameters and the learned leaves of state together, with the formulas of torch.optim in float32 order.
  */
-import { full, isTensor, type Tensor } from '../data/tensor.js'
+import * as E from 'fp-ts/lib/Either.js'
+import { explainAll } from '../data/error.js'
+import { full, isTensor, scalar, type Tensor } from '../data/tensor.js'
 import { leaves, mapTree, type Tree } from '../data/tree.js'
-import { sameShape, sizeOf } from '../data/shape.js'
-import type { Grads } from './program.js'
+import { sameShape, sizeOf, type Shape } from '../data/shape.js'
+import type { Executable } from '../evaluator/backend.js'
+import { reference } from '../evaluator/reference/reference.js'
+import { newBuilder } from '../graph/builder.js'
+import type { Graph } from '../graph/graph.js'
+import type { Value } from '../graph/op.js'
+import type { Program } from '../graph/program.js'
+import { ops } from '../ops/index.js'
+import type { Grads } from './binding.js'
+import { adamRule, sgdRule, type UpdateRule } from './updateRules.js'
 
 /** One leaf as a mask sees it. */
 export type OptimLeaf = { readonly kind: 'param' | 'state'; readonly path: string }
@@ -23,19 +33,38 @@ export type Updated<P, S> = { readonly params: P; readonly state: S; readonly op
 /** An optimizer. `lr` of an update overrides the optimizer's own, for schedules. */
 export type Optimizer = {
   readonly name: string
+  /** What it does to one leaf, as ops of a graph. */
+  readonly rule: UpdateRule
+  readonly lr: number
+  readonly weightDecay: number
+  readonly mask: Mask
   readonly init: () => OptimState
   readonly update: <P, S>(grads: Pick<Grads, 'params' | 'state'>, optim: OptimState, params: P, state: S, lr?: number) => Updated<P, S>
 }
 
-/** A copy of one tensor of memory, which a rule may write; `fresh` where this leaf had none before. */
-type Slot = { readonly data: Float32Array; readonly fresh: boolean }
-/** What an optimizer does to one leaf; `slot` fetches its memory, made with every element `start`. */
-type Rule = (p: Float32Array, g: Float32Array, slot: (name: string, start: number) => Slot, step: number, lr: number, weightDecay: number) => void
-
 const NO_MASK: Mask = () => ({})
 
-const optimizer = (name: string, rule: Rule, defaults: { readonly lr: number; readonly weightDecay: number; readonly mask?: Mask }): Optimizer => ({
-  name,
+/** The rule applied to one leaf, as a program of its own. */
+const leafProgram = (rule: UpdateRule, t: Tensor, weightDecay: number): { readonly graph: Graph; readonly names: readonly string[] } => {
+  const b = newBuilder({ table: ops, mode: 'train', metadata: false })
+  const input = (name: string, shape: Shape): Value => b.input('data', name, shape)
+  const [p, g, fresh] = [input('p', t.shape), input('g', t.shape), input('fresh', [])]
+  const slots = Object.fromEntries(rule.slots.map((s) => [s.name, input(s.name, t.shape)]))
+  const hyper = Object.fromEntries(Object.keys(rule.hyper(1, 1, weightDecay)).map((name) => [name, input(name, [])]))
+  const next = rule.apply({ kit: b, p, g, slots, hyper, weightDecay, fresh: rule.asksFresh ? fresh : null })
+  const names = Object.keys(next.slots)
+  return { graph: b.finish([next.p, ...names.map((n) => next.slots[n])]), names }
+}
+
+const runGraph = (graph: Graph, inputs: readonly Tensor[]): readonly Tensor[] => {
+  const program: Program = { version: 1, mode: 'train', strict: false, graph, inputs: [], outputs: [], structure: { data: {}, params: {}, state: {}, results: {}, nextState: {}, grads: null } }
+  const ran = E.chain((e: Executable) => e.run(inputs))(reference.prepare(program))
+  if (E.isLeft(ran)) throw new RangeError(explainAll(ran.left))
+  return ran.right.outputs
+}
+
+const optimizer = (name: string, rule: UpdateRule, defaults: { readonly lr: number; readonly weightDecay: number; readonly mask?: Mask }): Optimizer => ({
+  name, rule, lr: defaults.lr, weightDecay: defaults.weightDecay, mask: defaults.mask ?? NO_MASK,
   init: () => ({ step: 0, slots: {} }),
   update: (grads, optim, params, state, lr = defaults.lr) => {
     const step = optim.step + 1
@@ -48,16 +77,13 @@ const optimizer = (name: string, rule: Rule, defaults: { readonly lr: number; re
         const { frozen = false, weightDecay = defaults.weightDecay, lrScale = 1 } = g === undefined ? { frozen: true } : mask({ kind, path })
         if (g === undefined || frozen) return t
         if (!sameShape(g.shape, t.shape)) throw new RangeError(`${name}: the gradient of ${kind} ${path} has shape [${g.shape.join()}], but the leaf has [${t.shape.join()}]; give the gradients of this very program`)
-        const data = t.data.slice()
-        const slot = (slotName: string, start: number): Slot => {
-          const key = `${slotName}:${kind}.${path}`
-          const known = slots[key]
-          const data = known === undefined ? full(t.shape, start).data : known.data.slice()
-          slots[key] = { shape: t.shape, data }
-          return { data, fresh: known === undefined }
-        }
-        rule(data, g.data, slot, step, lr * lrScale, weightDecay)
-        return { ...t, data }
+        const { graph, names } = leafProgram(rule, t, weightDecay)
+        const keys = rule.slots.map((s) => `${s.name}:${kind}.${path}`)
+        const known = keys.map((k, i) => slots[k] ?? full(t.shape, rule.slots[i].start))
+        const fresh = keys.every((k) => slots[k] === undefined) ? 1 : 0
+        const [p, ...next] = runGraph(graph, [t, g, scalar(fresh), ...known, ...Object.values(rule.hyper(step, lr * lrScale, weightDecay)).map(scalar)])
+        names.forEach((n, i) => { slots[`${n}:${kind}.${path}`] = next[i] })
+        return { ...t, data: p.data }
       }) as T
     }
     const nextParams = updated('param', params, grads.params)
@@ -70,62 +96,21 @@ const optimizer = (name: string, rule: Rule, defaults: { readonly lr: number; re
 export type SgdOptions = { readonly lr: number; readonly momentum?: number; readonly dampening?: number; readonly weightDecay?: number; readonly nesterov?: boolean; readonly mask?: Mask }
 
 /** Stochastic gradient descent with momentum, weight decay and Nesterov's form (torch.optim.SGD). */
-export const sgd = (o: SgdOptions): Optimizer => {
-  const { momentum = 0, dampening = 0, nesterov = false } = o
-  const rule: Rule = (p, g, slot, _step, lr, decay) => {
-    const [m, l, w, keep] = [Math.fround(momentum), Math.fround(lr), Math.fround(decay), Math.fround(1 - dampening)]
-    const buffer = momentum === 0 ? null : slot('momentum', 0)
-    for (let i = 0; i < p.length; i++) {
-      let d = decay === 0 ? g[i] : Math.fround(g[i] + Math.fround(w * p[i]))
-      if (buffer !== null) {
-        const b = buffer.data
-        b[i] = buffer.fresh ? d : Math.fround(Math.fround(m * b[i]) + Math.fround(keep * d))
-        d = nesterov ? Math.fround(d + Math.fround(m * b[i])) : b[i]
-      }
-      p[i] -= Math.fround(l * d)
-    }
-  }
-  return optimizer('sgd', rule, { lr: o.lr, weightDecay: o.weightDecay ?? 0, ...(o.mask === undefined ? {} : { mask: o.mask }) })
-}
+export const sgd = (o: SgdOptions): Optimizer =>
+  optimizer('sgd', sgdRule({ momentum: o.momentum ?? 0, dampening: o.dampening ?? 0, nesterov: o.nesterov ?? false }), { lr: o.lr, weightDecay: o.weightDecay ?? 0, ...(o.mask === undefined ? {} : { mask: o.mask }) })
 
 /** Options of Adam and AdamW (torch.optim.Adam, AdamW). */
 export type AdamOptions = { readonly lr?: number; readonly betas?: readonly [number, number]; readonly eps?: number; readonly weightDecay?: number; readonly mask?: Mask }
 
-/** x to a whole power, by squaring; the same bits in every engine. */
-const power = (x: number, n: number): number => {
-  let [result, base, k] = [1, x, n]
-  for (; k > 0; k = Math.floor(k / 2)) {
-    if (k % 2 === 1) result *= base
-    base *= base
-  }
-  return result
-}
-
-const adamRule = (o: AdamOptions, decoupled: boolean): Rule => {
-  const [b1, b2] = o.betas ?? [0.9, 0.999]
-  const eps = o.eps ?? 1e-8
-  return (p, g, slot, step, lr, decay) => {
-    const [m, v] = [slot('exp_avg', 0).data, slot('exp_avg_sq', 0).data]
-    const size = lr / (1 - power(b1, step))
-    const root = Math.sqrt(1 - power(b2, step))
-    const shrink = Math.fround(1 - lr * decay)
-    for (let i = 0; i < p.length; i++) {
-      if (decoupled && decay !== 0) p[i] *= shrink
-      const d = decoupled || decay === 0 ? g[i] : Math.fround(g[i] + Math.fround(decay * p[i]))
-      m[i] += Math.fround((d - m[i]) * (1 - b1))
-      v[i] = Math.fround(v[i] * b2) + Math.fround(Math.fround(d * d) * (1 - b2))
-      p[i] -= Math.fround(size * (m[i] / (Math.fround(Math.fround(Math.sqrt(v[i])) / root) + eps)))
-    }
-  }
-}
+const adamOf = (o: AdamOptions, decoupled: boolean): UpdateRule => adamRule({ betas: o.betas ?? [0.9, 0.999], eps: o.eps ?? 1e-8, decoupled })
 
 /** Adam; weight decay is added to the gradient (torch.optim.Adam). */
 export const adam = (o: AdamOptions = {}): Optimizer =>
-  optimizer('adam', adamRule(o, false), { lr: o.lr ?? 1e-3, weightDecay: o.weightDecay ?? 0, ...(o.mask === undefined ? {} : { mask: o.mask }) })
+  optimizer('adam', adamOf(o, false), { lr: o.lr ?? 1e-3, weightDecay: o.weightDecay ?? 0, ...(o.mask === undefined ? {} : { mask: o.mask }) })
 
 /** Adam with decoupled weight decay, 0.01 by default (torch.optim.AdamW). */
 export const adamW = (o: AdamOptions = {}): Optimizer =>
-  optimizer('adamW', adamRule(o, true), { lr: o.lr ?? 1e-3, weightDecay: o.weightDecay ?? 0.01, ...(o.mask === undefined ? {} : { mask: o.mask }) })
+  optimizer('adamW', adamOf(o, true), { lr: o.lr ?? 1e-3, weightDecay: o.weightDecay ?? 0.01, ...(o.mask === undefined ? {} : { mask: o.mask }) })
 
 type GradTrees = Pick<Grads, 'params' | 'state'>
 const eachGrad = <G extends GradTrees>(grads: G, f: (t: Tensor) => Tensor): G => ({

@@ -1,19 +1,21 @@
 /** From a layer to numbers: `init`, `trace`, `run`, and the gradient transformations over the registry of ops. */
 import * as E from 'fp-ts/lib/Either.js'
-import type { QuantError, QuantErrors, QuantWarning } from '../data/error.js'
+import type { QuantErrors, QuantWarning } from '../data/error.js'
 import { manualSeed, type Generator } from '../data/random.js'
-import { sameShape, showShape } from '../data/shape.js'
 import type { Output, QuantTensor } from '../data/quantTensor.js'
-import { isTensor, type Tensor } from '../data/tensor.js'
-import { at, mapTree, type Tree } from '../data/tree.js'
+import type { Tensor } from '../data/tensor.js'
+import { mapTree } from '../data/tree.js'
 import { vjpProgram, type VjpOptions } from '../autodiff/vjp.js'
-import type { Backend, Executable, RunOptions } from '../evaluator/backend.js'
+import type { Backend, Executable, ResidentStorage, RunOptions } from '../evaluator/backend.js'
 import { reference } from '../evaluator/reference/reference.js'
 import type { Value } from '../graph/op.js'
-import type { Program, ProgramInput } from '../graph/program.js'
+import type { Program } from '../graph/program.js'
+import { bindInputs, unbind, type Ran, type RunArgs } from './binding.js'
 import { traceProgram, type InputDecl } from '../graph/trace.js'
 import { ops } from '../ops/index.js'
 import type { Layer, LeafSpec, SpecTree } from './layer.js'
+
+export type { Grads, Ran, RunArgs } from './binding.js'
 
 /** How inputs are declared: the structure of what the layer is given, an `InputDecl` for each value. */
 export type InputsOf<I> = I extends Value ? InputDecl : { readonly [K in keyof I]: InputsOf<I[K]> }
@@ -65,72 +67,58 @@ export const init = <P, S, I, O>(layer: Layer<P, S, I, O>, seed: number | bigint
   return E.right({ params: params as P, state: state as S, generator })
 }
 
-/** The arguments of a run. */
-export type RunArgs<P, S, I> = { readonly params: P; readonly state: S; readonly inputs: I }
-/** What a run gives. `grads` is empty unless the program is a vjp. */
-export type Ran<S, O> = { readonly outputs: O; readonly state: S; readonly grads: Grads; readonly warnings: readonly QuantWarning[] }
-/** Gradients as trees: of the parameters, of learned state, and of inputs where asked for. */
-export type Grads = { readonly params: Tree<Tensor>; readonly state: Tree<Tensor>; readonly inputs: Tree<Tensor> }
-
-const inputError = (i: ProgramInput, message: string, fix: string): QuantError => ({ tag: 'InputError', input: i.path, path: i.kind === 'data' ? '' : i.path, message, fix })
-
-const partOf = (i: ProgramInput, given: unknown): unknown => {
-  if (i.part === 'tensor') return given
-  if (typeof given !== 'object' || given === null || !('kind' in given) || given.kind !== 'quant') return undefined
-  const q = given as QuantTensor
-  return i.part === 'value' ? q.value : i.part === 'scale' ? q.scale : q.zeroPoint
-}
-
-/** Puts the arguments in the order of the program's inputs, or says what is missing or misshapen. */
-const bindInputs = (program: Program, args: RunArgs<unknown, unknown, unknown>): E.Either<QuantErrors, readonly Tensor[]> => {
-  const errors: QuantError[] = []
-  const trees = { data: args.inputs, param: args.params, state: args.state }
-  const found = program.inputs.map((i) => {
-    const t = partOf(i, at(trees[i.kind], i.path))
-    const name = `${i.kind} ${i.path === '' ? 'input' : i.path}${i.part === 'tensor' ? '' : ` (${i.part})`}`
-    if (!isTensor(t)) {
-      errors.push(inputError(i, `${name} is missing: a ${i.part === 'tensor' ? 'tensor' : 'quant tensor'} of shape ${showShape(i.shape)} was declared`, i.kind === 'data' ? 'give it in inputs, in the structure that was traced' : 'give the params and state that init or the last run returned'))
-      return null
-    }
-    if (!sameShape(t.shape, i.shape) || t.data.length !== i.shape.reduce((p, n) => p * n, 1))
-      errors.push(inputError(i, `${name} has shape ${showShape(t.shape)} with ${t.data.length} elements, but ${showShape(i.shape)} was traced`, 'trace again for this shape, or mend the tensor'))
-    return t
-  })
-  const tensors = found.filter((t): t is Tensor => t !== null)
-  return errors.length > 0 ? E.left(errors) : E.right(tensors)
-}
-
 /** A program prepared on a backend: call it as often as you like; `dispose` frees the backend's memory. */
 export type Compiled<P, S, I, O> = {
   readonly program: Program<P, S, I, O>
   readonly run: (args: RunArgs<P, S, I>, options?: RunOptions) => E.Either<QuantErrors, Ran<S, O>>
+  /** Keeps arguments and results in the backend's memory: repeated executions copy and allocate nothing. */
+  readonly resident: (args: RunArgs<P, S, I>) => E.Either<QuantErrors, Resident<P, S, I, O>>
+  readonly dispose: () => void
+}
+
+/** A program with its arguments in place. Not a value: its contents change with each execution. State does not move on. */
+export type Resident<P, S, I, O> = {
+  /** Storage of the inputs: write into it before an execution. Ask anew after one: it may have moved. */
+  readonly inputs: () => I
+  /** Puts other arguments in place. */
+  readonly load: (args: RunArgs<P, S, I>) => E.Either<QuantErrors, null>
+  readonly execute: () => E.Either<QuantErrors, readonly QuantWarning[]>
+  /** Results, next state and gradients of the latest execution: views that hold until the next one. */
+  readonly results: () => Omit<Ran<S, O>, 'warnings'>
   readonly dispose: () => void
 }
 
 const isIndex = (x: unknown): x is number => typeof x === 'number'
 
-/** Puts the tensors of a run back into the trees of the program. */
-const unbind = <S, O>(program: Program, tensors: readonly Tensor[], warnings: readonly QuantWarning[]): Ran<S, O> => {
-  const where = new Map<number, Tensor>()
-  program.graph.outputs.forEach((id, i) => where.set(id, tensors[i]))
-  const tensorAt = (id: number): Tensor => where.get(id) ?? { shape: [], data: new Float32Array(1) }
-  const result = (index: number): Output => {
-    const o = program.outputs[index]
-    const value = tensorAt(o.node)
-    if (o.quant === undefined) return value
-    const { scale, zeroPoint, bitWidth, signed, training } = o.quant
-    return { kind: 'quant', value, scale: tensorAt(scale), zeroPoint: tensorAt(zeroPoint), bitWidth: tensorAt(bitWidth), signed, training }
+const residentOf = <P, S, I, O>(program: Program<P, S, I, O>, storage: ResidentStorage, first: RunArgs<P, S, I>): E.Either<QuantErrors, Resident<P, S, I, O>> => {
+  let known: { readonly first: Float32Array; readonly results: Omit<Ran<S, O>, 'warnings'> } | null = null
+  const load = (args: RunArgs<P, S, I>): E.Either<QuantErrors, null> => {
+    const bound = bindInputs(program, args)
+    if (E.isLeft(bound)) return bound
+    bound.right.forEach((t, i) => storage.write(i, t))
+    return E.right(null)
   }
-  const learned = new Set(program.inputs.filter((i) => i.kind === 'state' && i.learned).map((i) => i.path))
-  const tensorOf = (index: number): Tensor => tensorAt(program.outputs[index].node)
-  const { results, nextState, grads } = program.structure
-  const gradTrees = (mapTree(isIndex, grads ?? {}, tensorOf)) as { readonly [k: string]: Tree<Tensor> }
-  return {
-    outputs: mapTree(isIndex, results, result) as O,
-    state: mapTree(isIndex, nextState, (index, path) => (learned.has(path) ? { ...tensorOf(index), learned: true } : tensorOf(index))) as S,
-    grads: { params: gradTrees.params ?? {}, state: gradTrees.state ?? {}, inputs: gradTrees.inputs ?? {} },
-    warnings,
+  const whole = (index: number): Output => {
+    const { quant } = program.inputs[index]
+    const value = storage.input(index)
+    if (quant === undefined) return value
+    return { kind: 'quant', value, scale: storage.input(index + 1), zeroPoint: storage.input(index + 2), bitWidth: { shape: [], data: Float32Array.of(quant.bits) }, signed: quant.signed, training: quant.training }
   }
+  const resident: Resident<P, S, I, O> = {
+    inputs: () => mapTree(isIndex, program.structure.data, whole) as I,
+    load,
+    execute: () => storage.execute(),
+    results: () => {
+      const [at] = program.graph.outputs.map((_, i) => storage.output(i))
+      if (known !== null && at !== undefined && known.first === at.data) return known.results
+      const results = unbind<S, O>(program, program.graph.outputs.map((_, i) => storage.output(i)), [])
+      known = { first: at?.data ?? new Float32Array(0), results }
+      return results
+    },
+    dispose: () => storage.dispose(),
+  }
+  const loaded = load(first)
+  return E.isLeft(loaded) ? loaded : E.right(resident)
 }
 
 /** Prepares a program on a backend (the reference unless told otherwise). */
@@ -143,6 +131,7 @@ export const compile = <P, S, I, O>(program: Program<P, S, I, O>, backend: Backe
       const ran = executable.run(bound.right, options)
       return E.isLeft(ran) ? ran : E.right(unbind<S, O>(program, ran.right.outputs, ran.right.warnings))
     },
+    resident: (args) => E.chain((storage: ResidentStorage) => residentOf<P, S, I, O>(program, storage, args))(executable.resident()),
     dispose: () => executable.dispose(),
   })
   const prepared = backend.prepare(program)

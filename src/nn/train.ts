@@ -5,7 +5,9 @@ import type { Backend } from '../evaluator/backend.js'
 import type { Program } from '../graph/program.js'
 import { batches, batchesPerEpoch, countOf, type Batch, type LoaderOptions, type Position, type Samples } from './loader.js'
 import type { Optimizer, OptimState } from './optim.js'
+import { reference } from '../evaluator/reference/reference.js'
 import { compile, type Compiled, type Grads, type Ran } from './program.js'
+import { trainer, type Trainer } from './trainer.js'
 import type { Schedule } from './schedules.js'
 
 /** Everything that training moves on. Plain data: store it, and training goes on from there with the same bits. */
@@ -35,7 +37,10 @@ export type TrainConfig<P, S, I, O, D extends Samples> = {
   readonly signal?: AbortSignal
 }
 
-/** One step is done. `training` is the state after it. */
+/**
+ * One step is done. `training` is the state after it, copied out of the backend's memory when it is first read; read it
+ * before the next event is asked for (afterwards the memory has moved on, and reading throws a RangeError).
+ */
 export type TrainEvent<P, S> = {
   readonly tag: 'step' | 'epoch'
   readonly step: number
@@ -50,8 +55,21 @@ export type TrainEvent<P, S> = {
   readonly training: TrainState<P, S>
 }
 
-/** Lets timers and signals have their turn. */
-const breathe = (): Promise<void> => new Promise((done) => { setTimeout(done, 0) })
+const TURN_MS = 8
+
+/** Lets timers and signals have their turn, every few milliseconds. */
+const newBreather = (): (() => Promise<void>) => {
+  let latest = 0
+  return () => {
+    if (performance.now() - latest < TURN_MS) return Promise.resolve()
+    return new Promise((done) => {
+      setTimeout(() => {
+        latest = performance.now()
+        done()
+      }, 0)
+    })
+  }
+}
 
 /** One optimizer step from the outcome of a run. */
 export const applyStep = <P, S, O>(t: TrainState<P, S>, ran: Ran<S, O>, grads: Grads, optimizer: Optimizer, lr: number | undefined, position: Position): TrainState<P, S> => {
@@ -59,58 +77,130 @@ export const applyStep = <P, S, O>(t: TrainState<P, S>, ran: Ran<S, O>, grads: G
   return { params: next.params, state: next.state, optim: next.optim, position, step: t.step + 1 }
 }
 
-/** Compiled programs by batch size. */
-type Cache<P, S, I, O> = Map<number, Compiled<P, S, I, O>>
-
-const compiledFor = <P, S, I, O, D extends Samples>(cache: Cache<P, S, I, O>, c: TrainConfig<P, S, I, O, D>, size: number): E.Either<QuantErrors, Compiled<P, S, I, O>> => {
-  const known = cache.get(size)
-  if (known !== undefined) return E.right(known)
-  const program = c.program(size)
-  const made = E.isLeft(program) ? program : compile(program.right, c.backend)
-  if (E.isRight(made)) cache.set(size, made.right)
-  return made
-}
-
 type Outcome<P, S> = E.Either<QuantErrors, TrainState<P, S>>
 
-const stepOnce = <P, S, I, O, D extends Samples>(c: TrainConfig<P, S, I, O, D>, cache: Cache<P, S, I, O>, t: TrainState<P, S>, batch: Batch<D>, total: number): E.Either<QuantErrors, TrainEvent<P, S>> => {
-  const compiled = compiledFor(cache, c, batch.size)
-  if (E.isLeft(compiled)) return compiled
-  const ran = compiled.right.run({ params: t.params, state: t.state, inputs: c.inputs(batch.tensors) })
-  if (E.isLeft(ran)) return ran
-  const { loss, accuracy = null } = c.measure(ran.right.outputs, batch.tensors)
-  const lr = c.schedule?.(t.step)
-  const grads = c.transform === undefined ? ran.right.grads : c.transform(ran.right.grads)
-  const training = applyStep(t, ran.right, grads, c.optimizer, lr, batch.position)
-  return E.right({ tag: 'step', step: training.step, epoch: batch.position.epoch, batch: batch.position.batch, batches: total, size: batch.size, lr: lr ?? null, loss, accuracy, warnings: ran.right.warnings, training })
+/** What one step gives to its event; `settle` makes the state after it a value of its own. */
+type Done<P, S, O> = { readonly outputs: O; readonly warnings: readonly QuantWarning[]; readonly training: () => TrainState<P, S> }
+
+/** Takes steps one after the other, whatever the sizes of the batches. */
+type Stepper<P, S, O, D extends Samples> = {
+  readonly step: (batch: Batch<D>, lr: number | undefined) => E.Either<QuantErrors, Done<P, S, O>>
+  readonly dispose: () => void
 }
+
+/** Steps whose gradients are changed by `transform`: run, change, update. */
+const steppingOutside = <P, S, I, O, D extends Samples>(c: TrainConfig<P, S, I, O, D>, transform: (grads: Grads) => Grads, start: TrainState<P, S>): Stepper<P, S, O, D> => {
+  const cache = new Map<number, Compiled<P, S, I, O>>()
+  let t = start
+  const compiledFor = (size: number): E.Either<QuantErrors, Compiled<P, S, I, O>> => {
+    const known = cache.get(size)
+    if (known !== undefined) return E.right(known)
+    const program = c.program(size)
+    const made = E.isLeft(program) ? program : compile(program.right, c.backend)
+    if (E.isRight(made)) cache.set(size, made.right)
+    return made
+  }
+  return {
+    step: (batch, lr) => {
+      const compiled = compiledFor(batch.size)
+      if (E.isLeft(compiled)) return compiled
+      const ran = compiled.right.run({ params: t.params, state: t.state, inputs: c.inputs(batch.tensors) })
+      if (E.isLeft(ran)) return ran
+      t = applyStep(t, ran.right, transform(ran.right.grads), c.optimizer, lr, batch.position)
+      const after = t
+      return E.right({ outputs: ran.right.outputs, warnings: ran.right.warnings, training: () => after })
+    },
+    dispose: () => { for (const compiled of cache.values()) compiled.dispose() },
+  }
+}
+
+/** Steps that stay in the backend's memory; each size of batch has its own program, and state moves between them by value. */
+const steppingInside = <P, S, I, O, D extends Samples>(c: TrainConfig<P, S, I, O, D>, start: TrainState<P, S>): Stepper<P, S, O, D> => {
+  const cache = new Map<number, Trainer<P, S, I, O>>()
+  let current: Trainer<P, S, I, O> | null = null
+  const trainerFor = (size: number): E.Either<QuantErrors, Trainer<P, S, I, O>> => {
+    const known = cache.get(size)
+    const now = current === null ? start : current.training()
+    if (known !== undefined) return known === current ? E.right(known) : E.map(() => known)(known.load(now))
+    const program = c.program(size)
+    const made = E.isLeft(program) ? program : trainer(program.right, c.optimizer, now, c.backend ?? reference)
+    if (E.isRight(made)) cache.set(size, made.right)
+    return made
+  }
+  let size = -1
+  return {
+    step: (batch, lr) => {
+      if (current === null || batch.size !== size) {
+        const found = trainerFor(batch.size)
+        if (E.isLeft(found)) return found
+        current = found.right
+        size = batch.size
+      }
+      const own = current
+      const stepped = own.step(c.inputs(batch.tensors), lr)
+      if (E.isLeft(stepped)) return stepped
+      return E.right({ outputs: stepped.right.outputs, warnings: stepped.right.warnings, training: () => ({ ...own.training(), position: batch.position }) })
+    },
+    dispose: () => { for (const t of cache.values()) t.dispose() },
+  }
+}
+
+/** A state that is copied when it is first asked for, as long as it is there to copy. */
+type Later<P, S> = { readonly read: () => TrainState<P, S>; readonly close: () => void }
+
+const later = <P, S>(make: () => TrainState<P, S>): Later<P, S> => {
+  let known: TrainState<P, S> | null = null
+  let gone = false
+  return {
+    read: () => {
+      if (known === null && gone) throw new RangeError('train: event.training is read after the next event was asked for, when the memory behind it has moved on; read it (or copy what you need) as soon as you get the event')
+      known ??= make()
+      return known
+    },
+    close: () => { gone = true },
+  }
+}
+
+const eventOf = <P, S>(told: Omit<TrainEvent<P, S>, 'training'>, state: Later<P, S>): TrainEvent<P, S> => ({ ...told, get training() { return state.read() } })
 
 /**
  * Trains from a state on. Yields an event per step and one at the end of each epoch; returns the last state, or the
  * errors that ended it (the state of the last event stays valid). Aborting returns the state as it is.
  */
 export async function* train<P, S, I, O, D extends Samples>(c: TrainConfig<P, S, I, O, D>, start: TrainState<P, S>): AsyncGenerator<TrainEvent<P, S>, Outcome<P, S>, void> {
-  const cache: Cache<P, S, I, O> = new Map()
   const total = batchesPerEpoch(countOf(c.data), c.loader)
-  let t = start
+  const stepper = c.transform === undefined ? steppingInside(c, start) : steppingOutside(c, c.transform, start)
+  let [state, step, position] = [later(() => start), start.step, start.position]
+  const breathe = newBreather()
   try {
     for (let epoch = start.position.epoch; epoch < c.epochs; epoch++) {
-      const from = epoch === t.position.epoch ? t.position : { epoch, batch: 0 }
-      let last: TrainEvent<P, S> | null = null
+      const from = epoch === position.epoch ? position : { epoch, batch: 0 }
+      let last: Omit<TrainEvent<P, S>, 'training'> | null = null
       for (const batch of batches(c.data, c.loader, from)) {
         await breathe()
-        if (c.signal?.aborted === true) return E.right(t)
-        const event = stepOnce(c, cache, t, batch, total)
-        if (E.isLeft(event)) return event
-        t = event.right.training
-        last = event.right
-        yield event.right
+        if (c.signal?.aborted === true) return E.right(state.read())
+        const lr = c.schedule?.(step)
+        // Whoever wants the state before this step has had the time to read it.
+        const before = state
+        const done = stepper.step(batch, lr)
+        if (E.isLeft(done)) return done
+        before.close()
+        state = later(done.right.training)
+        step++
+        position = batch.position
+        const { loss, accuracy = null } = c.measure(done.right.outputs, batch.tensors)
+        last = { tag: 'step', step, epoch: position.epoch, batch: position.batch, batches: total, size: batch.size, lr: lr ?? null, loss, accuracy, warnings: done.right.warnings }
+        yield eventOf(last, state)
       }
-      t = { ...t, position: { epoch: epoch + 1, batch: 0 } }
-      if (last !== null) yield { ...last, tag: 'epoch', training: t }
+      const [ended, next] = [state, { epoch: epoch + 1, batch: 0 }]
+      position = next
+      state = later(() => ({ ...ended.read(), position: next }))
+      if (last !== null) yield eventOf({ ...last, tag: 'epoch' }, state)
     }
-    return E.right(t)
+    return E.right(state.read())
   } finally {
-    for (const compiled of cache.values()) compiled.dispose()
+    // The last event's state outlives the memory that it is copied from.
+    state.read()
+    stepper.dispose()
   }
 }

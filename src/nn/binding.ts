@@ -1,0 +1,77 @@
+/** Between trees of tensors and the flat lists that a backend takes and gives. */
+import * as E from 'fp-ts/lib/Either.js'
+import type { QuantError, QuantErrors, QuantWarning } from '../data/error.js'
+import { sameShape, showShape } from '../data/shape.js'
+import type { Output, QuantTensor } from '../data/quantTensor.js'
+import { isTensor, type Tensor } from '../data/tensor.js'
+import { at, mapTree, type Tree } from '../data/tree.js'
+import type { Program, ProgramInput } from '../graph/program.js'
+
+/** The arguments of a run. */
+export type RunArgs<P, S, I> = { readonly params: P; readonly state: S; readonly inputs: I }
+/** What a run gives. `grads` is empty unless the program is a vjp. */
+export type Ran<S, O> = { readonly outputs: O; readonly state: S; readonly grads: Grads; readonly warnings: readonly QuantWarning[] }
+/** Gradients as trees: of the parameters, of learned state, and of inputs where asked for. */
+export type Grads = { readonly params: Tree<Tensor>; readonly state: Tree<Tensor>; readonly inputs: Tree<Tensor> }
+
+const inputError = (i: ProgramInput, message: string, fix: string): QuantError => ({ tag: 'InputError', input: i.path, path: i.kind === 'data' ? '' : i.path, message, fix })
+
+/** What is given for an input, or undefined. */
+export const partOf = (i: ProgramInput, given: unknown): unknown => {
+  if (i.part === 'tensor') return given
+  if (typeof given !== 'object' || given === null || !('kind' in given) || given.kind !== 'quant') return undefined
+  const q = given as QuantTensor
+  return i.part === 'value' ? q.value : i.part === 'scale' ? q.scale : q.zeroPoint
+}
+
+/** Puts the arguments in the order of the program's inputs, or says what is missing or misshapen. */
+export const bindInputs = (program: Pick<Program, 'inputs'>, args: RunArgs<unknown, unknown, unknown>): E.Either<QuantErrors, readonly Tensor[]> => {
+  const errors: QuantError[] = []
+  const trees = { data: args.inputs, param: args.params, state: args.state, slot: null, hyper: null }
+  const found = program.inputs.map((i) => {
+    const t = partOf(i, at(trees[i.kind], i.path))
+    const name = `${i.kind} ${i.path === '' ? 'input' : i.path}${i.part === 'tensor' ? '' : ` (${i.part})`}`
+    if (!isTensor(t)) {
+      errors.push(inputError(i, `${name} is missing: a ${i.part === 'tensor' ? 'tensor' : 'quant tensor'} of shape ${showShape(i.shape)} was declared`, i.kind === 'data' ? 'give it in inputs, in the structure that was traced' : 'give the params and state that init or the last run returned'))
+      return null
+    }
+    if (!sameShape(t.shape, i.shape) || t.data.length !== i.shape.reduce((p, n) => p * n, 1))
+      errors.push(inputError(i, `${name} has shape ${showShape(t.shape)} with ${t.data.length} elements, but ${showShape(i.shape)} was traced`, 'trace again for this shape, or mend the tensor'))
+    return t
+  })
+  const tensors = found.filter((t): t is Tensor => t !== null)
+  return errors.length > 0 ? E.left(errors) : E.right(tensors)
+}
+
+const isIndex = (x: unknown): x is number => typeof x === 'number'
+
+/** Puts the tensors of a run back into the trees of the program. */
+export const unbind = <S, O>(program: Program, tensors: readonly Tensor[], warnings: readonly QuantWarning[]): Ran<S, O> => {
+  const where = new Map<number, Tensor>()
+  program.graph.outputs.forEach((id, i) => where.set(id, tensors[i]))
+  const tensorAt = (id: number): Tensor => where.get(id) ?? { shape: [], data: new Float32Array(1) }
+  const result = (index: number): Output => {
+    const o = program.outputs[index]
+    const value = tensorAt(o.node)
+    if (o.quant === undefined) return value
+    const { scale, zeroPoint, bitWidth, signed, training } = o.quant
+    return { kind: 'quant', value, scale: tensorAt(scale), zeroPoint: tensorAt(zeroPoint), bitWidth: tensorAt(bitWidth), signed, training }
+  }
+  const learned = new Set(program.inputs.filter((i) => i.kind === 'state' && i.learned).map((i) => i.path))
+  const tensorOf = (index: number): Tensor => tensorAt(program.outputs[index].node)
+  const { results, nextState, grads } = program.structure
+  const gradTrees = (mapTree(isIndex, grads ?? {}, tensorOf)) as { readonly [k: string]: Tree<Tensor> }
+  return {
+    outputs: mapTree(isIndex, results, result) as O,
+    state: mapTree(isIndex, nextState, (index, path) => (learned.has(path) ? { ...tensorOf(index), learned: true } : tensorOf(index))) as S,
+    grads: { params: gradTrees.params ?? {}, state: gradTrees.state ?? {}, inputs: gradTrees.inputs ?? {} },
+    warnings,
+  }
+}
+
+
+/** The data inputs of a program alone, and where they stand among all. */
+export const dataOf = (program: Program): Pick<Program, 'inputs'> & { readonly places: readonly number[] } => {
+  const places = program.inputs.flatMap((i, index) => (i.kind === 'data' ? [index] : []))
+  return { inputs: places.map((p) => program.inputs[p]), places }
+}

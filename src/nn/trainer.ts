@@ -1,0 +1,150 @@
+/**
+ * Training steps that stay in the backend's memory: parameters, state and the optimizer's memory are updated where they
+ * are, and only what is asked for is copied out.
+ */
+import * as E from 'fp-ts/lib/Either.js'
+import type { QuantError, QuantErrors, QuantWarning } from '../data/error.js'
+import { full, isTensor, type Tensor } from '../data/tensor.js'
+import { at, mapTree } from '../data/tree.js'
+import type { Backend, Commit, Executable, ResidentStorage } from '../evaluator/backend.js'
+import type { Program, ProgramInput } from '../graph/program.js'
+import { bindInputs, dataOf, unbind, type Grads } from './binding.js'
+import type { Optimizer } from './optim.js'
+import type { TrainState } from './train.js'
+import { withUpdate, type WithUpdate } from './update.js'
+
+/** What a step gives: views of the results and gradients, valid until the next step. */
+export type Stepped<O> = { readonly outputs: O; readonly grads: Grads; readonly warnings: readonly QuantWarning[] }
+
+/** A training in progress. Not a value: each step moves it on. */
+export type Trainer<P, S, I, O> = {
+  /** One step on a batch, at the optimizer's rate or this one. After an error everything is as before the step. */
+  readonly step: (inputs: I, lr?: number) => E.Either<QuantErrors, Stepped<O>>
+  /** Where training stands now, as a value of its own (a copy). `position` is the caller's: it is handed through. */
+  readonly training: () => TrainState<P, S>
+  /** Goes on from another state of the same network. */
+  readonly load: (training: TrainState<P, S>) => E.Either<QuantErrors, null>
+  readonly dispose: () => void
+}
+
+const indexOutputs = (program: Program): ReadonlyMap<number, number> => new Map(program.graph.outputs.map((id, i) => [id, i] as const))
+
+/** Which outputs become which inputs of the next step. */
+const commitsOf = (program: Program): readonly Commit[] => {
+  const where = indexOutputs(program)
+  return program.inputs.flatMap((i, input): readonly Commit[] => {
+    if (i.kind !== 'param' && i.kind !== 'state' && i.kind !== 'slot') return []
+    const o = program.outputs.find((p) => p.kind === i.kind && p.path === i.path)
+    const output = o === undefined ? undefined : where.get(o.node)
+    return output === undefined ? [] : [{ output, input }]
+  })
+}
+
+type Inner<P, S, I, O> = { readonly updated: WithUpdate<P, S, I, O>; readonly storage: ResidentStorage; readonly executable: Executable }
+
+/** Writes the numbers of a step. */
+const hyperWriter = <P, S, I, O>({ updated, storage }: Inner<P, S, I, O>, optimizer: Optimizer): ((step: number, lr: number, isFresh: (leaf: string) => boolean) => void) => {
+  const one = { shape: [], data: new Float32Array(1) }
+  const entries = updated.program.inputs.flatMap((i, index) => {
+    if (i.kind !== 'hyper') return []
+    const group = updated.groups.find((g) => i.path.startsWith(`${g.key}/`))
+    return [{ index, leaf: i.path.startsWith('fresh/') ? i.path.slice(6) : null, key: group?.key ?? '', name: i.path.slice((group?.key.length ?? 0) + 1) }]
+  })
+  return (step, lr, isFresh) => {
+    const numbers = new Map(updated.groups.map((g) => [g.key, optimizer.rule.hyper(step, lr * g.lrScale, g.weightDecay)] as const))
+    for (const e of entries) {
+      one.data[0] = e.leaf === null ? (numbers.get(e.key)?.[e.name] ?? 0) : isFresh(e.leaf) ? 1 : 0
+      storage.write(e.index, one)
+    }
+  }
+}
+
+const missingTree = (i: ProgramInput): QuantError => ({ tag: 'InputError', input: i.path, path: i.path, message: `${i.kind} ${i.path} is missing in the training state`, fix: 'give what startTraining or an earlier step returned for this network' })
+
+/** Starts training in a backend's memory. `program` is a differentiated loss (`grad`). */
+export const trainer = <P, S, I, O>(program: Program<P, S, I, O>, optimizer: Optimizer, start: TrainState<P, S>, backend: Backend): E.Either<QuantErrors, Trainer<P, S, I, O>> => {
+  const updated = withUpdate(program, optimizer)
+  if (E.isLeft(updated)) return updated
+  const full = updated.right.program
+  const prepared = backend.prepare(full)
+  if (E.isLeft(prepared)) return prepared
+  const storage = prepared.right.resident(commitsOf(full))
+  if (E.isLeft(storage)) return storage
+  const made = trainerOf({ updated: updated.right, storage: storage.right, executable: prepared.right }, optimizer, start)
+  const loaded = made.load(start)
+  if (E.isRight(loaded)) return E.right(made)
+  made.dispose()
+  return loaded
+}
+
+const trainerOf = <P, S, I, O>(inner: Inner<P, S, I, O>, optimizer: Optimizer, start: TrainState<P, S>): Trainer<P, S, I, O> => {
+  const { updated: { program }, storage, executable } = inner
+  const writeHyper = hyperWriter(inner, optimizer)
+  const data = dataOf(program)
+  const inputAt = new Map<string, number>(program.inputs.map((i, index) => [`${i.kind}:${i.path}`, index]))
+  const stored = (kind: string, path: string): Tensor | null => {
+    const index = inputAt.get(`${kind}:${path}`)
+    return index === undefined ? null : storage.input(index)
+  }
+  let training = start
+  let views: { readonly first: Tensor; readonly stepped: Omit<Stepped<O>, 'warnings'> } | null = null
+  const isFresh = (leaf: string): boolean => !Object.keys(training.optim.slots).some((k) => k.endsWith(`:${leaf}`)) && !moved.has(leaf)
+  // Leaves whose memory this trainer has written since it was loaded.
+  const moved = new Set<string>()
+  let [step, count] = [start.optim.step, start.step]
+  const outputs = (): Omit<Stepped<O>, 'warnings'> => {
+    const first = storage.output(0)
+    if (views !== null && views.first.data === first.data) return views.stepped
+    const { outputs: results, grads } = unbind<S, O>(program, program.graph.outputs.map((_, i) => storage.output(i)), [])
+    views = { first, stepped: { outputs: results, grads } }
+    return views.stepped
+  }
+  return {
+    step: (inputs, lr = optimizer.lr) => {
+      const bound = bindInputs(data, { params: null, state: null, inputs })
+      if (E.isLeft(bound)) return bound
+      bound.right.forEach((t, k) => storage.write(data.places[k], t))
+      writeHyper(step + 1, lr, isFresh)
+      const ran = storage.execute()
+      if (E.isLeft(ran)) return ran
+      step++
+      count++
+      if (moved.size === 0) for (const leaf of inner.updated.leaves) moved.add(leaf)
+      return E.right({ ...outputs(), warnings: ran.right })
+    },
+    training: () => {
+      const copy = (kind: 'param' | 'state') => (t: Tensor, path: string): Tensor => {
+        const now = stored(kind, path)
+        return now === null ? t : { ...t, data: now.data.slice() }
+      }
+      const slots: Record<string, Tensor> = { ...training.optim.slots }
+      program.inputs.forEach((i, index) => {
+        if (i.kind === 'slot' && step > 0) slots[i.path] = { shape: i.shape, data: storage.input(index).data.slice() }
+      })
+      return {
+        params: mapTree(isTensor, training.params, copy('param')) as P, state: mapTree(isTensor, training.state, copy('state')) as S,
+        optim: { step, slots }, position: training.position, step: count,
+      }
+    },
+    load: (t) => {
+      const trees = { param: t.params, state: t.state }
+      const missing = program.inputs.filter((i) => (i.kind === 'param' || i.kind === 'state') && !isTensor(at(trees[i.kind], i.path)))
+      if (missing.length > 0) return E.left(missing.map(missingTree))
+      program.inputs.forEach((i, index) => {
+        const given = i.kind === 'param' || i.kind === 'state' ? at(trees[i.kind], i.path) : i.kind === 'slot' ? (t.optim.slots[i.path] ?? full(i.shape, startOf(optimizer, i.path))) : null
+        if (isTensor(given)) storage.write(index, given)
+      })
+      training = t
+      step = t.optim.step
+      count = t.step
+      moved.clear()
+      return E.right(null)
+    },
+    dispose: () => {
+      storage.dispose()
+      executable.dispose()
+    },
+  }
+}
+
+const startOf = (optimizer: Optimizer, key: string): number => optimizer.rule.slots.find((s) => key.startsWith(`${s.name}:`))?.start ?? 0
