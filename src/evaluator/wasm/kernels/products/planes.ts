@@ -1,0 +1,110 @@
+/** Copies planes (the elements of one channel) into larger ones: with zeros around, cropped, or with gaps. */
+import type { Shape } from '../../../../data/shape.js'
+import { sizeOf, stridesOf } from '../../../../data/shape.js'
+import type { Code } from '../../asm/encode.js'
+import { f32x4, i32, v128 } from '../../asm/instructions.js'
+import { forLoop, type Local, type Scope } from '../../asm/module.js'
+import type { Stage } from '../../kernel.js'
+import { advance, range, times } from './code.js'
+import type { Layout, Place } from './layout.js'
+
+/** Element i of the source goes to `i * step + lead` along each axis of the target; what falls outside is dropped. */
+export type Placement = { readonly source: Shape; readonly target: Shape; readonly step: readonly number[]; readonly lead: readonly number[] }
+
+/** Bytes of a target plane: whole vectors, so that neighbours can be written by different threads. */
+export const planeBytes = (target: Shape): number => Math.ceil(sizeOf(target) / 4) * 16
+
+/** Is the placed plane the source itself? */
+export const isIdentity = ({ source, target, step, lead }: Placement): boolean =>
+  source.every((n, d) => n === target[d] && (step[d] === 1 || n === 1) && lead[d] === 0)
+
+/** The elements of one axis that have a place: the first, how many, and where the first goes. */
+const inside = (p: Placement, d: number): { readonly first: number; readonly count: number; readonly to: number } => {
+  const first = Math.max(0, Math.ceil(-p.lead[d] / p.step[d]))
+  const last = Math.min(p.source[d] - 1, Math.floor((p.target[d] - 1 - p.lead[d]) / p.step[d]))
+  return { first, count: Math.max(0, last - first + 1), to: first * p.step[d] + p.lead[d] }
+}
+
+/** Where each row of the source starts and where it goes, in bytes, as pairs. */
+const rowTable = (p: Placement): readonly number[] => {
+  const spans = p.source.map((_, d) => inside(p, d))
+  const last = spans.length - 1
+  const [from, to] = [stridesOf(p.source), stridesOf(p.target)]
+  let rows: readonly (readonly [number, number])[] = [[spans[last].first, spans[last].to]]
+  if (spans.some((s) => s.count === 0)) return []
+  for (let d = 0; d < last; d++)
+    rows = rows.flatMap(([a, b]) => range(spans[d].count).map((i) => [a + (spans[d].first + i) * from[d], b + (spans[d].to + i * p.step[d]) * to[d]] as const))
+  return rows.flatMap(([a, b]) => [4 * a, 4 * b])
+}
+
+/** How four elements, or one, are read at a pointer into the source; lanes are written to the target. */
+export type Reader = { readonly four: (source: Local, offset: number) => Code; readonly one: (source: Local, offset: number) => Code }
+/** Reads numbers as they are. */
+const plain: Reader = { four: (p, offset) => v128.load(p.get, offset), one: (p, offset) => v128.load32_zero(p.get, offset) }
+
+const moveRow = (scope: Scope, reader: Reader, p: Local, q: Local, count: number, step: number): Code => {
+  const one = (offset: number): Code => v128.store32_lane(0, q.get, reader.one(p, offset), offset * step)
+  if (step !== 1) return times(scope, count, [one(0), advance(p, 4), advance(q, 4 * step)])
+  if (count < 4) return range(count).map((i) => one(4 * i))
+  const vectors = Math.floor(count / 4)
+  const four = (offset: number): Code => v128.store(q.get, reader.four(p, offset), offset)
+  // The last vector overlaps the one before it.
+  const whole = vectors <= 8 ? range(vectors).map((i) => four(16 * i)) : times(scope, vectors, [four(0), advance(p, 16), advance(q, 16)])
+  const rest = count - 4 * vectors
+  const end = vectors <= 8 ? 4 * count - 16 : 4 * rest - 16
+  return [whole, rest === 0 ? [] : end >= 0 ? four(end) : [advance(p, end), advance(q, end), four(0)]]
+}
+
+/** Fills a plane with zeros. */
+const clear = (scope: Scope, target: Code, bytes: number): Code => {
+  const at = scope.local('i32')
+  const zero = f32x4.const(0)
+  const vectors = bytes / 16
+  return [at.set(target), times(scope, Math.floor(vectors / 4), [range(4).map((i) => v128.store(at.get, zero, 16 * i)), advance(at, 64)]), range(vectors % 4).map((i) => v128.store(at.get, zero, 16 * i))]
+}
+
+/** What a stage of copies works on. `planesPerStep` source planes make one target plane (2 where a reader joins pairs). */
+export type PlaneCopy = {
+  readonly label: string
+  readonly planes: number
+  readonly source: Place
+  /** Where the source plane of a unit starts, in bytes from `source`. */
+  readonly sourceOf: (unit: Local) => Code
+  readonly target: Place
+  readonly placement: Placement
+  readonly reader?: (scope: Scope, unit: Local) => { readonly before: Code; readonly reader: Reader; readonly after: Code }
+}
+
+/** The stage that places planes; a unit is one plane of the target. */
+export const planeStage = (layout: Layout, copy: PlaneCopy): Stage => {
+  const { placement } = copy
+  const rows = rowTable(placement)
+  const table = layout.table(rows)
+  const bytes = planeBytes(placement.target)
+  const d = placement.source.length - 1
+  const { count } = inside(placement, d)
+  const full = sizeOf(placement.target) === bytes / 4 && rows.length / 2 * count === sizeOf(placement.target)
+  return {
+    label: copy.label,
+    units: copy.planes,
+    cost: bytes / 20 + rows.length * 2,
+    emit: (m, at) => m.func({
+      params: ['i32', 'i32'],
+      body: (scope) => {
+        const [unit, entry, source, target, p, q] = range(6).map(() => scope.local('i32'))
+        const { before, reader, after } = copy.reader?.(scope, unit) ?? { before: [], reader: plain, after: [] }
+        return forLoop(unit, scope.params[0].get, scope.params[1].get, 1, [
+          before,
+          source.set(i32.add(i32.const(copy.source(at)), copy.sourceOf(unit))),
+          target.set(i32.add(i32.const(copy.target(at)), i32.mul(unit.get, i32.const(bytes)))),
+          full ? [] : clear(scope, target.get, bytes),
+          forLoop(entry, i32.const(table(at)), i32.const(table(at) + rows.length * 4), 8, [
+            p.set(i32.add(source.get, i32.load(entry.get))), q.set(i32.add(target.get, i32.load(entry.get, 4))),
+            moveRow(scope, reader, p, q, count, placement.step[d]),
+          ]),
+          after,
+        ])
+      },
+    }),
+  }
+}

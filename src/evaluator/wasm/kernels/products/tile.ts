@@ -1,0 +1,166 @@
+/**
+ * The micro-kernel of all products: `C[i][j] = Σ_k A[i][k] * B[k][j]` for a few rows and up to 16 columns, held in
+ * registers. A number of A is spread over a vector and meets vectors of B. Where A and B stand for the next k is told by a
+ * step or by a table of offsets, so that a convolution needs no copy of its windows.
+ * One k a turn: V8 11 hoists all loads of a turn and would spill registers with more.
+ */
+import type { Code } from '../../asm/encode.js'
+import { control, f32x4, i32, i32x4, v128 } from '../../asm/instructions.js'
+import type { Func, Local, ModuleBuilder, Scope } from '../../asm/module.js'
+import type { Places } from '../../kernel.js'
+import { advance, range, repeatUntil, storeLanes, transpose4, zipHigh, zipLow } from './code.js'
+import type { Place } from './layout.js'
+
+/** How an operand goes on with k: by a number of bytes, or to its start plus an entry (in bytes) of a table. */
+export type Walk = { readonly step: number } | { readonly table: Place }
+
+/** A panel of rows by columns. All steps are in bytes. */
+export type TileSpec = {
+  /** Float products, or products of pairs of 16-bit integers (two k in one lane), exact in 32 bits. */
+  readonly mac: 'f32' | 'i16'
+  readonly height: number
+  readonly vectors: number
+  /** Columns of the last vector that are stored. */
+  readonly lanes: number
+  /** Distance of rows of A; null if a table (parameter `r`) tells where each row starts. */
+  readonly rowStep: number | null
+  readonly a: Walk
+  readonly b: Walk
+  /** Number of k, or null if the caller names the range of the table (in bytes). */
+  readonly terms: number | null
+  /** One of them is 4. */
+  readonly result: { readonly row: number; readonly column: number }
+  /** Integer sums are multiplied by a number for each row or for each column. */
+  readonly scale: 'rows' | 'columns' | null
+}
+
+/** Float sums are added up in blocks of at most so many terms, to keep the rounding error small. */
+const BLOCK = 512
+
+/** What a tile works with: accumulators and their totals, by row and vector. */
+type Registers = { readonly acc: readonly (readonly Local[])[]; readonly b: readonly Local[]; readonly av: Local }
+
+const multiplyAdd = (mac: TileSpec['mac'], acc: Code, a: Code, b: Code): Code =>
+  mac === 'f32' ? f32x4.add(acc, f32x4.mul(a, b)) : i32x4.add(acc, i32x4.dot_i16x8_s(a, b))
+
+const zero = (locals: readonly (readonly Local[])[]): Code => locals.flat().map((l) => l.set(i32x4.const(0)))
+
+/** The loop over k from where the pointers stand to `stop`. */
+const loopOverTerms = (spec: TileSpec, at: Places, regs: Registers, ptr: { readonly rows: readonly Local[]; readonly b: Local; readonly t: Local; readonly q: Local }, stop: Code, scope: Scope): Code => {
+  const { a, b, height, rowStep } = spec
+  const tabled = 'table' in a || 'table' in b
+  const from = scope.local('i32')
+  const bAt = 'table' in b ? [from.set(i32.add(ptr.b.get, i32.load(ptr.t.get, b.table(at)))), from.get] : [[], ptr.b.get]
+  const walksA = 'table' in a
+  const rowAt = (i: number): Code => (rowStep === null ? ptr.rows[i].get : ptr.rows[0].get)
+  const base = scope.local('i32')
+  // With affine rows the table's offset is added once; with tabled rows, to each.
+  const once = walksA && rowStep !== null
+  const address = (i: number): Code => (once ? base.get : walksA ? i32.add(rowAt(i), ptr.q.get) : rowAt(i))
+  return repeatUntil(tabled ? ptr.t : ptr.b, stop, [
+    walksA ? ptr.q.set(i32.load(ptr.t.get, a.table(at))) : [],
+    once ? base.set(i32.add(ptr.rows[0].get, ptr.q.get)) : [],
+    bAt[0],
+    regs.b.map((v, j) => v.set(v128.load(bAt[1], 16 * j))),
+    range(height).map((i) => [
+      regs.av.set(v128.load32_splat(address(i), rowStep === null ? 0 : i * rowStep)),
+      regs.b.map((v, j) => regs.acc[i][j].set(multiplyAdd(spec.mac, regs.acc[i][j].get, regs.av.get, v.get))),
+    ]),
+    'step' in a ? (rowStep === null ? ptr.rows : ptr.rows.slice(0, 1)).map((p) => advance(p, a.step)) : [],
+    'step' in b ? advance(ptr.b, b.step) : [],
+    tabled ? advance(ptr.t, 4) : [],
+  ])
+}
+
+/** Stores rows `i` … of one vector of columns so that rows are next to each other in memory. */
+const storeDown = (column: number, c: Code, rows: readonly Local[], help: readonly Local[], lanes: number, offset: number): Code => {
+  const to = (l: number): number => offset + l * column
+  if (rows.length >= 4)
+    return [
+      transpose4(rows.slice(0, 4), help),
+      range(lanes).map((l) => v128.store(c, rows[l].get, to(l))),
+      rows.length > 4 ? storeDown(column, c, rows.slice(4), help, lanes, offset + 16) : [],
+    ]
+  if (rows.length === 1) return range(lanes).map((l) => v128.store32_lane(l, c, rows[0].get, to(l)))
+  const [low, high] = help
+  return [
+    low.set(zipLow(rows[0].get, rows[1].get)), high.set(zipHigh(rows[0].get, rows[1].get)),
+    range(lanes).map((l) => v128.store64_lane(l % 2, c, (l < 2 ? low : high).get, to(l))),
+    rows.length > 2 ? storeDown(column, c, rows.slice(2), help, lanes, offset + 8) : [],
+  ]
+}
+
+const scaled = (spec: TileSpec, acc: readonly (readonly Local[])[], s: Code, regs: Registers): Code => {
+  if (spec.mac === 'f32') return []
+  const by = spec.scale === 'columns' ? regs.b.map((v, j) => v.set(v128.load(s, 16 * j))) : []
+  return [by, acc.map((row, i) => [
+    spec.scale === 'rows' ? regs.av.set(v128.load32_splat(s, 4 * i)) : [],
+    row.map((v, j) => v.set(f32x4.mul(f32x4.convert_i32x4_s(v.get), spec.scale === 'rows' ? regs.av.get : regs.b[j].get))),
+  ])]
+}
+
+const storeTile = (spec: TileSpec, acc: readonly (readonly Local[])[], c: Code, scope: Scope): Code => {
+  const lanesOf = (j: number): number => (j === spec.vectors - 1 ? spec.lanes : 4)
+  const { row, column } = spec.result
+  if (column === 4) return acc.map((vs, i) => vs.map((v, j) => storeLanes(c, v.get, lanesOf(j), i * row + 16 * j)))
+  const help = range(spec.height === 1 ? 0 : spec.height < 4 ? 2 : 4).map(() => scope.local('v128'))
+  return range(spec.vectors).map((j) => storeDown(column, c, acc.map((vs) => vs[j]), help, lanesOf(j), 4 * j * column))
+}
+
+/** Emits the sums over all k: in one loop, or in blocks that are added up. Gives the locals that hold them. */
+const sums = (spec: TileSpec, at: Places, regs: Registers, ptr: Parameters<typeof loopOverTerms>[3], end: Code, scope: Scope): { readonly code: Code; readonly held: Registers['acc'] } => {
+  const tabled = 'table' in spec.a || 'table' in spec.b
+  const blocks = spec.mac === 'i16' || spec.terms === null ? 1 : Math.ceil(spec.terms / BLOCK)
+  if (blocks === 1) return { code: [zero(regs.acc), loopOverTerms(spec, at, regs, ptr, end, scope)], held: regs.acc }
+  const totals = regs.acc.map((row) => row.map(() => scope.local('v128')))
+  const counter = tabled ? ptr.t : ptr.b
+  const unit = tabled || !('step' in spec.b) ? 4 : spec.b.step
+  const stop = scope.local('i32')
+  const size = Math.ceil((spec.terms ?? 0) / blocks) * unit
+  return {
+    code: [zero(totals), repeatUntil(counter, end, [
+      stop.set(i32.add(counter.get, i32.const(size))),
+      stop.set(control.select(stop.get, end, i32.lt_u(stop.get, end))),
+      zero(regs.acc),
+      loopOverTerms(spec, at, regs, ptr, stop.get, scope),
+      totals.map((row, i) => row.map((t, j) => t.set(f32x4.add(t.get, regs.acc[i][j].get)))),
+    ])],
+    held: totals,
+  }
+}
+
+/**
+ * Emits a function `(a, b, c, n, r, s, from, to)` that computes `n` (at least 1) times `height` rows of one panel:
+ * a and b are where the operands start, c where the first row of the result goes, r the table of rows, s the scales.
+ */
+export const tileFunction = (m: ModuleBuilder, spec: TileSpec, at: Places): Func => m.func({
+  params: ['i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32'],
+  body: (scope) => {
+    const [a, b, c, n, r, s, from, to] = scope.params
+    const regs: Registers = {
+      acc: range(spec.height).map(() => range(spec.vectors).map(() => scope.local('v128'))),
+      b: range(spec.vectors).map(() => scope.local('v128')), av: scope.local('v128'),
+    }
+    const tabled = 'table' in spec.a || 'table' in spec.b
+    const ptr = { rows: range(spec.rowStep === null ? spec.height : 1).map(() => scope.local('i32')), b: scope.local('i32'), t: scope.local('i32'), q: scope.local('i32') }
+    const last = scope.local('i32')
+    const stepB = 'step' in spec.b ? spec.b.step : 0
+    const end = spec.terms === null ? to.get : tabled ? i32.const(spec.terms * 4) : last.get
+    const { code, held } = sums(spec, at, regs, ptr, end, scope)
+    return [
+      tabled || spec.terms === null ? [] : last.set(i32.add(b.get, i32.const(spec.terms * stepB))),
+      control.loop([
+        ptr.rows.map((p, i) => p.set(spec.rowStep === null ? i32.add(a.get, i32.load(r.get, 4 * i)) : a.get)),
+        ptr.b.set(b.get),
+        tabled ? ptr.t.set(spec.terms === null ? from.get : i32.const(0)) : [],
+        code,
+        scaled(spec, held, s.get, regs),
+        storeTile(spec, held, c.get, scope),
+        spec.rowStep === null ? advance(r, 4 * spec.height) : advance(a, spec.height * spec.rowStep),
+        advance(c, spec.height * spec.result.row),
+        spec.scale === 'rows' ? advance(s, 4 * spec.height) : [],
+        control.br_if(0, n.tee(i32.sub(n.get, i32.const(1)))),
+      ]),
+    ]
+  },
+})

@@ -1,0 +1,155 @@
+/** Kernels of products against the reference ops: any geometry, any split into units, numbers on integer grids. */
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import { sizeOf, type Shape } from '../../src/data/shape.js'
+import { tensor, type Tensor } from '../../src/data/tensor.js'
+import { productKernel } from '../../src/evaluator/wasm/kernels/products/index.js'
+import { isRefusal, type Attrs } from '../../src/graph/op.js'
+import { ops } from '../../src/ops/index.js'
+import { convOfTranspose, convShape } from '../../src/ops/support/convShape.js'
+import { randomIntegers, randomTensor, seeds } from '../ops/direct.js'
+import { suite } from '../support/suite.js'
+import { instantiate, type RunnableStage } from './support/runKernel.js'
+
+const test = suite('product kernels')
+
+type Call = { readonly op: string; readonly attrs: Attrs; readonly shapes: readonly Shape[] }
+
+const shapeOf = ({ op, attrs, shapes }: Call): Shape => {
+  const shape = ops[op].shape(shapes, attrs)
+  if (isRefusal(shape)) throw new Error(shape.refuse)
+  return shape
+}
+
+const reference = (call: Call, args: readonly Tensor[]): Tensor => {
+  const shape = shapeOf(call)
+  const out = tensor(shape, new Float32Array(sizeOf(shape)).fill(NaN))
+  const failure = ops[call.op].evaluate(args, call.attrs, out)
+  if (failure !== null) throw new Error(failure)
+  return out
+}
+
+const prepared = (call: Call, args: readonly Tensor[]) => {
+  const shape = shapeOf(call)
+  const kernel = productKernel({ ...call, shape }, null)
+  if (kernel === null) throw new Error(`no kernel for ${call.op}`)
+  const made = instantiate(kernel, args.map((a) => a.data.length), sizeOf(shape))
+  args.forEach((a, i) => made.args[i].set(a.data))
+  return { kernel, made }
+}
+
+/** Units one by one, the last first. */
+const scattered = (stage: RunnableStage): void => {
+  for (let u = stage.units - 1; u >= 0; u--) stage.run(u, u + 1)
+}
+
+/** Integers are summed exactly; other numbers within what float32 sums may round, for factors up to 1. */
+const agrees = (call: Call, seed: number): void => {
+  const whole = call.shapes.map((s, i) => randomIntegers(s, -8, 7, seed + i))
+  const exact = prepared(call, whole)
+  exact.made.run()
+  const name = `${exact.kernel.name} ${JSON.stringify(call)}`
+  assert.deepEqual([...exact.made.out.map((x) => x + 0)], [...reference(call, whole).data.map((x) => x + 0)], name)
+  const args = call.shapes.map((s, i) => randomTensor(s, seed + i))
+  args.forEach((a, i) => exact.made.args[i].set(a.data))
+  exact.made.out.fill(NaN)
+  exact.made.run()
+  const once = exact.made.out.slice()
+  const expected = reference(call, args).data
+  const size = exact.kernel.flops / 2 / Math.max(1, expected.length)
+  const most = 4e-6 * (1 + Math.sqrt(size))
+  once.forEach((x, i) => assert.ok(Math.abs(x - expected[i]) <= most, `${name}: ${x} at ${i}, not ${expected[i]}`))
+  exact.made.out.fill(NaN)
+  exact.made.run(scattered)
+  assert.deepEqual(exact.made.out, once, `${name} depends on the split`)
+}
+
+const axis = fc.record({
+  size: fc.integer({ min: 1, max: 9 }), kernel: fc.integer({ min: 1, max: 3 }), stride: fc.integer({ min: 1, max: 3 }),
+  before: fc.integer({ min: -1, max: 3 }), after: fc.integer({ min: -1, max: 3 }), dilation: fc.integer({ min: 1, max: 2 }),
+})
+const widths = fc.constantFrom(1, 1, 2, 3, 4, 5, 7, 8, 11, 16, 17, 21)
+const geometries = fc
+  .record({ axes: fc.array(axis, { minLength: 1, maxLength: 3 }), n: fc.integer({ min: 1, max: 3 }), groups: fc.constantFrom(1, 1, 2, 3), c: widths, o: widths, long: fc.constantFrom(0, 0, 13, 30) })
+  .map(({ axes, n, groups, c, o, long }) => {
+    const sizes = axes.map((a, d) => (d === axes.length - 1 ? a.size + long : a.size))
+    return {
+      x: [n, c * groups, ...sizes], w: [o * groups, c, ...axes.map((a) => a.kernel)],
+      attrs: { stride: axes.map((a) => a.stride), padding: axes.map((a) => [a.before, a.after] as const), dilation: axes.map((a) => a.dilation), groups },
+    }
+  })
+  .filter(({ x, w, attrs }) => !isRefusal(convShape(x, w, attrs)) && sizeOf(x) < 20_000)
+
+const runs = { numRuns: 60 }
+
+test('conv', () => {
+  fc.assert(fc.property(geometries, seeds, ({ x, w, attrs }, seed) => agrees({ op: 'conv', attrs, shapes: [x, w] }, seed)), runs)
+})
+
+test('convInputGrad', () => {
+  fc.assert(fc.property(geometries, seeds, ({ x, w, attrs }, seed) => {
+    agrees({ op: 'convInputGrad', attrs: { ...attrs, inputShape: x }, shapes: [shapeOf({ op: 'conv', attrs, shapes: [x, w] }), w] }, seed)
+  }), runs)
+})
+
+test('convWeightGrad', () => {
+  fc.assert(fc.property(geometries, seeds, ({ x, w, attrs }, seed) => {
+    agrees({ op: 'convWeightGrad', attrs: { ...attrs, weightShape: w }, shapes: [x, shapeOf({ op: 'conv', attrs, shapes: [x, w] })] }, seed)
+  }), runs)
+})
+
+test('convTranspose', () => {
+  const calls = fc.tuple(geometries, fc.integer({ min: 0, max: 1 })).map(([{ x, w, attrs }, extra]) => ({
+    op: 'convTranspose',
+    attrs: { stride: attrs.stride, padding: attrs.padding.map(([p]) => Math.max(0, p)), outputPadding: attrs.stride.map((s) => Math.min(s - 1, extra)), dilation: attrs.dilation, groups: attrs.groups },
+    shapes: [[x[0], w[0], ...x.slice(2)], w],
+  })).filter((call) => !isRefusal(ops['convTranspose'].shape(call.shapes, call.attrs)) && convOfTranspose(call.attrs).groups >= 1)
+  fc.assert(fc.property(calls, seeds, (call, seed) => agrees(call, seed)), runs)
+})
+
+test('depthwise, and planes of more than one chunk of positions', () => {
+  const depthwise = { stride: [1, 1], padding: [[1, 1], [1, 1]], dilation: [1, 1], groups: 19 }
+  const big = { stride: [1, 1], padding: [[1, 1], [1, 1]], dilation: [1, 1], groups: 1 }
+  const cases: readonly (readonly [Shape, Shape, Attrs & { readonly groups: number }])[] = [
+    [[2, 19, 11, 14], [19, 1, 3, 3], depthwise], [[2, 19, 11, 14], [38, 1, 3, 3], { ...depthwise, stride: [2, 2] }],
+    [[2, 3, 41, 39], [5, 3, 3, 3], big], [[3, 2, 17, 19], [18, 2, 3, 3], big], [[9, 1, 12, 12], [20, 1, 5, 5], big],
+  ]
+  for (const [x, w, attrs] of cases) {
+    const y = shapeOf({ op: 'conv', attrs, shapes: [x, w] })
+    agrees({ op: 'conv', attrs, shapes: [x, w] }, 1)
+    agrees({ op: 'convInputGrad', attrs: { ...attrs, inputShape: x }, shapes: [y, w] }, 2)
+    agrees({ op: 'convWeightGrad', attrs: { ...attrs, weightShape: w }, shapes: [x, y] }, 3)
+  }
+})
+
+const sides = fc.constantFrom(1, 2, 3, 4, 5, 6, 9, 16, 17, 30, 33, 64)
+const deep = fc.constantFrom(1, 2, 3, 4, 7, 16, 33, 128, 700)
+
+test('linear and its gradients', () => {
+  fc.assert(fc.property(fc.array(sides, { maxLength: 2 }), deep, sides, seeds, (leading, ins, outs, seed) => {
+    fc.pre(sizeOf(leading) * outs * ins < 500_000)
+    agrees({ op: 'linear', attrs: {}, shapes: [[...leading, ins], [outs, ins]] }, seed)
+    agrees({ op: 'linearWeightGrad', attrs: {}, shapes: [[...leading, outs], [...leading, ins]] }, seed)
+    agrees({ op: 'linearWeightGrad', attrs: {}, shapes: [[ins, outs], [ins, Math.min(outs, 20)]] }, seed)
+    agrees({ op: 'matmul', attrs: {}, shapes: [[...leading, outs], [outs, ins]] }, seed)
+  }), runs)
+})
+
+test('matmul with broadcast batches and vectors', () => {
+  const batches = fc.constantFrom<readonly [Shape, Shape]>([[], []], [[3], []], [[], [2]], [[2, 1], [3]], [[2, 3], [1, 3]], [[4], [4]])
+  fc.assert(fc.property(batches, sides, deep, sides, seeds, ([p, q], rows, terms, columns, seed) => {
+    fc.pre(rows * columns * terms < 100_000)
+    agrees({ op: 'matmul', attrs: {}, shapes: [[...p, rows, terms], [...q, terms, columns]] }, seed)
+    agrees({ op: 'matmul', attrs: {}, shapes: [[terms], [...q, terms, columns]] }, seed)
+    agrees({ op: 'matmul', attrs: {}, shapes: [[...p, rows, terms], [terms]] }, seed)
+  }), runs)
+})
+
+test('of nothing: empty batches give empty results, empty sums give zeros', () => {
+  agrees({ op: 'conv', attrs: { stride: [1], padding: [[1, 1]], dilation: [1], groups: 1 }, shapes: [[0, 2, 5], [3, 2, 3]] }, 1)
+  agrees({ op: 'linear', attrs: {}, shapes: [[0, 4], [3, 4]] }, 1)
+  agrees({ op: 'linearWeightGrad', attrs: {}, shapes: [[0, 4], [0, 3]] }, 1)
+  agrees({ op: 'matmul', attrs: {}, shapes: [[2, 0], [0, 3]] }, 1)
+})
+
+test.run()
