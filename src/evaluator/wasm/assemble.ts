@@ -21,13 +21,21 @@ export type Assembled = {
 }
 
 /** How a module is assembled. */
-export type AssembleOptions = { readonly threads: boolean; readonly mayWait: boolean; readonly pages: number }
+export type AssembleOptions = {
+  readonly threads: boolean
+  readonly mayWait: boolean
+  readonly pages: number
+  /** Work of fewer nanoseconds isn't split: it isn't worth a barrier. */
+  readonly splitAbove: number
+}
 
-/** Work of less than so many nanoseconds isn't worth a barrier. */
-const WORTH_SPLITTING = 25_000
 /** Words of the control area: arrivals at barriers, and whether a thread was given up. */
 const ARRIVALS = 0
 const GIVEN_UP = 64
+/** Arrivals at the start of a segment: rounds are counted from here, so that nothing is reset while a thread still looks at it. */
+const BASE = 128
+/** The control words as the host sees them: numbers of 32-bit words. */
+export const CONTROL_WORDS = { arrivals: ARRIVALS / 4, givenUp: GIVEN_UP / 4, base: BASE / 4 } as const
 const SPINS = 20_000
 /** Nanoseconds of one wait, and how many of them make a thread that never comes: about five seconds. */
 const NAP = 100_000
@@ -44,7 +52,7 @@ const emitBarrier = (m: ModuleBuilder, mayWait: boolean): Func =>
       return [
         control.drop(atomics.add(i32.const(ARRIVALS), i32.const(1))),
         control.block(control.loop([
-          control.br_if(1, i32.ge_s(arrived, target.get)),
+          control.br_if(1, i32.ge_s(i32.sub(arrived, target.get), i32.const(0))),
           control.if(atomics.load(i32.const(GIVEN_UP)), control.return(i32.const(1))),
           spins.set(i32.add(spins.get, i32.const(1))),
           control.br_if(0, i32.lt_u(spins.get, i32.const(SPINS))),
@@ -72,14 +80,15 @@ const emitKernel = (m: ModuleBuilder, kernel: Kernel, at: Places, name: string):
 })
 
 /** Writes the calls of a segment; keeps what it must know between them. */
-const newWriter = (thread: Local, threads: Local, round: Local, barrier: Func | null) => {
+const newWriter = (thread: Local, threads: Local, round: Local, barrier: Func | null, splitAbove: number) => {
   // Serial work by thread 0 that others have not waited for yet.
   let pending = false
   let parallel = false
   const wait = (): Code => (barrier === null ? [] : [round.set(i32.add(round.get, threads.get)), control.if(barrier.call(round.get), control.return(i32.const(1)))])
+  let serial = false
   const stage = (s: Emitted): Code => {
     if (barrier === null) return s.func.call(i32.const(0), i32.const(s.units))
-    if (s.units < 2 || s.units * s.cost < WORTH_SPLITTING) {
+    if (serial || s.units < 2 || s.units * s.cost < splitAbove) {
       pending = true
       return control.if(i32.eqz(thread.get), s.func.call(i32.const(0), i32.const(s.units)))
     }
@@ -104,7 +113,12 @@ const newWriter = (thread: Local, threads: Local, round: Local, barrier: Func | 
     pending = pending || left
     return [clear, first, settle, control.if(i32.load(i32.const(f.flag)), other, rest)]
   }
-  return { kernel, finish: (): Code => (parallel ? [pending ? wait() : [], i32.const(0)] : i32.const(0)), isParallel: () => parallel }
+  /** `alone`: by the calling thread only, so that inputs are never half committed. */
+  const step = (k: EmittedKernel, alone: boolean): Code => {
+    serial = alone
+    return kernel(k)
+  }
+  return { step, finish: (): Code => (parallel ? [pending ? wait() : [], i32.const(0)] : i32.const(0)), isParallel: () => parallel }
 }
 
 const atomicsFree = (address: number): Code => i32.store(i32.const(address), i32.const(0))
@@ -128,10 +142,12 @@ export const assemble = (plan: Plan, options: AssembleOptions): Assembled => {
     m.func({
       name, params: ['i32', 'i32'], results: ['i32'],
       body: ({ params: [thread, threads], local }) => {
-        const w = newWriter(thread, threads, local('i32'), barrier)
-        const body = steps.map((k) => w.kernel(emitted[k] ?? { stages: [], fallback: null }))
+        const round = local('i32')
+        const w = newWriter(thread, threads, round, barrier, options.splitAbove)
+        const begin = barrier === null ? [] : round.set(atomics.load(i32.const(BASE)))
+        const body = steps.map((k) => w.step(emitted[k] ?? { stages: [], fallback: null }, plan.steps[k].alone))
         parallel = w.isParallel()
-        return [body, w.finish()]
+        return [begin, body, w.finish()]
       },
     })
     order.push({ kind: 'segment', name, parallel, cached, steps })

@@ -61,6 +61,10 @@ const newPlans = (program: Program, machine: Machine, commits: readonly Commit[]
   return {
     find,
     compiled: () => entries.length,
+    forget: (loaded: Loaded) => {
+      const at = entries.findIndex((e) => e.loaded === loaded)
+      if (at >= 0) entries.splice(at, 1)
+    },
     dispose: () => {
       for (const e of entries) e.loaded.dispose()
       entries.length = 0
@@ -86,7 +90,7 @@ const residentOf = (program: Program, machine: Machine, commits: readonly Commit
     input: inputOf,
     output: (index) => (entry === null ? { shape: program.graph.nodes[program.graph.outputs[index]].shape, data: new Float32Array(0) } : entry.loaded.outputs[index]),
     execute: () => {
-      if (entry === null || !entry.fits(read)) {
+      if (entry === null || entry.loaded.isLost() || !entry.fits(read)) {
         const found = plans.find(read)
         if (E.isLeft(found)) return found
         const { inputs } = found.right.loaded
@@ -96,7 +100,10 @@ const residentOf = (program: Program, machine: Machine, commits: readonly Commit
       }
       const warnings = entry.warnings(read)
       const failure = entry.loaded.execute(fresh)
-      if (failure !== null) return E.left([failure])
+      if (failure !== null) {
+        if (entry.loaded.isLost()) plans.forget(entry.loaded)
+        return E.left([failure])
+      }
       fresh = false
       return E.right(warnings)
     },
@@ -127,6 +134,7 @@ export const executableOf = (program: Program, machine: Machine): Executable => 
     }
     const failure = loaded.execute(changed)
     if (failure !== null) {
+      if (loaded.isLost()) plans.forget(loaded)
       before.fill(null)
       return E.left([failure])
     }

@@ -5,14 +5,16 @@ import { sizeOf } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Program } from '../../graph/program.js'
 import { backendError, failedCheck } from '../messages.js'
-import { assemble, type Assembled, type HostStep, type Segment } from './assemble.js'
-import type { Plan } from './plan.js'
+import { assemble, CONTROL_WORDS, type Assembled, type HostStep, type Segment } from './assemble.js'
+import { CONTROL_BYTES, type Plan } from './plan.js'
 
 /** What threads need to take part in a plan. */
 export type Crew = {
   readonly threads: number
   /** May this thread sleep (a page's main thread may not)? */
   readonly mayWait: boolean
+  /** Work of fewer nanoseconds stays with one thread. */
+  readonly splitAbove: number
   /** Makes a plan known to the other threads; gives a number for it. */
   readonly enlist: (module: WebAssembly.Module, memory: WebAssembly.Memory) => number
   readonly dismiss: (plan: number) => void
@@ -34,6 +36,8 @@ export type Loaded = {
   /** Calls one function of the module; for the profiler. */
   readonly call: (name: string, from: number, to: number) => number
   readonly host: (step: number) => QuantError | null
+  /** After a thread was lost its memory may still be written: this plan must not be run again. */
+  readonly isLost: () => boolean
   readonly dispose: () => void
 }
 
@@ -65,7 +69,7 @@ export const load = (program: Program, plan: Plan, crew: Crew | null): E.Either<
   if (E.isLeft(allocated)) return allocated
   const memory = allocated.right
   const pages = memory.buffer.byteLength / PAGE
-  const assembled = assemble(plan, { threads: crew !== null, mayWait: crew?.mayWait ?? false, pages })
+  const assembled = assemble(plan, { threads: crew !== null, mayWait: crew?.mayWait ?? false, pages, splitAbove: crew?.splitAbove ?? 0 })
   const module = new WebAssembly.Module(assembled.bytes)
   const functions = functionsOf(new WebAssembly.Instance(module, { env: { memory } }))
   const { nodes } = plan.flat
@@ -75,15 +79,20 @@ export const load = (program: Program, plan: Plan, crew: Crew | null): E.Either<
   const inputs = program.inputs.map((p, i): Tensor => (plan.flat.inputs[i] < 0 ? { shape: p.shape, data: new Float32Array(sizeOf(p.shape)) } : view(plan.flat.inputs[i], p.shape)))
   const outputs = plan.flat.outputs.map((o) => view(o.id, o.shape))
   const enlisted = crew !== null && assembled.order.some((o) => o.kind === 'segment' && o.parallel) ? crew.enlist(module, memory) : -1
-  const control = new Int32Array(memory.buffer, 0, 32)
+  const control = new Int32Array(memory.buffer, 0, CONTROL_BYTES / 4)
+  let lost = false
   const segmentCall = (s: Segment): (() => QuantError | null) => {
     const f = functions.get(s.name)
     if (f === undefined) return () => null
-    if (crew === null || !s.parallel || enlisted < 0) return () => (f(0, 1) === 0 ? null : lostThread)
+    if (crew === null || !s.parallel || enlisted < 0) return () => {
+      control[CONTROL_WORDS.base] = control[CONTROL_WORDS.arrivals]
+      return f(0, 1) === 0 ? null : lostThread
+    }
     return () => {
-      control.fill(0)
+      control[CONTROL_WORDS.base] = control[CONTROL_WORDS.arrivals]
       if (f(0, crew.start(enlisted, s.name)) === 0) return null
       crew.lost()
+      lost = true
       return lostThread
     }
   }
@@ -125,6 +134,7 @@ export const load = (program: Program, plan: Plan, crew: Crew | null): E.Either<
     },
     call: (name, from, to) => functions.get(name)?.(from, to) ?? 0,
     host: (step) => hosts.get(step)?.() ?? null,
+    isLost: () => lost,
     dispose: () => { if (enlisted >= 0) crew?.dismiss(enlisted) },
   })
 }

@@ -24,6 +24,8 @@ export type PlannedStep = {
   readonly kernel: Kernel | null
   readonly args: readonly number[]
   readonly outs: readonly number[]
+  /** Does it write over inputs? Then the calling thread does it alone, last of all. */
+  readonly alone: boolean
   /** Bytes from the arena's start. */
   readonly scratch: number
   readonly constants: number
@@ -60,7 +62,7 @@ const classify = (node: FlatNode): 'map' | 'reduce' | 'op' => {
 
 const RULES: FuseRules = { cuts: cutsOf, cheap: (node) => CHEAP.has(node.op.name), most: MOST_MEMBERS }
 
-type Chosen = Omit<PlannedStep, 'scratch' | 'constants'>
+type Chosen = Omit<PlannedStep, 'scratch' | 'constants' | 'alone'>
 
 const chooseKernel = (step: Step, flat: Flat, named: (m: ModuleBuilder) => (name: string) => Func): Chosen => {
   if (step.kind === 'group') {
@@ -143,7 +145,7 @@ export const planOf = (program: Program, read: (input: number) => Float32Array, 
   for (const s of chosen) for (const a of [...s.args, ...s.outs]) if (addresses[a] < 0) throw new RangeError(`internal: node ${a} (${flat.nodes[a].op.name}) of step ${s.label} has no place ${JSON.stringify(flat.nodes[a].args)} ${leveled.kinds[a]} ${leveled.levels[a]} vs ${s.step.level}`)
   return {
     flat, leveled, addresses,
-    steps: chosen.map((s, k) => ({ ...s, scratch: addressOf(areas[k].scratch), constants: addressOf(areas[k].constants) })),
+    steps: chosen.map((s, k) => ({ ...s, alone: s.outs.some((o) => over.has(o)), scratch: addressOf(areas[k].scratch), constants: addressOf(areas[k].constants) })),
     filled: flat.nodes.filter((n) => n.op === constOp && bufferOf.has(n.id)).map((n) => [n.id, constantOf(n.attrs)] as const),
     copies: commits.filter((c) => flat.inputs[c.input] >= 0 && over.get(flat.outputs[c.output].id) !== flat.inputs[c.input] && flat.outputs[c.output].id !== flat.inputs[c.input]),
     bytes: placed.bytes,

@@ -1,0 +1,115 @@
+/** Threads of a backend: workers that share the arenas of its plans. Effects stand here. */
+import type { Crew } from './load.js'
+import { MOST_THREADS, WORDS, WORKER_TEXT } from './workerText.js'
+
+/** A worker, in Node or in a page. */
+type Hand = { readonly post: (message: object) => void; readonly end: () => void }
+
+/** A crew that can be sent home. */
+export type OwnedCrew = Crew & { readonly end: () => void }
+
+type NodeThreads = {
+  readonly Worker: new (text: string, options: { readonly eval: boolean }) => { postMessage(m: object): void; terminate(): Promise<number>; unref(): void; on(event: 'error' | 'exit', f: (x: unknown) => void): void }
+}
+type NodeSystem = { readonly availableParallelism: () => number }
+
+/** A module of Node by a name that bundlers can't follow into a page. */
+const nodeModule = async <T>(name: string): Promise<T> => (await import(/* webpackIgnore: true */ /* @vite-ignore */ `node:${name}`)) as T
+
+/** Is this Node, whichever version? */
+export const isNode = (): boolean => typeof process === 'object' && typeof process.versions?.node === 'string'
+
+/** Cores that this process may use. */
+export const coresHere = async (): Promise<number> => (isNode() ? (await nodeModule<NodeSystem>('os')).availableParallelism() : (navigator.hardwareConcurrency || 1))
+
+const hire = async (failed: () => void): Promise<Hand> => {
+  if (isNode()) {
+    const { Worker: NodeWorker } = await nodeModule<NodeThreads>('worker_threads')
+    const w = new NodeWorker(WORKER_TEXT, { eval: true })
+    // A waiting worker must not keep the process alive.
+    w.unref()
+    w.on('error', failed)
+    w.on('exit', failed)
+    return { post: (m) => w.postMessage(m), end: () => void w.terminate() }
+  }
+  const url = URL.createObjectURL(new Blob([WORKER_TEXT], { type: 'text/javascript' }))
+  const w = new Worker(url)
+  w.onerror = failed
+  URL.revokeObjectURL(url)
+  return { post: (m) => w.postMessage(m), end: () => w.terminate() }
+}
+
+/** May this thread sleep? A page's main thread may not. */
+const maySleep = (): boolean => isNode() || typeof document === 'undefined'
+
+/** Milliseconds that the first use of a plan waits for workers that are still reading it. */
+const PATIENCE_MS = 200
+
+/** Hires `threads - 1` workers. */
+export const newCrew = async (threads: number, splitAbove: number): Promise<OwnedCrew> => {
+  const count = Math.min(threads, MOST_THREADS) - 1
+  const control = new Int32Array(new SharedArrayBuffer(256))
+  let alive = true
+  const hands: Hand[] = []
+  const end = (): void => {
+    alive = false
+    for (const h of hands) h.end()
+    hands.length = 0
+  }
+  for (let t = 0; t < count; t++) hands.push(await hire(() => { alive = false }))
+  const wake = (): void => {
+    Atomics.add(control, WORDS.generation, 1)
+    for (let t = 1; t <= count; t++) {
+      if (Atomics.load(control, WORDS.asleep + t) === 1) {
+        Atomics.notify(control, WORDS.generation)
+        return
+      }
+    }
+  }
+  const tell = (message: (thread: number) => object): void => {
+    hands.forEach((h, i) => h.post(message(i + 1)))
+    Atomics.add(control, WORDS.messages, 1)
+    Atomics.store(control, WORDS.plan, -1)
+    wake()
+  }
+  tell((thread) => ({ tag: 'hello', control, thread }))
+  const waited = new Set<number>()
+  let plans = 0
+  const knowing = (plan: number): number => {
+    let t = 1
+    while (t <= count && Atomics.load(control, WORDS.known + t) >= plan) t++
+    return t
+  }
+  const awaitAll = (plan: number): void => {
+    waited.add(plan)
+    const until = performance.now() + PATIENCE_MS
+    while (knowing(plan) <= count && performance.now() < until);
+  }
+  return {
+    threads: count + 1,
+    splitAbove,
+    mayWait: maySleep(),
+    enlist: (module, memory) => {
+      const plan = ++plans
+      if (alive) tell(() => ({ tag: 'enlist', plan, module, memory }))
+      return plan
+    },
+    dismiss: (plan) => {
+      waited.delete(plan)
+      if (alive) tell(() => ({ tag: 'dismiss', plan }))
+    },
+    start: (plan, segment) => {
+      if (!alive) return 1
+      if (!waited.has(plan)) awaitAll(plan)
+      const present = knowing(plan)
+      if (present === 1) return 1
+      Atomics.store(control, WORDS.plan, plan)
+      Atomics.store(control, WORDS.segment, Number(segment.slice('segment'.length)))
+      Atomics.store(control, WORDS.threads, present)
+      wake()
+      return present
+    },
+    lost: end,
+    end,
+  }
+}

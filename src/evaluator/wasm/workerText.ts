@@ -1,0 +1,46 @@
+/**
+ * The program of a worker, as text: it must start in Node (worker_threads) and in pages (a blob) without a file of its
+ * own. It instantiates plans over shared memory, then sleeps until a segment is started. Layout of the control words
+ * (int32): 0 generation, 1 plan, 2 segment, 3 threads, 4 messages posted, 8+t asleep, 24+t plans known.
+ */
+export const WORDS = { generation: 0, plan: 1, segment: 2, threads: 3, messages: 4, asleep: 8, known: 24 } as const
+/** Most threads that the control words have room for. */
+export const MOST_THREADS = 16
+
+export const WORKER_TEXT = `
+'use strict';
+const isNode = typeof self === 'undefined' || typeof process === 'object' && !!process.versions && !!process.versions.node;
+const port = isNode ? require('node:worker_threads').parentPort : null;
+let control = null, me = 0, seen = 0, handled = 0;
+const plans = new Map();
+const loop = () => {
+  for (;;) {
+    if (Atomics.load(control, 4) !== handled) return;
+    const generation = Atomics.load(control, 0);
+    if (generation === seen) {
+      let spins = 0;
+      while (spins < 4000 && Atomics.load(control, 0) === seen) spins++;
+      if (spins < 4000) continue;
+      Atomics.store(control, 8 + me, 1);
+      Atomics.wait(control, 0, seen, 1000);
+      Atomics.store(control, 8 + me, 0);
+      continue;
+    }
+    seen = generation;
+    const plan = plans.get(Atomics.load(control, 1));
+    const threads = Atomics.load(control, 3);
+    if (plan !== undefined && me < threads) plan['segment' + Atomics.load(control, 2)](me, threads);
+  }
+};
+const receive = (m) => {
+  if (m.tag === 'hello') { control = m.control; me = m.thread; seen = Atomics.load(control, 0); }
+  else if (m.tag === 'enlist') {
+    plans.set(m.plan, new WebAssembly.Instance(m.module, { env: { memory: m.memory } }).exports);
+    Atomics.store(control, 24 + me, m.plan);
+    Atomics.notify(control, 24 + me);
+  } else if (m.tag === 'dismiss') plans.delete(m.plan);
+  handled++;
+  loop();
+};
+if (isNode) port.on('message', receive); else self.onmessage = (e) => receive(e.data);
+`
