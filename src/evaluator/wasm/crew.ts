@@ -45,6 +45,9 @@ const maySleep = (): boolean => isNode() || typeof document === 'undefined'
 /** Milliseconds that the first use of a plan waits for workers that are still reading it. */
 const PATIENCE_MS = 200
 
+/** Milliseconds in which workers must have started; later they join when they come. */
+const STARTUP_MS = 5000
+
 /** Hires `threads - 1` workers. */
 export const newCrew = async (threads: number, splitAbove: number): Promise<OwnedCrew> => {
   const count = Math.min(threads, MOST_THREADS) - 1
@@ -72,7 +75,10 @@ export const newCrew = async (threads: number, splitAbove: number): Promise<Owne
     Atomics.store(control, WORDS.plan, -1)
     wake()
   }
+  control.fill(-1, WORDS.known)
   tell((thread) => ({ tag: 'hello', control, thread }))
+  const ready = (): boolean => hands.every((_, i) => Atomics.load(control, WORDS.known + i + 1) >= 0)
+  for (const until = performance.now() + STARTUP_MS; !ready() && performance.now() < until;) await new Promise((done) => { setTimeout(done, 1) })
   const waited = new Set<number>()
   let plans = 0
   const knowing = (plan: number): number => {
@@ -83,7 +89,10 @@ export const newCrew = async (threads: number, splitAbove: number): Promise<Owne
   const awaitAll = (plan: number): void => {
     waited.add(plan)
     const until = performance.now() + PATIENCE_MS
-    while (knowing(plan) <= count && performance.now() < until);
+    for (let t = knowing(plan); t <= count && performance.now() < until; t = knowing(plan)) {
+      // Sleeping leaves the core to the worker that is waited for.
+      if (maySleep()) Atomics.wait(control, WORDS.known + t, Atomics.load(control, WORDS.known + t), 5)
+    }
   }
   return {
     threads: count + 1,

@@ -1,7 +1,8 @@
 /**
  * The program of a worker, as text: it must start in Node (worker_threads) and in pages (a blob) without a file of its
  * own. It instantiates plans over shared memory, then sleeps until a segment is started. Layout of the control words
- * (int32): 0 generation, 1 plan, 2 segment, 3 threads, 4 messages posted, 8+t asleep, 24+t plans known.
+ * (int32): 0 generation, 1 plan, 2 segment, 3 threads, 4 messages posted, 8+t asleep, 24+t latest plan known
+ * (-1 before the worker is there).
  */
 export const WORDS = { generation: 0, plan: 1, segment: 2, threads: 3, messages: 4, asleep: 8, known: 24 } as const
 /** Most threads that the control words have room for. */
@@ -33,7 +34,7 @@ const loop = () => {
   }
 };
 const receive = (m) => {
-  if (m.tag === 'hello') { control = m.control; me = m.thread; seen = Atomics.load(control, 0); }
+  if (m.tag === 'hello') { control = m.control; me = m.thread; seen = Atomics.load(control, 0); Atomics.store(control, 24 + me, 0); Atomics.notify(control, 24 + me); }
   else if (m.tag === 'enlist') {
     plans.set(m.plan, new WebAssembly.Instance(m.module, { env: { memory: m.memory } }).exports);
     Atomics.store(control, 24 + me, m.plan);
