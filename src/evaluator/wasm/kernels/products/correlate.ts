@@ -12,6 +12,7 @@ import { narrowStep, panelBytes, panelStage, permuteStage } from './pack.js'
 import { isIdentity, planeBytes, planeStage } from './planes.js'
 import { splitLevels } from './split.js'
 import { productStage } from './sweep.js'
+import { filterStage, filterWords, forTiles, suitsWinograd, winogradStage } from './winograd.js'
 
 /** A kernel from its stages and its layout. */
 export const kernelOf = (name: string, layout: Layout, stages: readonly Stage[], flops: number, bytes: number): Kernel => ({
@@ -145,7 +146,22 @@ const placedPlanes = (c: Correlation, layout: Layout, along: boolean): { readonl
 }
 
 /** A correlation of operand 0 with weight 1, in float32. */
-export const correlationKernel = (name: string, c: Correlation): Kernel => {
+export const correlationKernel = (name: string, c: Correlation): Kernel => (suitsWinograd(c, c.from) ? winogradKernel(name, forTiles(c)) : directKernel(name, c))
+
+const winogradKernel = (name: string, c: Correlation): Kernel => {
+  const layout = newLayout()
+  const placed = placedPlanes(c, layout, true)
+  const filters = layout.scratch(4 * filterWords(c.to, c.from))
+  const taps = c.flipped ? { to: 36, word: 36 * c.to, tap: -4 } : { to: 36 * c.from, word: 36, tap: 4 }
+  const stages = [
+    ...placed.stages,
+    filterStage('f32', c.to, c.from, { base: argument(1), ...taps }, filters),
+    winogradStage(c, layout, { mac: 'f32', planes: placed.place, words: c.from, filters, scales: null }),
+  ]
+  return kernelOf(`${name} f32 winograd`, layout, stages, correlationFlops(c), correlationBytes(c))
+}
+
+const directKernel = (name: string, c: Correlation): Kernel => {
   const layout = newLayout()
   const along = goesAlong(c)
   const taps = tapOffsets(c.placement.target, c.kernel, c.dilation)

@@ -10,6 +10,7 @@ import { correlationFlops, gridOffsets, tapOffsets, type Correlation } from './g
 import { bound, channelPairs, newQuantizer, newScales, paired, pairReader, tapPairs, weightStage, type Scales } from './integers.js'
 import { argument, newLayout, type Layout, type Place } from './layout.js'
 import { planeBytes, planeStage } from './planes.js'
+import { filterStage, filterWords, fitsWinograd, forTiles, suitsWinograd, winogradStage } from './winograd.js'
 
 /** Joins each word of a plane with the one `distance` bytes further on. */
 const joinNeighbours = (scope: Scope, start: Code, bytes: number, distance: number): Code => {
@@ -44,6 +45,28 @@ const wordPlanes = (c: Correlation, layout: Layout, s: Scales, most: number, tar
 
 /** The forward convolution on integers; the float kernel takes over where they don't fit. */
 export const integerConvKernel = (c: Correlation, licence: IntegerLicence, float: Kernel): Kernel => {
+  const words = Math.ceil(c.from / 2)
+  const suits = suitsWinograd(c, words) && fitsWinograd(bound(licence.x), bound(licence.w), 2 * words)
+  return suits ? winogradKernel(forTiles(c), licence, float) : directKernel(c, licence, float)
+}
+
+const winogradKernel = (c: Correlation, licence: IntegerLicence, float: Kernel): Kernel => {
+  const layout = newLayout()
+  const words = Math.ceil(c.from / 2)
+  const planes = layout.scratch(c.batch * words * planeBytes(c.placement.target))
+  const scales = newScales(layout, licence, c.to)
+  const weight = layout.scratch(c.to * words * 36)
+  const filters = layout.scratch(4 * filterWords(c.to, words))
+  const stages = [
+    wordPlanes(c, layout, scales, bound(licence.x), planes, 0),
+    weightStage(scales, bound(licence.w), c.to, c.from * 9, words * 9, weight, channelPairs(c.from, 9)),
+    filterStage('i16', c.to, words, { base: weight, to: words * 36, word: 36, tap: 4 }, filters),
+    winogradStage(c, layout, { mac: 'i16', planes, words, filters, scales: scales.products }),
+  ]
+  return withFallback(kernelOf('conv i16 winograd', layout, stages, correlationFlops(c), correlationBytes(c)), scales, 1, float)
+}
+
+const directKernel = (c: Correlation, licence: IntegerLicence, float: Kernel): Kernel => {
   const layout = newLayout()
   const last = c.kernel.length - 1
   const taps = sizeOf(c.kernel)

@@ -30,7 +30,7 @@ export type TileSpec = {
   readonly terms: number | null
   /** One of them is 4. */
   readonly result: { readonly row: number; readonly column: number }
-  /** Integer sums are multiplied by a number for each row or for each column. */
+  /** Integer sums are multiplied by a number for each row or for each column, or stay integers. */
   readonly scale: 'rows' | 'columns' | null
 }
 
@@ -91,7 +91,7 @@ const storeDown = (column: number, c: Code, rows: readonly Local[], help: readon
 }
 
 const scaled = (spec: TileSpec, acc: readonly (readonly Local[])[], s: Code, regs: Registers): Code => {
-  if (spec.mac === 'f32') return []
+  if (spec.mac === 'f32' || spec.scale === null) return []
   const by = spec.scale === 'columns' ? regs.b.map((v, j) => v.set(v128.load(s, 16 * j))) : []
   return [by, acc.map((row, i) => [
     spec.scale === 'rows' ? regs.av.set(v128.load32_splat(s, 4 * i)) : [],
