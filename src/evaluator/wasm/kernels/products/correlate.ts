@@ -133,7 +133,7 @@ export const correlationBytes = (c: Correlation): number =>
   4 * (c.batch * c.groups * (c.from * sizeOf(c.placement.source) + c.to * sizeOf(c.positions)) + c.groups * c.to * c.from * sizeOf(c.kernel))
 
 /** The planes in their places: the operand itself where nothing moves, else a copy. */
-const placedPlanes = (c: Correlation, layout: Layout, along: boolean): { readonly place: Place; readonly plane: number; readonly stages: readonly Stage[] } => {
+export const placedPlanes = (c: Correlation, layout: Layout, along: boolean): { readonly place: Place; readonly plane: number; readonly stages: readonly Stage[] } => {
   const last = c.positions.length - 1
   const source = sizeOf(c.placement.source) * 4
   // Vectors along a row of the result may read past its end where the row isn't whole vectors.

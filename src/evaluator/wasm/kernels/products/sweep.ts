@@ -28,7 +28,7 @@ export type Product = {
   readonly a: { readonly base: Place; readonly k: Walk }
   /** `narrow`: step of k within the last panel, where it is packed more narrowly. */
   readonly b: { readonly base: Place; readonly k: Walk; readonly narrow?: number }
-  readonly c: { readonly base: Place; readonly row: number; readonly column: number }
+  readonly c: { readonly base: Place; readonly row: number; readonly column: number; readonly adds?: boolean }
   readonly scale?: { readonly base: Place; readonly along: 'rows' | 'columns' }
 }
 
@@ -147,7 +147,7 @@ const tilesOf = (p: Product, m: ModuleBuilder, at: Places): ((vectors: number, l
     const narrow = p.b.narrow !== undefined && (vectors < 4 || lanes < 4)
     const made = tileFunction(m, {
       mac: p.mac, height, vectors, lanes, rowStep: 'step' in p.rows.at ? p.rows.at.step : null,
-      a: p.a.k, b: narrow ? { step: p.b.narrow } : p.b.k, terms: p.terms, result: p.c, scale: p.scale?.along ?? null,
+      a: p.a.k, b: narrow ? { step: p.b.narrow } : p.b.k, terms: p.terms, result: p.c, scale: p.scale?.along ?? null, adds: p.c.adds ?? false,
     }, at)
     known.set(key, made)
     return made

@@ -12,7 +12,7 @@ import type { Correlation } from './geometry.js'
 import { result, type Layout, type Place } from './layout.js'
 import { planeBytes } from './planes.js'
 import { productCode, type Product } from './sweep.js'
-import { filters, floatSums, fours, inputTiles, newWork, outputTiles, pairSums, wordSums, type Work } from './winogradTransforms.js'
+import { filters, floatSums, forFours, inputTiles, newWork, outputTiles, pairSums, wordSums, type Work } from './winogradTransforms.js'
 
 /** Bytes of transformed inputs and products that one unit keeps at hand. */
 const HAND = 400_000
@@ -23,9 +23,12 @@ const UNITS = 28
 export type Tiling = { readonly high: number; readonly wide: number; readonly rows: number; readonly blocks: number; readonly units: number }
 
 /** Does the transform apply, and are there enough channels for it to win? `words`: 32-bit words per position of the source. */
-export const suitsWinograd = (c: Correlation, words: number): boolean =>
-  c.groups === 1 && c.kernel.length === 2 && [...c.kernel].every((k) => k === 3) && [...c.stride, ...c.dilation].every((s) => s === 1) &&
-  c.positions[1] % 2 === 0 && c.positions[1] >= 8 && c.positions[0] >= 2 && words >= 8 && c.to >= 8 && words * c.to >= 256
+export const suitsWinograd = (c: Correlation, words: number): boolean => isTileable(c) && words >= 8 && c.to >= 8 && words * c.to >= 256
+
+/** A 3×3 kernel of stride 1 in one group, whose result has rows of whole tiles. */
+export const isTileable = (c: Correlation): boolean =>
+  c.groups === 1 && c.kernel.length === 2 && c.kernel.every((k) => k === 3) && [...c.stride, ...c.dilation].every((s) => s === 1) &&
+  c.positions[1] % 2 === 0 && c.positions[1] >= 8 && c.positions[0] >= 2
 
 /** The correlation with its source placed in planes that whole tiles cover. */
 export const forTiles = (c: Correlation): Correlation => ({
@@ -47,7 +50,7 @@ const tilingOf = (c: Correlation, words: number): Tiling => {
 export type WinogradOperands = { readonly mac: 'f32' | 'i16'; readonly planes: Place; readonly words: number; readonly filters: Place; readonly scales: Place | null }
 
 /** Calls `body` for each row of tiles of a block with its image and its number within the image. */
-const eachRow = (scope: Scope, t: Tiling, first: Code, end: Code, body: (image: Code, tileRow: Code, inBlock: Code) => Code): Code => {
+export const eachRow = (scope: Scope, t: Tiling, first: Code, end: Code, body: (image: Code, tileRow: Code, inBlock: Code) => Code): Code => {
   const [r, n, y] = range(3).map(() => scope.local('i32'))
   return forLoop(r, first, end, 1, [n.set(i32.div_u(r.get, i32.const(t.high))), y.set(i32.rem_u(r.get, i32.const(t.high))), body(n.get, y.get, i32.sub(r.get, first))])
 }
@@ -58,13 +61,16 @@ type Hand = { readonly inputs: Local; readonly products: Local; readonly inputSt
 const transformIn = (c: Correlation, o: WinogradOperands, t: Tiling, at: Places, scope: Scope, work: Work, hand: Hand, first: Code, end: Code): Code => {
   const row = c.placement.target[1] * 4
   const plane = planeBytes(c.placement.target)
-  const [source, target, k] = range(3).map(() => scope.local('i32'))
+  const [source, target, k, p, q] = range(5).map(() => scope.local('i32'))
   const sums = o.mac === 'f32' ? floatSums : pairSums
   return eachRow(scope, t, first, end, (image, y, inBlock) => [
     source.set(i32.add(indexed(i32.const(o.planes(at)), image, o.words * plane), i32.mul(y, i32.const(2 * row)))),
     target.set(indexed(hand.inputs.get, inBlock, t.wide * 4)),
     forLoop(k, i32.const(0), i32.const(o.words), 1, [
-      fours(t.wide).map((x) => inputTiles(sums, work, source.get, row, target.get, hand.inputStep, { from: 8 * x, to: 4 * x })),
+      forFours(scope, t.wide, (x) => [
+        p.set(indexed(source.get, x, 8)), q.set(indexed(target.get, x, 4)),
+        inputTiles(sums, work, p.get, row, q.get, hand.inputStep),
+      ]),
       advance(source, plane), advance(target, hand.columns * 4),
     ]),
   ])
@@ -72,13 +78,12 @@ const transformIn = (c: Correlation, o: WinogradOperands, t: Tiling, at: Places,
 
 const transformOut = (c: Correlation, o: WinogradOperands, t: Tiling, at: Places, scope: Scope, work: Work, hand: Hand, first: Code, end: Code): Code => {
   const [high, wide] = c.positions
-  const [source, target, k, second] = range(4).map(() => scope.local('i32'))
+  const [source, target, k, second, p, q] = range(6).map(() => scope.local('i32'))
   const scale = scope.local('v128')
   const plane = high * wide * 4
   const finish = (x: Code): Code => (o.mac === 'f32' ? x : f32x4.mul(f32x4.convert_i32x4_s(x), scale.get))
-  const put = (x: number) => (r: number, left: Code, right: Code): Code => {
-    const to = (8 * x) + r * wide * 4
-    const both = [v128.store(target.get, left, to), v128.store(target.get, right, to + 16)]
+  const put = (r: number, left: Code, right: Code): Code => {
+    const both = [v128.store(q.get, left, r * wide * 4), v128.store(q.get, right, r * wide * 4 + 16)]
     return r === 1 && high % 2 === 1 ? control.if(second.get, both) : both
   }
   return eachRow(scope, t, first, end, (image, y, inBlock) => [
@@ -87,7 +92,10 @@ const transformOut = (c: Correlation, o: WinogradOperands, t: Tiling, at: Places
     second.set(i32.lt_u(y, i32.const(Math.floor(high / 2)))),
     forLoop(k, i32.const(0), i32.const(c.to), 1, [
       o.scales === null ? [] : scale.set(f32x4.mul(f32x4.const(0.25), v128.load32_splat(indexed(i32.const(o.scales(at)), k.get, 4)))),
-      fours(t.wide).map((x) => outputTiles(o.mac === 'f32' ? floatSums : wordSums, work, source.get, hand.productStep, 4 * x, finish, put(x))),
+      forFours(scope, t.wide, (x) => [
+        p.set(indexed(source.get, x, 4)), q.set(indexed(target.get, x, 8)),
+        outputTiles(o.mac === 'f32' ? floatSums : wordSums, work, p.get, hand.productStep, finish, put),
+      ]),
       advance(target, plane), advance(source, hand.columns * 4),
     ]),
   ])

@@ -4,8 +4,8 @@
  * Source: Lavin & Gray, Fast Algorithms for Convolutional Neural Networks, arXiv 1509.09308, section 4.1.
  */
 import type { Code } from '../../asm/encode.js'
-import { f32x4, i16x8, i32x4, v128 } from '../../asm/instructions.js'
-import type { Local, Scope } from '../../asm/module.js'
+import { control, f32x4, i16x8, i32, i32x4, v128 } from '../../asm/instructions.js'
+import { forLoop, type Local, type Scope } from '../../asm/module.js'
 import { pick, range } from './code.js'
 
 /** Addition and subtraction in one of the kinds of numbers. */
@@ -27,12 +27,12 @@ export const newWork = (scope: Scope): Work => ({ v: range(20).map(() => scope.l
  * Four neighbouring tiles of one plane: rows of the plane are `row` bytes apart, the tiles' 4×4 inputs start at `source`
  * every two columns. Transform (i, j) goes to `target + (4i + j) * step`.
  */
-export const inputTiles = (s: Sums, { v }: Work, source: Code, row: number, target: Code, step: number, offset: { readonly from: number; readonly to: number }): Code =>
+export const inputTiles = (s: Sums, { v }: Work, source: Code, row: number, target: Code, step: number): Code =>
   INPUT.map(([p, q, how], i) => {
     // Columns 0 … 3, 4 … 7, 2 … 5 and 6 … 9 of the rows' sums, from which even and odd columns of all tiles are picked.
-    const sums = [0, 16, 8, 24].map((at, k) => v[k].set(s[how](v128.load(source, offset.from + p * row + at), v128.load(source, offset.from + q * row + at))))
+    const sums = [0, 16, 8, 24].map((at, k) => v[k].set(s[how](v128.load(source, p * row + at), v128.load(source, q * row + at))))
     const columns = [0, 0, 2, 2].map((k, j) => v[4 + j].set(pick(v[k].get, v[k + 1].get, j % 2 === 0 ? [0, 2, 4, 6] : [1, 3, 5, 7])))
-    return [sums, columns, INPUT.map(([a, b, what], j) => v128.store(target, s[what](v[4 + a].get, v[4 + b].get), offset.to + (4 * i + j) * step))]
+    return [sums, columns, INPUT.map(([a, b, what], j) => v128.store(target, s[what](v[4 + a].get, v[4 + b].get), (4 * i + j) * step))]
   })
 
 /** Four 3×3 filters whose taps are read by `tap`: (i, j) goes to `store(4i + j, …)`. */
@@ -53,10 +53,10 @@ export const filters = (s: Sums, { v }: Work, tap: (t: number) => Code, store: (
  * Four neighbouring tiles of one plane of products: (i, j) is read at `source + (4i + j) * step`. `put(r, left, right)` is
  * given the halves of eight numbers in row r (0 or 1) of the result.
  */
-export const outputTiles = (s: Sums, { v }: Work, source: Code, step: number, from: number, finish: (value: Code) => Code, put: (r: number, left: Code, right: Code) => Code): Code => {
+export const outputTiles = (s: Sums, { v }: Work, source: Code, step: number, finish: (value: Code) => Code, put: (r: number, left: Code, right: Code) => Code): Code => {
   const m = (i: number): Code => v[i].get
   const halves = range(4).map((j) => [
-    range(4).map((i) => v[i].set(v128.load(source, from + (4 * i + j) * step))),
+    range(4).map((i) => v[i].set(v128.load(source, (4 * i + j) * step))),
     v[16].set(s.add(m(1), m(2))), v[17].set(s.sub(m(1), m(2))),
     v[4 + j].set(s.add(m(0), v[16].get)), v[8 + j].set(s.sub(v[17].get, m(3))),
   ])
@@ -70,5 +70,45 @@ export const outputTiles = (s: Sums, { v }: Work, source: Code, step: number, fr
   return [halves, row(0), row(1)]
 }
 
-/** Where vectors of four start that together cover `count` (at least 4) things; the last may overlap. */
-export const fours = (count: number): readonly number[] => [...range(Math.floor(count / 4)).map((i) => 4 * i), ...(count % 4 === 0 ? [] : [count - 4])]
+/**
+ * Four neighbouring 2×2 tiles of a cotangent, as the gradient of the filter needs them (A dY Aᵀ): rows at `first` and
+ * `second` (ANDed with `mask`); (i, j) goes to `target + (4i + j) * step`.
+ */
+export const cotangentTiles = ({ v }: Work, first: Code, second: Code, mask: Code | null, target: Code, step: number): Code => {
+  const [a, b] = [v[0], v[1]]
+  const spread = (row: number, address: Code, keep: Code | null): Code => {
+    const load = (at: number): Code => (keep === null ? v128.load(address, at) : v128.and(v128.load(address, at), keep))
+    return [
+      a.set(load(0)), b.set(load(16)),
+      v[4 + row].set(pick(a.get, b.get, [0, 2, 4, 6])), v[7 + row].set(f32x4.neg(pick(a.get, b.get, [1, 3, 5, 7]))),
+      // Columns of a row: d0, d0 + d1, d0 - d1, -d1.
+      v[10 + row].set(f32x4.sub(v[4 + row].get, v[7 + row].get)), v[13 + row].set(f32x4.add(v[4 + row].get, v[7 + row].get)),
+    ]
+  }
+  const columns = [4, 10, 13, 7]
+  return [spread(0, first, null), spread(1, second, mask), columns.map((k, j) => {
+    const [p, q] = [v[k].get, v[k + 1].get]
+    return [p, f32x4.add(p, q), f32x4.sub(p, q), f32x4.neg(q)].map((value, i) => v128.store(target, value, (4 * i + j) * step))
+  })]
+}
+
+/** The gradients of four filters from their 16 products, given by `product`: tap t goes to `put(t, …)`. */
+export const filterGradients = ({ v }: Work, product: (k: number) => Code, put: (t: number, value: Code) => Code): Code => {
+  const half = f32x4.const(0.5)
+  // Gᵀ: m0 + h, (m1 - m2) / 2, m3 + h, where h = (m1 + m2) / 2.
+  const line = (m: readonly Local[], out: readonly Local[], help: Local): Code => [
+    help.set(f32x4.mul(half, f32x4.add(m[1].get, m[2].get))),
+    out[0].set(f32x4.add(m[0].get, help.get)), out[1].set(f32x4.mul(half, f32x4.sub(m[1].get, m[2].get))), out[2].set(f32x4.add(m[3].get, help.get)),
+  ]
+  return [
+    range(4).map((j) => [range(4).map((i) => v[i].set(product(4 * i + j))), line(v.slice(0, 4), v.slice(4 + 3 * j, 7 + 3 * j), v[16])]),
+    range(3).map((i) => [line(range(4).map((j) => v[4 + 3 * j + i]), v.slice(17, 20), v[16]), range(3).map((j) => put(3 * i + j, v[17 + j].get))]),
+  ]
+}
+
+/** Calls `body` with the first of each four things that together cover `count` (at least 4); the last four may overlap those before. */
+export const forFours = ({ local }: Scope, count: number, body: (first: Code) => Code): Code => {
+  const [i, first] = [local('i32'), local('i32')]
+  const last = i32.const(count - 4)
+  return forLoop(i, i32.const(0), i32.const(count), 4, count % 4 === 0 ? body(i.get) : [first.set(control.select(i.get, last, i32.lt_u(i.get, last))), body(first.get)])
+}
