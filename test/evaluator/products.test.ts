@@ -49,7 +49,7 @@ const agrees = (call: Call, seed: number): void => {
   const exact = prepared(call, whole)
   exact.made.run()
   const name = `${exact.kernel.name} ${JSON.stringify(call)}`
-  assert.deepEqual([...exact.made.out.map((x) => x + 0)], [...reference(call, whole).data.map((x) => x + 0)], name)
+  assert.deepEqual(exact.made.out.map((x) => x + 0), reference(call, whole).data.map((x) => x + 0), name)
   const args = call.shapes.map((s, i) => randomTensor(s, seed + i))
   args.forEach((a, i) => exact.made.args[i].set(a.data))
   exact.made.out.fill(NaN)
@@ -62,6 +62,50 @@ const agrees = (call: Call, seed: number): void => {
   exact.made.out.fill(NaN)
   exact.made.run(scattered)
   assert.deepEqual(exact.made.out, once, `${name} depends on the split`)
+}
+
+/** Operands on grids: integers, their scales (one for x; one or one per channel for w) and the products. */
+const onGrids = (call: Call, seed: number, perChannel: boolean) => {
+  const [xs, ws] = call.shapes
+  const [x, w] = [randomIntegers(xs, -128, 127, seed), randomIntegers(ws, -127, 127, seed + 1)]
+  const sx = Math.fround(0.003 + (seed % 97) * 0.01)
+  const sw = Float32Array.from({ length: perChannel ? ws[0] : 1 }, (_, o) => 0.001 + ((seed + o * 31) % 53) * 0.02)
+  const per = sizeOf(ws.slice(1))
+  const scaleOf = (o: number): number => sw[perChannel ? o : 0]
+  const [xf, wf] = [x.data.map((q) => q * sx), w.data.map((q, i) => q * scaleOf(Math.floor(i / per)))]
+  const shape = shapeOf(call)
+  const [axis, count] = call.op === 'linear' ? [1, ws[0]] : [sizeOf(shape.slice(2)), shape[1]]
+  const expected = reference(call, [x, w]).data.map((y, i) => y * Math.fround(sx * scaleOf(Math.floor(i / axis) % count)))
+  return { x: xf, w: wf, sx, sw, expected, shape }
+}
+
+/** `cropped`: some numbers of x are not read at all, so that what is wrong with them needn't be noticed. */
+const onIntegers = (call: Call, seed: number, perChannel: boolean, cropped = false): void => {
+  const { x, w, sx, sw, expected, shape } = onGrids(call, seed, perChannel)
+  const kernel = productKernel({ ...call, shape }, { x: { lo: -128, hi: 127 }, w: { lo: -127, hi: 127 }, weightScales: sw.length })
+  if (kernel?.fallback === undefined) throw new Error('no integer kernel')
+  const made = instantiate(kernel, [x.length, w.length, 1, sw.length], sizeOf(shape))
+  const set = (xs: Float32Array, ws: Float32Array, scale: number): void => [xs, ws, Float32Array.of(scale), sw].forEach((v, i) => made.args[i].set(v))
+  const name = `${kernel.name} ${JSON.stringify(call)}`
+  for (const split of [undefined, scattered]) {
+    set(x, w, sx)
+    made.out.fill(NaN)
+    made.run(split)
+    assert.ok(!made.fellBack(), `${name} fell back`)
+    assert.deepEqual(made.out, expected, name)
+  }
+  const float = prepared(call, [tensor(call.shapes[0], x), tensor(call.shapes[1], w)]).made
+  // What the grid doesn't hold goes to the float kernel: an element, or a scale.
+  const spoilt = [NaN, Infinity, -Infinity, 300 * sx].flatMap((bad) => [[x.with(seed % x.length, bad), w, sx], [x, w.with(seed % w.length, bad * 1e3), sx]] as const)
+  for (const [xs, ws, scale] of [...(cropped ? [] : spoilt), [x, w, 0], [x, w, NaN], [x, w, Infinity]] as const) {
+    set(xs, ws, scale)
+    made.run(scattered)
+    float.args[0].set(xs)
+    float.args[1].set(ws)
+    float.run()
+    assert.ok(made.fellBack(), `${name} did not fall back`)
+    assert.deepEqual(made.out, float.out, name)
+  }
 }
 
 const axis = fc.record({
@@ -144,6 +188,43 @@ test('matmul with broadcast batches and vectors', () => {
     agrees({ op: 'matmul', attrs: {}, shapes: [[...p, rows, terms], [terms]] }, seed)
   }), runs)
 })
+
+test('conv on integers: exact sums times the scale, and the float kernel where they are none', () => {
+  fc.assert(fc.property(geometries, seeds, fc.boolean(), ({ x, w, attrs }, seed, perChannel) => {
+    onIntegers({ op: 'conv', attrs, shapes: [x, w] }, seed, perChannel, attrs.padding.flat().some((p) => p < 0))
+  }), runs)
+})
+
+test('linear on integers', () => {
+  fc.assert(fc.property(sides, deep, sides, seeds, fc.boolean(), (rows, ins, outs, seed, perChannel) => {
+    onIntegers({ op: 'linear', attrs: {}, shapes: [[rows, ins], [outs, ins]] }, seed, perChannel)
+  }), runs)
+})
+
+test('3x3 convolutions with many channels go by Winograd: any height and batch, odd channels, any padding', () => {
+  const cases = fc.record({
+    n: fc.integer({ min: 1, max: 9 }), high: fc.integer({ min: 2, max: 13 }), wide: fc.integer({ min: 4, max: 11 }),
+    c: fc.integer({ min: 16, max: 40 }), o: fc.integer({ min: 8, max: 36 }), before: fc.integer({ min: -1, max: 2 }), after: fc.integer({ min: -1, max: 2 }),
+  }).map(({ n, high, wide, c, o, before, after }) => ({
+    x: [n, c, high - before + 1, 2 * wide - before - after + 2], w: [o, c, 3, 3],
+    attrs: { stride: [1, 1], padding: [[before, 1], [before, after]], dilation: [1, 1], groups: 1 },
+  }))
+  const went = { float: 0, integer: 0, weight: 0 }
+  fc.assert(fc.property(cases, seeds, fc.boolean(), ({ x, w, attrs }, seed, perChannel) => {
+    const call = { op: 'conv', attrs, shapes: [x, w] }
+    const y = shapeOf(call)
+    const name = (licence: Parameters<typeof productKernel>[1]): string => productKernel({ ...call, shape: y }, licence)?.name ?? ''
+    if (name(null).includes('winograd')) went.float++
+    if (name({ x: { lo: -128, hi: 127 }, w: { lo: -127, hi: 127 }, weightScales: 1 }).includes('winograd')) went.integer++
+    const gradient = { op: 'convWeightGrad', attrs: { ...attrs, weightShape: w }, shapes: [x, y] }
+    if (productKernel({ ...gradient, shape: w }, null)?.name.includes('winograd') === true) went.weight++
+    agrees(call, seed)
+    agrees({ op: 'convInputGrad', attrs: { ...attrs, inputShape: x }, shapes: [y, w] }, seed)
+    agrees(gradient, seed)
+    onIntegers(call, seed, perChannel, attrs.padding.flat().some((p) => p < 0))
+  }), { numRuns: 25 })
+  assert.ok(went.float > 10 && went.integer > 5 && went.weight > 4, JSON.stringify(went))
+}, { timeout: 60_000 })
 
 test('of nothing: empty batches give empty results, empty sums give zeros', () => {
   agrees({ op: 'conv', attrs: { stride: [1], padding: [[1, 1]], dilation: [1], groups: 1 }, shapes: [[0, 2, 5], [3, 2, 3]] }, 1)

@@ -12,14 +12,27 @@ import { narrowStep, panelBytes, panelStage, permuteStage } from './pack.js'
 import { isIdentity, planeBytes, planeStage } from './planes.js'
 import { splitLevels } from './split.js'
 import { productStage } from './sweep.js'
+import { filterStage, filterWords, forTiles, suitsWinograd, winogradStage } from './winograd.js'
 
 /** A kernel from its stages and its layout. */
 export const kernelOf = (name: string, layout: Layout, stages: readonly Stage[], flops: number, bytes: number): Kernel => ({
   name, scratch: layout.scratchBytes(), constants: layout.constants(), stages, flops, bytes,
 })
 
-/** Operands of a correlation as the product reads them: planes and how far apart they are, and sizes in elements. */
-type Parts = { readonly planes: Place; readonly plane: number; readonly positions: number; readonly taps: number; readonly terms: number }
+/**
+ * Operands of a correlation as the product reads them: planes of 32-bit words, `plane` bytes apart, `perGroup` of them in a
+ * group; the weight [G*to, terms] in words; and where the words of each term are from the position, in bytes.
+ */
+export type Operands = {
+  readonly mac: 'f32' | 'i16'
+  readonly planes: Place
+  readonly plane: number
+  readonly perGroup: number
+  readonly weight: Place
+  readonly terms: readonly number[]
+  /** Factors of the result, one per channel. */
+  readonly scales?: Place
+}
 
 const vectorsOf = (n: number): number => Math.ceil(n / 4)
 /** Share of the lanes and registers that tiles of so many rows by columns use. */
@@ -37,11 +50,9 @@ export const goesAlong = (c: Correlation): boolean => {
   return use(c.to, c.positions[last]) >= 0.97 * use(sizeOf(c.positions), c.to)
 }
 
-/** Offsets of all terms (channel, tap) in bytes. */
-const termTable = (c: Correlation, plane: number): readonly number[] => {
-  const taps = tapOffsets(c.placement.target, c.kernel, c.dilation)
-  return Array.from({ length: c.from }, (_, i) => taps.map((t) => i * plane + 4 * t)).flat()
-}
+/** Offsets of all terms (plane of the group, tap) in bytes. */
+export const termOffsets = (planes: number, plane: number, taps: readonly number[]): readonly number[] =>
+  Array.from({ length: planes }, (_, i) => taps.map((t) => i * plane + 4 * t)).flat()
 
 /** The weight as [G*to, from, taps]: itself, or turned round in scratch. */
 const straightWeight = (c: Correlation, layout: Layout, weight: Place, terms: number, taps: number): { readonly place: Place; readonly stages: readonly Stage[] } => {
@@ -59,58 +70,70 @@ const straightWeight = (c: Correlation, layout: Layout, weight: Place, terms: nu
   }
 }
 
-const alongStages = (c: Correlation, layout: Layout, weight: Place, p: Parts): Stage => {
+const alongStages = (c: Correlation, layout: Layout, p: Operands): readonly Stage[] => {
   const last = c.positions.length - 1
   const outer = c.positions.slice(0, last)
   const extents = stridesOf(c.placement.target)
   const steps = stridesOf(c.positions)
+  const positions = sizeOf(c.positions)
+  const terms = p.terms.length
   const panels = Math.ceil(c.positions[last] / 16)
-  const counts = [c.batch, c.groups, ...outer, panels, c.to]
-  const blocks = splitLevels(counts, (p.terms * Math.min(16, c.positions[last])) / 25, 12)
-  return productStage({
-    label: 'product', mac: 'f32',
+  const blocks = splitLevels([c.batch, c.groups, ...outer, panels, c.to], (terms * Math.min(16, c.positions[last])) / 25, 12)
+  return [productStage({
+    label: 'product', mac: p.mac,
     axes: [
-      { count: c.batch, block: blocks[0], a: 0, b: c.groups * c.from * p.plane, c: c.groups * c.to * p.positions * 4 },
-      { count: c.groups, block: blocks[1], a: c.to * p.terms * 4, b: c.from * p.plane, c: c.to * p.positions * 4 },
+      { count: c.batch, block: blocks[0], a: 0, b: c.groups * p.perGroup * p.plane, c: c.groups * c.to * positions * 4 },
+      { count: c.groups, block: blocks[1], a: c.to * terms * 4, b: p.perGroup * p.plane, c: c.to * positions * 4, s: c.to * 4 },
       ...outer.map((count, d) => ({ count, block: blocks[2 + d], a: 0, b: c.stride[d] * extents[d] * 4, c: steps[d] * 4 })),
     ],
-    rows: { count: c.to, block: blocks[blocks.length - 1], at: { step: p.terms * 4 } },
+    rows: { count: c.to, block: blocks[blocks.length - 1], at: { step: terms * 4 } },
     columns: { count: c.positions[last], block: blocks[blocks.length - 2], panel: 64 },
-    terms: p.terms,
-    a: { base: weight, k: { step: 4 } },
-    b: { base: p.planes, k: { table: layout.table(termTable(c, p.plane)) } },
-    c: { base: result, row: p.positions * 4, column: 4 },
-  })
+    terms,
+    a: { base: p.weight, k: { step: 4 } },
+    b: { base: p.planes, k: { table: layout.table(p.terms) } },
+    c: { base: result, row: positions * 4, column: 4 },
+    ...(p.scales === undefined ? {} : { scale: { base: p.scales, along: 'rows' } }),
+  })]
 }
 
-const acrossStages = (c: Correlation, layout: Layout, weight: Place, p: Parts): readonly Stage[] => {
-  const size = panelBytes(p.terms, c.to)
+const acrossStages = (c: Correlation, layout: Layout, p: Operands): readonly Stage[] => {
+  const terms = p.terms.length
+  const size = panelBytes(terms, c.to)
   const packed = layout.scratch(c.groups * size)
-  const counts = [c.batch, c.groups, Math.ceil(c.to / 16), p.positions]
-  const blocks = splitLevels(counts, (p.terms * Math.min(16, c.to)) / 25, 12)
+  const positions = sizeOf(c.positions)
+  const blocks = splitLevels([c.batch, c.groups, Math.ceil(c.to / 16), positions], (terms * Math.min(16, c.to)) / 25, 12)
   return [
     panelStage({
-      label: 'pack weight', source: weight, target: packed, columns: c.to, columnStep: p.terms * 4, terms: p.terms, panelTerms: p.terms,
-      outer: [{ count: c.groups, source: c.to * p.terms * 4, target: size }],
+      label: 'pack weight', source: p.weight, target: packed, columns: c.to, columnStep: terms * 4, terms, panelTerms: terms,
+      outer: [{ count: c.groups, source: c.to * terms * 4, target: size }],
     }),
     productStage({
-      label: 'product', mac: 'f32',
+      label: 'product', mac: p.mac,
       axes: [
-        { count: c.batch, block: blocks[0], a: c.groups * c.from * p.plane, b: 0, c: c.groups * c.to * p.positions * 4 },
-        { count: c.groups, block: blocks[1], a: c.from * p.plane, b: size, c: c.to * p.positions * 4 },
+        { count: c.batch, block: blocks[0], a: c.groups * p.perGroup * p.plane, b: 0, c: c.groups * c.to * positions * 4 },
+        { count: c.groups, block: blocks[1], a: p.perGroup * p.plane, b: size, c: c.to * positions * 4, s: c.to * 4 },
       ],
-      rows: { count: p.positions, block: blocks[3], at: { table: layout.table(positionOffsets(c).map((o) => 4 * o)) } },
-      columns: { count: c.to, block: blocks[2], panel: 64 * p.terms },
-      terms: p.terms,
-      a: { base: p.planes, k: { table: layout.table(termTable(c, p.plane)) } },
+      rows: { count: positions, block: blocks[3], at: { table: layout.table(positionOffsets(c).map((o) => 4 * o)) } },
+      columns: { count: c.to, block: blocks[2], panel: 64 * terms },
+      terms,
+      a: { base: p.planes, k: { table: layout.table(p.terms) } },
       b: { base: packed, k: { step: 64 }, narrow: narrowStep(c.to) },
-      c: { base: result, row: 4, column: p.positions * 4 },
+      c: { base: result, row: 4, column: positions * 4 },
+      ...(p.scales === undefined ? {} : { scale: { base: p.scales, along: 'columns' } }),
     }),
   ]
 }
 
+/** The stages of the product itself. */
+export const correlationStages = (c: Correlation, layout: Layout, along: boolean, operands: Operands): readonly Stage[] =>
+  along ? alongStages(c, layout, operands) : acrossStages(c, layout, operands)
+
+/** Bytes that a correlation must move. */
+export const correlationBytes = (c: Correlation): number =>
+  4 * (c.batch * c.groups * (c.from * sizeOf(c.placement.source) + c.to * sizeOf(c.positions)) + c.groups * c.to * c.from * sizeOf(c.kernel))
+
 /** The planes in their places: the operand itself where nothing moves, else a copy. */
-const placedPlanes = (c: Correlation, layout: Layout, along: boolean): { readonly place: Place; readonly plane: number; readonly stages: readonly Stage[] } => {
+export const placedPlanes = (c: Correlation, layout: Layout, along: boolean): { readonly place: Place; readonly plane: number; readonly stages: readonly Stage[] } => {
   const last = c.positions.length - 1
   const source = sizeOf(c.placement.source) * 4
   // Vectors along a row of the result may read past its end where the row isn't whole vectors.
@@ -123,16 +146,29 @@ const placedPlanes = (c: Correlation, layout: Layout, along: boolean): { readonl
 }
 
 /** A correlation of operand 0 with weight 1, in float32. */
-export const correlationKernel = (name: string, c: Correlation): Kernel => {
+export const correlationKernel = (name: string, c: Correlation): Kernel => (suitsWinograd(c, c.from) ? winogradKernel(name, forTiles(c)) : directKernel(name, c))
+
+const winogradKernel = (name: string, c: Correlation): Kernel => {
+  const layout = newLayout()
+  const placed = placedPlanes(c, layout, true)
+  const filters = layout.scratch(4 * filterWords(c.to, c.from))
+  const taps = c.flipped ? { to: 36, word: 36 * c.to, tap: -4 } : { to: 36 * c.from, word: 36, tap: 4 }
+  const stages = [
+    ...placed.stages,
+    filterStage('f32', c.to, c.from, { base: argument(1), ...taps }, filters),
+    winogradStage(c, layout, { mac: 'f32', planes: placed.place, words: c.from, filters, scales: null }),
+  ]
+  return kernelOf(`${name} f32 winograd`, layout, stages, correlationFlops(c), correlationBytes(c))
+}
+
+const directKernel = (name: string, c: Correlation): Kernel => {
   const layout = newLayout()
   const along = goesAlong(c)
-  const taps = sizeOf(c.kernel)
-  const terms = c.from * taps
-  const positions = sizeOf(c.positions)
+  const taps = tapOffsets(c.placement.target, c.kernel, c.dilation)
   const placed = placedPlanes(c, layout, along)
-  const weight = straightWeight(c, layout, argument(1), terms, taps)
-  const parts = { planes: placed.place, plane: placed.plane, positions, taps, terms }
-  const product = along ? [alongStages(c, layout, weight.place, parts)] : acrossStages(c, layout, weight.place, parts)
-  const bytes = 4 * (c.batch * c.groups * (c.from * sizeOf(c.placement.source) + c.to * positions) + c.groups * c.to * terms)
-  return kernelOf(`${name} f32 ${along ? 'along' : 'across'}`, layout, [...placed.stages, ...weight.stages, ...product], correlationFlops(c), bytes)
+  const weight = straightWeight(c, layout, argument(1), c.from * taps.length, taps.length)
+  const product = correlationStages(c, layout, along, {
+    mac: 'f32', planes: placed.place, plane: placed.plane, perGroup: c.from, weight: weight.place, terms: termOffsets(c.from, placed.plane, taps),
+  })
+  return kernelOf(`${name} f32 ${along ? 'along' : 'across'}`, layout, [...placed.stages, ...weight.stages, ...product], correlationFlops(c), correlationBytes(c))
 }

@@ -4,6 +4,9 @@ import { i32, memory } from '../../asm/instructions.js'
 import type { IntegerLicence, Kernel, KernelSpec } from '../../kernel.js'
 import { correlationKernel } from './correlate.js'
 import { backwardOf, forwardOf, geometryOf, type Geometry } from './geometry.js'
+import { integerConvKernel } from './integerConv.js'
+import { integerLinearKernel } from './integerLinear.js'
+import { bound } from './integers.js'
 import { linearKernel, linearWeightGradKernel, matmulKernel } from './matrix.js'
 import { weightGradKernel } from './weightGrad.js'
 
@@ -19,21 +22,31 @@ const zeroKernel = (spec: KernelSpec): Kernel => {
   }
 }
 
-const convolution = (op: string, g: Geometry): Kernel => {
+const convolution = (op: string, g: Geometry, licence: IntegerLicence | null): Kernel => {
   if (op === 'convWeightGrad') return weightGradKernel(g)
-  return correlationKernel(op, op === 'conv' ? forwardOf(g) : backwardOf(g))
+  if (op !== 'conv') return correlationKernel(op, backwardOf(g))
+  const c = forwardOf(g)
+  const float = correlationKernel(op, c)
+  return licence === null || !fitsInteger(licence, g.inPer * sizeOf(g.kernel)) ? float : integerConvKernel(c, licence, float)
 }
+
+/** Do the sums of so many products fit 32 bits, and the factors the exact range of their conversion? */
+const fitsInteger = ({ x, w }: IntegerLicence, terms: number): boolean =>
+  bound(x) <= 255 && bound(w) <= 255 && bound(x) * bound(w) * terms < 2 ** 31
 
 /**
  * A kernel for a convolution, one of its gradients, linear, its gradient or matmul; null for other ops. With a licence,
  * conv and linear run on integers: operands 2 and 3 are then the scales of x and of the weight.
  */
 export const productKernel = (spec: KernelSpec, licence: IntegerLicence | null): Kernel | null => {
-  void licence
   const g = geometryOf(spec)
   const known = g !== null || spec.op === 'linear' || spec.op === 'linearWeightGrad' || spec.op === 'matmul'
   if (!known) return null
   if (sizeOf(spec.shape) === 0 || spec.shapes.some((s) => sizeOf(s) === 0)) return zeroKernel(spec)
-  if (g !== null) return convolution(spec.op, g)
-  return spec.op === 'linear' ? linearKernel(spec) : spec.op === 'matmul' ? matmulKernel(spec) : linearWeightGradKernel(spec)
+  if (g !== null) return convolution(spec.op, g, licence)
+  if (spec.op === 'linear') {
+    const float = linearKernel(spec)
+    return licence === null || !fitsInteger(licence, spec.shapes[1][1]) ? float : integerLinearKernel(spec, licence, float)
+  }
+  return spec.op === 'matmul' ? matmulKernel(spec) : linearWeightGradKernel(spec)
 }

@@ -3,7 +3,7 @@ import type { Shape } from '../../../../data/shape.js'
 import { broadcastShapes, broadcastStrides, sizeOf } from '../../../../data/shape.js'
 import type { Kernel, KernelSpec, Stage } from '../../kernel.js'
 import { kernelOf } from './correlate.js'
-import { argument, newLayout, plus, result, type Place } from './layout.js'
+import { argument, newLayout, result, type Layout, type Place } from './layout.js'
 import { copyStage, narrowStep, panelBytes, panelStage } from './pack.js'
 import { splitLevels } from './split.js'
 import { productStage, type Axis, type Product } from './sweep.js'
@@ -17,48 +17,55 @@ const flopsOf = ({ rows, columns, terms }: Sizes): number => 2 * rows * columns 
 /** A product whose right operand lies as [k][columns] and is read where it is. */
 const directProduct = (s: Sizes, axes: readonly Omit<Axis, 'block'>[], a: Product['a'], rowStep: number, b: Place): Product => {
   const panels = Math.ceil(s.columns / 16)
-  // Panels are the outer loop of a unit: cut them first, rows only where there are few panels.
-  const [rows, columns] = panels >= 8 ? [s.rows, 0] : [0, panels]
   const blocks = splitLevels([...axes.map((x) => x.count), panels, s.rows], (s.terms * Math.min(16, s.columns)) / 25, 12)
   return {
     label: 'product', mac: 'f32',
     axes: axes.map((x, i) => ({ ...x, block: blocks[i] })),
-    rows: { count: s.rows, block: rows === 0 ? blocks[axes.length + 1] : rows, at: { step: rowStep } },
-    columns: { count: s.columns, block: columns === 0 ? Math.max(1, Math.min(blocks[axes.length], Math.ceil(panels / 16))) : blocks[axes.length], panel: 64 },
+    rows: { count: s.rows, block: blocks[axes.length + 1], at: { step: rowStep } },
+    columns: { count: s.columns, block: blocks[axes.length], panel: 64 },
     terms: s.terms,
     a, b: { base: b, k: { step: s.columns * 4 } },
     c: { base: result, row: s.columns * 4, column: 4 },
   }
 }
 
+/** Operands of linear in words of 32 bits: numbers, or pairs of integers with a factor for each column. */
+export type LinearOperands = { readonly mac: 'f32' | 'i16'; readonly x: Place; readonly w: Place; readonly scales?: Place }
+
 /** x [rows, terms] times the transpose of w [columns, terms]: the smaller of the two is packed. */
+export const linearStages = (layout: Layout, { rows, columns, terms }: Sizes, o: LinearOperands): readonly Stage[] => {
+  const packsInput = rows < columns
+  const width = packsInput ? rows : columns
+  const height = packsInput ? columns : rows
+  const packed = layout.scratch(panelBytes(terms, width))
+  const blocks = splitLevels([Math.ceil(width / 16), height], (terms * Math.min(16, width)) / 25, 12)
+  return [
+    panelStage({
+      label: packsInput ? 'pack input' : 'pack weight', source: packsInput ? o.x : o.w, target: packed,
+      columns: width, columnStep: terms * 4, terms, panelTerms: terms, outer: [],
+    }),
+    productStage({
+      label: 'product', mac: o.mac, axes: [],
+      rows: { count: height, block: blocks[1], at: { step: terms * 4 } },
+      columns: { count: width, block: blocks[0], panel: 64 * terms },
+      terms,
+      a: { base: packsInput ? o.w : o.x, k: { step: 4 } },
+      b: { base: packed, k: { step: 64 }, narrow: narrowStep(width) },
+      c: packsInput ? { base: result, row: 4, column: columns * 4 } : { base: result, row: columns * 4, column: 4 },
+      ...(o.scales === undefined ? {} : { scale: { base: o.scales, along: packsInput ? 'rows' as const : 'columns' as const } }),
+    }),
+  ]
+}
+
+/** linear in float32. */
 export const linearKernel = ({ shapes: [x, w] }: KernelSpec): Kernel => {
   const layout = newLayout()
-  const [columns, terms] = w
-  const s: Sizes = { rows: sizeOf(x.slice(0, -1)), columns, terms }
-  const packsInput = s.rows < columns
-  const width = packsInput ? s.rows : columns
-  const height = packsInput ? columns : s.rows
-  const packed = layout.scratch(panelBytes(terms, width))
-  const pack = panelStage({
-    label: packsInput ? 'pack input' : 'pack weight', source: argument(packsInput ? 0 : 1), target: packed,
-    columns: width, columnStep: terms * 4, terms, panelTerms: terms, outer: [],
-  })
-  const blocks = splitLevels([Math.ceil(width / 16), height], (terms * Math.min(16, width)) / 25, 12)
-  const product = productStage({
-    label: 'product', mac: 'f32', axes: [],
-    rows: { count: height, block: blocks[1], at: { step: terms * 4 } },
-    columns: { count: width, block: blocks[0], panel: 64 * terms },
-    terms,
-    a: { base: argument(packsInput ? 1 : 0), k: { step: 4 } },
-    b: { base: packed, k: { step: 64 }, narrow: narrowStep(width) },
-    c: packsInput ? { base: result, row: 4, column: columns * 4 } : { base: result, row: columns * 4, column: 4 },
-  })
-  return kernelOf('linear f32', layout, [pack, product], flopsOf(s), bytesOf(s))
+  const s: Sizes = { rows: sizeOf(x.slice(0, -1)), columns: w[0], terms: w[1] }
+  return kernelOf('linear f32', layout, linearStages(layout, s, { mac: 'f32', x: argument(0), w: argument(1) }), flopsOf(s), bytesOf(s))
 }
 
 /** Where the right operand of a direct product may be read: as it lies, or in a copy with room after it. */
-const readable = (s: Sizes, layout: ReturnType<typeof newLayout>, operand: number, bytes: number): { readonly place: Place; readonly stages: readonly Stage[] } => {
+const readable = (s: Sizes, layout: Layout, operand: number, bytes: number): { readonly place: Place; readonly stages: readonly Stage[] } => {
   if (s.columns % 4 === 0) return { place: argument(operand), stages: [] }
   const place = layout.scratch(bytes)
   return { place, stages: [copyStage('copy operand', argument(operand), place, bytes)] }
@@ -86,7 +93,7 @@ export const matmulKernel = ({ shapes: [p, q] }: KernelSpec): Kernel => {
     count, a: a[d] * s.rows * s.terms * 4, b: b[d] * s.columns * s.terms * 4, c: sizeOf(batch.slice(d + 1)) * s.rows * s.columns * 4,
   }))
   const operand = readable(s, layout, 1, sizeOf(q) * 4)
-  const product = productStage(directProduct(s, axes, { base: plus(argument(0), 0), k: { step: 4 } }, s.terms * 4, operand.place))
+  const product = productStage(directProduct(s, axes, { base: argument(0), k: { step: 4 } }, s.terms * 4, operand.place))
   const count = sizeOf(batch)
   return kernelOf('matmul f32', layout, [...operand.stages, product], count * flopsOf(s), count * bytesOf(s))
 }

@@ -4,7 +4,7 @@ import { sizeOf, stridesOf } from '../../../../data/shape.js'
 import type { Code } from '../../asm/encode.js'
 import { f32x4, i32, v128 } from '../../asm/instructions.js'
 import { forLoop, type Local, type Scope } from '../../asm/module.js'
-import type { Stage } from '../../kernel.js'
+import type { Places, Stage } from '../../kernel.js'
 import { advance, range, times } from './code.js'
 import type { Layout, Place } from './layout.js'
 
@@ -42,7 +42,8 @@ export type Reader = { readonly four: (source: Local, offset: number) => Code; r
 /** Reads numbers as they are. */
 const plain: Reader = { four: (p, offset) => v128.load(p.get, offset), one: (p, offset) => v128.load32_zero(p.get, offset) }
 
-const moveRow = (scope: Scope, reader: Reader, p: Local, q: Local, count: number, step: number): Code => {
+/** Moves `count` neighbours from pointer p to pointer q, where they go `step` apart; may move the pointers. */
+export const moveRow = (scope: Scope, reader: Reader, p: Local, q: Local, count: number, step: number): Code => {
   const one = (offset: number): Code => v128.store32_lane(0, q.get, reader.one(p, offset), offset * step)
   if (step !== 1) return times(scope, count, [one(0), advance(p, 4), advance(q, 4 * step)])
   if (count < 4) return range(count).map((i) => one(4 * i))
@@ -72,7 +73,7 @@ export type PlaneCopy = {
   readonly sourceOf: (unit: Local) => Code
   readonly target: Place
   readonly placement: Placement
-  readonly reader?: (scope: Scope, unit: Local) => { readonly before: Code; readonly reader: Reader; readonly after: Code }
+  readonly reader?: (scope: Scope, unit: Local, at: Places) => { readonly before: Code; readonly reader: Reader; readonly after: Code }
 }
 
 /** The stage that places planes; a unit is one plane of the target. */
@@ -92,7 +93,7 @@ export const planeStage = (layout: Layout, copy: PlaneCopy): Stage => {
       params: ['i32', 'i32'],
       body: (scope) => {
         const [unit, entry, source, target, p, q] = range(6).map(() => scope.local('i32'))
-        const { before, reader, after } = copy.reader?.(scope, unit) ?? { before: [], reader: plain, after: [] }
+        const { before, reader, after } = copy.reader?.(scope, unit, at) ?? { before: [], reader: plain, after: [] }
         return forLoop(unit, scope.params[0].get, scope.params[1].get, 1, [
           before,
           source.set(i32.add(i32.const(copy.source(at)), copy.sourceOf(unit))),

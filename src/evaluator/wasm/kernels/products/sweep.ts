@@ -1,7 +1,7 @@
 /** A whole product as one stage: axes, rows and panels of columns split into units, and tiles over what a unit holds. */
 import type { Code } from '../../asm/encode.js'
 import { control, i32 } from '../../asm/instructions.js'
-import type { Func, Local, Scope } from '../../asm/module.js'
+import type { Func, Local, ModuleBuilder, Scope } from '../../asm/module.js'
 import { forLoop } from '../../asm/module.js'
 import type { Places, Stage } from '../../kernel.js'
 import { indexed } from './code.js'
@@ -28,7 +28,7 @@ export type Product = {
   readonly a: { readonly base: Place; readonly k: Walk }
   /** `narrow`: step of k within the last panel, where it is packed more narrowly. */
   readonly b: { readonly base: Place; readonly k: Walk; readonly narrow?: number }
-  readonly c: { readonly base: Place; readonly row: number; readonly column: number }
+  readonly c: { readonly base: Place; readonly row: number; readonly column: number; readonly adds?: boolean }
   readonly scale?: { readonly base: Place; readonly along: 'rows' | 'columns' }
 }
 
@@ -137,40 +137,58 @@ const chunkCode = (chunks: Chunks, at: Places, span: Span, ptr: Pointers, inside
   ])
 }
 
+/** Tile functions of a product, each emitted once. */
+const tilesOf = (p: Product, m: ModuleBuilder, at: Places): ((vectors: number, lanes: number) => (height: number) => Func) => {
+  const known = new Map<string, Func>()
+  return (vectors, lanes) => (height) => {
+    const key = `${height},${vectors},${lanes}`
+    const found = known.get(key)
+    if (found !== undefined) return found
+    const narrow = p.b.narrow !== undefined && (vectors < 4 || lanes < 4)
+    const made = tileFunction(m, {
+      mac: p.mac, height, vectors, lanes, rowStep: 'step' in p.rows.at ? p.rows.at.step : null,
+      a: p.a.k, b: narrow ? { step: p.b.narrow } : p.b.k, terms: p.terms, result: p.c, scale: p.scale?.along ?? null, adds: p.c.adds ?? false,
+    }, at)
+    known.set(key, made)
+    return made
+  }
+}
+
+const levelsOf = (p: Product): readonly { readonly count: number; readonly block: number }[] =>
+  [...p.axes, ...(p.chunks === undefined ? [] : [{ count: p.chunks.count, block: 1 }]), { count: Math.ceil(p.columns.count / 16), block: p.columns.block }, p.rows]
+
+const insideOf = (p: Product, m: ModuleBuilder, at: Places, spans: readonly Span[], ptr: Pointers, scope: Scope): Code => {
+  const [columns, rows] = spans.slice(-2)
+  const tiles = tilesOf(p, m, at)
+  return axesCode(p, at, spans, ptr, (inner) => panelsCode(p, at, [columns, rows], inner, tiles, scope), scope)
+}
+
+/** Code for a whole product (its blocks don't matter) whose operands and result start at the given addresses: for use within a unit. */
+export const productCode = (p: Product, m: ModuleBuilder, at: Places, scope: Scope, starts: { readonly a: Code; readonly b: Code; readonly c: Code }): Code => {
+  const zero = i32.const(0)
+  const spans = levelsOf(p).map(({ count }) => ({ first: zero, end: i32.const(count), constant: count }))
+  return insideOf(p, m, at, spans, { ...starts, s: zero, k: null, from: zero, to: zero }, scope)
+}
+
 /** The stage that computes a product. */
 export const productStage = (p: Product): Stage => {
-  const levels = [...p.axes, ...(p.chunks === undefined ? [] : [{ count: p.chunks.count, block: 1 }]), { count: Math.ceil(p.columns.count / 16), block: p.columns.block }, p.rows]
+  const levels = levelsOf(p)
   const units = levels.reduce((n, l) => n * Math.ceil(l.count / l.block), 1)
   const macs = levels.slice(0, -2).reduce((n, l) => n * l.count, 1) * p.columns.count * p.rows.count * (p.terms ?? p.meanTerms ?? 1)
   return {
     label: p.label,
     units,
     cost: units === 0 ? 0 : macs / units / (p.mac === 'i16' ? 20 : 25),
-    emit: (m, at) => {
-      const known = new Map<string, Func>()
-      const tiles = (vectors: number, lanes: number) => (height: number): Func => {
-        const key = `${height},${vectors},${lanes}`
-        const found = known.get(key)
-        if (found !== undefined) return found
-        const narrow = p.b.narrow !== undefined && (vectors < 4 || lanes < 4)
-        const made = tileFunction(m, {
-          mac: p.mac, height, vectors, lanes, rowStep: 'step' in p.rows.at ? p.rows.at.step : null,
-          a: p.a.k, b: narrow ? { step: p.b.narrow } : p.b.k, terms: p.terms, result: p.c, scale: p.scale?.along ?? null,
-        }, at)
-        known.set(key, made)
-        return made
-      }
-      return m.func({
-        params: ['i32', 'i32'],
-        body: (scope) => {
-          const unit = scope.local('i32')
-          const { code, spans } = spansOf(levels, unit.get, scope)
-          const zero = i32.const(0)
-          const ptr = { a: i32.const(p.a.base(at)), b: i32.const(p.b.base(at)), c: i32.const(p.c.base(at)), s: p.scale === undefined ? zero : i32.const(p.scale.base(at)), k: null, from: zero, to: zero }
-          const inside = (inner: Pointers): Code => panelsCode(p, at, [spans[levels.length - 2], spans[levels.length - 1]], inner, tiles, scope)
-          return forLoop(unit, scope.params[0].get, scope.params[1].get, 1, [code, axesCode(p, at, spans, ptr, inside, scope)])
-        },
-      })
-    },
+    emit: (m, at) => m.func({
+      params: ['i32', 'i32'],
+      body: (scope) => {
+        const unit = scope.local('i32')
+        const { code, spans } = spansOf(levels, unit.get, scope)
+        const zero = i32.const(0)
+        const s = p.scale === undefined ? zero : i32.const(p.scale.base(at))
+        const ptr = { a: i32.const(p.a.base(at)), b: i32.const(p.b.base(at)), c: i32.const(p.c.base(at)), s, k: null, from: zero, to: zero }
+        return forLoop(unit, scope.params[0].get, scope.params[1].get, 1, [code, insideOf(p, m, at, spans, ptr, scope)])
+      },
+    }),
   }
 }

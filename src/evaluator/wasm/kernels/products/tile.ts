@@ -30,8 +30,10 @@ export type TileSpec = {
   readonly terms: number | null
   /** One of them is 4. */
   readonly result: { readonly row: number; readonly column: number }
-  /** Integer sums are multiplied by a number for each row or for each column. */
+  /** Integer sums are multiplied by a number for each row or for each column, or stay integers. */
   readonly scale: 'rows' | 'columns' | null
+  /** Are the sums added to what is there? (Where columns are next to each other.) */
+  readonly adds: boolean
 }
 
 /** Float sums are added up in blocks of at most so many terms, to keep the rounding error small. */
@@ -91,7 +93,7 @@ const storeDown = (column: number, c: Code, rows: readonly Local[], help: readon
 }
 
 const scaled = (spec: TileSpec, acc: readonly (readonly Local[])[], s: Code, regs: Registers): Code => {
-  if (spec.mac === 'f32') return []
+  if (spec.mac === 'f32' || spec.scale === null) return []
   const by = spec.scale === 'columns' ? regs.b.map((v, j) => v.set(v128.load(s, 16 * j))) : []
   return [by, acc.map((row, i) => [
     spec.scale === 'rows' ? regs.av.set(v128.load32_splat(s, 4 * i)) : [],
@@ -102,7 +104,10 @@ const scaled = (spec: TileSpec, acc: readonly (readonly Local[])[], s: Code, reg
 const storeTile = (spec: TileSpec, acc: readonly (readonly Local[])[], c: Code, scope: Scope): Code => {
   const lanesOf = (j: number): number => (j === spec.vectors - 1 ? spec.lanes : 4)
   const { row, column } = spec.result
-  if (column === 4) return acc.map((vs, i) => vs.map((v, j) => storeLanes(c, v.get, lanesOf(j), i * row + 16 * j)))
+  if (column === 4) return acc.map((vs, i) => vs.map((v, j) => [
+    spec.adds ? v.set(f32x4.add(v128.load(c, i * row + 16 * j), v.get)) : [],
+    storeLanes(c, v.get, lanesOf(j), i * row + 16 * j),
+  ]))
   const help = range(spec.height === 1 ? 0 : spec.height < 4 ? 2 : 4).map(() => scope.local('v128'))
   return range(spec.vectors).map((j) => storeDown(column, c, acc.map((vs) => vs[j]), help, lanesOf(j), 4 * j * column))
 }

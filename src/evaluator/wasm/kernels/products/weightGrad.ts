@@ -5,13 +5,15 @@
 import { sizeOf } from '../../../../data/shape.js'
 import { i32 } from '../../asm/instructions.js'
 import type { Kernel, Stage } from '../../kernel.js'
-import { kernelOf } from './correlate.js'
-import { correlationFlops, forwardOf, positionOffsets, tapOffsets, type Geometry } from './geometry.js'
+import { correlationBytes, kernelOf, placedPlanes } from './correlate.js'
+import { correlationFlops, forwardOf, positionOffsets, tapOffsets, type Correlation, type Geometry } from './geometry.js'
 import { argument, newLayout, result } from './layout.js'
 import { narrowStep, panelBytes, panelStage, sumStage } from './pack.js'
 import { isIdentity, planeBytes, planeStage } from './planes.js'
 import { splitLevels } from './split.js'
 import { productStage } from './sweep.js'
+import { forTiles } from './winograd.js'
+import { suitsWinogradWeight, winogradWeightStages } from './winogradWeight.js'
 
 /** About so many positions make a chunk: few roundings in a row, and a panel of them fits the first cache. */
 const CHUNK = 784
@@ -33,6 +35,17 @@ const chunksOf = (batch: number, positions: number, image: number): { readonly e
 
 /** The gradient of conv to its weight from x (operand 0) and the cotangent (operand 1). */
 export const weightGradKernel = (g: Geometry): Kernel => {
+  const c = forwardOf(g)
+  return suitsWinogradWeight(c) ? winogradKernel(forTiles(c)) : directKernel(g)
+}
+
+const winogradKernel = (c: Correlation): Kernel => {
+  const layout = newLayout()
+  const placed = placedPlanes(c, layout, true)
+  return kernelOf('convWeightGrad f32 winograd', layout, [...placed.stages, ...winogradWeightStages(c, layout, placed.place)], correlationFlops(c), correlationBytes(c))
+}
+
+const directKernel = (g: Geometry): Kernel => {
   const layout = newLayout()
   const c = forwardOf(g)
   const positions = sizeOf(c.positions)
