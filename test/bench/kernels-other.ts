@@ -1,0 +1,51 @@
+/** Times of single kernels on one thread, in this process: `npx tsx test/bench/kernels-other.ts [name]`. Not part of `npm run bench`. */
+import type { Shape } from '../../src/data/shape.js'
+import { sizeOf } from '../../src/data/shape.js'
+import type { Kernel } from '../../src/evaluator/wasm/kernel.js'
+import { kthKernel } from '../../src/evaluator/wasm/kernels/selection.js'
+import { loadKernel, numbers } from '../evaluator/support/run-kernel.js'
+
+type Numbers = Parameters<typeof numbers>[2]
+type Case = { readonly name: string; readonly kernel: () => Kernel | null; readonly args: readonly Shape[]; readonly outs: readonly number[]; readonly numbers?: Numbers }
+
+const percentile = (q: number, n: number): number => Math.floor((q / 100) * n + 0.5)
+
+const kth = (shape: Shape, q: number, abs: boolean, kind: Numbers = 'plain', outs = 2): Case => {
+  const n = shape[shape.length - 1]
+  const k = Math.max(1, percentile(q, n))
+  const out = shape.slice(0, -1)
+  return {
+    name: `kthValue ${abs ? '|x| ' : ''}${shape.join('x')} ${q}% ${kind} ${outs}`, args: [shape], outs: Array.from({ length: outs }, () => sizeOf(out)), numbers: kind,
+    kernel: () => kthKernel({ op: 'kthValue', attrs: { k }, shapes: [shape], shape: out }, { abs }),
+  }
+}
+
+const N = 1605632
+const cases: readonly Case[] = [
+  kth([N], 99.999, true), kth([N], 99.999, true, 'plain', 1), kth([N], 99.999, false), kth([N], 99.999, true, 'relu'), kth([N], 99.999, true, 'ties'), kth([N], 0.001, false), kth([N], 0.001, false, 'relu'),
+  kth([N], 99.9, true), kth([N], 99, true), kth([N], 50, false), kth([N], 50, false, 'wild'), kth([64, 25088], 99.999, true), kth([64, 25088], 99.9, false), kth([12845056], 99.999, true), kth([50], 99.999, true), kth([1000], 99.9, true),
+]
+
+const WARM_MS = 300
+
+/** Best and median time of a run, in milliseconds; and the best of each stage. */
+const time = ({ kernel: make, args, outs, numbers: kind = 'plain' }: Case): string => {
+  const kernel = make()
+  if (kernel === null) return 'no kernel'
+  const loaded = loadKernel(kernel, args.map((s, i) => numbers(sizeOf(s), i + 1, kind)), outs)
+  const stages = loaded.stages
+  const once = (): readonly number[] => kernel.stages.map(({ units }, i) => {
+    const start = performance.now()
+    stages[i](0, units)
+    return performance.now() - start
+  })
+  for (const end = performance.now() + WARM_MS; performance.now() < end; ) once()
+  const samples: (readonly number[])[] = []
+  for (const end = performance.now() + 400; performance.now() < end || samples.length < 7; ) samples.push(once())
+  const totals = samples.map((s) => s.reduce((a, b) => a + b, 0)).sort((a, b) => a - b)
+  const parts = kernel.stages.map(({ label }, i) => `${label} ${Math.min(...samples.map((s) => s[i])).toFixed(4)}`)
+  return `best ${totals[0].toFixed(4)} median ${totals[totals.length >> 1].toFixed(4)} ms  ${(kernel.bytes / totals[0] / 1e6).toFixed(1)} GB/s  (${parts.join(', ')}; scratch ${(kernel.scratch / 1024).toFixed(0)} KiB)`
+}
+
+const wanted = process.argv[2] ?? ''
+for (const c of cases) if (c.name.includes(wanted)) process.stdout.write(`${c.name.padEnd(48)} ${time(c)}\n`)
