@@ -2,6 +2,7 @@
 import type { Shape } from '../../src/data/shape.js'
 import { sizeOf } from '../../src/data/shape.js'
 import type { Kernel } from '../../src/evaluator/wasm/kernel.js'
+import { extremeKernel } from '../../src/evaluator/wasm/kernels/extreme.js'
 import { kthKernel } from '../../src/evaluator/wasm/kernels/selection.js'
 import { loadKernel, numbers } from '../evaluator/support/run-kernel.js'
 
@@ -20,10 +21,16 @@ const kth = (shape: Shape, q: number, abs: boolean, kind: Numbers = 'plain', out
   }
 }
 
+const most = (op: string, shape: Shape, abs: boolean): Case => {
+  const out = op === 'maxAll' ? [] : shape.slice(0, -1)
+  return { name: `${op} ${abs ? '|x| ' : ''}${shape.join('x')}`, args: [shape], outs: [sizeOf(out)], kernel: () => extremeKernel({ op, attrs: {}, shapes: [shape], shape: out }, { abs }) }
+}
+
 const N = 1605632
 const cases: readonly Case[] = [
   kth([N], 99.999, true), kth([N], 99.999, true, 'plain', 1), kth([N], 99.999, false), kth([N], 99.999, true, 'relu'), kth([N], 99.999, true, 'ties'), kth([N], 0.001, false), kth([N], 0.001, false, 'relu'),
   kth([N], 99.9, true), kth([N], 99, true), kth([N], 50, false), kth([N], 50, false, 'wild'), kth([64, 25088], 99.999, true), kth([64, 25088], 99.9, false), kth([12845056], 99.999, true), kth([50], 99.999, true), kth([1000], 99.9, true),
+  most('maxAll', [N], true), most('maxAll', [N], false), most('maxAll', [8 * N], false), most('maxLast', [64, 25088], true), most('maxLast', [16000, 100], false),
 ]
 
 const WARM_MS = 300
@@ -43,7 +50,7 @@ const time = ({ kernel: make, args, outs, numbers: kind = 'plain' }: Case): stri
   const samples: (readonly number[])[] = []
   for (const end = performance.now() + 400; performance.now() < end || samples.length < 7; ) samples.push(once())
   const totals = samples.map((s) => s.reduce((a, b) => a + b, 0)).sort((a, b) => a - b)
-  const parts = kernel.stages.map(({ label }, i) => `${label} ${Math.min(...samples.map((s) => s[i])).toFixed(4)}`)
+  const parts = kernel.stages.map(({ label }, i) => `${label} ${samples.reduce((least, s) => Math.min(least, s[i]), Infinity).toFixed(4)}`)
   return `best ${totals[0].toFixed(4)} median ${totals[totals.length >> 1].toFixed(4)} ms  ${(kernel.bytes / totals[0] / 1e6).toFixed(1)} GB/s  (${parts.join(', ')}; scratch ${(kernel.scratch / 1024).toFixed(0)} KiB)`
 }
 

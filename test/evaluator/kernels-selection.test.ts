@@ -3,8 +3,10 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { sizeOf, type Shape } from '../../src/data/shape.js'
 import { tensor } from '../../src/data/tensor.js'
+import { extremeKernel } from '../../src/evaluator/wasm/kernels/extreme.js'
 import { kthKernel } from '../../src/evaluator/wasm/kernels/selection.js'
 import { kthValue } from '../../src/ops/kthValue.js'
+import { maxAll, maxLast } from '../../src/ops/largest.js'
 import { evaluate } from '../ops/direct.js'
 import { suite } from '../support/suite.js'
 import { assertSameBits, backwards, kinds, numbers, runKernel, seeds, third, whole, type Split } from './support/run-kernel.js'
@@ -43,13 +45,13 @@ test('short rows', () => {
 test('rows that are sampled', () => {
   fc.assert(fc.property(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1025, max: 6000 }), ranks, fc.boolean(), kinds, seeds, (rows, n, q, abs, kind, seed) => {
     check([rows, n], rankOf(n, q), abs, numbers(rows * n, seed, kind))
-  }), { numRuns: 120 })
+  }), { numRuns: 60 })
 })
 
 test('long rows, in chunks', () => {
   fc.assert(fc.property(fc.integer({ min: 1, max: 2 }), fc.integer({ min: 65536, max: 150000 }), ranks, fc.boolean(), kinds, seeds, (rows, n, q, abs, kind, seed) => {
     check([rows, n], rankOf(n, q), abs, numbers(rows * n, seed, kind))
-  }), { numRuns: 30 })
+  }), { numRuns: 12 })
 }, { timeout: 60000 })
 
 /** Numbers that the samples say nothing of: they are taken at fixed places, so these can be met or missed on purpose. */
@@ -66,8 +68,8 @@ const adversaries: Readonly<Record<string, (n: number) => Float32Array>> = {
 
 test('numbers that mislead', () => {
   for (const [name, make] of Object.entries(adversaries))
-    for (const n of [1, 16, 1500, 70001])
-      for (const q of [0, 0.001, 0.5, 0.999, 1])
+    for (const n of [1, 16, 1500, 65601])
+      for (const q of [0.001, 0.5, 0.999])
         for (const abs of [false, true]) assert.doesNotThrow(() => check([n], rankOf(n, q), abs, make(n)), name)
 }, { timeout: 60000 })
 
@@ -76,6 +78,19 @@ test('NaN with the sign bit sorts last too', () => {
   new Uint32Array(x.buffer).fill(0xffc00000, 100, 200)
   for (const k of [1, 2900, 2901, 3000]) check([3000], k, false, x)
 })
+
+test('maxima, of x and of |x|', () => {
+  const sizes = fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 65500, max: 140000 }))
+  fc.assert(fc.property(fc.integer({ min: 1, max: 5 }), sizes, fc.boolean(), kinds, seeds, (rows, n, abs, kind, seed) => {
+    const x = numbers(rows * n, seed, kind)
+    const seen = abs ? x.map(Math.abs) : x
+    for (const [op, shape, out] of [[maxAll, [rows, n], []], [maxLast, [rows, n], [rows]]] as const) {
+      const kernel = extremeKernel({ op: op.name, attrs: {}, shapes: [shape], shape: out }, { abs })
+      if (kernel === null) return assert.fail('no kernel')
+      for (const split of splits) assertSameBits(runKernel(kernel, [x], [sizeOf(out)], split)[0], evaluate(op, [tensor(shape, seen)], {}).data, `${op.name} of ${rows}x${n}`)
+    }
+  }), { numRuns: 30 })
+}, { timeout: 60000 })
 
 test('sizes', () => {
   assert.equal(sizeOf([]), 1)

@@ -61,14 +61,15 @@ export const loadKernel = (kernel: Kernel, args: readonly Float32Array[], outSiz
     return (from: number, to: number): void => { if (typeof f === 'function') f(from, to) }
   })
   const written = new Set([...outSizes.map((n, i) => [places.outs[i], up(n * 4)] as const), [places.scratch, kernel.scratch] as const].flatMap(([p, n]) => Array.from({ length: Math.ceil(n / 64) }, (_, i) => p / 64 + i)))
-  const before = bytes.slice()
+  const words = new Int32Array(memory.buffer)
+  const before = words.slice()
   return {
     memory, places, stages,
     outs: outSizes.map((n, i) => new Float32Array(memory.buffer, places.outs[i], n)),
     run: (split = whole) => {
       kernel.stages.forEach(({ units }, i) => split(units).forEach(([from, to]) => stages[i](from, to)))
       if (bytes.length > 1 << 22) return
-      for (let i = 0; i < bytes.length; i++) if (bytes[i] !== before[i] && !written.has(i >> 6)) assert.fail(`${kernel.name} wrote at ${i}, outside its outputs and scratch`)
+      for (let i = 0; i < words.length; i++) if (words[i] !== before[i] && !written.has(i >> 4)) assert.fail(`${kernel.name} wrote at ${4 * i}, outside its outputs and scratch`)
     },
   }
 }

@@ -8,6 +8,7 @@ import type { Code } from '../asm/encode.js'
 import { control, f32, i32 } from '../asm/instructions.js'
 import { forLoop, type Func, type Local, type ModuleBuilder, type Scope } from '../asm/module.js'
 import type { Kernel, KernelSpec, Places, Stage } from '../kernel.js'
+import { extremeOfRows } from './extreme.js'
 import { floatOf, keyOf, selectInPlace, selectKey } from './keys.js'
 import { affine, bump, perUnit, shares, wordAt } from './loops.js'
 import { CANDIDATE, countEqual, filterChunk, firstEqual, isSame } from './selectionFilter.js'
@@ -222,6 +223,7 @@ export const kthKernel = (spec: KernelSpec, { abs }: { readonly abs: boolean }):
   const { k } = spec.attrs
   const rows = sizeOf(spec.shape)
   if (typeof k !== 'number' || k < 1 || k > n || rows === 0 || rows * n >= 2 ** 29) return null
+  if (k === n) return extremeOfRows({ rows, n, abs, zero: 'positive' }, 'kthValue last')
   const split = n >= LONG && rows < 16
   const plan = planSelection(n, k, abs, split)
   const stages = split ? splitStages(rows, plan) : [rowStage(rows, plan)]

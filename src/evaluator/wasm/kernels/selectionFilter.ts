@@ -25,10 +25,11 @@ const BLOCK = 128
 const OFFSETS = Array.from({ length: BLOCK / 16 }, (_, i) => 16 * i)
 
 /** Does the block hold a candidate? May say yes where it holds none. */
-const anyInBlock = ({ side, abs }: SelectionPlan, p: Local, lo: Local, hi: Local): Code => {
+const anyInBlock = ({ side, abs }: SelectionPlan, p: Local, lo: Local, hi: Local, magnitude: Local): Code => {
   const xs = OFFSETS.map((o) => vector(abs, p.get, o))
+  const bits = OFFSETS.map((o) => v128.and(v128.load(p.get, o), magnitude.get))
   // As integers, magnitudes compare as they do as floats, and NaN above them all.
-  if (side === 'above' && abs) return v128.any_true(i32x4.gt_s(joined(xs, i32x4.max_s), lo.get))
+  if (side === 'above' && abs) return v128.any_true(i32x4.gt_s(joined(bits, i32x4.max_s), lo.get))
   if (side === 'above') return i32.ne(i32x4.bitmask(joined(xs.map((x) => f32x4.le(x, lo.get)), v128.and)), i32.const(15))
   if (side === 'below') return v128.any_true(joined(xs.map((x) => f32x4.lt(x, hi.get)), v128.or))
   return i32.const(1)
@@ -77,7 +78,7 @@ export const filterChunk = (m: ModuleBuilder, plan: SelectionPlan): Func =>
     params: ['i32', 'i32', 'i32', 'f32', 'f32', 'i32', 'i32'],
     body: (scope) => {
       const [row, p, to, low, high, counts, start] = scope.params
-      const [lo, hi] = [scope.local('v128'), scope.local('v128')]
+      const [lo, hi, magnitude] = Array.from({ length: 3 }, () => scope.local('v128'))
       const [bits, out, limit, at] = Array.from({ length: 4 }, () => scope.local('i32'))
       const { abs } = plan
       const tally = counting(plan, scope, p, lo)
@@ -98,10 +99,10 @@ export const filterChunk = (m: ModuleBuilder, plan: SelectionPlan): Func =>
       return [
         // Above NaN there is nothing, but of NaN there may be plenty: all of it is taken.
         plan.side === 'above' ? control.if(f32.ne(low.get, low.get), low.set(f32.const(Infinity))) : [],
-        lo.set(f32x4.splat(low.get)), hi.set(f32x4.splat(high.get)), tally.zero,
+        magnitude.set(i32x4.const(0x7fffffff)), lo.set(f32x4.splat(low.get)), hi.set(f32x4.splat(high.get)), tally.zero,
         out.set(start.get), limit.set(i32.add(start.get, i32.const(plan.room * CANDIDATE))),
         i32.store(counts.get, i32.const(0), 12),
-        sweep(p, to, BLOCK, [tally.block, control.if(anyInBlock(plan, p, lo, hi), [0, 64].map(keepHits))], [tally.single, control.if(hit(plan, p, lo, hi), keep(p.get))]),
+        sweep(p, to, BLOCK, [tally.block, control.if(anyInBlock(plan, p, lo, hi, magnitude), [0, 64].map(keepHits))], [tally.single, control.if(hit(plan, p, lo, hi), keep(p.get))]),
         i32.store(counts.get, i32.div_u(i32.sub(out.get, start.get), i32.const(CANDIDATE))),
         tally.store(counts.get),
       ]

@@ -57,7 +57,7 @@ const bounds = (n: number, k: number, samples: number) => {
 
 /** The plan of a row of `n` elements of which the k-th smallest is wanted, cut into chunks where `split`. */
 export const planSelection = (n: number, k: number, abs: boolean, split: boolean): SelectionPlan => {
-  const few = powerOfTwoNear(6 * Math.sqrt(n))
+  const few = powerOfTwoNear(4 * Math.sqrt(n))
   const first = bounds(n, k, few)
   const best = Math.min(first.above, first.below)
   const side: Side = n <= SHORT ? 'all' : best > few / 16 ? 'between' : first.above <= first.below ? 'above' : 'below'
