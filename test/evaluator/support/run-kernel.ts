@@ -1,8 +1,12 @@
 /** Runs one kernel in a memory full of noise, checks that it writes nowhere else, and splits its stages as it is told. */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
+import { sizeOf, type Shape } from '../../../src/data/shape.js'
+import { tensor } from '../../../src/data/tensor.js'
 import { newModule } from '../../../src/evaluator/wasm/asm/module.js'
-import type { Kernel, Places } from '../../../src/evaluator/wasm/kernel.js'
+import type { Kernel, KernelSpec, Places } from '../../../src/evaluator/wasm/kernel.js'
+import { isRefusal, type Attrs } from '../../../src/graph/op.js'
+import { ops } from '../../../src/ops/index.js'
 
 const PAGE = 65536
 const NOISE = 0xff
@@ -90,10 +94,13 @@ export const assertSameBits = (a: Float32Array, b: Float32Array, what: string): 
   if (a.length !== b.length || i >= 0) assert.fail(`${what}: element ${i} is ${a[i]}, expected ${b[i]} (${a.length} and ${b.length} elements)`)
 }
 
+/** What tests draw numbers from. */
+export type Kind = 'plain' | 'ties' | 'wild' | 'relu' | 'zeros'
+
 const SPECIAL = [0, -0, NaN, Infinity, -Infinity, 1e-45, -1e-45, 1.1754942e-38, 3.4028234663852886e38, -3.4028234663852886e38, 1, -1, 2, 0.5]
 
 /** Float32 arrays of one length: plain numbers, few values often repeated, or anything with NaN and infinities; a seed determines the numbers. */
-export const numbers = (length: number, seed: number, kind: 'plain' | 'ties' | 'wild' | 'relu' | 'zeros'): Float32Array => {
+export const numbers = (length: number, seed: number, kind: Kind): Float32Array => {
   let state = (seed * 2654435761 + 12345) >>> 0
   const next = (): number => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0
@@ -114,3 +121,25 @@ export const numbers = (length: number, seed: number, kind: 'plain' | 'ties' | '
 export const kinds = fc.constantFrom('plain' as const, 'ties' as const, 'wild' as const, 'relu' as const, 'zeros' as const)
 /** A seed of numbers. */
 export const seeds = fc.integer({ min: 0, max: 1e6 })
+
+/** Runs an op by its kernel, split in three ways, and compares each bit with the reference (or as `same` says). */
+export const checkOp = (make: (spec: KernelSpec) => Kernel | null, op: string, shapes: readonly Shape[], attrs: Attrs, kind: Kind, seed: number, same: typeof assertSameBits = assertSameBits): void => {
+  const shape = ops[op].shape(shapes, attrs)
+  if (isRefusal(shape)) return assert.fail(shape.refuse)
+  const args = shapes.map((s, i) => numbers(sizeOf(s), seed + i, kind))
+  checkArgs(make, { op, attrs, shapes, shape }, args, same)
+}
+
+/** The same of given numbers. */
+export const checkArgs = (make: (spec: KernelSpec) => Kernel | null, spec: KernelSpec, args: readonly Float32Array[], same: typeof assertSameBits = assertSameBits): void => {
+  const { op, attrs, shapes, shape } = spec
+  const n = sizeOf(shape)
+  const kernel = make(spec)
+  if (kernel === null) return assert.fail(`no kernel for ${op} of ${shapes.map((s) => `[${s.join()}]`).join()} ${JSON.stringify(attrs)}`)
+  const out = tensor(shape, new Float32Array(n))
+  assert.equal(ops[op].evaluate(args.map((a, i) => tensor(shapes[i], a)), attrs, out), null)
+  const what = `${kernel.name}, ${shapes.map((s) => `[${s.join()}]`).join()} ${JSON.stringify(attrs)}`
+  const first = runKernel(kernel, args, [n])[0]
+  same(first, out.data, what)
+  for (const split of [backwards, third]) assertSameBits(runKernel(kernel, args, [n], split)[0], first, `${what}, split otherwise`)
+}
