@@ -4,7 +4,7 @@ import type { Attrs } from '../../../graph/op.js'
 import { type AvgPoolAttrs, divisorsOf } from '../../../ops/support/averages.js'
 import { adaptiveAxes, countsOf, type PoolAttrs, pooledShape, slidingAxes, type Windows, windowsOf } from '../../../ops/support/windows.js'
 import type { Code } from '../asm/encode.js'
-import { control, f32, f64, i32, memory } from '../asm/instructions.js'
+import { control, f32, f32x4, f64, i32, i32x4, memory, v128 } from '../asm/instructions.js'
 import { forLoop, type Local, type Scope } from '../asm/module.js'
 import type { Kernel, KernelSpec, Places, Stage } from '../kernel.js'
 import { affine, bump, doubleAt, perUnit, rounded, shares, wordAt } from './loops.js'
@@ -63,20 +63,26 @@ const planeLoops = (scope: Scope, { windows }: Pool, tables: Tables): Plane => {
   }
 }
 
-/** Leaves the offset of the window's winner in `best` (-1: none) and its value in `value`: the first of equals, the last NaN. */
+/**
+ * Leaves the offset of the window's winner in lane 0 of `best` (-1: none) and its value in lane 0 of `value`: the first of
+ * equals, the last NaN. In vectors, because engines make a branch of a scalar choice, and this one can't be foretold.
+ */
 const winner = (scope: Scope, loops: Plane, base: Local, value: Local, best: Local): Code => {
-  const [v, won] = [scope.local('f32'), scope.local('i32')]
-  const wins = i32.or(i32.lt_s(best.get, i32.const(0)), i32.or(f32.gt(v.get, value.get), f32.ne(v.get, v.get)))
+  const [v, wins] = [scope.local('v128'), scope.local('v128')]
+  const ahead = v128.or(i32x4.lt_s(best.get, i32x4.const(0)), v128.or(f32x4.gt(v.get, value.get), f32x4.ne(v.get, v.get)))
   return [
-    value.set(f32.const(-Infinity)), best.set(i32.const(-1)),
-    loops.overWindow([v.set(f32.load(i32.add(base.get, loops.member.get))), won.set(wins), value.set(control.select(v.get, value.get, won.get)), best.set(control.select(loops.member.get, best.get, won.get))]),
+    value.set(f32x4.const(-Infinity)), best.set(i32x4.const(-1)),
+    loops.overWindow([
+      v.set(v128.load32_zero(i32.add(base.get, loops.member.get))), wins.set(ahead),
+      value.set(v128.bitselect(v.get, value.get, wins.get)), best.set(v128.bitselect(v128.load32_zero(loops.at.get), best.get, wins.get)),
+    ]),
   ]
 }
 
 const maximum = (scope: Scope, pool: Pool, tables: Tables, x: Local, out: Local): Code => {
   const loops = planeLoops(scope, pool, tables)
-  const [value, best] = [scope.local('f32'), scope.local('i32')]
-  return loops.overWindows([winner(scope, loops, x, value, best), f32.store(out.get, value.get), bump(out, 4)])
+  const [value, best] = [scope.local('v128'), scope.local('v128')]
+  return loops.overWindows([winner(scope, loops, x, value, best), v128.store32_lane(0, out.get, value.get), bump(out, 4)])
 }
 
 const mean = (scope: Scope, pool: Pool, tables: Tables, x: Local, out: Local): Code => {
@@ -98,10 +104,11 @@ const accumulate = (sums: Local, offset: Code, v: Code, address: Local): Code =>
 
 const maximumGrad = (scope: Scope, pool: Pool, tables: Tables, g: Local, x: Local, sums: Local): Code => {
   const loops = planeLoops(scope, pool, tables)
-  const [value, best, address] = [scope.local('f32'), scope.local('i32'), scope.local('i32')]
+  const [value, best, at, address] = [scope.local('v128'), scope.local('v128'), scope.local('i32'), scope.local('i32')]
   return loops.overWindows([
     winner(scope, loops, x, value, best),
-    control.if(i32.ge_s(best.get, i32.const(0)), accumulate(sums, best.get, f64.promote_f32(f32.load(g.get)), address)),
+    at.set(i32x4.extract(0, best.get)),
+    control.if(i32.ge_s(at.get, i32.const(0)), accumulate(sums, at.get, f64.promote_f32(f32.load(g.get)), address)),
     bump(g, 4),
   ])
 }
