@@ -4,6 +4,8 @@ import { sizeOf } from '../../src/data/shape.js'
 import type { Kernel, KernelSpec } from '../../src/evaluator/wasm/kernel.js'
 import { extremeKernel } from '../../src/evaluator/wasm/kernels/extreme.js'
 import { poolKernel } from '../../src/evaluator/wasm/kernels/pools.js'
+import { newMath } from '../../src/evaluator/wasm/kernels/math.js'
+import { softmaxKernel, unaryKernel } from '../../src/evaluator/wasm/kernels/unary.js'
 import { kthKernel } from '../../src/evaluator/wasm/kernels/selection.js'
 import { isRefusal, type Attrs } from '../../src/graph/op.js'
 import { ops } from '../../src/ops/index.js'
@@ -50,6 +52,8 @@ const cases: readonly Case[] = [
   ofOp(poolKernel, 'maxPool', [[32, 16, 28, 28]], three), ofOp(poolKernel, 'maxPoolGrad', [[32, 16, 14, 14], [32, 16, 28, 28]], three),
   ofOp(poolKernel, 'avgPool', [[32, 16, 28, 28]], average), ofOp(poolKernel, 'avgPoolGrad', [[32, 16, 14, 14]], { ...average, inputShape: [32, 16, 28, 28] }),
   ofOp(poolKernel, 'adaptiveAvgPool', [[32, 64, 8, 8]], { outputSize: [1, 1] }),
+  ...['exp', 'log2', 'exp2', 'sigmoid', 'tanh', 'gelu'].map((op) => ofOp((spec) => unaryKernel(spec, newMath()), op, [[100000]], {})),
+  ofOp((spec) => softmaxKernel(spec, newMath()), 'softmax', [[128, 10]], { dim: 1 }), ofOp((spec) => softmaxKernel(spec, newMath()), 'logSoftmax', [[128, 10]], { dim: 1 }),
 ]
 
 const WARM_MS = 300
