@@ -59,7 +59,7 @@ export const kthValue: Op<Rank> = {
   evaluate: ([x], { k }, out) => {
     const copy = x.data.slice()
     const n = copy.length / Math.max(1, out.data.length)
-    for (let r = 0; r < out.data.length; r++) out.data[r] = selectKth(copy, r * n, (r + 1) * n, k)
+    for (let r = 0; r < out.data.length; r++) out.data[r] = selectKth(copy, r * n, (r + 1) * n, k) + 0 // -0 becomes 0: order does not tell them apart
     return null
   },
   examples: [{ args: [{ shape: [7] }], attrs: { k: 5 } }, { args: [{ shape: [2, 5] }], attrs: { k: 1 } }],

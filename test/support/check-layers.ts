@@ -17,7 +17,7 @@ const below: Readonly<Record<string, readonly string[]>> = {
   ops: ['data', 'graph'],
   autodiff: ['data', 'graph', 'ops'],
   quantizers: ['data', 'graph', 'ops'],
-  evaluator: ['data', 'graph'],
+  evaluator: ['data', 'graph', 'ops'],
   nn: ['data', 'graph', 'ops', 'autodiff', 'quantizers', 'evaluator'],
   interop: ['data', 'graph', 'ops', 'autodiff', 'quantizers', 'evaluator', 'nn'],
   testing: ['data', 'graph', 'ops', 'autodiff', 'quantizers', 'evaluator', 'nn'],

@@ -33,12 +33,13 @@ export const i32 = {
   and: op2(0x71), or: op2(0x72), xor: op2(0x73), shl: op2(0x74), shr_s: op2(0x75), shr_u: op2(0x76),
   clz: op1(0x67), ctz: op1(0x68), popcnt: op1(0x69),
   trunc_sat_f32_s: (a: Code): Code => [a, 0xfc, 0], trunc_sat_f64_s: (a: Code): Code => [a, 0xfc, 2], reinterpret_f32: op1(0xbc),
+  load16_u: load(0x2f, 1),
 } as const
 
 /** 64-bit integers, as far as bits of a float64 are built from them. */
 export const i64 = {
   extend_i32_s: op1(0xac), shl_const: (a: Code, by: number): Code => [a, 0x42, s32(by), 0x86], reinterpret_f64: op1(0xbd), shr_s_const: (a: Code, by: number): Code => [a, 0x42, s32(by), 0x87], wrap: op1(0xa7),
-  add: op2(0x7c), sub: op2(0x7d), and: op2(0x83), or: op2(0x84),
+  add: op2(0x7c), sub: op2(0x7d), and: op2(0x83), or: op2(0x84), shr_u_const: (a: Code, by: number): Code => [a, 0x42, s32(by), 0x88],
 } as const
 
 /** Scalar float32. */
@@ -47,7 +48,7 @@ export const f32 = {
   eq: op2(0x5b), ne: op2(0x5c), lt: op2(0x5d), gt: op2(0x5e), le: op2(0x5f), ge: op2(0x60),
   abs: op1(0x8b), neg: op1(0x8c), ceil: op1(0x8d), floor: op1(0x8e), trunc: op1(0x8f), nearest: op1(0x90), sqrt: op1(0x91),
   add: op2(0x92), sub: op2(0x93), mul: op2(0x94), div: op2(0x95), min: op2(0x96), max: op2(0x97),
-  demote_f64: op1(0xb6), convert_i32_s: op1(0xb2), reinterpret_i32: op1(0xbe),
+  demote_f64: op1(0xb6), convert_i32_s: op1(0xb2), reinterpret_i32: op1(0xbe), copysign: op2(0x98),
 } as const
 
 /** Scalar float64. */
@@ -56,7 +57,7 @@ export const f64 = {
   eq: op2(0x61), ne: op2(0x62), lt: op2(0x63), gt: op2(0x64), le: op2(0x65), ge: op2(0x66),
   abs: op1(0x99), neg: op1(0x9a), ceil: op1(0x9b), floor: op1(0x9c), trunc: op1(0x9d), nearest: op1(0x9e), sqrt: op1(0x9f),
   add: op2(0xa0), sub: op2(0xa1), mul: op2(0xa2), div: op2(0xa3), min: op2(0xa4), max: op2(0xa5),
-  promote_f32: op1(0xbb), convert_i32_s: op1(0xb7), reinterpret_i64: op1(0xbf),
+  promote_f32: op1(0xbb), convert_i32_s: op1(0xb7), reinterpret_i64: op1(0xbf), copysign: op2(0xa6),
 } as const
 
 /** 128-bit vectors as bits, and their loads and stores. */
@@ -106,7 +107,7 @@ export const i16x8 = {
 } as const
 
 /** Sixteen bytes. */
-export const i8x16 = { narrow_i16x8_s: simd2(101), narrow_i16x8_u: simd2(102), splat: simd1(15) } as const
+export const i8x16 = { narrow_i16x8_s: simd2(101), narrow_i16x8_u: simd2(102), splat: simd1(15), bitmask: simd1(100) } as const
 
 /** Instructions of the relaxed proposal: fast, but what they give may depend on the machine. */
 export const relaxed = {

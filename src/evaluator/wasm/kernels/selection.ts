@@ -1,0 +1,235 @@
+/**
+ * The k-th smallest of each row, exactly, in linear time: bounds from a sample, one pass that keeps what lies beyond
+ * them, a selection among the few that are left. Where the sample misled (or ties are too many), the row is searched digit
+ * by digit instead, so that no input takes more than a few passes.
+ */
+import { sizeOf } from '../../../data/shape.js'
+import type { Code } from '../asm/encode.js'
+import { control, f32, i32 } from '../asm/instructions.js'
+import { forLoop, type Func, type Local, type ModuleBuilder, type Scope } from '../asm/module.js'
+import type { Kernel, KernelSpec, Places, Stage } from '../kernel.js'
+import { extremeOfRows } from './extreme.js'
+import { floatOf, keyOf, selectInPlace, selectKey } from './keys.js'
+import { affine, bump, perUnit, shares, wordAt } from './loops.js'
+import { CANDIDATE, countEqual, filterChunk, firstEqual, isSame } from './selectionFilter.js'
+import { planSelection, type SelectionPlan } from './selectionPlan.js'
+import { sampleBounds } from './selectionSample.js'
+
+type Finish = { readonly plan: SelectionPlan; readonly select: Func; readonly whole: Func; readonly equal: Func; readonly first: Func; readonly at: Places }
+
+/** Adds up the chunks' counts of one kind. */
+const total = (plan: SelectionPlan, lane: Local, offset: number): Code =>
+  Array.from({ length: plan.chunks }).reduce<Code>((sum, _, c) => (c === 0 ? i32.load(lane.get, plan.at.counts + offset) : i32.add(sum, i32.load(lane.get, plan.at.counts + 16 * c + offset))), [])
+
+/** Calls `use` with `p` at each candidate of the row, in order of their indices. */
+const overCandidates = (scope: Scope, plan: SelectionPlan, lane: Local, p: Local, use: Code): Code => {
+  const [c, end] = [scope.local('i32'), scope.local('i32')]
+  return forLoop(c, i32.const(0), i32.const(plan.chunks), 1, [
+    p.set(i32.add(i32.add(lane.get, i32.const(plan.at.candidates)), i32.mul(c.get, i32.const(plan.room * CANDIDATE)))),
+    end.set(i32.add(p.get, i32.shl(i32.load(i32.add(lane.get, i32.shl(c.get, i32.const(4))), plan.at.counts), i32.const(3)))),
+    forLoop(p, p.get, end.get, CANDIDATE, use),
+  ])
+}
+
+/** Sets `key` to the key of rank `r` among the candidates. */
+const amongCandidates = (scope: Scope, { plan, select }: Finish, lane: Local, key: Local, count: Code, r: Code): Code => {
+  const [p, to, bits] = [scope.local('i32'), scope.local('i32'), scope.local('i32')]
+  const keys = i32.add(lane.get, i32.const(plan.at.keys))
+  return [
+    to.set(keys),
+    overCandidates(scope, plan, lane, p, [bits.set(i32.load(p.get)), i32.store(to.get, keyOf(bits, plan.abs)), bump(to, 4)]),
+    key.set(select.call(keys, count, r, i32.add(lane.get, i32.const(plan.at.counters)))),
+  ]
+}
+
+/** Sets `index` to that of the first candidate equal to v. */
+const firstCandidate = (scope: Scope, plan: SelectionPlan, lane: Local, v: Local, index: Local): Code => {
+  const [p, x] = [scope.local('i32'), scope.local('f32')]
+  return control.block([
+    overCandidates(scope, plan, lane, p, [
+      x.set(f32.load(p.get)),
+      // Out of two loops of two blocks each, and the block around them.
+      control.if(isSame(x, v), [index.set(i32.load(p.get, 4)), control.br(5)]),
+    ]),
+  ])
+}
+
+/** How the wanted element is had. */
+const HOW = { search: 0, candidate: 1, lower: 2, upper: 3 } as const
+
+type Ranked = { readonly how: Local; readonly r: Local; readonly m: Local }
+
+/** Where the element lies as far as bounds and counts tell: leaves `how`, and the rank among the candidates in `r`. */
+const locate = (scope: Scope, { plan, equal }: Finish, x: Local, lane: Local, { how, r, m }: Ranked): Code => {
+  const { side, n, k, most } = plan
+  const e = scope.local('i32')
+  const is = (what: number): Code => how.set(i32.const(what))
+  const less = (a: Local, b: Local): Code => i32.lt_u(a.get, b.get)
+  const count = (bound: number): Code => equal.call(x.get, i32.const(n), f32.load(lane.get, bound))
+  const atBound = (bound: number, what: number): Code => [r.set(i32.sub(r.get, m.get)), control.if(i32.lt_u(r.get, count(bound)), is(what))]
+  const candidate = control.if(i32.le_u(m.get, i32.const(most)), is(HOW.candidate))
+  const fromBelow = control.if(less(r, m), candidate, atBound(4, HOW.upper))
+  const start = m.set(total(plan, lane, 0))
+  if (side === 'above')
+    return [start, r.set(i32.const(n - k)), control.if(less(r, m), [r.set(i32.sub(i32.sub(m.get, i32.const(1)), r.get)), candidate], atBound(0, HOW.lower))]
+  if (side === 'below') return [start, r.set(i32.const(k - 1)), fromBelow]
+  return [
+    start, e.set(total(plan, lane, 8)), r.set(i32.sub(i32.const(k - 1), total(plan, lane, 4))),
+    control.if(i32.ge_s(r.get, i32.const(0)), control.if(less(r, e), is(HOW.lower), [r.set(i32.sub(r.get, e.get)), fromBelow])),
+  ]
+}
+
+/** Writes the chosen value of a row, and its index where that is wanted. */
+const writeChosen = (finish: Finish, row: Local, v: Local, index: Local): Code => [
+  f32.store(wordAt(i32.const(finish.at.outs[0]), row.get), v.get),
+  finish.at.outs.length > 1 ? i32.store(wordAt(i32.const(finish.at.outs[1]), row.get), index.get) : [],
+]
+
+/** `(x, lane, row)`: the last step of a row whose candidates are known. */
+const finishRow = (m: ModuleBuilder, finish: Finish): Func =>
+  m.func({
+    params: ['i32', 'i32', 'i32'],
+    body: (scope) => {
+      const { plan, whole, first, at } = finish
+      const [x, lane, row] = scope.params
+      const ranked: Ranked = { how: scope.local('i32'), r: scope.local('i32'), m: scope.local('i32') }
+      const [index, key, v] = [scope.local('i32'), scope.local('i32'), scope.local('f32')]
+      const indexed = at.outs.length > 1
+      const { how } = ranked
+      return [
+        how.set(i32.const(HOW.search)),
+        control.if(i32.eqz(total(plan, lane, 12)), locate(scope, finish, x, lane, ranked)),
+        control.if(i32.eq(how.get, i32.const(HOW.candidate)),
+          [
+            amongCandidates(scope, finish, lane, key, ranked.m.get, ranked.r.get),
+            v.set(floatOf(key, plan.abs)),
+            indexed ? firstCandidate(scope, plan, lane, v, index) : [],
+          ],
+          [
+            control.if(how.get,
+              v.set(f32.add(control.select(f32.load(lane.get), f32.load(lane.get, 4), i32.eq(how.get, i32.const(HOW.lower))), f32.const(0))),
+              [key.set(whole.call(x.get, i32.const(plan.n), i32.const(plan.k - 1), i32.add(lane.get, i32.const(plan.at.counters)))), v.set(floatOf(key, plan.abs))]),
+            indexed ? index.set(first.call(x.get, i32.const(plan.n), v.get)) : [],
+          ]),
+        writeChosen(finish, row, v, index),
+      ]
+    },
+  })
+
+/** `(x, lane, row)`: a short row, of whose elements all are candidates. */
+const shortRow = (m: ModuleBuilder, finish: Finish): Func =>
+  m.func({
+    params: ['i32', 'i32', 'i32'],
+    body: (scope) => {
+      const { plan, select, first, at } = finish
+      const [x, lane, row] = scope.params
+      const [p, to, end, bits, key, index, v] = [...Array.from({ length: 6 }, () => scope.local('i32')), scope.local('f32')]
+      const keys = i32.add(lane.get, i32.const(plan.at.keys))
+      return [
+        to.set(keys), end.set(wordAt(x.get, i32.const(plan.n))),
+        forLoop(p, x.get, end.get, 4, [bits.set(i32.load(p.get)), i32.store(to.get, keyOf(bits, plan.abs)), bump(to, 4)]),
+        key.set(select.call(keys, i32.const(plan.n), i32.const(plan.k - 1), i32.add(lane.get, i32.const(plan.at.counters)))),
+        v.set(floatOf(key, plan.abs)),
+        at.outs.length > 1 ? index.set(first.call(x.get, i32.const(plan.n), v.get)) : [],
+        writeChosen(finish, row, v, index),
+      ]
+    },
+  })
+
+const functions = (m: ModuleBuilder, plan: SelectionPlan, at: Places): Finish => ({
+  plan, at, select: selectKey(m), whole: selectInPlace(m, plan.abs), equal: countEqual(m, plan.abs), first: firstEqual(m, plan.abs),
+})
+
+/** Does chunk `chunk` of the row at `x`. */
+const chunkOf = (filter: Func, { n, chunk, chunks, room, at }: SelectionPlan, x: Code, lane: Local, index: Local): Code => {
+  const [from, to] = [i32.mul(index.get, i32.const(chunk)), i32.mul(i32.add(index.get, i32.const(1)), i32.const(chunk))]
+  const end = chunks === 1 ? i32.const(n) : control.select(i32.const(n), to, i32.gt_u(to, i32.const(n)))
+  return filter.call(
+    x, wordAt(x, from), wordAt(x, end), f32.load(lane.get), f32.load(lane.get, 4),
+    i32.add(lane.get, i32.add(i32.const(at.counts), i32.shl(index.get, i32.const(4)))),
+    i32.add(lane.get, i32.add(i32.const(at.candidates), i32.mul(index.get, i32.const(room * CANDIDATE)))),
+  )
+}
+
+/** Few long rows: sample, filter in chunks, finish, each a stage. */
+const splitStages = (rows: number, plan: SelectionPlan): readonly Stage[] => {
+  const rowAt = (at: Places, row: Local): Code => affine(at.args[0], row.get, 4 * plan.n)
+  const laneAt = (at: Places, row: Code): Code => affine(at.scratch, row, plan.bytes)
+  return [
+    {
+      label: 'sample', units: rows, cost: 5 * plan.samples,
+      emit: (m, at) => {
+        const sample = sampleBounds(m, plan, selectKey(m))
+        return m.func(perUnit((row) => sample.call(rowAt(at, row), laneAt(at, row.get))))
+      },
+    },
+    {
+      label: 'filter', units: rows * plan.chunks, cost: plan.chunk * 0.1,
+      emit: (m, at) => {
+        const filter = filterChunk(m, plan)
+        return m.func(perUnit((unit, scope) => {
+          const [row, chunk, lane] = Array.from({ length: 3 }, () => scope.local('i32'))
+          return [
+            row.set(i32.div_u(unit.get, i32.const(plan.chunks))), chunk.set(i32.rem_u(unit.get, i32.const(plan.chunks))),
+            lane.set(laneAt(at, row.get)), chunkOf(filter, plan, rowAt(at, row), lane, chunk),
+          ]
+        }))
+      },
+    },
+    {
+      label: 'select', units: rows, cost: 10 * plan.most,
+      emit: (m, at) => {
+        const finish = finishRow(m, functions(m, plan, at))
+        return m.func(perUnit((row) => finish.call(rowAt(at, row), laneAt(at, row.get), row.get)))
+      },
+    },
+  ]
+}
+
+/** At most so many pieces, each with scratch of its own. */
+const LANES = 64
+
+/** Many rows: each done from start to end. */
+const rowStage = (rows: number, plan: SelectionPlan): Stage => {
+  const lanes = shares(rows, LANES)
+  return {
+    label: 'rows', units: lanes.count, cost: lanes.each * (plan.side === 'all' ? 200 + 8 * plan.n : 0.2 * plan.n + 8 * plan.samples),
+    emit: (m, at) => {
+      const all = functions(m, plan, at)
+      const steps = plan.side === 'all' ? null : { sample: sampleBounds(m, plan, all.select), filter: filterChunk(m, plan) }
+      const last = plan.side === 'all' ? shortRow(m, all) : finishRow(m, all)
+      return m.func(perUnit((unit, scope) => {
+        const [row, x, lane, chunk] = Array.from({ length: 4 }, () => scope.local('i32'))
+        return lanes.loop(scope, unit.get, row, [
+          x.set(affine(at.args[0], row.get, 4 * plan.n)), lane.set(affine(at.scratch, unit.get, plan.bytes)),
+          steps === null ? [] : [steps.sample.call(x.get, lane.get), chunkOf(steps.filter, plan, x.get, lane, chunk)],
+          last.call(x.get, lane.get, row.get),
+        ])
+      }))
+    },
+  }
+}
+
+/** Rows shorter than this aren't cut into chunks. */
+const LONG = 65536
+
+/**
+ * `kthValue`, of x or, with `abs`, of its magnitudes. A second output, where the plan places one, gets the index in its row
+ * (i32) of the first element equal to the chosen one, the first NaN where that is NaN. Source: torch.kthvalue.
+ */
+export const kthKernel = (spec: KernelSpec, { abs }: { readonly abs: boolean }): Kernel | null => {
+  const [shape] = spec.shapes
+  const n = shape[shape.length - 1] ?? 1
+  const { k } = spec.attrs
+  const rows = sizeOf(spec.shape)
+  if (typeof k !== 'number' || k < 1 || k > n || rows === 0 || rows * n >= 2 ** 29) return null
+  if (k === n) return extremeOfRows({ rows, n, abs, zero: 'positive' }, 'kthValue last')
+  const split = n >= LONG && rows < 16
+  const plan = planSelection(n, k, abs, split)
+  const stages = split ? splitStages(rows, plan) : [rowStage(rows, plan)]
+  return {
+    name: `kthValue ${plan.side}${abs ? ' of |x|' : ''}`,
+    scratch: plan.bytes * (split ? rows : stages[0].units),
+    constants: null, stages, flops: 0, bytes: 4 * rows * n,
+  }
+}

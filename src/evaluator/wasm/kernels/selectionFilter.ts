@@ -1,0 +1,152 @@
+/** The pass over a row that keeps what lies beyond the bounds, and the searches for elements equal to a value. */
+import type { Code } from '../asm/encode.js'
+import { control, f32, f32x4, i16x8, i32, i32x4, i8x16, v128 } from '../asm/instructions.js'
+import { type Func, type Local, type ModuleBuilder, type Scope } from '../asm/module.js'
+import { bump, whileLoop, wordAt } from './loops.js'
+import type { SelectionPlan } from './selectionPlan.js'
+
+/** Bytes of one candidate: its value and its index in the row. */
+export const CANDIDATE = 8
+
+/** `|x|` where magnitudes are wanted. */
+const vector = (abs: boolean, p: Code, offset: number): Code => (abs ? f32x4.abs(v128.load(p, offset)) : v128.load(p, offset))
+/** The same of one element. */
+export const element = (abs: boolean, p: Code, offset = 0): Code => (abs ? f32.abs(f32.load(p, offset)) : f32.load(p, offset))
+
+/** Steps over `p … end-1` in blocks of `bytes`, then element by element. */
+const sweep = (p: Local, end: Local, bytes: number, block: Code, single: Code): Code => [
+  whileLoop(i32.le_u(i32.add(p.get, i32.const(bytes)), end.get), [block, bump(p, bytes)]),
+  whileLoop(i32.lt_u(p.get, end.get), [single, bump(p, 4)]),
+]
+
+const joined = (parts: readonly Code[], join: (a: Code, b: Code) => Code): Code => parts.slice(1).reduce((a, b) => join(a, b), parts[0])
+
+const BLOCK = 128
+const OFFSETS = Array.from({ length: BLOCK / 16 }, (_, i) => 16 * i)
+
+/** Does the block hold a candidate? May say yes where it holds none. */
+const anyInBlock = ({ side, abs }: SelectionPlan, p: Local, lo: Local, hi: Local, magnitude: Local): Code => {
+  const xs = OFFSETS.map((o) => vector(abs, p.get, o))
+  const bits = OFFSETS.map((o) => v128.and(v128.load(p.get, o), magnitude.get))
+  // As integers, magnitudes compare as they do as floats, and NaN above them all.
+  if (side === 'above' && abs) return v128.any_true(i32x4.gt_s(joined(bits, i32x4.max_s), lo.get))
+  if (side === 'above') return i32.ne(i32x4.bitmask(joined(xs.map((x) => f32x4.le(x, lo.get)), v128.and)), i32.const(15))
+  if (side === 'below') return v128.any_true(joined(xs.map((x) => f32x4.lt(x, hi.get)), v128.or))
+  return i32.const(1)
+}
+
+/** Which of the 16 elements from `p + offset` on are candidates, one bit each. */
+const hitsOf = ({ side, abs }: SelectionPlan, p: Local, offset: number, lo: Local, hi: Local): Code => {
+  const xs = [0, 16, 32, 48].map((o) => vector(abs, p.get, offset + o))
+  const test = (x: Code): Code => (side === 'above' ? f32x4.le(x, lo.get) : f32x4.lt(x, hi.get))
+  const [a, b, c, d] = xs.map((x) => (side === 'between' ? v128.and(f32x4.gt(x, lo.get), test(x)) : test(x)))
+  const bits = i8x16.bitmask(i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d)))
+  return side === 'above' ? i32.xor(bits, i32.const(0xffff)) : bits
+}
+
+/** One element's turn at being a candidate. */
+const hit = ({ side, abs }: SelectionPlan, p: Local, lo: Local, hi: Local): Code => {
+  const x = element(abs, p.get)
+  const above = side === 'above' ? i32.eqz(f32.le(x, f32x4.extract(0, lo.get))) : f32.gt(x, f32x4.extract(0, lo.get))
+  const below = f32.lt(x, f32x4.extract(0, hi.get))
+  return side === 'above' ? above : side === 'below' ? below : i32.and(above, below)
+}
+
+type Counting = { readonly zero: Code; readonly block: Code; readonly single: Code; readonly store: (counts: Code) => Code }
+
+/** Between two bounds: counts of what lies below the first and of what equals it. */
+const counting = ({ side, abs }: SelectionPlan, scope: Scope, p: Local, lo: Local): Counting => {
+  if (side !== 'between') return { zero: [], block: [], single: [], store: () => [] }
+  const counters = [f32x4.lt, f32x4.eq].map((test) => ({ test, lanes: scope.local('v128') }))
+  const low = f32x4.extract(0, lo.get)
+  const sum = (v: Local): Code => joined([0, 1, 2, 3].map((i) => i32x4.extract(i, v.get)), i32.add)
+  const one = (v: Local, c: Code): Code => v.set(i32x4.add(v.get, i32x4.replace(0, i32x4.const(0), c)))
+  return {
+    zero: counters.map(({ lanes }) => lanes.set(i32x4.const(0))),
+    block: OFFSETS.map((o) => counters.map(({ test, lanes }) => lanes.set(i32x4.sub(lanes.get, test(vector(abs, p.get, o), lo.get))))),
+    single: [one(counters[0].lanes, f32.lt(element(abs, p.get), low)), one(counters[1].lanes, f32.eq(element(abs, p.get), low))],
+    store: (counts) => counters.map(({ lanes }, i) => i32.store(counts, sum(lanes), 4 + 4 * i)),
+  }
+}
+
+/**
+ * `(row, from, to, lo, hi, counts, candidates)`: writes the candidates among the elements at `from … to-1`, in order, and
+ * at `counts` how many there are, how many lie below lo, how many equal it, and 1 where there were too many.
+ */
+export const filterChunk = (m: ModuleBuilder, plan: SelectionPlan): Func =>
+  m.func({
+    params: ['i32', 'i32', 'i32', 'f32', 'f32', 'i32', 'i32'],
+    body: (scope) => {
+      const [row, p, to, low, high, counts, start] = scope.params
+      const [lo, hi, magnitude] = Array.from({ length: 3 }, () => scope.local('v128'))
+      const [bits, out, limit, at] = Array.from({ length: 4 }, () => scope.local('i32'))
+      const { abs } = plan
+      const tally = counting(plan, scope, p, lo)
+      const keep = (address: Code): Code => [
+        control.if(i32.ge_u(out.get, limit.get), [i32.store(counts.get, i32.const(1), 12), control.return()]),
+        at.set(address),
+        f32.store(out.get, element(abs, at.get)),
+        i32.store(out.get, i32.shr_u(i32.sub(at.get, row.get), i32.const(2)), 4),
+        bump(out, CANDIDATE),
+      ]
+      const keepHits = (offset: number): Code => [
+        bits.set(hitsOf(plan, p, offset, lo, hi)),
+        whileLoop(bits.get, [
+          keep(i32.add(wordAt(p.get, i32.ctz(bits.get)), i32.const(offset))),
+          bits.set(i32.and(bits.get, i32.sub(bits.get, i32.const(1)))),
+        ]),
+      ]
+      return [
+        // Above NaN there is nothing, but of NaN there may be plenty: all of it is taken.
+        plan.side === 'above' ? control.if(f32.ne(low.get, low.get), low.set(f32.const(Infinity))) : [],
+        magnitude.set(i32x4.const(0x7fffffff)), lo.set(f32x4.splat(low.get)), hi.set(f32x4.splat(high.get)), tally.zero,
+        out.set(start.get), limit.set(i32.add(start.get, i32.const(plan.room * CANDIDATE))),
+        i32.store(counts.get, i32.const(0), 12),
+        sweep(p, to, BLOCK, [tally.block, control.if(anyInBlock(plan, p, lo, hi, magnitude), [0, 64].map(keepHits))], [tally.single, control.if(hit(plan, p, lo, hi), keep(p.get))]),
+        i32.store(counts.get, i32.div_u(i32.sub(out.get, start.get), i32.const(CANDIDATE))),
+        tally.store(counts.get),
+      ]
+    },
+  })
+
+/** `(x, n, v) → count`: how many elements equal v. */
+export const countEqual = (m: ModuleBuilder, abs: boolean): Func =>
+  m.func({
+    params: ['i32', 'i32', 'f32'], results: ['i32'],
+    body: (scope) => {
+      const [p, n, v] = scope.params
+      const [end, total] = [scope.local('i32'), scope.local('i32')]
+      const [lanes, value] = [scope.local('v128'), scope.local('v128')]
+      return [
+        end.set(wordAt(p.get, n.get)), value.set(f32x4.splat(v.get)),
+        sweep(p, end, 64,
+          [0, 16, 32, 48].map((o) => lanes.set(i32x4.sub(lanes.get, f32x4.eq(vector(abs, p.get, o), value.get)))),
+          bump(total, f32.eq(element(abs, p.get), v.get))),
+        joined([total.get, ...[0, 1, 2, 3].map((i) => i32x4.extract(i, lanes.get))], i32.add),
+      ]
+    },
+  })
+
+/** Is this element v, or both NaN? */
+export const isSame = (x: Local, v: Local): Code => i32.or(f32.eq(x.get, v.get), i32.and(f32.ne(x.get, x.get), f32.ne(v.get, v.get)))
+
+/** `(x, n, v) → index` of the first element that equals v, or is NaN as v is; n where there is none. */
+export const firstEqual = (m: ModuleBuilder, abs: boolean): Func =>
+  m.func({
+    params: ['i32', 'i32', 'f32'], results: ['i32'],
+    body: (scope) => {
+      const [start, n, v] = scope.params
+      const [p, end] = [scope.local('i32'), scope.local('i32')]
+      const [value, isNaN, x] = [scope.local('v128'), scope.local('v128'), scope.local('f32')]
+      const found = (o: number): Code => v128.or(f32x4.eq(vector(abs, p.get, o), value.get), v128.andnot(isNaN.get, f32x4.eq(v128.load(p.get, o), v128.load(p.get, o))))
+      return [
+        p.set(start.get), end.set(wordAt(start.get, n.get)), value.set(f32x4.splat(v.get)), isNaN.set(f32x4.ne(value.get, value.get)),
+        whileLoop(i32.le_u(i32.add(p.get, i32.const(64)), end.get), [
+          control.br_if(1, v128.any_true(joined([0, 16, 32, 48].map(found), v128.or))),
+          bump(p, 64),
+        ]),
+        whileLoop(i32.lt_u(p.get, end.get), [x.set(element(abs, p.get)), control.br_if(1, isSame(x, v)), bump(p, 4)]),
+        i32.shr_u(i32.sub(p.get, start.get), i32.const(2)),
+      ]
+    },
+  })
