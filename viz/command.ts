@@ -8,7 +8,8 @@ import { toGexf, toGraphml, toHtml, toMermaid, toModelExplorer, toSvg } from './
 
 /** How the command is used. */
 export const USAGE = `usage: quantrace viz PROGRAM.json -o OUT.html|.svg|.mmd|.graphml|.gexf|.model-explorer.json [--title TEXT] [--all]
-PROGRAM.json is what programToJSON gives. --all draws every node (SVG only; a page does that with #expand=all).`
+       quantrace viz PROGRAM.json OTHER.json -o OUT.html [--title TEXT]
+PROGRAM.json is what programToJSON gives. Two programs are drawn side by side, with what differs between them. --all draws every node (SVG only; a page does that with #expand=all).`
 
 type Options = { readonly title: string; readonly all: boolean }
 type Writer = (program: Program, o: Options) => string
@@ -56,18 +57,29 @@ const parse = (args: readonly string[]) => attempt(() => parseArgs({
   options: { out: { type: 'string', short: 'o' }, title: { type: 'string' }, all: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false } },
 }))
 
+/** The name of a file without its folder and ending. */
+const titleOf = (file: string): string => basename(file, '.json')
+
+const one = (file: string, out: string, title: string | undefined, all: boolean): E.Either<string, string> => {
+  const writer = writerFor(out)
+  return E.isLeft(writer) ? writer : E.map((program: Program) => writer.right(program, { title: title ?? titleOf(file), all }))(readProgram(file))
+}
+
+const two = (files: readonly [string, string], out: string, title: string | undefined): E.Either<string, string> => {
+  if (!out.endsWith('.html')) return E.left('two programs side by side make a page: -o must name a file that ends in .html')
+  const [a, b] = [readProgram(files[0]), readProgram(files[1])]
+  if (E.isLeft(a)) return a
+  return E.map((other: Program) => toHtml([a.right, other], { ...(title === undefined ? {} : { title }), sides: [{ title: titleOf(files[0]) }, { title: titleOf(files[1]) }] }))(b)
+}
+
 /** Runs the command. Left: what is wrong, in words; nothing was written. Right: what to tell. */
 export const runCommand = (args: readonly string[]): E.Either<string, string> => {
   const parsed = parse(args)
   if (E.isLeft(parsed)) return parsed
-  const { values, positionals: [command, ...files] } = parsed.right
+  const { values, positionals: [command, first, second, ...others] } = parsed.right
   if (values.help === true) return E.right(USAGE)
-  if (command !== 'viz' || files.length !== 1) return E.left('one command, viz, and one program are needed')
+  if (command !== 'viz' || first === undefined || others.length > 0) return E.left('one command, viz, and one program or two are needed')
   const out = values.out ?? ''
-  const writer = writerFor(out)
-  if (E.isLeft(writer)) return writer
-  const program = readProgram(files[0])
-  if (E.isLeft(program)) return program
-  const text = writer.right(program.right, { title: values.title ?? basename(files[0], '.json'), all: values.all === true })
-  return E.map(() => `${out}: ${text.length} characters`)(writeWhole(out, text))
+  const text = second === undefined ? one(first, out, values.title, values.all === true) : two([first, second], out, values.title)
+  return E.isLeft(text) ? text : E.map(() => `${out}: ${text.right.length} characters`)(writeWhole(out, text.right))
 }

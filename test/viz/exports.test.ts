@@ -10,7 +10,7 @@ import { runCommand } from '../../viz/command.js'
 import { root, run as runProcess } from '../support/process.js'
 import { suite } from '../support/suite.js'
 import { expectedOf } from './expected.js'
-import { programs, stripped } from './programs.js'
+import { kept, programs, stripped } from './programs.js'
 
 const test = suite('exports')
 
@@ -66,6 +66,12 @@ test('the command writes what the ending asks for, whole or not at all', () => {
     assert.match(run('viz', join(folder, 'none'), '-o', page), /refused: ENOENT/)
     assert.match(run('viz', program, '-o', 'x.pdf'), /refused: -o must name a file that ends in \.html/)
     for (const args of [['viz', program], ['view'], ['viz', program, '--nonsense']]) assert.match(run(...args), /refused: /)
+    const other = join(folder, 'other.json')
+    writeFileSync(other, programToJSON(kept()))
+    assert.match(run('viz', program, other, '-o', page), /net\.html: \d+ characters/)
+    assert.ok(readFileSync(page, 'utf8') === toHtml([stripped(), kept()], { sides: [{ title: 'net' }, { title: 'other' }] }))
+    assert.match(run('viz', program, other, '-o', join(folder, 'net.svg')), /refused: two programs side by side make a page/)
+    assert.match(run('viz', program, bad, '-o', page), /refused: .*bad.json is not a program/)
     assert.match(run('--help'), /usage: quantrace viz/)
   } finally {
     rmSync(folder, { recursive: true, force: true })
