@@ -9,29 +9,37 @@ export type Assets = { readonly script: string; readonly scriptHash: string; rea
 
 const TONE = { plain: '', good: 'good', claimed: 'claimed-text', stripped: 'stripped-text' } as const
 
-const phrase = (p: Phrase, i: number): string => (p.targets === undefined
+/** A part of the sentence: text, or a button that lights what it counts. */
+export const phrase = (p: Phrase, i: number): string => (p.targets === undefined
   ? escapeText(p.text)
   : `<button type="button" class="${TONE[p.tone]}" data-phrase="${i}">${escapeText(p.text)}</button>`)
 
 const sample = (name: string, classes: string, width: number, text: string, glyph = ''): string =>
   `<span><svg class="scene" viewBox="0 0 34 12" aria-hidden="true"><g class="line ${classes}"><path class="way" d="M0 6H34" stroke-width="${width}"/>${glyph === '' ? '' : `<circle class="ring" cx="17" cy="6" r="6"/><path class="scissors" transform="translate(17 6) scale(.62)" d="${glyph}"/>`}</g></svg>${name}${text}</span>`
 
-const legend = [
+/** What the lines mean. */
+export const lineLegend = [
   sample('carries', 'carries hue0', 3.6, ': width = bits, colour = scale'),
   sample('claimed', 'claimed', 3, ': kept, but maybe off its grid'),
   sample('stripped', 'stripped', 2, ': lost here', SCISSORS),
   sample('float', 'float', 1, ': never quantized'),
-  '<span>int, float above a node: how a product runs</span>',
 ].join('')
 
-const KEYS: readonly (readonly [string, string])[] = [
+const legend = `${lineLegend}<span>int, float above a node: how a product runs</span>`
+
+/** Keys, and what they do. */
+export type Keys = readonly (readonly [key: string, text: string])[]
+
+const KEYS: Keys = [
   ['n  p', 'next, previous place where metadata is lost or doubtful'], ['arrows', 'along the lines, and sideways'], ['Enter', 'open or close a layer'],
   ['Esc', 'deselect'], ['/', 'search'], ['f', 'fit the window'], ['+  −', 'zoom'],
 ]
 
-const help = `<dialog id="help" aria-labelledby="help-title"><h2 id="help-title">Keys</h2><dl>${KEYS.map(([k, text]) => `<dt><kbd>${k}</kbd></dt><dd>${text}</dd>`).join('')}</dl><button type="button" id="close">Close</button></dialog>`
+/** The dialog that tells the keys. */
+export const helpDialog = (keys: Keys): string => `<dialog id="help" aria-labelledby="help-title"><h2 id="help-title">Keys</h2><dl>${keys.map(([k, text]) => `<dt><kbd>${k}</kbd></dt><dd>${text}</dd>`).join('')}</dl><button type="button" id="close">Close</button></dialog>`
 
-const policy = (a: Assets): string =>
+/** The policy of a page: its own script and style, and nothing else. */
+export const policy = (a: Assets): string =>
   `default-src 'none'; script-src 'sha256-${a.scriptHash}'; style-src 'sha256-${a.styleHash}'; img-src data:; base-uri 'none'; form-action 'none'`
 
 /** The whole file. */
@@ -61,7 +69,7 @@ export const shell = (scene: Scene, a: Assets): string => `<!doctype html>
 </main>
 <aside id="panel" aria-label="Details" tabindex="0"></aside>
 <footer>${legend}</footer>
-${help}
+${helpDialog(KEYS)}
 <script type="application/json" id="scene">${escapeJSON(pack(scene))}</script>
 <script>${a.script}</script>
 </body>

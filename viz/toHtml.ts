@@ -1,6 +1,8 @@
-/** From a program to one file that opens anywhere. Runs in Node and in browsers. */
+/** From a program, or two, to one file that opens anywhere. Runs in Node and in browsers. */
 import type { Program } from '../src/graph/program.js'
 import { assets } from './generated/assets.js'
+import type { PairOptions } from './pair/scene.js'
+import { toPairHtml } from './pair/toPairHtml.js'
 import { sceneOf, type SceneOptions } from './scene/fromProgram.js'
 import { shell } from './shell.js'
 
@@ -9,4 +11,15 @@ import { shell } from './shell.js'
  * metadata survives, is claimed, or is stripped, and what to change. Open it with `#expand=all` to see every node.
  * @example writeFileSync('out/net.html', toHtml(program, { title: 'net', outputs: ran.outputs }))
  */
-export const toHtml = (program: Program, options: SceneOptions = {}): string => shell(sceneOf(program, options), assets)
+export function toHtml(program: Program, options?: SceneOptions): string
+/**
+ * Two programs side by side on such a page, aligned by layer, with what differs between them. Each half is a
+ * `[data-program="0"]` or `"1"`, inside which the attributes of a page of one program hold; `data-pair` says `same`,
+ * `differs` or `only`, and `data-partner` names what corresponds on the other side.
+ * @example toHtml([before, after], { sides: [{ title: 'before' }, { title: 'after' }] })
+ */
+export function toHtml(programs: readonly [Program, Program], options?: PairOptions): string
+export function toHtml(x: Program | readonly [Program, Program], options: SceneOptions | PairOptions = {}): string {
+  if ('graph' in x) return shell(sceneOf(x, options), assets)
+  return toPairHtml(x, options)
+}

@@ -1,33 +1,17 @@
 import * as fc from 'fast-check'
 import type { Browser } from 'playwright-core'
 import * as assert from 'uvu/assert'
-import { chain, functionLayer, parseProgram, ops, programToJSON, quantInput, relu, sigmoid, trace, type Program, type Value } from '../../src/index.js'
-import { toHtml, toMermaid, toSvg } from '../../viz/index.js'
+import { toGexf, toGraphml, toHtml, toMermaid, toModelExplorer, toSvg } from '../../viz/index.js'
 import { escapeJSON } from '../../viz/draw/mark.js'
-import { right } from '../graph/fixtures/programs.js'
 import { launch } from '../support/browser.js'
 import { suite } from '../support/suite.js'
+import { ATTACKS, hostile } from './attacks.js'
 import { openHtml, readBack } from './open.js'
 
 const test = suite('hostile names')
 let browser: Browser
 test.before(async () => { browser = await launch() })
 test.after(async () => { await browser.close() })
-
-const ATTACKS = [
-  '</script><img src=https://evil.invalid/a.png onerror=alert(1)>', '"><script>alert(2)</script>', "' onload='alert(3)", '<!--<script>', ']]><svg onload=alert(4)>',
-  '&lt;img src=x onerror=alert(5)&gt;', 'javascript:alert(6)', '\u2028alert(7)\u0000\ufffe', '</style><style>@import url(https://evil.invalid/b.css)', '__proto__', '${alert(8)}', '`', '1.collect',
-]
-
-/** A program whose layers, inputs, results and reasons are called so, through a JSON file as a stranger would send it. */
-const hostile = (name: string): Program => {
-  const safe = name.replaceAll('.', ' ')
-  const layer = chain({ [`a${safe}`]: functionLayer(name, (x: Value) => relu(x)), [safe === '__proto__' ? 'p' : safe]: functionLayer(name, (x: Value) => sigmoid(x)) })
-  const wrapped = functionLayer(name, (x: { readonly [k: string]: Value }) => ({ [`y${name}`]: (layer.apply({} as never, { [`a${safe}`]: {}, [safe]: {} } as never, x[`x${name}`] as never, x[`x${name}`].kit) as unknown as readonly [Value])[0] }))
-  const program = right(trace(wrapped as never, { [`x${name}`]: quantInput([2], { bits: 8, signed: true }) } as never, { mode: 'eval' })) as Program
-  const mark = (p: Program): Program => ({ ...p, graph: { ...p.graph, nodes: p.graph.nodes.map((n) => (n.carried.tag === 'stripped' ? { ...n, carried: { tag: 'stripped', why: name } } : n)) } })
-  return right(parseProgram(ops)(programToJSON(mark(program)))) as Program
-}
 
 for (const attack of ATTACKS) {
   test(`nothing runs and nothing is fetched: ${JSON.stringify(attack).slice(0, 40)}`, async () => {
@@ -59,6 +43,29 @@ test('a drawing with such names is well-formed and has no handlers', async () =>
       }, svg)
       assert.equal(found, [0, 0])
       assert.not.match(toMermaid(hostile(attack)), /[<>](?!\||\s)(?!.*==>|.*->)|javascript:|onerror=/)
+    }
+    assert.equal(errors, [])
+    assert.is(requests.length, 1)
+  } finally {
+    await close()
+  }
+})
+
+test('graph files with such names are well-formed XML, and say the names as they are', async () => {
+  const { page, errors, requests, close } = await openHtml(browser, '<!doctype html><title>t</title>')
+  try {
+    for (const attack of ATTACKS) {
+      const texts = [toGraphml(hostile(attack), { title: attack }), toGexf(hostile(attack), { title: attack })]
+      const found = await page.evaluate((xmls) => xmls.map((text) => {
+        const d = new DOMParser().parseFromString(text, 'application/xml')
+        const said = [...d.querySelectorAll('data,attvalue')].map((e) => e.getAttribute('value') ?? e.textContent ?? '')
+        return { broken: d.querySelectorAll('parsererror,script,img,svg').length, said }
+      }), texts)
+      for (const { broken, said } of found) {
+        assert.is(broken, 0, attack)
+        assert.ok(said.includes(attack.replace(/[\0\ufffe]/g, '\ufffd')), attack)
+      }
+      assert.ok(JSON.stringify(JSON.parse(toModelExplorer(hostile(attack), { title: attack }))).includes(JSON.stringify(attack)))
     }
     assert.equal(errors, [])
     assert.is(requests.length, 1)

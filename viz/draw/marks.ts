@@ -6,7 +6,8 @@ import { mark, type Mark } from './mark.js'
 import { wayPath } from './path.js'
 import { lineLabel, sayItem, sayLine } from './words.js'
 
-const HUES = 8
+/** How many hues there are; beyond them all scales share one. */
+export const HUES = 8
 
 /** Scissors, 12 units wide, around the origin: few fonts have them. */
 export const SCISSORS = 'M-5 -4.6L2.6 1.7M-5 4.6L2.6 -1.7M6 3.2A2 2 0 1 1 2 3.2A2 2 0 1 1 6 3.2M6 -3.2A2 2 0 1 1 2 -3.2A2 2 0 1 1 6 -3.2'
@@ -112,8 +113,8 @@ const itemMark = (d: Drawing, i: Item): Mark => {
 const inPaintingOrder = (items: readonly Item[]): readonly Item[] => items.flatMap((i) => (i.open ? [i, ...inPaintingOrder(i.children)] : [i]))
 
 /** All marks, in layers: open boxes, lines (quiet ones first), closed boxes and nodes. */
-export const marksOf = (v: Visible, layout: Layout): readonly Mark[] => {
-  const d: Drawing = { v, layout, hues: huesOf(v.lines) }
+export const marksOf = (v: Visible, layout: Layout, hues: ReadonlyMap<string, number> = huesOf(v.lines)): readonly Mark[] => {
+  const d: Drawing = { v, layout, hues }
   const items = inPaintingOrder(v.items)
   const labelled = new Set<string>()
   const firstOf = (l: Line): boolean => {

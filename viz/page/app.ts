@@ -3,7 +3,7 @@ import { claimedCauses, strippedCauses } from '../scene/causes.js'
 import { indexOf, type Index } from '../scene/reach.js'
 import { allOpen, firstOpen } from '../scene/opening.js'
 import type { Scene } from '../scene/scene.js'
-import type { Item, Line } from '../scene/visible.js'
+import { leavingLines, type Item } from '../scene/visible.js'
 import { byId } from './dom.js'
 import { boxParts, lineParts, nodeParts, overviewParts } from './panel.js'
 import { makeView, type View } from './view.js'
@@ -55,14 +55,10 @@ export const start = (scene: Scene, svg: SVGSVGElement): App => {
     return line === undefined ? overviewParts(context) : lineParts(context, line, view.visible().at.get(line.from), view.visible().at.get(line.to))
   }
   const partsOfItem = (item: Item): readonly Node[] => {
-    if (item.kind === 'box' && item.box?.kind !== 'phase') return boxParts(context, item, leaving(item))
+    if (item.kind === 'box' && item.box?.kind !== 'phase') return boxParts(context, item, leavingLines(index, view.visible(), item))
     const tail = view.visible().lines.find((l) => l.tail && l.to === item.id)
     const node = item.node ?? tail?.source
     return node === undefined ? [] : tail === undefined ? nodeParts(context, node) : lineParts(context, tail, view.visible().at.get(tail.from), item)
-  }
-  const leaving = (item: Item): readonly Line[] => {
-    const inside = (id: string): boolean => id === item.id || `${index.node.get(id)?.box ?? ''}.`.startsWith(`${item.id}.`)
-    return view.visible().lines.filter((l) => inside(l.source.id) && (l.tail || !inside(l.to)))
   }
   const select = (id: string | null, focus = true): void => {
     selected = id

@@ -23,6 +23,13 @@ export const byId = (id: string): HTMLElement => {
   return e
 }
 
+/** The drawing of the shell with this id. */
+export const svgById = (id: string): SVGSVGElement => {
+  const e = document.getElementById(id)
+  if (!(e instanceof SVGSVGElement)) throw new Error(`the page has no drawing #${id}`)
+  return e
+}
+
 /** A button that does something. */
 export const button = (label: string, act: () => void, attrs: { readonly [name: string]: string } = {}): HTMLButtonElement => {
   const b = el('button', { type: 'button', ...attrs }, label)

@@ -2,27 +2,10 @@
 import { unpack } from '../scene/pack.js'
 import type { Phrase } from '../scene/scene.js'
 import { start } from './app.js'
-import { byId } from './dom.js'
+import { byId, svgById } from './dom.js'
 import { listen } from './input.js'
 import { mapOf } from './minimap.js'
-
-const svgById = (id: string): SVGSVGElement => {
-  const e = document.getElementById(id)
-  if (!(e instanceof SVGSVGElement)) throw new Error(`the page has no drawing #${id}`)
-  return e
-}
-
-const setTheme = (isDark: boolean): void => {
-  document.documentElement.classList.toggle('dark', isDark)
-  byId('theme').setAttribute('aria-pressed', String(isDark))
-}
-
-const wireTheme = (): void => {
-  const dark = matchMedia('(prefers-color-scheme: dark)')
-  setTheme(dark.matches)
-  dark.addEventListener('change', (e) => setTheme(e.matches))
-  byId('theme').addEventListener('click', () => setTheme(!document.documentElement.classList.contains('dark')))
-}
+import { wireTheme } from './theme.js'
 
 const main = (): void => {
   wireTheme()

@@ -111,14 +111,14 @@ const causeRow = (c: PanelContext, n: SceneNode, cost: string): Node => {
 const MOST_ROWS = 20
 
 /** What the panel says when nothing is selected: where losses begin, the most costly first. */
-export const overviewParts = (c: PanelContext): readonly Node[] => {
+export const overviewParts = (c: PanelContext, hint = 'n and p walk through all losses, also those that follow from these.'): readonly Node[] => {
   const stripped = [...strippedCauses(c.index)].sort((a, b) => b.products.length - a.products.length)
   const claimed = claimedCauses(c.index)
   const count = stripped.length + claimed.length
   if (count === 0) return [el('h2', {}, 'Nothing is lost'), el('p', { class: 'soft' }, 'Select a node or a line to see its scale, zero point and range.')]
   const costs = (n: number, atExit: boolean): string => (n > 0 ? `Costs ${n} ${n === 1 ? 'product its' : 'products their'} integer path.` : atExit ? 'A result: nothing runs after it.' : 'Costs nothing: no product comes before the next quantizer.')
   return [
-    el('h2', {}, count === 1 ? 'One place to look at' : `${count} places to look at`), el('p', { class: 'soft' }, 'n and p walk through all losses, also those that follow from these.'),
+    el('h2', {}, count === 1 ? 'One place to look at' : `${count} places to look at`), ...(hint === '' ? [] : [el('p', { class: 'soft' }, hint)]),
     ...stripped.slice(0, MOST_ROWS).map((x) => causeRow(c, x.node, costs(x.products.length, x.atExit))),
     ...claimed.slice(0, MOST_ROWS).map((n) => causeRow(c, n, '')),
   ]

@@ -1,10 +1,10 @@
 /** The drawing in the page: lays out and paints what is visible, moves and scales it, marks what is lit or selected. */
-import { select, zoom, zoomIdentity, zoomTransform, type ZoomBehavior } from 'd3'
 import { paint } from '../draw/paint.js'
 import { marksOf } from '../draw/marks.js'
 import { layoutOf, type Layout } from '../scene/layout.js'
 import type { Scene } from '../scene/scene.js'
 import { visibleOf, type Visible } from '../scene/visible.js'
+import { makeCamera, SCALE } from './camera.js'
 import { svgEl } from './dom.js'
 
 /** The drawing. */
@@ -27,20 +27,6 @@ export type View = {
   readonly onMove: (listener: () => void) => void
 }
 
-const moves = (): number => (matchMedia('(prefers-reduced-motion: reduce)').matches ? 0 : 160)
-
-const MARGIN = 20
-const LARGEST = 1.25
-const READABLE = 0.65
-const SMALLEST = 0.02
-
-/** The part of the drawing that fits the window: the whole, or if that were too small to read its upper part. */
-const fitted = (layout: Layout, box: DOMRect, least: number): { readonly k: number; readonly x: number; readonly y: number } => {
-  const whole = Math.min((box.width - MARGIN) / layout.width, (box.height - MARGIN) / layout.height, LARGEST)
-  const k = Math.max(whole, least)
-  return { k, x: (box.width - layout.width * k) / 2, y: Math.max(MARGIN / 2, (box.height - layout.height * k) / 2) }
-}
-
 const idOf = (e: Element): string => e.getAttribute('data-item') ?? e.getAttribute('data-line') ?? ''
 
 /** Makes the drawing inside an svg element. */
@@ -50,11 +36,7 @@ export const makeView = (svg: SVGSVGElement, scene: Scene): View => {
   let lit: ReadonlySet<string> | null = null
   const listeners: (() => void)[] = []
   const elements = (): readonly SVGElement[] => [...sheet.querySelectorAll<SVGElement>('[data-item],[data-line]')]
-  const behavior: ZoomBehavior<SVGSVGElement, unknown> = zoom<SVGSVGElement, unknown>().scaleExtent([0.02, 4]).on('zoom', ({ transform }: { readonly transform: { toString(): string } }) => {
-    sheet.setAttribute('transform', transform.toString())
-    listeners.forEach((l) => l())
-  })
-  select(svg).call(behavior).on('dblclick.zoom', null)
+  const camera = makeCamera(svg, sheet, () => listeners.forEach((l) => l()))
   const refresh = (): void => {
     svg.classList.toggle('dimming', lit !== null)
     for (const e of elements()) {
@@ -64,15 +46,6 @@ export const makeView = (svg: SVGSVGElement, scene: Scene): View => {
     }
   }
   const element = (id: string): SVGElement | null => sheet.querySelector(`[data-item="${CSS.escape(id)}"],[data-line="${CSS.escape(id)}"]`)
-  const go = (k: number, x: number, y: number, time = moves()): void => {
-    const target = zoomIdentity.translate(x, y).scale(k)
-    if (time === 0) select(svg).call(behavior.transform, target)
-    else select(svg).transition().duration(time).call(behavior.transform, target)
-  }
-  const look = (least: number): void => {
-    const { k, x, y } = fitted(layout, svg.getBoundingClientRect(), least)
-    go(k, x, y, 0)
-  }
   const middle = (id: string): readonly [number, number] | null => {
     const r = layout.rects.get(id)
     const way = layout.ways.get(id)
@@ -88,18 +61,13 @@ export const makeView = (svg: SVGSVGElement, scene: Scene): View => {
       refresh()
       listeners.forEach((l) => l())
     },
-    fit: () => look(SMALLEST),
-    firstLook: () => look(READABLE),
+    fit: () => camera.look(layout, SCALE.smallest),
+    firstLook: () => camera.look(layout, SCALE.readable),
     reveal: (id) => {
       const at = middle(id)
-      const box = svg.getBoundingClientRect()
-      const t = zoomTransform(svg)
-      if (at === null) return
-      const [x, y] = t.apply([at[0], at[1]])
-      const k = Math.max(t.k, 0.6)
-      if (k !== t.k || x < 40 || y < 40 || x > box.width - 40 || y > box.height - 60) go(k, box.width / 2 - at[0] * k, box.height / 2 - at[1] * k)
+      if (at !== null) camera.reveal(at)
     },
-    zoomBy: (factor) => void select(svg).call(behavior.scaleBy, factor),
+    zoomBy: camera.zoomBy,
     select: (id) => {
       selected = id
       refresh()

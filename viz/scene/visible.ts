@@ -1,4 +1,5 @@
 /** What is drawn of a scene when some of its boxes are open: a tree of items, and edges between the innermost ones shown. */
+import type { Index } from './reach.js'
 import type { Meta, Scene, SceneBox, SceneEdge, SceneNode, SceneValue } from './scene.js'
 
 /** A node, a closed or open box, or a result, as it is drawn. */
@@ -166,4 +167,10 @@ const linesOf = (edges: readonly SceneEdge[], t: Tables, place: (id: string) => 
 const tailOf = (value: SceneValue, i: number, t: Tables, place: (id: string) => string): readonly Line[] => {
   const source = t.nodeOf.get(value.node)
   return source === undefined ? [] : [{ id: `=${i}`, from: place(value.node), to: `=${i}`, slot: 0, source, flow: true, tail: true }]
+}
+
+/** The lines that leave a box: from a node inside it to something outside, or to the name of a result. */
+export const leavingLines = (index: Index, v: Visible, box: Item): readonly Line[] => {
+  const inside = (id: string): boolean => `${index.node.get(id)?.box ?? id}.`.startsWith(`${box.id}.`) || id === box.id
+  return v.lines.filter((l) => inside(l.source.id) && (l.tail || !inside(l.to)))
 }

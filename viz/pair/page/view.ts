@@ -1,0 +1,88 @@
+/** The drawing of two programs in the page: lays out and paints what is visible, marks what is lit or selected. */
+import { paint } from '../../draw/paint.js'
+import { makeCamera, SCALE } from '../../page/camera.js'
+import { svgEl } from '../../page/dom.js'
+import { visibleOf } from '../../scene/visible.js'
+import { pairDrawing, pairMarks, type PairDrawing } from '../marks.js'
+import { SIDES, type PairScene, type Side, type SideId } from '../sides.js'
+import type { Twins } from '../twins.js'
+
+/** An id on each side; null where there is none. */
+export type Ids = readonly [string | null, string | null]
+
+/** The drawing. */
+export type PairView = {
+  readonly drawing: () => PairDrawing
+  readonly draw: (open: readonly [ReadonlySet<string>, ReadonlySet<string>], details: boolean) => void
+  readonly fit: () => void
+  readonly firstLook: () => void
+  readonly zoomBy: (factor: number) => void
+  readonly reveal: (ids: Ids) => void
+  readonly select: (ids: Ids) => void
+  /** Lights these and dims the others; null lights all. */
+  readonly light: (ids: ReadonlySet<SideId> | null) => void
+  readonly element: (side: Side, id: string) => SVGElement | null
+}
+
+const half = (e: Element): Element | null => e.closest('[data-program]')
+
+/** Which thing of which side an element draws. */
+export const targetOf = (e: Element): { readonly side: Side; readonly id: string; readonly isBox: boolean } | null => {
+  const hit = e.closest('[data-item],[data-line]')
+  const id = hit?.getAttribute('data-item') ?? hit?.getAttribute('data-line')
+  const program = hit === null ? undefined : half(hit)?.getAttribute('data-program')
+  return hit === null || id === undefined || id === null ? null : { side: program === '1' ? 1 : 0, id, isBox: hit.hasAttribute('aria-expanded') }
+}
+
+/** Makes the drawing inside an svg element. */
+export const makePairView = (svg: SVGSVGElement, pair: PairScene, twins: Twins): PairView => {
+  const sheet = svgEl('g', { class: 'scene' })
+  const none = new Set<string>()
+  let drawing = pairDrawing(pair, twins, [visibleOf(pair.scenes[0], none, false), visibleOf(pair.scenes[1], none, false)])
+  let [selected, lit]: [Ids, ReadonlySet<SideId> | null] = [[null, null], null]
+  const camera = makeCamera(svg, sheet, () => undefined)
+  const first = (side: Side): string | undefined => drawing.visible[side].items[0]?.id
+  const refresh = (): void => {
+    svg.classList.toggle('dimming', lit !== null)
+    for (const e of sheet.querySelectorAll('[data-item],[data-line]')) {
+      const t = targetOf(e)
+      if (t === null) continue
+      const isChosen = selected[t.side] === t.id
+      e.classList.toggle('lit', lit?.has(`${t.side}:${t.id}`) === true)
+      e.classList.toggle('selected', isChosen)
+      e.setAttribute('tabindex', isChosen || (selected[0] === null && selected[1] === null && t.side === 0 && t.id === first(0)) ? '0' : '-1')
+    }
+    for (const e of sheet.querySelectorAll('.chip')) e.classList.toggle('selected', SIDES.every((s) => e.getAttribute(s === 0 ? 'data-chip-a' : 'data-chip-b') === (selected[s] ?? '')))
+  }
+  const element = (side: Side, id: string): SVGElement | null => sheet.querySelector(`[data-program="${side}"] :is([data-item="${CSS.escape(id)}"],[data-line="${CSS.escape(id)}"])`)
+  const middle = (side: Side, id: string | null): readonly [number, number] | null => {
+    const r = drawing.layouts[side].rects.get(id ?? '')
+    const [p] = drawing.layouts[side].ways.get(id ?? '') ?? []
+    return r !== undefined ? [drawing.lefts[side] + r.x + r.width / 2, r.y + Math.min(r.height, 200) / 2] : p === undefined ? null : [drawing.lefts[side] + p[0], p[1]]
+  }
+  return {
+    drawing: () => drawing, element,
+    draw: (open, details) => {
+      drawing = pairDrawing(pair, twins, [visibleOf(pair.scenes[0], open[0], details), visibleOf(pair.scenes[1], open[1], details)])
+      paint(sheet, pairMarks(pair, twins, drawing))
+      if (sheet.parentNode === null) svg.append(sheet)
+      refresh()
+    },
+    fit: () => camera.look(drawing, SCALE.smallest),
+    firstLook: () => camera.look(drawing, SCALE.readable),
+    zoomBy: camera.zoomBy,
+    reveal: (ids) => {
+      const [a, b] = [middle(0, ids[0]), middle(1, ids[1])]
+      if (a !== null && b !== null) camera.reveal([(a[0] + b[0]) / 2, (a[1] + b[1]) / 2], Math.abs(b[0] - a[0]) / 2 + 80)
+      else camera.reveal(a ?? b ?? [0, 0])
+    },
+    select: (ids) => {
+      selected = ids
+      refresh()
+    },
+    light: (ids) => {
+      lit = ids
+      refresh()
+    },
+  }
+}

@@ -1,0 +1,49 @@
+/** Two programs as one file: both drawings level with each other, what differs between them, a panel for each side. */
+import type { Program } from '../../src/graph/program.js'
+import { escapeJSON, escapeText } from '../draw/mark.js'
+import { pairAssets } from '../generated/assets.js'
+import { helpDialog, lineLegend, phrase, policy, type Keys } from '../shell.js'
+import { packPair } from './pack.js'
+import { pairOf, type PairOptions } from './scene.js'
+
+const KEYS: Keys = [
+  ['n  p', 'next, previous difference'], ['arrows', 'along the lines, and sideways to the twin'], ['Enter', 'open or close a layer on both sides'],
+  ['Esc', 'deselect'], ['f', 'fit the window'], ['+  −', 'zoom'],
+]
+
+/** The whole file. */
+export const toPairHtml = (programs: readonly [Program, Program], options: PairOptions = {}): string => {
+  const pair = pairOf(programs, options)
+  const [a, b] = pair.scenes
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy(pairAssets)}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="generator" content="quantrace">
+<title>${escapeText(pair.title)}</title>
+<link rel="icon" href="data:,">
+<style>${pairAssets.style}</style>
+</head>
+<body class="pair">
+<header>
+<h1>${escapeText(pair.title)}</h1><span class="mode">${a.mode === b.mode ? a.mode : `${a.mode} · ${b.mode}`}</span>
+<button type="button" id="theme" aria-pressed="false">Dark</button>
+<button type="button" id="ask" aria-label="Keys and help">?</button>
+</header>
+<section id="sentence" aria-label="In short"><p>${pair.sentence.map(phrase).join('')}</p></section>
+<aside id="panel-0" aria-label="Left: ${escapeText(a.title)}" tabindex="0"></aside>
+<main aria-label="Two programs as graphs, side by side">
+<svg id="canvas" role="group" aria-label="Two graphs, level with each other: values flow from top to bottom" tabindex="-1"></svg>
+<div id="tools"><button type="button" id="next">Next difference</button><button type="button" id="fit">Fit</button><button type="button" id="details" aria-pressed="false">Scales</button><button type="button" id="expand">Expand all</button><button type="button" id="collapse">Collapse</button></div>
+</main>
+<aside id="panel-1" aria-label="Right: ${escapeText(b.title)}" tabindex="0"></aside>
+<footer>${lineLegend}<span>Between the halves: what differs. Dashed frame: on this side only</span></footer>
+${helpDialog(KEYS)}
+<script type="application/json" id="scene">${escapeJSON(packPair(pair))}</script>
+<script>${pairAssets.script}</script>
+</body>
+</html>
+`
+}
