@@ -26,9 +26,10 @@ const dependents = (nodes: readonly Node[], wanted: ReadonlySet<NodeId>): Uint8A
 /** Cotangents under construction: the sum of what each node has been handed. */
 type Cotangents = Map<NodeId, Value>
 
-const accumulate = (cts: Cotangents, id: NodeId, g: Value): void => {
+/** Adds a cotangent to those of a node; the sum belongs to that node, not to the rule that handed it on. */
+const accumulate = (b: Builder, cts: Cotangents, id: NodeId, g: Value, fwd: (id: NodeId) => Value): void => {
   const before = cts.get(id)
-  cts.set(id, before === undefined ? g : g.kit.emit('add', [before, g]))
+  cts.set(id, before === undefined ? g : b.differentiating(fwd(id).id, () => b.emit('add', [before, g])))
 }
 
 const notDifferentiable = (node: Node, why: string): QuantError => ({
@@ -64,7 +65,7 @@ const phaseVjp = (b: Builder, call: PhaseCall, fwd: (id: NodeId) => Value, needs
     const seeds: Cotangents = new Map()
     let next = args.length
     cts.forEach((c, i) => {
-      if (c !== null) accumulate(seeds, graph.outputs[i], inputs[next++])
+      if (c !== null) accumulate(kit, seeds, graph.outputs[i], inputs[next++], (id) => values[id])
     })
     const wanted = new Set(wantedArgs.map((i) => graph.inputs[i]))
     backward(kit, graph, (id) => values[id], seeds, wanted, table)
@@ -87,13 +88,13 @@ const backward = (b: Builder, graph: Graph, fwd: (id: NodeId) => Value, cts: Cot
   for (let i = nodes.length - 1; i >= 0; i--) {
     const node = nodes[i]
     if (needs[i] === 0 || node.inputs.length === 0 || node.op === getOp || (wanted.has(i) && node.op.name === 'assign')) continue
-    b.scoped(node.path, () => {
+    b.scoped(node.path, () => b.differentiating(fwd(i).id, () => {
       if (node.op === phaseOp) {
         const own = gets.get(i) ?? []
         const count = node.branches?.[0].outputs.length ?? 0
         const byIndex = Array.from({ length: count }, (_, k) => cts.get(own.find((n) => n.attrs.index === k)?.id ?? -1) ?? null)
         if (byIndex.every((c) => c === null)) return
-        for (const [id, g] of phaseVjp(b, { node, gets: own, cts: byIndex }, fwd, needs, table)) accumulate(cts, id, g)
+        for (const [id, g] of phaseVjp(b, { node, gets: own, cts: byIndex }, fwd, needs, table)) accumulate(b, cts, id, g, fwd)
         return
       }
       const g = cts.get(i)
@@ -101,10 +102,11 @@ const backward = (b: Builder, graph: Graph, fwd: (id: NodeId) => Value, cts: Cot
       if (!hasVjp(node.op)) return void b.failWith(notDifferentiable(node, 'none' in node.op.vjp ? node.op.vjp.none : ''))
       const back = node.op.vjp({ g, args: node.inputs.map(fwd), attrs: node.attrs, out: () => fwd(i), needs: node.inputs.map((id) => needs[id] === 1), kit: b })
       back.forEach((c, k) => {
-        if (c !== null && needs[node.inputs[k]] === 1) accumulate(cts, node.inputs[k], c)
+        if (c !== null && needs[node.inputs[k]] === 1) accumulate(b, cts, node.inputs[k], c, fwd)
       })
-    })
+    }))
   }
+  for (const [id, g] of cts) if (!isInvalid(g)) b.tie(fwd(id).id, { cotangent: g.id })
 }
 
 /** What to differentiate, and with respect to what. */
@@ -139,11 +141,14 @@ export const vjpProgram = (table: OpTable) => (program: Program, options: VjpOpt
   if (target === undefined) return wrong(`grad, vjp: ${options.output === undefined ? 'there is no single result' : `there is no result ${options.output}`}; the program has ${results.map((o) => o.path || '(unnamed)').join(', ')}`, `name one of them: { output: '${results[0]?.path ?? ''}' }`)
   const b = newBuilder({ table, mode: program.mode, metadata: false })
   const values: Value[] = []
-  for (const node of program.graph.nodes) values.push(b.copy(node, node.inputs.map((i) => values[i])))
+  for (const node of program.graph.nodes) {
+    values.push(b.copy(node, node.inputs.map((i) => values[i])))
+    b.tie(node.id, node)
+  }
   const seedFor = values[target.node]
   const given = options.cotangent === 'given'
   if (!given && seedFor.shape.some((n) => n !== 1)) return wrong(`grad: the result ${target.path || '(unnamed)'} has shape [${seedFor.shape.join()}], not one element`, 'reduce it to a scalar (mean, sum, crossEntropy), or use vjp with a cotangent')
-  const seed = given ? b.input('data', 'cotangent', seedFor.shape) : b.constant(1, seedFor.shape)
+  const seed = b.differentiating(seedFor.id, () => (given ? b.input('data', 'cotangent', seedFor.shape) : b.constant(1, seedFor.shape)))
 
   const wantedInputs = program.inputs.filter((i) => i.kind === 'param' || (i.kind === 'state' && i.learned) || (i.kind === 'data' && options.inputs === true && (i.part === 'tensor' || i.part === 'value')))
   const versions = new Map<string, NodeId[]>()
@@ -154,7 +159,7 @@ export const vjpProgram = (table: OpTable) => (program: Program, options: VjpOpt
   backward(b, program.graph, (id) => values[id], cts, wanted, table)
 
   const gradOf = (i: ProgramInput): Value =>
-    nodesOf(i).map((id) => cts.get(id)).filter((c): c is Value => c !== undefined).reduce<Value | null>((sum, c) => (sum === null ? c : b.emit('add', [sum, c])), null) ?? b.constant(0, i.shape)
+    b.differentiating(i.node, () => nodesOf(i).map((id) => cts.get(id)).filter((c): c is Value => c !== undefined).reduce<Value | null>((sum, c) => (sum === null ? c : b.emit('add', [sum, c])), null) ?? b.constant(0, i.shape))
   const outputs: ProgramOutput[] = [...program.outputs]
   const indexOf = new Map<ProgramInput, number>()
   for (const i of wantedInputs) {

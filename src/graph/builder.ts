@@ -32,6 +32,10 @@ export type Builder = Kit & {
   declare(value: Value, carried: Carried): Value
   /** Appends a node that is already there in another graph, ids mapped; used by graph passes. */
   copy(node: Node, inputs: readonly Value[]): Value
+  /** Runs `body`; the nodes that it appends are said to be the backward pass of node `of`. */
+  differentiating<A>(of: NodeId, body: () => A): A
+  /** Says how a node is tied to others by differentiation. */
+  tie(id: NodeId, ties: Pick<Node, 'backwardOf' | 'cotangent'>): void
   finish(outputs: readonly Value[]): Graph
   /** Identifies the content built so far; equal for equal sub-graphs. */
   fingerprint(): string
@@ -63,6 +67,7 @@ export const newBuilder = (options: BuilderOptions): Builder => {
   const keyList: string[] = []
   const opsByName = new Map<string, Op>()
   let path = ''
+  let backwardOf: NodeId | null = null
 
   const valueOf = (node: Node): Value => ({ id: node.id, shape: node.shape, carried: node.carried, kit })
 
@@ -71,6 +76,7 @@ export const newBuilder = (options: BuilderOptions): Builder => {
       id: nodes.length, op, inputs: ids, attrs, shape, carried, path,
       ...(branches === undefined ? {} : { branches }),
       ...(locations ? { location: callSite() } : {}),
+      ...(backwardOf === null ? {} : { backwardOf }),
     }
     nodes.push(node)
     if (key !== null) {
@@ -193,6 +199,18 @@ export const newBuilder = (options: BuilderOptions): Builder => {
       path = outer
       if (node.op === inputOp) inputs.push(v.id)
       return v
+    },
+    differentiating: (of, body) => {
+      const outer = backwardOf
+      backwardOf = of
+      try {
+        return body()
+      } finally {
+        backwardOf = outer
+      }
+    },
+    tie: (id, { backwardOf: of, cotangent }) => {
+      if (nodes[id] !== undefined) nodes[id] = { ...nodes[id], ...(of === undefined ? {} : { backwardOf: of }), ...(cotangent === undefined ? {} : { cotangent }) }
     },
     finish: (outputs) => freezeGraph({ nodes, inputs, outputs: outputs.map((o) => o.id) }),
     fingerprint: () => keyList.join(';'),

@@ -20,6 +20,10 @@ export type Node = {
   readonly branches?: readonly [Graph, Graph]
   /** Source location of the call, with `trace({ locations: true })`. */
   readonly location?: string
+  /** In a backward pass: the node of this graph whose gradient rule emitted this one, or, of a sum, whose cotangents it adds. Of several that share it the first. */
+  readonly backwardOf?: NodeId
+  /** Of a differentiated node: the node that holds its cotangent, the gradient with respect to its value. */
+  readonly cotangent?: NodeId
 }
 
 /** Nodes in topological order: every input of a node stands before it. */

@@ -38,6 +38,8 @@ const encodeNode = (n: Node): unknown => ({
   ...(n.path === '' ? {} : { path: n.path }),
   ...(n.branches === undefined ? {} : { branches: n.branches.map(encodeGraph) }),
   ...(n.location === undefined ? {} : { location: n.location }),
+  ...(n.backwardOf === undefined ? {} : { backwardOf: n.backwardOf }),
+  ...(n.cotangent === undefined ? {} : { cotangent: n.cotangent }),
 })
 
 const encodeGraph = (g: Graph): unknown => ({ nodes: g.nodes.map(encodeNode), inputs: g.inputs, outputs: g.outputs })
@@ -171,6 +173,12 @@ const derivedShape = (op: Op, inputs: readonly Node[], attrs: Attrs, branches: r
 /** Everything that reading a graph needs besides its text. */
 type Reading = { readonly r: Readers; readonly doubts: Doubts; readonly ops: OpTable }
 
+/** How a node is tied to others by differentiation. */
+const readTies = (r: Readers, raw: Raw, where: string): Pick<Node, 'backwardOf' | 'cotangent'> => ({
+  ...(raw.backwardOf === undefined ? {} : { backwardOf: r.whole(raw.backwardOf, `${where}.backwardOf`) }),
+  ...(raw.cotangent === undefined ? {} : { cotangent: r.whole(raw.cotangent, `${where}.cotangent`) }),
+})
+
 const readNode = ({ r, doubts, ops }: Reading, x: unknown, where: string, earlier: readonly Node[], depth: number): Node | null => {
   const raw = r.record(x, where)
   const id = earlier.length
@@ -185,6 +193,7 @@ const readNode = ({ r, doubts, ops }: Reading, x: unknown, where: string, earlie
   const carried = readCarried(r, raw.carried, `${where}.carried`)
   const path = raw.path === undefined ? '' : r.text(raw.path, `${where}.path`)
   const location = raw.location === undefined ? {} : { location: r.text(raw.location, `${where}.location`) }
+  const ties = readTies(r, raw, where)
   if ((op === phaseOp) !== (raw.branches !== undefined)) r.doubt(where, 'a phase, and nothing else, has branches')
   if (depth > DEEPEST) r.doubt(where, 'phases are nested too deeply')
   if (doubts.length > 0) return null
@@ -193,7 +202,7 @@ const readNode = ({ r, doubts, ops }: Reading, x: unknown, where: string, earlie
   const derived = derivedShape(op, inputs.map((i) => earlier[i]), attrs, branches, shape)
   if (typeof derived === 'string') return (r.doubt(where, derived), null)
   if (!sameShape(derived, shape)) return (r.doubt(`${where}.shape`, `${op.name} gives ${showShape(derived)}, but ${showShape(shape)} is stored`), null)
-  return { id, op, inputs, attrs, shape, carried, path, ...(branches.length === 2 ? { branches: [branches[0], branches[1]] as const } : {}), ...location }
+  return { id, op, inputs, attrs, shape, carried, path, ...(branches.length === 2 ? { branches: [branches[0], branches[1]] as const } : {}), ...location, ...ties }
 }
 
 const readGraph = (reading: Reading, x: unknown, where: string, depth: number): Graph => {
@@ -215,7 +224,8 @@ const readGraph = (reading: Reading, x: unknown, where: string, depth: number): 
   const count = nodes.reduce((n, { op }) => n + (op === inputOp ? 1 : 0), 0)
   if (inputs.length !== count || new Set(inputs).size !== count || inputs.some((i) => nodes[i].op !== inputOp))
     r.doubt(`${where}.inputs`, 'the inputs are not the input nodes, each once')
-  for (const { carried, id: at } of nodes) {
+  for (const { carried, id: at, backwardOf = 0, cotangent = 0 } of nodes) {
+    if (Math.max(backwardOf, cotangent) >= nodes.length) r.doubt(`${where}.nodes[${at}]`, 'backwardOf or cotangent names a node that is not there')
     const q = quantOf(carried)
     if (q !== null && Math.max(q.scale, q.zeroPoint, q.bitWidth) >= nodes.length) r.doubt(`${where}.nodes[${at}].carried`, 'the metadata names a node that is not there')
   }

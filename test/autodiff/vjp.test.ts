@@ -30,6 +30,35 @@ test('a second derivative of an estimator is a typed error', () => {
   if (E.isLeft(second)) assert.is(second.left[0].tag, 'NotDifferentiable')
 })
 
+test('every node of a backward pass names the forward node that it belongs to, every differentiated node its cotangent', () => {
+  const layer = q.chain({ act: q.QuantIdentity({ returnQuantTensor: true }), fc: q.QuantLinear({ inFeatures: 3, outFeatures: 2 }), sum: q.functionLayer('sum', (x: q.Value) => q.sum(q.mul(x, x))) })
+  const forward = get(q.trace(layer, q.tensorInput([2, 3]), { mode: 'train' }))
+  const program = get(q.grad(forward, { inputs: true }))
+  const count = forward.graph.nodes.length
+  for (const n of program.graph.nodes) {
+    assert.is(n.backwardOf !== undefined, n.id >= count, `%${n.id} ${n.op.name}`)
+    if (n.backwardOf === undefined) continue
+    const of = program.graph.nodes[n.backwardOf]
+    // A sum of cotangents is emitted where the last of them is handed on.
+    assert.ok(of.id < count && (of.path === n.path || n.path === '' || n.op.name === 'add' || of.op.name === 'input'), `%${n.id} of %${of.id}`)
+  }
+  const versions = new Set(forward.graph.nodes.filter((n) => n.op.name === 'assign').map((n) => n.attrs.leaf))
+  for (const o of program.outputs.filter((x) => x.kind === 'grad' && !versions.has(x.path))) {
+    const input = program.inputs.find((i) => i.path === o.path && i.kind !== 'state')
+    assert.is(program.graph.nodes[input?.node ?? -1].cotangent, o.node, o.path)
+  }
+  const again = get(q.parseProgram(q.ops)(q.programToJSON(program)))
+  assert.equal(again.graph.nodes.map((n) => [n.backwardOf, n.cotangent]), program.graph.nodes.map((n) => [n.backwardOf, n.cotangent]))
+})
+
+test('a straight-through estimator emits nothing: its operand has the cotangent of its result', () => {
+  const { graph } = get(q.grad(traced((x) => q.sum(x.kit.emit('clamp~identity', [q.mul(x, x)], { min: 0, max: 1 })), [2]), { inputs: true }))
+  const ste = graph.nodes.find((n) => n.op.name === 'clamp~identity')
+  assert.ok(ste?.cotangent !== undefined)
+  assert.is(graph.nodes[ste?.inputs[0] ?? -1].cotangent, ste?.cotangent)
+  assert.not(graph.nodes.some((n) => n.backwardOf === ste?.id))
+})
+
 test('no gradient passes a detached value', () => {
   const program = get(q.grad(traced((x) => q.sum(q.mul(x, q.detach(x))), [2]), { inputs: true }))
   const ran = get(q.run(program, { ...none as object, inputs: q.tensorOf([2], [3, 5]) } as never))
