@@ -27,6 +27,8 @@ export type FlatNode = {
   readonly path: string
   /** Products only: may it run on integers, or why not. */
   readonly licence?: Licence | string
+  /** The kernel takes the magnitudes of its first operand. */
+  readonly absolute?: boolean
 }
 
 /** A phase that was decided: the plan holds as long as its counter stays on the same side of the limit. */

@@ -8,7 +8,7 @@ import type { Commit, Executable, ResidentStorage, RunOptions, RunResult } from 
 import { stillCollecting } from '../messages.js'
 import { hostEvaluator, type PhaseTest } from '../plan/flatten.js'
 import { reference } from '../reference/reference.js'
-import { newFunctionTable, type FunctionSource } from './functions.js'
+import { newMath } from './kernels/math.js'
 import { load, type Crew, type Loaded } from './load.js'
 import { planOf, type Plan } from './plan.js'
 
@@ -42,7 +42,7 @@ const entryOf = (program: Program, loaded: Loaded): Entry => {
 }
 
 /** What executables of one backend share. */
-export type Machine = { readonly crew: Crew | null; readonly source: FunctionSource }
+export type Machine = { readonly crew: Crew | null }
 
 /** Plans by phases; the latest is tried first. */
 const newPlans = (program: Program, machine: Machine, commits: readonly Commit[]) => {
@@ -53,7 +53,7 @@ const newPlans = (program: Program, machine: Machine, commits: readonly Commit[]
         if (i > 0) entries.unshift(...entries.splice(i, 1))
         return E.right(entries[0])
       }
-    const loaded = load(program, planOf(program, read, commits, newFunctionTable(machine.source)), machine.crew)
+    const loaded = load(program, planOf(program, read, commits, newMath()), machine.crew)
     if (E.isLeft(loaded)) return E.left([loaded.left])
     entries.unshift(entryOf(program, loaded.right))
     return E.right(entries[0])

@@ -9,12 +9,16 @@ import type { Commit } from '../backend.js'
 import { flatten, type Flat, type FlatNode } from '../plan/flatten.js'
 import { stepsOf, type FuseRules, type Step } from '../plan/fuse.js'
 import { levelsOf, type Leveled } from '../plan/levels.js'
+import { rewrite } from '../plan/rewrite.js'
 import { place, type Buffer } from '../plan/place.js'
-import type { Func, ModuleBuilder } from './asm/module.js'
+import type { ModuleBuilder } from './asm/module.js'
 import { commonSpace, cutsOf, endsLoop, groupKernel } from './elementwise/group.js'
 import { isMap, REDUCTIONS } from './elementwise/lowering.js'
 import type { Kernel } from './kernel.js'
-import { kernelOf, type OpKernel } from './kernels/index.js'
+import type { Named } from './elementwise/lanes.js'
+import { absorbsAbs, kernelOf, type OpKernel } from './kernels/index.js'
+import type { MathOf } from './kernels/math.js'
+import { unaryFunction } from './kernels/unary.js'
 
 /** A step with its kernel; without one the host runs the node's reference. `args` and `outs` are flat nodes. */
 export type PlannedStep = {
@@ -62,15 +66,21 @@ const classify = (node: FlatNode): 'map' | 'reduce' | 'op' => {
 
 const RULES: FuseRules = { cuts: cutsOf, cheap: (node) => CHEAP.has(node.op.name), most: MOST_MEMBERS }
 
+const laneFunctions = (math: MathOf) => (m: ModuleBuilder): Named => (name, attrs) => {
+  const f = unaryFunction(m, math(m), name, attrs)
+  if (f === null) throw new RangeError(`internal: ${name} has no function of one lane`)
+  return f
+}
+
 type Chosen = Omit<PlannedStep, 'scratch' | 'constants' | 'alone'>
 
-const chooseKernel = (step: Step, flat: Flat, named: (m: ModuleBuilder) => (name: string) => Func): Chosen => {
+const chooseKernel = (step: Step, flat: Flat, math: MathOf): Chosen => {
   if (step.kind === 'group') {
-    const { kernel, args, outs } = groupKernel(step, flat.nodes, named)
+    const { kernel, args, outs } = groupKernel(step, flat.nodes, laneFunctions(math))
     return { step, label: kernel.name, path: flat.nodes[step.members[step.members.length - 1]].path, kernel, args, outs }
   }
   const node = flat.nodes[step.node]
-  const chosen: OpKernel | null = kernelOf(node, flat.nodes, named)
+  const chosen: OpKernel | null = kernelOf(node, math)
   if (chosen === null) return { step, label: node.op.name, path: node.path, kernel: null, args: node.args.map((a) => a.id), outs: node.op.guards === true ? [] : [node.id] }
   return { step, label: chosen.kernel.name, path: node.path, kernel: chosen.kernel, args: chosen.args, outs: [node.id] }
 }
@@ -121,12 +131,12 @@ const inPlace = (commits: readonly Commit[], flat: Flat, steps: readonly Chosen[
 }
 
 /** Plans a program for the phases in which its inputs put it. `read` gives the elements of input number `i`. */
-export const planOf = (program: Program, read: (input: number) => Float32Array, commits: readonly Commit[], named: (m: ModuleBuilder) => (name: string) => Func): Plan => {
-  const flat = flatten(program.graph, read)
+export const planOf = (program: Program, read: (input: number) => Float32Array, commits: readonly Commit[], math: MathOf): Plan => {
+  const flat = rewrite(flatten(program.graph, read), { absorbsAbs })
   const late = new Set(commits.map((c) => flat.outputs[c.output].id))
   const fixed = new Set(program.mode === 'eval' && commits.length === 0 ? program.inputs.flatMap((p, i) => (p.kind === 'data' || flat.inputs[i] < 0 ? [] : [flat.inputs[i]])) : [])
   const leveled = levelsOf(flat, classify, late, fixed)
-  const chosen = stepsOf(leveled, RULES).map((s) => chooseKernel(s, flat, named))
+  const chosen = stepsOf(leveled, RULES).map((s) => chooseKernel(s, flat, math))
   const over = inPlace(commits, flat, chosen)
   const { from, to } = lifetimes(flat, leveled, chosen)
   const buffers: Buffer[] = []

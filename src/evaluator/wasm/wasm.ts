@@ -7,7 +7,6 @@ import { reference } from '../reference/reference.js'
 import { coresHere, newCrew, type OwnedCrew } from './crew.js'
 import { executableOf } from './executable.js'
 import { hasRelaxedSimd, hasSharedMemory, hasSimd, type Features } from './features.js'
-import { missingFunction } from './functions.js'
 
 /** A backend with threads: `dispose` ends them. */
 export type WasmBackend = Backend & { readonly features: Features; readonly dispose: () => void }
@@ -27,7 +26,7 @@ const noSimd = backendError('wasm', 'this engine has no WebAssembly SIMD', 'use 
 /** WebAssembly SIMD in the calling thread, ready at once. See `createWasm` for several threads. */
 export const wasm: Backend = {
   name: 'wasm',
-  prepare: (program) => (hasSimd() ? E.right(executableOf(program, { crew: null, source: missingFunction })) : E.left([noSimd])),
+  prepare: (program) => (hasSimd() ? E.right(executableOf(program, { crew: null })) : E.left([noSimd])),
 }
 
 const MOST_BY_DEFAULT = 8
@@ -52,7 +51,7 @@ export const createWasm = async (options: WasmOptions = {}): Promise<E.Either<Qu
   return E.right({
     name: 'wasm',
     features: { ...found, threads: crew?.threads ?? 1, level: crew === null ? 'simd' : 'threads × simd', notes },
-    prepare: (program) => E.right(executableOf(program, { crew, source: missingFunction })),
+    prepare: (program) => E.right(executableOf(program, { crew })),
     dispose: () => crew?.end(),
   })
 }

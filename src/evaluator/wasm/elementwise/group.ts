@@ -11,7 +11,7 @@ import { control, f32, f32x4, f64, i32, i32x4, v128 } from '../asm/instructions.
 import type { Func, Local, ModuleBuilder } from '../asm/module.js'
 import type { Kernel, Places, Stage } from '../kernel.js'
 import { newExprs, type Exprs } from './exprs.js'
-import { lanesOf } from './lanes.js'
+import { lanesOf, type Named } from './lanes.js'
 import { MAPS, REDUCTIONS } from './lowering.js'
 import { runsOf, spaceOf, stridesIn, type Run, type Space } from './space.js'
 
@@ -109,8 +109,9 @@ const largestLane = (v: Local): Code =>
   f32.max(f32.max(f32x4.extract(0, v.get), f32x4.extract(1, v.get)), f32.max(f32x4.extract(2, v.get), f32x4.extract(3, v.get)))
 
 const FIRST_LANE = i32x4.lanes([-1, 0, 0, 0])
+const COUNT = i32x4.lanes([0, 1, 2, 3])
 
-const emitLoop = (loop: Loop, places: ReadonlyMap<number, number>, partials: number, units: number, named: (m: ModuleBuilder) => (name: string) => Func) => (m: ModuleBuilder): Func =>
+const emitLoop = (loop: Loop, places: ReadonlyMap<number, number>, partials: number, units: number, named: (m: ModuleBuilder) => Named) => (m: ModuleBuilder): Func =>
   m.func({
     params: ['i32', 'i32'],
     body: (scope) => {
@@ -127,6 +128,16 @@ const emitLoop = (loop: Loop, places: ReadonlyMap<number, number>, partials: num
       const inPlace = loop.stores.some(([node]) => operands.some((o) => placeOf(o.id) === placeOf(node)))
       const loads = inPlace ? loop.exprs.list.flatMap((e, i) => (e.op === 'load' ? [i] : [])) : []
       const roots = [...loads, ...loop.stores.map((s) => s[1]), ...loop.sums.map((s) => s.term)]
+      const rows = new Map<number, Local>()
+      /** Byte offset at which the current row of `n` elements begins. */
+      const rowStart = (n: number): Local => {
+        const known = rows.get(n)
+        if (known !== undefined) return known
+        const made = scope.local('i32')
+        rows.set(n, made)
+        return made
+      }
+      const iota = (n: number, offset: number): Code => i32x4.add(i32x4.splat(i32.shr_u(i32.sub(i32.add(at.get, i32.const(offset)), rowStart(n).get), i32.const(2))), COUNT)
       const turn = (offset: number, lane: boolean, copy: number): Code => {
         const load = (k: number): Code => {
           const o = operands[k]
@@ -134,7 +145,7 @@ const emitLoop = (loop: Loop, places: ReadonlyMap<number, number>, partials: num
           const read = lane ? v128.load32_splat : v128.load
           return o.kind === 'whole' ? read(at.get, placeOf(o.id) + offset) : read(i32.add(at.get, held[k].get), offset)
         }
-        const code = lanesOf({ scope, list: loop.exprs.list, load, named: named(m) }, roots)
+        const code = lanesOf({ scope, list: loop.exprs.list, load, named: named(m), iota: (n) => iota(n, offset) }, roots)
         // A result that takes its operand's place must not be written before every member has read it.
         const first = inPlace ? loads.map((e) => code(e)) : []
         const stores = loop.stores.map(([node, e]): Code => {
@@ -188,6 +199,7 @@ const emitLoop = (loop: Loop, places: ReadonlyMap<number, number>, partials: num
           at.set(i32.mul(u.get, i32.const(inner * 4))),
           length,
           operands.map((_, k) => begin(k)),
+          [...rows].map(([n, start]) => start.set(i32.mul(i32.div_u(at.get, i32.const(n * 4)), i32.const(n * 4)))),
           loop.sums.map((s, k) => accs[k].map((a) => a.set(zero(s.join)))),
           vectors, rest, close,
           u.set(i32.add(u.get, i32.const(1))),
@@ -251,7 +263,7 @@ const OPERATION = 0.15
 export type GroupKernel = { readonly kernel: Kernel; readonly args: readonly number[]; readonly outs: readonly number[] }
 
 /** The kernel of a group. `named` gives functions of one lane (exp, …) of a module. */
-export const groupKernel = (step: GroupStep, nodes: readonly FlatNode[], named: (m: ModuleBuilder) => (name: string) => Func): GroupKernel => {
+export const groupKernel = (step: GroupStep, nodes: readonly FlatNode[], named: (m: ModuleBuilder) => Named): GroupKernel => {
   const loop = loopOf(step, nodes)
   const { space } = loop
   const units = space.axes.length === 1 ? Math.ceil(space.size / CHUNK) : space.size / space.axes[0]

@@ -1,15 +1,21 @@
 /** Expressions as code: four lanes at a time, every shared expression computed once. */
 import type { Code } from '../asm/encode.js'
-import { f32x4, v128 } from '../asm/instructions.js'
+import type { Attrs } from '../../../graph/op.js'
+import { f32x4, i32x4, v128 } from '../asm/instructions.js'
 import type { Func, Local, Scope } from '../asm/module.js'
 import type { Expr } from './exprs.js'
+
+/** Gives functions f32 → f32 by the name and attributes of an op. */
+export type Named = (name: string, attrs: Attrs) => Func
 
 /** What a lane function needs: how to load an operand, and the functions that are called by name. */
 export type LaneContext = {
   readonly scope: Scope
   readonly list: readonly Expr[]
   readonly load: (operand: number) => Code
-  readonly named: (name: string) => Func
+  readonly named: Named
+  /** Places of the four elements in their rows of `n`, as int32. */
+  readonly iota: (n: number) => Code
 }
 
 const simple = {
@@ -17,7 +23,7 @@ const simple = {
 } as const
 const paired = {
   add: f32x4.add, sub: f32x4.sub, mul: f32x4.mul, div: f32x4.div, min: f32x4.min, max: f32x4.max,
-  eq: f32x4.eq, ne: f32x4.ne, lt: f32x4.lt, gt: f32x4.gt, le: f32x4.le, ge: f32x4.ge,
+  ieq: i32x4.eq, eq: f32x4.eq, ne: f32x4.ne, lt: f32x4.lt, gt: f32x4.gt, le: f32x4.le, ge: f32x4.ge,
   and: v128.and, or: v128.or, andnot: v128.andnot,
   // pmin(a, b) is b < a ? b : a: with the bound as b, NaN in a stays.
   pmin: f32x4.pmin, pmax: f32x4.pmax,
@@ -53,6 +59,7 @@ export const lanesOf = (c: LaneContext, roots: readonly number[]): ((expr: numbe
     const [a, b, d] = e.args
     switch (e.op) {
       case 'const': return f32x4.const(e.value ?? 0)
+      case 'iota': return c.iota(e.value ?? 1)
       case 'load': return c.load(e.load ?? 0)
       case 'select': {
         // bitselect(a, b, mask): the mask is written first into the order of evaluation by its local, if shared.
@@ -62,7 +69,7 @@ export const lanesOf = (c: LaneContext, roots: readonly number[]): ((expr: numbe
       }
       case 'call': {
         const x = c.scope.local('v128')
-        return [x.set(of(a)), lanewise(c.named(e.name ?? ''), x)]
+        return [x.set(of(a)), lanewise(c.named(e.name ?? '', e.attrs ?? {}), x)]
       }
       default: {
         if (e.op in simple) return simple[e.op as keyof typeof simple](of(a))

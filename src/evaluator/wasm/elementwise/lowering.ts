@@ -14,7 +14,7 @@ export type Lowering = (e: Exprs, args: readonly number[], attrs: Attrs) => numb
 const unary = (op: 'neg' | 'abs' | 'sqrt' | 'nearest' | 'floor' | 'ceil' | 'trunc'): Lowering => (e, [x]) => e.op(op, x)
 const binary = (op: 'add' | 'sub' | 'mul' | 'div' | 'min' | 'max'): Lowering => (e, [a, b]) => e.op(op, a, b)
 const compare = (op: 'lt' | 'le' | 'eq'): Lowering => (e, [a, b]) => e.flag(e.op(op, a, b))
-const called = (name: string): Lowering => (e, [x]) => e.call(name, x)
+const called = (name: string): Lowering => (e, [x], attrs) => e.call(name, x, attrs)
 
 const bound = (x: unknown): number | null => (typeof x === 'number' ? Math.fround(x) : null)
 
@@ -81,7 +81,8 @@ export const MAPS: { readonly [op: string]: Lowering } = {
   quantize: (e, args, a) => e.op('mul', quantized(e, args, a).q, args[1]),
   quantizeGradInput: (e, [g, ...args], a) => e.op('andnot', g, quantized(e, args, a).clipped()),
   delay: (e, [q, x, left]) => e.op('select', e.op('gt', left, e.constant(0)), x, q),
-  exp: called('exp'), log: called('log'), exp2: called('exp2'), log2: called('log2'), tanh: called('tanh'), sigmoid: called('sigmoid'),
+  ...Object.fromEntries(['exp', 'log', 'exp2', 'log2', 'tanh', 'sigmoid', 'softsign', 'elu', 'gelu', 'geluSlope', 'hardswish'].map((name) => [name, called(name)])),
+  scatterAt: (e, [g, index], attrs) => e.op('select', e.op('ieq', e.iota(Number(attrs.row)), index), g, e.constant(0)),
 }
 
 const lowerBound = (e: Exprs, x: number, a: Attrs): number => {
@@ -99,11 +100,8 @@ const EXCEPT: { readonly [op: string]: (a: Attrs) => boolean } = {
   hardtanh: (a) => !wholeBounds(a.minVal, a.maxVal) || !ordered(a.minVal, a.maxVal),
 }
 
-/** Functions that are called lane by lane. */
-export const CALLED: ReadonlySet<string> = new Set(['exp', 'log', 'exp2', 'log2', 'tanh', 'sigmoid'])
-
 /** Can this node be computed element by element? */
-export const isMap = (node: FlatNode): boolean => !CALLED.has(node.op.name) && Object.hasOwn(MAPS, node.op.name) && !(Object.hasOwn(EXCEPT, node.op.name) && EXCEPT[node.op.name](node.attrs))
+export const isMap = (node: FlatNode): boolean => Object.hasOwn(MAPS, node.op.name) && !(Object.hasOwn(EXCEPT, node.op.name) && EXCEPT[node.op.name](node.attrs))
 
 /** A reduction over the loop: the term of each element, how terms are put together, and the shape of the result seen from the operand's. */
 export type Reduction = {
