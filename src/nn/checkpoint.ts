@@ -5,7 +5,7 @@ import type { QuantErrors } from '../data/error.js'
 import { sameShape, showShape } from '../data/shape.js'
 import { isTensor, tensorOf, type Tensor } from '../data/tensor.js'
 import { at, leaves } from '../data/tree.js'
-import type { TrainState } from './train.js'
+import type { TrainState } from './trainState.js'
 
 /** Names of slots hold dots and colons, which separate paths; so each slot stands under a number, its name beside it. */
 const slotNames = (slots: { readonly [name: string]: Tensor }): readonly string[] => Object.keys(slots)

@@ -4,18 +4,12 @@ import type { QuantErrors, QuantWarning } from '../data/error.js'
 import type { Backend } from '../evaluator/backend.js'
 import type { Program } from '../graph/program.js'
 import { batches, batchesPerEpoch, countOf, type Batch, type LoaderOptions, type Position, type Samples } from './loader.js'
-import type { Optimizer, OptimState } from './optim.js'
+import type { Optimizer } from './optim.js'
 import { reference } from '../evaluator/reference/reference.js'
 import { compile, type Compiled, type Grads, type Ran } from './program.js'
 import { trainer, type Trainer } from './trainer.js'
+import type { TrainState } from './trainState.js'
 import type { Schedule } from './schedules.js'
-
-/** Everything that training moves on. Plain data: store it, and training goes on from there with the same bits. */
-export type TrainState<P, S> = { readonly params: P; readonly state: S; readonly optim: OptimState; readonly position: Position; readonly step: number }
-
-/** Where training begins. */
-export const startTraining = <P, S>(initial: { readonly params: P; readonly state: S }, optimizer: Optimizer): TrainState<P, S> =>
-  ({ params: initial.params, state: initial.state, optim: optimizer.init(), position: { epoch: 0, batch: 0 }, step: 0 })
 
 /** What is trained, on what, and how. */
 export type TrainConfig<P, S, I, O, D extends Samples> = {

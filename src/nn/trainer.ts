@@ -10,7 +10,7 @@ import type { Backend, Commit, Executable, ResidentStorage } from '../evaluator/
 import type { Program, ProgramInput } from '../graph/program.js'
 import { bindInputs, dataOf, unbind, type Grads } from './binding.js'
 import type { Optimizer } from './optim.js'
-import type { TrainState } from './train.js'
+import type { TrainState } from './trainState.js'
 import { withUpdate, type WithUpdate } from './update.js'
 
 /** What a step gives: views of the results and gradients, valid until the next step. */

@@ -82,6 +82,10 @@ export const withUpdate = <P, S, I, O>(program: Program<P, S, I, O>, optimizer: 
     }
   }
   if (b.errors.length > 0) return E.left(b.errors)
-  const graph = b.finish([...program.graph.outputs.map((id) => values[id]), ...extra])
-  return E.right({ program: freeze<Program<P, S, I, O>>({ ...program, graph, inputs, outputs }, true), groups: [...groups.values()], leaves })
+  // Gradients are used up by the update: nobody else sees them, so they need not be stored.
+  const gradients = new Set(program.outputs.filter((o) => o.kind === 'grad').map((o) => o.node))
+  const others = new Set(program.outputs.filter((o) => o.kind !== 'grad').flatMap((o) => [o.node, ...(o.quant === undefined ? [] : [o.quant.scale, o.quant.zeroPoint, o.quant.bitWidth])]))
+  const seen = program.graph.outputs.filter((id) => others.has(id) || !gradients.has(id))
+  const graph = b.finish([...seen.map((id) => values[id]), ...extra])
+  return E.right({ program: freeze<Program<P, S, I, O>>({ ...program, graph, inputs, outputs: outputs.map((o) => (o.kind === 'grad' ? null : o)).filter((o) => o !== null), structure: { ...program.structure, grads: null } }, true), groups: [...groups.values()], leaves })
 }

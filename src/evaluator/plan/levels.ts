@@ -19,7 +19,7 @@ export type Leveled = { readonly flat: Flat; readonly kinds: readonly Kind[]; re
 const loopSize = (node: FlatNode, kind: Kind): number => sizeOf(kind === 'reduce' ? node.args[0].shape : node.shape)
 
 /** Assigns levels as early as possible, then moves element-wise nodes as late as their users allow: what only the backward pass wants is computed there. */
-export const levelsOf = (flat: Flat, classify: Classify, late: ReadonlySet<number>, fixedInputs: ReadonlySet<number>): Leveled => {
+export const levelsOf = (flat: Flat, classify: Classify, cheap: (node: FlatNode) => boolean, late: ReadonlySet<number>, fixedInputs: ReadonlySet<number>): Leveled => {
   const { nodes } = flat
   const kinds = nodes.map((n): Kind => (n.op === inputOp || n.op === constOp ? 'leaf' : classify(n)))
   const sizes = Float64Array.from(nodes, (n, i) => loopSize(n, kinds[i]))
@@ -42,10 +42,16 @@ export const levelsOf = (flat: Flat, classify: Classify, late: ReadonlySet<numbe
   // What changes the inputs of the next run comes after everything else that can fail.
   for (const i of late) if (kinds[i] === 'map') levels[i] = top + 1
   const latest = new Int32Array(nodes.length).fill(-1)
-  for (const o of flat.outputs) latest[o.id] = levels[o.id]
+  // A reduction goes with its users where that costs no other loop its operand: what it sums is in memory, or cheap to make.
+  const atHand = (i: number, depth: number): boolean => kinds[i] !== 'map' || (depth < 3 && cheap(nodes[i]) && nodes[i].args.every((a) => sizes[a.id] !== sizes[i] || atHand(a.id, depth + 1)))
+  const movable = (node: FlatNode): boolean => kinds[node.id] === 'map' || (kinds[node.id] === 'reduce' && node.args.every((a) => sizeOf(a.shape) !== sizes[node.id] || atHand(a.id, 0)))
+  const mapUsers = new Map<number, number[]>()
+  for (const node of nodes) if (kinds[node.id] === 'map') for (const a of node.args) if (kinds[a.id] === 'op' && sizes[a.id] === sizes[node.id]) mapUsers.set(a.id, [...(mapUsers.get(a.id) ?? []), node.id])
+  // Nor does it leave a loop that reads the same results of kernels.
+  const company = (node: FlatNode): number => kinds[node.id] !== 'reduce' ? Infinity : Math.min(...node.args.flatMap((a) => (mapUsers.get(a.id) ?? []).map((u) => levels[u])))
   for (let i = nodes.length - 1; i >= 0; i--) {
     const node = nodes[i]
-    if (kinds[i] === 'map' && latest[i] > levels[i] && cached[i] === 0) levels[i] = latest[i]
+    if (latest[i] > levels[i] && cached[i] === 0 && movable(node)) levels[i] = Math.max(levels[i], Math.min(latest[i], company(node)))
     for (const a of operands(node)) {
       const bound = together(a, i) ? levels[i] : levels[i] - 1
       latest[a] = latest[a] < 0 ? bound : Math.min(latest[a], bound)

@@ -61,6 +61,8 @@ const CHEAP: ReadonlySet<string> = new Set(['less', 'lessEqual', 'equal', 'selec
 const classify = (node: FlatNode): 'map' | 'reduce' | 'op' => {
   if (node.op.guards === true || sizeOf(node.shape) === 0) return 'op'
   if (isMap(node) && commonSpace([node], sizeOf(node.shape)) !== null) return 'map'
+  // Extremes have a kernel that needs no slow NaN-keeping maximum.
+  if (REDUCTIONS[node.op.name]?.join === 'max') return 'op'
   return Object.hasOwn(REDUCTIONS, node.op.name) && sizeOf(node.args[0].shape) > 0 && endsLoop(node) && commonSpace([node], sizeOf(node.args[0].shape)) !== null ? 'reduce' : 'op'
 }
 
@@ -135,7 +137,7 @@ export const planOf = (program: Program, read: (input: number) => Float32Array, 
   const flat = rewrite(flatten(program.graph, read), { absorbsAbs })
   const late = new Set(commits.map((c) => flat.outputs[c.output].id))
   const fixed = new Set(program.mode === 'eval' && commits.length === 0 ? program.inputs.flatMap((p, i) => (p.kind === 'data' || flat.inputs[i] < 0 ? [] : [flat.inputs[i]])) : [])
-  const leveled = levelsOf(flat, classify, late, fixed)
+  const leveled = levelsOf(flat, classify, RULES.cheap, late, fixed)
   const chosen = stepsOf(leveled, RULES).map((s) => chooseKernel(s, flat, math))
   const over = inPlace(commits, flat, chosen)
   const { from, to } = lifetimes(flat, leveled, chosen)

@@ -14,6 +14,8 @@ export type LaneContext = {
   readonly list: readonly Expr[]
   readonly load: (operand: number) => Code
   readonly named: Named
+  /** A constant in all lanes: a local that was filled before the loop. */
+  readonly constant: (value: number) => Code
   /** Places of the four elements in their rows of `n`, as int32. */
   readonly iota: (n: number) => Code
 }
@@ -54,15 +56,19 @@ const lanewise = (f: Func, x: Local): Code => {
 export const lanesOf = (c: LaneContext, roots: readonly number[]): ((expr: number) => Code) => {
   const uses = usesOf(c.list, roots)
   const kept = new Map<number, Local>()
+  const isZero = (i: number): boolean => c.list[i].op === 'const' && Object.is(c.list[i].value, 0)
   const compute = (i: number): Code => {
     const e = c.list[i]
     const [a, b, d] = e.args
     switch (e.op) {
-      case 'const': return f32x4.const(e.value ?? 0)
+      case 'const': return c.constant(e.value ?? 0)
       case 'iota': return c.iota(e.value ?? 1)
       case 'load': return c.load(e.load ?? 0)
       case 'select': {
         // bitselect(a, b, mask): the mask is written first into the order of evaluation by its local, if shared.
+        // Choosing between a number and 0 needs one instruction.
+        if (isZero(d)) return v128.and(of(a), of(b))
+        if (isZero(b)) return v128.andnot(of(d), of(a))
         const [mask, x, y] = [of(a), of(b), of(d)]
         const m = c.scope.local('v128')
         return [m.set(mask), v128.bitselect(x, y, m.get)]

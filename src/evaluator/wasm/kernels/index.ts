@@ -62,5 +62,6 @@ export const kernelOf = (node: FlatNode, math: MathOf): OpKernel | null => {
   return plain === null ? product(node) : { kernel: plain, args: node.args.map((a) => a.id) }
 }
 
-/** Does a kernel take the magnitudes of this operand on the fly? Only percentiles; other statistics fuse with the loop that makes them. */
-export const absorbsAbs = (node: FlatNode, operand: Ref): boolean => node.op.name === 'kthValue' && !operand.shape.includes(0) && kthKernel(specOf(node), { abs: true }) !== null
+/** Does a kernel take the magnitudes of this operand on the fly? */
+export const absorbsAbs = (node: FlatNode, operand: Ref): boolean =>
+  !operand.shape.includes(0) && (node.op.name === 'kthValue' ? kthKernel(specOf(node), { abs: true }) : extremeKernel(specOf(node), { abs: true })) !== null
