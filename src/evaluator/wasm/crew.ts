@@ -34,7 +34,7 @@ const hire = async (failed: () => void): Promise<Hand> => {
   }
   const url = URL.createObjectURL(new Blob([WORKER_TEXT], { type: 'text/javascript' }))
   const w = new Worker(url)
-  w.onerror = failed
+  w.addEventListener('error', failed)
   URL.revokeObjectURL(url)
   return { post: (m) => w.postMessage(m), end: () => w.terminate() }
 }
