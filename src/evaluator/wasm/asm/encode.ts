@@ -1,10 +1,11 @@
 /** Bytes of the WebAssembly binary format. Source: WebAssembly Core Specification, chapter 5. */
 
-/** Code, or any part of a module: bytes in nested lists, flattened once at the end. */
-export type Code = number | readonly Code[]
+/** Code, or any part of a module: bytes in nested lists, flattened once at the end; what is flat already stays so. */
+export type Code = number | readonly Code[] | Uint8Array
 
 /** Unsigned LEB128. */
 export const u32 = (n: number): Code => {
+  if (n >= 0 && n < 0x80) return n
   const bytes: number[] = []
   let rest = n >>> 0
   do {
@@ -17,6 +18,7 @@ export const u32 = (n: number): Code => {
 
 /** Signed LEB128 of a 32-bit integer. */
 export const s32 = (n: number): Code => {
+  if (n >= -0x40 && n < 0x40) return n & 0x7f
   const bytes: number[] = []
   let rest = n | 0
   for (;;) {
@@ -28,42 +30,49 @@ export const s32 = (n: number): Code => {
 }
 
 /** IEEE float32, little-endian. */
-export const f32Bytes = (x: number): Code => [...new Uint8Array(Float32Array.of(x).buffer)]
+export const f32Bytes = (x: number): Code => new Uint8Array(Float32Array.of(x).buffer)
 /** IEEE float64, little-endian. */
-export const f64Bytes = (x: number): Code => [...new Uint8Array(Float64Array.of(x).buffer)]
+export const f64Bytes = (x: number): Code => new Uint8Array(Float64Array.of(x).buffer)
 
 /** A name: its length and its UTF-8 bytes. */
 export const text = (s: string): Code => {
   const bytes = new TextEncoder().encode(s)
-  return [u32(bytes.length), [...bytes]]
+  return [u32(bytes.length), bytes]
 }
 
 /** A list with its length in front. */
 export const vector = (items: readonly Code[]): Code => [u32(items.length), items]
 
-const count = (code: Code): number => {
-  if (typeof code === 'number') return 1
-  let n = 0
-  for (const part of code) n += count(part)
-  return n
+/** Bytes that grow as they are written. */
+type Sink = { bytes: Uint8Array; length: number }
+
+const reserve = (sink: Sink, more: number): void => {
+  if (sink.length + more <= sink.bytes.length) return
+  const larger = new Uint8Array(Math.max(2 * sink.bytes.length, sink.length + more))
+  larger.set(sink.bytes.subarray(0, sink.length))
+  sink.bytes = larger
 }
 
-const write = (code: Code, to: Uint8Array, at: number): number => {
+const write = (code: Code, sink: Sink): void => {
   if (typeof code === 'number') {
-    to[at] = code
-    return at + 1
-  }
-  let next = at
-  for (const part of code) next = write(part, to, next)
-  return next
+    reserve(sink, 1)
+    sink.bytes[sink.length++] = code
+  } else if (code instanceof Uint8Array) {
+    reserve(sink, code.length)
+    sink.bytes.set(code, sink.length)
+    sink.length += code.length
+  } else for (let i = 0; i < code.length; i++) write(code[i], sink)
 }
 
 /** The bytes of nested code. */
 export const flatten = (code: Code): Uint8Array => {
-  const bytes = new Uint8Array(count(code))
-  write(code, bytes, 0)
-  return bytes
+  const sink: Sink = { bytes: new Uint8Array(256), length: 0 }
+  write(code, sink)
+  return sink.bytes.slice(0, sink.length)
 }
 
 /** Code with its length in bytes in front. */
-export const sized = (code: Code): Code => [u32(count(code)), code]
+export const sized = (code: Code): Code => {
+  const bytes = flatten(code)
+  return [u32(bytes.length), bytes]
+}

@@ -65,7 +65,7 @@ export const v128 = {
   load: vload(0), load8x8_s: vload(1), load8x8_u: vload(2), load16x4_s: vload(3), load16x4_u: vload(4), load8_splat: vload(7), load16_splat: vload(8), load32_splat: vload(9), load64_splat: vload(10), load32_zero: vload(92), load64_zero: vload(93),
   store: (address: Code, value: Code, offset = 0): Code => [address, value, SIMD, u32(11), 0, u32(offset)],
   load8_lane: laneLoad(84), load16_lane: laneLoad(85), load32_lane: laneLoad(86), load64_lane: laneLoad(87), store8_lane: laneLoad(88), store16_lane: laneLoad(89), store32_lane: laneLoad(90), store64_lane: laneLoad(91),
-  const: (bytes: readonly number[]): Code => [SIMD, u32(12), [...bytes]],
+  const: (bytes: ArrayLike<number>): Code => [SIMD, u32(12), Uint8Array.from(bytes)],
   shuffle: (a: Code, b: Code, lanes: readonly number[]): Code => [a, b, SIMD, u32(13), [...lanes]],
   not: simd1(77), and: simd2(78), andnot: simd2(79), or: simd2(80), xor: simd2(81), any_true: simd1(83),
   bitselect: (a: Code, b: Code, mask: Code): Code => [a, b, mask, SIMD, u32(82)],
@@ -73,7 +73,7 @@ export const v128 = {
 
 /** Four float32. Comparisons give lanes of all ones or zeros. */
 export const f32x4 = {
-  const: (x: number): Code => v128.const([0, 1, 2, 3].flatMap(() => [...new Uint8Array(Float32Array.of(x).buffer)])),
+  const: (x: number): Code => v128.const(new Uint8Array(Float32Array.of(x, x, x, x).buffer)),
   splat: simd1(19), extract: extract(31), replace: replace(32),
   eq: simd2(65), ne: simd2(66), lt: simd2(67), gt: simd2(68), le: simd2(69), ge: simd2(70),
   ceil: simd1(103), floor: simd1(104), trunc: simd1(105), nearest: simd1(106), abs: simd1(224), neg: simd1(225), sqrt: simd1(227),
@@ -83,7 +83,7 @@ export const f32x4 = {
 
 /** Two float64. */
 export const f64x2 = {
-  const: (x: number): Code => v128.const([0, 1].flatMap(() => [...new Uint8Array(Float64Array.of(x).buffer)])),
+  const: (x: number): Code => v128.const(new Uint8Array(Float64Array.of(x, x).buffer)),
   splat: simd1(20), extract: extract(33), replace: replace(34), promote_low_f32x4: simd1(95),
   abs: simd1(236), neg: simd1(237), sqrt: simd1(239), add: simd2(240), sub: simd2(241), mul: simd2(242), div: simd2(243), nearest: simd1(148), floor: simd1(117),
   eq: simd2(71), ne: simd2(72), lt: simd2(73), gt: simd2(74), le: simd2(75), ge: simd2(76), convert_low_i32x4_s: simd1(254),
@@ -91,8 +91,8 @@ export const f64x2 = {
 
 /** Four 32-bit integers. */
 export const i32x4 = {
-  const: (n: number): Code => v128.const([0, 1, 2, 3].flatMap(() => [...new Uint8Array(Int32Array.of(n).buffer)])),
-  lanes: (n: readonly number[]): Code => v128.const([...new Uint8Array(Int32Array.from(n).buffer)]),
+  const: (n: number): Code => v128.const(new Uint8Array(Int32Array.of(n, n, n, n).buffer)),
+  lanes: (n: readonly number[]): Code => v128.const(new Uint8Array(Int32Array.from(n).buffer)),
   splat: simd1(17), extract: extract(27), replace: replace(28), bitmask: simd1(164), all_true: simd1(163),
   eq: simd2(55), ne: simd2(56), lt_s: simd2(57), lt_u: simd2(58), gt_s: simd2(59), gt_u: simd2(60), le_s: simd2(61), ge_s: simd2(63),
   shl: shift(171), shr_s: shift(172), shr_u: shift(173), add: simd2(174), sub: simd2(177), mul: simd2(181), min_s: simd2(182), max_s: simd2(184),
@@ -101,7 +101,7 @@ export const i32x4 = {
 
 /** Eight 16-bit integers. */
 export const i16x8 = {
-  const: (n: number): Code => v128.const([0, 1, 2, 3, 4, 5, 6, 7].flatMap(() => [...new Uint8Array(Int16Array.of(n).buffer)])),
+  const: (n: number): Code => v128.const(new Uint8Array(new Int16Array(8).fill(n).buffer)),
   splat: simd1(16), extract_s: extract(24), narrow_i32x4_s: simd2(133), extend_low_i8x16_s: simd1(135), extend_high_i8x16_s: simd1(136), extend_low_i8x16_u: simd1(137), extend_high_i8x16_u: simd1(138),
   shl: shift(139), shr_s: shift(140), add: simd2(142), sub: simd2(145), mul: simd2(149),
 } as const
