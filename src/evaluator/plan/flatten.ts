@@ -140,7 +140,7 @@ const newFlat = (): Builder => {
 }
 
 /** Keeps what outputs and checks need, ids closed up. */
-const withoutDead = (flat: Flat): Flat => {
+export const withoutDead = (flat: Flat): Flat => {
   const live = new Uint8Array(flat.nodes.length)
   for (const o of flat.outputs) live[o.id] = 1
   for (let i = flat.nodes.length - 1; i >= 0; i--) {

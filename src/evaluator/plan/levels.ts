@@ -45,13 +45,22 @@ export const levelsOf = (flat: Flat, classify: Classify, cheap: (node: FlatNode)
   // A reduction goes with its users where that costs no other loop its operand: what it sums is in memory, or cheap to make.
   const atHand = (i: number, depth: number): boolean => kinds[i] !== 'map' || (depth < 3 && cheap(nodes[i]) && nodes[i].args.every((a) => sizes[a.id] !== sizes[i] || atHand(a.id, depth + 1)))
   const movable = (node: FlatNode): boolean => kinds[node.id] === 'map' || (kinds[node.id] === 'reduce' && node.args.every((a) => sizeOf(a.shape) !== sizes[node.id] || atHand(a.id, 0)))
-  const mapUsers = new Map<number, number[]>()
-  for (const node of nodes) if (kinds[node.id] === 'map') for (const a of node.args) if (kinds[a.id] === 'op' && sizes[a.id] === sizes[node.id]) mapUsers.set(a.id, [...(mapUsers.get(a.id) ?? []), node.id])
-  // Nor does it leave a loop that reads the same results of kernels.
-  const company = (node: FlatNode): number => kinds[node.id] !== 'reduce' ? Infinity : Math.min(...node.args.flatMap((a) => (mapUsers.get(a.id) ?? []).map((u) => levels[u])))
+  // What does more than a few operations an element stays with the others that read the same memory: they share its loop.
+  const heavy = (i: number): boolean => kinds[i] === 'reduce' || (kinds[i] === 'map' && !cheap(nodes[i]))
+  const readers = new Map<number, number[]>()
+  const wholeReads = (node: FlatNode): readonly number[] => node.args.map((a) => a.id).filter((a) => (kinds[a] === 'op' || nodes[a].op === inputOp) && sizeOf(nodes[a].shape) === sizes[node.id] && sizes[node.id] > 1)
+  for (const node of nodes) if (heavy(node.id)) for (const a of wholeReads(node)) readers.set(a, [...(readers.get(a) ?? []), node.id])
+  const company = (node: FlatNode): number => (heavy(node.id) ? Math.min(...wholeReads(node).flatMap((a) => (readers.get(a) ?? []).filter((u) => u !== node.id).map((u) => levels[u]))) : Infinity)
+  // Nor does what is made of such a result move away from it: that would store the one to make the other.
+  const pins = new Float64Array(nodes.length).fill(Infinity)
+  for (const node of nodes) {
+    const i = node.id
+    const own = company(node)
+    if (kinds[i] === 'map') pins[i] = heavy(i) && own < Infinity ? Math.max(levels[i], own) : Math.min(...node.args.map((a) => (together(a.id, i) ? pins[a.id] : Infinity)), Infinity)
+  }
   for (let i = nodes.length - 1; i >= 0; i--) {
     const node = nodes[i]
-    if (latest[i] > levels[i] && cached[i] === 0 && movable(node)) levels[i] = Math.max(levels[i], Math.min(latest[i], company(node)))
+    if (latest[i] > levels[i] && cached[i] === 0 && movable(node)) levels[i] = Math.max(levels[i], Math.min(latest[i], company(node), pins[i]))
     for (const a of operands(node)) {
       const bound = together(a, i) ? levels[i] : levels[i] - 1
       latest[a] = latest[a] < 0 ? bound : Math.min(latest[a], bound)

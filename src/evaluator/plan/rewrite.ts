@@ -5,7 +5,8 @@
 import { sizeOf, type Shape } from '../../data/shape.js'
 import { float } from '../../data/quant.js'
 import type { Op } from '../../graph/op.js'
-import type { Flat, FlatNode, Ref } from './flatten.js'
+import { constantOf, constOp } from '../../graph/structural.js'
+import { withoutDead, type Flat, type FlatNode, type Ref } from './flatten.js'
 
 const internal = (name: string, doc: string, evaluate: Op['evaluate']): Op => ({
   name, doc, evaluate, shape: (shapes) => shapes[0], carry: () => float, vjp: { none: `${name} exists only inside plans` }, examples: [], smooth: false,
@@ -34,8 +35,25 @@ export const scatterAtOp: Op = internal('scatterAt', 'g at the given place of ea
   return null
 })
 
+/** The element at the given place of each row. */
+export const gatherAtOp: Op = internal('gatherAt', 'The element at the given place of each row.', ([x, index], _attrs, out) => {
+  const [n, at] = [rowLength(x.shape, index.shape), words(index.data)]
+  for (let r = 0; r < at.length; r++) out.data[r] = at[r] >= 0 && at[r] < n ? x.data[r * n + at[r]] : 0
+  return null
+})
+
+/** x with a number added at one place of each row. */
+export const addAtOp: Op = internal('addAt', 'x with a number added at one place of each row.', ([x, value, index], _attrs, out) => {
+  const [n, at] = [rowLength(x.shape, index.shape), words(index.data)]
+  out.data.set(x.data)
+  for (let r = 0; r < at.length; r++) if (at[r] >= 0 && at[r] < n) out.data[r * n + at[r]] += value.data[r]
+  return null
+})
+
 /** What a backend's kernels can do at once. */
 export type RewriteRules = {
+  /** Is the node computed element by element? */
+  readonly isMap: (node: FlatNode) => boolean
   /** Can a kernel take the magnitudes of its operand on the fly? */
   readonly absorbsAbs: (node: FlatNode, operand: Ref) => boolean
 }
@@ -66,4 +84,73 @@ export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
     to[old.id] = push(node)
   }
   return { nodes, inputs: flat.inputs.map((i) => (i < 0 ? -1 : to[i])), outputs: flat.outputs.map(moved), tests: flat.tests.map((t) => ({ ...t, counter: moved(t.counter) })) }
+}
+
+const MOST_GATHERED = 6
+
+/**
+ * A sum whose second operand is 0 but for one element of each row (the gradient of a percentile) becomes the first one
+ * with a number added there, so that the loop which makes the first needs not wait for that number.
+ */
+export const sparseSums = (flat: Flat, rules: RewriteRules): Flat => {
+  if (!flat.nodes.some((n) => n.op === scatterAtOp)) return flat
+  const users = new Map<number, number>()
+  for (const n of flat.nodes) for (const a of n.args) users.set(a.id, (users.get(a.id) ?? 0) + 1)
+  for (const o of flat.outputs) users.set(o.id, (users.get(o.id) ?? 0) + 1)
+  const nodes: FlatNode[] = []
+  const to = new Int32Array(flat.nodes.length)
+  const moved = (r: Ref): Ref => ({ id: to[r.id], shape: r.shape })
+  const push = (node: Omit<FlatNode, 'id'>): number => nodes.push({ ...node, id: nodes.length }) - 1
+  /** What one element of each row would be: elements are picked first, and the ops applied to these alone. */
+  const picked = (r: Ref, index: Ref, size: number, depth: number): Ref | null => {
+    if (sizeOf(r.shape) === 1) return r
+    if (sizeOf(r.shape) !== size) return null
+    const node = nodes[r.id]
+    if (node.op === scatterAtOp) return node.args[1].id === index.id ? { ...node.args[0], shape: index.shape } : null
+    if (rules.isMap(node) && depth < MOST_GATHERED) {
+      const args = node.args.map((a) => picked(a, index, size, depth + 1))
+      if (args.some((a) => a === null)) return null
+      return { id: push({ op: node.op, args: args.filter((a): a is Ref => a !== null), attrs: node.attrs, shape: index.shape, origin: node.origin, path: node.path }), shape: index.shape }
+    }
+    return { id: push({ op: gatherAtOp, args: [{ id: r.id, shape: [...index.shape, size / sizeOf(index.shape)] }, index], attrs: {}, shape: index.shape, origin: node.origin, path: node.path }), shape: index.shape }
+  }
+  /** The place that a value is 0 outside of: a scatter, or a product with one. */
+  const placeOf = (r: Ref): Ref | null => {
+    const node = nodes[r.id]
+    if (node.op === scatterAtOp) return node.args[1]
+    if (node.op.name !== 'mul' || node.args.some((a) => sizeOf(a.shape) !== sizeOf(r.shape))) return null
+    return placeOf(node.args[0]) ?? placeOf(node.args[1])
+  }
+  const isZero = (r: Ref): boolean => nodes[r.id].op === constOp && constantOf(nodes[r.id].attrs) === 0
+  const sums = new Map<number, { readonly dense: Ref; readonly sparse: Ref; readonly place: Ref }>()
+  for (const old of flat.nodes) {
+    const node = { ...old, args: old.args.map(moved), ...(typeof old.licence === 'object' ? { licence: { ...old.licence, scales: [moved(old.licence.scales[0]), moved(old.licence.scales[1])] as const } } : {}) }
+    const from = { origin: node.origin, path: node.path }
+    const [a, b] = node.args
+    const same = a !== undefined && b !== undefined && sizeOf(a.shape) === sizeOf(node.shape) && sizeOf(b.shape) === sizeOf(node.shape)
+    const place = node.op.name === 'add' && same ? (placeOf(b) ?? placeOf(a)) : null
+    if (place !== null) {
+      const [dense, sparse] = placeOf(b) !== null ? [a, b] : [b, a]
+      const row: Ref = { id: place.id, shape: place.shape.slice(0, -1) }
+      const value = picked(sparse, row, sizeOf(node.shape), 0)
+      if (value !== null) {
+        to[old.id] = push({ op: addAtOp, args: [dense, value, row], attrs: {}, shape: node.shape, ...from })
+        if ((users.get(old.id) ?? 0) === 1) sums.set(to[old.id], { dense, sparse: value, place: row })
+        continue
+      }
+    }
+    // A mask behind the sum is applied to both parts, so that the sum stays last.
+    const masked = node.op.name === 'select' && isZero(node.args[2]) ? sums.get(node.args[1].id) : undefined
+    if (masked !== undefined && sizeOf(node.args[0].shape) === sizeOf(node.shape)) {
+      const mask = picked(node.args[0], masked.place, sizeOf(node.shape), 0)
+      if (mask !== null) {
+        const dense: Ref = { id: push({ ...node, args: [node.args[0], { ...masked.dense, shape: node.args[1].shape }, node.args[2]] }), shape: node.shape }
+        const value: Ref = { id: push({ ...node, args: [mask, masked.sparse, node.args[2]], shape: masked.place.shape }), shape: masked.place.shape }
+        to[old.id] = push({ op: addAtOp, args: [dense, value, masked.place], attrs: {}, shape: node.shape, ...from })
+        continue
+      }
+    }
+    to[old.id] = push(node)
+  }
+  return withoutDead({ nodes, inputs: flat.inputs.map((i) => (i < 0 ? -1 : to[i])), outputs: flat.outputs.map(moved), tests: flat.tests.map((t) => ({ ...t, counter: moved(t.counter) })) })
 }

@@ -40,6 +40,8 @@ export type Kernel = {
   /** Multiplications and additions, and bytes that must move: what the profile divides by time. */
   readonly flops: number
   readonly bytes: number
+  /** May the result take the first operand's place (the addresses are then the same)? */
+  readonly inPlace?: boolean
   /**
    * Another kernel for the same outputs, for numbers that this one can't treat (NaN, infinities, off the grid): after
    * stage `after` (counted from 0) it takes over where the i32 at `scratch + flag` isn't 0. The plan clears the flag

@@ -9,7 +9,7 @@ import type { Commit } from '../backend.js'
 import { flatten, type Flat, type FlatNode } from '../plan/flatten.js'
 import { stepsOf, type FuseRules, type Step } from '../plan/fuse.js'
 import { levelsOf, type Leveled } from '../plan/levels.js'
-import { rewrite } from '../plan/rewrite.js'
+import { rewrite, sparseSums, type RewriteRules } from '../plan/rewrite.js'
 import { place, type Buffer } from '../plan/place.js'
 import type { ModuleBuilder } from './asm/module.js'
 import { commonSpace, cutsOf, endsLoop, groupKernel } from './elementwise/group.js'
@@ -66,6 +66,7 @@ const classify = (node: FlatNode): 'map' | 'reduce' | 'op' => {
   return Object.hasOwn(REDUCTIONS, node.op.name) && sizeOf(node.args[0].shape) > 0 && endsLoop(node) && commonSpace([node], sizeOf(node.args[0].shape)) !== null ? 'reduce' : 'op'
 }
 
+const REWRITES: RewriteRules = { absorbsAbs, isMap }
 const RULES: FuseRules = { cuts: cutsOf, cheap: (node) => CHEAP.has(node.op.name), most: MOST_MEMBERS }
 
 const laneFunctions = (math: MathOf) => (m: ModuleBuilder): Named => (name, attrs) => {
@@ -134,18 +135,26 @@ const inPlace = (commits: readonly Commit[], flat: Flat, steps: readonly Chosen[
 
 /** Plans a program for the phases in which its inputs put it. `read` gives the elements of input number `i`. */
 export const planOf = (program: Program, read: (input: number) => Float32Array, commits: readonly Commit[], math: MathOf): Plan => {
-  const flat = rewrite(flatten(program.graph, read), { absorbsAbs })
+  const flat = sparseSums(rewrite(flatten(program.graph, read), REWRITES), REWRITES)
   const late = new Set(commits.map((c) => flat.outputs[c.output].id))
   const fixed = new Set(program.mode === 'eval' && commits.length === 0 ? program.inputs.flatMap((p, i) => (p.kind === 'data' || flat.inputs[i] < 0 ? [] : [flat.inputs[i]])) : [])
   const leveled = levelsOf(flat, classify, RULES.cheap, late, fixed)
   const chosen = stepsOf(leveled, RULES).map((s) => chooseKernel(s, flat, math))
   const over = inPlace(commits, flat, chosen)
   const { from, to } = lifetimes(flat, leveled, chosen)
+  // A kernel that changes few elements takes over its operand's place, if nobody else wants that.
+  const outputs = new Set(flat.outputs.map((o) => o.id))
+  const heirs = new Map<number, number>()
+  chosen.forEach((s, k) => {
+    const [old, made] = [s.args[0], s.outs[0]]
+    if (s.kernel?.inPlace === true && leveled.kinds[old] !== 'leaf' && !outputs.has(old) && to[old] === k && !over.has(old)) heirs.set(made, heirs.get(old) ?? old)
+  })
+  for (const [made, old] of heirs) to[old] = Math.max(to[old], to[made])
   const buffers: Buffer[] = []
   const bufferOf = new Map<number, number>()
   for (const node of flat.nodes) {
     const stored = from[node.id] >= 0 || node.op === inputOp || (node.op === constOp && to[node.id] >= 0)
-    if (stored && !over.has(node.id)) bufferOf.set(node.id, buffers.push({ bytes: sizeOf(node.shape) * 4, from: from[node.id], to: to[node.id] }) - 1)
+    if (stored && !over.has(node.id) && !heirs.has(node.id)) bufferOf.set(node.id, buffers.push({ bytes: sizeOf(node.shape) * 4, from: from[node.id], to: to[node.id] }) - 1)
   }
   const areas = chosen.map((s, k) => ({
     scratch: s.kernel === null || s.kernel.scratch === 0 ? -1 : buffers.push({ bytes: s.kernel.scratch, from: k, to: k }) - 1,
@@ -153,7 +162,7 @@ export const planOf = (program: Program, read: (input: number) => Float32Array, 
   }))
   const placed = place(buffers, CONTROL_BYTES)
   const addressOf = (buffer: number | undefined): number => (buffer === undefined || buffer < 0 ? -1 : placed.addresses[buffer])
-  const addresses = Float64Array.from(flat.nodes, (n) => addressOf(bufferOf.get(over.get(n.id) ?? n.id)))
+  const addresses = Float64Array.from(flat.nodes, (n) => addressOf(bufferOf.get(over.get(n.id) ?? heirs.get(n.id) ?? n.id)))
   for (const s of chosen) for (const a of [...s.args, ...s.outs]) if (addresses[a] < 0) throw new RangeError(`internal: node ${a} (${flat.nodes[a].op.name}) of step ${s.label} has no place ${JSON.stringify(flat.nodes[a].args)} ${leveled.kinds[a]} ${leveled.levels[a]} vs ${s.step.level}`)
   return {
     flat, leveled, addresses,

@@ -1,7 +1,8 @@
 /** Which kernel computes an op on its own. What has none runs on the host, by the op's reference. */
 import { sizeOf } from '../../../data/shape.js'
 import type { FlatNode, Ref } from '../../plan/flatten.js'
-import { f32, i32 } from '../asm/instructions.js'
+import { control, f32, i32, memory } from '../asm/instructions.js'
+import { forLoop } from '../asm/module.js'
 import type { IntegerLicence, Kernel, KernelSpec } from '../kernel.js'
 import { extremeKernel } from './extreme.js'
 import { affine, perUnit, wordAt } from './loops.js'
@@ -48,9 +49,43 @@ const firstIndex = (spec: KernelSpec): Kernel => {
   }
 }
 
+/** Picks, or adds to, one element of each row. */
+const atPlaces = (spec: KernelSpec): Kernel => {
+  const adds = spec.op === 'addAt'
+  const index = spec.shapes[adds ? 2 : 1]
+  const count = sizeOf(index)
+  const size = sizeOf(spec.shapes[0])
+  const n = size / count
+  return {
+    name: spec.op, scratch: 0, constants: null, flops: 0, bytes: 0, inPlace: adds,
+    stages: [{
+      label: spec.op, units: 1, cost: 5 * count + (adds ? size / 10 : 0),
+      emit: (m, at) => m.func({
+        params: ['i32', 'i32'],
+        body: (scope) => {
+          const [row, place] = [scope.local('i32'), scope.local('i32')]
+          const word = i32.shl(row.get, i32.const(2))
+          const element = i32.shl(i32.add(i32.mul(row.get, i32.const(n)), place.get), i32.const(2))
+          const found = adds
+            ? f32.store(element, f32.add(f32.load(element, at.outs[0]), f32.load(word, at.args[1])), at.outs[0])
+            : f32.store(word, f32.load(element, at.args[0]), at.outs[0])
+          return [
+            adds && at.outs[0] !== at.args[0] ? memory.copy(i32.const(at.outs[0]), i32.const(at.args[0]), i32.const(4 * size)) : [],
+            forLoop(row, i32.const(0), i32.const(count), 1, [
+              place.set(i32.load(word, at.args[adds ? 2 : 1])),
+              control.if(i32.lt_u(place.get, i32.const(n)), found, adds ? [] : f32.store(word, f32.const(0), at.outs[0])),
+            ]),
+          ]
+        },
+      }),
+    }],
+  }
+}
+
 /** Kernels that need nothing but the op and its shapes. */
 const plainKernel = (spec: KernelSpec, abs: boolean, math: MathOf): Kernel | null => {
   if (spec.op === 'firstIndex') return firstIndex(spec)
+  if (spec.op === 'gatherAt' || spec.op === 'addAt') return atPlaces(spec)
   if (spec.op === 'kthValue') return kthKernel(spec, { abs })
   return extremeKernel(spec, { abs }) ?? poolKernel(spec) ?? softmaxKernel(spec, math) ?? unaryKernel(spec, math)
 }
