@@ -52,7 +52,12 @@ const ownParts = (c: PanelsContext, side: Side, id: string): readonly Node[] => 
 export const sideParts = (c: PanelsContext, side: Side, ids: Ids): readonly Node[] => {
   const title = el('p', { class: 'which' }, c.pair.scenes[side].title)
   const id = ids[side]
-  if (id !== null) return [title, ...differenceParts(c, side, ids), ...insideParts(c, side, id), ...ownParts(c, side, id)]
+  if (id !== null) {
+    const own = ownParts(c, side, id)
+    const name = own.findIndex((n) => n.nodeName === 'H2') + 1
+    const head = name + (own[name]?.nodeName === 'P' ? 1 : 0)
+    return [title, ...own.slice(0, head), ...differenceParts(c, side, ids), ...insideParts(c, side, id), ...own.slice(head)]
+  }
   if (ids[across(side)] !== null) return [title, el('p', { class: 'soft' }, 'Nothing here corresponds to it.')]
   return [title, el('p', {}, ...c.pair.scenes[side].sentence.map((p) => p.text)), ...overviewParts(c.sides[side], '')]
 }
