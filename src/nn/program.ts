@@ -8,6 +8,7 @@ import { mapTree } from '../data/tree.js'
 import { vjpProgram, type VjpOptions } from '../autodiff/vjp.js'
 import type { Backend, Executable, ResidentStorage, RunOptions } from '../evaluator/backend.js'
 import { reference } from '../evaluator/reference/reference.js'
+import { profileProgram, type Profile, type ProfileOptions } from '../evaluator/wasm/profile.js'
 import type { Value } from '../graph/op.js'
 import type { Program } from '../graph/program.js'
 import { bindInputs, unbind, type Ran, type RunArgs } from './binding.js'
@@ -137,6 +138,13 @@ export const compile = <P, S, I, O>(program: Program<P, S, I, O>, backend: Backe
   const prepared = backend.prepare(program)
   return E.isLeft(prepared) ? prepared : E.right(compiled(prepared.right))
 }
+
+/**
+ * Times every step of a program on the WebAssembly backend (one thread), beside the machine's measured limits;
+ * `showProfile` prints it.
+ */
+export const profile = <P, S, I, O>(program: Program<P, S, I, O>, args: RunArgs<NoInfer<P>, NoInfer<S>, NoInfer<I>>, options?: ProfileOptions): E.Either<QuantErrors, Profile> =>
+  E.chain((inputs: readonly Tensor[]) => profileProgram(program, inputs, options))(bindInputs(program, args))
 
 /** Runs a program once: `(params, state, inputs) → (outputs, state′)`. The same arguments give the same bits. */
 export const run = <P, S, I, O>(program: Program<P, S, I, O>, args: RunArgs<NoInfer<P>, NoInfer<S>, NoInfer<I>>, options?: RunOptions): E.Either<QuantErrors, Ran<S, O>> => {

@@ -1,0 +1,98 @@
+/** Where the time of a plan goes: every step timed on its own, beside what the machine can do. */
+import * as E from 'fp-ts/lib/Either.js'
+import type { QuantErrors } from '../../data/error.js'
+import type { NodeId } from '../../data/quant.js'
+import type { Tensor } from '../../data/tensor.js'
+import type { Program } from '../../graph/program.js'
+import { newMath } from './kernels/math.js'
+import { measureLimits, type Limits } from './limits.js'
+import { load, type Loaded } from './load.js'
+import { planOf } from './plan.js'
+
+/** One step of a plan. Times are milliseconds of one thread, the best of all rounds. */
+export type ProfileRow = {
+  readonly step: number
+  readonly kernel: string
+  readonly path: string
+  /** Nodes of the program that it computes. */
+  readonly nodes: readonly NodeId[]
+  readonly on: 'wasm' | 'host'
+  readonly ms: number
+  /** Share of the whole, 0 … 1. */
+  readonly share: number
+  readonly bytes: number
+  readonly flops: number
+  readonly gbs: number
+  readonly gflops: number
+  readonly stages: readonly { readonly label: string; readonly ms: number; readonly units: number }[]
+}
+
+/** The profile of one plan. */
+export type Profile = {
+  /** In the order of execution. */
+  readonly rows: readonly ProfileRow[]
+  /** One whole execution, the best of all rounds. */
+  readonly ms: number
+  /** Time to plan, to assemble and to load. */
+  readonly compileMs: number
+  readonly bytes: number
+  readonly limits: Limits
+}
+
+/** How a profile is taken. */
+export type ProfileOptions = { readonly rounds?: number; readonly warmUpMs?: number }
+
+const leastOf = (rounds: number, body: () => void): number => {
+  let least = Infinity
+  for (let i = 0; i < rounds; i++) {
+    const began = performance.now()
+    body()
+    least = Math.min(least, performance.now() - began)
+  }
+  return least
+}
+
+const rowsOf = (loaded: Loaded, rounds: number): readonly Omit<ProfileRow, 'share'>[] =>
+  loaded.plan.steps.map((s, k) => {
+    const stages = loaded.assembled.stages[k].map((st) => ({ label: st.label, units: st.units, ms: leastOf(rounds, () => void loaded.call(st.name, 0, st.units)) }))
+    const ms = s.kernel === null ? leastOf(rounds, () => void loaded.host(k)) : stages.reduce((t, st) => t + st.ms, 0)
+    const [bytes, flops] = [s.kernel?.bytes ?? 0, s.kernel?.flops ?? 0]
+    const flat = s.step.kind === 'op' ? [s.step.node] : s.step.members
+    const nodes = [...new Set(flat.map((i) => loaded.plan.flat.nodes[i].origin))]
+    const rate = (n: number): number => (ms > 0 ? n / ms / 1e6 : 0)
+    return { step: k, kernel: s.label, path: s.path, nodes, on: s.kernel === null ? 'host' : 'wasm', ms, bytes, flops, gbs: rate(bytes), gflops: rate(flops), stages }
+  })
+
+/** Profiles a program on the WebAssembly backend with one thread. `inputs`: in the order of `program.inputs`. */
+export const profileProgram = (program: Program, inputs: readonly Tensor[], options: ProfileOptions = {}): E.Either<QuantErrors, Profile> => {
+  const { rounds = 15, warmUpMs = 500 } = options
+  const began = performance.now()
+  const loaded = load(program, planOf(program, (i) => inputs[i].data, [], newMath()), null)
+  if (E.isLeft(loaded)) return E.left([loaded.left])
+  const compileMs = performance.now() - began
+  const l = loaded.right
+  inputs.forEach((t, i) => l.inputs[i].data.set(t.data))
+  const first = l.execute(true)
+  if (first !== null) return E.left([first])
+  for (const until = performance.now() + warmUpMs; performance.now() < until;) l.execute(true)
+  const ms = leastOf(rounds, () => void l.execute(true))
+  const rows = rowsOf(l, rounds)
+  const total = rows.reduce((t, r) => t + r.ms, 0)
+  l.dispose()
+  return E.right({ rows: rows.map((r) => ({ ...r, share: total > 0 ? r.ms / total : 0 })), ms, compileMs, bytes: l.plan.bytes, limits: measureLimits() })
+}
+
+const us = (ms: number): string => (ms * 1000).toFixed(1).padStart(9)
+
+/** A profile as a table, the costliest steps first. */
+export const showProfile = (p: Profile, most = 20): string => {
+  const { limits: m } = p
+  const head = `${p.ms.toFixed(3)} ms an execution, ${(p.bytes / 2 ** 20).toFixed(1)} MiB, compiled in ${p.compileMs.toFixed(0)} ms; this machine: ${m.cacheGBs.toFixed(0)} GB/s in cache, ${m.memoryGBs.toFixed(0)} from memory, ${m.gflops.toFixed(0)} GFLOP/s, ${m.integerGops.toFixed(0)} GOP/s`
+  const columns = `${'us'.padStart(9)}  share   GB/s  GOP/s  where  kernel                              layer`
+  const line = (r: ProfileRow): string =>
+    `${us(r.ms)} ${(100 * r.share).toFixed(1).padStart(5)}% ${r.gbs.toFixed(1).padStart(6)} ${r.gflops.toFixed(1).padStart(6)}  ${r.on.padEnd(5)}  ${r.kernel.padEnd(34)}  ${r.path}`
+  const sorted = [...p.rows].sort((a, b) => b.ms - a.ms)
+  const rest = sorted.slice(most)
+  const restMs = rest.reduce((t, r) => t + r.ms, 0)
+  return [head, columns, ...sorted.slice(0, most).map(line), ...(rest.length === 0 ? [] : [`${us(restMs)}         in ${rest.length} more steps`])].join('\n')
+}
