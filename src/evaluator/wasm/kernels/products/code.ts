@@ -8,6 +8,8 @@ export const range = (n: number): readonly number[] => Array.from({ length: n },
 
 /** `base + index * bytes`. */
 export const indexed = (base: Code, index: Code, bytes: number): Code => (bytes === 0 ? base : i32.add(base, i32.mul(index, i32.const(bytes))))
+/** The lesser of an unsigned number and a constant; the number's code runs twice. */
+export const least = (n: Code, most: number): Code => control.select(n, i32.const(most), i32.lt_u(n, i32.const(most)))
 /** Moves a pointer on. */
 export const advance = (pointer: Local, bytes: number): Code => (bytes === 0 ? [] : pointer.set(i32.add(pointer.get, i32.const(bytes))))
 /** `body` as long as `pointer < end`, at least once; it must move the pointer. */

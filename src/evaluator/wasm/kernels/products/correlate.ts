@@ -11,7 +11,7 @@ import { argument, newLayout, result, type Layout, type Place } from './layout.j
 import { narrowStep, panelBytes, panelStage, permuteStage } from './pack.js'
 import { isIdentity, planeBytes, planeStage } from './planes.js'
 import { splitLevels } from './split.js'
-import { productStage } from './sweep.js'
+import { productStage, WIDEST } from './sweep.js'
 import { filterStage, filterWords, forTiles, suitsWinograd, winogradStage } from './winograd.js'
 
 /** A kernel from its stages and its layout. */
@@ -77,8 +77,10 @@ const alongStages = (c: Correlation, layout: Layout, p: Operands): readonly Stag
   const steps = stridesOf(c.positions)
   const positions = sizeOf(c.positions)
   const terms = p.terms.length
-  const panels = Math.ceil(c.positions[last] / 16)
-  const blocks = splitLevels([c.batch, c.groups, ...outer, panels, c.to], (terms * Math.min(16, c.positions[last])) / 25, 12)
+  // A single row of the product needs more columns to keep the arithmetic busy.
+  const width = c.to === 1 ? Math.min(WIDEST, Math.ceil(c.positions[last] / Math.ceil(c.positions[last] / WIDEST) / 4) * 4) : 16
+  const panels = Math.ceil(c.positions[last] / width)
+  const blocks = splitLevels([c.batch, c.groups, ...outer, panels, c.to], (terms * Math.min(width, c.positions[last])) / 25, 12)
   return [productStage({
     label: 'product', mac: p.mac,
     axes: [
@@ -87,7 +89,7 @@ const alongStages = (c: Correlation, layout: Layout, p: Operands): readonly Stag
       ...outer.map((count, d) => ({ count, block: blocks[2 + d], a: 0, b: c.stride[d] * extents[d] * 4, c: steps[d] * 4 })),
     ],
     rows: { count: c.to, block: blocks[blocks.length - 1], at: { step: terms * 4 } },
-    columns: { count: c.positions[last], block: blocks[blocks.length - 2], panel: 64 },
+    columns: { count: c.positions[last], block: blocks[blocks.length - 2], panel: 4 * width, width },
     terms,
     a: { base: p.weight, k: { step: 4 } },
     b: { base: p.planes, k: { table: layout.table(p.terms) } },

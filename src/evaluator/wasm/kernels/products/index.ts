@@ -7,7 +7,7 @@ import { backwardOf, forwardOf, geometryOf, type Geometry } from './geometry.js'
 import { integerConvKernel } from './integerConv.js'
 import { integerLinearKernel } from './integerLinear.js'
 import { bound } from './integers.js'
-import { linearKernel, linearWeightGradKernel, matmulKernel } from './matrix.js'
+import { isFew, linearKernel, linearWeightGradKernel, matmulKernel } from './matrix.js'
 import { weightGradKernel } from './weightGrad.js'
 
 /** Sums of nothing. */
@@ -46,7 +46,9 @@ export const productKernel = (spec: KernelSpec, licence: IntegerLicence | null):
   if (g !== null) return convolution(spec.op, g, licence)
   if (spec.op === 'linear') {
     const float = linearKernel(spec)
-    return licence === null || !fitsInteger(licence, spec.shapes[1][1]) ? float : integerLinearKernel(spec, licence, float)
+    const [x, [, terms]] = spec.shapes
+    // With few rows the time goes into reading the weight: to make integers of it first would double that.
+    return licence === null || !fitsInteger(licence, terms) || isFew({ rows: sizeOf(x.slice(0, -1)), terms }) ? float : integerLinearKernel(spec, licence, float)
   }
   return spec.op === 'matmul' ? matmulKernel(spec) : linearWeightGradKernel(spec)
 }

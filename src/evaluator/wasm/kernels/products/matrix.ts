@@ -3,6 +3,7 @@ import type { Shape } from '../../../../data/shape.js'
 import { broadcastShapes, broadcastStrides, sizeOf } from '../../../../data/shape.js'
 import type { Kernel, KernelSpec, Stage } from '../../kernel.js'
 import { kernelOf } from './correlate.js'
+import { dotStage } from './dots.js'
 import { argument, newLayout, result, type Layout, type Place } from './layout.js'
 import { copyStage, narrowStep, panelBytes, panelStage } from './pack.js'
 import { splitLevels } from './split.js'
@@ -57,10 +58,14 @@ export const linearStages = (layout: Layout, { rows, columns, terms }: Sizes, o:
   ]
 }
 
+/** Are there so few rows that the weight is better read as it lies? */
+export const isFew = ({ rows, terms }: { readonly rows: number; readonly terms: number }): boolean => rows <= 3 && terms >= 8
+
 /** linear in float32. */
 export const linearKernel = ({ shapes: [x, w] }: KernelSpec): Kernel => {
   const layout = newLayout()
   const s: Sizes = { rows: sizeOf(x.slice(0, -1)), columns: w[0], terms: w[1] }
+  if (isFew(s)) return kernelOf('linear f32 dots', layout, [dotStage(argument(0), argument(1), result, s.rows, s.columns, s.terms)], flopsOf(s), bytesOf(s))
   return kernelOf('linear f32', layout, linearStages(layout, s, { mac: 'f32', x: argument(0), w: argument(1) }), flopsOf(s), bytesOf(s))
 }
 
@@ -92,6 +97,11 @@ export const matmulKernel = ({ shapes: [p, q] }: KernelSpec): Kernel => {
   const axes = batch.map((count, d) => ({
     count, a: a[d] * s.rows * s.terms * 4, b: b[d] * s.columns * s.terms * 4, c: sizeOf(batch.slice(d + 1)) * s.rows * s.columns * 4,
   }))
+  // A matrix times one column: the column is the only row of x, the matrices' rows are those of w.
+  if (s.columns === 1 && s.terms >= 8 && right.length === 2) {
+    const rows = sizeOf(batch) * s.rows
+    return kernelOf('matmul f32 dots', layout, [dotStage(argument(1), argument(0), result, 1, rows, s.terms)], sizeOf(batch) * flopsOf(s), sizeOf(batch) * bytesOf(s))
+  }
   const operand = readable(s, layout, 1, sizeOf(q) * 4)
   const product = productStage(directProduct(s, axes, { base: argument(0), k: { step: 4 } }, s.terms * 4, operand.place))
   const count = sizeOf(batch)

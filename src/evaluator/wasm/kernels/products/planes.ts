@@ -2,7 +2,7 @@
 import type { Shape } from '../../../../data/shape.js'
 import { sizeOf, stridesOf } from '../../../../data/shape.js'
 import type { Code } from '../../asm/encode.js'
-import { f32x4, i32, v128 } from '../../asm/instructions.js'
+import { control, f32x4, i32, v128 } from '../../asm/instructions.js'
 import { forLoop, type Local, type Scope } from '../../asm/module.js'
 import type { Places, Stage } from '../../kernel.js'
 import { advance, range, times } from './code.js'
@@ -11,8 +11,8 @@ import type { Layout, Place } from './layout.js'
 /** Element i of the source goes to `i * step + lead` along each axis of the target; what falls outside is dropped. */
 export type Placement = { readonly source: Shape; readonly target: Shape; readonly step: readonly number[]; readonly lead: readonly number[] }
 
-/** Bytes of a target plane: whole vectors, so that neighbours can be written by different threads. */
-export const planeBytes = (target: Shape): number => Math.ceil(sizeOf(target) / 4) * 16
+/** Bytes of a target plane: whole vectors, and one more that zeros may run into, so that neighbours can be written by different threads. */
+export const planeBytes = (target: Shape): number => Math.ceil(sizeOf(target) / 4) * 16 + 16
 
 /** Is the placed plane the source itself? */
 export const isIdentity = ({ source, target, step, lead }: Placement): boolean =>
@@ -25,7 +25,7 @@ const inside = (p: Placement, d: number): { readonly first: number; readonly cou
   return { first, count: Math.max(0, last - first + 1), to: first * p.step[d] + p.lead[d] }
 }
 
-/** Where each row of the source starts and where it goes, in bytes, as pairs. */
+/** Where each row of the source starts and where it goes, and how much is empty from its end to the next one, in bytes. */
 const rowTable = (p: Placement): readonly number[] => {
   const spans = p.source.map((_, d) => inside(p, d))
   const last = spans.length - 1
@@ -34,7 +34,9 @@ const rowTable = (p: Placement): readonly number[] => {
   if (spans.some((s) => s.count === 0)) return []
   for (let d = 0; d < last; d++)
     rows = rows.flatMap(([a, b]) => range(spans[d].count).map((i) => [a + (spans[d].first + i) * from[d], b + (spans[d].to + i * p.step[d]) * to[d]] as const))
-  return rows.flatMap(([a, b]) => [4 * a, 4 * b])
+  const end = sizeOf(p.target)
+  const length = (spans[last].count - 1) * p.step[last] + 1
+  return rows.flatMap(([a, b], i) => [4 * a, 4 * b, 4 * ((i + 1 < rows.length ? rows[i + 1][1] : end) - b - length)])
 }
 
 /** How four elements, or one, are read at a pointer into the source; lanes are written to the target. */
@@ -56,13 +58,14 @@ export const moveRow = (scope: Scope, reader: Reader, p: Local, q: Local, count:
   return [whole, rest === 0 ? [] : end >= 0 ? four(end) : [advance(p, end), advance(q, end), four(0)]]
 }
 
-/** Fills a plane with zeros. */
+/** Fills so many bytes with zeros, and up to 12 beyond. */
 const clear = (scope: Scope, target: Code, bytes: number): Code => {
   const at = scope.local('i32')
-  const zero = f32x4.const(0)
-  const vectors = bytes / 16
-  return [at.set(target), times(scope, Math.floor(vectors / 4), [range(4).map((i) => v128.store(at.get, zero, 16 * i)), advance(at, 64)]), range(vectors % 4).map((i) => v128.store(at.get, zero, 16 * i))]
+  const vectors = Math.ceil(bytes / 16)
+  if (vectors === 0) return []
+  return [at.set(target), times(scope, Math.floor(vectors / 4), [range(4).map((i) => v128.store(at.get, ZERO, 16 * i)), advance(at, 64)]), range(vectors % 4).map((i) => v128.store(at.get, ZERO, 16 * i))]
 }
+const ZERO = f32x4.const(0)
 
 /** What a stage of copies works on. `planesPerStep` source planes make one target plane (2 where a reader joins pairs). */
 export type PlaneCopy = {
@@ -84,7 +87,10 @@ export const planeStage = (layout: Layout, copy: PlaneCopy): Stage => {
   const bytes = planeBytes(placement.target)
   const d = placement.source.length - 1
   const { count } = inside(placement, d)
-  const full = sizeOf(placement.target) === bytes / 4 && rows.length / 2 * count === sizeOf(placement.target)
+  // Rows are written in the order of their places: zeros after one may run into the next, which follows. With gaps within
+  // rows, or no rows at all, everything is cleared first.
+  const gaps = placement.step[d] !== 1 || rows.length === 0
+  const tail = Math.ceil(rows.reduce((most, n, i) => (i % 3 === 2 ? Math.max(most, n) : most), 0) / 16)
   return {
     label: copy.label,
     units: copy.planes,
@@ -92,16 +98,21 @@ export const planeStage = (layout: Layout, copy: PlaneCopy): Stage => {
     emit: (m, at) => m.func({
       params: ['i32', 'i32'],
       body: (scope) => {
-        const [unit, entry, source, target, p, q] = range(6).map(() => scope.local('i32'))
+        const [unit, entry, source, target, p, q, z, stop] = range(8).map(() => scope.local('i32'))
         const { before, reader, after } = copy.reader?.(scope, unit, at) ?? { before: [], reader: plain, after: [] }
         return forLoop(unit, scope.params[0].get, scope.params[1].get, 1, [
           before,
           source.set(i32.add(i32.const(copy.source(at)), copy.sourceOf(unit))),
           target.set(i32.add(i32.const(copy.target(at)), i32.mul(unit.get, i32.const(bytes)))),
-          full ? [] : clear(scope, target.get, bytes),
-          forLoop(entry, i32.const(table(at)), i32.const(table(at) + rows.length * 4), 8, [
+          clear(scope, target.get, gaps ? bytes - 16 : rows[1]),
+          forLoop(entry, i32.const(table(at)), i32.const(table(at) + rows.length * 4), 12, [
             p.set(i32.add(source.get, i32.load(entry.get))), q.set(i32.add(target.get, i32.load(entry.get, 4))),
+            gaps || tail === 0 ? [] : z.set(i32.add(q.get, i32.const(4 * count))),
             moveRow(scope, reader, p, q, count, placement.step[d]),
+            gaps || tail === 0 ? [] : tail === 1 ? control.if(i32.load(entry.get, 8), v128.store(z.get, ZERO)) : [
+              stop.set(i32.add(z.get, i32.load(entry.get, 8))),
+              forLoop(z, z.get, stop.get, 16, v128.store(z.get, ZERO)),
+            ],
           ]),
           after,
         ])

@@ -20,8 +20,8 @@ export type Product = {
   readonly axes: readonly Axis[]
   readonly chunks?: Chunks
   readonly rows: { readonly count: number; readonly block: number; readonly at: { readonly step: number } | { readonly table: Place } }
-  /** Columns go in panels of 16, `panel` bytes apart; the last one may be narrower. `block` counts panels. */
-  readonly columns: { readonly count: number; readonly block: number; readonly panel: number }
+  /** Columns go in panels of 16 (or of `width`), `panel` bytes apart; the last one may be narrower. `block` counts panels. */
+  readonly columns: { readonly count: number; readonly block: number; readonly panel: number; readonly width?: number }
   readonly terms: number | null
   /** Mean number of terms, where `terms` is null. */
   readonly meanTerms?: number
@@ -33,7 +33,9 @@ export type Product = {
 }
 
 /** Rows at a time by vectors of columns, the tallest first: what fits V8's registers. */
-const HEIGHTS: readonly (readonly number[])[] = [[], [6, 2, 1], [4, 2, 1], [2, 1], [2, 1]]
+const HEIGHTS: readonly (readonly number[])[] = [[], [6, 2, 1], [4, 2, 1], [2, 1], [2, 1], [1], [1], [1]]
+/** The widest panel for a single row: more would not fit the registers. */
+export const WIDEST = 28
 
 type Pointers = { readonly a: Code; readonly b: Code; readonly c: Code; readonly s: Code; readonly k: Code | null; readonly from: Code; readonly to: Code }
 type Span = { readonly first: Code; readonly end: Code; readonly constant: number | null }
@@ -96,20 +98,21 @@ const rowsCode = (p: Product, at: Places, span: Span, ptr: Pointers, tile: (heig
 
 /** The panels of a unit, wide ones and perhaps a narrow last one. */
 const panelsCode = (p: Product, at: Places, spans: readonly [Span, Span], ptr: Pointers, tiles: (vectors: number, lanes: number) => (height: number) => Func, scope: Scope): Code => {
-  const wide = Math.floor(p.columns.count / 16)
-  const rest = p.columns.count - 16 * wide
+  const width = p.columns.width ?? 16
+  const wide = Math.floor(p.columns.count / width)
+  const rest = p.columns.count - width * wide
   const vectors = Math.ceil(rest / 4)
   const j = scope.local('i32')
   const at16 = scope.local('i32')
   const b = { local: at16, ...held(at16, indexed(ptr.b, j.get, p.columns.panel)) }
-  const c = bytesOf(ptr.c, j.get, 16 * p.c.column, scope)
-  const s = bytesOf(ptr.s, j.get, p.scale?.along === 'columns' ? 64 : 0, scope)
+  const c = bytesOf(ptr.c, j.get, width * p.c.column, scope)
+  const s = bytesOf(ptr.s, j.get, p.scale?.along === 'columns' ? 4 * width : 0, scope)
   const stepOf = (isNarrow: boolean): number => (isNarrow ? p.b.narrow : undefined) ?? ('step' in p.b.k ? p.b.k.step : 0)
   const rows = (isNarrow: boolean, vectors: number, lanes: number): Code => [
     ptr.k === null ? [] : b.local.set(indexed(b.get, ptr.k, stepOf(isNarrow))),
     rowsCode(p, at, spans[1], { ...ptr, b: b.get, c: c.get, s: s.get }, tiles(vectors, lanes), HEIGHTS[vectors], scope),
   ]
-  const full = (): Code => rows(false, 4, 4)
+  const full = (): Code => rows(false, width / 4, 4)
   const narrow = (): Code => rows(true, vectors, rest - 4 * (vectors - 1))
   const body = rest === 0 ? full() : wide === 0 ? narrow() : control.if(i32.lt_u(j.get, i32.const(wide)), full(), narrow())
   return forLoop(j, spans[0].first, spans[0].end, 1, [b.set, c.set, s.set, body])
@@ -144,7 +147,7 @@ const tilesOf = (p: Product, m: ModuleBuilder, at: Places): ((vectors: number, l
     const key = `${height},${vectors},${lanes}`
     const found = known.get(key)
     if (found !== undefined) return found
-    const narrow = p.b.narrow !== undefined && (vectors < 4 || lanes < 4)
+    const narrow = p.b.narrow !== undefined && (4 * vectors < (p.columns.width ?? 16) || lanes < 4)
     const made = tileFunction(m, {
       mac: p.mac, height, vectors, lanes, rowStep: 'step' in p.rows.at ? p.rows.at.step : null,
       a: p.a.k, b: narrow ? { step: p.b.narrow } : p.b.k, terms: p.terms, result: p.c, scale: p.scale?.along ?? null, adds: p.c.adds ?? false,
@@ -155,7 +158,7 @@ const tilesOf = (p: Product, m: ModuleBuilder, at: Places): ((vectors: number, l
 }
 
 const levelsOf = (p: Product): readonly { readonly count: number; readonly block: number }[] =>
-  [...p.axes, ...(p.chunks === undefined ? [] : [{ count: p.chunks.count, block: 1 }]), { count: Math.ceil(p.columns.count / 16), block: p.columns.block }, p.rows]
+  [...p.axes, ...(p.chunks === undefined ? [] : [{ count: p.chunks.count, block: 1 }]), { count: Math.ceil(p.columns.count / (p.columns.width ?? 16)), block: p.columns.block }, p.rows]
 
 const insideOf = (p: Product, m: ModuleBuilder, at: Places, spans: readonly Span[], ptr: Pointers, scope: Scope): Code => {
   const [columns, rows] = spans.slice(-2)
