@@ -6,6 +6,7 @@ import { extremeKernel } from '../../src/evaluator/wasm/kernels/extreme.js'
 import { poolKernel } from '../../src/evaluator/wasm/kernels/pools.js'
 import { newMath } from '../../src/evaluator/wasm/kernels/math.js'
 import { softmaxKernel, unaryKernel } from '../../src/evaluator/wasm/kernels/unary.js'
+import { sumKernel } from '../../src/evaluator/wasm/kernels/sums.js'
 import { kthKernel } from '../../src/evaluator/wasm/kernels/selection.js'
 import { isRefusal, type Attrs } from '../../src/graph/op.js'
 import { ops } from '../../src/ops/index.js'
@@ -54,6 +55,9 @@ const cases: readonly Case[] = [
   ofOp(poolKernel, 'adaptiveAvgPool', [[32, 64, 8, 8]], { outputSize: [1, 1] }),
   ...['exp', 'log2', 'exp2', 'sigmoid', 'tanh', 'gelu'].map((op) => ofOp((spec) => unaryKernel(spec, newMath()), op, [[100000]], {})),
   ofOp((spec) => softmaxKernel(spec, newMath()), 'softmax', [[128, 10]], { dim: 1 }), ofOp((spec) => softmaxKernel(spec, newMath()), 'logSoftmax', [[128, 10]], { dim: 1 }),
+  ofOp(sumKernel, 'sum', [[N]], { dims: [0], keepdim: false }), ofOp(sumKernel, 'mean', [[32, 64, 28, 28]], { dims: [0, 2, 3], keepdim: true }), ofOp(sumKernel, 'sumTo', [[128, 128]], { shape: [128] }),
+  ofOp(sumKernel, 'sumTo', [[128, 10]], { shape: [10] }), ofOp(sumKernel, 'sumTo', [[1000, 1600]], { shape: [1600] }), ofOp(sumKernel, 'sumTo', [[100000, 10]], { shape: [10] }),
+  ofOp(sumKernel, 'sumTo', [[128, 16, 28, 28]], { shape: [16, 1, 1] }), ofOp(sumKernel, 'sum', [[16000, 100]], { dims: [1], keepdim: false }),
 ]
 
 const WARM_MS = 300
