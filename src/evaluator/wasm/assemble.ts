@@ -65,13 +65,13 @@ const emitBarrier = (m: ModuleBuilder, mayWait: boolean): Func =>
     },
   })
 
-type Emitted = { readonly func: Func; readonly units: number; readonly cost: number; readonly name: string; readonly label: string }
+type Emitted = { readonly func: Func; readonly units: number; readonly cost: number; readonly name: string; readonly label: string; readonly fixed: boolean }
 type EmittedKernel = { readonly stages: readonly Emitted[]; readonly fallback: { readonly after: number; readonly flag: number; readonly kernel: EmittedKernel } | null }
 
 const emitKernel = (m: ModuleBuilder, kernel: Kernel, at: Places, name: string): EmittedKernel => ({
   stages: kernel.stages.map((s, k) => {
     const f = s.emit(m, at)
-    return { func: f, units: s.units, cost: s.cost, name: `${name}_${k}`, label: s.label }
+    return { func: f, units: s.units, cost: s.cost, name: `${name}_${k}`, label: s.label, fixed: s.fixed === true }
   }),
   fallback: kernel.fallback === undefined ? null : {
     after: kernel.fallback.after, flag: at.scratch + kernel.fallback.flag,
@@ -98,30 +98,40 @@ const newWriter = (thread: Local, threads: Local, round: Local, barrier: Func | 
     parallel = true
     return [before, s.func.call(share(thread.get), share(i32.add(thread.get, i32.const(1)))), wait()]
   }
-  const kernel = (k: EmittedKernel): Code => {
+  /** `once`: what a split kernel does ahead; `rest`: what is left of it; `all`: an unsplit one. */
+  const kernel = (k: EmittedKernel, part: Part): Code => {
     const f = k.fallback
-    if (f === null) return k.stages.map(stage)
-    const clear: Code = barrier === null ? atomicsFree(f.flag) : control.if(i32.eqz(thread.get), atomicsFree(f.flag))
+    const mine = (s: Emitted): boolean => part === 'all' || s.fixed === (part === 'once')
+    const own = (stages: readonly Emitted[]): readonly Code[] => stages.filter(mine).map(stage)
+    if (f === null) return own(k.stages)
+    const words = [...(part === 'once' ? [] : [f.flag]), ...(part === 'rest' ? [] : [f.flag + 4])].map(clearWord)
+    const clear: Code = barrier === null ? words : control.if(i32.eqz(thread.get), words)
     pending = barrier !== null
-    const first = k.stages.slice(0, f.after + 1).map(stage)
+    if (part === 'once') {
+      pending = barrier !== null
+      return [clear, own(k.stages)]
+    }
+    const first = own(k.stages.slice(0, f.after + 1))
     const settle = pending ? wait() : []
     pending = false
-    const rest = k.stages.slice(f.after + 1).map(stage)
+    const rest = own(k.stages.slice(f.after + 1))
     const left = pending
     pending = false
-    const other = kernel(f.kernel)
+    const other = kernel(f.kernel, 'all')
     pending = pending || left
-    return [clear, first, settle, control.if(i32.load(i32.const(f.flag)), other, rest)]
+    return [clear, first, settle, control.if(i32.or(i32.load(i32.const(f.flag)), i32.load(i32.const(f.flag + 4))), other, rest)]
   }
   /** `alone`: by the calling thread only, so that inputs are never half committed. */
-  const step = (k: EmittedKernel, alone: boolean): Code => {
+  const step = (k: EmittedKernel, alone: boolean, part: Part): Code => {
     serial = alone
-    return kernel(k)
+    return kernel(k, part)
   }
   return { step, finish: (): Code => (parallel ? [pending ? wait() : [], i32.const(0)] : i32.const(0)), isParallel: () => parallel }
 }
 
-const atomicsFree = (address: number): Code => i32.store(i32.const(address), i32.const(0))
+type Part = 'all' | 'once' | 'rest'
+
+const clearWord = (address: number): Code => i32.store(i32.const(address), i32.const(0))
 
 const placesOf = (plan: Plan, s: PlannedStep): Places => ({ args: s.args.map((a) => plan.addresses[a]), outs: s.outs.map((o) => plan.addresses[o]), scratch: s.scratch, constants: s.constants })
 
@@ -131,7 +141,7 @@ export const assemble = (plan: Plan, options: AssembleOptions): Assembled => {
   const barrier = options.threads ? emitBarrier(m, options.mayWait) : null
   const emitted = plan.steps.map((s, k) => (s.kernel === null ? null : emitKernel(m, s.kernel, placesOf(plan, s), `step${k}`)))
   const order: (Segment | HostStep)[] = []
-  let run: { readonly steps: number[]; readonly cached: boolean } | null = null
+  let run: { readonly steps: (readonly [step: number, part: Part])[]; readonly cached: boolean } | null = null
   let count = 0
   const close = (): void => {
     if (run === null) return
@@ -145,21 +155,27 @@ export const assemble = (plan: Plan, options: AssembleOptions): Assembled => {
         const round = local('i32')
         const w = newWriter(thread, threads, round, barrier, options.splitAbove)
         const begin = barrier === null ? [] : round.set(atomics.load(i32.const(BASE)))
-        const body = steps.map((k) => w.step(emitted[k] ?? { stages: [], fallback: null }, plan.steps[k].alone))
+        const body = steps.map(([k, part]) => w.step(emitted[k] ?? { stages: [], fallback: null }, plan.steps[k].alone, part))
         parallel = w.isParallel()
         return [begin, body, w.finish()]
       },
     })
-    order.push({ kind: 'segment', name, parallel, cached, steps })
+    order.push({ kind: 'segment', name, parallel, cached, steps: steps.map(([k]) => k) })
   }
-  plan.steps.forEach((s, k) => {
-    if (run !== null && run.cached !== s.step.cached) close()
-    if (emitted[k] === null) {
-      close()
-      order.push({ kind: 'host', step: k, cached: s.step.cached })
-    } else if (run === null) run = { steps: [k], cached: s.step.cached }
-    else run.steps.push(k)
-  })
+  const add = (k: number, cached: boolean, part: Part): void => {
+    if (run !== null && run.cached !== cached) close()
+    if (run === null) run = { steps: [[k, part]], cached }
+    else run.steps.push([k, part])
+  }
+  const one = (s: PlannedStep, k: number): void => {
+    if (emitted[k] !== null) return add(k, s.step.cached, s.split ? 'rest' : 'all')
+    close()
+    order.push({ kind: 'host', step: k, cached: s.step.cached })
+  }
+  const ahead = plan.steps.filter((s) => s.step.cached).length
+  plan.steps.slice(0, ahead).forEach(one)
+  plan.steps.forEach((s, k) => { if (s.split) add(k, true, 'once') })
+  plan.steps.slice(ahead).forEach((s, k) => one(s, ahead + k))
   close()
   const stages = emitted.map((e) => (e === null ? [] : e.stages.map((s) => {
     m.func({ name: s.name, params: ['i32', 'i32'], body: ({ params: [from, to] }) => s.func.call(from.get, to.get) })

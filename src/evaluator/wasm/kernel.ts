@@ -23,6 +23,11 @@ export type Stage = {
   readonly units: number
   /** Rough time of one unit in nanoseconds on one core: decides whether threads are worth their barrier. */
   readonly cost: number
+  /**
+   * Does it read operands 1 to 3 alone (a weight, its scale, the input's scale)? Where these are the same from run to run
+   * it is done once, and what it leaves in scratch stays there.
+   */
+  readonly fixed?: boolean
   /** Emits a function `(from: i32, to: i32) → ()` that does the units from … to-1. Addresses are constants in its code. */
   readonly emit: (m: ModuleBuilder, at: Places) => Func
 }
@@ -44,8 +49,8 @@ export type Kernel = {
   readonly inPlace?: boolean
   /**
    * Another kernel for the same outputs, for numbers that this one can't treat (NaN, infinities, off the grid): after
-   * stage `after` (counted from 0) it takes over where the i32 at `scratch + flag` isn't 0. The plan clears the flag
-   * before the first stage. The other's scratch starts at `scratch + offset`, its constants at `constants + constantsOffset`;
+   * stage `after` (counted from 0) it takes over where the i32 at `scratch + flag`, or the next one, isn't 0. The plan clears
+   * both before the first stage; `fixed` stages raise the second, so that it outlives a run. The other's scratch starts at `scratch + offset`, its constants at `constants + constantsOffset`;
    * the sizes of this kernel include them.
    */
   readonly fallback?: { readonly flag: number; readonly after: number; readonly offset: number; readonly constantsOffset: number; readonly kernel: Kernel }

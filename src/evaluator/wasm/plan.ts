@@ -28,6 +28,8 @@ export type PlannedStep = {
   readonly kernel: Kernel | null
   readonly args: readonly number[]
   readonly outs: readonly number[]
+  /** Its `fixed` stages are done once, with what depends on parameters and state alone. */
+  readonly split: boolean
   /** Does it write over inputs? Then the calling thread does it alone, last of all. */
   readonly alone: boolean
   /** Bytes from the arena's start. */
@@ -75,7 +77,7 @@ const laneFunctions = (math: MathOf) => (m: ModuleBuilder): Named => (name, attr
   return f
 }
 
-type Chosen = Omit<PlannedStep, 'scratch' | 'constants' | 'alone'>
+type Chosen = Omit<PlannedStep, 'scratch' | 'constants' | 'alone' | 'split'>
 
 const chooseKernel = (step: Step, flat: Flat, math: MathOf): Chosen => {
   if (step.kind === 'group') {
@@ -156,8 +158,9 @@ export const planOf = (program: Program, read: (input: number) => Float32Array, 
     const stored = from[node.id] >= 0 || node.op === inputOp || (node.op === constOp && to[node.id] >= 0)
     if (stored && !over.has(node.id) && !heirs.has(node.id)) bufferOf.set(node.id, buffers.push({ bytes: sizeOf(node.shape) * 4, from: from[node.id], to: to[node.id] }) - 1)
   }
+  const splits = chosen.map((s) => !s.step.cached && s.kernel !== null && s.kernel.stages.some((st) => st.fixed === true) && s.args.length >= 4 && s.args.slice(1, 4).every((a) => leveled.cached[a] === 1))
   const areas = chosen.map((s, k) => ({
-    scratch: s.kernel === null || s.kernel.scratch === 0 ? -1 : buffers.push({ bytes: s.kernel.scratch, from: k, to: k }) - 1,
+    scratch: s.kernel === null || s.kernel.scratch === 0 ? -1 : buffers.push(splits[k] ? { bytes: s.kernel.scratch, from: -1, to: FOREVER } : { bytes: s.kernel.scratch, from: k, to: k }) - 1,
     constants: s.kernel === null || s.kernel.constants === null ? -1 : buffers.push({ bytes: s.kernel.constants.length, from: -1, to: FOREVER }) - 1,
   }))
   const placed = place(buffers, CONTROL_BYTES)
@@ -166,7 +169,7 @@ export const planOf = (program: Program, read: (input: number) => Float32Array, 
   for (const s of chosen) for (const a of [...s.args, ...s.outs]) if (addresses[a] < 0) throw new RangeError(`internal: node ${a} (${flat.nodes[a].op.name}) of step ${s.label} has no place ${JSON.stringify(flat.nodes[a].args)} ${leveled.kinds[a]} ${leveled.levels[a]} vs ${s.step.level}`)
   return {
     flat, leveled, addresses,
-    steps: chosen.map((s, k) => ({ ...s, alone: s.outs.some((o) => over.has(o)), scratch: addressOf(areas[k].scratch), constants: addressOf(areas[k].constants) })),
+    steps: chosen.map((s, k) => ({ ...s, split: splits[k], alone: s.outs.some((o) => over.has(o)), scratch: addressOf(areas[k].scratch), constants: addressOf(areas[k].constants) })),
     filled: flat.nodes.filter((n) => n.op === constOp && bufferOf.has(n.id)).map((n) => [n.id, constantOf(n.attrs)] as const),
     copies: commits.filter((c) => flat.inputs[c.input] >= 0 && over.get(flat.outputs[c.output].id) !== flat.inputs[c.input] && flat.outputs[c.output].id !== flat.inputs[c.input]),
     bytes: placed.bytes,

@@ -11,6 +11,7 @@ import { poolKernel } from './pools.js'
 import { productKernel } from './products/index.js'
 import { kthKernel } from './selection.js'
 import { firstEqual } from './selectionFilter.js'
+import { sumKernel } from './sums.js'
 import { softmaxKernel, unaryKernel } from './unary.js'
 
 /** A kernel and the flat nodes that it reads, in the order of its operands. */
@@ -87,7 +88,7 @@ const plainKernel = (spec: KernelSpec, abs: boolean, math: MathOf): Kernel | nul
   if (spec.op === 'firstIndex') return firstIndex(spec)
   if (spec.op === 'gatherAt' || spec.op === 'addAt') return atPlaces(spec)
   if (spec.op === 'kthValue') return kthKernel(spec, { abs })
-  return extremeKernel(spec, { abs }) ?? poolKernel(spec) ?? softmaxKernel(spec, math) ?? unaryKernel(spec, math)
+  return extremeKernel(spec, { abs }) ?? sumKernel(spec) ?? poolKernel(spec) ?? softmaxKernel(spec, math) ?? unaryKernel(spec, math)
 }
 
 /** The kernel for a node, or null: then the host runs it. `math` gives functions of one lane of a module. */

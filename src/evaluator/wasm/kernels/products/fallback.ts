@@ -2,6 +2,9 @@
 import type { Kernel } from '../../kernel.js'
 import type { Scales } from './integers.js'
 
+/** What is made of the weight and the scales alone. */
+const FROM_WEIGHT: ReadonlySet<string> = new Set(['weight to i16', 'transform weight', 'pack weight'])
+
 const rounded = (bytes: number): number => Math.ceil(bytes / 64) * 64
 
 /** `kernel`, whose flag `scales` knows, and `other` after it in memory; `after` is the last stage that may raise the flag. */
@@ -14,6 +17,7 @@ export const withFallback = (kernel: Kernel, scales: Scales, after: number, othe
   const nowhere = { args: [], outs: [], scratch: 0, constants: 0 }
   return {
     ...kernel,
+    stages: kernel.stages.map((s) => (FROM_WEIGHT.has(s.label) ? { ...s, fixed: true } : s)),
     scratch: offset + other.scratch,
     constants: constants.length === 0 ? null : constants,
     fallback: { flag: scales.flag(nowhere), after, offset, constantsOffset, kernel: other },

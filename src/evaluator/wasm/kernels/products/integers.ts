@@ -82,7 +82,7 @@ export const weightStage = (s: Scales, most: number, channels: number, numbers: 
     params: ['i32', 'i32'],
     body: (scope) => {
       const [o, p, t] = range(3).map(() => scope.local('i32'))
-      const q = newQuantizer(scope, most, i32.const(s.flag(at)))
+      const q = newQuantizer(scope, most, i32.const(s.flag(at) + 4))
       return forLoop(o, scope.params[0].get, scope.params[1].get, 1, [
         beginChannel(s, q, at, o.get),
         p.set(indexed(i32.const(argument(1)(at)), o.get, numbers * 4)), t.set(indexed(i32.const(target(at)), o.get, words * 4)),
