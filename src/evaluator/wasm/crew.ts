@@ -72,7 +72,6 @@ export const newCrew = async (threads: number, splitAbove: number): Promise<Owne
   const tell = (message: (thread: number) => object): void => {
     hands.forEach((h, i) => h.post(message(i + 1)))
     Atomics.add(control, WORDS.messages, 1)
-    Atomics.store(control, WORDS.plan, -1)
     wake()
   }
   control.fill(-1, WORDS.known)
@@ -115,6 +114,7 @@ export const newCrew = async (threads: number, splitAbove: number): Promise<Owne
       Atomics.store(control, WORDS.plan, plan)
       Atomics.store(control, WORDS.segment, Number(segment.slice('segment'.length)))
       Atomics.store(control, WORDS.threads, present)
+      Atomics.store(control, WORDS.started, Atomics.load(control, WORDS.generation) + 1)
       wake()
       return present
     },

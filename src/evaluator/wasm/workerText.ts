@@ -1,10 +1,10 @@
 /**
  * The program of a worker, as text: it must start in Node (worker_threads) and in pages (a blob) without a file of its
  * own. It instantiates plans over shared memory, then sleeps until a segment is started. Layout of the control words
- * (int32): 0 generation, 1 plan, 2 segment, 3 threads, 4 messages posted, 8+t asleep, 24+t latest plan known
+ * (int32): 0 generation, 1 plan, 2 segment, 3 threads, 4 messages posted, 5 generation of the latest start, 8+t asleep, 24+t latest plan known
  * (-1 before the worker is there).
  */
-export const WORDS = { generation: 0, plan: 1, segment: 2, threads: 3, messages: 4, asleep: 8, known: 24 } as const
+export const WORDS = { generation: 0, plan: 1, segment: 2, threads: 3, messages: 4, started: 5, asleep: 8, known: 24 } as const
 /** Most threads that the control words have room for. */
 export const MOST_THREADS = 16
 
@@ -28,6 +28,8 @@ const loop = () => {
       continue;
     }
     seen = generation;
+    // A generation that only announces a message may be seen when the next one's plan is already written.
+    if (Atomics.load(control, 5) !== generation) continue;
     const plan = plans.get(Atomics.load(control, 1));
     const threads = Atomics.load(control, 3);
     if (plan !== undefined && me < threads) plan['segment' + Atomics.load(control, 2)](me, threads);
