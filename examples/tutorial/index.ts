@@ -21,7 +21,7 @@ a:focus-visible{outline:2px solid #1456d8;outline-offset:3px;border-radius:2px}
 .text p{margin:0 0 10px}
 .text .says{margin:auto 0 0;padding-top:10px;border-top:1px solid var(--rule);font-size:13px;color:var(--soft)}
 .cells{font-size:12px;color:var(--soft);margin:0 0 4px}
-.pictures{display:grid;grid-template-columns:1fr 1fr;height:230px;border-bottom:1px solid var(--rule)}
+.pictures{display:grid;grid-template-columns:1fr 1fr;height:230px;background:var(--paper);border-bottom:1px solid var(--rule)}
 .pictures img{width:100%;height:230px;object-fit:contain;padding:10px}
 .pictures img+img{border-left:1px solid var(--rule)}
 @media(max-width:420px){main{grid-template-columns:1fr}}

@@ -133,6 +133,12 @@ test('rewired operands differ though nothing stands alone', () => {
   assert.not.match(said(swap(false), swap(true)), /are the same/)
 })
 
+test('a layer that holds less than its twin differs too', () => {
+  const layer = (f: (x: Value) => Value): Program => right(trace(chain({ a: functionLayer('a', f) }), tensorInput([2]), { mode: 'eval' })) as Program
+  const twins = twinsOf(pairOf([layer(relu), layer((x) => tanh(relu(x)))]))
+  assert.equal(twins.map((t) => t.status.get('a')), ['differs', 'differs'])
+})
+
 test('a scale has the hue of its twin; others have hues of their own', () => {
   const pair = pairOf([residual(), residual()])
   const all = visibleOf(pair.scenes[0], allOpen(pair.scenes[0]), true)

@@ -69,7 +69,8 @@ export const makePairView = (svg: SVGSVGElement, pair: PairScene, twins: Twins):
       refresh()
     },
     fit: () => camera.look(drawing, SCALE.smallest),
-    firstLook: () => camera.look(drawing, SCALE.readable),
+    // Both halves or neither: where they are too wide to read side by side, they are shown small.
+    firstLook: () => camera.look(drawing, Math.min(SCALE.readable, svg.getBoundingClientRect().width / (drawing.width + 40))),
     zoomBy: camera.zoomBy,
     reveal: (ids) => {
       const [a, b] = [middle(0, ids[0]), middle(1, ids[1])]
