@@ -204,10 +204,10 @@ test('linear on integers', () => {
 
 test('3x3 convolutions with many channels go by Winograd: any height and batch, odd channels, any padding', () => {
   const cases = fc.record({
-    n: fc.integer({ min: 1, max: 9 }), high: fc.integer({ min: 2, max: 13 }), wide: fc.integer({ min: 4, max: 11 }),
+    n: fc.integer({ min: 1, max: 5 }), many: fc.boolean(), high: fc.integer({ min: 2, max: 13 }), wide: fc.integer({ min: 4, max: 11 }),
     c: fc.integer({ min: 16, max: 40 }), o: fc.integer({ min: 8, max: 36 }), before: fc.integer({ min: -1, max: 2 }), after: fc.integer({ min: -1, max: 2 }),
-  }).map(({ n, high, wide, c, o, before, after }) => ({
-    x: [n, c, high - before + 1, 2 * wide - before - after + 2], w: [o, c, 3, 3],
+  }).map(({ n, many, high, wide, c, o, before, after }) => ({
+    x: [many ? Math.ceil(512 / (2 * high * wide)) : n, c, high - before + 1, 2 * wide - before - after + 2], w: [o, c, 3, 3],
     attrs: { stride: [1, 1], padding: [[before, 1], [before, after]], dilation: [1, 1], groups: 1 },
   }))
   const went = { float: 0, integer: 0, weight: 0 }
