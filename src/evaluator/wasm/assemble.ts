@@ -74,7 +74,7 @@ const emitKernel = (m: ModuleBuilder, kernel: Kernel, at: Places, name: string):
     return { func: f, units: s.units, cost: s.cost, name: `${name}_${k}`, label: s.label, fixed: s.fixed === true }
   }),
   fallback: kernel.fallback === undefined ? null : {
-    after: kernel.fallback.after, flag: at.scratch + kernel.fallback.flag,
+    after: kernel.fallback.after, flag: at.flags,
     kernel: emitKernel(m, kernel.fallback.kernel, { ...at, scratch: at.scratch + kernel.fallback.offset, constants: at.constants + kernel.fallback.constantsOffset }, `${name}f`),
   },
 })
@@ -133,7 +133,7 @@ type Part = 'all' | 'once' | 'rest'
 
 const clearWord = (address: number): Code => i32.store(i32.const(address), i32.const(0))
 
-const placesOf = (plan: Plan, s: PlannedStep): Places => ({ args: s.args.map((a) => plan.addresses[a]), outs: s.outs.map((o) => plan.addresses[o]), scratch: s.scratch, constants: s.constants })
+const placesOf = (plan: Plan, s: PlannedStep): Places => ({ args: s.args.map((a) => plan.addresses[a]), outs: s.outs.map((o) => plan.addresses[o]), scratch: s.scratch, constants: s.constants, flags: s.flags })
 
 /** Assembles a plan's module. */
 export const assemble = (plan: Plan, options: AssembleOptions): Assembled => {

@@ -15,6 +15,8 @@ export type Places = {
   readonly outs: readonly number[]
   readonly scratch: number
   readonly constants: number
+  /** Two words that nobody else uses, ever: a thread may look at them late. Only for kernels with a fallback. */
+  readonly flags: number
 }
 
 /** One parallel sweep over `units` pieces of work, independent of each other. */
@@ -49,11 +51,11 @@ export type Kernel = {
   readonly inPlace?: boolean
   /**
    * Another kernel for the same outputs, for numbers that this one can't treat (NaN, infinities, off the grid): after
-   * stage `after` (counted from 0) it takes over where the i32 at `scratch + flag`, or the next one, isn't 0. The plan clears
+   * stage `after` (counted from 0) it takes over where the i32 at `flags`, or the next one, isn't 0. The plan clears
    * both before the first stage; `fixed` stages raise the second, so that it outlives a run. The other's scratch starts at `scratch + offset`, its constants at `constants + constantsOffset`;
    * the sizes of this kernel include them.
    */
-  readonly fallback?: { readonly flag: number; readonly after: number; readonly offset: number; readonly constantsOffset: number; readonly kernel: Kernel }
+  readonly fallback?: { readonly after: number; readonly offset: number; readonly constantsOffset: number; readonly kernel: Kernel }
 }
 
 /** What a kernel is chosen by: the op, and the shapes of operands and result. */

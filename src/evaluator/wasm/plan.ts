@@ -35,6 +35,7 @@ export type PlannedStep = {
   /** Bytes from the arena's start. */
   readonly scratch: number
   readonly constants: number
+  readonly flags: number
 }
 
 /** Everything that is known before a program runs in one vector of phases. */
@@ -77,7 +78,7 @@ const laneFunctions = (math: MathOf) => (m: ModuleBuilder): Named => (name, attr
   return f
 }
 
-type Chosen = Omit<PlannedStep, 'scratch' | 'constants' | 'alone' | 'split'>
+type Chosen = Omit<PlannedStep, 'scratch' | 'constants' | 'flags' | 'alone' | 'split'>
 
 const chooseKernel = (step: Step, flat: Flat, math: MathOf): Chosen => {
   if (step.kind === 'group') {
@@ -161,6 +162,7 @@ export const planOf = (program: Program, read: (input: number) => Float32Array, 
   const splits = chosen.map((s) => !s.step.cached && s.kernel !== null && s.kernel.stages.some((st) => st.fixed === true) && s.args.length >= 4 && s.args.slice(1, 4).every((a) => leveled.cached[a] === 1))
   const areas = chosen.map((s, k) => ({
     scratch: s.kernel === null || s.kernel.scratch === 0 ? -1 : buffers.push(splits[k] ? { bytes: s.kernel.scratch, from: -1, to: FOREVER } : { bytes: s.kernel.scratch, from: k, to: k }) - 1,
+    flags: s.kernel?.fallback === undefined ? -1 : buffers.push({ bytes: 8, from: -1, to: FOREVER }) - 1,
     constants: s.kernel === null || s.kernel.constants === null ? -1 : buffers.push({ bytes: s.kernel.constants.length, from: -1, to: FOREVER }) - 1,
   }))
   const placed = place(buffers, CONTROL_BYTES)
@@ -169,7 +171,7 @@ export const planOf = (program: Program, read: (input: number) => Float32Array, 
   for (const s of chosen) for (const a of [...s.args, ...s.outs]) if (addresses[a] < 0) throw new RangeError(`internal: node ${a} (${flat.nodes[a].op.name}) of step ${s.label} has no place ${JSON.stringify(flat.nodes[a].args)} ${leveled.kinds[a]} ${leveled.levels[a]} vs ${s.step.level}`)
   return {
     flat, leveled, addresses,
-    steps: chosen.map((s, k) => ({ ...s, split: splits[k], alone: s.outs.some((o) => over.has(o)), scratch: addressOf(areas[k].scratch), constants: addressOf(areas[k].constants) })),
+    steps: chosen.map((s, k) => ({ ...s, split: splits[k], alone: s.outs.some((o) => over.has(o)), scratch: addressOf(areas[k].scratch), flags: addressOf(areas[k].flags), constants: addressOf(areas[k].constants) })),
     filled: flat.nodes.filter((n) => n.op === constOp && bufferOf.has(n.id)).map((n) => [n.id, constantOf(n.attrs)] as const),
     copies: commits.filter((c) => flat.inputs[c.input] >= 0 && over.get(flat.outputs[c.output].id) !== flat.inputs[c.input] && flat.outputs[c.output].id !== flat.inputs[c.input]),
     bytes: placed.bytes,

@@ -46,7 +46,7 @@ const lay = (sizes: readonly number[], from: number): { readonly at: readonly nu
 export const loadKernel = (kernel: Kernel, args: readonly Float32Array[], outSizes: readonly number[]): Loaded => {
   const constants = kernel.constants ?? new Uint8Array(0)
   const { at, end } = lay([...args.map((a) => a.length * 4), ...outSizes.map((n) => n * 4), kernel.scratch, constants.length], 64)
-  const places: Places = { args: at.slice(0, args.length), outs: at.slice(args.length, args.length + outSizes.length), scratch: at[at.length - 2], constants: at[at.length - 1] }
+  const places: Places = { args: at.slice(0, args.length), outs: at.slice(args.length, args.length + outSizes.length), scratch: at[at.length - 2], constants: at[at.length - 1], flags: 0 }
   const pages = Math.ceil(end / PAGE)
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true })
   const bytes = new Uint8Array(memory.buffer)

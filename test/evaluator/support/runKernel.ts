@@ -31,7 +31,7 @@ export const instantiate = (kernel: Kernel, argSizes: readonly number[], outSize
     end += rounded(bytes)
     return at
   }
-  const at: Places = { args: argSizes.map((n) => place(n * 4)), outs: [place(outSize * 4)], scratch: place(kernel.scratch), constants: place(kernel.constants?.length ?? 0) }
+  const at: Places = { args: argSizes.map((n) => place(n * 4)), outs: [place(outSize * 4)], scratch: place(kernel.scratch), constants: place(kernel.constants?.length ?? 0), flags: place(8) }
   const began = performance.now()
   const m = newModule()
   const emitted: { readonly name: string; readonly func: Func; readonly label: string; readonly units: number }[] = []
@@ -51,7 +51,7 @@ export const instantiate = (kernel: Kernel, argSizes: readonly number[], outSize
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } })
   new Float32Array(memory.buffer).fill(NaN)
   if (kernel.constants !== null) new Uint8Array(memory.buffer).set(kernel.constants, at.constants)
-  const flag = fallback === undefined ? null : new Int32Array(memory.buffer, at.scratch + fallback.flag, 1)
+  const flag = fallback === undefined ? null : new Int32Array(memory.buffer, at.flags, 2)
   const callable = (prefix: string): readonly RunnableStage[] => emitted.filter((e) => e.name.startsWith(prefix)).map(({ name, label, units }) => {
     const run = exports[name]
     if (typeof run !== 'function') throw new Error(`no function ${name}`)
@@ -63,14 +63,14 @@ export const instantiate = (kernel: Kernel, argSizes: readonly number[], outSize
     out: new Float32Array(memory.buffer, at.outs[0], outSize),
     stages,
     run: (split = wholly) => {
-      if (flag !== null) flag[0] = 0
+      if (flag !== null) flag.fill(0)
       for (const [i, stage] of stages.entries()) {
         split(stage)
-        if (flag !== null && fallback !== undefined && i === fallback.after && flag[0] !== 0) return others.forEach(split)
+        if (flag !== null && fallback !== undefined && i === fallback.after && flag.some((word) => word !== 0)) return others.forEach(split)
       }
     },
     size: bytes.length,
     assembly,
-    fellBack: () => flag !== null && flag[0] !== 0,
+    fellBack: () => flag !== null && flag.some((word) => word !== 0),
   }
 }

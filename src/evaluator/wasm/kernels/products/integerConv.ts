@@ -63,7 +63,7 @@ const winogradKernel = (c: Correlation, licence: IntegerLicence, float: Kernel):
     filterStage('i16', c.to, words, { base: weight, to: words * 36, word: 36, tap: 4 }, filters),
     winogradStage(c, layout, { mac: 'i16', planes, words, filters, scales: scales.products }),
   ]
-  return withFallback(kernelOf('conv i16 winograd', layout, stages, correlationFlops(c), correlationBytes(c)), scales, 1, float)
+  return withFallback(kernelOf('conv i16 winograd', layout, stages, correlationFlops(c), correlationBytes(c)), 1, float)
 }
 
 const directKernel = (c: Correlation, licence: IntegerLicence, float: Kernel): Kernel => {
@@ -88,5 +88,5 @@ const directKernel = (c: Correlation, licence: IntegerLicence, float: Kernel): K
     weightStage(scales, bound(licence.w), c.groups * c.to, c.from * taps, terms.length, weight, byTaps ? tapPairs(taps / c.kernel[last], c.kernel[last]) : channelPairs(c.from, taps)),
     ...correlationStages(c, layout, along, { mac: 'i16', planes, plane, perGroup, weight, terms, scales: scales.products }),
   ]
-  return withFallback(kernelOf(`conv i16 ${along ? 'along' : 'across'}`, layout, stages, correlationFlops(c), correlationBytes(c)), scales, 1, float)
+  return withFallback(kernelOf(`conv i16 ${along ? 'along' : 'across'}`, layout, stages, correlationFlops(c), correlationBytes(c)), 1, float)
 }

@@ -40,5 +40,5 @@ export const integerLinearKernel = ({ shapes: [x, w] }: KernelSpec, licence: Int
     weightStage(scales, bound(licence.w), columns, terms, words, weight, neighbourPairs(terms)),
     ...linearStages(layout, { rows, columns, terms: words }, { mac: 'i16', x: input, w: weight, scales: scales.products }),
   ]
-  return withFallback(kernelOf('linear i16', layout, stages, float.flops, float.bytes), scales, 1, float)
+  return withFallback(kernelOf('linear i16', layout, stages, float.flops, float.bytes), 1, float)
 }

@@ -61,10 +61,9 @@ export const pairReader = (q: Quantizer, second: ((p: Local) => Code) | null): R
 /** Where a licence's scales and the flag are. */
 export type Scales = { readonly x: Place; readonly w: Place; readonly flag: Place; readonly products: Place; readonly perChannel: boolean }
 
-/** Scale operands, and room for the flag (first in scratch) and for the products of scales, one per output channel. */
+/** Scale operands, the flag, and room for the products of scales, one per output channel. */
 export const newScales = (layout: Layout, licence: IntegerLicence, channels: number): Scales => {
-  const flag = layout.scratch(64)
-  return { x: argument(2), w: argument(3), flag, products: layout.scratch(channels * 4), perChannel: licence.weightScales > 1 }
+  return { x: argument(2), w: argument(3), flag: (at) => at.flags, products: layout.scratch(channels * 4), perChannel: licence.weightScales > 1 }
 }
 
 /** Code for output channel `o`: sets the weight's quantizer and stores the product of the scales. */
