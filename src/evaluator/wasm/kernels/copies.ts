@@ -1,0 +1,163 @@
+/** Copies between strided places: any slice, permutation, repetition or interleaving of axes is one of these. */
+import type { Code } from '../asm/encode.js'
+import { control, f32, f32x4, i32, memory, v128 } from '../asm/instructions.js'
+import { forLoop, type Local, type Scope } from '../asm/module.js'
+import type { Places, Stage } from '../kernel.js'
+import { bump, perUnit, shares, whileLoop } from './loops.js'
+
+/** An axis of a copy: its size, and the steps in elements from one index to the next in the source and in the result. */
+export type CopyAxis = { readonly size: number; readonly from: number; readonly to: number }
+
+/** A copy from operand `arg`, starting at element `from`, to the result, starting at element `to`. */
+export type Copy = {
+  readonly arg: number
+  readonly from: number
+  readonly to: number
+  /** From the outermost in. */
+  readonly axes: readonly CopyAxis[]
+  /** Is 0 added on the way? Makes -0 a 0, as sums that start from 0 do. */
+  readonly plusZero?: boolean
+}
+
+/** Axes of one element left out, neighbours that are walked as one made one. */
+const merged = (axes: readonly CopyAxis[]): readonly CopyAxis[] => {
+  const out: CopyAxis[] = []
+  for (const axis of axes) {
+    if (axis.size === 1) continue
+    const last = out[out.length - 1]
+    if (last !== undefined && last.from === axis.from * axis.size && last.to === axis.to * axis.size) out[out.length - 1] = { ...axis, size: last.size * axis.size }
+    else out.push(axis)
+  }
+  return out.length === 0 ? [{ size: 1, from: 1, to: 1 }] : out
+}
+
+type Ends = { readonly from: Local; readonly to: Local; readonly count: Local; readonly plusZero: boolean }
+
+/** Moves on over `count` elements, four at a time where both sides are dense. `value(vector)` loads and advances. */
+const dense = (scope: Scope, { from, to, count, plusZero }: Ends, repeat: boolean): Code => {
+  const [end, filler] = [scope.local('i32'), scope.local('v128')]
+  const four = repeat ? filler.get : plusZero ? f32x4.add(v128.load(from.get), f32x4.const(0)) : v128.load(from.get)
+  const one = repeat ? f32x4.extract(0, filler.get) : plusZero ? f32.add(f32.load(from.get), f32.const(0)) : f32.load(from.get)
+  const advance = (n: number): Code => [repeat ? [] : bump(from, n), bump(to, n)]
+  return [
+    repeat ? filler.set(f32x4.splat(f32.load(from.get))) : [],
+    end.set(i32.add(to.get, i32.shl(count.get, i32.const(2)))),
+    whileLoop(i32.le_u(i32.add(to.get, i32.const(16)), end.get), [v128.store(to.get, four), advance(16)]),
+    whileLoop(i32.lt_u(to.get, end.get), [f32.store(to.get, one), advance(4)]),
+  ]
+}
+
+const strided = (scope: Scope, { from, to, count, plusZero }: Ends, axis: CopyAxis): Code => {
+  const i = scope.local('i32')
+  const x = f32.load(from.get)
+  return forLoop(i, i32.const(0), count.get, 1, [f32.store(to.get, plusZero ? f32.add(x, f32.const(0)) : x), bump(from, 4 * axis.from), bump(to, 4 * axis.to)])
+}
+
+/** From this many elements on the engine's own copy is faster than a loop. */
+const LONG = 512
+
+/** Copies `count` elements along the innermost axis; leaves the pointers anywhere. */
+const innermost = (scope: Scope, ends: Ends, axis: CopyAxis): Code => {
+  if (axis.to !== 1 || axis.from > 1) return strided(scope, ends, axis)
+  if (axis.from === 1 && axis.size >= LONG && !ends.plusZero) return memory.copy(ends.to.get, ends.from.get, i32.shl(ends.count.get, i32.const(2)))
+  return dense(scope, ends, axis.from === 0)
+}
+
+/** Loops over `axes`, innermost last, with pointers of their own at each level. */
+const nested = (scope: Scope, axes: readonly CopyAxis[], from: Local, to: Local, inner: (from: Local, to: Local) => Code): Code => {
+  const [axis, ...rest] = axes
+  const [p, q, i] = Array.from({ length: 3 }, () => scope.local('i32'))
+  if (axis === undefined) return [p.set(from.get), q.set(to.get), inner(p, q)]
+  return [
+    p.set(from.get), q.set(to.get),
+    forLoop(i, i32.const(0), i32.const(axis.size), 1, [nested(scope, rest, p, q, inner), bump(p, 4 * axis.from), bump(q, 4 * axis.to)]),
+  ]
+}
+
+/** Adds the offsets of index `index` of the outer axes to both pointers. */
+const descend = (axes: readonly CopyAxis[], index: Local, from: Local, to: Local): Code => {
+  let step = 1
+  const moves: Code[] = []
+  for (const { size, from: f, to: t } of [...axes].reverse()) {
+    const digit = i32.rem_u(step === 1 ? index.get : i32.div_u(index.get, i32.const(step)), i32.const(size))
+    moves.push(bump(from, i32.mul(digit, i32.const(4 * f))), bump(to, i32.mul(digit, i32.const(4 * t))))
+    step *= size
+  }
+  return moves
+}
+
+/** What a copy's units are: indices of its outer axes, or parts of a single long run. */
+type Task = { readonly units: number; readonly cost: number; readonly code: (scope: Scope, unit: Code, at: Places) => Code }
+
+const ENOUGH = 64
+const PART = 8192
+
+const taskOf = (copy: Copy): Task => {
+  const axes = merged(copy.axes)
+  const last = axes[axes.length - 1]
+  let cut = 0
+  let pieces = 1
+  while (cut < axes.length - 1 && pieces < ENOUGH) pieces *= axes[cut++].size
+  const inside = axes.slice(cut, -1)
+  const parts = inside.length === 0 && pieces < ENOUGH ? Math.max(1, Math.ceil(last.size / PART)) : 1
+  const each = Math.ceil(last.size / parts)
+  const work = shares(pieces * parts, 256)
+  const size = axes.reduce((n, a) => n * a.size, 1)
+  return {
+    units: work.count, cost: (size / work.count) * (last.to === 1 && last.from <= 1 ? 0.2 : 1) + 20 * work.each,
+    code: (scope, unit, at) => {
+      const [piece, outer, part, from, to, count, rest] = Array.from({ length: 7 }, () => scope.local('i32'))
+      return work.loop(scope, unit, piece, [
+        outer.set(parts === 1 ? piece.get : i32.div_u(piece.get, i32.const(parts))),
+        from.set(i32.const(at.args[copy.arg] + 4 * copy.from)), to.set(i32.const(at.outs[0] + 4 * copy.to)),
+        descend(axes.slice(0, cut), outer, from, to),
+        count.set(i32.const(last.size)),
+        parts === 1 ? [] : [
+          part.set(i32.mul(i32.rem_u(piece.get, i32.const(parts)), i32.const(each))),
+          bump(from, i32.mul(part.get, i32.const(4 * last.from))), bump(to, i32.mul(part.get, i32.const(4 * last.to))),
+          rest.set(i32.sub(i32.const(last.size), part.get)),
+          count.set(control.select(i32.const(each), rest.get, i32.lt_s(i32.const(each), rest.get))),
+          count.set(control.select(count.get, i32.const(0), i32.gt_s(count.get, i32.const(0)))),
+        ],
+        nested(scope, inside, from, to, (p, q) => innermost(scope, { from: p, to: q, count, plusZero: copy.plusZero === true }, last)),
+      ])
+    },
+  }
+}
+
+/** One stage that does several copies, which must not overlap in the result. */
+export const copyStage = (label: string, copies: readonly Copy[]): Stage => {
+  const tasks = copies.map(taskOf)
+  const units = tasks.reduce((n, t) => n + t.units, 0)
+  return {
+    label, units, cost: tasks.reduce((n, t) => n + t.units * t.cost, 0) / units,
+    emit: (m, at) => m.func(perUnit((unit, scope) => {
+      let start = 0
+      return tasks.map((task) => {
+        const own = i32.sub(unit.get, i32.const(start))
+        start += task.units
+        return tasks.length === 1 ? task.code(scope, unit.get, at) : control.if(i32.lt_u(own, i32.const(task.units)), task.code(scope, own, at))
+      })
+    })),
+  }
+}
+
+/** One stage that fills the result's `n` elements with a number. */
+export const fillStage = (n: number, value: number): Stage => {
+  const work = shares(n, Math.ceil(n / PART))
+  return {
+    label: 'fill', units: work.count, cost: work.each * 0.1,
+    emit: (m, at) => m.func(perUnit((unit, scope) => {
+      const [p, end, last] = Array.from({ length: 3 }, () => scope.local('i32'))
+      return [
+        last.set(i32.const(at.outs[0] + 4 * n)),
+        p.set(i32.add(i32.const(at.outs[0]), i32.mul(unit.get, i32.const(4 * work.each)))),
+        end.set(i32.add(p.get, i32.const(4 * work.each))),
+        end.set(control.select(last.get, end.get, i32.gt_u(end.get, last.get))),
+        Object.is(value, 0)
+          ? memory.fill(p.get, i32.const(0), i32.sub(end.get, p.get))
+          : forLoop(p, p.get, end.get, 4, f32.store(p.get, f32.const(value))),
+      ]
+    })),
+  }
+}
