@@ -73,14 +73,13 @@ const runFiles = async (files: readonly string[], jobs: number): Promise<readonl
   return outcomes.filter(outcome => outcome !== undefined)
 }
 
-/** Runs the conformance cases; its own last line gives the counts. */
-const runConformance = async (): Promise<Counts> => {
-  if (!existsSync(join(root, conformance.script))) {
-    console.log(`\nskipped: ${conformance.script} is not there yet`)
-    return { passed: 0, failed: 0 }
-  }
-  console.log(`\n${conformance.script} ${conformance.cases}`)
-  const ended = await run(process.execPath, ['--import', 'tsx', conformance.script, conformance.cases], { live: true })
+/** Every backend passes the recorded cases, with one thread and with two. */
+const backends: readonly (readonly string[])[] = [['--backend', 'reference'], ['--backend', 'wasm', '--threads', '1'], ['--backend', 'wasm', '--threads', '2']]
+
+/** Runs the conformance cases on one backend; its own last line gives the counts. */
+const runCases = async (options: readonly string[]): Promise<Counts> => {
+  console.log(`\n${conformance.script} ${options.join(' ')} ${conformance.cases}`)
+  const ended = await run(process.execPath, ['--import', 'tsx', conformance.script, ...options, conformance.cases], { live: true })
   const counts = readCounts(ended.output)
   if (counts === null) {
     console.log(`FAIL ${conformance.script}: its last line is not "N passed, N failed" (ended with ${ended.code ?? ended.signal})`)
@@ -91,6 +90,16 @@ const runConformance = async (): Promise<Counts> => {
     return { ...counts, failed: 1 }
   }
   return counts
+}
+
+const runConformance = async (): Promise<Counts> => {
+  if (!existsSync(join(root, conformance.script))) {
+    console.log(`\nskipped: ${conformance.script} is not there yet`)
+    return { passed: 0, failed: 0 }
+  }
+  const counts: Counts[] = []
+  for (const options of backends) counts.push(await runCases(options))
+  return total(counts)
 }
 
 /** Runs all that matches the pattern (a regular expression over paths); true if something ran and nothing failed. */

@@ -50,6 +50,18 @@ export const addAtOp: Op = internal('addAt', 'x with a number added at one place
   return null
 })
 
+/** Fails, as `gatherLast` and `scatterLast` do, on a class that isn't a whole number from 0 to `columns - 1`. */
+export const checkClassesOp: Op = {
+  ...internal('checkClasses', 'Fails on a class that is no column.', ([classes], { columns }) => {
+    const c = Number(columns)
+    const bad = classes.data.findIndex((k) => !(Number.isInteger(k) && k >= 0 && k < c))
+    return bad < 0 ? null : `class ${classes.data[bad]} of row ${bad} is not a whole number from 0 to ${c - 1}`
+  }),
+  guards: true,
+}
+
+const asColumn = (r: Ref): Ref => ({ id: r.id, shape: [...r.shape, 1] })
+
 /** What a backend's kernels can do at once. */
 export type RewriteRules = {
   /** Is the node computed element by element? */
@@ -74,6 +86,15 @@ export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
       const searched = magnitudes ? { id: nodes[x.id].args[0].id, shape: x.shape } : x
       const index = push({ op: firstIndexOp, args: [searched, chosen], attrs: { abs: magnitudes }, shape: chosen.shape, origin: node.origin, path: node.path })
       to[old.id] = push({ op: scatterAtOp, args: [asRows(g, chosen.shape), { id: index, shape: [...chosen.shape, 1] }], attrs: { row: rowLength(node.shape, chosen.shape) }, shape: node.shape, origin: node.origin, path: node.path })
+      continue
+    }
+    if ((node.op.name === 'gatherLast' || node.op.name === 'scatterLast') && sizeOf(node.shape) > 0) {
+      // Bad classes are found before anything runs; then both are plain arithmetic on columns.
+      const [x, classes] = node.args
+      const gathers = node.op.name === 'gatherLast'
+      const columns = gathers ? x.shape[1] : node.shape[1]
+      push({ op: checkClassesOp, args: [classes], attrs: { columns }, shape: classes.shape, origin: node.origin, path: node.path })
+      to[old.id] = push({ ...node, args: [gathers ? x : asColumn(x), asColumn(classes)], attrs: { ...node.attrs, columns } })
       continue
     }
     const first = node.args[0] === undefined ? undefined : nodes[node.args[0].id]

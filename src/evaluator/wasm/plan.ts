@@ -142,7 +142,9 @@ export const planOf = (program: Program, read: (input: number) => Float32Array, 
   const late = new Set(commits.map((c) => flat.outputs[c.output].id))
   const fixed = new Set(program.mode === 'eval' && commits.length === 0 ? program.inputs.flatMap((p, i) => (p.kind === 'data' || flat.inputs[i] < 0 ? [] : [flat.inputs[i]])) : [])
   const leveled = levelsOf(flat, classify, RULES.cheap, late, fixed)
+  // Within a level the host comes first, so that what follows is one segment.
   const chosen = stepsOf(leveled, RULES).map((s) => chooseKernel(s, flat, math))
+    .sort((a, b) => Number(b.step.cached) - Number(a.step.cached) || a.step.level - b.step.level || Number(b.kernel === null) - Number(a.kernel === null))
   const over = inPlace(commits, flat, chosen)
   const { from, to } = lifetimes(flat, leveled, chosen)
   // A kernel that changes few elements takes over its operand's place, if nobody else wants that.

@@ -12,6 +12,8 @@ export const WORKER_TEXT = `
 'use strict';
 const isNode = typeof self === 'undefined' || typeof process === 'object' && !!process.versions && !!process.versions.node;
 const port = isNode ? require('node:worker_threads').parentPort : null;
+// About a millisecond: the next segment of a training loop comes sooner, and waking up from sleep takes longer than most of them.
+const SPINS = 150000;
 let control = null, me = 0, seen = 0, handled = 0;
 const plans = new Map();
 const loop = () => {
@@ -20,8 +22,8 @@ const loop = () => {
     const generation = Atomics.load(control, 0);
     if (generation === seen) {
       let spins = 0;
-      while (spins < 4000 && Atomics.load(control, 0) === seen) spins++;
-      if (spins < 4000) continue;
+      while (spins < SPINS && Atomics.load(control, 0) === seen) spins++;
+      if (spins < SPINS) continue;
       Atomics.store(control, 8 + me, 1);
       Atomics.wait(control, 0, seen, 1000);
       Atomics.store(control, 8 + me, 0);

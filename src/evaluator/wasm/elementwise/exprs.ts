@@ -5,7 +5,7 @@ import type { Attrs } from '../../../graph/op.js'
 export type LaneOp =
   | 'const' | 'load' | 'neg' | 'abs' | 'sqrt' | 'nearest' | 'floor' | 'ceil' | 'trunc'
   | 'add' | 'sub' | 'mul' | 'div' | 'min' | 'max' | 'pmin' | 'pmax'
-  | 'eq' | 'ne' | 'ieq' | 'iota' | 'lt' | 'gt' | 'le' | 'ge' | 'and' | 'or' | 'andnot' | 'select' | 'call'
+  | 'eq' | 'ne' | 'ieq' | 'itof' | 'iota' | 'lt' | 'gt' | 'le' | 'ge' | 'and' | 'or' | 'andnot' | 'select' | 'call'
 
 /**
  * One operation; `args` are numbers of earlier ones. `value`: of a constant, or of `iota` (an element's place in its row) the

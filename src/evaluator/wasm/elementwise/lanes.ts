@@ -21,7 +21,7 @@ export type LaneContext = {
 }
 
 const simple = {
-  neg: f32x4.neg, abs: f32x4.abs, sqrt: f32x4.sqrt, nearest: f32x4.nearest, floor: f32x4.floor, ceil: f32x4.ceil, trunc: f32x4.trunc,
+  neg: f32x4.neg, abs: f32x4.abs, sqrt: f32x4.sqrt, nearest: f32x4.nearest, floor: f32x4.floor, ceil: f32x4.ceil, trunc: f32x4.trunc, itof: f32x4.convert_i32x4_s,
 } as const
 const paired = {
   add: f32x4.add, sub: f32x4.sub, mul: f32x4.mul, div: f32x4.div, min: f32x4.min, max: f32x4.max,

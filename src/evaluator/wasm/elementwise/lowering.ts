@@ -82,8 +82,12 @@ export const MAPS: { readonly [op: string]: Lowering } = {
   quantizeGradInput: (e, [g, ...args], a) => e.op('andnot', g, quantized(e, args, a).clipped()),
   delay: (e, [q, x, left]) => e.op('select', e.op('gt', left, e.constant(0)), x, q),
   ...Object.fromEntries(['exp', 'log', 'exp2', 'log2', 'tanh', 'sigmoid', 'softsign', 'elu', 'gelu', 'geluSlope', 'hardswish'].map((name) => [name, called(name)])),
+  scatterLast: (e, [g, classes], attrs) => e.op('select', column(e, classes, attrs), g, e.constant(0)),
   scatterAt: (e, [g, index], attrs) => e.op('select', e.op('ieq', e.iota(Number(attrs.row)), index), g, e.constant(0)),
 }
+
+/** Where an element's column is the class of its row. */
+const column = (e: Exprs, classes: number, a: Attrs): number => e.op('eq', e.op('itof', e.iota(Number(a.columns))), classes)
 
 const lowerBound = (e: Exprs, x: number, a: Attrs): number => {
   const size = e.op('max', e.op('abs', x), e.constant(Math.fround(Number(a.min))))
@@ -125,6 +129,7 @@ export const REDUCTIONS: { readonly [op: string]: Reduction } = {
   sum: { term: itself, join: 'sum', divisor: once, over: keptDims },
   mean: { term: itself, join: 'sum', divisor: (n) => n.args[0].shape.reduce((p, m) => p * m, 1) / Math.max(1, n.shape.reduce((p, m) => p * m, 1)), over: keptDims },
   sumTo: { term: itself, join: 'sum', divisor: once, over: sameRank },
+  gatherLast: { term: (e, [x, classes], a) => e.op('select', column(e, classes, a), x, e.constant(0)), join: 'sum', divisor: once, over: (n) => [...n.shape, 1] },
   maxAll: { term: itself, join: 'max', divisor: once, over: () => [] },
   maxLast: { term: itself, join: 'max', divisor: once, over: (n) => [...n.shape, 1] },
   quantizeGradScale: {
