@@ -1,0 +1,106 @@
+/** The report on the terminal. */
+import { casesOf, idOf, WORKLOADS } from './cases.js'
+import { PEERS, type PeerName } from './events.js'
+import { summaryOf, type Verdict } from './goals.js'
+import { cellOf, geometricMean, SINGLE, type Ledger, type Loss, type Row } from './ledger.js'
+
+/** Lines of cells in columns; the first line is the head. */
+export const columns = (lines: readonly (readonly string[])[], left: number): string => {
+  const widths = lines[0].map((_, i) => Math.max(...lines.map((l) => l[i].length)))
+  return lines.map((l) => l.map((cell, i) => (i < left ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ').trimEnd()).join('\n')
+}
+
+/** Three digits. */
+export const ms = (x: number): string => (x >= 1000 ? x.toFixed(0) : x >= 0.001 ? x.toPrecision(3) : x.toFixed(5))
+
+const LOST: Readonly<Record<Loss['tag'], string>> = { unable: '·', slow: 'skipped', failed: 'failed', mismatch: 'ERROR' }
+
+const theirs = (ledger: Ledger, peer: PeerName, threads: number, id: string, ours: number): string => {
+  const cell = cellOf(ledger.entries, peer, threads, id)
+  if (cell !== null) return `${ms(cell.best)} / ${ms(cell.median)}  ${(cell.best / ours).toPrecision(3)}×`
+  const loss = ledger.losses.find((l) => l.peer === peer && l.threads === threads && l.id === id)
+  return loss === undefined ? '' : LOST[loss.tag]
+}
+
+/** One line per case and number of threads: our times, then each peer's with the ratio. */
+export const mainTable = (ledger: Ledger, threads: readonly number[]): string => {
+  const present = PEERS.filter((p) => ledger.entries.some((e) => e.peer === p) || ledger.losses.some((l) => l.peer === p && l.tag !== 'unable'))
+  const lines = casesOf(WORKLOADS).flatMap((c) => [...new Set([1, ...threads])].flatMap((t) => {
+    const id = idOf(c)
+    const ours = cellOf(ledger.entries, 'ours', t, id)
+    if (ours === null) {
+      const loss = ledger.losses.find((l) => l.peer === 'ours' && l.threads === t && l.id === id)
+      return loss === undefined ? [] : [[c.workload, c.size, c.phase, String(t), LOST[loss.tag], ...present.map(() => '')]]
+    }
+    const others = present.map((p) => ((SINGLE.includes(p) ? t === 1 : threads.includes(t)) ? theirs(ledger, p, t, id, ours.best) : ''))
+    return [[c.workload, c.size, c.phase, String(t), `${ms(ours.best)} / ${ms(ours.median)}`, ...others]]
+  }))
+  return columns([['', 'size', 'phase', 'threads', 'ours', ...present], ...lines], 3)
+}
+
+/** `W1/50/learned-fwd, …` as few words as it can be said in: whole workloads by their name. */
+export const shortList = (ids: readonly string[]): string => {
+  const given = new Set(ids)
+  return WORKLOADS.flatMap((w) => {
+    const all = casesOf([w]).map(idOf)
+    const own = all.filter((id) => given.has(id) || (w === 'W7' && given.has(`${id.split('/').slice(0, 2).join('/')}/cold`)))
+    return own.length === 0 ? [] : own.length === all.length ? [w] : own.map((id) => id.replaceAll('/', ' '))
+  }).join(', ')
+}
+
+/** What a peer can't do, did not do, or did wrong: one line per reason. */
+const lossNotes = (losses: readonly Loss[]): readonly string[] => {
+  const grouped = new Map<string, { readonly loss: Loss; readonly ids: string[]; readonly threads: Set<number> }>()
+  for (const loss of losses) {
+    const key = `${loss.peer} ${loss.tag} ${loss.why}`
+    const group = grouped.get(key) ?? { loss, ids: [], threads: new Set<number>() }
+    group.ids.push(loss.id)
+    group.threads.add(loss.threads)
+    grouped.set(key, group)
+  }
+  const words: Readonly<Record<Loss['tag'], string>> = { unable: 'does not do', slow: 'skipped:', failed: 'failed:', mismatch: 'ERROR, wrong result:' }
+  return [...grouped.values()].map(({ loss, ids, threads }) => `${loss.peer}${SINGLE.includes(loss.peer as PeerName) ? '' : ` (${[...threads].join(', ')} threads)`} ${words[loss.tag]} ${shortList(ids)}: ${loss.why}`)
+}
+
+const remarkNotes = (ledger: Ledger): readonly string[] => {
+  const seen = ledger.remarks.map((r) => `${r.peer}, ${r.id.replaceAll('/', ' ')}, ${r.threads} threads: ${r.note ?? `accuracy ${((r.accuracy ?? NaN) * 100).toFixed(2)}% on the held-out digits`}`)
+  return [...new Set(seen)]
+}
+
+/** Which way to run PyTorch was the best, case by case. */
+const variantNotes = (ledger: Ledger, threads: readonly number[]): readonly string[] => (['brevitas', 'torch-float'] as const).flatMap((peer) => {
+  const ways = new Map<string, string[]>()
+  for (const c of casesOf(WORKLOADS)) for (const t of threads) {
+    const cell = cellOf(ledger.entries, peer, t, idOf(c))
+    if (cell !== null) ways.set(cell.variant, [...(ways.get(cell.variant) ?? []), idOf(c)])
+  }
+  return ways.size === 0 ? [] : [`${peer} was fastest with: ${[...ways].map(([v, ids]) => `${v} (${shortList(ids)})`).join('; ')}`]
+})
+
+const METHOD = [
+  'cells: best / median of all rounds in ms, then the ratio peer ÷ ours of the bests (above 1: ours is faster); · : it can\'t do that, see below',
+  'tfjs-wasm, jax-js and the reference have one thread: they stand beside our one thread',
+  'tfjs-wasm and jax-js run the quantizers of W1 to W4 from their own operations; W5 and W6 on them, and ort-web\'s float export, are the float net: less work than ours',
+  'W7: phase cold is the sum of trace, grad and compile, in a fresh process each time; making the backend is not in it',
+  'W1 to W6 of ours: parameters, state and inputs stay in the backend\'s memory, as PyTorch\'s tensors stay where they are; W5 and W8 copy their inputs in at every step',
+]
+
+/** The notes below the table. */
+export const notesOf = (ledger: Ledger, threads: readonly number[], more: readonly string[]): string =>
+  [...METHOD, ...more, ...variantNotes(ledger, threads), ...remarkNotes(ledger), ...lossNotes(ledger.losses)].map((n) => `- ${n}`).join('\n')
+
+/** Ratios by workload and peer, as geometric means. */
+export const meansTable = (rows: readonly Row[]): string => {
+  const present = PEERS.filter((p) => rows.some((r) => r.peer === p))
+  const lines = WORKLOADS.flatMap((w) => [...new Set(rows.map((r) => r.threads))].flatMap((t) => {
+    const cells = present.map((p) => rows.filter((r) => r.workload === w && r.threads === t && r.peer === p).map((r) => r.ratio))
+    return cells.every((c) => c.length === 0) ? [] : [[w, String(t), ...cells.map((c) => (c.length === 0 ? '' : `${geometricMean(c).toPrecision(3)}×`))]]
+  }))
+  return columns([['', 'threads', ...present], ...lines], 1)
+}
+
+const MARK = (holds: boolean | null): string => (holds === null ? '–' : holds ? 'yes' : 'NO')
+
+/** Every goal and whether it holds. */
+export const goalsTable = (verdicts: readonly Verdict[]): string =>
+  `${columns([['goal', 'threads', 'holds', 'wanted', 'measured'], ...verdicts.map((v) => [v.goal, String(v.threads), MARK(v.holds), v.wanted, v.measured])], 5)}\n\n${summaryOf(verdicts)}`
