@@ -1,11 +1,10 @@
 /** W8: the whole training on the digits, from start to last step, then the accuracy on those held out. */
 import { performance } from 'node:perf_hooks'
-import { accuracy, adam, batches, compile, cosineDecay, crossEntropy, epochOrder, gather, grad, init, startTraining, tensorInput, trace, valueOf, withLoss, type Backend, type Output, type Tensor } from '../../src/index.js'
+import { accuracy, adam, batches, compile, cosineDecay, crossEntropy, epochOrder, gather, grad, init, startTraining, tensorInput, trace, trainer, valueOf, withLoss, type Backend, type Output, type Tensor } from '../../src/index.js'
 import { loadDigits, type Digits } from '../../examples/digits/data.js'
 import { idOf, network, TRAINING, type Case } from './cases.js'
 import { handOver, type Numbers } from './handover.js'
 import type { Done, Surroundings } from './peer.js'
-import { trainer } from './shim.js'
 import { get } from './subject.js'
 
 const { batch, epochs, lr, seed, collect } = TRAINING

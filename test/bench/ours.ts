@@ -1,6 +1,6 @@
 /** Our side: programs compiled for WebAssembly, resident in its memory; it hands its numbers to the peers. */
-import { compile, type Program } from '../../src/index.js'
-import { createWasm, residentOf, trainer, type WasmBackend } from './shim.js'
+import { compile, trainer } from '../../src/index.js'
+import { createWasm, type WasmBackend } from './shim.js'
 import { idOf, type Case } from './cases.js'
 import { handOver } from './handover.js'
 import { build } from './build.js'
@@ -11,7 +11,7 @@ import { trainDigits } from './digits.js'
 /** A program whose arguments stay in the backend's memory, as PyTorch's tensors stay where they are. */
 export const residentRun = (s: Pick<Evaluation, 'program' | 'args'>, backend: WasmBackend) => {
   const compiled = get(compile(s.program, backend))
-  const resident = get(residentOf(compiled, s.args))
+  const resident = get(compiled.resident(s.args))
   const dispose = (): void => {
     resident.dispose()
     compiled.dispose()
@@ -21,14 +21,17 @@ export const residentRun = (s: Pick<Evaluation, 'program' | 'args'>, backend: Wa
 
 /** A training step: inputs are copied in, the rest stays. */
 export const trainingRun = (s: Training, backend: WasmBackend) => {
-  const t = get(trainer(s.program as Program, s.optimizer, s.start, backend))
+  const t = get(trainer(s.program, s.optimizer, s.start, backend))
   return { run: (): void => void get(t.step(s.inputs)), dispose: (): void => t.dispose() }
 }
 
 const evaluation = (c: Case, s: Evaluation, around: Surroundings, backend: WasmBackend): Ready => {
   const { run, resident, dispose } = residentRun(s, backend)
   run()
-  handOver(around.folder, idOf(c), () => s.numbers(s.resultsOf(resident.outputs(), resident.grads())))
+  handOver(around.folder, idOf(c), () => {
+    const { outputs, grads } = resident.results()
+    return s.numbers(s.resultsOf(outputs, grads))
+  })
   return ready(run, dispose)
 }
 

@@ -81,7 +81,7 @@ const METHOD = [
   'cells: best / median of all rounds in ms, then the ratio peer ÷ ours of the bests (above 1: ours is faster); · : it can\'t do that, see below',
   'tfjs-wasm, jax-js and the reference have one thread: they stand beside our one thread',
   'tfjs-wasm and jax-js run the quantizers of W1 to W4 from their own operations; W5 and W6 on them, and ort-web\'s float export, are the float net: less work than ours',
-  'W7: phase cold is the sum of trace, grad and compile, in a fresh process each time; making the backend is not in it',
+  'W7: phase cold is the sum of trace, grad and compile, in a fresh process each time; a plan is made when it is first wanted, so compile ends with a first execution (of one image); making the backend is not in it',
   'W1 to W6 of ours: parameters, state and inputs stay in the backend\'s memory, as PyTorch\'s tensors stay where they are; W5 and W8 copy their inputs in at every step',
 ]
 
