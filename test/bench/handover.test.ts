@@ -71,7 +71,7 @@ test('a call over the limit ends a measurement', async () => {
 test('ONNX bytes: fields as onnx.proto3 numbers them', () => {
   const model = onnxBytes({ input: { name: 'x', shape: [300] }, output: { name: 'y', shape: [300] }, initializers: [], nodes: [{ op: 'Relu', inputs: ['x'], output: 'y', attributes: { axis: 1 } }] })
   // ir_version (field 1, varint) = 7, then producer_name (field 2, bytes).
-  assert.equal([...model.slice(0, 4)], [0x08, 7, 0x12, 'quantrace bench'.length])
+  assert.equal(Array.from(model.subarray(0, 4)), [0x08, 7, 0x12, 'quantrace bench'.length])
   const text = Buffer.from(model).toString('latin1')
   assert.ok(text.includes('\x0a\x01x\x12\x01y\x1a\x01y\x22\x04Relu'), 'node: input, output, name, op_type')
   assert.ok(text.includes('\x0a\x04axis\x18\x01\xa0\x01\x02'), 'attribute: name, i, type INT')

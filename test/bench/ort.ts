@@ -1,12 +1,11 @@
 /** onnxruntime-web on its WebAssembly backend: inference of the float net and of the QCDQ net; the faster one counts. */
 import { InferenceSession, Tensor as OrtTensor, env } from 'onnxruntime-web'
-import { compile, reference, tensorInput, trace } from '../../src/index.js'
+import { compile, createWasm, reference, tensorInput, trace } from '../../src/index.js'
 import { BATCHES, type Case } from './cases.js'
 import type { Received } from './handover.js'
 import { onnxBytes } from './onnx.js'
 import { onnxNet, type ScaleAt } from './onnxNets.js'
 import { ready, unable, type Peer, type Prepared, type Surroundings } from './peer.js'
-import { createWasm } from './shim.js'
 import { get, settledNetwork } from './subject.js'
 
 /** The scales of our network, by the quantizers' paths: those of learned activations and of the weights. */

@@ -1,6 +1,5 @@
 /** Our side: programs compiled for WebAssembly, resident in its memory; it hands its numbers to the peers. */
-import { compile, trainer } from '../../src/index.js'
-import { createWasm, type WasmBackend } from './shim.js'
+import { compile, createWasm, trainer, type WasmBackend } from '../../src/index.js'
 import { idOf, type Case } from './cases.js'
 import { handOver } from './handover.js'
 import { build } from './build.js'

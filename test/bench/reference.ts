@@ -1,10 +1,9 @@
 /** The reference backend on the same programs: what the compiled evaluator gains. */
 import * as E from 'fp-ts/lib/Either.js'
-import { applyStep, compile, reference as backend, type TrainState } from '../../src/index.js'
+import { applyStep, compile, createWasm, reference as backend, type TrainState } from '../../src/index.js'
 import { build } from './build.js'
 import type { Case } from './cases.js'
 import { ready, unable, type Peer, type Prepared } from './peer.js'
-import { createWasm } from './shim.js'
 import { get, subjectOf, type Evaluation, type Training } from './subject.js'
 
 const evaluation = (s: Evaluation): Prepared => {
