@@ -3,11 +3,11 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { WORKLOADS, type WorkloadName } from './cases.js'
-import { LIMITS, type Event, type JobSpec, type Runner } from './events.js'
+import { LIMITS, type Event, type JobSpec } from './events.js'
 import { cellOf, worthwhile, type Entry, type Ledger, type Loss, type Remark } from './ledger.js'
 import type { Budget } from './measure.js'
 import type { Options } from './options.js'
-import { COPIED, groupsOf, isTorch, roundOf, ROUNDS, variantsOf, type Group, type Turn } from './plan.js'
+import { cannot, groupsOf, isTorch, roundOf, ROUNDS, variantsOf, type Group, type Turn } from './plan.js'
 import { runJob } from './spawn.js'
 
 const MINUTE = 60_000
@@ -32,8 +32,8 @@ const onceVariant = (book: Book, turn: Turn, variants: readonly string[]): reado
 }
 
 /** The variants of a case that are still worth running in this turn. */
-const variantsFor = (book: Book, turn: Turn, id: string): readonly string[] => {
-  const all = variantsOf(turn.peer, id)
+const variantsFor = (book: Book, turn: Turn, id: string, quick: boolean): readonly string[] => {
+  const all = variantsOf(turn.peer, id, quick)
   if (!isTorch(turn.peer)) return all
   if (id.startsWith('W8')) return onceVariant(book, turn, all)
   const labels = worthwhile(book.entries, turn.peer, turn.threads, id, all.map((v) => label(turn, v)))
@@ -50,19 +50,25 @@ const record = (book: Book, turn: Turn, events: readonly Event[]): void => {
   }
 }
 
-const isLimit = (peer: Runner): boolean => LIMITS.some((l) => l === peer)
+const idsFor = (book: Book, group: Group, turn: Turn, quick: boolean): readonly string[] =>
+  group.ids.filter((id) => !book.losses.some((l) => l.peer === turn.peer && l.id === id) && variantsFor(book, turn, id, quick).length > 0)
 
-const idsFor = (book: Book, group: Group, turn: Turn): readonly string[] => {
-  const own = isLimit(turn.peer) ? group.ids.filter((id) => COPIED.some((c) => c === id)) : group.ids
-  return own.filter((id) => !book.losses.some((l) => l.peer === turn.peer && l.id === id) && variantsFor(book, turn, id).length > 0)
+/** Says what the peers of a group can't do, without asking them. */
+const noteUnable = (book: Book, group: Group, round: readonly Turn[]): void => {
+  for (const turn of round) for (const id of group.ids) {
+    const why = cannot(turn.peer, id)
+    const known = book.losses.some((l) => l.peer === turn.peer && l.threads === turn.threads && l.id === id)
+    if (why !== null && !known) book.losses.push({ tag: 'unable', id, why, peer: turn.peer, threads: turn.threads })
+  }
 }
 
 type Run = { readonly options: Options; readonly budget: Budget; readonly folder: string; readonly deadline: number; readonly began: number }
 
 const takeTurn = async (book: Book, run: Run, group: Group, turn: Turn): Promise<void> => {
-  const ids = idsFor(book, group, turn)
+  const { quick } = run.options
+  const ids = idsFor(book, group, turn, quick)
   if (ids.length === 0) return
-  const variants = Object.fromEntries(ids.map((id) => [id, variantsFor(book, turn, id)]))
+  const variants = Object.fromEntries(ids.map((id) => [id, variantsFor(book, turn, id, quick)]))
   const spec: JobSpec = { peer: turn.peer, threads: turn.threads, folder: run.folder, budget: run.budget, ids, variants }
   const began = Date.now()
   record(book, turn, await runJob(spec, { python: run.options.python, deadline: run.deadline, ...(turn.malloc === undefined ? {} : { malloc: turn.malloc }) }))
@@ -73,6 +79,8 @@ const takeTurn = async (book: Book, run: Run, group: Group, turn: Turn): Promise
 const runGroup = async (book: Book, run: Run, group: Group): Promise<void> => {
   const folder = join(run.folder, group.name.replaceAll(/\W+/g, '-'))
   mkdirSync(folder, { recursive: true })
+  const turns = roundOf(run.options, group.name)
+  noteUnable(book, group, turns)
   let last = 0
   for (let round = 1; round <= group.rounds; round++) {
     const now = Date.now()
@@ -82,7 +90,7 @@ const runGroup = async (book: Book, run: Run, group: Group): Promise<void> => {
       break
     }
     console.log(`${group.name}, round ${round} of ${group.rounds}`)
-    for (const turn of roundOf(run.options, group.name)) await takeTurn(book, { ...run, folder }, group, turn)
+    for (const turn of turns) await takeTurn(book, { ...run, folder }, group, turn)
     last = Date.now() - now
   }
   rmSync(folder, { recursive: true, force: true })
@@ -105,6 +113,6 @@ export const measureAll = async (options: Options): Promise<Measured> => {
     end()
     process.off('exit', end)
   }
-  if (options.quick) book.notes.push(`--quick: one round, short samples; single calls over ${QUICK.limit} s are skipped${workloadsOf(options).includes('W8') ? '' : '; W8 is left out'}`)
+  if (options.quick) book.notes.push(`--quick: one round, short samples; single calls over ${QUICK.limit} s are skipped${options.brevitas ? '; PyTorch with raised malloc thresholds, NCHW, and QuantTensors off, without trying the others' : ''}${workloadsOf(options).includes('W8') ? '' : '; W8 is left out'}`)
   return { ledger: book, notes: book.notes, minutes: (Date.now() - began) / MINUTE }
 }

@@ -5,7 +5,7 @@ import { parseEvent, type Runner } from './events.js'
 import { GOALS, judge, summaryOf, verdictsOf } from './goals.js'
 import { cellOf, geometricMean, rowsOf, worthwhile, type Entry } from './ledger.js'
 import { medianOf } from './measure.js'
-import { groupsOf, roundOf } from './plan.js'
+import { cannot, groupsOf, roundOf } from './plan.js'
 import { shortList } from './table.js'
 
 const test = suite('bench ledger')
@@ -57,7 +57,7 @@ test('variants far behind the best are not run again; unseen ones are', () => {
 })
 
 test('a round has ours with every number of threads, single-threaded peers once, Python only where asked for', () => {
-  const names = (brevitas: boolean, threads: readonly number[]): readonly string[] => roundOf({ brevitas, threads }, 'W4').map((t) => `${t.peer} ${t.threads}`)
+  const names = (brevitas: boolean, threads: readonly number[]): readonly string[] => roundOf({ brevitas, threads, quick: false }, 'W4').map((t) => `${t.peer} ${t.threads}`)
   assert.equal(names(false, [1, 2]), ['ours 1', 'reference 1', 'tfjs-wasm 1', 'jax-js 1', 'ort-web 1', 'ours 2', 'ort-web 2'])
   assert.ok(names(true, [2]).includes('brevitas 2'))
   assert.not(names(true, [2]).includes('brevitas 1'))
@@ -94,6 +94,18 @@ test('lines that are no events are passed over', () => {
   assert.equal(parseEvent('{"tag": "begin", "id": "W4/b/c"}'), { tag: 'begin', id: 'W4/b/c' })
 })
 
-test('whole workloads are named as such', () => assert.is(shortList([...casesOf(['W4']).map(idOf), 'W6/b1/eval']), 'W4, W6 b1 eval'))
+test('whole workloads and phases are named as such', () => {
+  assert.is(shortList([...casesOf(['W4']).map(idOf), 'W6/b1/eval']), 'W4, W6 b1 eval')
+  assert.is(shortList(casesOf(['W1']).filter((c) => c.phase === 'learned-fwd').map(idOf)), 'W1 learned-fwd')
+})
+
+test('what a peer cannot do is known for every case, and somebody meets ours in each but the trained one', () => {
+  for (const c of casesOf(WORKLOADS)) {
+    assert.is(cannot('ours', idOf(c)), null)
+    assert.is(cannot('brevitas', idOf(c)) === null, c.workload !== 'W7')
+    assert.is(cannot('reference', idOf(c)) === null, c.workload !== 'W8')
+    assert.is(cannot('ort-web', idOf(c)) === null, c.workload === 'W6')
+  }
+})
 
 test.run()

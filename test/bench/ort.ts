@@ -58,7 +58,7 @@ const timeOf = async (run: () => Promise<unknown>): Promise<number> => {
 export const ortWeb = async (around: Surroundings): Promise<Peer> => {
   env.wasm.numThreads = around.threads
   const prepare = async (c: Case, numbers: () => Received): Promise<Prepared> => {
-    if (c.workload !== 'W6') return unable('it only infers, and only whole models')
+    if (c.workload !== 'W6') return unable('not written')
     const from = numbers()
     const [float, qcdq] = [await session(c, from, null), await session(c, from, await scalesOf(BATCHES[c.size]))]
     const [f, q] = [await timeOf(float), await timeOf(qcdq)]

@@ -1,5 +1,5 @@
 /** Who runs what: groups of workloads, the peers of a round in order, and PyTorch's variants. */
-import { casesOf, idOf, type WorkloadName } from './cases.js'
+import { caseOf, casesOf, idOf, type WorkloadName } from './cases.js'
 import type { Runner } from './events.js'
 import type { Options } from './options.js'
 
@@ -33,12 +33,12 @@ const turns = (peer: Runner, threads: readonly number[], mallocs: readonly (Mall
   threads.flatMap((t) => mallocs.map((malloc) => ({ peer, threads: t, ...(malloc === undefined ? {} : { malloc }) })))
 
 /** A round: ours with each number of threads, the peers between. Those without threads meet our one thread. */
-export const roundOf = (o: Pick<Options, 'threads' | 'brevitas'>, workloads: string): readonly Turn[] => {
+export const roundOf = (o: Pick<Options, 'threads' | 'brevitas' | 'quick'>, workloads: string): readonly Turn[] => {
   const single: readonly Turn[] = (['reference', 'tfjs-wasm', 'jax-js'] as const).map((peer) => ({ peer, threads: 1 }))
   const limits: readonly Turn[] = workloads.includes('W1') ? [{ peer: 'copy-wasm', threads: 1 }, { peer: 'copy-memmove', threads: 1 }] : []
   const threaded = (t: number): readonly Turn[] => [
     ...turns('ort-web', [t]),
-    ...(o.brevitas ? [...turns('brevitas', [t], ['raised', 'default']), ...turns('torch-compile', [t], ['raised']), ...turns('torch-float', [t], ['raised'])] : []),
+    ...(o.brevitas ? [...turns('brevitas', [t], o.quick ? ['raised'] : ['raised', 'default']), ...turns('torch-compile', [t], ['raised']), ...turns('torch-float', [t], ['raised'])] : []),
   ]
   const others = o.threads.filter((t) => t !== 1)
   return [
@@ -54,14 +54,34 @@ const LAYOUTS = ['nchw', 'nhwc'] as const
 const PLAIN = ['nchw', 'nhwc', 'nchw-plain', 'nhwc-plain'] as const
 
 /** Ways in which an informed user would try a case on PyTorch: memory layouts, and QuantTensors on or off. */
-export const variantsOf = (peer: Runner, id: string): readonly string[] => {
+export const variantsOf = (peer: Runner, id: string, quick: boolean): readonly string[] => {
   const workload = id.split('/')[0]
+  if (quick && isTorch(peer)) return [peer !== 'torch-float' && ['W5', 'W6', 'W8'].includes(workload) ? 'nchw-plain' : 'nchw']
   if (peer === 'torch-float') return workload === 'W8' ? ['nchw'] : LAYOUTS
   if (peer === 'torch-compile') return ['nchw-plain']
   if (peer !== 'brevitas') return ['']
   if (workload === 'W5' || workload === 'W6') return PLAIN
   if (workload === 'W8') return ['nchw-plain']
   return workload === 'W3' || workload === 'W4' ? LAYOUTS : ['nchw']
+}
+
+const TRAINING_ONLY_TORCH = 'the whole training is timed for ours and PyTorch only'
+
+/** Why a peer has nothing to offer in a case, or null where it has. */
+export const cannot = (peer: Runner, id: string): string | null => {
+  const { workload, phase } = caseOf(id)
+  const collecting = phase.startsWith('collecting')
+  switch (peer) {
+    case 'ours': return null
+    case 'reference': return workload === 'W8' ? TRAINING_ONLY_TORCH : null
+    case 'tfjs-wasm': return workload === 'W7' ? 'it traces nothing ahead' : workload === 'W8' ? TRAINING_ONLY_TORCH : collecting ? 'it has no percentile' : null
+    case 'jax-js': return workload === 'W7' ? 'it compiles at the first call, which also computes' : workload === 'W8' ? TRAINING_ONLY_TORCH : collecting ? 'it has no percentile' : null
+    case 'ort-web': return workload === 'W6' ? null : 'it only infers, and only whole models'
+    case 'brevitas': return workload === 'W7' ? 'PyTorch builds nothing ahead' : null
+    case 'torch-compile': return workload === 'W6' ? null : 'it is compared at inference; in training it is slower than eager, or compiles anew at every step'
+    case 'torch-float': return workload === 'W5' || workload === 'W6' || workload === 'W8' ? null : 'there is no float twin of a quantizer'
+    case 'copy-wasm': case 'copy-memmove': return COPIED.some((c) => c === id) ? null : 'it only copies'
+  }
 }
 
 /** Is it a process of Python? */

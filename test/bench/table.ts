@@ -1,6 +1,6 @@
 /** The report on the terminal. */
-import { casesOf, idOf, WORKLOADS } from './cases.js'
-import { PEERS, type PeerName } from './events.js'
+import { casesOf, idOf, WORKLOADS, type Case } from './cases.js'
+import { LIMITS, PEERS, type PeerName } from './events.js'
 import { summaryOf, type Verdict } from './goals.js'
 import { cellOf, geometricMean, SINGLE, type Ledger, type Loss, type Row } from './ledger.js'
 
@@ -38,20 +38,27 @@ export const mainTable = (ledger: Ledger, threads: readonly number[]): string =>
   return columns([['', 'size', 'phase', 'threads', 'ours', ...present], ...lines], 3)
 }
 
-/** `W1/50/learned-fwd, …` as few words as it can be said in: whole workloads by their name. */
+/** Cases in as few words as they can be said in: whole workloads, and phases of all sizes, by their names. */
 export const shortList = (ids: readonly string[]): string => {
-  const given = new Set(ids)
+  // W7's phases come out of one job, which is named by the last of them.
+  const given = (c: Case): boolean => ids.includes(idOf(c)) || (c.workload === 'W7' && ids.includes(idOf({ ...c, phase: 'cold' })))
   return WORKLOADS.flatMap((w) => {
-    const all = casesOf([w]).map(idOf)
-    const own = all.filter((id) => given.has(id) || (w === 'W7' && given.has(`${id.split('/').slice(0, 2).join('/')}/cold`)))
-    return own.length === 0 ? [] : own.length === all.length ? [w] : own.map((id) => id.replaceAll('/', ' '))
+    const all = casesOf([w])
+    if (!all.some(given)) return []
+    if (all.every(given)) return [w]
+    const phases = [...new Set(all.map((c) => c.phase))]
+    const whole = phases.length === 1 ? [] : phases.filter((p) => all.every((c) => c.phase !== p || given(c)))
+    return [...whole.map((p) => `${w} ${p}`), ...all.filter((c) => given(c) && !whole.includes(c.phase)).map((c) => idOf(c).replaceAll('/', ' '))]
   }).join(', ')
 }
+
+const threadsText = (threads: readonly number[]): string => `${threads.join(', ')} ${threads.length === 1 && threads[0] === 1 ? 'thread' : 'threads'}`
 
 /** What a peer can't do, did not do, or did wrong: one line per reason. */
 const lossNotes = (losses: readonly Loss[]): readonly string[] => {
   const grouped = new Map<string, { readonly loss: Loss; readonly ids: string[]; readonly threads: Set<number> }>()
   for (const loss of losses) {
+    if (LIMITS.some((l) => l === loss.peer)) continue
     const key = `${loss.peer} ${loss.tag} ${loss.why}`
     const group = grouped.get(key) ?? { loss, ids: [], threads: new Set<number>() }
     group.ids.push(loss.id)
@@ -59,11 +66,11 @@ const lossNotes = (losses: readonly Loss[]): readonly string[] => {
     grouped.set(key, group)
   }
   const words: Readonly<Record<Loss['tag'], string>> = { unable: 'does not do', slow: 'skipped:', failed: 'failed:', mismatch: 'ERROR, wrong result:' }
-  return [...grouped.values()].map(({ loss, ids, threads }) => `${loss.peer}${SINGLE.includes(loss.peer as PeerName) ? '' : ` (${[...threads].join(', ')} threads)`} ${words[loss.tag]} ${shortList(ids)}: ${loss.why}`)
+  return [...grouped.values()].map(({ loss, ids, threads }) => `${loss.peer}${SINGLE.includes(loss.peer as PeerName) ? '' : ` (${threadsText([...threads])})`} ${words[loss.tag]} ${shortList(ids)}: ${loss.why}`)
 }
 
 const remarkNotes = (ledger: Ledger): readonly string[] => {
-  const seen = ledger.remarks.map((r) => `${r.peer}, ${r.id.replaceAll('/', ' ')}, ${r.threads} threads: ${r.note ?? `accuracy ${((r.accuracy ?? NaN) * 100).toFixed(2)}% on the held-out digits`}`)
+  const seen = ledger.remarks.map((r) => `${r.peer}, ${r.id.replaceAll('/', ' ')}, ${threadsText([r.threads])}: ${r.note ?? `accuracy ${((r.accuracy ?? NaN) * 100).toFixed(2)}% on the held-out digits`}`)
   return [...new Set(seen)]
 }
 
@@ -99,8 +106,9 @@ export const meansTable = (rows: readonly Row[]): string => {
   return columns([['', 'threads', ...present], ...lines], 1)
 }
 
-const MARK = (holds: boolean | null): string => (holds === null ? '–' : holds ? 'yes' : 'NO')
-
-/** Every goal and whether it holds. */
-export const goalsTable = (verdicts: readonly Verdict[]): string =>
-  `${columns([['goal', 'threads', 'holds', 'wanted', 'measured'], ...verdicts.map((v) => [v.goal, String(v.threads), MARK(v.holds), v.wanted, v.measured])], 5)}\n\n${summaryOf(verdicts)}`
+/** Every goal that was measured, and whether it holds. */
+export const goalsTable = (verdicts: readonly Verdict[]): string => {
+  const measured = verdicts.filter((v) => v.holds !== null)
+  const lines = measured.map((v) => [v.goal, String(v.threads), v.holds === true ? 'yes' : 'NO', v.wanted, v.measured])
+  return `${measured.length === 0 ? '' : `${columns([['goal', 'threads', 'holds', 'wanted', 'measured'], ...lines], 5)}\n\n`}${summaryOf(verdicts)}`
+}
