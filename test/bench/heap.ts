@@ -14,6 +14,8 @@ import { columns } from './table.js'
 import { get, subjectOf } from './subject.js'
 
 const STEPS = 1000
+/** So many where one takes longer than this many milliseconds. */
+const LONG = { ms: 20, steps: 100 } as const
 /** Executions before, so that V8 has compiled all there is to compile. */
 const WARM_STEPS = 2000
 const WARM_MS = [1500, 6000] as const
@@ -23,6 +25,7 @@ const SAMPLING = 64
 /** What a thousand steps left behind. */
 export type HeapReport = {
   readonly id: string
+  readonly steps: number
   /** Bytes a step that the sampling profiler counts in our code, freed ones included. */
   readonly sampled: number
   /** Growth of V8's used heap and of memory outside it (typed arrays), bytes a step; a collection in between makes it negative. */
@@ -46,10 +49,12 @@ const reportOf = async (id: string): Promise<HeapReport> => {
   const backend = get(await createWasm({ threads: 1 }))
   const subject = subjectOf(caseOf(id), backend)
   const { run: step } = subject.tag === 'evaluate' ? residentRun(subject, backend) : trainingRun(subject, backend)
-  const steps = (): void => { for (let i = 0; i < STEPS; i++) step() }
   const began = performance.now()
   const since = (): number => performance.now() - began
-  for (let i = 0; since() < WARM_MS[0] || (i < WARM_STEPS && since() < WARM_MS[1]); i++) step()
+  let done = 0
+  for (; since() < WARM_MS[0] || (done < WARM_STEPS && since() < WARM_MS[1]); done++) step()
+  const count = since() / done > LONG.ms ? LONG.steps : STEPS
+  const steps = (): void => { for (let i = 0; i < count; i++) step() }
   // Counters first: a profiler allocates too.
   const before = [getHeapStatistics().used_heap_size, process.memoryUsage().arrayBuffers]
   steps()
@@ -58,8 +63,8 @@ const reportOf = async (id: string): Promise<HeapReport> => {
   session.connect()
   const profile = await sample(session, steps)
   const own = flatten(profile.head).filter((n) => n.selfSize > 0 && /\/(src|node_modules)\//.test(n.callFrame.url))
-  const top = own.toSorted((a, b) => b.selfSize - a.selfSize).slice(0, 3).map((n) => `${n.callFrame.functionName || '(anonymous)'} ${(n.selfSize / STEPS).toFixed(1)} B`)
-  return { id, sampled: own.reduce((s, n) => s + n.selfSize, 0) / STEPS, heap: (after[0] - before[0]) / STEPS, external: (after[1] - before[1]) / STEPS, top }
+  const top = own.toSorted((a, b) => b.selfSize - a.selfSize).slice(0, 3).map((n) => `${n.callFrame.functionName || '(anonymous)'} ${(n.selfSize / count).toFixed(1)} B`)
+  return { id, steps: count, sampled: own.reduce((s, n) => s + n.selfSize, 0) / count, heap: (after[0] - before[0]) / count, external: (after[1] - before[1]) / count, top }
 }
 
 const IDS = ['W1/50/learned-fwd-bwd', 'W3/1.6M/collecting-fwd-bwd', 'W4/3-32-32x32x32/fwd-bwd', 'W5/b1/step', 'W6/b32/eval'] as const
@@ -76,9 +81,9 @@ export const heapTable = async (): Promise<string> => {
       continue
     }
     const r: HeapReport = JSON.parse(line)
-    lines.push([id.replaceAll('/', ' '), r.sampled.toFixed(1), r.heap.toFixed(1), r.external.toFixed(1), r.top.join(', ') || 'nothing'])
+    lines.push([id.replaceAll('/', ' '), String(r.steps), r.sampled.toFixed(1), r.heap.toFixed(1), r.external.toFixed(1), r.top.join(', ') || 'nothing'])
   }
-  const head = ['bytes a step, over 1,000 steps', 'sampled in our code', 'V8 heap', 'typed arrays', 'most by']
+  const head = ['what a step allocates, in bytes', 'steps', 'sampled in our code', 'V8 heap', 'typed arrays', 'most by']
   return [columns([head, ...lines], 1), ...problems].join('\n')
 }
 

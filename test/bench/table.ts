@@ -18,7 +18,9 @@ const LOST: Readonly<Record<Loss['tag'], string>> = { unable: '·', slow: 'skipp
 const theirs = (ledger: Ledger, peer: PeerName, threads: number, id: string, ours: number): string => {
   const cell = cellOf(ledger.entries, peer, threads, id)
   if (cell !== null) return `${ms(cell.best)} / ${ms(cell.median)}  ${(cell.best / ours).toPrecision(3)}×`
-  const loss = ledger.losses.find((l) => l.peer === peer && l.threads === threads && l.id === id)
+  // One job of W7 gives every phase; what keeps a peer from it stands under its last.
+  const whole = id.startsWith('W7') ? id.replace(/[^/]+$/, 'cold') : id
+  const loss = ledger.losses.find((l) => l.peer === peer && l.threads === threads && l.id === whole)
   return loss === undefined ? '' : LOST[loss.tag]
 }
 
