@@ -37,6 +37,10 @@ export type HeapReport = {
 
 const flatten = (node: HeapProfiler.SamplingHeapProfileNode): readonly HeapProfiler.SamplingHeapProfileNode[] => [node, ...node.children.flatMap(flatten)]
 
+/** A function by its name, or where it stands (as compiled: lines are those of tsx's output). */
+const placeOf = (f: { readonly functionName: string; readonly url: string; readonly lineNumber: number }): string =>
+  `${f.functionName || 'anonymous'} of ${f.url.replace(/^.*\/(src|node_modules)\//, '$1/')}:${f.lineNumber + 1}`
+
 const sample = (session: Session, body: () => void): Promise<HeapProfiler.SamplingHeapProfile> => new Promise((resolve, reject) => {
   const options = { samplingInterval: SAMPLING, includeObjectsCollectedByMajorGC: true, includeObjectsCollectedByMinorGC: true }
   session.post('HeapProfiler.startSampling', options, () => {
@@ -63,7 +67,7 @@ const reportOf = async (id: string): Promise<HeapReport> => {
   session.connect()
   const profile = await sample(session, steps)
   const own = flatten(profile.head).filter((n) => n.selfSize > 0 && /\/(src|node_modules)\//.test(n.callFrame.url))
-  const top = own.toSorted((a, b) => b.selfSize - a.selfSize).slice(0, 3).map((n) => `${n.callFrame.functionName || '(anonymous)'} ${(n.selfSize / count).toFixed(1)} B`)
+  const top = own.toSorted((a, b) => b.selfSize - a.selfSize).slice(0, 3).map((n) => `${placeOf(n.callFrame)} ${(n.selfSize / count).toFixed(1)} B`)
   return { id, steps: count, sampled: own.reduce((s, n) => s + n.selfSize, 0) / count, heap: (after[0] - before[0]) / count, external: (after[1] - before[1]) / count, top }
 }
 
