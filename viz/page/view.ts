@@ -1,6 +1,6 @@
 /** The drawing in the page: lays out and paints what is visible, moves and scales it, marks what is lit or selected. */
 import { paint } from '../draw/paint.js'
-import { marksOf } from '../draw/marks.js'
+import { marksOf, NOTHING_YET, nowText, type Now } from '../draw/marks.js'
 import { layoutOf, type Layout } from '../scene/layout.js'
 import type { Scene } from '../scene/scene.js'
 import { visibleOf, type Visible } from '../scene/visible.js'
@@ -25,12 +25,18 @@ export type View = {
   readonly light: (ids: ReadonlySet<string> | null) => void
   readonly element: (id: string) => SVGElement | null
   readonly onMove: (listener: () => void) => void
+  /** Another scene; the next `draw` shows it. */
+  readonly show: (scene: Scene) => void
+  /** What a run says now: texts of scales on their lines, and branches that do not run. */
+  readonly setNow: (now: Now) => void
 }
 
 const idOf = (e: Element): string => e.getAttribute('data-item') ?? e.getAttribute('data-line') ?? ''
 
 /** Makes the drawing inside an svg element. */
-export const makeView = (svg: SVGSVGElement, scene: Scene): View => {
+export const makeView = (svg: SVGSVGElement, first: Scene): View => {
+  let scene = first
+  let now: Now = NOTHING_YET
   const sheet = svgEl('g', { class: 'scene' })
   let [visible, layout, selected]: [Visible, Layout, string | null] = [visibleOf(scene, new Set(), false), { width: 1, height: 1, rects: new Map(), ways: new Map() }, null]
   let lit: ReadonlySet<string> | null = null
@@ -42,6 +48,7 @@ export const makeView = (svg: SVGSVGElement, scene: Scene): View => {
     for (const e of elements()) {
       e.classList.toggle('lit', lit?.has(idOf(e)) === true)
       e.classList.toggle('selected', idOf(e) === selected)
+      e.classList.toggle('idle', now.idle.has(idOf(e)))
       e.setAttribute('tabindex', idOf(e) === (selected ?? visible.items[0]?.id) ? '0' : '-1')
     }
   }
@@ -56,7 +63,7 @@ export const makeView = (svg: SVGSVGElement, scene: Scene): View => {
     draw: (open, details) => {
       visible = visibleOf(scene, open, details)
       layout = layoutOf(visible)
-      paint(sheet, marksOf(visible, layout))
+      paint(sheet, marksOf(visible, layout, undefined, now))
       if (sheet.parentNode === null) svg.append(sheet)
       refresh()
       listeners.forEach((l) => l())
@@ -77,5 +84,15 @@ export const makeView = (svg: SVGSVGElement, scene: Scene): View => {
       refresh()
     },
     onMove: (listener) => void listeners.push(listener),
+    show: (next) => { scene = next },
+    setNow: (next) => {
+      const sameIdle = next.idle.size === now.idle.size && [...next.idle].every((id) => now.idle.has(id))
+      now = next
+      for (const e of sheet.querySelectorAll('[data-now]')) {
+        const text = nowText(now, e.getAttribute('data-now') ?? '')
+        if (e.textContent !== text) e.textContent = text
+      }
+      if (!sameIdle) refresh()
+    },
   }
 }
