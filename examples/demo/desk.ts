@@ -37,10 +37,11 @@ export const newDesk = (first: Edition, paused: boolean, say: (status: Status) =
     wake()
   }
   const wantsMore = (mine: Edition): boolean => edition === mine && !stop.signal.aborted
+  const mustWait = (): boolean => isPaused && steps === 0
   return {
     tell, edition: () => edition, isPaused: () => isPaused, status, stopped: stop.signal, pace: () => pace,
     leave: async (mine) => {
-      while (isPaused && steps === 0 && wantsMore(mine)) await next()
+      while (mustWait() && wantsMore(mine)) await next()
       if (!wantsMore(mine)) return false
       steps = 0
       return true

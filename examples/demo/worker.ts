@@ -6,7 +6,7 @@ import { countDigits, decodeDigits } from './digitsFile.js'
 import type { Order, Report, Start } from './protocol.js'
 import { startTrainer, type Trainer } from './trainer.js'
 
-const post = (report: Report): void => { globalThis.postMessage(report) }
+const post = (report: Report): void => { globalThis.postMessage(report, {}) }
 
 const isZipped = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b
 

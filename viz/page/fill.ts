@@ -4,8 +4,8 @@ const alike = (a: Node, b: Node): boolean => a.nodeType === b.nodeType && a.node
 
 const sync = (at: Node, wanted: Node): void => {
   if (at instanceof Element && wanted instanceof Element) {
-    for (const { name } of [...at.attributes]) if (!wanted.hasAttribute(name)) at.removeAttribute(name)
-    for (const { name, value } of [...wanted.attributes]) if (at.getAttribute(name) !== value) at.setAttribute(name, value)
+    for (const name of at.getAttributeNames()) if (!wanted.hasAttribute(name)) at.removeAttribute(name)
+    for (const { name, value } of wanted.attributes) if (at.getAttribute(name) !== value) at.setAttribute(name, value)
     fill(at, [...wanted.childNodes])
   } else if (at.nodeValue !== wanted.nodeValue) at.nodeValue = wanted.nodeValue
 }
