@@ -8,7 +8,7 @@ import type { Scene, SceneNumbers } from '../scene/scene.js'
 import { drawCurve, drawScales } from './curves.js'
 import type { LiveFrame, LivePoint, LiveQuantizer } from './frame.js'
 import { buildRows, layerOf, type Rows } from './rows.js'
-import { bucketed, remembered, type ScalePoint } from './series.js'
+import { broken, bucketed, remembered, type ScalePoint } from './series.js'
 import { wireTransport, type Transport, type TransportActions } from './transport.js'
 
 /** What a live page is given: the epochs of a training, the widths that can be chosen, and what its controls do. */
@@ -37,6 +37,8 @@ type Memory = {
 
 const NOTHING: Memory = { points: [], held: [], scales: new Map(), switchAt: null, frame: null }
 const BUCKETS = 200
+/** Beside its curves the drawing has less room than in a report: all of it in sight counts for more. */
+const SMALLEST_LOOK = 0.5
 
 const isLearned = (q: LiveQuantizer): boolean => q.phase === null || q.phase.collected >= q.phase.limit
 
@@ -67,7 +69,9 @@ const numbersOf = (f: LiveFrame): { readonly [id: string]: SceneNumbers } => Obj
 
 const drawCharts = (m: Memory, hue: (path: string) => string): void => {
   const last = m.frame?.step ?? 0
-  const f = { last, switchAt: m.switchAt !== null && m.switchAt <= last ? m.switchAt : null }
+  const width = Math.max(200, byId('loss').clientWidth)
+  for (const id of ['loss', 'accuracy', 'scales']) byId(id).setAttribute('viewBox', `0 0 ${width} 124`)
+  const f = { last, width, switchAt: m.switchAt !== null && m.switchAt <= last ? m.switchAt : null }
   drawCurve(byId('loss'), bucketed(m.points.map(([s, loss]) => [s, loss]), BUCKETS), [], false, f)
   drawCurve(byId('accuracy'), bucketed(m.points.map(([s, , a]) => [s, a]), BUCKETS), m.held, true, f)
   const collected = m.frame?.quantizers.filter((q) => q.phase !== null) ?? []
@@ -101,6 +105,9 @@ export const mountLive = (scene: Scene, o: LiveOptions): Live => {
     asked = true
   }
   build()
+  // The sentence and the rows have their room only now.
+  app.view.firstLook(SMALLEST_LOOK)
+  addEventListener('resize', ask)
   ask()
   return {
     app, transport,
@@ -110,7 +117,7 @@ export const mountLive = (scene: Scene, o: LiveOptions): Live => {
     },
     retrace: (next) => {
       app.replace(next)
-      memory = { ...memory, frame: null }
+      memory = { ...memory, frame: null, scales: new Map([...memory.scales].map(([path, history]) => [path, broken(history)])) }
       build()
     },
     clear: () => {

@@ -8,10 +8,10 @@ import { transportMarkup } from './transport.js'
 /** A title, and where script and style stand beside the page. */
 export type LivePageOptions = { readonly title: string; readonly script: string; readonly style: string }
 
-const chart = (id: string, name: string): string => `<figure><figcaption>${name}</figcaption><svg id="${id}" class="axes" viewBox="0 0 420 132" role="img" aria-label="${name} over steps"></svg></figure>`
+const chart = (id: string, name: string, note = ''): string => `<figure><figcaption>${name} <span>${note}</span></figcaption><svg id="${id}" class="axes" viewBox="0 0 420 124" role="img" aria-label="${name} over steps"></svg></figure>`
 
 const left = '<section id="quantizers" aria-label="Quantizers" tabindex="0"></section>\n'
-const below = `<section id="curves" aria-label="Curves">${chart('loss', 'Loss')}${chart('accuracy', 'Accuracy')}${chart('scales', 'Scales of the values')}</section>\n`
+const below = `<section id="curves" aria-label="Curves">${chart('loss', 'Loss', 'of a batch, and its course')}${chart('accuracy', 'Accuracy', 'of a batch; dots: held out, after each epoch')}${chart('scales', 'Scales of the values', 'dotted: statistics of a batch, line: learned')}</section>\n`
 
 /** The page as HTML. Its policy allows its own files, WebAssembly and workers, and nothing else. */
 export const livePage = ({ title, script, style }: LivePageOptions): string => `<!doctype html>

@@ -38,16 +38,15 @@ const setText = (e: Element, text: string): void => {
 }
 
 const phaseText = (q: LiveQuantizer): string =>
-  q.phase === null ? 'range of the weights' : q.phase.collected < q.phase.limit ? `statistics, batch ${q.phase.collected} of ${q.phase.limit}` : 'learned'
+  q.phase === null ? 'weights, by range' : q.phase.collected < q.phase.limit ? `statistics ${q.phase.collected} of ${q.phase.limit}` : 'values, learned'
 
 const rowOf = (n: SceneNode, a: RowActions): Row => {
   const path = n.box
   const layer = layerOf(path)
-  const [phase, scale, used] = [el('span', { class: 'phase' }, isWeight(path) ? 'range of the weights' : 'not run yet'), el('span', { class: 'value' }, scaleName(n.scale ?? '')), el('span', { class: 'value' }, '')]
+  const [phase, scale, used] = [el('span', { class: 'phase' }, isWeight(path) ? 'weights' : 'values'), el('span', { class: 'value' }, scaleName(n.scale ?? '')), el('span', { class: 'value' }, '')]
   const [course, bars] = [spark(`Course of the scale of ${layer}`), spark(`Levels used by ${layer}`)]
   const element = el('li', { class: 'quantizer', 'data-quantizer': path, 'data-bits': String(n.bits ?? '') },
-    el('div', { class: 'who' }, button(layer, () => a.go(n.id), { title: `Show ${path} in the graph` }), el('span', { class: 'soft' }, isWeight(path) ? 'weights' : 'values'), phase),
-    el('div', { class: 'bits' }, chooser(`Bits of ${layer}`, a.bits, n.bits ?? null, (b) => a.onBits([layer], b))),
+    el('div', { class: 'who' }, button(layer, () => a.go(n.id), { title: `Show ${path} in the graph` }), chooser(`Bits of ${layer}`, a.bits, n.bits ?? null, (b) => a.onBits([layer], b))), phase,
     el('div', { class: 'picture' }, course, scale), el('div', { class: 'picture' }, bars, used))
   const update: Row['update'] = (q, history, last, hue) => {
     const s = q.numbers.scales ?? []

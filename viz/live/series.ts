@@ -16,6 +16,15 @@ export const bucketed = (points: readonly (readonly [step: number, value: number
   return out
 }
 
+/** The course of a noisy series: each mean counts a tenth, so that the line follows within ten stretches or so. */
+export const smoothed = (buckets: readonly Bucket[], share = 0.1): readonly (readonly [step: number, value: number])[] => {
+  let level: number | null = null
+  return buckets.map((b) => {
+    level = level === null ? b.mean : level + share * (b.mean - level)
+    return [b.step, level]
+  })
+}
+
 /** A scale at a step, and whether it was learned (or a statistic). */
 export type ScalePoint = { readonly step: number; readonly scale: number; readonly learned: boolean }
 
@@ -24,9 +33,15 @@ const MOST = 400
 /** Appends a point; from 400 points on every second of the older half goes. */
 export const remembered = (history: readonly ScalePoint[], p: ScalePoint): readonly ScalePoint[] => {
   const last = history[history.length - 1]
-  const next = last?.step === p.step ? [...history.slice(0, -1), p] : [...history, p]
+  const next = last?.step === p.step && Number.isFinite(last.scale) ? [...history.slice(0, -1), p] : [...history, p]
   const half = next.length >> 1
   return next.length <= MOST ? next : [...next.slice(0, half).filter((_, i) => i % 2 === 0), ...next.slice(half)]
+}
+
+/** The history with a gap after it: what comes next is on other bits, and no line leads there. */
+export const broken = (history: readonly ScalePoint[]): readonly ScalePoint[] => {
+  const last = history[history.length - 1]
+  return last === undefined ? history : [...history, { ...last, scale: NaN }]
 }
 
 /** The extent of numbers, widened where it is a point; null if there are none. */

@@ -14,18 +14,17 @@ button:disabled{color:var(--soft);cursor:default;border-color:var(--rule)}
 #progress{width:120px;height:8px;margin-left:8px;accent-color:var(--focus)}
 #backend{margin-left:auto}
 #quantizers{border-right:1px solid var(--rule);background:var(--panel);overflow:auto;min-height:0;padding:0 0 8px}
-.rows-head{display:flex;align-items:center;justify-content:space-between;padding:10px 12px 8px 20px}
+.rows-head{display:flex;align-items:center;justify-content:space-between;padding:6px 12px 5px 20px}
 .rows-head h2{font-size:14px;font-weight:600;margin:0}
 #quantizers ol{list-style:none;margin:0;padding:0}
-.quantizer{display:grid;grid-template:auto auto/108px minmax(0,1fr) minmax(0,1fr);gap:2px 12px;padding:7px 12px 7px 20px;border-top:1px solid var(--rule);font-size:12px}
-.quantizer .who{grid-area:1/1;display:flex;flex-wrap:wrap;gap:0 6px;align-items:baseline;line-height:1.35}
+.quantizer{display:grid;grid-template:auto auto/118px minmax(0,1fr) minmax(0,1fr);gap:0 12px;padding:5px 12px 5px 20px;border-top:1px solid var(--rule);font-size:12px}
+.quantizer .who{grid-area:1/1;display:flex;gap:6px;align-items:center;justify-content:space-between}
 .quantizer .who button{font-size:14px;font-weight:600;padding:0;border:0;background:none;text-decoration:underline;text-decoration-color:var(--rule);text-underline-offset:3px}
-.quantizer .phase{flex-basis:100%;color:var(--soft)}
+.quantizer .phase{grid-area:2/1;color:var(--soft);white-space:nowrap}
 .quantizer[data-phase=learned] .phase{color:var(--good);font-weight:600}
 .quantizer[data-phase=statistics] .phase{color:var(--doubt)}
-.quantizer .bits{grid-area:2/1}
 .quantizer select{padding:1px 2px;font-size:12px}
-.quantizer .picture{grid-row:1/3;display:flex;flex-direction:column;gap:3px;justify-content:center}
+.quantizer .picture{grid-row:1/3;display:flex;flex-direction:column;gap:2px;justify-content:center}
 .picture .value{font-variant-numeric:tabular-nums;white-space:nowrap}
 .spark{display:block;width:100%;height:26px;overflow:visible}
 .curve{fill:none;stroke:var(--h0);stroke-width:1.6;stroke-linejoin:round;vector-effect:non-scaling-stroke}
@@ -42,6 +41,9 @@ button:disabled{color:var(--soft);cursor:default;border-color:var(--rule)}
 .axes text{fill:var(--soft);font-size:10.5px;font-variant-numeric:tabular-nums}
 .axes .switch{stroke:var(--good);stroke-width:1;stroke-dasharray:4 3}
 .axes .switch-name{fill:var(--good)}
+.axes .raw{fill:none;stroke:var(--h0);stroke-width:1;opacity:.35}
+.axes .held-name,.axes .switch-name{paint-order:stroke;stroke:var(--panel);stroke-width:4px;stroke-linejoin:round}
+#curves figcaption span{font-weight:400;color:var(--soft)}
 .axes .band{fill:var(--h0);opacity:.16}
 .axes .held{fill:var(--panel);stroke:var(--ink);stroke-width:1.8}
 .axes .held-name{fill:var(--ink);font-weight:600}

@@ -15,8 +15,8 @@ export type View = {
   /** Draws what is visible with these boxes open, with or without the nodes that only compute scales. */
   readonly draw: (open: ReadonlySet<string>, details: boolean) => void
   readonly fit: () => void
-  /** Fits, but stays readable: a tall drawing begins at its top. */
-  readonly firstLook: () => void
+  /** Fits, but stays readable (no smaller than `least`): a tall drawing begins at its top. */
+  readonly firstLook: (least?: number) => void
   /** Brings an item or a line into sight. */
   readonly reveal: (id: string) => void
   readonly zoomBy: (factor: number) => void
@@ -52,6 +52,10 @@ export const makeView = (svg: SVGSVGElement, first: Scene): View => {
       e.setAttribute('tabindex', idOf(e) === (selected ?? visible.items[0]?.id) ? '0' : '-1')
     }
   }
+  const repaint = (): void => {
+    paint(sheet, marksOf(visible, layout, undefined, now))
+    refresh()
+  }
   const element = (id: string): SVGElement | null => sheet.querySelector(`[data-item="${CSS.escape(id)}"],[data-line="${CSS.escape(id)}"]`)
   const middle = (id: string): readonly [number, number] | null => {
     const r = layout.rects.get(id)
@@ -63,13 +67,12 @@ export const makeView = (svg: SVGSVGElement, first: Scene): View => {
     draw: (open, details) => {
       visible = visibleOf(scene, open, details)
       layout = layoutOf(visible)
-      paint(sheet, marksOf(visible, layout, undefined, now))
+      repaint()
       if (sheet.parentNode === null) svg.append(sheet)
-      refresh()
       listeners.forEach((l) => l())
     },
-    fit: () => camera.look(layout, SCALE.smallest),
-    firstLook: () => camera.look(layout, SCALE.readable),
+    fit: () => look(SMALLEST),
+    firstLook: (least = READABLE) => look(least),
     reveal: (id) => {
       const at = middle(id)
       if (at !== null) camera.reveal(at)
@@ -86,6 +89,11 @@ export const makeView = (svg: SVGSVGElement, first: Scene): View => {
     onMove: (listener) => void listeners.push(listener),
     show: (next) => { scene = next },
     setNow: (next) => {
+      if (now === NOTHING_YET && next !== now) {
+        now = next
+        repaint()
+        return
+      }
       const sameIdle = next.idle.size === now.idle.size && [...next.idle].every((id) => now.idle.has(id))
       now = next
       for (const e of sheet.querySelectorAll('[data-now]')) {
