@@ -63,7 +63,7 @@ const labelOf = (d: Drawing, l: Line, first: boolean): readonly Mark[] => {
   const lost = l.source.carry !== 'carries'
   const { scale } = l.source
   const content = d.now === NOTHING_YET || scale === undefined ? text
-    : [mark('tspan', 'name', {}, text), mark('tspan', 'now', { class: 'now', 'data-now': scale }, nowText(d.now, scale))]
+    : [mark('tspan', 'name', {}, text), mark('tspan', 'now', { class: 'now', 'aria-hidden': 'true', 'data-now': scale }, nowText(d.now, scale))]
   return [mark('text', 'label', { class: 'label', x: (lost ? x0 : (x0 + x1) / 2) + (lost ? 14 : 8), y: lost ? y0 + 13 : (y0 + y1) / 2 + 4 }, content)]
 }
 

@@ -8,7 +8,7 @@ import type { Scene, SceneNumbers } from '../scene/scene.js'
 import { drawCurve, drawScales } from './curves.js'
 import type { LiveFrame, LivePoint, LiveQuantizer } from './frame.js'
 import { buildRows, layerOf, type Rows } from './rows.js'
-import { broken, bucketed, remembered, type ScalePoint } from './series.js'
+import { broken, bucketed, remembered, smoothed, type ScalePoint } from './series.js'
 import { wireTransport, type Transport, type TransportActions } from './transport.js'
 
 /** What a live page is given: the epochs of a training, the widths that can be chosen, and what its controls do. */
@@ -72,8 +72,11 @@ const drawCharts = (m: Memory, hue: (path: string) => string): void => {
   const width = Math.max(200, byId('loss').clientWidth)
   for (const id of ['loss', 'accuracy', 'scales']) byId(id).setAttribute('viewBox', `0 0 ${width} 124`)
   const f = { last, width, switchAt: m.switchAt !== null && m.switchAt <= last ? m.switchAt : null }
-  drawCurve(byId('loss'), bucketed(m.points.map(([s, loss]) => [s, loss]), BUCKETS), [], false, f)
-  drawCurve(byId('accuracy'), bucketed(m.points.map(([s, , a]) => [s, a]), BUCKETS), m.held, true, f)
+  const [loss, right] = [bucketed(m.points.map(([s, l]) => [s, l]), BUCKETS), bucketed(m.points.map(([s, , a]) => [s, a]), BUCKETS)]
+  drawCurve(byId('loss'), loss, [], false, f)
+  drawCurve(byId('accuracy'), right, m.held, true, f)
+  byId('loss-now').textContent = smoothed(loss).at(-1)?.[1].toFixed(3) ?? ''
+  byId('accuracy-now').textContent = right.length === 0 ? '' : `${((smoothed(right).at(-1)?.[1] ?? 0) * 100).toFixed(1)} %`
   const collected = m.frame?.quantizers.filter((q) => q.phase !== null) ?? []
   drawScales(byId('scales'), collected.map((q) => ({ name: layerOf(q.path), hue: hue(q.path), history: m.scales.get(q.path) ?? [] })), f)
 }

@@ -8,7 +8,7 @@ import { transportMarkup } from './transport.js'
 /** A title, and where script and style stand beside the page. */
 export type LivePageOptions = { readonly title: string; readonly script: string; readonly style: string }
 
-const chart = (id: string, name: string, note = ''): string => `<figure><figcaption>${name} <span>${note}</span></figcaption><svg id="${id}" class="axes" viewBox="0 0 420 124" role="img" aria-label="${name} over steps"></svg></figure>`
+const chart = (id: string, name: string, note = ''): string => `<figure><figcaption>${name} <output id="${id}-now"></output> <span>${note}</span></figcaption><svg id="${id}" class="axes" viewBox="0 0 420 124" role="img" aria-label="${name} over steps"></svg></figure>`
 
 const left = '<section id="quantizers" aria-label="Quantizers" tabindex="0"></section>\n'
 const below = `<section id="curves" aria-label="Curves">${chart('loss', 'Loss', 'of a batch, and its course')}${chart('accuracy', 'Accuracy', 'of a batch; dots: held out, after each epoch')}${chart('scales', 'Scales of the values', 'dotted: statistics of a batch, line: learned')}</section>\n`

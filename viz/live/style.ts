@@ -43,7 +43,8 @@ button:disabled{color:var(--soft);cursor:default;border-color:var(--rule)}
 .axes .switch-name{fill:var(--good)}
 .axes .raw{fill:none;stroke:var(--h0);stroke-width:1;opacity:.35}
 .axes .held-name,.axes .switch-name{paint-order:stroke;stroke:var(--panel);stroke-width:4px;stroke-linejoin:round}
-#curves figcaption span{font-weight:400;color:var(--soft)}
+#curves figcaption output{font-variant-numeric:tabular-nums;margin-left:4px}
+#curves figcaption span{margin-left:4px;font-weight:400;color:var(--soft)}
 .axes .band{fill:var(--h0);opacity:.16}
 .axes .held{fill:var(--panel);stroke:var(--ink);stroke-width:1.8}
 .axes .held-name{fill:var(--ink);font-weight:600}
