@@ -16,6 +16,8 @@ const test = suite('examples: demo page')
 const patient = { timeout: 120_000 }
 /** Few digits in small batches: 40 steps, of which 30 collect statistics. */
 const SMALL = '?limit=160&held=16&batch=8&epochs=2&threads=2'
+/** The same without an end in sight. */
+const ENDLESS = '?limit=160&held=16&batch=8&epochs=1000&threads=2'
 
 let [browser, site, server]: [Browser | null, Site, Serving | null] = [null, {}, null]
 test.before(async () => {
@@ -49,13 +51,18 @@ const textOf = (page: Page, selector: string): Promise<string> => page.locator(s
 const scaleOf = async (page: Page, path: string): Promise<number> => Number(await page.locator(`[data-quantizer="${path}"]`).getAttribute('data-scale'))
 
 test('it trains: loss falls, scales move, statistics become learned values, nothing complains', async () => {
-  const { page, errors, close } = await open(SMALL)
+  const { page, errors, close } = await open(`${SMALL}&paused`)
   try {
     assert.is(await page.evaluate(() => crossOriginIsolated), true)
+    for (const k of [1, 2, 3]) {
+      await untilStep(page, k - 1)
+      await page.locator('#step').click()
+    }
     await untilStep(page, 3)
     const [loss, scale] = [Number(await textOf(page, '#loss-now')), await scaleOf(page, 'conv2.weightQuant')]
     assert.match(await textOf(page, '[data-quantizer="relu1.actQuant"] .phase'), /statistics \d+ of 30/)
     assert.match(await page.locator('.label .now').first().textContent() ?? '', /^ ≈ 0\.00/)
+    await page.locator('#go').click()
     await untilStatus(page, 'finished')
     assert.is(await stepOf(page), 40)
     assert.ok(Number(await textOf(page, '#loss-now')) < loss - 0.05, `${loss} → ${await textOf(page, '#loss-now')}`)
@@ -72,7 +79,7 @@ test('it trains: loss falls, scales move, statistics become learned values, noth
 }, patient)
 
 test('pause holds, step does one step, go on goes on, restart begins anew', async () => {
-  const { page, errors, close } = await open(SMALL)
+  const { page, errors, close } = await open(ENDLESS)
   try {
     await untilStep(page, 2)
     await page.locator('#go').click()
@@ -88,7 +95,7 @@ test('pause holds, step does one step, go on goes on, restart begins anew', asyn
     }
     assert.is(await textOf(page, '#go'), 'Go on')
     await page.locator('#go').click()
-    await untilStep(page, held + 4)
+    await untilStep(page, held + 20)
     await page.locator('#go').click()
     await untilStatus(page, 'paused')
     await page.locator('#restart').click()
@@ -143,7 +150,7 @@ const longestTask = (trace: string): { readonly clock: number; readonly cpu: num
 }
 
 test('the page stays responsive while it trains: no task of the main thread takes 50 ms of processor time', async () => {
-  const { page, close } = await open('?limit=800&held=16&batch=8&epochs=9&threads=1')
+  const { page, close } = await open(ENDLESS)
   try {
     await untilStep(page, 2)
     await browser?.startTracing(page, { categories: ['toplevel', 'disabled-by-default-devtools.timeline', 'devtools.timeline'] })
@@ -164,7 +171,7 @@ test('the page stays responsive while it trains: no task of the main thread take
 
 test('without isolation headers it trains on one thread and says so; leaving ends the worker', async () => {
   const plain = await serve({ files: Object.fromEntries(Object.entries(site).map(([name, content]) => [`/${name}`, content])) })
-  const { page, errors, close } = await openAt(`${plain.url}${SMALL}`)
+  const { page, errors, close } = await openAt(`${plain.url}${ENDLESS}`)
   try {
     assert.is(await page.evaluate(() => crossOriginIsolated), false)
     await untilStep(page, 2)

@@ -63,7 +63,7 @@ const labelOf = (d: Drawing, l: Line, first: boolean): readonly Mark[] => {
   const lost = l.source.carry !== 'carries'
   const { scale } = l.source
   const content = d.now === NOTHING_YET || scale === undefined ? text
-    : [mark('tspan', 'name', {}, text), mark('tspan', 'now', { class: 'now', 'aria-hidden': 'true', 'data-now': scale }, nowText(d.now, scale))]
+    : [mark('tspan', 'name', {}, text), mark('tspan', 'now', { class: 'now', 'data-now': scale }, nowText(d.now, scale))]
   return [mark('text', 'label', { class: 'label', x: (lost ? x0 : (x0 + x1) / 2) + (lost ? 14 : 8), y: lost ? y0 + 13 : (y0 + y1) / 2 + 4 }, content)]
 }
 
@@ -77,8 +77,14 @@ const lineMark = (d: Drawing, l: Line, first: boolean): Mark => {
   }, [
     mark('path', 'hit', { class: 'hit', d: path }),
     mark('path', 'way', { class: 'way', d: path, 'stroke-width': thickness(l.source) }),
-    ...signOf(d, l), ...labelOf(d, l, first),
+    ...signOf(d, l), ...(d.now === NOTHING_YET ? labelOf(d, l, first) : []),
   ])
+}
+
+/** The label of a line whose text changes all the time: apart from the line, whose name for screen readers stands still. */
+const movingLabel = (d: Drawing, l: Line, first: boolean): readonly Mark[] => {
+  const marks = labelOf(d, l, first)
+  return marks.length === 0 ? [] : [mark('g', l.id, { class: `${l.source.carry}${hueClass(l.source, d.hues)}` }, marks)]
 }
 
 const badges = (i: Item, r: Rect): readonly Mark[] => {
@@ -133,9 +139,11 @@ export const marksOf = (v: Visible, layout: Layout, hues: ReadonlyMap<string, nu
     return true
   }
   const lines = [...v.lines].sort((a, b) => Number(a.flow) - Number(b.flow))
+  const first = new Set(lines.filter(firstOf).map((l) => l.id))
   return [
     mark('g', 'boxes', { class: 'boxes' }, items.filter((i) => i.open).map((i) => itemMark(d, i))),
-    mark('g', 'lines', { class: 'lines' }, lines.map((l) => lineMark(d, l, firstOf(l)))),
+    mark('g', 'lines', { class: 'lines' }, lines.map((l) => lineMark(d, l, first.has(l.id)))),
     mark('g', 'items', { class: 'items' }, items.filter((i) => !i.open).map((i) => itemMark(d, i))),
+    ...(now === NOTHING_YET ? [] : [mark('g', 'labels', { class: 'labels', 'aria-hidden': 'true' }, lines.flatMap((l) => movingLabel(d, l, first.has(l.id))))]),
   ]
 }

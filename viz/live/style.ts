@@ -49,6 +49,7 @@ button:disabled{color:var(--soft);cursor:default;border-color:var(--rule)}
 .axes .held{fill:var(--panel);stroke:var(--ink);stroke-width:1.8}
 .axes .held-name{fill:var(--ink);font-weight:600}
 .scene .now{font-weight:400}
+.labels{pointer-events:none}
 .scene .idle{opacity:.32}
 ${hues}
 @media(max-width:1180px){body.live{grid-template:auto auto auto minmax(420px,1fr) auto auto auto/392px minmax(0,1fr);height:auto;min-height:100dvh}body.live aside{grid-column:1/-1;border-left:0;border-top:1px solid var(--rule)}}
