@@ -34,12 +34,14 @@ const isLayer = (name: string): name is keyof LayerBits => quantLayers.some((l) 
 
 const isolation = crossOriginIsolated ? '' : ' · this server sends no isolation headers, hence one thread'
 
-/** Shows what the worker reports; frames of an edition that is no longer wanted are passed over. */
+/** Shows what the worker reports; of an edition that is no longer wanted, only its steps; of another run, nothing. */
 const receive = (live: Live, edition: () => Edition) => ({ data }: MessageEvent<Report>): void => {
   if (data.tag === 'ready') live.transport.backend(`${data.backend} · ${data.train} digits to train on, ${data.held} held out${isolation}`)
   else if (data.tag === 'status') live.transport.status(data.status)
   else if (data.tag === 'failed') live.transport.status('failed', data.message)
-  else if (data.edition.run === edition().run && data.edition.version === edition().version) live.frame(data.frame)
+  else if (data.edition.run !== edition().run) return
+  else if (data.edition.version === edition().version) live.frame(data.frame)
+  else live.steps(data.frame)
 }
 
 const main = (): void => {

@@ -1,5 +1,5 @@
 /** Watches every quantizer of a program: the same program, with each quantized value as a result. */
-import { numbersOf, type LiveQuantizer } from '../../viz/index.js'
+import { summaryOf, type LiveQuantizer } from '../../viz/index.js'
 import { isQuantTensor, type Node, type Output, type Program, type ProgramOutput } from '../../src/index.js'
 
 /** One quantizer: its node, and the phase in which its statistics are collected, if they are. */
@@ -48,7 +48,7 @@ const counterAt = (state: unknown, path: string): number => {
 export const describe = (watched: readonly Watched[], seen: Seen, state: unknown): readonly LiveQuantizer[] => watched.flatMap(({ node, path, phase }) => {
   const x = seen[String(node)]
   return x === undefined || !isQuantTensor(x) ? [] : [{
-    node: String(node), path, numbers: numbersOf(x),
+    node: String(node), path, numbers: summaryOf(x),
     phase: phase === null ? null : { node: String(phase.node), collected: Math.min(phase.limit, counterAt(state, phase.counter)), limit: phase.limit },
   }]
 })

@@ -3,6 +3,9 @@ import fc from 'fast-check'
 import * as assert from 'uvu/assert'
 import { partsOf } from '../../viz/live/curves.js'
 import { broken, bucketed, extentOf, remembered, smoothed, type ScalePoint } from '../../viz/live/series.js'
+import { tensorOf, type QuantTensor } from '../../src/index.js'
+import { summaryOf } from '../../viz/live/summary.js'
+import { numbersOf } from '../../viz/scene/numbers.js'
 import { suite } from '../support/suite.js'
 
 const test = suite('viz: live series')
@@ -53,6 +56,20 @@ test('an extent is never empty', () => {
   fc.assert(fc.property(fc.array(fc.double({ noNaN: true, min: 0, max: 1e6 }), { minLength: 1 }), (vs) => {
     const [lo, hi] = extentOf(vs) ?? [0, 0]
     assert.ok(lo < hi && vs.every((v) => v >= lo && v <= hi))
+  }))
+})
+
+test('a summary in one pass says what the numbers of a report say', () => {
+  fc.assert(fc.property(fc.integer({ min: 2, max: 9 }), fc.boolean(), fc.integer({ min: -1, max: 2 }), fc.array(fc.integer({ min: -600, max: 600 }), { minLength: 1, maxLength: 300 }), (bits, signed, zero, ints) => {
+    const [lo, hi] = [signed ? -(2 ** (bits - 1)) : 0, signed ? 2 ** (bits - 1) - 1 : 2 ** bits - 1]
+    const [scale, zeroPoint] = [Math.fround(0.037), Math.max(lo, zero)]
+    const data = Float32Array.from(ints.map((q, i) => (i % 17 === 16 ? NaN : (Math.min(hi, Math.max(lo, q)) - zeroPoint) * scale)))
+    const x: QuantTensor = { kind: 'quant', value: { shape: [data.length], data }, scale: tensorOf([], [scale]), zeroPoint: tensorOf([], [zeroPoint]), bitWidth: tensorOf([], [bits]), signed, training: true }
+    const [quick, slow] = [summaryOf(x), numbersOf(x)]
+    assert.equal({ ...quick, min: 0, max: 0, bins: [] }, { ...slow, min: 0, max: 0, bins: [] })
+    assert.equal(quick.bins.filter((n) => n > 0).length > 0, slow.bins.some((n) => n > 0))
+    if (bits <= 6) assert.equal(quick.bins, slow.bins)
+    for (const end of ['min', 'max'] as const) assert.ok(Math.abs(quick[end] - slow[end]) < scale / 4)
   }))
 })
 

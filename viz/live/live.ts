@@ -20,6 +20,8 @@ export type Live = {
   readonly transport: Transport
   /** Shows a frame with the next picture of the screen. */
   readonly frame: (frame: LiveFrame) => void
+  /** Takes steps from a frame whose quantizers are out of date: bits have changed since. */
+  readonly steps: (frame: LiveFrame) => void
   /** Shows the same network traced anew, with other bits: metadata changes at once, numbers with the next frame. */
   readonly retrace: (scene: Scene) => void
   /** Forgets all curves: training begins anew. */
@@ -49,9 +51,13 @@ const switchOf = (m: Memory, f: LiveFrame): number | null => {
   return m.switchAt
 }
 
-const remember = (m: Memory, f: LiveFrame): Memory => ({
-  points: [...m.points, ...f.points],
+const stepsOf = (m: Memory, f: LiveFrame): Memory => ({
+  ...m, points: [...m.points, ...f.points],
   held: f.held === null ? m.held : [...m.held, [f.held.step, f.held.accuracy]],
+})
+
+const remember = (m: Memory, f: LiveFrame): Memory => ({
+  ...stepsOf(m, f),
   scales: new Map(f.quantizers.map((q) => [q.path, remembered(m.scales.get(q.path) ?? [], { step: f.step, scale: q.numbers.scales?.[0] ?? NaN, learned: isLearned(q) })])),
   switchAt: switchOf(m, f), frame: f,
 })
@@ -116,6 +122,10 @@ export const mountLive = (scene: Scene, o: LiveOptions): Live => {
     app, transport,
     frame: (f) => {
       memory = remember(memory, f)
+      ask()
+    },
+    steps: (f) => {
+      memory = stepsOf(memory, f)
       ask()
     },
     retrace: (next) => {
