@@ -71,8 +71,8 @@ export const makeView = (svg: SVGSVGElement, first: Scene): View => {
       if (sheet.parentNode === null) svg.append(sheet)
       listeners.forEach((l) => l())
     },
-    fit: () => look(SMALLEST),
-    firstLook: (least = READABLE) => look(least),
+    fit: () => camera.look(layout, SCALE.smallest),
+    firstLook: (least = SCALE.readable) => camera.look(layout, least),
     reveal: (id) => {
       const at = middle(id)
       if (at !== null) camera.reveal(at)
