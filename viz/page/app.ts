@@ -5,7 +5,8 @@ import { allOpen, firstOpen } from '../scene/opening.js'
 import type { Scene } from '../scene/scene.js'
 import { leavingLines, type Item } from '../scene/visible.js'
 import { byId } from './dom.js'
-import { boxParts, lineParts, nodeParts, overviewParts } from './panel.js'
+import { fill } from './fill.js'
+import { boxParts, lineParts, nodeParts, overviewParts, type PanelContext } from './panel.js'
 import { makeView, type View } from './view.js'
 
 /** The page, for keys, search and buttons. */
@@ -24,6 +25,10 @@ export type App = {
   /** Lights these nodes, or the boxes that hold them. */
   readonly lightUp: (nodes: readonly string[]) => void
   readonly nextLoss: (step: number) => void
+  /** Shows another scene of the same network: what is open and selected stays so, as far as it is still there. */
+  readonly replace: (scene: Scene) => void
+  /** New numbers of a run for the same scene: the panel follows. */
+  readonly setNumbers: (numbers: Scene['numbers']) => void
 }
 
 /** Where a node is drawn now: itself, or the innermost closed box around it. */
@@ -41,13 +46,14 @@ const showPanel = (parts: readonly Node[]): void => {
 }
 
 /** Starts the page. */
-export const start = (scene: Scene, svg: SVGSVGElement): App => {
-  const index = indexOf(scene)
+export const start = (first: Scene, svg: SVGSVGElement): App => {
+  let scene = first
+  let index = indexOf(scene)
   const view = makeView(svg, scene)
   let open = location.hash.includes('expand=all') ? allOpen(scene) : firstOpen(scene)
   let details = location.hash.includes('expand=all')
   let selected: string | null = null
-  const context = { index, go: (id: string) => go(id) }
+  const context: PanelContext = { get index() { return index }, go: (id) => go(id) }
   const partsOf = (id: string): readonly Node[] => {
     const item = view.visible().at.get(id)
     const line = view.visible().lines.find((l) => l.id === id)
@@ -105,8 +111,8 @@ export const start = (scene: Scene, svg: SVGSVGElement): App => {
     redraw()
     select(null)
   }
-  const stripped = strippedCauses(index).map((c) => c.node.id)
-  const walk = [...new Set([...stripped, ...claimedCauses(index).map((n) => n.id), ...scene.losses.map((l) => l.node)])]
+  const lossesInOrder = (): readonly string[] => [...new Set([...strippedCauses(index).map((c) => c.node.id), ...claimedCauses(index).map((n) => n.id), ...scene.losses.map((l) => l.node)])]
+  let walk = lossesInOrder()
   let at = -1
   const nextLoss = (step: number): void => {
     if (walk.length === 0) return
@@ -120,8 +126,27 @@ export const start = (scene: Scene, svg: SVGSVGElement): App => {
     select(null)
     view.firstLook()
   }
+  const replace = (next: Scene): void => {
+    scene = next
+    index = indexOf(next)
+    walk = lossesInOrder()
+    at = Math.min(at, walk.length - 1)
+    const boxes = new Set(next.boxes.map((b) => b.id))
+    open = new Set([...open].filter((id) => boxes.has(id)))
+    view.show(next)
+    redraw()
+    const id = selected !== null && view.element(selected) !== null ? selected : null
+    selected = id
+    view.select(id)
+    fill(byId('panel'), id === null ? overviewParts(context) : partsOf(id))
+  }
+  const setNumbers = (numbers: Scene['numbers']): void => {
+    scene = { ...scene, numbers }
+    index = { ...index, scene }
+    if (selected !== null) fill(byId('panel'), partsOf(selected))
+  }
   redraw()
   view.firstLook()
   select(null)
-  return { scene, index, view, selected: () => selected, select, toggle, openAll, showDetails, go, lightUp, nextLoss }
+  return { get scene() { return scene }, get index() { return index }, view, selected: () => selected, select, toggle, openAll, showDetails, go, lightUp, nextLoss, replace, setNumbers }
 }

@@ -22,6 +22,7 @@ const links = (c: PanelContext, ids: readonly string[]): HTMLElement => el('ul',
 }), ...(ids.length > 12 ? [el('li', {}, `and ${ids.length - 12} more`)] : []))
 
 const numbersFor = (c: PanelContext, n: SceneNode): SceneNumbers | undefined => {
+  if (Object.hasOwn(c.index.scene.numbers, `%${n.id}`)) return c.index.scene.numbers[`%${n.id}`]
   const name = c.index.scene.values.find((v) => v.node === n.id && Object.hasOwn(c.index.scene.numbers, v.name))?.name
   return name === undefined ? undefined : c.index.scene.numbers[name]
 }
