@@ -22,8 +22,8 @@ const settingsOf = (search: URLSearchParams): { readonly recipe: Recipe; readonl
   return {
     recipe: { limit, held: whole('held', 500, 8, 2000), epochs: whole('epochs', 6, 1, 1000), seed: whole('seed', 1, 0, 2 ** 31), batchSize: Math.min(limit, whole('batch', 32, 1, 256)), lr: 1e-3 },
     bits: whole('bits', 8, 2, 8), paused: search.has('paused'),
-    // Without isolation there is no shared memory, hence one thread.
-    threads: crossOriginIsolated ? whole('threads', navigator.hardwareConcurrency, 1, 16) : 1,
+    // Without isolation there is no shared memory, hence one thread; else one core is left to the page.
+    threads: crossOriginIsolated ? whole('threads', Math.max(1, navigator.hardwareConcurrency - 1), 1, 16) : 1,
   }
 }
 

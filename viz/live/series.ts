@@ -16,8 +16,8 @@ export const bucketed = (points: readonly (readonly [step: number, value: number
   return out
 }
 
-/** The course of a noisy series: each mean counts a tenth, so that the line follows within ten stretches or so. */
-export const smoothed = (buckets: readonly Bucket[], share = 0.1): readonly (readonly [step: number, value: number])[] => {
+/** The course of a noisy series: each mean counts a fifth, so that the line follows within five stretches or so. */
+export const smoothed = (buckets: readonly Bucket[], share = 0.2): readonly (readonly [step: number, value: number])[] => {
   let level: number | null = null
   return buckets.map((b) => {
     level = level === null ? b.mean : level + share * (b.mean - level)

@@ -11,8 +11,8 @@ button:disabled{color:var(--soft);cursor:default;border-color:var(--rule)}
 #transport label{margin-left:8px}
 #transport .soft,#quantizers .soft{color:var(--soft)}
 #go{min-width:76px}
-#progress{width:120px;height:8px;margin-left:8px;accent-color:var(--focus)}
-#backend{margin-left:auto}
+#progress{width:90px;height:8px;margin-left:8px;accent-color:var(--focus)}
+#backend{margin-left:auto;font-size:12px}
 #quantizers{border-right:1px solid var(--rule);background:var(--panel);overflow:auto;min-height:0;padding:0 0 8px}
 .rows-head{display:flex;align-items:center;justify-content:space-between;padding:6px 12px 5px 20px}
 .rows-head h2{font-size:14px;font-weight:600;margin:0}
