@@ -7,6 +7,8 @@ import type { IntegerLicence, Kernel, KernelSpec } from '../kernel.js'
 import { extremeKernel } from './extreme.js'
 import { affine, perUnit, wordAt } from './loops.js'
 import type { MathOf } from './math.js'
+import { lookupKernel } from './lookups.js'
+import { moveKernel } from './moves.js'
 import { poolKernel } from './pools.js'
 import { productKernel } from './products/index.js'
 import { kthKernel } from './selection.js'
@@ -88,7 +90,7 @@ const plainKernel = (spec: KernelSpec, abs: boolean, math: MathOf): Kernel | nul
   if (spec.op === 'firstIndex') return firstIndex(spec)
   if (spec.op === 'gatherAt' || spec.op === 'addAt') return atPlaces(spec)
   if (spec.op === 'kthValue') return kthKernel(spec, { abs })
-  return extremeKernel(spec, { abs }) ?? sumKernel(spec) ?? poolKernel(spec) ?? softmaxKernel(spec, math) ?? unaryKernel(spec, math)
+  return extremeKernel(spec, { abs }) ?? sumKernel(spec) ?? moveKernel(spec) ?? lookupKernel(spec) ?? poolKernel(spec) ?? softmaxKernel(spec, math) ?? unaryKernel(spec, math)
 }
 
 /** The kernel for a node, or null: then the host runs it. `math` gives functions of one lane of a module. */
