@@ -4,17 +4,18 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantError, QuantErrors, QuantWarning } from '../data/error.js'
+import { sameShape } from '../data/shape.js'
 import { full, isTensor, type Tensor } from '../data/tensor.js'
 import { at, mapTree } from '../data/tree.js'
 import type { Backend, Commit, Executable, ResidentStorage } from '../evaluator/backend.js'
 import type { Program, ProgramInput } from '../graph/program.js'
-import { bindInputs, dataOf, unbind, type Grads } from './binding.js'
+import { bindInputs, dataOf, partOf, unbind } from './binding.js'
 import type { Optimizer } from './optim.js'
 import type { TrainState } from './trainState.js'
 import { withUpdate, type WithUpdate } from './update.js'
 
-/** What a step gives: views of the results and gradients, valid until the next step. */
-export type Stepped<O> = { readonly outputs: O; readonly grads: Grads; readonly warnings: readonly QuantWarning[] }
+/** What a step gives: views of the results, valid until the next step. */
+export type Stepped<O> = { readonly outputs: O; readonly warnings: readonly QuantWarning[] }
 
 /** A training in progress. Not a value: each step moves it on. */
 export type Trainer<P, S, I, O> = {
@@ -45,17 +46,38 @@ type Inner<P, S, I, O> = { readonly updated: WithUpdate<P, S, I, O>; readonly st
 /** Writes the numbers of a step. */
 const hyperWriter = <P, S, I, O>({ updated, storage }: Inner<P, S, I, O>, optimizer: Optimizer): ((step: number, lr: number, isFresh: (leaf: string) => boolean) => void) => {
   const one = { shape: [], data: new Float32Array(1) }
+  const { groups } = updated
   const entries = updated.program.inputs.flatMap((i, index) => {
     if (i.kind !== 'hyper') return []
-    const group = updated.groups.find((g) => i.path.startsWith(`${g.key}/`))
-    return [{ index, leaf: i.path.startsWith('fresh/') ? i.path.slice(6) : null, key: group?.key ?? '', name: i.path.slice((group?.key.length ?? 0) + 1) }]
+    const group = Math.max(0, groups.findIndex((g) => i.path.startsWith(`${g.key}/`)))
+    return [{ index, leaf: i.path.startsWith('fresh/') ? i.path.slice(6) : null, group, name: i.path.slice(groups[group].key.length + 1) }]
   })
   return (step, lr, isFresh) => {
-    const numbers = new Map(updated.groups.map((g) => [g.key, optimizer.rule.hyper(step, lr * g.lrScale, g.weightDecay)] as const))
-    for (const e of entries) {
-      one.data[0] = e.leaf === null ? (numbers.get(e.key)?.[e.name] ?? 0) : isFresh(e.leaf) ? 1 : 0
-      storage.write(e.index, one)
+    for (let g = 0; g < groups.length; g++) {
+      const numbers = optimizer.rule.hyper(step, lr * groups[g].lrScale, groups[g].weightDecay)
+      for (let k = 0; k < entries.length; k++) {
+        const e = entries[k]
+        if (e.group !== g) continue
+        one.data[0] = e.leaf === null ? numbers[e.name] : isFresh(e.leaf) ? 1 : 0
+        storage.write(e.index, one)
+      }
     }
+  }
+}
+
+/** Writes a batch into the storage; false where something doesn't fit. Allocates nothing. */
+const batchWriter = (program: Program, places: readonly number[], storage: ResidentStorage): ((inputs: unknown) => boolean) => {
+  const wanted = places.map((index) => ({ index, input: program.inputs[index], keys: program.inputs[index].path === '' ? [] : program.inputs[index].path.split('.') }))
+  return (inputs) => {
+    for (let w = 0; w < wanted.length; w++) {
+      const { index, input, keys } = wanted[w]
+      let found: unknown = inputs
+      for (let k = 0; k < keys.length; k++) found = typeof found === 'object' && found !== null ? (found as { readonly [key: string]: unknown })[keys[k]] : undefined
+      const t = partOf(input, found)
+      if (!isTensor(t) || !sameShape(t.shape, input.shape)) return false
+      storage.write(index, t)
+    }
+    return true
   }
 }
 
@@ -81,36 +103,39 @@ const trainerOf = <P, S, I, O>(inner: Inner<P, S, I, O>, optimizer: Optimizer, s
   const { updated: { program }, storage, executable } = inner
   const writeHyper = hyperWriter(inner, optimizer)
   const data = dataOf(program)
+  const writeBatch = batchWriter(program, data.places, storage)
   const inputAt = new Map<string, number>(program.inputs.map((i, index) => [`${i.kind}:${i.path}`, index]))
   const stored = (kind: string, path: string): Tensor | null => {
     const index = inputAt.get(`${kind}:${path}`)
     return index === undefined ? null : storage.input(index)
   }
   let training = start
-  let views: { readonly first: Tensor; readonly stepped: Omit<Stepped<O>, 'warnings'> } | null = null
+  let views: { readonly first: Tensor; readonly stepped: Stepped<O> } | null = null
   const isFresh = (leaf: string): boolean => !Object.keys(training.optim.slots).some((k) => k.endsWith(`:${leaf}`)) && !moved.has(leaf)
   // Leaves whose memory this trainer has written since it was loaded.
   const moved = new Set<string>()
   let [step, count] = [start.optim.step, start.step]
-  const outputs = (): Omit<Stepped<O>, 'warnings'> => {
+  const outputs = (): Stepped<O> => {
     const first = storage.output(0)
     if (views !== null && views.first.data === first.data) return views.stepped
-    const { outputs: results, grads } = unbind<S, O>(program, program.graph.outputs.map((_, i) => storage.output(i)), [])
-    views = { first, stepped: { outputs: results, grads } }
+    const { outputs: results } = unbind<S, O>(program, program.graph.outputs.map((_, i) => storage.output(i)), [])
+    views = { first, stepped: { outputs: results, warnings: [] } }
     return views.stepped
   }
   return {
     step: (inputs, lr = optimizer.lr) => {
-      const bound = bindInputs(data, { params: null, state: null, inputs })
-      if (E.isLeft(bound)) return bound
-      bound.right.forEach((t, k) => storage.write(data.places[k], t))
+      if (!writeBatch(inputs)) {
+        const bound = bindInputs(data, { params: null, state: null, inputs })
+        if (E.isLeft(bound)) return bound
+        bound.right.forEach((t, k) => storage.write(data.places[k], t))
+      }
       writeHyper(step + 1, lr, isFresh)
       const ran = storage.execute()
       if (E.isLeft(ran)) return ran
       step++
       count++
       if (moved.size === 0) for (const leaf of inner.updated.leaves) moved.add(leaf)
-      return E.right({ ...outputs(), warnings: ran.right })
+      return E.right(ran.right.length === 0 ? outputs() : { ...outputs(), warnings: ran.right })
     },
     training: () => {
       const copy = (kind: 'param' | 'state') => (t: Tensor, path: string): Tensor => {

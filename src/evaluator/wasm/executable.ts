@@ -27,6 +27,8 @@ const counterReader = (plan: Plan, test: PhaseTest): ((read: Read) => number) =>
 type Entry = { readonly loaded: Loaded; readonly fits: (read: Read) => boolean; readonly warnings: (read: Read) => readonly QuantWarning[] }
 
 const NO_WARNINGS: readonly QuantWarning[] = []
+/** What most executions return: nothing is allocated for it. */
+const QUIET: E.Either<QuantErrors, readonly QuantWarning[]> = E.right(NO_WARNINGS)
 
 const entryOf = (program: Program, loaded: Loaded): Entry => {
   const tests = loaded.plan.flat.tests.map((t) => ({ ...t, now: counterReader(loaded.plan, t) }))
@@ -105,7 +107,7 @@ const residentOf = (program: Program, machine: Machine, commits: readonly Commit
         return E.left([failure])
       }
       fresh = false
-      return E.right(warnings)
+      return warnings.length === 0 ? QUIET : E.right(warnings)
     },
     dispose: () => {
       plans.dispose()
