@@ -16,8 +16,11 @@ import { filters, floatSums, forFours, inputTiles, newWork, outputTiles, pairSum
 
 /** Bytes of transformed inputs and products that one unit keeps at hand. */
 const HAND = 400_000
-/** Units at most: each has room of its own. */
+/** Units at most, and bytes for all of them: each has room of its own. */
 const UNITS = 28
+const ROOM = 24_000_000
+/** Columns that a block has at least, where there are so many: fewer would leave panels empty. */
+export const COLUMNS = 32
 
 /** Tiles of a correlation: rows of tiles of one image, tiles in a row; and rows of a block, blocks of a unit, units. */
 export type Tiling = { readonly high: number; readonly wide: number; readonly rows: number; readonly blocks: number; readonly units: number }
@@ -39,10 +42,11 @@ export const forTiles = (c: Correlation): Correlation => ({
 const tilingOf = (c: Correlation, words: number): Tiling => {
   const [high, wide] = c.positions.map((n) => Math.ceil(n / 2))
   const all = c.batch * high
-  const most = Math.max(1, Math.min(all, Math.floor(HAND / (64 * (words + c.to) * wide))))
+  const row = 64 * (words + c.to) * wide
+  const most = Math.min(all, Math.max(Math.ceil(COLUMNS / wide), Math.floor(HAND / row)))
   const waste = (rows: number): number => (Math.ceil((rows * wide) / 16) * 16) / (rows * wide) + 4 / (rows * wide)
   const rows = range(most).map((i) => i + 1).reduce((best, r) => (waste(r) <= waste(best) ? r : best), 1)
-  const blocks = Math.ceil(Math.ceil(all / rows) / UNITS)
+  const blocks = Math.ceil(Math.ceil(all / rows) / Math.min(UNITS, Math.max(4, Math.floor(ROOM / (row * rows)))))
   return { high, wide, rows, blocks, units: Math.ceil(all / (rows * blocks)) }
 }
 

@@ -14,23 +14,23 @@ import { argument, result, type Layout, type Place } from './layout.js'
 import { sumStage } from './pack.js'
 import { planeBytes } from './planes.js'
 import { productCode, type Product } from './sweep.js'
-import { eachRow, isTileable, type Tiling } from './winograd.js'
+import { COLUMNS, eachRow, isTileable, type Tiling } from './winograd.js'
 import { cotangentTiles, filterGradients, floatSums, forFours, inputTiles, newWork, type Work } from './winogradTransforms.js'
 
 /** Bytes of transformed tiles that a unit keeps at hand, and bytes of sums of all units. */
 const HAND = 300_000
 const SUMS = 2_500_000
 
-/** Does the transform apply, and is there enough to multiply? */
+/** Does the transform apply, is there enough to multiply, and are the sums of a few units no burden? */
 export const suitsWinogradWeight = (c: Correlation): boolean =>
-  isTileable(c) && c.from >= 8 && c.to >= 8 && c.from * c.to >= 256 && c.batch * c.positions[0] * c.positions[1] >= 512
+  isTileable(c) && c.from >= 8 && c.to >= 8 && c.from * c.to >= 256 && c.from * c.to <= 2 ** 16 && c.batch * c.positions[0] * c.positions[1] >= 512
 
 const tilingOf = (c: Correlation): Tiling => {
   const [high, wide] = c.positions.map((n) => Math.ceil(n / 2))
   const all = c.batch * high
   const most = Math.max(4, Math.min(16, Math.floor(SUMS / (64 * c.from * c.to))))
   const perUnit = Math.ceil(all / most)
-  const rows = Math.max(1, Math.min(perUnit, Math.floor(HAND / (64 * (c.from + c.to) * wide))))
+  const rows = Math.min(perUnit, Math.max(Math.ceil(COLUMNS / wide), Math.floor(HAND / (64 * (c.from + c.to) * wide))))
   const blocks = Math.ceil(perUnit / rows)
   const even = Math.ceil(perUnit / blocks)
   return { high, wide, rows: even, blocks, units: Math.ceil(all / (even * blocks)) }
