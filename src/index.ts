@@ -27,6 +27,7 @@ export { wasm, createWasm, type WasmBackend, type WasmOptions } from './evaluato
 export { showProfile, type Profile, type ProfileOptions, type ProfileRow } from './evaluator/wasm/profile.js'
 export type { Limits } from './evaluator/wasm/limits.js'
 export type { Features } from './evaluator/wasm/features.js'
+export { fastestHere } from './evaluator/fastest.js'
 export { reference } from './evaluator/reference/reference.js'
 export * from './nn/program.js'
 export * from './nn/layer.js'

@@ -5,7 +5,7 @@ import { isQuantTensor, valueOf, type Output } from '../data/quantTensor.js'
 import { isTensor, type Tensor } from '../data/tensor.js'
 import { leaves, mapTree } from '../data/tree.js'
 import type { Backend, Executable, ResidentStorage } from '../evaluator/backend.js'
-import { reference } from '../evaluator/reference/reference.js'
+import { fastestHere } from '../evaluator/fastest.js'
 import type { Program } from '../graph/program.js'
 import { bindInputs, dataOf, unbind } from './binding.js'
 import { newBreather } from './breathe.js'
@@ -17,7 +17,7 @@ export type EvaluateOptions<P, S, I, B> = {
   readonly state: S
   /** The program's inputs from one batch; `(x) => x` where batches are inputs already. */
   readonly inputs: (batch: B) => I
-  /** Where it runs (default: the reference backend). */
+  /** Where it runs (default: `wasm` where the engine has SIMD, else the reference). */
   readonly backend?: Backend
   /** Ends the evaluation before the next batch. */
   readonly signal?: AbortSignal
@@ -79,7 +79,7 @@ const preparedOn = <S, O>(program: Program, executable: Executable, storage: Res
 const prepare = <P, S, I, O, B>(program: Program<P, S, I, O>, o: EvaluateOptions<P, S, I, B>, inputs: I): E.Either<QuantErrors, Prepared<O>> => {
   const bound = bindInputs(program, { params: o.params, state: o.state, inputs })
   if (E.isLeft(bound)) return bound
-  const executable = (o.backend ?? reference).prepare(program)
+  const executable = (o.backend ?? fastestHere()).prepare(program)
   if (E.isLeft(executable)) return executable
   const storage = executable.right.resident()
   if (E.isLeft(storage)) {

@@ -7,6 +7,7 @@ import type { Tensor } from '../data/tensor.js'
 import { mapTree } from '../data/tree.js'
 import { vjpProgram, type VjpOptions } from '../autodiff/vjp.js'
 import type { Backend, Executable, ResidentStorage, RunOptions } from '../evaluator/backend.js'
+import { fastestHere } from '../evaluator/fastest.js'
 import { reference } from '../evaluator/reference/reference.js'
 import { profileProgram, type Profile, type ProfileOptions } from '../evaluator/wasm/profile.js'
 import type { Value } from '../graph/op.js'
@@ -122,8 +123,8 @@ const residentOf = <P, S, I, O>(program: Program<P, S, I, O>, storage: ResidentS
   return E.isLeft(loaded) ? loaded : E.right(resident)
 }
 
-/** Prepares a program on a backend (the reference unless told otherwise). */
-export const compile = <P, S, I, O>(program: Program<P, S, I, O>, backend: Backend = reference): E.Either<QuantErrors, Compiled<P, S, I, O>> => {
+/** Prepares a program on a backend: `wasm` where the engine has SIMD, else the reference, unless told otherwise. */
+export const compile = <P, S, I, O>(program: Program<P, S, I, O>, backend: Backend = fastestHere()): E.Either<QuantErrors, Compiled<P, S, I, O>> => {
   const compiled = (executable: Executable): Compiled<P, S, I, O> => ({
     program,
     run: (args, options) => {
@@ -146,9 +147,9 @@ export const compile = <P, S, I, O>(program: Program<P, S, I, O>, backend: Backe
 export const profile = <P, S, I, O>(program: Program<P, S, I, O>, args: RunArgs<NoInfer<P>, NoInfer<S>, NoInfer<I>>, options?: ProfileOptions): E.Either<QuantErrors, Profile> =>
   E.chain((inputs: readonly Tensor[]) => profileProgram(program, inputs, options))(bindInputs(program, args))
 
-/** Runs a program once: `(params, state, inputs) → (outputs, state′)`. The same arguments give the same bits. */
+/** Runs a program once, on the reference backend: `(params, state, inputs) → (outputs, state′)`. The same arguments give the same bits. */
 export const run = <P, S, I, O>(program: Program<P, S, I, O>, args: RunArgs<NoInfer<P>, NoInfer<S>, NoInfer<I>>, options?: RunOptions): E.Either<QuantErrors, Ran<S, O>> => {
-  const compiled = compile(program)
+  const compiled = compile(program, reference)
   return E.isLeft(compiled) ? compiled : compiled.right.run(args, options)
 }
 

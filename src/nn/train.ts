@@ -6,7 +6,7 @@ import type { Program } from '../graph/program.js'
 import { newBreather } from './breathe.js'
 import { batches, batchesPerEpoch, countOf, type Batch, type LoaderOptions, type Position, type Samples } from './loader.js'
 import type { Optimizer } from './optim.js'
-import { reference } from '../evaluator/reference/reference.js'
+import { fastestHere } from '../evaluator/fastest.js'
 import { compile, type Compiled, type Grads, type Ran } from './program.js'
 import { trainer, type Trainer } from './trainer.js'
 import type { TrainState } from './trainState.js'
@@ -102,7 +102,7 @@ const steppingInside = <P, S, I, O, D extends Samples>(c: TrainConfig<P, S, I, O
     const now = current === null ? start : current.training()
     if (known !== undefined) return known === current ? E.right(known) : E.map(() => known)(known.load(now))
     const program = c.program(size)
-    const made = E.isLeft(program) ? program : trainer(program.right, c.optimizer, now, c.backend ?? reference)
+    const made = E.isLeft(program) ? program : trainer(program.right, c.optimizer, now, c.backend ?? fastestHere())
     if (E.isRight(made)) cache.set(size, made.right)
     return made
   }
