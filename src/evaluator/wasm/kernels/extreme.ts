@@ -19,15 +19,20 @@ const largestBetween = (m: ModuleBuilder, abs: boolean): Func =>
       const best = OFFSETS.map(() => scope.local('v128'))
       const [nan, x, mask, r] = [scope.local('v128'), scope.local('v128'), scope.local('v128'), scope.local('f32')]
       // As integers, magnitudes compare as they do as floats, and NaN above them all.
-      const block = abs
-        ? OFFSETS.map((o, i) => best[i].set(i32x4.max_s(best[i].get, v128.and(v128.load(p.get, o), mask.get))))
-        : OFFSETS.map((o, i) => [x.set(v128.load(p.get, o)), best[i].set(f32x4.pmax(best[i].get, x.get)), nan.set(v128.or(nan.get, f32x4.ne(x.get, x.get)))])
+      const [q, half] = [scope.local('i32'), scope.local('i32')]
+      const block = (from: Local): Code => abs
+        ? OFFSETS.map((o, i) => best[i].set(i32x4.max_s(best[i].get, v128.and(v128.load(from.get, o), mask.get))))
+        : OFFSETS.map((o, i) => [x.set(v128.load(from.get, o)), best[i].set(f32x4.pmax(best[i].get, x.get)), nan.set(v128.or(nan.get, f32x4.ne(x.get, x.get)))])
       const join = (v: Code): Code => r.set(f32.max(r.get, v))
       return [
         mask.set(i32x4.const(0x7fffffff)),
         best.map((b) => b.set(abs ? i32x4.const(0) : f32x4.const(-Infinity))),
         r.set(f32.const(abs ? 0 : -Infinity)),
-        whileLoop(i32.le_u(i32.add(p.get, i32.const(64)), to.get), [block, bump(p, 64)]),
+        // Two halves side by side: from memory two streams come faster than one.
+        half.set(i32.add(p.get, i32.and(i32.shr_u(i32.sub(to.get, p.get), i32.const(1)), i32.const(-64)))), q.set(half.get),
+        whileLoop(i32.lt_u(p.get, half.get), [block(p), block(q), bump(p, 64), bump(q, 64)]),
+        p.set(q.get),
+        whileLoop(i32.le_u(i32.add(p.get, i32.const(64)), to.get), [block(p), bump(p, 64)]),
         whileLoop(i32.lt_u(p.get, to.get), [join(element(abs, p.get)), bump(p, 4)]),
         [1, 2, 3].map((i) => best[0].set(abs ? i32x4.max_s(best[0].get, best[i].get) : f32x4.pmax(best[0].get, best[i].get))),
         LANES.map((i) => join(f32x4.extract(i, best[0].get))),

@@ -12,19 +12,32 @@ import { extremeOfRows } from './extreme.js'
 import { floatOf, keyOf, selectInPlace, selectKey } from './keys.js'
 import { affine, bump, perUnit, shares, wordAt } from './loops.js'
 import { CANDIDATE, countEqual, filterChunk, firstEqual, isSame } from './selectionFilter.js'
-import { planSelection, type SelectionPlan } from './selectionPlan.js'
+import { planSelection, STRIPS, type SelectionPlan } from './selectionPlan.js'
 import { sampleBounds } from './selectionSample.js'
 
 type Finish = { readonly plan: SelectionPlan; readonly select: Func; readonly whole: Func; readonly equal: Func; readonly first: Func; readonly at: Places }
 
-/** Adds up the chunks' counts of one kind. */
-const total = (plan: SelectionPlan, lane: Local, offset: number): Code =>
-  Array.from({ length: plan.chunks }).reduce<Code>((sum, _, c) => (c === 0 ? i32.load(lane.get, plan.at.counts + offset) : i32.add(sum, i32.load(lane.get, plan.at.counts + 16 * c + offset))), [])
+/** What the chunks counted: candidates, elements below the lower bound and equal to it, and strips that were full. */
+type Totals = { readonly m: Local; readonly below: Local; readonly equal: Local; readonly full: Local }
+
+const addUp = (scope: Scope, plan: SelectionPlan, lane: Local): { readonly totals: Totals; readonly set: Code } => {
+  const totals = { m: scope.local('i32'), below: scope.local('i32'), equal: scope.local('i32'), full: scope.local('i32') }
+  const [p, end] = [scope.local('i32'), scope.local('i32')]
+  const all = [totals.m, totals.below, totals.equal, totals.full]
+  return {
+    totals,
+    set: [
+      all.map((t) => t.set(i32.const(0))),
+      p.set(i32.add(lane.get, i32.const(plan.at.counts))), end.set(i32.add(p.get, i32.const(16 * STRIPS * plan.chunks))),
+      forLoop(p, p.get, end.get, 16, all.map((t, i) => bump(t, i32.load(p.get, 4 * i)))),
+    ],
+  }
+}
 
 /** Calls `use` with `p` at each candidate of the row, in order of their indices. */
 const overCandidates = (scope: Scope, plan: SelectionPlan, lane: Local, p: Local, use: Code): Code => {
   const [c, end] = [scope.local('i32'), scope.local('i32')]
-  return forLoop(c, i32.const(0), i32.const(plan.chunks), 1, [
+  return forLoop(c, i32.const(0), i32.const(STRIPS * plan.chunks), 1, [
     p.set(i32.add(i32.add(lane.get, i32.const(plan.at.candidates)), i32.mul(c.get, i32.const(plan.room * CANDIDATE)))),
     end.set(i32.add(p.get, i32.shl(i32.load(i32.add(lane.get, i32.shl(c.get, i32.const(4))), plan.at.counts), i32.const(3)))),
     forLoop(p, p.get, end.get, CANDIDATE, use),
@@ -57,24 +70,22 @@ const firstCandidate = (scope: Scope, plan: SelectionPlan, lane: Local, v: Local
 /** How the wanted element is had. */
 const HOW = { search: 0, candidate: 1, lower: 2, upper: 3 } as const
 
-type Ranked = { readonly how: Local; readonly r: Local; readonly m: Local }
+type Ranked = { readonly how: Local; readonly r: Local; readonly totals: Totals }
 
 /** Where the element lies as far as bounds and counts tell: leaves `how`, and the rank among the candidates in `r`. */
-const locate = (scope: Scope, { plan, equal }: Finish, x: Local, lane: Local, { how, r, m }: Ranked): Code => {
+const locate = ({ plan, equal }: Finish, x: Local, lane: Local, { how, r, totals: { m, below, equal: e } }: Ranked): Code => {
   const { side, n, k, most } = plan
-  const e = scope.local('i32')
   const is = (what: number): Code => how.set(i32.const(what))
   const less = (a: Local, b: Local): Code => i32.lt_u(a.get, b.get)
   const count = (bound: number): Code => equal.call(x.get, i32.const(n), f32.load(lane.get, bound))
   const atBound = (bound: number, what: number): Code => [r.set(i32.sub(r.get, m.get)), control.if(i32.lt_u(r.get, count(bound)), is(what))]
   const candidate = control.if(i32.le_u(m.get, i32.const(most)), is(HOW.candidate))
   const fromBelow = control.if(less(r, m), candidate, atBound(4, HOW.upper))
-  const start = m.set(total(plan, lane, 0))
   if (side === 'above')
-    return [start, r.set(i32.const(n - k)), control.if(less(r, m), [r.set(i32.sub(i32.sub(m.get, i32.const(1)), r.get)), candidate], atBound(0, HOW.lower))]
-  if (side === 'below') return [start, r.set(i32.const(k - 1)), fromBelow]
+    return [r.set(i32.const(n - k)), control.if(less(r, m), [r.set(i32.sub(i32.sub(m.get, i32.const(1)), r.get)), candidate], atBound(0, HOW.lower))]
+  if (side === 'below') return [r.set(i32.const(k - 1)), fromBelow]
   return [
-    start, e.set(total(plan, lane, 8)), r.set(i32.sub(i32.const(k - 1), total(plan, lane, 4))),
+    r.set(i32.sub(i32.const(k - 1), below.get)),
     control.if(i32.ge_s(r.get, i32.const(0)), control.if(less(r, e), is(HOW.lower), [r.set(i32.sub(r.get, e.get)), fromBelow])),
   ]
 }
@@ -92,16 +103,17 @@ const finishRow = (m: ModuleBuilder, finish: Finish): Func =>
     body: (scope) => {
       const { plan, whole, first, at } = finish
       const [x, lane, row] = scope.params
-      const ranked: Ranked = { how: scope.local('i32'), r: scope.local('i32'), m: scope.local('i32') }
+      const { totals, set } = addUp(scope, plan, lane)
+      const ranked: Ranked = { how: scope.local('i32'), r: scope.local('i32'), totals }
       const [index, key, v] = [scope.local('i32'), scope.local('i32'), scope.local('f32')]
       const indexed = at.outs.length > 1
       const { how } = ranked
       return [
         how.set(i32.const(HOW.search)),
-        control.if(i32.eqz(total(plan, lane, 12)), locate(scope, finish, x, lane, ranked)),
+        set, control.if(i32.eqz(totals.full.get), locate(finish, x, lane, ranked)),
         control.if(i32.eq(how.get, i32.const(HOW.candidate)),
           [
-            amongCandidates(scope, finish, lane, key, ranked.m.get, ranked.r.get),
+            amongCandidates(scope, finish, lane, key, totals.m.get, ranked.r.get),
             v.set(floatOf(key, plan.abs)),
             indexed ? firstCandidate(scope, plan, lane, v, index) : [],
           ],
@@ -140,16 +152,13 @@ const functions = (m: ModuleBuilder, plan: SelectionPlan, at: Places): Finish =>
   plan, at, select: selectKey(m), whole: selectInPlace(m, plan.abs), equal: countEqual(m, plan.abs), first: firstEqual(m, plan.abs),
 })
 
-/** Does chunk `chunk` of the row at `x`. */
-const chunkOf = (filter: Func, { n, chunk, chunks, room, at }: SelectionPlan, x: Code, lane: Local, index: Local): Code => {
-  const [from, to] = [i32.mul(index.get, i32.const(chunk)), i32.mul(i32.add(index.get, i32.const(1)), i32.const(chunk))]
-  const end = chunks === 1 ? i32.const(n) : control.select(i32.const(n), to, i32.gt_u(to, i32.const(n)))
-  return filter.call(
-    x, wordAt(x, from), wordAt(x, end), f32.load(lane.get), f32.load(lane.get, 4),
-    i32.add(lane.get, i32.add(i32.const(at.counts), i32.shl(index.get, i32.const(4)))),
-    i32.add(lane.get, i32.add(i32.const(at.candidates), i32.mul(index.get, i32.const(room * CANDIDATE)))),
+/** Does chunk `index` of the row at `x`. */
+const chunkOf = (filter: Func, { n, strip, room, at }: SelectionPlan, x: Code, lane: Local, index: Local): Code =>
+  filter.call(
+    x, i32.add(x, i32.mul(index.get, i32.const(4 * STRIPS * strip))), wordAt(x, i32.const(n)), f32.load(lane.get), f32.load(lane.get, 4),
+    i32.add(lane.get, i32.add(i32.const(at.counts), i32.mul(index.get, i32.const(16 * STRIPS)))),
+    i32.add(lane.get, i32.add(i32.const(at.candidates), i32.mul(index.get, i32.const(STRIPS * room * CANDIDATE)))),
   )
-}
 
 /** Few long rows: sample, filter in chunks, finish, each a stage. */
 const splitStages = (rows: number, plan: SelectionPlan): readonly Stage[] => {
@@ -164,7 +173,7 @@ const splitStages = (rows: number, plan: SelectionPlan): readonly Stage[] => {
       },
     },
     {
-      label: 'filter', units: rows * plan.chunks, cost: plan.chunk * 0.1,
+      label: 'filter', units: rows * plan.chunks, cost: STRIPS * plan.strip * 0.1,
       emit: (m, at) => {
         const filter = filterChunk(m, plan)
         return m.func(perUnit((unit, scope) => {

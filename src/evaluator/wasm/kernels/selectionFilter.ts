@@ -3,7 +3,10 @@ import type { Code } from '../asm/encode.js'
 import { control, f32, f32x4, i16x8, i32, i32x4, i8x16, v128 } from '../asm/instructions.js'
 import { type Func, type Local, type ModuleBuilder, type Scope } from '../asm/module.js'
 import { bump, whileLoop, wordAt } from './loops.js'
-import type { SelectionPlan } from './selectionPlan.js'
+import { STRIPS, type SelectionPlan } from './selectionPlan.js'
+
+/** The bounds in all lanes, and the bits of a magnitude. */
+type Bounds = { readonly lo: Local; readonly hi: Local; readonly magnitude: Local }
 
 /** Bytes of one candidate: its value and its index in the row. */
 export const CANDIDATE = 8
@@ -21,13 +24,15 @@ const sweep = (p: Local, end: Local, bytes: number, block: Code, single: Code): 
 
 const joined = (parts: readonly Code[], join: (a: Code, b: Code) => Code): Code => parts.slice(1).reduce((a, b) => join(a, b), parts[0])
 
-const BLOCK = 128
-const OFFSETS = Array.from({ length: BLOCK / 16 }, (_, i) => 16 * i)
+/** Bytes of a strip that are looked at together. */
+const BLOCK = 64
+const OFFSETS = [0, 16, 32, 48] as const
 
-/** Does the block hold a candidate? May say yes where it holds none. */
-const anyInBlock = ({ side, abs }: SelectionPlan, p: Local, lo: Local, hi: Local, magnitude: Local): Code => {
-  const xs = OFFSETS.map((o) => vector(abs, p.get, o))
-  const bits = OFFSETS.map((o) => v128.and(v128.load(p.get, o), magnitude.get))
+/** Does any of the strips' blocks hold a candidate? May say yes where none does. */
+const anyInBlocks = ({ side, abs }: SelectionPlan, pointers: readonly Local[], { lo, hi, magnitude }: Bounds): Code => {
+  const places = pointers.flatMap((p) => OFFSETS.map((o) => ({ p: p.get, o })))
+  const xs = places.map(({ p, o }) => vector(abs, p, o))
+  const bits = places.map(({ p, o }) => v128.and(v128.load(p, o), magnitude.get))
   // As integers, magnitudes compare as they do as floats, and NaN above them all.
   if (side === 'above' && abs) return v128.any_true(i32x4.gt_s(joined(bits, i32x4.max_s), lo.get))
   if (side === 'above') return i32.ne(i32x4.bitmask(joined(xs.map((x) => f32x4.le(x, lo.get)), v128.and)), i32.const(15))
@@ -35,9 +40,9 @@ const anyInBlock = ({ side, abs }: SelectionPlan, p: Local, lo: Local, hi: Local
   return i32.const(1)
 }
 
-/** Which of the 16 elements from `p + offset` on are candidates, one bit each. */
-const hitsOf = ({ side, abs }: SelectionPlan, p: Local, offset: number, lo: Local, hi: Local): Code => {
-  const xs = [0, 16, 32, 48].map((o) => vector(abs, p.get, offset + o))
+/** Which of the 16 elements from `p` on are candidates, one bit each. */
+const hitsOf = ({ side, abs }: SelectionPlan, p: Local, { lo, hi }: Bounds): Code => {
+  const xs = OFFSETS.map((o) => vector(abs, p.get, o))
   const test = (x: Code): Code => (side === 'above' ? f32x4.le(x, lo.get) : f32x4.lt(x, hi.get))
   const [a, b, c, d] = xs.map((x) => (side === 'between' ? v128.and(f32x4.gt(x, lo.get), test(x)) : test(x)))
   const bits = i8x16.bitmask(i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d)))
@@ -45,65 +50,92 @@ const hitsOf = ({ side, abs }: SelectionPlan, p: Local, offset: number, lo: Loca
 }
 
 /** One element's turn at being a candidate. */
-const hit = ({ side, abs }: SelectionPlan, p: Local, lo: Local, hi: Local): Code => {
+const hit = ({ side, abs }: SelectionPlan, p: Local, { lo, hi }: Bounds): Code => {
   const x = element(abs, p.get)
   const above = side === 'above' ? i32.eqz(f32.le(x, f32x4.extract(0, lo.get))) : f32.gt(x, f32x4.extract(0, lo.get))
   const below = f32.lt(x, f32x4.extract(0, hi.get))
   return side === 'above' ? above : side === 'below' ? below : i32.and(above, below)
 }
 
-type Counting = { readonly zero: Code; readonly block: Code; readonly single: Code; readonly store: (counts: Code) => Code }
+type Counting = { readonly zero: Code; readonly block: (p: Local) => Code; readonly single: (p: Local) => Code; readonly store: (counts: Code) => Code }
 
 /** Between two bounds: counts of what lies below the first and of what equals it. */
-const counting = ({ side, abs }: SelectionPlan, scope: Scope, p: Local, lo: Local): Counting => {
-  if (side !== 'between') return { zero: [], block: [], single: [], store: () => [] }
+const counting = ({ side, abs }: SelectionPlan, scope: Scope, { lo }: Bounds): Counting => {
+  if (side !== 'between') return { zero: [], block: () => [], single: () => [], store: () => [] }
   const counters = [f32x4.lt, f32x4.eq].map((test) => ({ test, lanes: scope.local('v128') }))
   const low = f32x4.extract(0, lo.get)
   const sum = (v: Local): Code => joined([0, 1, 2, 3].map((i) => i32x4.extract(i, v.get)), i32.add)
   const one = (v: Local, c: Code): Code => v.set(i32x4.add(v.get, i32x4.replace(0, i32x4.const(0), c)))
   return {
     zero: counters.map(({ lanes }) => lanes.set(i32x4.const(0))),
-    block: OFFSETS.map((o) => counters.map(({ test, lanes }) => lanes.set(i32x4.sub(lanes.get, test(vector(abs, p.get, o), lo.get))))),
-    single: [one(counters[0].lanes, f32.lt(element(abs, p.get), low)), one(counters[1].lanes, f32.eq(element(abs, p.get), low))],
+    block: (p) => OFFSETS.map((o) => counters.map(({ test, lanes }) => lanes.set(i32x4.sub(lanes.get, test(vector(abs, p.get, o), lo.get))))),
+    single: (p) => [one(counters[0].lanes, f32.lt(element(abs, p.get), low)), one(counters[1].lanes, f32.eq(element(abs, p.get), low))],
     store: (counts) => counters.map(({ lanes }, i) => i32.store(counts, sum(lanes), 4 + 4 * i)),
   }
 }
 
+/** Where one strip is read and where its candidates go. */
+type Strip = { readonly p: Local; readonly end: Local; readonly out: Local; readonly limit: Local }
+
+const stripsOf = (scope: Scope): readonly Strip[] =>
+  Array.from({ length: STRIPS }, () => ({ p: scope.local('i32'), end: scope.local('i32'), out: scope.local('i32'), limit: scope.local('i32') }))
+
+/** Sets up the strips from the chunk's first element, the row's end, and where the chunk's counts and candidates go. */
+const placeStrips = (plan: SelectionPlan, strips: readonly Strip[], from: Local, rowEnd: Local, counts: Local, start: Local): Code =>
+  strips.map(({ p, end, out, limit }, s) => {
+    const at = (strip: number): Code => i32.add(from.get, i32.const(4 * plan.strip * strip))
+    const clipped = (local: Local): Code => local.set(control.select(rowEnd.get, local.get, i32.gt_u(local.get, rowEnd.get)))
+    return [
+      p.set(at(s)), clipped(p), end.set(at(s + 1)), clipped(end),
+      out.set(i32.add(start.get, i32.const(plan.room * CANDIDATE * s))), limit.set(i32.add(out.get, i32.const(plan.room * CANDIDATE))),
+      [4, 8, 12].map((o) => i32.store(counts.get, i32.const(0), 16 * s + o)),
+    ]
+  })
+
+/** Writes what is found: the element at `address` becomes the strip's next candidate; where there is no room, leaves the function. */
+const keeping = (plan: SelectionPlan, scope: Scope, row: Local, counts: Local): ((strip: Strip, address: Code) => Code) => {
+  const at = scope.local('i32')
+  return ({ out, limit }, address) => [
+    control.if(i32.ge_u(out.get, limit.get), [i32.store(counts.get, i32.const(1), 12), control.return()]),
+    at.set(address),
+    f32.store(out.get, element(plan.abs, at.get)),
+    i32.store(out.get, i32.shr_u(i32.sub(at.get, row.get), i32.const(2)), 4),
+    bump(out, CANDIDATE),
+  ]
+}
+
 /**
- * `(row, from, to, lo, hi, counts, candidates)`: writes the candidates among the elements at `from … to-1`, in order, and
- * at `counts` how many there are, how many lie below lo, how many equal it, and 1 where there were too many.
+ * `(row, from, rowEnd, lo, hi, counts, candidates)`: writes the candidates among the elements of the chunk at `from`, strip
+ * by strip, in order, and at `counts` for each strip how many there are, how many lie below lo, how many equal it
+ * (these two of all strips at the first), and 1 where there were too many.
  */
 export const filterChunk = (m: ModuleBuilder, plan: SelectionPlan): Func =>
   m.func({
     params: ['i32', 'i32', 'i32', 'f32', 'f32', 'i32', 'i32'],
     body: (scope) => {
-      const [row, p, to, low, high, counts, start] = scope.params
-      const [lo, hi, magnitude] = Array.from({ length: 3 }, () => scope.local('v128'))
-      const [bits, out, limit, at] = Array.from({ length: 4 }, () => scope.local('i32'))
-      const { abs } = plan
-      const tally = counting(plan, scope, p, lo)
-      const keep = (address: Code): Code => [
-        control.if(i32.ge_u(out.get, limit.get), [i32.store(counts.get, i32.const(1), 12), control.return()]),
-        at.set(address),
-        f32.store(out.get, element(abs, at.get)),
-        i32.store(out.get, i32.shr_u(i32.sub(at.get, row.get), i32.const(2)), 4),
-        bump(out, CANDIDATE),
+      const [row, from, rowEnd, low, high, counts, start] = scope.params
+      const bounds: Bounds = { lo: scope.local('v128'), hi: scope.local('v128'), magnitude: scope.local('v128') }
+      const bits = scope.local('i32')
+      const strips = stripsOf(scope)
+      const pointers = strips.map(({ p }) => p)
+      const tally = counting(plan, scope, bounds)
+      const keep = keeping(plan, scope, row, counts)
+      const keepHits = (strip: Strip): Code => [
+        bits.set(hitsOf(plan, strip.p, bounds)),
+        whileLoop(bits.get, [keep(strip, wordAt(strip.p.get, i32.ctz(bits.get))), bits.set(i32.and(bits.get, i32.sub(bits.get, i32.const(1))))]),
       ]
-      const keepHits = (offset: number): Code => [
-        bits.set(hitsOf(plan, p, offset, lo, hi)),
-        whileLoop(bits.get, [
-          keep(i32.add(wordAt(p.get, i32.ctz(bits.get)), i32.const(offset))),
-          bits.set(i32.and(bits.get, i32.sub(bits.get, i32.const(1)))),
-        ]),
-      ]
+      const last = strips[STRIPS - 1]
       return [
         // Above NaN there is nothing, but of NaN there may be plenty: all of it is taken.
         plan.side === 'above' ? control.if(f32.ne(low.get, low.get), low.set(f32.const(Infinity))) : [],
-        magnitude.set(i32x4.const(0x7fffffff)), lo.set(f32x4.splat(low.get)), hi.set(f32x4.splat(high.get)), tally.zero,
-        out.set(start.get), limit.set(i32.add(start.get, i32.const(plan.room * CANDIDATE))),
-        i32.store(counts.get, i32.const(0), 12),
-        sweep(p, to, BLOCK, [tally.block, control.if(anyInBlock(plan, p, lo, hi, magnitude), [0, 64].map(keepHits))], [tally.single, control.if(hit(plan, p, lo, hi), keep(p.get))]),
-        i32.store(counts.get, i32.div_u(i32.sub(out.get, start.get), i32.const(CANDIDATE))),
+        bounds.magnitude.set(i32x4.const(0x7fffffff)), bounds.lo.set(f32x4.splat(low.get)), bounds.hi.set(f32x4.splat(high.get)),
+        tally.zero, placeStrips(plan, strips, from, rowEnd, counts, start),
+        // The last strip is the shortest; what the others have more is done one by one.
+        whileLoop(i32.le_u(i32.add(last.p.get, i32.const(BLOCK)), last.end.get), [
+          pointers.map(tally.block), control.if(anyInBlocks(plan, pointers, bounds), strips.map(keepHits)), pointers.map((p) => bump(p, BLOCK)),
+        ]),
+        strips.map((strip) => sweep(strip.p, strip.end, BLOCK, [tally.block(strip.p), keepHits(strip)], [tally.single(strip.p), control.if(hit(plan, strip.p, bounds), keep(strip, strip.p.get))])),
+        strips.map(({ out }, s) => i32.store(counts.get, i32.div_u(i32.sub(out.get, i32.add(start.get, i32.const(plan.room * CANDIDATE * s))), i32.const(CANDIDATE)), 16 * s)),
         tally.store(counts.get),
       ]
     },

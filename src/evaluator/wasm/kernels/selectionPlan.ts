@@ -21,15 +21,19 @@ export type SelectionPlan = {
   readonly rank: number
   /** `between`: ranks (from 0) of the two bounds among the samples. */
   readonly ranks: readonly [number, number]
-  readonly chunk: number
+  /** A chunk is one unit of work: two neighbouring strips, read side by side (from memory two streams come faster than one). */
+  readonly strip: number
   readonly chunks: number
-  /** Candidates that one chunk, and that all chunks together may have before the row is searched the slow way. */
+  /** Candidates that one strip, and that all chunks together may have before the row is searched the slow way. */
   readonly room: number
   readonly most: number
   /** Bytes from the start of a row's scratch. */
   readonly at: { readonly counts: number; readonly counters: number; readonly keys: number; readonly candidates: number }
   readonly bytes: number
 }
+
+/** Strips of a chunk. */
+export const STRIPS = 2
 
 const SHORT = 1024
 /** Standard deviations between the expected rank of a sample and the one that is taken. */
@@ -65,16 +69,16 @@ export const planSelection = (n: number, k: number, abs: boolean, split: boolean
   const { ranks } = bounds(n, k, samples)
   const width = side === 'between' ? ranks[1] - ranks[0] : best
   const expected = Math.ceil((width * n) / samples)
-  const chunk = split ? Math.max(32768, Math.ceil(n / 64 / 32) * 32) : n
-  const chunks = Math.ceil(n / chunk)
-  const room = side === 'all' ? 0 : Math.min(chunk, 2 * expected + 64)
+  const strip = Math.ceil((split ? Math.max(65536, n / 64) : n) / STRIPS / 16) * 16
+  const chunks = Math.ceil(n / (STRIPS * strip))
+  const room = side === 'all' ? 0 : Math.min(strip, Math.ceil(1.25 * expected) + 64)
   const most = side === 'all' ? n : Math.min(n, 4 * expected + 64)
   const counts = 64
-  const counters = counts + rounded(chunks * 16)
+  const counters = counts + rounded(STRIPS * chunks * 16)
   const keys = counters + COUNTERS
   const candidates = keys + rounded(4 * Math.max(side === 'all' ? n : samples, most))
   return {
-    n, k, abs, side, samples, step: Math.floor(n / samples), rank: best, ranks, chunk, chunks, room, most,
-    at: { counts, counters, keys, candidates }, bytes: candidates + rounded(chunks * room * 8),
+    n, k, abs, side, samples, step: Math.floor(n / samples), rank: best, ranks, strip, chunks, room, most,
+    at: { counts, counters, keys, candidates }, bytes: candidates + rounded(STRIPS * chunks * room * 8),
   }
 }
