@@ -105,14 +105,16 @@ export const measureAll = async (options: Options): Promise<Measured> => {
   const book: Book = { entries: [], losses: [], remarks: [], notes: [] }
   const folder = mkdtempSync(join(tmpdir(), 'quantrace-bench-'))
   const end = (): void => rmSync(folder, { recursive: true, force: true })
-  process.once('exit', end)
+  // A stopped benchmark leaves neither files nor processes: 'exit' also ends the child (spawn.ts).
+  const stop = (): never => process.exit(130)
+  process.once('exit', end).once('SIGINT', stop).once('SIGTERM', stop)
   const run: Run = { options, budget: options.quick ? QUICK : FULL, folder, deadline: began + WHOLE_MS, began }
   try {
     for (const group of groupsOf(workloadsOf(options), options.quick ? 1 : ROUNDS)) await runGroup(book, run, group)
   } finally {
     end()
-    process.off('exit', end)
+    process.off('exit', end).off('SIGINT', stop).off('SIGTERM', stop)
   }
-  if (options.quick) book.notes.push(`--quick: one round, short samples; single calls over ${QUICK.limit} s are skipped${options.brevitas ? '; PyTorch with raised malloc thresholds, NCHW, and QuantTensors off, without trying the others' : ''}${workloadsOf(options).includes('W8') ? '' : '; W8 is left out'}`)
+  if (options.quick) book.notes.push(`--quick: one round, short samples; single calls over ${QUICK.limit} s are skipped${options.brevitas ? '; PyTorch with raised malloc thresholds, NCHW, and QuantTensors off, without trying the others' : ''}${workloadsOf(options).length === options.only.length ? '' : '; W8 is left out'}`)
   return { ledger: book, notes: book.notes, minutes: (Date.now() - began) / MINUTE }
 }

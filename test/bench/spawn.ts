@@ -32,6 +32,8 @@ type Ended = { readonly events: readonly Event[]; readonly at: string | null; re
 const runOnce = (spec: JobSpec, place: Place): Promise<Ended> => new Promise((resolve) => {
   const { command, args, env } = commandOf(spec, place)
   const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const kill = (): void => void child.kill('SIGKILL')
+  process.once('exit', kill)
   const events: Event[] = []
   let at: string | null = null
   let words = ''
@@ -65,6 +67,7 @@ const runOnce = (spec: JobSpec, place: Place): Promise<Ended> => new Promise((re
   })
   child.on('close', (code, signal) => {
     clearTimeout(timer)
+    process.off('exit', kill)
     const last = words.trim().split('\n').slice(-3).join(' ')
     const finished = code === 0 && killed === null
     resolve({ events, at: finished ? null : (at ?? spec.ids.find((id) => !events.some((e) => e.id === id)) ?? null), why: killed ?? `its process ended with ${signal ?? code}: ${last}`, slow })
