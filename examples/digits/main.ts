@@ -1,21 +1,19 @@
 /**
- * npm start [-- --bits N --epochs N --seed N --resume --limit N --out DIR]
- * Trains a quantized network on handwritten digits, its float twin beside it in a second process, and reports both.
+ * npm start [-- --bits N --epochs N --seed N --resume --limit N --out DIR --backend wasm|reference --threads N]
+ * Trains a quantized network on handwritten digits, then its float twin, and reports both.
  */
 import * as E from 'fp-ts/lib/Either.js'
-import { fork } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { toHtml } from '../../viz/index.js'
-import { explainAll, type Layer, type QuantErrors, type Tensor, type TrainEvent } from '../../src/index.js'
+import { explainAll, type Backend, type Layer, type QuantErrors, type Tensor, type TrainEvent } from '../../src/index.js'
 import { loadDigits } from './data.js'
 import { floatNet, quantNet } from './network.js'
 import { evaluateNet, table, type Evaluation } from './report.js'
-import { trainNet, type Recipe } from './session.js'
+import { isKept, openBackend, trainNet, type Recipe } from './session.js'
 
-type Options = { readonly bits: number; readonly epochs: number; readonly seed: number; readonly resume: boolean; readonly limit: number; readonly out: string; readonly twin: boolean }
+type Options = { readonly bits: number; readonly epochs: number; readonly seed: number; readonly resume: boolean; readonly limit: number; readonly out: string; readonly backend: 'reference' | 'wasm'; readonly threads: number }
 
 const whole = (name: string, text: string, least: number, most: number): number => {
   const n = Number(text)
@@ -24,17 +22,23 @@ const whole = (name: string, text: string, least: number, most: number): number 
   return process.exit(2)
 }
 
-const USAGE = 'usage: npm start -- [--bits 8] [--epochs 6] [--seed 1] [--limit 8000] [--out out] [--resume]'
+const backendNamed = (text: string): 'reference' | 'wasm' => {
+  if (text === 'reference' || text === 'wasm') return text
+  console.error(`--backend ${text}: give wasm or reference`)
+  return process.exit(2)
+}
+
+const USAGE = 'usage: npm start -- [--bits 8] [--epochs 6] [--seed 1] [--limit 8000] [--out out] [--resume] [--backend wasm|reference] [--threads N, 0: one a core]'
 
 const readOptions = (): Options => {
-  const spec = { bits: { type: 'string', default: '8' }, epochs: { type: 'string', default: '6' }, seed: { type: 'string', default: '1' }, limit: { type: 'string', default: '8000' }, out: { type: 'string', default: 'out' }, resume: { type: 'boolean', default: false }, twin: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } } as const
+  const spec = { bits: { type: 'string', default: '8' }, epochs: { type: 'string', default: '6' }, seed: { type: 'string', default: '1' }, limit: { type: 'string', default: '8000' }, out: { type: 'string', default: 'out' }, resume: { type: 'boolean', default: false }, backend: { type: 'string', default: 'wasm' }, threads: { type: 'string', default: '0' }, help: { type: 'boolean', default: false } } as const
   try {
     const { values: v } = parseArgs({ options: spec })
     if (v.help) {
       console.log(USAGE)
       return process.exit(0)
     }
-    return { bits: whole('bits', v.bits, 2, 32), epochs: whole('epochs', v.epochs, 1, 1000), seed: whole('seed', v.seed, 0, 2 ** 31), limit: whole('limit', v.limit, 32, 8000), out: v.out, resume: v.resume, twin: v.twin }
+    return { bits: whole('bits', v.bits, 2, 32), epochs: whole('epochs', v.epochs, 1, 1000), seed: whole('seed', v.seed, 0, 2 ** 31), limit: whole('limit', v.limit, 32, 8000), out: v.out, resume: v.resume, backend: backendNamed(v.backend), threads: whole('threads', v.threads, 0, 16) }
   } catch (e) {
     console.error(`${e instanceof Error ? e.message : String(e)}\n${USAGE}`)
     return process.exit(2)
@@ -61,60 +65,48 @@ const COLLECT_STEPS = 30
 
 const bar = (share: number): string => '█'.repeat(Math.round(share * 20)).padEnd(20, '░')
 
-const lineOf = (e: TrainEvent<unknown, unknown>, epochs: number, perSecond: number): string =>
-  `epoch ${e.epoch + 1}/${epochs}  ${bar(e.batch / e.batches)}  loss ${e.loss.toFixed(4)}  accuracy ${((e.accuracy ?? 0) * 100).toFixed(1)}%  ${perSecond.toFixed(0)} images/s  ${phaseOf(e.training.state)}`
+const lineOf = (e: Omit<TrainEvent<unknown, unknown>, 'training'>, epochs: number, perSecond: number, phase: string): string =>
+  `epoch ${e.epoch + 1}/${epochs}  ${bar(e.batch / e.batches)}  loss ${e.loss.toFixed(4)}  accuracy ${((e.accuracy ?? 0) * 100).toFixed(1)}%  ${perSecond.toFixed(0)} images/s  ${phase}`
 
 /** Progress: one line that changes on a terminal, one line per epoch elsewhere. */
 const progress = (epochs: number) => {
   const began = Date.now()
   let images = 0
   let [loss, right, count] = [0, 0, 0]
+  let phase = ''
   const rate = (): number => (images * 1000) / Math.max(1, Date.now() - began)
   const onEvent = (e: TrainEvent<unknown, unknown>): void => {
+    // Reading the state copies it: only at the start, and where it is kept anyway.
+    if (phase === '' || isKept(e)) phase = phaseOf(e.training.state)
     if (e.tag === 'step') {
       images += e.size
       loss += e.loss * e.size
       right += (e.accuracy ?? 0) * e.size
       count += e.size
-      if (process.stdout.isTTY) process.stdout.write(`\r${lineOf(e, epochs, rate())}\x1b[K`)
+      if (process.stdout.isTTY) process.stdout.write(`\r${lineOf(e, epochs, rate(), phase)}\x1b[K`)
       return
     }
-    const line = lineOf({ ...e, loss: loss / Math.max(1, count), accuracy: right / Math.max(1, count) }, epochs, rate())
+    const line = lineOf({ ...e, loss: loss / Math.max(1, count), accuracy: right / Math.max(1, count) }, epochs, rate(), phase)
     console.log(process.stdout.isTTY ? `\r${line}\x1b[K` : line)
     loss = right = count = 0
   }
   return { onEvent, rate, images: () => images, seconds: () => (Date.now() - began) / 1000 }
 }
 
-/** What the twin process tells its parent. */
-type TwinMessage = { readonly accuracy: number }
-
-/** The float network in a process of its own; resolves to its accuracy, or null if it was stopped. */
-const startTwin = (o: Options): { readonly done: Promise<number | null>; readonly stop: () => void } => {
-  const args = ['--twin', '--epochs', String(o.epochs), '--seed', String(o.seed), '--limit', String(o.limit), '--out', o.out, ...(o.resume ? ['--resume'] : [])]
-  const child = fork(fileURLToPath(import.meta.url), args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
-  const done = new Promise<number | null>((resolve) => {
-    let accuracy: number | null = null
-    child.on('message', (m: TwinMessage) => { accuracy = m.accuracy })
-    child.on('exit', () => resolve(accuracy))
-  })
-  return { done, stop: () => void child.kill('SIGINT') }
-}
-
 /** A checkpoint belongs to its options: others train another way. */
 const checkpointOf = (o: Options, name: string): string => join(o.out, `checkpoint-${name}-seed${o.seed}-epochs${o.epochs}-limit${o.limit}.qtrc`)
 
-const trainAndEvaluate = async <P, S>(net: Layer<P, S>, name: string, o: Options, signal: AbortSignal, report: ReturnType<typeof progress> | null): Promise<Evaluation | null> => {
+const trainAndEvaluate = async <P, S>(net: Layer<P, S>, name: string, o: Options, backend: Backend, signal: AbortSignal, report: ReturnType<typeof progress> | null): Promise<Evaluation | null> => {
   const recipe: Recipe = { epochs: o.epochs, seed: o.seed, batchSize: 32, lr: 1e-3 }
   const digits = loadDigits(o.limit)
   const checkpoint = checkpointOf(o, name)
-  const trained = await trainNet(net, digits.train, recipe, { checkpoint, resume: o.resume, signal, onEvent: (e) => report?.onEvent(e) })
+  const trained = await trainNet(net, digits.train, recipe, { backend, checkpoint, resume: o.resume, signal, onEvent: (e) => report?.onEvent(e) })
   if (E.isLeft(trained)) return stop(trained.left)
   if (!trained.right.finished) {
     if (report !== null) console.log(`\nstopped; ${checkpoint} holds step ${trained.right.training.step}: go on with npm start -- --resume --bits ${o.bits} --epochs ${o.epochs} --seed ${o.seed} --limit ${o.limit} --out ${o.out}`)
     return null
   }
-  const evaluated = evaluateNet(net, trained.right.training.params, trained.right.training.state, digits.test)
+  const evaluated = await evaluateNet(net, trained.right.training.params, trained.right.training.state, digits.test, backend)
   return E.isLeft(evaluated) ? stop(evaluated.left) : evaluated.right
 }
 
@@ -135,21 +127,18 @@ const main = async (): Promise<void> => {
     asked ||= Date.now()
     abort.abort()
   })
-  if (o.twin) {
-    const float = await trainAndEvaluate(floatNet(), 'float', o, abort.signal, null)
-    if (float !== null && process.connected) process.send?.({ accuracy: float.accuracy } satisfies TwinMessage, () => process.connected && process.disconnect?.())
-    else process.disconnect?.()
-    return
-  }
   mkdirSync(o.out, { recursive: true })
   if (o.resume && !existsSync(checkpointOf(o, `${o.bits}bit`))) console.log(`there is no checkpoint of these options in ${o.out}: starting from the beginning`)
-  console.log(`training at ${o.bits} bits on ${o.limit} digits, ${o.epochs} epochs; the float twin trains beside it`)
-  const twin = startTwin(o)
-  abort.signal.addEventListener('abort', twin.stop)
+  const opened = await openBackend(o.backend, o.threads)
+  if (E.isLeft(opened)) return stop(opened.left)
+  const { backend } = opened.right
+  console.log(`training at ${o.bits} bits on ${o.limit} digits, ${o.epochs} epochs, then its float twin, on ${opened.right.uses}`)
   const report = progress(o.epochs)
-  const quant = await trainAndEvaluate(quantNet(o.bits), `${o.bits}bit`, o, abort.signal, report)
+  const quant = await trainAndEvaluate(quantNet(o.bits), `${o.bits}bit`, o, backend, abort.signal, report)
   const [imagesPerSecond, seconds] = [report.rate(), report.seconds()]
-  const floatAccuracy = await twin.done
+  const float = quant === null ? null : await trainAndEvaluate(floatNet(), 'float', o, backend, abort.signal, null)
+  const floatAccuracy = float?.accuracy ?? null
+  opened.right.dispose()
   if (quant === null) return
   console.log(`\n${table(quant.quantizers)}\n`)
   console.log(`test accuracy  ${o.bits} bits ${(quant.accuracy * 100).toFixed(2)}%   float ${floatAccuracy === null ? 'not finished' : `${(floatAccuracy * 100).toFixed(2)}%`}   (${imagesPerSecond.toFixed(0)} images/s, ${seconds.toFixed(0)} s)`)

@@ -1,6 +1,9 @@
 /** What a trained network looks like: accuracy, and what each quantizer really uses. */
 import * as E from 'fp-ts/lib/Either.js'
-import { accuracy, compile, tensorInput, trace, valueOf, type Layer, type Program, type QuantErrors, type Tensor, type TensorTree } from '../../src/index.js'
+import {
+  accuracy, batches, evaluate, isQuantTensor, tensorInput, trace, valueOf,
+  type Backend, type DataOf, type Layer, type Node, type Output, type Program, type QuantErrors, type Tensor, type TensorTree, type Value,
+} from '../../src/index.js'
 import type { Digits } from './data.js'
 
 /** One quantizer over the held-out digits. `scale` and `zeroPoint` are lists if per channel. */
@@ -17,43 +20,68 @@ const addLevels = (levels: Set<number>, value: Tensor, scale: Tensor, zeroPoint:
   const channels = scale.data.length
   const axis = scale.shape.findIndex((n) => n > 1)
   const inner = axis < 0 ? value.data.length : value.shape.slice(axis + 1).reduce((p, n) => p * n, 1)
+  let latest = NaN
   for (let i = 0; i < value.data.length; i++) {
     const c = channels === 1 ? 0 : Math.floor(i / inner) % channels
-    levels.add(Math.round(value.data[i] / scale.data[c] + zeroPoint.data[zeroPoint.data.length === 1 ? 0 : c]))
+    const level = Math.round(value.data[i] / scale.data[c] + zeroPoint.data[zeroPoint.data.length === 1 ? 0 : c])
+    // Neighbours are often equal, and a comparison costs less than the set.
+    if (level !== latest) levels.add(level)
+    latest = level
   }
 }
 
-/** Runs the network in eval over the digits, in batches, and watches every quantizer. */
-export const evaluateNet = <P, S>(net: Layer<P, S>, params: P, state: S, digits: Digits): E.Either<QuantErrors, Evaluation> => {
+/** The results of a network, and of each of its quantizers value, scale and zero point. */
+type Watched = { readonly result: Output; readonly quantizers: readonly (readonly [value: Output, scale: Output, zeroPoint: Output])[] }
+
+const quantizersOf = (program: Pick<Program, 'graph'>): readonly Node[] => program.graph.nodes.filter((n) => n.op.name === 'quantize')
+
+/** The program with the values of its quantizers among its results. */
+const watching = <P, S, I>({ types: _, ...program }: Program<P, S, I, Output>): Program<P, S, I, Watched> => {
+  const { graph, outputs, structure } = program
+  const quantizers = quantizersOf(program)
+  const nodes = quantizers.flatMap((n) => [n.id, n.inputs[1], n.inputs[2]])
+  const triples = quantizers.map((_q, k) => [0, 1, 2].map((i) => outputs.length + 3 * k + i))
+  return {
+    ...program,
+    graph: { ...graph, outputs: [...graph.outputs, ...nodes] },
+    outputs: [...outputs, ...nodes.map((node, i) => ({ kind: 'result' as const, path: `quantizers.${Math.floor(i / 3)}.${i % 3}`, node }))],
+    structure: { ...structure, results: { result: structure.results, quantizers: triples } },
+  }
+}
+
+const copied = (x: Output): Output =>
+  isQuantTensor(x) ? { ...x, value: copyOf(x.value), scale: copyOf(x.scale), zeroPoint: copyOf(x.zeroPoint), bitWidth: copyOf(x.bitWidth) } : copyOf(x)
+const copyOf = (t: Tensor): Tensor => ({ shape: t.shape, data: t.data.slice() })
+
+/** Runs the network in eval over the digits, in batches, and counts what every quantizer uses. */
+export const evaluateNet = async <P, S>(net: Layer<P, S>, params: P, state: S, digits: Digits, backend: Backend): Promise<E.Either<QuantErrors, Evaluation>> => {
+  const programFor = (size: number) => trace(net, tensorInput([size, 1, 28, 28]), { mode: 'eval' })
   const total = digits.labels.data.length
   const size = Math.min(BATCH, total)
-  const program = trace(net, tensorInput([size, 1, 28, 28]), { mode: 'eval' })
+  const program = programFor(size)
   if (E.isLeft(program)) return program
-  const compiled = compile(program.right)
-  if (E.isLeft(compiled)) return compiled
-  const quantize = program.right.graph.nodes.filter((n) => n.op.name === 'quantize')
-  const levels = new Map(quantize.map((n) => [n.id, new Set<number>()] as const))
-  const seen = new Map<number, Tensor>()
+  const found = quantizersOf(program.right as Program)
+  const levels = found.map(() => new Set<number>())
+  let ends: readonly (readonly [Tensor, Tensor])[] = []
   let right = 0
   let outputs: unknown = null
-  for (let start = 0; start + size <= total; start += size) {
-    const images = { shape: [size, 1, 28, 28], data: digits.images.data.subarray(start * 784, (start + size) * 784) }
-    const ran = compiled.right.run({ params, state, inputs: images }, {
-      observe: (node, value) => {
-        if (value.data.length <= 4096) seen.set(node.id, value)
-        const set = levels.get(node.id)
-        const [scale, zero] = [seen.get(node.inputs[1] ?? -1), seen.get(node.inputs[2] ?? -1)]
-        if (set !== undefined && scale !== undefined && zero !== undefined) addLevels(set, value, scale, zero)
-      },
-    })
-    if (E.isLeft(ran)) return ran
-    outputs = ran.right.outputs
-    right += accuracy(valueOf(ran.right.outputs), { shape: [size], data: digits.labels.data.subarray(start, start + size) }) * size
+  const walk = evaluate((n) => E.map(watching<P, S, DataOf<Value>>)(programFor(n)), batches(digits, { batchSize: size }), { params, state, backend, total, views: true, inputs: (b) => b.tensors.images })
+  for (;;) {
+    const next = await walk.next()
+    if (next.done === true) {
+      if (E.isLeft(next.value)) return next.value
+      break
+    }
+    const { given, outputs: o } = next.value
+    o.quantizers.forEach(([value, scale, zero], k) => addLevels(levels[k], valueOf(value), valueOf(scale), valueOf(zero)))
+    ends = o.quantizers.map(([, scale, zero]) => [copyOf(valueOf(scale)), copyOf(valueOf(zero))] as const)
+    if (given.size === size) outputs = copied(o.result)
+    right += accuracy(valueOf(o.result), given.tensors.labels) * given.size
   }
-  const quantizers = quantize.map((n): QuantizerReport => ({
-    path: n.path, bits: Number(n.attrs.bits), signed: n.attrs.signed === true, scale: numbers(seen.get(n.inputs[1])), zeroPoint: numbers(seen.get(n.inputs[2])), levelsUsed: levels.get(n.id)?.size ?? 0,
+  const quantizers = found.map((n, k): QuantizerReport => ({
+    path: n.path, bits: Number(n.attrs.bits), signed: n.attrs.signed === true, scale: numbers(ends[k]?.[0]), zeroPoint: numbers(ends[k]?.[1]), levelsUsed: levels[k].size,
   }))
-  return E.right({ accuracy: right / (Math.floor(total / size) * size), quantizers, program: program.right as Program, outputs })
+  return E.right({ accuracy: right / total, quantizers, program: program.right as Program, outputs })
 }
 
 /** The parameters of any layer. */

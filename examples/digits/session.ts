@@ -3,17 +3,33 @@ import * as E from 'fp-ts/lib/Either.js'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import {
-  accuracy, adam, checkpointToBytes, cosineDecay, crossEntropy, grad, init, parseCheckpoint, startTraining, tensorInput, trace, train, valueOf, withLoss,
-  type Layer, type QuantErrors, type TrainEvent, type TrainState,
+  accuracy, adam, checkpointToBytes, cosineDecay, createWasm, crossEntropy, grad, init, parseCheckpoint, reference, startTraining, tensorInput, trace, train, valueOf, withLoss,
+  type Backend, type Layer, type QuantErrors, type TrainEvent, type TrainState,
 } from '../../src/index.js'
 import type { Digits } from './data.js'
 
 /** How a network is trained. */
 export type Recipe = { readonly epochs: number; readonly seed: number; readonly batchSize: number; readonly lr: number }
-/** Where it is kept, and who is told. */
-export type Surroundings<P, S> = { readonly checkpoint: string; readonly resume: boolean; readonly signal: AbortSignal; readonly onEvent: (event: TrainEvent<P, S>) => void }
+/** Where it runs, where it is kept, and who is told. */
+export type Surroundings<P, S> = { readonly backend: Backend; readonly checkpoint: string; readonly resume: boolean; readonly signal: AbortSignal; readonly onEvent: (event: TrainEvent<P, S>) => void }
 /** How it ended. */
 export type Trained<P, S> = { readonly training: TrainState<P, S>; readonly finished: boolean }
+
+/** A backend that is open until disposed, and what of the machine it uses, in words. */
+export type OpenBackend = { readonly backend: Backend; readonly uses: string; readonly dispose: () => void }
+
+/** Opens a backend by name; `threads` 0: as many as there are cores. */
+export const openBackend = async (name: 'reference' | 'wasm', threads: number): Promise<E.Either<QuantErrors, OpenBackend>> => {
+  if (name === 'reference') return E.right({ backend: reference, uses: 'the reference backend', dispose: () => undefined })
+  const made = await createWasm(threads === 0 ? {} : { threads })
+  if (E.isLeft(made)) return made
+  const { features: f, dispose } = made.right
+  const uses = [`WebAssembly, ${f.level}, ${f.threads} thread${f.threads === 1 ? '' : 's'}`, ...f.notes].join('; ')
+  return E.right({ backend: made.right, uses, dispose })
+}
+
+/** Training is copied out of the backend's memory where it is read: only these steps are kept. */
+export const isKept = (event: { readonly tag: 'step' | 'epoch'; readonly step: number }): boolean => event.tag === 'epoch' || event.step % STEPS_PER_CHECKPOINT === 0
 
 const STEPS_PER_CHECKPOINT = 50
 
@@ -37,7 +53,7 @@ export const trainNet = async <P, S>(net: Layer<P, S>, data: Digits, recipe: Rec
   const events = train({
     program: (n) => E.chain((p: Parameters<typeof grad<P, S, { x: never; target: never }, never>>[0]) => grad(p, { output: 'loss' }))(trace(model, { x: tensorInput([n, 1, 28, 28]), target: tensorInput([n]) }, { mode: 'train' }) as never),
     data, loader: { batchSize: recipe.batchSize, seed: recipe.seed }, epochs: recipe.epochs, optimizer,
-    schedule: cosineDecay(recipe.lr, steps), signal: around.signal,
+    schedule: cosineDecay(recipe.lr, steps), signal: around.signal, backend: around.backend,
     inputs: (batch) => ({ x: batch.images, target: batch.labels }) as never,
     measure: (outputs: { readonly loss: Parameters<typeof valueOf>[0]; readonly y: Parameters<typeof valueOf>[0] }, batch) => ({ loss: valueOf(outputs.loss).data[0], accuracy: accuracy(valueOf(outputs.y), batch.labels) }),
   }, start.right)
@@ -49,6 +65,6 @@ export const trainNet = async <P, S>(net: Layer<P, S>, data: Digits, recipe: Rec
       return E.right({ training: next.value.right, finished: next.value.right.position.epoch >= recipe.epochs })
     }
     around.onEvent(next.value)
-    if (next.value.tag === 'epoch' || next.value.step % STEPS_PER_CHECKPOINT === 0) save(around.checkpoint, checkpointToBytes(next.value.training))
+    if (isKept(next.value)) save(around.checkpoint, checkpointToBytes(next.value.training))
   }
 }
