@@ -24,6 +24,7 @@ export { withOptions, named, type Quantizer, type QuantizerOptions, type StatsOp
 export * from './quantizers/presets.js'
 export type { Backend, Commit, Executable, ResidentStorage, RunOptions, RunResult } from './evaluator/backend.js'
 export { wasm, createWasm, type WasmBackend, type WasmOptions } from './evaluator/wasm/wasm.js'
+export { showPlan, type PlanDescription, type ProductDescription, type StepDescription } from './evaluator/wasm/describe.js'
 export { showProfile, type Profile, type ProfileOptions, type ProfileRow } from './evaluator/wasm/profile.js'
 export type { Limits } from './evaluator/wasm/limits.js'
 export type { Features } from './evaluator/wasm/features.js'

@@ -9,6 +9,9 @@ import { vjpProgram, type VjpOptions } from '../autodiff/vjp.js'
 import type { Backend, Executable, ResidentStorage, RunOptions } from '../evaluator/backend.js'
 import { fastestHere } from '../evaluator/fastest.js'
 import { reference } from '../evaluator/reference/reference.js'
+import { describePlan, type PlanDescription } from '../evaluator/wasm/describe.js'
+import { newMath } from '../evaluator/wasm/kernels/math.js'
+import { planOf } from '../evaluator/wasm/plan.js'
 import { profileProgram, type Profile, type ProfileOptions } from '../evaluator/wasm/profile.js'
 import type { Value } from '../graph/op.js'
 import type { Program } from '../graph/program.js'
@@ -139,6 +142,13 @@ export const compile = <P, S, I, O>(program: Program<P, S, I, O>, backend: Backe
   const prepared = backend.prepare(program)
   return E.isLeft(prepared) ? prepared : E.right(compiled(prepared.right))
 }
+
+/**
+ * The plan that the WebAssembly backend makes for a program in the phases of this state: its passes, steps, memory, and
+ * which products run on integers; `showPlan` prints it. Nothing is run.
+ */
+export const explainPlan = <P, S, I, O>(program: Program<P, S, I, O>, args: RunArgs<NoInfer<P>, NoInfer<S>, NoInfer<I>>): E.Either<QuantErrors, PlanDescription> =>
+  E.map((inputs: readonly Tensor[]) => describePlan(planOf(program, (i) => inputs[i].data, [], newMath()), program.graph.nodes.length))(bindInputs(program, args))
 
 /**
  * Times every step of a program on the WebAssembly backend (one thread), beside the machine's measured limits;

@@ -37,8 +37,8 @@ const BASE = 128
 /** The control words as the host sees them: numbers of 32-bit words. */
 export const CONTROL_WORDS = { arrivals: ARRIVALS / 4, givenUp: GIVEN_UP / 4, base: BASE / 4 } as const
 const SLEEPERS = 192
-/** Turns of waiting awake, about 2 ms: longer than most work that one thread does alone while the others wait. */
-const SPINS = 1_000_000
+/** Turns of waiting awake, about half a millisecond: longer than most work that one thread does alone while the others wait. */
+const SPINS = 250_000
 /** Nanoseconds of one sleep, which the last arrival ends, and how many of them make a thread that never comes: about ten seconds. */
 const NAP = 20_000_000
 const NAPS = 500

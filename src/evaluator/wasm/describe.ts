@@ -1,0 +1,95 @@
+/** A plan as data and as text: what each pass made of the program, where everything lies, and which products run on integers. */
+import type { NodeId } from '../../data/quant.js'
+import { inputOp } from '../../graph/structural.js'
+import type { FlatNode } from '../plan/flatten.js'
+import type { Plan, PlannedStep } from './plan.js'
+
+/** One product of the program: on what it runs, and why not on integers. */
+export type ProductDescription = { readonly node: NodeId; readonly op: string; readonly path: string; readonly kernel: string; readonly runsOn: 'integers' | 'float'; readonly why: string }
+
+/** One step: the nodes of the program that it computes, what it reads and stores, and where. Addresses in bytes. */
+export type StepDescription = {
+  readonly index: number
+  readonly kernel: string
+  readonly on: 'wasm' | 'host'
+  readonly path: string
+  readonly level: number
+  /** Done once for given parameters and state (eval only). */
+  readonly once: boolean
+  readonly ops: readonly string[]
+  readonly nodes: readonly NodeId[]
+  readonly reads: readonly number[]
+  readonly stores: readonly number[]
+  readonly scratchBytes: number
+}
+
+/** A plan for one vector of phases. `bytes` is the size of the arena, known before anything runs. */
+export type PlanDescription = {
+  readonly bytes: number
+  readonly phases: readonly { readonly path: string; readonly phase: 'collecting' | 'learned' }[]
+  readonly passes: { readonly programNodes: number; readonly flatNodes: number; readonly loops: number; readonly kernels: number; readonly hostSteps: number; readonly storedValues: number; readonly inPlace: number }
+  readonly steps: readonly StepDescription[]
+  readonly products: readonly ProductDescription[]
+}
+
+const PRODUCTS: ReadonlySet<string> = new Set(['conv', 'linear'])
+
+const flatOf = (s: PlannedStep): readonly number[] => (s.step.kind === 'op' ? [s.step.node] : s.step.members)
+
+const stepOf = (plan: Plan) => (s: PlannedStep, index: number): StepDescription => {
+  const nodes = flatOf(s).map((i) => plan.flat.nodes[i])
+  return {
+    index, kernel: s.label, on: s.kernel === null ? 'host' : 'wasm', path: s.path, level: s.step.level, once: s.step.cached,
+    ops: nodes.map((n) => n.op.name), nodes: [...new Set(nodes.map((n) => n.origin))],
+    reads: s.args.map((a) => plan.addresses[a]), stores: s.outs.map((o) => plan.addresses[o]), scratchBytes: s.kernel?.scratch ?? 0,
+  }
+}
+
+const productOf = (s: PlannedStep, node: FlatNode): ProductDescription => {
+  const integers = s.kernel?.fallback !== undefined
+  const why = integers ? 'both operands lie on integer grids of at most 8 bits' : typeof node.licence === 'string' ? node.licence
+    : 'so few rows: bringing the weight into integers would cost more than the product'
+  return { node: node.origin, op: node.op.name, path: node.path, kernel: s.label, runsOn: integers ? 'integers' : 'float', why }
+}
+
+/** Describes a plan. `programNodes`: how many nodes the program has. */
+export const describePlan = (plan: Plan, programNodes: number): PlanDescription => ({
+  bytes: plan.bytes,
+  phases: plan.flat.tests.map((t) => ({ path: t.path, phase: t.collecting ? 'collecting' : 'learned' })),
+  passes: {
+    programNodes, flatNodes: plan.flat.nodes.length,
+    loops: plan.steps.filter((s) => s.step.kind === 'group').length,
+    kernels: plan.steps.filter((s) => s.step.kind === 'op' && s.kernel !== null).length,
+    hostSteps: plan.steps.filter((s) => s.kernel === null).length,
+    storedValues: plan.flat.nodes.filter((n) => n.op !== inputOp && plan.addresses[n.id] >= 0).length,
+    inPlace: plan.steps.filter((s) => s.alone).length,
+  },
+  steps: plan.steps.map(stepOf(plan)),
+  products: plan.steps.flatMap((s) => (s.step.kind === 'op' && PRODUCTS.has(plan.flat.nodes[s.step.node].op.name) ? [productOf(s, plan.flat.nodes[s.step.node])] : [])),
+})
+
+const kib = (bytes: number): string => `${(bytes / 1024).toFixed(1)} KiB`
+
+/** Ops with how often each occurs: `add ×2 mul`. */
+const opsText = (ops: readonly string[]): string => {
+  const counts = new Map<string, number>()
+  for (const op of ops) counts.set(op, (counts.get(op) ?? 0) + 1)
+  return [...counts].map(([op, n]) => (n === 1 ? op : `${op} ×${n}`)).join(' ')
+}
+
+/** The description as text. */
+export const showPlan = (d: PlanDescription): string => {
+  const p = d.passes
+  const step = (s: StepDescription): string =>
+    `  ${String(s.index).padStart(3)} ${s.on === 'host' ? 'host' : s.once ? 'once' : '    '} ${s.kernel.padEnd(32)} ${s.path.padEnd(24)} ${opsText(s.ops)}  [${s.reads.join(' ')}] → [${s.stores.join(' ')}]${s.scratchBytes > 0 ? ` scratch ${kib(s.scratchBytes)}` : ''}`
+  return [
+    `plan: ${kib(d.bytes)} of memory`,
+    ...(d.phases.length === 0 ? [] : [`phases: ${d.phases.map((t) => `${t.path} ${t.phase}`).join(', ')}`]),
+    `flat: ${p.programNodes} nodes of the program became ${p.flatNodes}`,
+    `fused: ${p.loops} loops, ${p.kernels} kernels, ${p.hostSteps} steps on the host; ${p.storedValues} values stored, ${p.inPlace} steps write over inputs`,
+    'steps (addresses in bytes):',
+    ...d.steps.map(step),
+    'products:',
+    ...d.products.map((x) => `  %${x.node} ${x.op} ${x.path}: ${x.runsOn} (${x.kernel}), because ${x.why}`),
+  ].join('\n')
+}
