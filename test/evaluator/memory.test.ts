@@ -5,11 +5,14 @@ import { suite } from '../support/suite.js'
 
 const test = suite('wasm: memory')
 
-/** Prepares, runs once and disposes of a plan 1,100 times; prints by how many MB the process grew over the last 1,000. */
+/**
+ * Prepares, runs once and disposes of a plan 1,100 times on one thread; prints by how many MB the process grew over the last
+ * 1,000. With threads the workers give memory back only when their own collectors run: a saw of about 400 MB, not covered here.
+ */
 const SOURCE = `
   const q = await import('./src/index.ts')
   const right = (e) => { if (e._tag === 'Left') throw new Error(q.explainAll(e.left)); return e.right }
-  const backend = right(await q.createWasm({ threads: 2, splitAbove: 0 }))
+  const backend = right(await q.createWasm({ threads: 1 }))
   const layer = q.ReLU()
   const program = right(q.trace(layer, q.tensorInput([50000]), { mode: 'train' }))
   const { params, state } = right(q.init(layer, 0))
