@@ -80,7 +80,8 @@ export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
   const push = (node: Omit<FlatNode, 'id'>): number => nodes.push({ ...node, id: nodes.length }) - 1
   for (const old of flat.nodes) {
     const node: FlatNode = { ...old, args: old.args.map(moved), ...(typeof old.licence === 'object' ? { licence: { ...old.licence, scales: [moved(old.licence.scales[0]), moved(old.licence.scales[1])] as const } } : {}) }
-    if (node.op.name === 'scatterToFirst' && sizeOf(node.shape) > 0) {
+    // A row of one element has no place to look for; a loop over such rows has no axis for them either.
+    if (node.op.name === 'scatterToFirst' && rowLength(node.shape, node.args[2].shape) > 1) {
       const [g, x, chosen] = node.args
       const magnitudes = nodes[x.id].op.name === 'abs'
       const searched = magnitudes ? { id: nodes[x.id].args[0].id, shape: x.shape } : x

@@ -9,7 +9,7 @@ type Hand = { readonly post: (message: object) => void; readonly end: () => void
 export type OwnedCrew = Crew & { readonly end: () => void }
 
 type NodeThreads = {
-  readonly Worker: new (text: string, options: { readonly eval: boolean }) => { postMessage(m: object): void; terminate(): Promise<number>; unref(): void; on(event: 'error' | 'exit', f: (x: unknown) => void): void }
+  readonly Worker: new (text: string, options: { readonly eval: boolean; readonly execArgv: readonly string[] }) => { postMessage(m: object): void; terminate(): Promise<number>; unref(): void; on(event: 'error' | 'exit', f: (x: unknown) => void): void }
 }
 type NodeSystem = { readonly availableParallelism: () => number }
 
@@ -25,7 +25,8 @@ export const coresHere = async (): Promise<number> => (isNode() ? (await nodeMod
 const hire = async (failed: () => void): Promise<Hand> => {
   if (isNode()) {
     const { Worker: NodeWorker } = await nodeModule<NodeThreads>('worker_threads')
-    const w = new NodeWorker(WORKER_TEXT, { eval: true })
+    // Flags of the process are not for it: --input-type=module would make its text a module, loaders would slow its start.
+    const w = new NodeWorker(WORKER_TEXT, { eval: true, execArgv: [] })
     // A waiting worker must not keep the process alive.
     w.unref()
     w.on('error', failed)
