@@ -2,6 +2,7 @@
 import { SCISSORS } from './draw/marks.js'
 import { escapeJSON, escapeText } from './draw/mark.js'
 import { pack } from './scene/pack.js'
+import { hasBackward } from './scene/sides.js'
 import type { Phrase, Scene } from './scene/scene.js'
 
 /** What the page is made of besides the scene, with the hashes that its policy allows. */
@@ -24,6 +25,23 @@ export const lineLegend = [
   sample('stripped', 'stripped', 2, ': lost here', SCISSORS),
   sample('float', 'float', 1, ': never quantized'),
 ].join('')
+
+/** Only where quantization errors are known. */
+const errorButton = (scene: Scene): string =>
+  (Object.values(scene.observed).some((x) => typeof x.sqnr === 'number') ? '<button type="button" id="errors" aria-pressed="false" title="Colour layers by signal over quantization noise">Error</button>' : '')
+
+/** Only where there is a backward pass. */
+const sideButtons = (scene: Scene): string => (hasBackward(scene)
+  ? `<span role="group" aria-label="Pass" class="choice">${[['forward', 'Forward'], ['backward', 'Backward'], ['both', 'Both']].map(([id, text]) => `<button type="button" data-side="${id}" aria-pressed="${id === 'forward'}">${text}</button>`).join('')}</span>` : '')
+
+const errorLegend = `<span id="error-legend" hidden>signal over noise, dB: ${['&lt; 10', '10', '20', '30', '40', '≥ 50'].map((t, k) => `<i class="swatch e${k}">${t}</i>`).join('')}</span>`
+
+/** Only where there is a training log. */
+const timeline = (scene: Scene): string => (scene.log === undefined ? '' : `<section id="timeline" aria-label="Training, step by step">
+<div class="bar"><h2>Training</h2><output id="at" for="step"></output><input type="range" id="step" min="0" max="${scene.log.steps.length - 1}" step="1" value="${scene.log.steps.length - 1}" aria-label="Step of training"><button type="button" id="latest" disabled>To the end</button></div>
+<svg id="history" role="img" aria-label="Loss, accuracy, scales and statistics over the steps of training; the step axis is a square-root axis"></svg>
+</section>
+`)
 
 const legend = `${lineLegend}<span>int, float above a node: how a product runs</span>`
 
@@ -64,11 +82,11 @@ export const shell = (scene: Scene, a: Assets): string => `<!doctype html>
 <section id="sentence" aria-label="In short"><p>${scene.sentence.map(phrase).join('')}</p></section>
 <main aria-label="The program as a graph">
 <svg id="canvas" role="group" aria-label="Graph: values flow from top to bottom" tabindex="-1"></svg>
-<div id="tools"><button type="button" id="fit">Fit</button><button type="button" id="details" aria-pressed="false">Scales</button><button type="button" id="expand">Expand all</button><button type="button" id="collapse">Collapse</button></div>
+<div id="tools"><button type="button" id="fit">Fit</button><button type="button" id="details" aria-pressed="false">Scales</button><button type="button" id="expand">Expand all</button><button type="button" id="collapse">Collapse</button>${errorButton(scene)}${sideButtons(scene)}</div>
 <svg id="minimap" aria-hidden="true" preserveAspectRatio="xMidYMid meet"></svg>
 </main>
 <aside id="panel" aria-label="Details" tabindex="0"></aside>
-<footer>${legend}</footer>
+${timeline(scene)}<footer>${legend}${hasBackward(scene) ? '<span><b class="tilde-sample">~</b>gradient is an estimate</span>' : ''}${errorLegend}</footer>
 ${helpDialog(KEYS)}
 <script type="application/json" id="scene">${escapeJSON(pack(scene))}</script>
 <script>${a.script}</script>

@@ -1,8 +1,9 @@
 /** The marks of a visible scene: boxes behind, lines, nodes in front. Pure; attributes follow the read-back contract. */
 import type { Meta } from '../scene/scene.js'
 import { cut, textOf, type Layout, type Rect } from '../scene/layout.js'
-import type { Item, Line, Visible } from '../scene/visible.js'
+import { isBackward, type Item, type Line, type Visible } from '../scene/visible.js'
 import { mark, type Mark } from './mark.js'
+import { errorAt, errorClass, noOverlay, type Overlay } from './overlay.js'
 import { wayPath } from './path.js'
 import { lineLabel, sayItem, sayLine } from './words.js'
 
@@ -36,7 +37,7 @@ const thickness = (m: Meta): number => (m.bits === undefined ? (m.carry === 'str
 const hueClass = (m: Meta, hues: ReadonlyMap<string, number>): string =>
   m.carry === 'carries' && m.scale !== undefined ? ` hue${hues.get(m.scale) ?? HUES}` : ''
 
-type Drawing = { readonly v: Visible; readonly layout: Layout; readonly hues: ReadonlyMap<string, number> }
+type Drawing = { readonly v: Visible; readonly layout: Layout; readonly hues: ReadonlyMap<string, number>; readonly over: Overlay }
 
 /** The glyph at the source of a line that says the same as its colour. */
 const signOf = (d: Drawing, l: Line): readonly Mark[] => {
@@ -50,15 +51,22 @@ const signOf = (d: Drawing, l: Line): readonly Mark[] => {
 
 const labelOf = (d: Drawing, l: Line, first: boolean): readonly Mark[] => {
   const way = d.layout.ways.get(l.id) ?? []
-  const text = l.flow && first ? lineLabel(l.source) : ''
+  const name = l.flow && first ? lineLabel(l.source) : ''
+  const value = l.source.scale === undefined || name === '' ? undefined : d.over.scales.get(l.source.scale)
+  const text = value === undefined ? name : `${name} = ${value}`
+  const wasted = d.over.wasted.get(l.source.id)
   if (text === '' || way.length < 2) return []
   const [[x0, y0], [x1, y1]] = [way[0], way[1]]
   const lost = l.source.carry !== 'carries'
-  return [mark('text', 'label', { class: 'label', x: (lost ? x0 : (x0 + x1) / 2) + (lost ? 14 : 8), y: lost ? y0 + 13 : (y0 + y1) / 2 + 4 }, text)]
+  const [x, y] = [(lost ? x0 : (x0 + x1) / 2) + (lost ? 14 : 8), lost ? y0 + 13 : (y0 + y1) / 2 + (wasted === undefined ? 4 : -2)]
+  return [
+    mark('text', 'label', { class: 'label', x, y }, text),
+    ...(wasted === undefined ? [] : [mark('text', 'waste', { class: 'label waste', x, y: y + 13 }, wasted)]),
+  ]
 }
 
 const lineMark = (d: Drawing, l: Line, first: boolean): Mark => {
-  const path = wayPath(d.layout.ways.get(l.id) ?? [])
+  const path = wayPath(d.layout.ways.get(l.id) ?? [], d.layout.across.has(l.id))
   const ends = l.tail ? { 'data-tail': l.id } : { 'data-from': l.from, 'data-to': l.to, 'data-slot': l.slot }
   const meta = metaAttrs(l.source)
   return mark('g', l.id, {
@@ -69,6 +77,20 @@ const lineMark = (d: Drawing, l: Line, first: boolean): Mark => {
     mark('path', 'way', { class: 'way', d: path, 'stroke-width': thickness(l.source) }),
     ...signOf(d, l), ...labelOf(d, l, first),
   ])
+}
+
+/** Signs at the corner of an item: an estimated gradient, the first NaN; and its quantization error. */
+const signs = (d: Drawing, i: Item, r: Rect): readonly Mark[] => {
+  const error = errorAt(d.over, i)
+  const middle = i.open ? r.y + 18 : r.y + r.height / 2
+  return [
+    ...(d.over.estimators.has(i.id) ? [
+      mark('circle', 'guess', { class: 'guess', cx: r.x, cy: middle, r: 7.5 }),
+      mark('text', 'tilde', { class: 'tilde', 'aria-hidden': 'true', x: r.x, y: middle + 4, 'text-anchor': 'middle' }, '~'),
+    ] : []),
+    ...(d.over.nonfinite.has(i.id) ? [mark('text', 'nan', { class: 'badge lost', 'aria-hidden': 'true', x: r.x - 10, y: middle + 4, 'text-anchor': 'end' }, 'NaN or ∞')] : []),
+    ...(error === undefined ? [] : [mark('text', 'dB', { class: 'badge dB', x: r.x - 10, y: middle + (d.over.nonfinite.has(i.id) ? 18 : 4), 'text-anchor': 'end' }, `${error.toFixed(1)} dB`)]),
+  ]
 }
 
 const badges = (i: Item, r: Rect): readonly Mark[] => {
@@ -101,11 +123,14 @@ const itemMark = (d: Drawing, i: Item): Mark => {
   const lost = i.node?.flow === true && (i.node.carry === 'stripped' || i.node.carry === 'claimed') ? ` at-${i.node.carry}` : ''
   const left = i.open ? { x: r.x + 12, 'text-anchor': 'start' } : { x: r.x + r.width / 2 - (i.kind === 'box' ? 6 : 0), 'text-anchor': 'middle' }
   const twoLines = sub !== '' && !i.open
-  return mark('g', i.id, { class: `item ${kind}${i.open ? ' open' : ''}${quiet}${lost}`, ...names, 'data-item': i.id, role: 'button', tabindex: -1, 'aria-label': sayItem(i, [value?.name ?? label, ...(twoLines ? [sub] : [])].map(cut).join(' ')), ...(i.kind === 'box' ? { 'aria-expanded': String(i.open) } : {}) }, [
+  const error = errorAt(d.over, i)
+  const state = `${isBackward(i) ? ' backward' : ''}${error === undefined ? '' : ` error${errorClass(error)}`}${d.over.nonfinite.has(i.id) ? ' at-nan' : ''}`
+  const said = [...(d.over.nonfinite.has(i.id) ? ['makes the first NaN or infinity'] : []), ...(i.kind === 'node' && i.node?.estimator !== undefined ? ['its gradient is an estimate'] : [])]
+  return mark('g', i.id, { class: `item ${kind}${i.open ? ' open' : ''}${quiet}${lost}${state}`, ...names, 'data-item': i.id, role: 'button', tabindex: -1, 'aria-label': sayItem(i, [value?.name ?? label, ...(twoLines ? [sub] : [])].map(cut).join(' '), said), ...(i.kind === 'box' ? { 'aria-expanded': String(i.open) } : {}) }, [
     mark('rect', 'frame', { class: 'frame', ...r, rx: kind === 'op' || i.kind === 'box' ? 6 : r.height / 2 }),
     mark('text', 'title', { class: 'title', ...(value === undefined ? {} : valueAttrs(d, i, value.name)), ...left, y: r.y + (i.open ? 22 : twoLines ? 16 : r.height / 2 + 4.5) }, `${cut(value?.name ?? label)}${twoLines ? ' ' : ''}`),
     ...(twoLines ? [mark('text', 'sub', { class: i.hidden.stripped > 0 ? 'sub badge lost' : i.hidden.claimed > 0 ? 'sub badge doubt' : 'sub', 'aria-hidden': 'true', ...left, y: r.y + 30 }, sub)] : []),
-    ...badges(i, r), ...otherNames(d, i, r),
+    ...badges(i, r), ...signs(d, i, r), ...otherNames(d, i, r),
   ])
 }
 
@@ -113,8 +138,8 @@ const itemMark = (d: Drawing, i: Item): Mark => {
 const inPaintingOrder = (items: readonly Item[]): readonly Item[] => items.flatMap((i) => (i.open ? [i, ...inPaintingOrder(i.children)] : [i]))
 
 /** All marks, in layers: open boxes, lines (quiet ones first), closed boxes and nodes. */
-export const marksOf = (v: Visible, layout: Layout, hues: ReadonlyMap<string, number> = huesOf(v.lines)): readonly Mark[] => {
-  const d: Drawing = { v, layout, hues }
+export const marksOf = (v: Visible, layout: Layout, hues: ReadonlyMap<string, number> = huesOf(v.lines), over: Overlay = noOverlay): readonly Mark[] => {
+  const d: Drawing = { v, layout, hues, over }
   const items = inPaintingOrder(v.items)
   const labelled = new Set<string>()
   const firstOf = (l: Line): boolean => {

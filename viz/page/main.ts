@@ -6,6 +6,10 @@ import { byId, svgById } from './dom.js'
 import { listen } from './input.js'
 import { mapOf } from './minimap.js'
 import { wireTheme } from './theme.js'
+import type { Side } from '../scene/sides.js'
+import { timeOf } from './timeline.js'
+
+const sideIn = (text: string | null): Side => (text === 'backward' || text === 'both' ? text : 'forward')
 
 const main = (): void => {
   wireTheme()
@@ -22,6 +26,15 @@ const main = (): void => {
       else app.lightUp(phrase?.targets ?? [])
     })
   }
+  for (const b of document.querySelectorAll('[data-side]')) b.addEventListener('click', () => app.showSide(sideIn(b.getAttribute('data-side'))))
+  const errors = document.getElementById('errors')
+  errors?.addEventListener('click', () => {
+    const wanted = errors.getAttribute('aria-pressed') !== 'true'
+    errors.setAttribute('aria-pressed', String(wanted))
+    document.getElementById('error-legend')?.toggleAttribute('hidden', !wanted)
+    app.showErrors(wanted)
+  })
+  timeOf(app)
   byId('fit').addEventListener('click', () => app.view.fit())
   byId('expand').addEventListener('click', () => app.openAll(true))
   byId('details').addEventListener('click', () => app.showDetails(byId('details').getAttribute('aria-pressed') !== 'true'))
