@@ -14,7 +14,7 @@ export type Watch = { readonly values: ReadonlyMap<number, Tensor>; readonly obs
  * @example const w = watch(program, args); run(program, args, { observe: w.observe }); toHtml(program, { values: w.values })
  */
 export const watch = <P, S, I, O>(program: Program<P, S, I, O>, args: RunArgs<P, S, I>): Watch => {
-  const trees = { data: args.inputs, param: args.params, state: args.state }
+  const trees: { readonly [kind: string]: unknown } = { data: args.inputs, param: args.params, state: args.state }
   const values = new Map<number, Tensor>()
   for (const i of program.inputs) {
     const t: unknown = i.part === 'tensor' ? at(trees[i.kind], i.path) : undefined

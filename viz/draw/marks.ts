@@ -49,11 +49,19 @@ const signOf = (d: Drawing, l: Line): readonly Mark[] => {
   return [mark('circle', 'ring', { class: 'ring', cx: x, cy: y + 9, r: 8.5 }), sign]
 }
 
+/** The label of a line, with the number of its scale where it is known. */
+const labelText = (d: Drawing, l: Line): string => {
+  const name = lineLabel(l.source)
+  const value = l.source.scale === undefined || name === '' ? undefined : d.over.scales.get(l.source.scale)
+  return value === undefined ? name : `${name} = ${value}`
+}
+
+/** All that is written at a line, as one text. */
+const seenAt = (d: Drawing, l: Line): string => [labelText(d, l), d.over.wasted.get(l.source.id) ?? ''].filter((t) => t !== '').join('')
+
 const labelOf = (d: Drawing, l: Line, first: boolean): readonly Mark[] => {
   const way = d.layout.ways.get(l.id) ?? []
-  const name = l.flow && first ? lineLabel(l.source) : ''
-  const value = l.source.scale === undefined || name === '' ? undefined : d.over.scales.get(l.source.scale)
-  const text = value === undefined ? name : `${name} = ${value}`
+  const text = l.flow && first ? labelText(d, l) : ''
   const wasted = d.over.wasted.get(l.source.id)
   if (text === '' || way.length < 2) return []
   const [[x0, y0], [x1, y1]] = [way[0], way[1]]
@@ -71,7 +79,7 @@ const lineMark = (d: Drawing, l: Line, first: boolean): Mark => {
   const meta = metaAttrs(l.source)
   return mark('g', l.id, {
     class: `line ${l.source.carry}${l.flow ? '' : ' quiet'}${hueClass(l.source, d.hues)}`, ...ends, ...meta, 'data-line': l.id,
-    role: 'button', tabindex: -1, 'aria-label': sayLine(l, d.v.at.get(l.from), d.v.at.get(l.to)),
+    role: 'button', tabindex: -1, 'aria-label': sayLine(l, d.v.at.get(l.from), d.v.at.get(l.to), seenAt(d, l)),
   }, [
     mark('path', 'hit', { class: 'hit', d: path }),
     mark('path', 'way', { class: 'way', d: path, 'stroke-width': thickness(l.source) }),
@@ -79,9 +87,8 @@ const lineMark = (d: Drawing, l: Line, first: boolean): Mark => {
   ])
 }
 
-/** Signs at the corner of an item: an estimated gradient, the first NaN; and its quantization error. */
+/** Signs at the corner of an item: an estimated gradient, the first NaN. */
 const signs = (d: Drawing, i: Item, r: Rect): readonly Mark[] => {
-  const error = errorAt(d.over, i)
   const middle = i.open ? r.y + 18 : r.y + r.height / 2
   return [
     ...(d.over.estimators.has(i.id) ? [
@@ -89,8 +96,15 @@ const signs = (d: Drawing, i: Item, r: Rect): readonly Mark[] => {
       mark('text', 'tilde', { class: 'tilde', 'aria-hidden': 'true', x: r.x, y: middle + 4, 'text-anchor': 'middle' }, '~'),
     ] : []),
     ...(d.over.nonfinite.has(i.id) ? [mark('text', 'nan', { class: 'badge lost', 'aria-hidden': 'true', x: r.x - 10, y: middle + 4, 'text-anchor': 'end' }, 'NaN or ∞')] : []),
-    ...(error === undefined ? [] : [mark('text', 'dB', { class: 'badge dB', x: r.x - 10, y: middle + (d.over.nonfinite.has(i.id) ? 18 : 4), 'text-anchor': 'end' }, `${error.toFixed(1)} dB`)]),
   ]
+}
+
+/** Quantization errors beside the items, apart from them: their accessible names say the same. */
+const errorMarks = (d: Drawing, i: Item): readonly Mark[] => {
+  const [error, r] = [errorAt(d.over, i), d.layout.rects.get(i.id)]
+  if (error === undefined || r === undefined) return []
+  const y = (i.open ? r.y + 18 : r.y + r.height / 2) + (d.over.nonfinite.has(i.id) ? 18 : 4)
+  return [mark('text', i.id, { class: 'badge dB', x: r.x - 10, y, 'text-anchor': 'end' }, `${error.toFixed(1)} dB`)]
 }
 
 const badges = (i: Item, r: Rect): readonly Mark[] => {
@@ -125,7 +139,7 @@ const itemMark = (d: Drawing, i: Item): Mark => {
   const twoLines = sub !== '' && !i.open
   const error = errorAt(d.over, i)
   const state = `${isBackward(i) ? ' backward' : ''}${error === undefined ? '' : ` error${errorClass(error)}`}${d.over.nonfinite.has(i.id) ? ' at-nan' : ''}`
-  const said = [...(d.over.nonfinite.has(i.id) ? ['makes the first NaN or infinity'] : []), ...(i.kind === 'node' && i.node?.estimator !== undefined ? ['its gradient is an estimate'] : [])]
+  const said = [...(d.over.nonfinite.has(i.id) ? ['makes the first NaN or infinity'] : []), ...(i.kind === 'node' && i.node?.estimator !== undefined ? ['its gradient is an estimate'] : []), ...(error === undefined ? [] : [`signal over quantization noise ${error.toFixed(1)} dB`])]
   return mark('g', i.id, { class: `item ${kind}${i.open ? ' open' : ''}${quiet}${lost}${state}`, ...names, 'data-item': i.id, role: 'button', tabindex: -1, 'aria-label': sayItem(i, [value?.name ?? label, ...(twoLines ? [sub] : [])].map(cut).join(' '), said), ...(i.kind === 'box' ? { 'aria-expanded': String(i.open) } : {}) }, [
     mark('rect', 'frame', { class: 'frame', ...r, rx: kind === 'op' || i.kind === 'box' ? 6 : r.height / 2 }),
     mark('text', 'title', { class: 'title', ...(value === undefined ? {} : valueAttrs(d, i, value.name)), ...left, y: r.y + (i.open ? 22 : twoLines ? 16 : r.height / 2 + 4.5) }, `${cut(value?.name ?? label)}${twoLines ? ' ' : ''}`),
@@ -152,5 +166,6 @@ export const marksOf = (v: Visible, layout: Layout, hues: ReadonlyMap<string, nu
     mark('g', 'boxes', { class: 'boxes' }, items.filter((i) => i.open).map((i) => itemMark(d, i))),
     mark('g', 'lines', { class: 'lines' }, lines.map((l) => lineMark(d, l, firstOf(l)))),
     mark('g', 'items', { class: 'items' }, items.filter((i) => !i.open).map((i) => itemMark(d, i))),
+    mark('g', 'errors', { class: 'errors', 'aria-hidden': 'true' }, items.flatMap((i) => errorMarks(d, i))),
   ]
 }

@@ -50,7 +50,7 @@ ${hues}
 .guess{fill:var(--panel);stroke:var(--ink);stroke-width:1.2}.scene .tilde{font-size:14px;font-weight:700}
 .item.at-nan .frame{stroke:var(--lost);stroke-width:3}
 .item.backward .frame{stroke-dasharray:1.5 2.5;stroke:var(--soft);stroke-linecap:round}.item.backward.box .frame{fill:var(--paper)}
-.scene .item .badge.dB{fill:var(--ink)}
+.scene .badge.dB{fill:var(--ink)}
 ${[0, 1, 2, 3, 4, 5].map((k) => `.item.error${k}:not(.open) .frame{fill:var(--e${k})}`).join('')}`
 
 const page = `

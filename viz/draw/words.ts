@@ -49,4 +49,4 @@ export const sayItem = (i: Item, seen: string, more: readonly string[] = []): st
 }
 
 /** What a screen reader says of a line. */
-export const sayLine = (l: Line, from: Item | undefined, to: Item | undefined): string => `${lineLabel(l.source)} from ${from?.label ?? l.from} to ${to?.label ?? l.to}: ${saysOf(l.source)}`
+export const sayLine = (l: Line, from: Item | undefined, to: Item | undefined, seen = lineLabel(l.source)): string => `${seen} from ${from?.label ?? l.from} to ${to?.label ?? l.to}: ${saysOf(l.source)}`
