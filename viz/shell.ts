@@ -60,6 +60,26 @@ export const helpDialog = (keys: Keys): string => `<dialog id="help" aria-labell
 export const policy = (a: Assets): string =>
   `default-src 'none'; script-src 'sha256-${a.scriptHash}'; style-src 'sha256-${a.styleHash}'; img-src data:; base-uri 'none'; form-action 'none'`
 
+/** What may stand in the frame besides the scene, as markup: above the drawing, at its left, below it, among its tools, in the legend. */
+export type Slots = { readonly above?: string; readonly left?: string; readonly below?: string; readonly tools?: string; readonly signs?: string }
+
+/** The frame of a page: everything in its body but data and script. */
+export const frame = (scene: Pick<Scene, 'title' | 'mode' | 'sentence'>, slots: Slots = {}): string => `<header>
+<h1>${escapeText(scene.title)}</h1><span class="mode">${scene.mode}</span>
+<input id="search" type="search" list="names" placeholder="Search  /" aria-label="Search layers and nodes" autocomplete="off"><datalist id="names"></datalist>
+<button type="button" id="theme" aria-pressed="false">Dark</button>
+<button type="button" id="ask" aria-label="Keys and help">?</button>
+</header>
+<section id="sentence" aria-label="In short"><p>${scene.sentence.map(phrase).join('')}</p></section>
+${slots.above ?? ''}${slots.left ?? ''}<main aria-label="The program as a graph">
+<svg id="canvas" role="group" aria-label="Graph: values flow from top to bottom" tabindex="-1"></svg>
+<div id="tools"><button type="button" id="fit">Fit</button><button type="button" id="details" aria-pressed="false">Scales</button><button type="button" id="expand">Expand all</button><button type="button" id="collapse">Collapse</button>${slots.tools ?? ''}</div>
+<svg id="minimap" aria-hidden="true" preserveAspectRatio="xMidYMid meet"></svg>
+</main>
+<aside id="panel" aria-label="Details" tabindex="0"></aside>
+${slots.below ?? ''}<footer>${legend}${slots.signs ?? ''}</footer>
+${helpDialog(KEYS)}`
+
 /** The whole file. */
 export const shell = (scene: Scene, a: Assets): string => `<!doctype html>
 <html lang="en">
@@ -73,21 +93,7 @@ export const shell = (scene: Scene, a: Assets): string => `<!doctype html>
 <style>${a.style}</style>
 </head>
 <body>
-<header>
-<h1>${escapeText(scene.title)}</h1><span class="mode">${scene.mode}</span>
-<input id="search" type="search" list="names" placeholder="Search  /" aria-label="Search layers and nodes" autocomplete="off"><datalist id="names"></datalist>
-<button type="button" id="theme" aria-pressed="false">Dark</button>
-<button type="button" id="ask" aria-label="Keys and help">?</button>
-</header>
-<section id="sentence" aria-label="In short"><p>${scene.sentence.map(phrase).join('')}</p></section>
-<main aria-label="The program as a graph">
-<svg id="canvas" role="group" aria-label="Graph: values flow from top to bottom" tabindex="-1"></svg>
-<div id="tools"><button type="button" id="fit">Fit</button><button type="button" id="details" aria-pressed="false">Scales</button><button type="button" id="expand">Expand all</button><button type="button" id="collapse">Collapse</button>${errorButton(scene)}${sideButtons(scene)}</div>
-<svg id="minimap" aria-hidden="true" preserveAspectRatio="xMidYMid meet"></svg>
-</main>
-<aside id="panel" aria-label="Details" tabindex="0"></aside>
-${timeline(scene)}<footer>${legend}${hasBackward(scene) ? '<span><b class="tilde-sample">~</b>gradient is an estimate</span>' : ''}${errorLegend}</footer>
-${helpDialog(KEYS)}
+${frame(scene, { tools: `${errorButton(scene)}${sideButtons(scene)}`, below: timeline(scene), signs: `${hasBackward(scene) ? '<span><b class="tilde-sample">~</b>gradient is an estimate</span>' : ''}${errorLegend}` })}
 <script type="application/json" id="scene">${escapeJSON(pack(scene))}</script>
 <script>${a.script}</script>
 </body>

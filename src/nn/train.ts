@@ -3,6 +3,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors, QuantWarning } from '../data/error.js'
 import type { Backend } from '../evaluator/backend.js'
 import type { Program } from '../graph/program.js'
+import { newBreather } from './breathe.js'
 import { batches, batchesPerEpoch, countOf, type Batch, type LoaderOptions, type Position, type Samples } from './loader.js'
 import type { Optimizer } from './optim.js'
 import { reference } from '../evaluator/reference/reference.js'
@@ -47,22 +48,6 @@ export type TrainEvent<P, S> = {
   readonly accuracy: number | null
   readonly warnings: readonly QuantWarning[]
   readonly training: TrainState<P, S>
-}
-
-const TURN_MS = 8
-
-/** Lets timers and signals have their turn, every few milliseconds. */
-const newBreather = (): (() => Promise<void>) => {
-  let latest = 0
-  return () => {
-    if (performance.now() - latest < TURN_MS) return Promise.resolve()
-    return new Promise((done) => {
-      setTimeout(() => {
-        latest = performance.now()
-        done()
-      }, 0)
-    })
-  }
 }
 
 /** One optimizer step from the outcome of a run. */

@@ -7,6 +7,8 @@ import { poolKernel } from '../../src/evaluator/wasm/kernels/pools.js'
 import { newMath } from '../../src/evaluator/wasm/kernels/math.js'
 import { softmaxKernel, unaryKernel } from '../../src/evaluator/wasm/kernels/unary.js'
 import { sumKernel } from '../../src/evaluator/wasm/kernels/sums.js'
+import { moveKernel } from '../../src/evaluator/wasm/kernels/moves.js'
+import { scatterToFirstKernel } from '../../src/evaluator/wasm/kernels/scatter.js'
 import { kthKernel } from '../../src/evaluator/wasm/kernels/selection.js'
 import { isRefusal, type Attrs } from '../../src/graph/op.js'
 import { ops } from '../../src/ops/index.js'
@@ -58,6 +60,11 @@ const cases: readonly Case[] = [
   ofOp(sumKernel, 'sum', [[N]], { dims: [0], keepdim: false }), ofOp(sumKernel, 'mean', [[32, 64, 28, 28]], { dims: [0, 2, 3], keepdim: true }), ofOp(sumKernel, 'sumTo', [[128, 128]], { shape: [128] }),
   ofOp(sumKernel, 'sumTo', [[128, 10]], { shape: [10] }), ofOp(sumKernel, 'sumTo', [[1000, 1600]], { shape: [1600] }), ofOp(sumKernel, 'sumTo', [[100000, 10]], { shape: [10] }),
   ofOp(sumKernel, 'sumTo', [[128, 16, 28, 28]], { shape: [16, 1, 1] }), ofOp(sumKernel, 'sum', [[16000, 100]], { dims: [1], keepdim: false }),
+  ofOp(moveKernel, 'reshape', [[N]], { shape: [1, N] }), ofOp(moveKernel, 'permute', [[1568, 128]], { dims: [1, 0] }), ofOp(moveKernel, 'permute', [[32, 64, 28, 28]], { dims: [0, 2, 3, 1] }),
+  ofOp(moveKernel, 'permute', [[8, 64, 56, 56]], { dims: [1, 0, 2, 3] }), ofOp(moveKernel, 'broadcastTo', [[64, 1, 1]], { shape: [32, 64, 28, 28] }), ofOp(moveKernel, 'concat', [[8, 64, 28, 28], [8, 64, 28, 28]], { dim: 1 }),
+  ofOp(moveKernel, 'pad', [[32, 64, 28, 28]], { pad: [[0, 0], [0, 0], [1, 1], [1, 1]], mode: 'constant', value: 0 }), ofOp(moveKernel, 'pixelShuffle', [[8, 64, 28, 28]], { factor: 2 }),
+  ofOp(moveKernel, 'upsampleNearest', [[8, 64, 28, 28]], { size: [56, 56], scales: [2, 2] }), ofOp(moveKernel, 'upsampleNearestGrad', [[8, 64, 56, 56]], { size: [56, 56], scales: [2, 2], inputShape: [8, 64, 28, 28] }),
+  ofOp(scatterToFirstKernel, 'scatterToFirst', [[], [N], []], {}),
 ]
 
 const WARM_MS = 300

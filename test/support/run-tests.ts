@@ -1,5 +1,5 @@
 /**
- * `npm test [-- pattern]`: every `test/**` file named `*.test.ts` (benchmarks apart), each in a process of its own,
+ * `npm test [-- pattern]`: every `test/**` file named `*.test.ts`, each in a process of its own,
  * then the conformance cases. Last line: `N passed, N failed`; exit status 1 unless everything passed.
  * Nothing is hidden: a file that dies, hangs, registers no suite or never calls `.run()` is a failure.
  */
@@ -21,7 +21,7 @@ export type Outcome = { readonly file: string; readonly counts: Counts; readonly
 export const discover = (from = 'test'): readonly string[] =>
   readdirSync(join(root, from), { recursive: true, encoding: 'utf8' })
     .map(path => `${from}/${path.replaceAll('\\', '/')}`)
-    .filter(path => path.endsWith('.test.ts') && !path.startsWith('test/bench/'))
+    .filter(path => path.endsWith('.test.ts'))
     .toSorted()
 
 const readReport = (path: string): Report | null => (existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : null)

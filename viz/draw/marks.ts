@@ -37,7 +37,14 @@ const thickness = (m: Meta): number => (m.bits === undefined ? (m.carry === 'str
 const hueClass = (m: Meta, hues: ReadonlyMap<string, number>): string =>
   m.carry === 'carries' && m.scale !== undefined ? ` hue${hues.get(m.scale) ?? HUES}` : ''
 
-type Drawing = { readonly v: Visible; readonly layout: Layout; readonly hues: ReadonlyMap<string, number>; readonly over: Overlay }
+/** What a run that goes on says: for each scale (by its identity) a text such as `= 0.0190`, and branches that do not run. */
+export type Now = { readonly scales: ReadonlyMap<string, string>; readonly idle: ReadonlySet<string> }
+/** Before a run, and for drawings that stand still. */
+export const NOTHING_YET: Now = { scales: new Map(), idle: new Set() }
+/** The text of a scale beside its name. */
+export const nowText = (now: Now, scale: string): string => (now.scales.has(scale) ? ` ${now.scales.get(scale) ?? ''}` : '')
+
+type Drawing = { readonly v: Visible; readonly layout: Layout; readonly hues: ReadonlyMap<string, number>; readonly now: Now; readonly over: Overlay }
 
 /** The glyph at the source of a line that says the same as its colour. */
 const signOf = (d: Drawing, l: Line): readonly Mark[] => {
@@ -67,8 +74,11 @@ const labelOf = (d: Drawing, l: Line, first: boolean): readonly Mark[] => {
   const [[x0, y0], [x1, y1]] = [way[0], way[1]]
   const lost = l.source.carry !== 'carries'
   const [x, y] = [(lost ? x0 : (x0 + x1) / 2) + (lost ? 14 : 8), lost ? y0 + 13 : (y0 + y1) / 2 + (wasted === undefined ? 4 : -2)]
+  const { scale } = l.source
+  const content = d.now === NOTHING_YET || scale === undefined ? text
+    : [mark('tspan', 'name', {}, text), mark('tspan', 'now', { class: 'now', 'data-now': scale }, nowText(d.now, scale))]
   return [
-    mark('text', 'label', { class: 'label', x, y }, text),
+    mark('text', 'label', { class: 'label', x, y }, content),
     ...(wasted === undefined ? [] : [mark('text', 'waste', { class: 'label waste', x, y: y + 13 }, wasted)]),
   ]
 }
@@ -83,7 +93,7 @@ const lineMark = (d: Drawing, l: Line, first: boolean): Mark => {
   }, [
     mark('path', 'hit', { class: 'hit', d: path }),
     mark('path', 'way', { class: 'way', d: path, 'stroke-width': thickness(l.source) }),
-    ...signOf(d, l), ...labelOf(d, l, first),
+    ...signOf(d, l), ...(d.now === NOTHING_YET ? labelOf(d, l, first) : []),
   ])
 }
 
@@ -105,6 +115,12 @@ const errorMarks = (d: Drawing, i: Item): readonly Mark[] => {
   if (error === undefined || r === undefined) return []
   const y = (i.open ? r.y + 18 : r.y + r.height / 2) + (d.over.nonfinite.has(i.id) ? 18 : 4)
   return [mark('text', i.id, { class: 'badge dB', x: r.x - 10, y, 'text-anchor': 'end' }, `${error.toFixed(1)} dB`)]
+}
+
+/** The label of a line whose text changes all the time: apart from the line, whose name for screen readers stands still. */
+const movingLabel = (d: Drawing, l: Line, first: boolean): readonly Mark[] => {
+  const marks = labelOf(d, l, first)
+  return marks.length === 0 ? [] : [mark('g', l.id, { class: `${l.source.carry}${hueClass(l.source, d.hues)}` }, marks)]
 }
 
 const badges = (i: Item, r: Rect): readonly Mark[] => {
@@ -152,8 +168,8 @@ const itemMark = (d: Drawing, i: Item): Mark => {
 const inPaintingOrder = (items: readonly Item[]): readonly Item[] => items.flatMap((i) => (i.open ? [i, ...inPaintingOrder(i.children)] : [i]))
 
 /** All marks, in layers: open boxes, lines (quiet ones first), closed boxes and nodes. */
-export const marksOf = (v: Visible, layout: Layout, hues: ReadonlyMap<string, number> = huesOf(v.lines), over: Overlay = noOverlay): readonly Mark[] => {
-  const d: Drawing = { v, layout, hues, over }
+export const marksOf = (v: Visible, layout: Layout, hues: ReadonlyMap<string, number> = huesOf(v.lines), now: Now = NOTHING_YET, over: Overlay = noOverlay): readonly Mark[] => {
+  const d: Drawing = { v, layout, hues, now, over }
   const items = inPaintingOrder(v.items)
   const labelled = new Set<string>()
   const firstOf = (l: Line): boolean => {
@@ -162,10 +178,12 @@ export const marksOf = (v: Visible, layout: Layout, hues: ReadonlyMap<string, nu
     return true
   }
   const lines = [...v.lines].sort((a, b) => Number(a.flow) - Number(b.flow))
+  const first = new Set(lines.filter(firstOf).map((l) => l.id))
   return [
     mark('g', 'boxes', { class: 'boxes' }, items.filter((i) => i.open).map((i) => itemMark(d, i))),
-    mark('g', 'lines', { class: 'lines' }, lines.map((l) => lineMark(d, l, firstOf(l)))),
+    mark('g', 'lines', { class: 'lines' }, lines.map((l) => lineMark(d, l, first.has(l.id)))),
     mark('g', 'items', { class: 'items' }, items.filter((i) => !i.open).map((i) => itemMark(d, i))),
     mark('g', 'errors', { class: 'errors', 'aria-hidden': 'true' }, items.flatMap((i) => errorMarks(d, i))),
+    ...(now === NOTHING_YET ? [] : [mark('g', 'labels', { class: 'labels', 'aria-hidden': 'true' }, lines.flatMap((l) => movingLabel(d, l, first.has(l.id))))]),
   ]
 }

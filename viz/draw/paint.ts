@@ -10,8 +10,11 @@ const update = (element: Element, m: Mark): void => {
     if (name === 'tabindex' && element.hasAttribute('tabindex')) continue
     if (element.getAttribute(name) !== String(value)) element.setAttribute(name, String(value))
   }
-  if (m.text === undefined) paint(element, m.children ?? [])
-  else if (element.textContent !== m.text) element.textContent = m.text
+  if (m.text === undefined) {
+    // Text that becomes parts must not stand beside them.
+    if (element.firstChild instanceof Text) element.replaceChildren()
+    paint(element, m.children ?? [])
+  } else if (element.textContent !== m.text) element.textContent = m.text
 }
 
 /** Makes the children of an element those that the marks describe. */

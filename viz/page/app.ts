@@ -7,6 +7,7 @@ import { allOpen, firstOpen } from '../scene/opening.js'
 import type { Scene } from '../scene/scene.js'
 import { leavingLines, type Item } from '../scene/visible.js'
 import { byId } from './dom.js'
+import { fill } from './fill.js'
 import { boxParts, lineParts, nodeParts, type PanelContext } from './panel.js'
 import { overviewParts } from './overview.js'
 import { makeView, type View } from './view.js'
@@ -37,6 +38,10 @@ export type App = {
   readonly goTo: (at: number | null) => void
   /** Called after every change of what is selected or shown. */
   readonly onChange: (listener: () => void) => void
+  /** Shows another scene of the same network: what is open and selected stays so, as far as it is still there. */
+  readonly replace: (scene: Scene) => void
+  /** New numbers of a run for the same scene: the panel follows. */
+  readonly setNumbers: (numbers: Scene['numbers']) => void
 }
 
 /** Where a node is drawn now: itself, or the innermost closed box around it. */
@@ -54,11 +59,12 @@ const showPanel = (parts: readonly Node[]): void => {
 }
 
 /** Starts the page. */
-export const start = (scene: Scene, svg: SVGSVGElement): App => {
-  const index = indexOf(scene)
+export const start = (first: Scene, svg: SVGSVGElement): App => {
+  let scene = first
+  let index = indexOf(scene)
   const view = makeView(svg)
   const all = location.hash.includes('expand=all')
-  const partners = partnersOf(index)
+  let partners = partnersOf(index)
   const sides = new Map<Side, Scene>()
   const seen = (): Scene => {
     const known = sides.get(side) ?? onSide(scene, side)
@@ -73,7 +79,7 @@ export const start = (scene: Scene, svg: SVGSVGElement): App => {
   let selected: string | null = null
   const listeners: (() => void)[] = []
   const changed = (): void => listeners.forEach((l) => l())
-  const context: PanelContext = { index, partners, go: (id: string) => go(id), at: () => at }
+  const context: PanelContext = { get index() { return index }, partners: { of: (id) => partners.of(id) }, go: (id) => go(id), at: () => at }
   const partsOf = (id: string): readonly Node[] => {
     const item = view.visible().at.get(id)
     const line = view.visible().lines.find((l) => l.id === id)
@@ -157,8 +163,8 @@ export const start = (scene: Scene, svg: SVGSVGElement): App => {
     redraw()
     select(null)
   }
-  const stripped = strippedCauses(index).map((c) => c.node.id)
-  const walk = [...new Set([...scene.nonfinite, ...stripped, ...scene.wasted.map((w) => w.node), ...claimedCauses(index).map((n) => n.id), ...scene.losses.map((l) => l.node)])]
+  const lossesInOrder = (): readonly string[] => [...new Set([...scene.nonfinite, ...strippedCauses(index).map((c) => c.node.id), ...scene.wasted.map((w) => w.node), ...claimedCauses(index).map((n) => n.id), ...scene.losses.map((l) => l.node)])]
+  let walk = lossesInOrder()
   let place = -1
   const nextLoss = (step: number): void => {
     if (walk.length === 0) return
@@ -172,8 +178,28 @@ export const start = (scene: Scene, svg: SVGSVGElement): App => {
     select(null)
     view.firstLook()
   }
+  const replace = (next: Scene): void => {
+    scene = next
+    index = indexOf(next)
+    walk = lossesInOrder()
+    place = Math.min(place, walk.length - 1)
+    partners = partnersOf(index)
+    sides.clear()
+    const boxes = new Set(next.boxes.map((b) => b.id))
+    open = new Set([...open].filter((id) => boxes.has(id)))
+    redraw()
+    const id = selected !== null && view.element(selected) !== null ? selected : null
+    selected = id
+    view.select(id)
+    fill(byId('panel'), id === null ? overviewParts(context) : partsOf(id))
+  }
+  const setNumbers = (numbers: Scene['numbers']): void => {
+    scene = { ...scene, numbers }
+    index = { ...index, scene }
+    if (selected !== null) fill(byId('panel'), partsOf(selected))
+  }
   redraw()
   view.firstLook()
   select(null)
-  return { scene, index, view, selected: () => selected, select, toggle, openAll, showDetails, go, lightUp, nextLoss, showSide, side: () => side, showErrors, at: () => at, goTo, onChange: (l) => void listeners.push(l) }
+  return { get scene() { return scene }, get index() { return index }, view, selected: () => selected, select, toggle, openAll, showDetails, go, lightUp, nextLoss, showSide, side: () => side, showErrors, at: () => at, goTo, onChange: (l) => void listeners.push(l), replace, setNumbers }
 }

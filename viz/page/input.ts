@@ -29,7 +29,7 @@ const neighbour = (app: App, id: string, key: string): string | null => {
 }
 
 const onKey = (app: App, help: HTMLDialogElement) => (e: KeyboardEvent): void => {
-  const typing = e.target instanceof HTMLInputElement
+  const typing = e.target instanceof HTMLInputElement || e.target instanceof HTMLSelectElement
   if (e.ctrlKey || e.metaKey || e.altKey || help.open) return
   if (e.key === 'Escape') {
     if (typing) byId('canvas').focus()
@@ -55,19 +55,22 @@ const onKey = (app: App, help: HTMLDialogElement) => (e: KeyboardEvent): void =>
   e.preventDefault()
 }
 
+/** Everything that can be searched for, by its name. */
+const namesOf = (app: App): ReadonlyMap<string, string> => new Map([
+  ...app.scene.boxes.filter((b) => b.kind === 'layer').map((b): [string, string] => [b.id, b.id]),
+  ...app.scene.nodes.filter((n) => n.op !== 'const').map((n): [string, string] => [`${n.box === '' ? '' : `${n.box} `}${n.op} %${n.id}`, n.id]),
+])
+
 const search = (app: App, field: HTMLInputElement): void => {
-  const options = byId('names')
-  const names = new Map<string, string>([
-    ...app.scene.boxes.filter((b) => b.kind === 'layer').map((b): [string, string] => [b.id, b.id]),
-    ...app.scene.nodes.filter((n) => n.op !== 'const').map((n): [string, string] => [`${n.box === '' ? '' : `${n.box} `}${n.op} %${n.id}`, n.id]),
-  ])
-  options.replaceChildren(...[...names.keys()].slice(0, 400).map((value) => el('option', { value })))
+  const offer = (): void => byId('names').replaceChildren(...[...namesOf(app).keys()].slice(0, 400).map((value) => el('option', { value })))
   const find = (): void => {
+    const names = namesOf(app)
     const text = field.value.trim().toLowerCase()
     const name = names.get(field.value) ?? [...names].find(([k]) => text !== '' && k.toLowerCase().includes(text))?.[1]
     field.setAttribute('aria-invalid', String(name === undefined && text !== ''))
     if (name !== undefined) app.go(name)
   }
+  field.addEventListener('focus', offer)
   field.addEventListener('change', find)
 }
 

@@ -29,6 +29,7 @@ export const links = (c: PanelContext, ids: readonly string[]): HTMLElement => e
 /** Numbers of a run for a node: as it was observed, or as a named result. */
 export const numbersFor = (c: PanelContext, n: SceneNode): SceneNumbers | undefined => {
   const { observed, values, numbers } = c.index.scene
+  if (Object.hasOwn(numbers, `%${n.id}`)) return numbers[`%${n.id}`]
   if (Object.hasOwn(observed, n.id)) return observed[n.id]
   const name = values.find((v) => v.node === n.id && Object.hasOwn(numbers, v.name))?.name
   return name === undefined ? undefined : numbers[name]

@@ -1,6 +1,6 @@
 /** The drawing in the page: lays out and paints what is visible, moves and scales it, marks what is lit or selected. */
 import { paint } from '../draw/paint.js'
-import { marksOf } from '../draw/marks.js'
+import { marksOf, NOTHING_YET, nowText, type Now } from '../draw/marks.js'
 import type { Overlay } from '../draw/overlay.js'
 import { layoutOf, type Layout } from '../scene/layout.js'
 import type { Scene } from '../scene/scene.js'
@@ -18,8 +18,8 @@ export type View = {
   readonly layout: () => Layout
   readonly draw: (drawn: Drawn) => void
   readonly fit: () => void
-  /** Fits, but stays readable: a tall drawing begins at its top. */
-  readonly firstLook: () => void
+  /** Fits, but stays readable (no smaller than `least`): a tall drawing begins at its top. */
+  readonly firstLook: (least?: number) => void
   /** Brings an item or a line into sight. */
   readonly reveal: (id: string) => void
   readonly zoomBy: (factor: number) => void
@@ -29,12 +29,15 @@ export type View = {
   readonly light: (ids: ReadonlySet<string> | null) => void
   readonly element: (id: string) => SVGElement | null
   readonly onMove: (listener: () => void) => void
+  /** What a run says now: texts of scales on their lines, and branches that do not run. */
+  readonly setNow: (now: Now) => void
 }
 
 const idOf = (e: Element): string => e.getAttribute('data-item') ?? e.getAttribute('data-line') ?? ''
 
 /** Makes the drawing inside an svg element. */
 export const makeView = (svg: SVGSVGElement): View => {
+  let now: Now = NOTHING_YET
   const sheet = svgEl('g', { class: 'scene' })
   let [visible, layout, selected]: [Visible, Layout, string | null] = [{ items: [], lines: [], at: new Map() }, { width: 1, height: 1, rects: new Map(), ways: new Map(), across: new Set() }, null]
   let before: Drawn | null = null
@@ -49,8 +52,13 @@ export const makeView = (svg: SVGSVGElement): View => {
       e.classList.toggle('lit', lit?.has(idOf(e)) === true)
       e.classList.toggle('selected', idOf(e) === selected)
       e.classList.toggle('partner', partners.has(idOf(e)))
+      e.classList.toggle('idle', now.idle.has(idOf(e)))
       e.setAttribute('tabindex', idOf(e) === (selected ?? visible.items[0]?.id) ? '0' : '-1')
     }
+  }
+  const repaint = (): void => {
+    paint(sheet, marksOf(visible, layout, undefined, now, before?.over))
+    refresh()
   }
   const element = (id: string): SVGElement | null => sheet.querySelector(`[data-item="${CSS.escape(id)}"],[data-line="${CSS.escape(id)}"]`)
   const middle = (id: string): readonly [number, number] | null => {
@@ -66,13 +74,12 @@ export const makeView = (svg: SVGSVGElement): View => {
         layout = layoutOf(visible)
       }
       before = drawn
-      paint(sheet, marksOf(visible, layout, undefined, drawn.over))
+      repaint()
       if (sheet.parentNode === null) svg.append(sheet)
-      refresh()
       listeners.forEach((l) => l())
     },
     fit: () => camera.look(layout, SCALE.smallest),
-    firstLook: () => camera.look(layout, SCALE.readable),
+    firstLook: (least = SCALE.readable) => camera.look(layout, least),
     reveal: (id) => {
       const at = middle(id)
       if (at !== null) camera.reveal(at)
@@ -88,5 +95,19 @@ export const makeView = (svg: SVGSVGElement): View => {
       refresh()
     },
     onMove: (listener) => void listeners.push(listener),
+    setNow: (next) => {
+      if (now === NOTHING_YET && next !== now) {
+        now = next
+        repaint()
+        return
+      }
+      const sameIdle = next.idle.size === now.idle.size && [...next.idle].every((id) => now.idle.has(id))
+      now = next
+      for (const e of sheet.querySelectorAll('[data-now]')) {
+        const text = nowText(now, e.getAttribute('data-now') ?? '')
+        if (e.textContent !== text) e.textContent = text
+      }
+      if (!sameIdle) refresh()
+    },
   }
 }

@@ -119,6 +119,7 @@ export type Scene = {
   readonly values: readonly SceneValue[]
   readonly losses: readonly SceneLoss[]
   readonly sentence: readonly Phrase[]
+  /** Numbers by the name of a value, or by `%id` of a node. */
   readonly numbers: { readonly [name: string]: SceneNumbers }
   /** Numbers of a run by node. */
   readonly observed: { readonly [node: string]: SceneNumbers }

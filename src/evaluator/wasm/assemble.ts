@@ -36,28 +36,40 @@ const GIVEN_UP = 64
 const BASE = 128
 /** The control words as the host sees them: numbers of 32-bit words. */
 export const CONTROL_WORDS = { arrivals: ARRIVALS / 4, givenUp: GIVEN_UP / 4, base: BASE / 4 } as const
-const SPINS = 20_000
-/** Nanoseconds of one wait, and how many of them make a thread that never comes: about five seconds. */
-const NAP = 100_000
-const NAPS = 50_000
+const SLEEPERS = 192
+/** Turns of waiting awake, about 2 ms: longer than most work that one thread does alone while the others wait. */
+const SPINS = 1_000_000
+/** Nanoseconds of one sleep, which the last arrival ends, and how many of them make a thread that never comes: about ten seconds. */
+const NAP = 20_000_000
+const NAPS = 500
+/** The same for a thread that may not sleep. */
+const AWAKE_NAPS = 30_000
 
 /** `barrier(round, threads) → 1 where a thread did not come`. */
 const emitBarrier = (m: ModuleBuilder, mayWait: boolean): Func =>
   m.func({
     params: ['i32'], results: ['i32'],
     body: ({ params: [target], local }) => {
-      const [spins, naps] = [local('i32'), local('i32')]
+      const [spins, naps, seen] = [local('i32'), local('i32'), local('i32')]
       const arrived = atomics.load(i32.const(ARRIVALS))
       const lost = [control.drop(atomics.add(i32.const(GIVEN_UP), i32.const(1))), control.return(i32.const(1))]
+      const sleep = [
+        control.drop(atomics.add(i32.const(SLEEPERS), i32.const(1))),
+        seen.set(arrived),
+        control.if(i32.lt_s(i32.sub(seen.get, target.get), i32.const(0)), control.drop(atomics.wait(i32.const(ARRIVALS), seen.get, NAP))),
+        control.drop(atomics.add(i32.const(SLEEPERS), i32.const(-1))),
+      ]
       return [
         control.drop(atomics.add(i32.const(ARRIVALS), i32.const(1))),
+        control.if(atomics.load(i32.const(SLEEPERS)), control.drop(atomics.notify(i32.const(ARRIVALS), i32.const(-1)))),
         control.block(control.loop([
           control.br_if(1, i32.ge_s(i32.sub(arrived, target.get), i32.const(0))),
           control.if(atomics.load(i32.const(GIVEN_UP)), control.return(i32.const(1))),
           spins.set(i32.add(spins.get, i32.const(1))),
           control.br_if(0, i32.lt_u(spins.get, i32.const(SPINS))),
-          mayWait ? [control.drop(atomics.wait(i32.const(ARRIVALS), arrived, NAP)), naps.set(i32.add(naps.get, i32.const(1)))] : [naps.set(i32.add(naps.get, i32.const(1))), spins.set(i32.const(0))],
-          control.if(i32.gt_u(naps.get, i32.const(NAPS)), lost),
+          mayWait ? sleep : spins.set(i32.const(0)),
+          naps.set(i32.add(naps.get, i32.const(1))),
+          control.if(i32.gt_u(naps.get, i32.const(mayWait ? NAPS : AWAKE_NAPS)), lost),
           control.br(0),
         ])),
         i32.const(0),
@@ -135,6 +147,12 @@ const clearWord = (address: number): Code => i32.store(i32.const(address), i32.c
 
 const placesOf = (plan: Plan, s: PlannedStep): Places => ({ args: s.args.map((a) => plan.addresses[a]), outs: s.outs.map((o) => plan.addresses[o]), scratch: s.scratch, constants: s.constants, flags: s.flags })
 
+/** A segment is worth waking threads for if what they can share takes so many times the least work that is split. */
+const WORTH_WAKING = 30
+
+const sharedWork = (k: EmittedKernel | null, splitAbove: number): number =>
+  k === null ? 0 : k.stages.reduce((t, s) => t + (s.units < 2 || s.units * s.cost < splitAbove ? 0 : s.units * s.cost), 0)
+
 /** Assembles a plan's module. */
 export const assemble = (plan: Plan, options: AssembleOptions): Assembled => {
   const m = newModule()
@@ -153,8 +171,10 @@ export const assemble = (plan: Plan, options: AssembleOptions): Assembled => {
       name, params: ['i32', 'i32'], results: ['i32'],
       body: ({ params: [thread, threads], local }) => {
         const round = local('i32')
-        const w = newWriter(thread, threads, round, barrier, options.splitAbove)
-        const begin = barrier === null ? [] : round.set(atomics.load(i32.const(BASE)))
+        const work = steps.reduce((t, [k]) => t + (plan.steps[k].alone ? 0 : sharedWork(emitted[k], options.splitAbove)), 0)
+        const own = work >= WORTH_WAKING * options.splitAbove ? barrier : null
+        const w = newWriter(thread, threads, round, own, options.splitAbove)
+        const begin = own === null ? [] : round.set(atomics.load(i32.const(BASE)))
         const body = steps.map(([k, part]) => w.step(emitted[k] ?? { stages: [], fallback: null }, plan.steps[k].alone, part))
         parallel = w.isParallel()
         return [begin, body, w.finish()]

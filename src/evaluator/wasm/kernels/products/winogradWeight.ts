@@ -5,12 +5,13 @@
  */
 import { stridesOf } from '../../../../data/shape.js'
 import type { Code } from '../../asm/encode.js'
-import { control, f32x4, i32, i32x4, memory, v128 } from '../../asm/instructions.js'
+import { control, i32, i32x4, memory, v128 } from '../../asm/instructions.js'
 import { forLoop, type Local, type ModuleBuilder, type Scope } from '../../asm/module.js'
 import type { Places, Stage } from '../../kernel.js'
 import { advance, indexed, range, times, transpose4 } from './code.js'
 import type { Correlation } from './geometry.js'
 import { argument, result, type Layout, type Place } from './layout.js'
+import { sumStage } from './pack.js'
 import { planeBytes } from './planes.js'
 import { productCode, type Product } from './sweep.js'
 import { eachRow, isTileable, type Tiling } from './winograd.js'
@@ -132,23 +133,24 @@ export const winogradWeightStages = (c: Correlation, layout: Layout, planes: Pla
       label: `winograd ${t.rows}x${t.wide} tiles`, units: t.units, cost: ((t.blocks * columns * 16 * c.from * c.to) / 25) * 1.3,
       emit: (m, at) => m.func({ params: ['i32', 'i32'], body: body(m, at) }),
     },
-    finishStage(c, partial, sums, pitch, t.units),
+    ...(t.units === 1 ? [] : [sumStage('sum units', partial, sums, t.units, partial, sums / 4)]),
+    finishStage(c, partial, pitch),
   ]
 }
 
-/** Adds the units' sums in order and transforms them back; a unit is an output channel. */
-const finishStage = (c: Correlation, partial: Place, sums: number, pitch: number, parts: number): Stage => ({
-  label: 'sum and transform', units: c.to, cost: (c.from / 4) * (16 * parts + 80) * 0.5,
+/** Transforms the sums back; a unit is an output channel. */
+const finishStage = (c: Correlation, sums: Place, pitch: number): Stage => ({
+  label: 'transform sums', units: c.to, cost: c.from * 12,
   emit: (m, at) => m.func({
     params: ['i32', 'i32'],
     body: (scope) => {
       const work = newWork(scope)
       const [o, k, p, q] = range(4).map(() => scope.local('i32'))
       const [perOutput] = stridesOf([c.to, c.from, 9])
-      const sum = (i: number): Code => range(parts).reduce<Code>((v, u) => (u === 0 ? v128.load(p.get, i * c.to * pitch) : f32x4.add(v, v128.load(p.get, u * sums + i * c.to * pitch))), [])
+      const sum = (i: number): Code => v128.load(p.get, i * c.to * pitch)
       const four = (lanes: number): Code => filterGradients(work, sum, (tap, value) => [work.v[0].set(value), range(lanes).map((l) => v128.store32_lane(l, q.get, work.v[0].get, 36 * l + 4 * tap))])
       return forLoop(o, scope.params[0].get, scope.params[1].get, 1, [
-        p.set(indexed(i32.const(partial(at)), o.get, pitch)), q.set(indexed(i32.const(result(at)), o.get, perOutput * 4)),
+        p.set(indexed(i32.const(sums(at)), o.get, pitch)), q.set(indexed(i32.const(result(at)), o.get, perOutput * 4)),
         forLoop(k, i32.const(0), i32.const(Math.floor(c.from / 4)), 1, [four(4), advance(p, 16), advance(q, 144)]),
         c.from % 4 === 0 ? [] : four(c.from % 4),
       ])

@@ -1,0 +1,148 @@
+/** Any number of inputs through one plan: batches in, results out as they come. */
+import * as E from 'fp-ts/lib/Either.js'
+import type { QuantErrors, QuantWarning } from '../data/error.js'
+import { isQuantTensor, valueOf, type Output } from '../data/quantTensor.js'
+import { isTensor, type Tensor } from '../data/tensor.js'
+import { leaves, mapTree } from '../data/tree.js'
+import type { Backend, Executable, ResidentStorage } from '../evaluator/backend.js'
+import { reference } from '../evaluator/reference/reference.js'
+import type { Program } from '../graph/program.js'
+import { bindInputs, dataOf, unbind } from './binding.js'
+import { newBreather } from './breathe.js'
+
+/** With which parameters a program is evaluated, and how. */
+export type EvaluateOptions<P, S, I, B> = {
+  readonly params: P
+  /** The same for every batch: evaluation doesn't move it on. */
+  readonly state: S
+  /** The program's inputs from one batch; `(x) => x` where batches are inputs already. */
+  readonly inputs: (batch: B) => I
+  /** Where it runs (default: the reference backend). */
+  readonly backend?: Backend
+  /** Ends the evaluation before the next batch. */
+  readonly signal?: AbortSignal
+  /** How many samples there are, for progress, where it is known. */
+  readonly total?: number
+  /**
+   * False (default): outputs are copies, values of your own. True: they are views of the backend's memory, which hold
+   * until the next batch is asked for; nothing is copied.
+   */
+  readonly views?: boolean
+}
+
+/** One batch is done. */
+export type EvaluateEvent<O, B> = {
+  /** Its number, from 1. */
+  readonly batch: number
+  /** Samples in it, and so far with it. */
+  readonly size: number
+  readonly done: number
+  /** Of how many samples, or null if that wasn't told. */
+  readonly total: number | null
+  /** The batch as it was given. */
+  readonly given: B
+  readonly outputs: O
+  readonly warnings: readonly QuantWarning[]
+}
+
+/** How an evaluation ended: `complete` is false if the signal ended it. `plans`: how many programs were traced and prepared. */
+export type EvaluateEnd = { readonly batches: number; readonly samples: number; readonly plans: number; readonly complete: boolean }
+
+/** A program in a backend's memory, its parameters and state in place. */
+type Prepared<O> = { readonly run: (inputs: unknown) => E.Either<QuantErrors, { readonly outputs: O; readonly warnings: readonly QuantWarning[] }>; readonly dispose: () => void }
+
+const isLeaf = (x: unknown): x is Output => isTensor(x) || (typeof x === 'object' && x !== null && 'kind' in x && x.kind === 'quant')
+
+const copyTensor = (t: Tensor): Tensor => ({ ...t, data: t.data.slice() })
+const copyOutput = (o: Output): Output =>
+  isQuantTensor(o) ? { ...o, value: copyTensor(o.value), scale: copyTensor(o.scale), zeroPoint: copyTensor(o.zeroPoint), bitWidth: copyTensor(o.bitWidth) } : copyTensor(o)
+
+const preparedOn = <S, O>(program: Program, executable: Executable, storage: ResidentStorage, views: boolean): Prepared<O> => {
+  const data = dataOf(program)
+  return {
+    run: (inputs) => {
+      const bound = bindInputs(data, { params: null, state: null, inputs })
+      if (E.isLeft(bound)) return bound
+      bound.right.forEach((t, k) => storage.write(data.places[k], t))
+      const warnings = storage.execute()
+      if (E.isLeft(warnings)) return warnings
+      const { outputs } = unbind<S, O>(program, program.graph.outputs.map((_, i) => storage.output(i)), [])
+      return E.right({ outputs: views ? outputs : (mapTree(isLeaf, outputs, copyOutput) as O), warnings: warnings.right })
+    },
+    dispose: () => {
+      storage.dispose()
+      executable.dispose()
+    },
+  }
+}
+
+const prepare = <P, S, I, O, B>(program: Program<P, S, I, O>, o: EvaluateOptions<P, S, I, B>, inputs: I): E.Either<QuantErrors, Prepared<O>> => {
+  const bound = bindInputs(program, { params: o.params, state: o.state, inputs })
+  if (E.isLeft(bound)) return bound
+  const executable = (o.backend ?? reference).prepare(program)
+  if (E.isLeft(executable)) return executable
+  const storage = executable.right.resident()
+  if (E.isLeft(storage)) {
+    executable.right.dispose()
+    return storage
+  }
+  bound.right.forEach((t, i) => storage.right.write(i, t))
+  return E.right(preparedOn<S, O>(program, executable.right, storage.right, o.views === true))
+}
+
+/** The shapes of what a batch gives to the program, and how many samples it has: the first axis of the first tensor. */
+const shapesOf = (inputs: unknown): { readonly key: string; readonly size: number } => {
+  const shapes: string[] = []
+  let size: number | null = null
+  for (const { leaf, path } of leaves(isLeaf, inputs)) {
+    const { shape } = valueOf(leaf)
+    size ??= shape[0] ?? 1
+    shapes.push(`${path}:${shape.join()}`)
+  }
+  return { key: shapes.join(';'), size: size ?? 0 }
+}
+
+/**
+ * Evaluates batches one after the other, as they are asked for. `program` gives the traced program for a batch of so
+ * many samples (and for this batch, where other axes vary too); it is asked once per shape, so a ragged last batch
+ * gets its own trace and plan and is never padded. `batches` is any iterable, sync or async: an array, `batches` of the
+ * loader, a generator. What it throws goes through. Returns how it ended, or the errors that ended it; the results told
+ * before stay valid. Every few milliseconds the event loop has its turn. Plans are freed at the end, and when the caller
+ * leaves early.
+ */
+export async function* evaluate<P, S, I, O, B>(
+  program: (batchSize: number, batch: B) => E.Either<QuantErrors, Program<P, S, I, O>>, batches: Iterable<B> | AsyncIterable<B>, options: EvaluateOptions<P, S, I, B>,
+): AsyncGenerator<EvaluateEvent<O, B>, E.Either<QuantErrors, EvaluateEnd>, void> {
+  const plans = new Map<string, Prepared<O>>()
+  const breathe = newBreather()
+  const preparedFor = (given: B, inputs: I, size: number, key: string): E.Either<QuantErrors, Prepared<O>> => {
+    const known = plans.get(key)
+    if (known !== undefined) return E.right(known)
+    const traced = program(size, given)
+    const made = E.isLeft(traced) ? traced : prepare(traced.right, options, inputs)
+    if (E.isRight(made)) plans.set(key, made.right)
+    return made
+  }
+  let [batch, done] = [0, 0]
+  const stopped = (): boolean => options.signal?.aborted === true
+  const end = (complete: boolean): E.Either<QuantErrors, EvaluateEnd> => E.right({ batches: batch, samples: done, plans: plans.size, complete })
+  try {
+    if (stopped()) return end(false)
+    for await (const given of batches) {
+      await breathe()
+      if (stopped()) return end(false)
+      const inputs = options.inputs(given)
+      const { key, size } = shapesOf(inputs)
+      const prepared = preparedFor(given, inputs, size, key)
+      if (E.isLeft(prepared)) return prepared
+      const ran = prepared.right.run(inputs)
+      if (E.isLeft(ran)) return ran
+      batch++
+      done += size
+      yield { batch, size, done, total: options.total ?? null, given, ...ran.right }
+    }
+    return end(true)
+  } finally {
+    for (const p of plans.values()) p.dispose()
+  }
+}
