@@ -7,6 +7,8 @@ import type { SceneNumbers } from './scene.js'
 const BINS = 64
 /** Grids of up to this many integers have a bar for each of them. */
 const MOST_BARS = 256
+/** Of wider grids only the part that is used is shown. */
+const WIDE = 512
 const MOST_CHANNELS = 64
 /** Wider grids than this are not asked how many of their integers occur. */
 const MOST_LEVELS = 65536
@@ -63,7 +65,7 @@ const gridNumbers = (x: Gridded): Pick<SceneNumbers, 'bins' | 'from' | 'to' | 'u
   const [lo, hi] = [intMin(x.bits, x.signed), intMax(x.bits, x.signed)]
   const { min, max } = spreadOf(ints)
   const size = hi - lo + 1
-  const [from, to] = size > MOST_BARS ? [min, max + 1] : [lo, hi + 1]
+  const [from, to] = size > WIDE ? [min, max + 1] : [lo, hi + 1]
   const bars = to - from <= MOST_BARS ? to - from : BINS
   return {
     bins: histogram(ints, from, to, Math.max(1, bars)), from, to: to - 1,
