@@ -2,6 +2,7 @@
 import { SCISSORS } from './draw/marks.js'
 import { escapeJSON, escapeText } from './draw/mark.js'
 import { pack } from './scene/pack.js'
+import { hasBackward } from './scene/sides.js'
 import type { Phrase, Scene } from './scene/scene.js'
 
 /** What the page is made of besides the scene, with the hashes that its policy allows. */
@@ -25,6 +26,23 @@ export const lineLegend = [
   sample('float', 'float', 1, ': never quantized'),
 ].join('')
 
+/** Only where quantization errors are known. */
+const errorButton = (scene: Scene): string =>
+  (Object.values(scene.observed).some((x) => typeof x.sqnr === 'number') ? '<button type="button" id="errors" aria-pressed="false" title="Colour layers by signal over quantization noise">Error</button>' : '')
+
+/** Only where there is a backward pass. */
+const sideButtons = (scene: Scene): string => (hasBackward(scene)
+  ? `<span role="group" aria-label="Pass" class="choice">${[['forward', 'Forward'], ['backward', 'Backward'], ['both', 'Both']].map(([id, text]) => `<button type="button" data-side="${id}" aria-pressed="${id === 'forward'}">${text}</button>`).join('')}</span>` : '')
+
+const errorLegend = `<span id="error-legend" hidden>signal over noise, dB: ${['&lt; 10', '10', '20', '30', '40', '≥ 50'].map((t, k) => `<i class="swatch e${k}">${t}</i>`).join('')}</span>`
+
+/** Only where there is a training log. */
+const timeline = (scene: Scene): string => (scene.log === undefined ? '' : `<section id="timeline" aria-label="Training, step by step">
+<div class="bar"><h2>Training</h2><output id="at" for="step"></output><input type="range" id="step" min="0" max="${scene.log.steps.length - 1}" step="1" value="${scene.log.steps.length - 1}" aria-label="Step of training"><button type="button" id="latest" disabled>To the end</button></div>
+<svg id="history" role="img" aria-label="Loss, accuracy, scales and statistics over the steps of training; the step axis is a square-root axis"></svg>
+</section>
+`)
+
 const legend = `${lineLegend}<span>int, float above a node: how a product runs</span>`
 
 /** Keys, and what they do. */
@@ -42,8 +60,8 @@ export const helpDialog = (keys: Keys): string => `<dialog id="help" aria-labell
 export const policy = (a: Assets): string =>
   `default-src 'none'; script-src 'sha256-${a.scriptHash}'; style-src 'sha256-${a.styleHash}'; img-src data:; base-uri 'none'; form-action 'none'`
 
-/** What may stand in the frame besides the scene, as markup: above the drawing, at its left, below it. */
-export type Slots = { readonly above?: string; readonly left?: string; readonly below?: string }
+/** What may stand in the frame besides the scene, as markup: above the drawing, at its left, below it, among its tools, in the legend. */
+export type Slots = { readonly above?: string; readonly left?: string; readonly below?: string; readonly tools?: string; readonly signs?: string }
 
 /** The frame of a page: everything in its body but data and script. */
 export const frame = (scene: Pick<Scene, 'title' | 'mode' | 'sentence'>, slots: Slots = {}): string => `<header>
@@ -55,11 +73,11 @@ export const frame = (scene: Pick<Scene, 'title' | 'mode' | 'sentence'>, slots: 
 <section id="sentence" aria-label="In short"><p>${scene.sentence.map(phrase).join('')}</p></section>
 ${slots.above ?? ''}${slots.left ?? ''}<main aria-label="The program as a graph">
 <svg id="canvas" role="group" aria-label="Graph: values flow from top to bottom" tabindex="-1"></svg>
-<div id="tools"><button type="button" id="fit">Fit</button><button type="button" id="details" aria-pressed="false">Scales</button><button type="button" id="expand">Expand all</button><button type="button" id="collapse">Collapse</button></div>
+<div id="tools"><button type="button" id="fit">Fit</button><button type="button" id="details" aria-pressed="false">Scales</button><button type="button" id="expand">Expand all</button><button type="button" id="collapse">Collapse</button>${slots.tools ?? ''}</div>
 <svg id="minimap" aria-hidden="true" preserveAspectRatio="xMidYMid meet"></svg>
 </main>
 <aside id="panel" aria-label="Details" tabindex="0"></aside>
-${slots.below ?? ''}<footer>${legend}</footer>
+${slots.below ?? ''}<footer>${legend}${slots.signs ?? ''}</footer>
 ${helpDialog(KEYS)}`
 
 /** The whole file. */
@@ -75,7 +93,7 @@ export const shell = (scene: Scene, a: Assets): string => `<!doctype html>
 <style>${a.style}</style>
 </head>
 <body>
-${frame(scene)}
+${frame(scene, { tools: `${errorButton(scene)}${sideButtons(scene)}`, below: timeline(scene), signs: `${hasBackward(scene) ? '<span><b class="tilde-sample">~</b>gradient is an estimate</span>' : ''}${errorLegend}` })}
 <script type="application/json" id="scene">${escapeJSON(pack(scene))}</script>
 <script>${a.script}</script>
 </body>

@@ -4,6 +4,7 @@ import { lineLabel } from './draw/words.js'
 import { sceneOf } from './scene/fromProgram.js'
 import { textOf } from './scene/layout.js'
 import { firstOpen } from './scene/opening.js'
+import { onSide } from './scene/sides.js'
 import { visibleOf, type Item, type Line } from './scene/visible.js'
 
 const COLOURS: { readonly [carry: string]: string } = { carries: '#2563c9', claimed: '#c97a00', stripped: '#b3261e', float: '#8b929c' }
@@ -27,7 +28,7 @@ const arrow = (l: Line): string => {
 
 /** The layers of a program and what flows between them: thick where metadata is carried, dotted where it is claimed or stripped. */
 export const toMermaid = (program: Program): string => {
-  const scene = sceneOf(program)
+  const scene = onSide(sceneOf(program), 'forward')
   const visible = visibleOf(scene, firstOpen(scene), false)
   const names = new Map<string, string>()
   const nodes = nodeLines(visible.items, names, '  ')

@@ -2,9 +2,11 @@
 import type { Program } from '../src/graph/program.js'
 import { escapeText, markup } from './draw/mark.js'
 import { marksOf } from './draw/marks.js'
+import { overlayOf } from './draw/overlay.js'
 import { drawingStyle } from './draw/style.js'
 import { sceneOf, type SceneOptions } from './scene/fromProgram.js'
 import { layoutOf } from './scene/layout.js'
+import { onSide } from './scene/sides.js'
 import { allOpen, firstOpen } from './scene/opening.js'
 import { visibleOf } from './scene/visible.js'
 
@@ -13,13 +15,13 @@ export type DrawingOptions = SceneOptions & { readonly expand?: 'first' | 'all' 
 
 /** A program as an SVG file, in the light theme, drawn as the page draws it. */
 export const toSvg = (program: Program, options: DrawingOptions = {}): string => {
-  const scene = sceneOf(program, options)
   const all = options.expand === 'all'
+  const scene = onSide(sceneOf(program, options), all ? 'both' : 'forward')
   const visible = visibleOf(scene, all ? allOpen(scene) : firstOpen(scene), all)
   const layout = layoutOf(visible)
   const [width, height] = [Math.ceil(layout.width), Math.ceil(layout.height)]
   const said = scene.sentence.map((p) => p.text).join('')
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img">`
     + `<title>${escapeText(`${scene.title}: ${said}`)}</title><style>${escapeText(drawingStyle).replaceAll('&#39;', "'")}</style>`
-    + `<rect width="100%" height="100%" fill="#fbfbfa"/><g class="scene">${marksOf(visible, layout).map(markup).join('')}</g></svg>\n`
+    + `<rect width="100%" height="100%" fill="#fbfbfa"/><g class="scene">${marksOf(visible, layout, undefined, undefined, overlayOf(scene)).map(markup).join('')}</g></svg>\n`
 }

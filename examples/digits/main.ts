@@ -6,11 +6,11 @@ import * as E from 'fp-ts/lib/Either.js'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { toHtml } from '../../viz/index.js'
-import { explainAll, type Backend, type Layer, type QuantErrors, type Tensor, type TrainEvent } from '../../src/index.js'
-import { loadDigits } from './data.js'
+import { addEvent, emptyLog, scaleProbe, toHtml, type TrainLog } from '../../viz/index.js'
+import { explainAll, tensorInput, trace, type Backend, type Layer, type QuantErrors, type Tensor, type TrainEvent } from '../../src/index.js'
+import { loadDigits, type Digits } from './data.js'
 import { floatNet, quantNet } from './network.js'
-import { evaluateNet, table, type Evaluation } from './report.js'
+import { evaluateNet, observeStep, table, type Evaluation, type StepReport } from './report.js'
 import { isKept, openBackend, trainNet, type Recipe } from './session.js'
 
 type Options = { readonly bits: number; readonly epochs: number; readonly seed: number; readonly resume: boolean; readonly limit: number; readonly out: string; readonly backend: 'reference' | 'wasm'; readonly threads: number }
@@ -96,24 +96,48 @@ const progress = (epochs: number) => {
 /** A checkpoint belongs to its options: others train another way. */
 const checkpointOf = (o: Options, name: string): string => join(o.out, `checkpoint-${name}-seed${o.seed}-epochs${o.epochs}-limit${o.limit}.qtrc`)
 
-const trainAndEvaluate = async <P, S>(net: Layer<P, S>, name: string, o: Options, backend: Backend, signal: AbortSignal, report: ReturnType<typeof progress> | null): Promise<Evaluation | null> => {
+/** Keeps a log of training: what the quantizers did, and their scales as the network would use them, on one digit. */
+const logger = <P, S>(net: Layer<P, S>, digits: Digits) => {
+  const shape = [1, 1, 28, 28]
+  const program = trace(net, tensorInput(shape), { mode: 'eval' })
+  const probe = E.isLeft(program) ? program : scaleProbe(program.right, { shape, data: digits.images.data.subarray(0, 784) } as never)
+  if (E.isLeft(probe)) return stop(probe.left)
+  const add = addEvent<P, S>({ scales: probe.right })
+  let log: TrainLog = emptyLog
+  return { onEvent: (e: TrainEvent<P, S>): void => { log = add(log, e) }, log: () => log }
+}
+
+/** What is known of a network after training. */
+type Trained = { readonly evaluation: Evaluation; readonly step: StepReport | null; readonly log: TrainLog }
+
+const trainAndEvaluate = async <P, S>(net: Layer<P, S>, name: string, o: Options, backend: Backend, signal: AbortSignal, report: ReturnType<typeof progress> | null): Promise<Trained | null> => {
   const recipe: Recipe = { epochs: o.epochs, seed: o.seed, batchSize: 32, lr: 1e-3 }
   const digits = loadDigits(o.limit)
   const checkpoint = checkpointOf(o, name)
-  const trained = await trainNet(net, digits.train, recipe, { backend, checkpoint, resume: o.resume, signal, onEvent: (e) => report?.onEvent(e) })
+  const log = report === null ? null : logger(net, digits.train)
+  const trained = await trainNet(net, digits.train, recipe, {
+    backend, checkpoint, resume: o.resume, signal, onEvent: (e) => {
+      report?.onEvent(e)
+      log?.onEvent(e)
+    },
+  })
   if (E.isLeft(trained)) return stop(trained.left)
   if (!trained.right.finished) {
     if (report !== null) console.log(`\nstopped; ${checkpoint} holds step ${trained.right.training.step}: go on with npm start -- --resume --bits ${o.bits} --epochs ${o.epochs} --seed ${o.seed} --limit ${o.limit} --out ${o.out}`)
     return null
   }
-  const evaluated = await evaluateNet(net, trained.right.training.params, trained.right.training.state, digits.test, backend)
-  return E.isLeft(evaluated) ? stop(evaluated.left) : evaluated.right
+  const { params, state } = trained.right.training
+  const evaluated = await evaluateNet(net, params, state, digits.test, backend)
+  if (E.isLeft(evaluated)) return stop(evaluated.left)
+  const step = report === null ? E.right(null) : observeStep(net, params, state, digits.test)
+  return E.isLeft(step) ? stop(step.left) : { evaluation: evaluated.right, step: step.right, log: log?.log() ?? emptyLog }
 }
 
-/** The page of the trained network in eval, with the numbers of one held-out batch. */
-const writePage = (o: Options, quant: Evaluation): string => {
+/** The page of the trained network: a training step with its backward pass, the numbers of held-out digits, the log of this run. */
+const writePage = (o: Options, { step, log }: Trained): string | null => {
+  if (step === null) return null
   const file = join(o.out, 'report.html')
-  writeFileSync(file, toHtml(quant.program, { title: `digits, ${o.bits} bits`, outputs: quant.outputs }))
+  writeFileSync(file, toHtml(step.program, { title: `digits, ${o.bits} bits`, values: step.values, log: log.records }))
   return file
 }
 
@@ -134,18 +158,19 @@ const main = async (): Promise<void> => {
   const { backend } = opened.right
   console.log(`training at ${o.bits} bits on ${o.limit} digits, ${o.epochs} epochs, then its float twin, on ${opened.right.uses}`)
   const report = progress(o.epochs)
-  const quant = await trainAndEvaluate(quantNet(o.bits), `${o.bits}bit`, o, backend, abort.signal, report)
+  const trained = await trainAndEvaluate(quantNet(o.bits), `${o.bits}bit`, o, backend, abort.signal, report)
   const [imagesPerSecond, seconds] = [report.rate(), report.seconds()]
-  const float = quant === null ? null : await trainAndEvaluate(floatNet(), 'float', o, backend, abort.signal, null)
-  const floatAccuracy = float?.accuracy ?? null
+  const float = trained === null ? null : await trainAndEvaluate(floatNet(), 'float', o, backend, abort.signal, null)
+  const floatAccuracy = float?.evaluation.accuracy ?? null
   opened.right.dispose()
-  if (quant === null) return
+  if (trained === null) return
+  const quant = trained.evaluation
   console.log(`\n${table(quant.quantizers)}\n`)
   console.log(`test accuracy  ${o.bits} bits ${(quant.accuracy * 100).toFixed(2)}%   float ${floatAccuracy === null ? 'not finished' : `${(floatAccuracy * 100).toFixed(2)}%`}   (${imagesPerSecond.toFixed(0)} images/s, ${seconds.toFixed(0)} s)`)
   mkdirSync(o.out, { recursive: true })
   const file = join(o.out, 'metrics.json')
   writeFileSync(file, `${JSON.stringify({ bits: o.bits, testAccuracy: quant.accuracy, floatAccuracy, imagesPerSecond, seconds, quantizers: quant.quantizers }, null, 2)}\n`)
-  console.log(`written: ${file}\nwritten: ${writePage(o, quant)}`)
+  console.log(`written: ${file}\nwritten: ${writePage(o, trained)}`)
 }
 
 await main()

@@ -1,9 +1,10 @@
 /** What a trained network looks like: accuracy, and what each quantizer really uses. */
 import * as E from 'fp-ts/lib/Either.js'
 import {
-  accuracy, batches, evaluate, isQuantTensor, tensorInput, trace, valueOf,
+  accuracy, batches, crossEntropy, evaluate, grad, isQuantTensor, run, tensorInput, trace, valueOf, withLoss,
   type Backend, type DataOf, type Layer, type Node, type Output, type Program, type QuantErrors, type Tensor, type TensorTree, type Value,
 } from '../../src/index.js'
+import { watch } from '../../viz/index.js'
 import type { Digits } from './data.js'
 
 /** One quantizer over the held-out digits. `scale` and `zeroPoint` are lists if per channel. */
@@ -82,6 +83,24 @@ export const evaluateNet = async <P, S>(net: Layer<P, S>, params: P, state: S, d
     path: n.path, bits: Number(n.attrs.bits), signed: n.attrs.signed === true, scale: numbers(ends[k]?.[0]), zeroPoint: numbers(ends[k]?.[1]), levelsUsed: levels[k].size,
   }))
   return E.right({ accuracy: right / total, quantizers, program: program.right as Program, outputs })
+}
+
+/** What the page shows: the program of a training step, backward pass included, and the values of one such step. */
+export type StepReport = { readonly program: Program; readonly values: ReadonlyMap<number, Tensor> }
+
+const PAGE_BATCH = 100
+
+/** Runs one training step over held-out digits, watches every node, and keeps nothing of its outcome but the numbers. */
+export const observeStep = <P, S>(net: Layer<P, S>, params: P, state: S, digits: Digits): E.Either<QuantErrors, StepReport> => {
+  const size = Math.min(PAGE_BATCH, digits.labels.data.length)
+  const inputs = { x: { shape: [size, 1, 28, 28], data: digits.images.data.subarray(0, size * 784) }, target: { shape: [size], data: digits.labels.data.subarray(0, size) } }
+  const traced = trace(withLoss(net, crossEntropy), { x: tensorInput([size, 1, 28, 28]), target: tensorInput([size]) } as never, { mode: 'train' })
+  const program = E.isLeft(traced) ? traced : grad(traced.right as Program, { output: 'loss' })
+  if (E.isLeft(program)) return program
+  const args = { params, state, inputs }
+  const watched = watch(program.right, args)
+  const ran = run(program.right, args as never, { observe: watched.observe })
+  return E.isLeft(ran) ? ran : E.right({ program: program.right, values: watched.values })
 }
 
 /** The parameters of any layer. */

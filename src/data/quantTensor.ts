@@ -24,8 +24,8 @@ export const isQuantTensor = (x: Output): x is QuantTensor => 'kind' in x && x.k
 /** The numbers of a result, dequantized. */
 export const valueOf = (x: Output): Tensor => (isQuantTensor(x) ? x.value : x)
 
-/** Calls `visit` with each element and its `value/scale + zeroPoint`, rounded to float32 at each operation. */
-const positions = (t: Pick<QuantTensor, 'value' | 'scale' | 'zeroPoint'>, visit: (p: number, i: number) => void): void => {
+/** Calls `visit` with each element's place and its `value/scale + zeroPoint`, rounded to float32 at each operation. */
+export const positions = (t: Pick<QuantTensor, 'value' | 'scale' | 'zeroPoint'>, visit: (p: number, i: number) => void): void => {
   const { shape, data } = t.value
   const s = broadcastStrides(t.scale.shape, shape)
   const z = broadcastStrides(t.zeroPoint.shape, shape)

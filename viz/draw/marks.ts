@@ -1,8 +1,9 @@
 /** The marks of a visible scene: boxes behind, lines, nodes in front. Pure; attributes follow the read-back contract. */
 import type { Meta } from '../scene/scene.js'
 import { cut, textOf, type Layout, type Rect } from '../scene/layout.js'
-import type { Item, Line, Visible } from '../scene/visible.js'
+import { isBackward, type Item, type Line, type Visible } from '../scene/visible.js'
 import { mark, type Mark } from './mark.js'
+import { errorAt, errorClass, noOverlay, type Overlay } from './overlay.js'
 import { wayPath } from './path.js'
 import { lineLabel, sayItem, sayLine } from './words.js'
 
@@ -43,7 +44,7 @@ export const NOTHING_YET: Now = { scales: new Map(), idle: new Set() }
 /** The text of a scale beside its name. */
 export const nowText = (now: Now, scale: string): string => (now.scales.has(scale) ? ` ${now.scales.get(scale) ?? ''}` : '')
 
-type Drawing = { readonly v: Visible; readonly layout: Layout; readonly hues: ReadonlyMap<string, number>; readonly now: Now }
+type Drawing = { readonly v: Visible; readonly layout: Layout; readonly hues: ReadonlyMap<string, number>; readonly now: Now; readonly over: Overlay }
 
 /** The glyph at the source of a line that says the same as its colour. */
 const signOf = (d: Drawing, l: Line): readonly Mark[] => {
@@ -55,30 +56,65 @@ const signOf = (d: Drawing, l: Line): readonly Mark[] => {
   return [mark('circle', 'ring', { class: 'ring', cx: x, cy: y + 9, r: 8.5 }), sign]
 }
 
+/** The label of a line, with the number of its scale where it is known. */
+const labelText = (d: Drawing, l: Line): string => {
+  const name = lineLabel(l.source)
+  const value = l.source.scale === undefined || name === '' ? undefined : d.over.scales.get(l.source.scale)
+  return value === undefined ? name : `${name} = ${value}`
+}
+
+/** All that is written at a line, as one text. */
+const seenAt = (d: Drawing, l: Line): string => [labelText(d, l), d.over.wasted.get(l.source.id) ?? ''].filter((t) => t !== '').join('')
+
 const labelOf = (d: Drawing, l: Line, first: boolean): readonly Mark[] => {
   const way = d.layout.ways.get(l.id) ?? []
-  const text = l.flow && first ? lineLabel(l.source) : ''
+  const text = l.flow && first ? labelText(d, l) : ''
+  const wasted = d.over.wasted.get(l.source.id)
   if (text === '' || way.length < 2) return []
   const [[x0, y0], [x1, y1]] = [way[0], way[1]]
   const lost = l.source.carry !== 'carries'
+  const [x, y] = [(lost ? x0 : (x0 + x1) / 2) + (lost ? 14 : 8), lost ? y0 + 13 : (y0 + y1) / 2 + (wasted === undefined ? 4 : -2)]
   const { scale } = l.source
   const content = d.now === NOTHING_YET || scale === undefined ? text
     : [mark('tspan', 'name', {}, text), mark('tspan', 'now', { class: 'now', 'data-now': scale }, nowText(d.now, scale))]
-  return [mark('text', 'label', { class: 'label', x: (lost ? x0 : (x0 + x1) / 2) + (lost ? 14 : 8), y: lost ? y0 + 13 : (y0 + y1) / 2 + 4 }, content)]
+  return [
+    mark('text', 'label', { class: 'label', x, y }, content),
+    ...(wasted === undefined ? [] : [mark('text', 'waste', { class: 'label waste', x, y: y + 13 }, wasted)]),
+  ]
 }
 
 const lineMark = (d: Drawing, l: Line, first: boolean): Mark => {
-  const path = wayPath(d.layout.ways.get(l.id) ?? [])
+  const path = wayPath(d.layout.ways.get(l.id) ?? [], d.layout.across.has(l.id))
   const ends = l.tail ? { 'data-tail': l.id } : { 'data-from': l.from, 'data-to': l.to, 'data-slot': l.slot }
   const meta = metaAttrs(l.source)
   return mark('g', l.id, {
     class: `line ${l.source.carry}${l.flow ? '' : ' quiet'}${hueClass(l.source, d.hues)}`, ...ends, ...meta, 'data-line': l.id,
-    role: 'button', tabindex: -1, 'aria-label': sayLine(l, d.v.at.get(l.from), d.v.at.get(l.to)),
+    role: 'button', tabindex: -1, 'aria-label': sayLine(l, d.v.at.get(l.from), d.v.at.get(l.to), seenAt(d, l)),
   }, [
     mark('path', 'hit', { class: 'hit', d: path }),
     mark('path', 'way', { class: 'way', d: path, 'stroke-width': thickness(l.source) }),
     ...signOf(d, l), ...(d.now === NOTHING_YET ? labelOf(d, l, first) : []),
   ])
+}
+
+/** Signs at the corner of an item: an estimated gradient, the first NaN. */
+const signs = (d: Drawing, i: Item, r: Rect): readonly Mark[] => {
+  const middle = i.open ? r.y + 18 : r.y + r.height / 2
+  return [
+    ...(d.over.estimators.has(i.id) ? [
+      mark('circle', 'guess', { class: 'guess', cx: r.x, cy: middle, r: 7.5 }),
+      mark('text', 'tilde', { class: 'tilde', 'aria-hidden': 'true', x: r.x, y: middle + 4, 'text-anchor': 'middle' }, '~'),
+    ] : []),
+    ...(d.over.nonfinite.has(i.id) ? [mark('text', 'nan', { class: 'badge lost', 'aria-hidden': 'true', x: r.x - 10, y: middle + 4, 'text-anchor': 'end' }, 'NaN or ∞')] : []),
+  ]
+}
+
+/** Quantization errors beside the items, apart from them: their accessible names say the same. */
+const errorMarks = (d: Drawing, i: Item): readonly Mark[] => {
+  const [error, r] = [errorAt(d.over, i), d.layout.rects.get(i.id)]
+  if (error === undefined || r === undefined) return []
+  const y = (i.open ? r.y + 18 : r.y + r.height / 2) + (d.over.nonfinite.has(i.id) ? 18 : 4)
+  return [mark('text', i.id, { class: 'badge dB', x: r.x - 10, y, 'text-anchor': 'end' }, `${error.toFixed(1)} dB`)]
 }
 
 /** The label of a line whose text changes all the time: apart from the line, whose name for screen readers stands still. */
@@ -117,11 +153,14 @@ const itemMark = (d: Drawing, i: Item): Mark => {
   const lost = i.node?.flow === true && (i.node.carry === 'stripped' || i.node.carry === 'claimed') ? ` at-${i.node.carry}` : ''
   const left = i.open ? { x: r.x + 12, 'text-anchor': 'start' } : { x: r.x + r.width / 2 - (i.kind === 'box' ? 6 : 0), 'text-anchor': 'middle' }
   const twoLines = sub !== '' && !i.open
-  return mark('g', i.id, { class: `item ${kind}${i.open ? ' open' : ''}${quiet}${lost}`, ...names, 'data-item': i.id, role: 'button', tabindex: -1, 'aria-label': sayItem(i, [value?.name ?? label, ...(twoLines ? [sub] : [])].map(cut).join(' ')), ...(i.kind === 'box' ? { 'aria-expanded': String(i.open) } : {}) }, [
+  const error = errorAt(d.over, i)
+  const state = `${isBackward(i) ? ' backward' : ''}${error === undefined ? '' : ` error${errorClass(error)}`}${d.over.nonfinite.has(i.id) ? ' at-nan' : ''}`
+  const said = [...(d.over.nonfinite.has(i.id) ? ['makes the first NaN or infinity'] : []), ...(i.kind === 'node' && i.node?.estimator !== undefined ? ['its gradient is an estimate'] : []), ...(error === undefined ? [] : [`signal over quantization noise ${error.toFixed(1)} dB`])]
+  return mark('g', i.id, { class: `item ${kind}${i.open ? ' open' : ''}${quiet}${lost}${state}`, ...names, 'data-item': i.id, role: 'button', tabindex: -1, 'aria-label': sayItem(i, [value?.name ?? label, ...(twoLines ? [sub] : [])].map(cut).join(' '), said), ...(i.kind === 'box' ? { 'aria-expanded': String(i.open) } : {}) }, [
     mark('rect', 'frame', { class: 'frame', ...r, rx: kind === 'op' || i.kind === 'box' ? 6 : r.height / 2 }),
     mark('text', 'title', { class: 'title', ...(value === undefined ? {} : valueAttrs(d, i, value.name)), ...left, y: r.y + (i.open ? 22 : twoLines ? 16 : r.height / 2 + 4.5) }, `${cut(value?.name ?? label)}${twoLines ? ' ' : ''}`),
     ...(twoLines ? [mark('text', 'sub', { class: i.hidden.stripped > 0 ? 'sub badge lost' : i.hidden.claimed > 0 ? 'sub badge doubt' : 'sub', 'aria-hidden': 'true', ...left, y: r.y + 30 }, sub)] : []),
-    ...badges(i, r), ...otherNames(d, i, r),
+    ...badges(i, r), ...signs(d, i, r), ...otherNames(d, i, r),
   ])
 }
 
@@ -129,8 +168,8 @@ const itemMark = (d: Drawing, i: Item): Mark => {
 const inPaintingOrder = (items: readonly Item[]): readonly Item[] => items.flatMap((i) => (i.open ? [i, ...inPaintingOrder(i.children)] : [i]))
 
 /** All marks, in layers: open boxes, lines (quiet ones first), closed boxes and nodes. */
-export const marksOf = (v: Visible, layout: Layout, hues: ReadonlyMap<string, number> = huesOf(v.lines), now: Now = NOTHING_YET): readonly Mark[] => {
-  const d: Drawing = { v, layout, hues, now }
+export const marksOf = (v: Visible, layout: Layout, hues: ReadonlyMap<string, number> = huesOf(v.lines), now: Now = NOTHING_YET, over: Overlay = noOverlay): readonly Mark[] => {
+  const d: Drawing = { v, layout, hues, now, over }
   const items = inPaintingOrder(v.items)
   const labelled = new Set<string>()
   const firstOf = (l: Line): boolean => {
@@ -144,6 +183,7 @@ export const marksOf = (v: Visible, layout: Layout, hues: ReadonlyMap<string, nu
     mark('g', 'boxes', { class: 'boxes' }, items.filter((i) => i.open).map((i) => itemMark(d, i))),
     mark('g', 'lines', { class: 'lines' }, lines.map((l) => lineMark(d, l, first.has(l.id)))),
     mark('g', 'items', { class: 'items' }, items.filter((i) => !i.open).map((i) => itemMark(d, i))),
+    mark('g', 'errors', { class: 'errors', 'aria-hidden': 'true' }, items.flatMap((i) => errorMarks(d, i))),
     ...(now === NOTHING_YET ? [] : [mark('g', 'labels', { class: 'labels', 'aria-hidden': 'true' }, lines.flatMap((l) => movingLabel(d, l, first.has(l.id))))]),
   ]
 }

@@ -3,11 +3,13 @@
 const light = `
 --paper:#fbfbfa;--panel:#ffffff;--ink:#1b1e23;--soft:#5b626d;--rule:#d9dce1;--node:#ffffff;--group:#f1f3f5;--edge:#8b929c;--focus:#1456d8;
 --good:#186a3b;--doubt:#8a5300;--doubt-line:#c97a00;--lost:#b3261e;--code:#f3f4f6;--halo:#fbfbfa;
+--e0:#f4a582;--e1:#f8c3a4;--e2:#fbe1cd;--e3:#e3eef3;--e4:#bddbe9;--e5:#92c5de;
 --h0:#2563c9;--h1:#0f8a6d;--h2:#7c4bc4;--h3:#0b7fab;--h4:#b04a93;--h5:#5f7d12;--h6:#4b5bd6;--h7:#8c5a3c;--h8:#5f6b7a;`
 
 const dark = `
 --paper:#14171b;--panel:#1b1f24;--ink:#e9ebee;--soft:#a4acb7;--rule:#343a42;--node:#22272e;--group:#1a1e23;--edge:#727b87;--focus:#8ab4ff;
 --good:#6fd39a;--doubt:#f2b24c;--doubt-line:#e8a33a;--lost:#ff8a80;--code:#262b32;--halo:#14171b;
+--e0:#8a3d22;--e1:#6f3d2b;--e2:#4b3a33;--e3:#2c3a42;--e4:#28506a;--e5:#1f6690;
 --h0:#6ea8ff;--h1:#45c9a5;--h2:#b794f4;--h3:#4cc2ee;--h4:#eb8fd0;--h5:#b5d04f;--h6:#97a3ff;--h7:#d1a184;--h8:#a9b4c2;`
 
 const hues = Array.from({ length: 9 }, (_, i) => `.hue${i} .way{stroke:var(--h${i})}.hue${i} .label{fill:var(--h${i})}`).join('')
@@ -43,12 +45,18 @@ const drawing = `
 .scene .stripped .sign{fill:var(--lost)}.scene .claimed .sign{fill:var(--doubt)}
 .scene .label{font-size:11px;font-weight:600;paint-order:stroke;stroke:var(--halo);stroke-width:4px;stroke-linejoin:round}
 .scene .stripped .label{fill:var(--lost)}.scene .claimed .label{fill:var(--doubt)}
-${hues}`
+${hues}
+.scene .waste{fill:var(--doubt)}
+.guess{fill:var(--panel);stroke:var(--ink);stroke-width:1.2}.scene .tilde{font-size:14px;font-weight:700}
+.item.at-nan .frame{stroke:var(--lost);stroke-width:3}
+.item.backward .frame{stroke-dasharray:1.5 2.5;stroke:var(--soft);stroke-linecap:round}.item.backward.box .frame{fill:var(--paper)}
+.scene .badge.dB{fill:var(--ink)}
+${[0, 1, 2, 3, 4, 5].map((k) => `.item.error${k}:not(.open) .frame{fill:var(--e${k})}`).join('')}`
 
 const page = `
 *{box-sizing:border-box}
 html{color-scheme:light}html.dark{color-scheme:dark}
-body{margin:0;height:100vh;display:grid;grid-template:auto auto 1fr auto/minmax(0,1fr) 360px;background:var(--paper);color:var(--ink);font:14px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif}
+body{margin:0;height:100vh;display:grid;grid-template:auto auto minmax(0,1fr)/minmax(0,1fr) 360px;background:var(--paper);color:var(--ink);font:14px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif}
 header{grid-column:1/-1;display:flex;align-items:center;gap:12px;padding:10px 20px;border-bottom:1px solid var(--rule);background:var(--panel)}
 h1{font-size:14px;font-weight:600;margin:0;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
 .mode{color:var(--soft);margin-right:auto;white-space:nowrap}
@@ -81,6 +89,26 @@ aside p{margin:2px 0;overflow-wrap:anywhere}aside .soft{color:var(--soft);font-s
 pre{margin:4px 0 8px;padding:8px 10px;border-radius:6px;background:var(--code);white-space:pre-wrap;overflow-wrap:anywhere}
 .tag{display:inline-block;font-weight:600;margin:2px 0 4px}
 aside ul{margin:2px 0;padding-left:18px}aside li button,aside p button,aside h3 button{font-weight:inherit;padding:0;border:0;background:none;text-decoration:underline;text-underline-offset:3px;text-align:left;overflow-wrap:anywhere}
+.choice{display:inline-flex;margin-left:10px}.choice button{border-radius:0;margin-left:-1px}.choice button:first-child{border-radius:6px 0 0 6px}.choice button:last-child{border-radius:0 6px 6px 0}.choice button[aria-pressed=true]{z-index:1}
+.item.partner .frame{stroke:var(--focus);stroke-width:2.5;stroke-dasharray:none}
+.row{margin-top:14px}.row h3{margin-top:0}
+#timeline{grid-column:1/-1;border-top:1px solid var(--rule);background:var(--panel);padding:8px 20px 2px;max-height:42vh;overflow:auto}
+#timeline .bar{display:flex;align-items:center;gap:14px}#timeline h2{font-size:14px;font-weight:600;margin:0}
+#at{color:var(--soft);font-variant-numeric:tabular-nums;min-width:190px}#step{flex:1;min-width:80px;padding:0;accent-color:var(--focus)}
+#latest{padding:1px 10px}#latest:disabled{opacity:.55;cursor:default}
+#history{display:block;width:100%;cursor:ew-resize;touch-action:none;font:11px/1.3 system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif;font-variant-numeric:tabular-nums}
+#history text{fill:var(--soft)}#history .value{fill:var(--ink);font-weight:600}#history .name:not(.soft){font-weight:600;fill:var(--ink)}
+#history .base{stroke:var(--rule)}#history .epoch{stroke:var(--rule);stroke-dasharray:1 3}
+#history .switch{stroke:var(--ink);stroke-dasharray:3 3}#history text.switch{stroke:none;fill:var(--ink)}
+#history .cursor{stroke:var(--focus);stroke-width:1.5}
+#history .trace{fill:none;stroke:var(--edge);stroke-width:1.1}#history .trace.chosen{stroke-width:2.2}#history .trace.loss{stroke:var(--ink);stroke-width:1.5}#history .trace.accuracy{stroke:var(--good);stroke-width:1.5}
+#history .name.accuracy{fill:var(--good)}#history .end.chosen{font-weight:600}
+#history .batch{fill:none;stroke:var(--soft)}
+${Array.from({ length: 9 }, (_, i) => `#history .trace.track${i}{stroke:var(--h${i})}#history text.track${i}{fill:var(--h${i})}`).join('')}
+.swatch{font-style:normal;color:var(--ink);padding:0 7px;border:1px solid var(--rule)}${[0, 1, 2, 3, 4, 5].map((k) => `.swatch.e${k}{background:var(--e${k})}`).join('')}
+#error-legend{gap:0}#error-legend i:first-of-type{margin-left:7px}#error-legend[hidden]{display:none}
+.tilde-sample{display:inline-block;width:16px;height:16px;line-height:14px;text-align:center;border:1px solid;border-radius:50%;color:var(--ink)}
+.chart.curve{height:172px}.curve path{fill:none;stroke-width:1.6}.curve .forward{stroke:var(--h0)}.curve .ideal{stroke:var(--edge);stroke-width:1;stroke-dasharray:3 3}.curve .gradient{stroke:var(--doubt-line);stroke-width:2}.curve .zero{stroke:var(--edge);stroke-dasharray:2 3}
 .chart{display:block;width:100%;height:84px}.chart rect{fill:var(--h0)}.chart .end{fill:var(--lost)}.chart line{stroke:var(--edge)}.chart text{fill:var(--soft);font-size:10px}
 footer{grid-column:1/-1;display:flex;flex-wrap:wrap;gap:4px 20px;padding:7px 20px;border-top:1px solid var(--rule);background:var(--panel);color:var(--soft);font-size:12px}
 footer span{display:inline-flex;align-items:center;gap:7px}
@@ -89,7 +117,7 @@ dialog{border:1px solid var(--rule);border-radius:10px;background:var(--panel);c
 dialog::backdrop{background:rgba(0,0,0,.35)}dialog dl{display:grid;grid-template-columns:auto 1fr;gap:4px 16px;margin:8px 0 14px}dialog dd{margin:0}
 kbd{font-family:ui-monospace,Menlo,Consolas,monospace;font-size:12px;border:1px solid var(--rule);border-radius:4px;padding:0 5px}
 .away{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
-@media(max-width:860px){body{grid-template:auto auto minmax(45vh,1fr) minmax(0,38vh) auto/minmax(0,1fr);height:100dvh}aside{border-left:0;border-top:1px solid var(--rule)}#minimap{display:none}}
+@media(max-width:860px){body{grid-template:auto auto minmax(45vh,1fr) minmax(0,38vh)/minmax(0,1fr);height:100dvh}aside{border-left:0;border-top:1px solid var(--rule)}#minimap{display:none}}
 @media(prefers-reduced-motion:reduce){*{transition:none!important;animation:none!important}}
 @media print{body{display:block;height:auto}html{--paper:#fff;--panel:#fff;--ink:#000;--soft:#333;--lost:#000;--doubt:#000;--good:#000}header button,header input,#tools,#minimap{display:none}main{height:68vh}aside{border:0}}`
 

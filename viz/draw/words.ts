@@ -39,14 +39,14 @@ export const saysOf = (m: Meta): string => {
 export const nodeName = (n: SceneNode): string => (n.origin !== undefined ? n.origin : `${n.box === '' ? '' : `${n.box} · `}${n.op} %${n.id}`)
 
 /** What a screen reader says of an item; `seen` is its text in the drawing. */
-export const sayItem = (i: Item, seen: string): string => {
+export const sayItem = (i: Item, seen: string, more: readonly string[] = []): string => {
   if (i.kind === 'result') return `${seen}, named result`
   if (i.kind === 'box') {
     const inside = [i.hidden.stripped > 0 ? `${i.hidden.stripped} stripped inside` : '', i.hidden.claimed > 0 ? `${i.hidden.claimed} claimed inside` : ''].filter((t) => t !== '')
-    return [`${seen}, ${i.box?.kind ?? 'layer'} ${i.id}`, i.open ? 'open' : 'closed', ...inside].join(', ')
+    return [`${seen}, ${i.box?.kind ?? 'layer'} ${i.id}`, i.open ? 'open' : 'closed', ...inside, ...more].join(', ')
   }
-  return i.node === undefined ? seen : `${seen}, ${nodeName(i.node)}, ${saysOf(i.node)}`
+  return i.node === undefined ? seen : `${seen}, ${nodeName(i.node)}, ${[saysOf(i.node), ...more].join(', ')}`
 }
 
 /** What a screen reader says of a line. */
-export const sayLine = (l: Line, from: Item | undefined, to: Item | undefined): string => `${lineLabel(l.source)} from ${from?.label ?? l.from} to ${to?.label ?? l.to}: ${saysOf(l.source)}`
+export const sayLine = (l: Line, from: Item | undefined, to: Item | undefined, seen = lineLabel(l.source)): string => `${seen} from ${from?.label ?? l.from} to ${to?.label ?? l.to}: ${saysOf(l.source)}`

@@ -56,7 +56,7 @@ const rowOf = (n: SceneNode, a: RowActions): Row => {
     setText(scale, `${scaleName(n.scale ?? '')} ${element.getAttribute('data-phase') === 'statistics' ? '≈' : '='} ${number(s[0] ?? NaN)}`)
     setText(used, `${(q.numbers.usedBits ?? 0).toFixed(1)} of ${n.bits ?? '?'} bits used`)
     drawSpark(course, history, last, hue)
-    const [low, high] = q.numbers.clipped ?? [0, 0]
+    const [low, high] = q.numbers.atEnds ?? [0, 0]
     drawBars(bars, q.numbers.bins, [q.numbers.from < 0 ? low : 0, high])
   }
   return { element, update }

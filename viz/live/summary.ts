@@ -37,8 +37,8 @@ const perTensor = (x: QuantTensor): SceneNumbers => {
   const at = (q: number): number => (q < 0 || q >= levels ? 0 : Math.fround((q + lo - zero) * scale))
   return {
     count, min: at(first), max: at(last), nonfinite: counts[levels], bins, from: lo, to: lo + levels - 1,
-    usedBits: Math.log2(Math.max(1, last - first + 1)), clipped: [counts[0] / Math.max(1, count), counts[levels - 1] / Math.max(1, count)],
-    scales: [scale], zeroPoints: [zero], channels: 1,
+    usedBits: Math.log2(Math.max(1, last - first + 1)), atEnds: [counts[0] / Math.max(1, count), counts[levels - 1] / Math.max(1, count)],
+    levels: counts.subarray(0, levels).reduce((n, c) => n + (c > 0 ? 1 : 0), 0), scales: [scale], zeroPoints: [zero], channels: 1,
   }
 }
 

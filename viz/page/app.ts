@@ -1,12 +1,15 @@
 /** State of the page and what changes it: which boxes are open, what is selected, what is lit. */
 import { claimedCauses, strippedCauses } from '../scene/causes.js'
+import { overlayOf } from '../draw/overlay.js'
+import { onSide, partnersOf, type Side } from '../scene/sides.js'
 import { indexOf, type Index } from '../scene/reach.js'
 import { allOpen, firstOpen } from '../scene/opening.js'
 import type { Scene } from '../scene/scene.js'
 import { leavingLines, type Item } from '../scene/visible.js'
 import { byId } from './dom.js'
 import { fill } from './fill.js'
-import { boxParts, lineParts, nodeParts, overviewParts, type PanelContext } from './panel.js'
+import { boxParts, lineParts, nodeParts, type PanelContext } from './panel.js'
+import { overviewParts } from './overview.js'
 import { makeView, type View } from './view.js'
 
 /** The page, for keys, search and buttons. */
@@ -25,6 +28,16 @@ export type App = {
   /** Lights these nodes, or the boxes that hold them. */
   readonly lightUp: (nodes: readonly string[]) => void
   readonly nextLoss: (step: number) => void
+  /** Shows the forward pass, the backward pass, or both. */
+  readonly showSide: (side: Side) => void
+  readonly side: () => Side
+  /** Colours layers by quantization error, or not. */
+  readonly showErrors: (errors: boolean) => void
+  /** The kept step of the training log that is shown; null for the end, with the numbers of the run. */
+  readonly at: () => number | null
+  readonly goTo: (at: number | null) => void
+  /** Called after every change of what is selected or shown. */
+  readonly onChange: (listener: () => void) => void
   /** Shows another scene of the same network: what is open and selected stays so, as far as it is still there. */
   readonly replace: (scene: Scene) => void
   /** New numbers of a run for the same scene: the panel follows. */
@@ -49,11 +62,24 @@ const showPanel = (parts: readonly Node[]): void => {
 export const start = (first: Scene, svg: SVGSVGElement): App => {
   let scene = first
   let index = indexOf(scene)
-  const view = makeView(svg, scene)
-  let open = location.hash.includes('expand=all') ? allOpen(scene) : firstOpen(scene)
-  let details = location.hash.includes('expand=all')
+  const view = makeView(svg)
+  const all = location.hash.includes('expand=all')
+  let partners = partnersOf(index)
+  const sides = new Map<Side, Scene>()
+  const seen = (): Scene => {
+    const known = sides.get(side) ?? onSide(scene, side)
+    sides.set(side, known)
+    return known
+  }
+  let side: Side = all ? 'both' : 'forward'
+  let open = all ? allOpen(scene) : firstOpen(seen())
+  let details = all
+  let errors = false
+  let at: number | null = null
   let selected: string | null = null
-  const context: PanelContext = { get index() { return index }, go: (id) => go(id) }
+  const listeners: (() => void)[] = []
+  const changed = (): void => listeners.forEach((l) => l())
+  const context: PanelContext = { get index() { return index }, partners: { of: (id) => partners.of(id) }, go: (id) => go(id), at: () => at }
   const partsOf = (id: string): readonly Node[] => {
     const item = view.visible().at.get(id)
     const line = view.visible().lines.find((l) => l.id === id)
@@ -68,21 +94,47 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
   }
   const select = (id: string | null, focus = true): void => {
     selected = id
-    view.select(id)
+    view.select(id, new Set(id === null ? [] : partnersFor(id)))
     view.light(null)
     showPanel(id === null ? overviewParts(context) : partsOf(id))
     if (id !== null && focus) view.element(id)?.focus({ preventScroll: true })
+    changed()
   }
+  /** What belongs to a node or a box in the other pass, where it is drawn now; of a line nothing. */
+  const partnersFor = (id: string): readonly string[] => partners.of(id).map((p) => shownAs(index, view, p)).filter((p) => view.visible().at.has(p))
   const redraw = (): void => {
-    view.draw(open, details)
+    view.draw({ scene: seen(), open, details, over: overlayOf(scene, { errors, at, backward: side !== 'forward' }) })
     byId('details').setAttribute('aria-pressed', String(details))
+    for (const b of document.querySelectorAll('[data-side]')) b.setAttribute('aria-pressed', String(b.getAttribute('data-side') === side))
+  }
+  const showSide = (wanted: Side): void => {
+    side = wanted
+    open = details && open.size >= scene.boxes.length ? allOpen(scene) : firstOpen(seen())
+    redraw()
+    select(null)
+    view.firstLook()
+  }
+  const showErrors = (wanted: boolean): void => {
+    errors = wanted
+    redraw()
+  }
+  const goTo = (wanted: number | null): void => {
+    at = wanted
+    redraw()
+    const panel = byId('panel')
+    const top = panel.scrollTop
+    showPanel(selected === null ? overviewParts(context) : partsOf(selected))
+    panel.scrollTop = top
+    changed()
   }
   const isDetail = (id: string): boolean => index.node.get(id)?.flow === false || scene.boxes.some((b) => b.id === id && b.kind === 'branch')
   const go = (id: string): void => {
     const parents = new Map(scene.boxes.map((b) => [b.id, b.parent]))
     const needed = new Set(open)
     for (let at = index.node.get(id)?.box ?? parents.get(id); at !== undefined && at !== ''; at = parents.get(at)) needed.add(at)
-    if (needed.size > open.size || (isDetail(id) && !details)) {
+    const hidden = side !== 'both' && (index.node.get(id) ?? scene.boxes.find((b) => b.id === id))?.side !== (side === 'backward' ? side : undefined)
+    if (needed.size > open.size || (isDetail(id) && !details) || hidden) {
+      if (hidden) side = 'both'
       open = needed
       details ||= isDetail(id)
       redraw()
@@ -111,16 +163,16 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
     redraw()
     select(null)
   }
-  const lossesInOrder = (): readonly string[] => [...new Set([...strippedCauses(index).map((c) => c.node.id), ...claimedCauses(index).map((n) => n.id), ...scene.losses.map((l) => l.node)])]
+  const lossesInOrder = (): readonly string[] => [...new Set([...scene.nonfinite, ...strippedCauses(index).map((c) => c.node.id), ...scene.wasted.map((w) => w.node), ...claimedCauses(index).map((n) => n.id), ...scene.losses.map((l) => l.node)])]
   let walk = lossesInOrder()
-  let at = -1
+  let place = -1
   const nextLoss = (step: number): void => {
     if (walk.length === 0) return
-    at = at < 0 && step < 0 ? walk.length - 1 : (at + step + walk.length) % walk.length
-    go(walk[at])
+    place = place < 0 && step < 0 ? walk.length - 1 : (place + step + walk.length) % walk.length
+    go(walk[place])
   }
   const openAll = (all: boolean): void => {
-    open = all ? allOpen(scene) : firstOpen(scene)
+    open = all ? allOpen(seen()) : firstOpen(seen())
     details = all
     redraw()
     select(null)
@@ -130,10 +182,11 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
     scene = next
     index = indexOf(next)
     walk = lossesInOrder()
-    at = Math.min(at, walk.length - 1)
+    place = Math.min(place, walk.length - 1)
+    partners = partnersOf(index)
+    sides.clear()
     const boxes = new Set(next.boxes.map((b) => b.id))
     open = new Set([...open].filter((id) => boxes.has(id)))
-    view.show(next)
     redraw()
     const id = selected !== null && view.element(selected) !== null ? selected : null
     selected = id
@@ -148,5 +201,5 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
   redraw()
   view.firstLook()
   select(null)
-  return { get scene() { return scene }, get index() { return index }, view, selected: () => selected, select, toggle, openAll, showDetails, go, lightUp, nextLoss, replace, setNumbers }
+  return { get scene() { return scene }, get index() { return index }, view, selected: () => selected, select, toggle, openAll, showDetails, go, lightUp, nextLoss, showSide, side: () => side, showErrors, at: () => at, goTo, onChange: (l) => void listeners.push(l), replace, setNumbers }
 }

@@ -4,7 +4,9 @@ import { start, type App } from './app.js'
 import { byId, button, el, svgById } from './dom.js'
 import { listen } from './input.js'
 import { mapOf } from './minimap.js'
+import type { Side } from '../scene/sides.js'
 import { wireTheme } from './theme.js'
+import { timeOf } from './timeline.js'
 
 const TONE = { plain: '', good: 'good', claimed: 'claimed-text', stripped: 'stripped-text' } as const
 
@@ -28,6 +30,20 @@ const wireTools = (app: App): void => {
   byId('close').addEventListener('click', () => help.close())
 }
 
+const sideIn = (text: string | null): Side => (text === 'backward' || text === 'both' ? text : 'forward')
+
+/** Tools that stand only in pages of differentiated or observed programs. */
+const wireChoices = (app: App): void => {
+  for (const b of document.querySelectorAll('[data-side]')) b.addEventListener('click', () => app.showSide(sideIn(b.getAttribute('data-side'))))
+  const errors = document.getElementById('errors')
+  errors?.addEventListener('click', () => {
+    const wanted = errors.getAttribute('aria-pressed') !== 'true'
+    errors.setAttribute('aria-pressed', String(wanted))
+    document.getElementById('error-legend')?.toggleAttribute('hidden', !wanted)
+    app.showErrors(wanted)
+  })
+}
+
 /** Draws a scene in the frame of the page, and listens. */
 export const mountScene = (scene: Scene): App => {
   wireTheme()
@@ -37,6 +53,8 @@ export const mountScene = (scene: Scene): App => {
   mapOf(app, svg, svgById('minimap'))
   writeSentence(app)
   wireTools(app)
+  wireChoices(app)
+  timeOf(app)
   return { ...app, get scene() { return app.scene }, get index() { return app.index }, replace: (next) => {
     app.replace(next)
     writeSentence(app)

@@ -1,31 +1,18 @@
 /** The panel: what is it; has it metadata, formula then numbers; why not; what does it cost; what to change; pictures. */
 import { lineLabel, nodeName, number, saysOf, scaleName, setFormula, typeName } from '../draw/words.js'
-import { claimedCauses, strippedCauses } from '../scene/causes.js'
-import { birthsOf, costOf, type Index } from '../scene/reach.js'
+import { birthsOf, costOf } from '../scene/reach.js'
 import type { SceneNode, SceneNumbers } from '../scene/scene.js'
 import type { Item, Line } from '../scene/visible.js'
 import { histogramChart, scalesChart } from './charts.js'
 import { button, el } from './dom.js'
+import { gradientParts } from './gradientParts.js'
+import { codeOf, links, numbersFor, section, type PanelContext } from './parts.js'
+import { trackParts } from './trackParts.js'
 
-/** What the panel needs of the page. */
-export type PanelContext = { readonly index: Index; readonly go: (node: string) => void }
-
-type Part = Node | string
-const section = (title: string, ...parts: readonly Part[]): readonly Node[] => (parts.length === 0 ? [] : [el('h3', {}, title), ...parts.map((p) => (typeof p === 'string' ? el('p', {}, p) : p))])
+export type { PanelContext } from './parts.js'
 
 const TONE = { carries: 'good', claimed: 'claimed-text', stripped: 'stripped-text', float: 'soft' } as const
 const HEAD = { carries: 'Carries integer metadata', claimed: 'Only claimed: kept, but not guaranteed', stripped: 'Stripped here', float: 'Never had metadata' } as const
-
-const links = (c: PanelContext, ids: readonly string[]): HTMLElement => el('ul', {}, ...ids.slice(0, 12).map((id) => {
-  const n = c.index.node.get(id)
-  return el('li', {}, button(n === undefined ? id : nodeName(n), () => c.go(id)))
-}), ...(ids.length > 12 ? [el('li', {}, `and ${ids.length - 12} more`)] : []))
-
-const numbersFor = (c: PanelContext, n: SceneNode): SceneNumbers | undefined => {
-  if (Object.hasOwn(c.index.scene.numbers, `%${n.id}`)) return c.index.scene.numbers[`%${n.id}`]
-  const name = c.index.scene.values.find((v) => v.node === n.id && Object.hasOwn(c.index.scene.numbers, v.name))?.name
-  return name === undefined ? undefined : c.index.scene.numbers[name]
-}
 
 /** Netron's form: `−2.435 ≤ 0.0190·q ≤ 2.416`. */
 const rangeLine = (n: SceneNode, x: SceneNumbers): string => {
@@ -46,7 +33,7 @@ const gridParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
   const x = numbersFor(c, n)
   const sure = n.lo === undefined || n.hi === undefined || Math.abs(n.hi) > 1e15 ? '' : `integers ${number(n.lo)} … ${number(n.hi)}`
   const numeric = x?.scales === undefined
-    ? [el('p', { class: 'soft' }, 'Numbers appear when the page is given a run: toHtml(program, { outputs }).')]
+    ? [el('p', { class: 'soft' }, 'Numbers appear when the page is given a run: toHtml(program, { values }).')]
     : [el('p', { class: 'range' }, (x.channels ?? 1) > 1 ? `${x.channels} channels, s = ${number(Math.min(...x.scales))} … ${number(Math.max(...x.scales))}` : `s = ${number(x.scales[0])}, z = ${number(x.zeroPoints?.[0] ?? 0)}`),
       ...((x.channels ?? 1) > 1 ? [scalesChart(x.scales)] : [el('p', { class: 'range' }, rangeLine(n, x))])]
   return [
@@ -66,15 +53,33 @@ const costParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
 }
 
 const adviceParts = (c: PanelContext, n: SceneNode): readonly Node[] => section('What to change',
-  ...(c.index.scene.losses.find((l) => l.node === n.id)?.advice ?? []).flatMap((a) => [el('p', {}, a.text), ...(a.code === undefined ? [] : [el('pre', {}, a.code)])]))
+  ...(c.index.scene.losses.find((l) => l.node === n.id)?.advice ?? []).flatMap((a) => [el('p', {}, a.text), ...(a.code === undefined ? [] : [codeOf(a.code)])]))
+
+const share = (x: number): string => `${(x * 100).toFixed(x > 0 && x < 0.001 ? 3 : 1)} %`
+
+const gridLines = (n: SceneNode, x: SceneNumbers): readonly Node[] => (x.usedBits === undefined ? [el('p', { class: 'range' }, `${number(x.min)} … ${number(x.max)}`)] : [
+  el('p', { class: 'range' }, `${x.usedBits.toFixed(1)} of ${n.bits ?? '?'} bits used${x.levels === undefined ? '' : `, ${number(x.levels)} of ${number(2 ** (n.bits ?? 0))} integers occur`}`),
+  ...(x.clipped !== undefined
+    ? [el('p', { class: 'soft' }, `clipped: ${share(x.clipped[0])} below, ${share(x.clipped[1])} above`)]
+    : x.atEnds === undefined ? [] : [el('p', { class: 'soft' }, `at the ends: ${share(x.atEnds[0])} low, ${share(x.atEnds[1])} high`)]),
+  ...(x.sqnr === undefined ? [] : [el('p', { class: 'soft' }, x.sqnr === null ? 'quantization changed nothing' : `signal over quantization noise: ${x.sqnr.toFixed(1)} dB`)]),
+])
 
 const numberParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
   const x = numbersFor(c, n)
-  if (x === undefined) return []
-  return section(x.usedBits === undefined ? 'Values' : 'Over the integer grid', histogramChart(x),
-    el('p', { class: 'range' }, x.usedBits === undefined ? `${number(x.min)} … ${number(x.max)}` : `${x.usedBits.toFixed(1)} of ${n.bits ?? '?'} bits used`),
-    ...(x.clipped === undefined ? [] : [el('p', { class: 'soft' }, `at the ends: ${(x.clipped[0] * 100).toFixed(1)} % low, ${(x.clipped[1] * 100).toFixed(1)} % high`)]),
-    ...(x.nonfinite > 0 ? [el('p', { class: 'stripped-text' }, `${x.nonfinite} of ${x.count} values are NaN or ∞`)] : []))
+  if (x === undefined || n.side === 'backward' && x.bins.length === 0) return []
+  const single = x.count === 1
+  return section(x.usedBits === undefined ? (single ? 'Value' : 'Values') : 'Over the integer grid', ...(single || x.bins.length === 0 ? [] : [histogramChart(x)]),
+    ...(single ? [el('p', { class: 'range' }, number(x.min))] : gridLines(n, x)),
+    ...(x.nonfinite > 0 ? [el('p', { class: 'stripped-text' }, `${x.nonfinite} of ${x.count} values are NaN or ∞${c.index.scene.nonfinite.includes(n.id) ? ': they were first made here' : ''}`)] : []))
+}
+
+const wasteParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
+  const w = c.index.scene.wasted.find((x) => x.node === n.id)
+  return w === undefined ? [] : [
+    el('p', { class: 'tag claimed-text' }, `Wastes ${(w.bits - w.used).toFixed(1)} of ${w.bits} bits`),
+    ...w.advice.flatMap((a) => [el('p', {}, a.text), ...(a.code === undefined ? [] : [codeOf(a.code)])]),
+  ]
 }
 
 /** What the panel says of a node. */
@@ -84,9 +89,19 @@ export const nodeParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
   return [
     el('h2', {}, nodeName(n)), el('p', { class: 'soft' }, [n.shape.length === 0 ? 'scalar' : n.shape.join('×'), n.attrs ?? ''].filter((t) => t !== '').join(' · ')),
     ...(n.location === undefined ? [] : [el('p', { class: 'soft' }, n.location)]), ...integer,
-    el('p', { class: `tag ${TONE[n.carry]}` }, HEAD[n.carry]), ...gridParts(c, n),
+    ...(n.side === 'backward' ? [el('p', { class: 'tag soft' }, 'Backward pass')] : [el('p', { class: `tag ${TONE[n.carry]}` }, HEAD[n.carry])]), ...gridParts(c, n),
     ...(n.why === undefined ? [] : section('Why', n.why)), ...costParts(c, n), ...adviceParts(c, n),
-    ...(births.length === 0 ? [] : section('Where its metadata was born', links(c, births))), ...numberParts(c, n),
+    ...(births.length === 0 ? [] : section('Where its metadata was born', links(c, births))), ...numberParts(c, n), ...wasteParts(c, n), ...trackParts(c, n), ...gradientParts(c, n),
+  ]
+}
+
+/** Of a layer that is differentiated: its box in the other pass, and the gradients that it gives. */
+const mirrorParts = (c: PanelContext, i: Item): readonly Node[] => {
+  const [mirror] = c.partners.of(i.id)
+  const given = i.box?.side === 'backward' ? c.index.scene.nodes.filter((n) => n.gradientOf !== undefined && `${n.box}.`.startsWith(`${i.id}.`)) : []
+  return [
+    ...section('Gradients that it gives', ...given.slice(0, 8).map((n) => el('p', {}, button(n.gradientOf ?? '', () => c.go(n.id)), ` ${n.shape.join('×')}`))),
+    ...(mirror === undefined ? [] : section(i.box?.side === 'backward' ? 'Forward pass' : 'Backward pass', el('p', {}, button(mirror, () => c.go(mirror))))),
   ]
 }
 
@@ -99,29 +114,8 @@ export const boxParts = (c: PanelContext, i: Item, leaving: readonly Line[]): re
     ...section('What leaves it', ...out.slice(0, 8).map((n) => el('p', {}, el('span', { class: TONE[n.carry] }, lineLabel(n) === '' ? 'float' : lineLabel(n)), ` from ${n.op} %${n.id}`))),
     ...section('Losses inside', ...(inside.length === 0 ? [] : [links(c, inside.map((l) => l.node))])),
     ...out.flatMap((n) => (n.why === undefined ? [] : [...section('Why', n.why), ...costParts(c, n), ...adviceParts(c, n)])),
-    ...out.slice(0, 1).flatMap((n) => [...(n.scale === undefined ? [] : section('Metadata', ...gridParts(c, n))), ...numberParts(c, n)]),
-  ]
-}
-
-const causeRow = (c: PanelContext, n: SceneNode, cost: string): Node => {
-  const code = c.index.scene.losses.find((l) => l.node === n.id)?.advice[0]?.code
-  return el('div', {}, el('h3', {}, button(`${n.carry === 'stripped' ? 'Stripped' : 'Claimed'}: ${nodeName(n)}`, () => c.go(n.id), { class: TONE[n.carry] })),
-    el('p', {}, n.why ?? ''), ...(cost === '' ? [] : [el('p', { class: 'soft' }, cost)]), ...(code === undefined ? [] : [el('pre', {}, code)]))
-}
-
-const MOST_ROWS = 20
-
-/** What the panel says when nothing is selected: where losses begin, the most costly first. */
-export const overviewParts = (c: PanelContext, hint = 'n and p walk through all losses, also those that follow from these.'): readonly Node[] => {
-  const stripped = [...strippedCauses(c.index)].sort((a, b) => b.products.length - a.products.length)
-  const claimed = claimedCauses(c.index)
-  const count = stripped.length + claimed.length
-  if (count === 0) return [el('h2', {}, 'Nothing is lost'), el('p', { class: 'soft' }, 'Select a node or a line to see its scale, zero point and range.')]
-  const costs = (n: number, atExit: boolean): string => (n > 0 ? `Costs ${n} ${n === 1 ? 'product its' : 'products their'} integer path.` : atExit ? 'A result: nothing runs after it.' : 'Costs nothing: no product comes before the next quantizer.')
-  return [
-    el('h2', {}, count === 1 ? 'One place to look at' : `${count} places to look at`), ...(hint === '' ? [] : [el('p', { class: 'soft' }, hint)]),
-    ...stripped.slice(0, MOST_ROWS).map((x) => causeRow(c, x.node, costs(x.products.length, x.atExit))),
-    ...claimed.slice(0, MOST_ROWS).map((n) => causeRow(c, n, '')),
+    ...out.slice(0, 1).flatMap((n) => [...(n.scale === undefined ? [] : section('Metadata', ...gridParts(c, n))), ...numberParts(c, n), ...wasteParts(c, n), ...trackParts(c, n)]),
+    ...mirrorParts(c, i),
   ]
 }
 

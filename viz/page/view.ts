@@ -1,32 +1,34 @@
 /** The drawing in the page: lays out and paints what is visible, moves and scales it, marks what is lit or selected. */
 import { paint } from '../draw/paint.js'
 import { marksOf, NOTHING_YET, nowText, type Now } from '../draw/marks.js'
+import type { Overlay } from '../draw/overlay.js'
 import { layoutOf, type Layout } from '../scene/layout.js'
 import type { Scene } from '../scene/scene.js'
 import { visibleOf, type Visible } from '../scene/visible.js'
 import { makeCamera, SCALE } from './camera.js'
 import { svgEl } from './dom.js'
 
+/** What is drawn: a scene with some boxes open, with or without the nodes that only compute scales, and what is laid over it. */
+export type Drawn = { readonly scene: Scene; readonly open: ReadonlySet<string>; readonly details: boolean; readonly over: Overlay }
+
 /** The drawing. */
 export type View = {
   /** What is drawn now. */
   readonly visible: () => Visible
   readonly layout: () => Layout
-  /** Draws what is visible with these boxes open, with or without the nodes that only compute scales. */
-  readonly draw: (open: ReadonlySet<string>, details: boolean) => void
+  readonly draw: (drawn: Drawn) => void
   readonly fit: () => void
   /** Fits, but stays readable (no smaller than `least`): a tall drawing begins at its top. */
   readonly firstLook: (least?: number) => void
   /** Brings an item or a line into sight. */
   readonly reveal: (id: string) => void
   readonly zoomBy: (factor: number) => void
-  readonly select: (id: string | null) => void
+  /** Selects, and marks what belongs to the selection in the other pass. */
+  readonly select: (id: string | null, partners?: ReadonlySet<string>) => void
   /** Lights some items and lines and dims the others; null lights all. */
   readonly light: (ids: ReadonlySet<string> | null) => void
   readonly element: (id: string) => SVGElement | null
   readonly onMove: (listener: () => void) => void
-  /** Another scene; the next `draw` shows it. */
-  readonly show: (scene: Scene) => void
   /** What a run says now: texts of scales on their lines, and branches that do not run. */
   readonly setNow: (now: Now) => void
 }
@@ -34,11 +36,12 @@ export type View = {
 const idOf = (e: Element): string => e.getAttribute('data-item') ?? e.getAttribute('data-line') ?? ''
 
 /** Makes the drawing inside an svg element. */
-export const makeView = (svg: SVGSVGElement, first: Scene): View => {
-  let scene = first
+export const makeView = (svg: SVGSVGElement): View => {
   let now: Now = NOTHING_YET
   const sheet = svgEl('g', { class: 'scene' })
-  let [visible, layout, selected]: [Visible, Layout, string | null] = [visibleOf(scene, new Set(), false), { width: 1, height: 1, rects: new Map(), ways: new Map() }, null]
+  let [visible, layout, selected]: [Visible, Layout, string | null] = [{ items: [], lines: [], at: new Map() }, { width: 1, height: 1, rects: new Map(), ways: new Map(), across: new Set() }, null]
+  let before: Drawn | null = null
+  let partners: ReadonlySet<string> = new Set()
   let lit: ReadonlySet<string> | null = null
   const listeners: (() => void)[] = []
   const elements = (): readonly SVGElement[] => [...sheet.querySelectorAll<SVGElement>('[data-item],[data-line]')]
@@ -48,12 +51,13 @@ export const makeView = (svg: SVGSVGElement, first: Scene): View => {
     for (const e of elements()) {
       e.classList.toggle('lit', lit?.has(idOf(e)) === true)
       e.classList.toggle('selected', idOf(e) === selected)
+      e.classList.toggle('partner', partners.has(idOf(e)))
       e.classList.toggle('idle', now.idle.has(idOf(e)))
       e.setAttribute('tabindex', idOf(e) === (selected ?? visible.items[0]?.id) ? '0' : '-1')
     }
   }
   const repaint = (): void => {
-    paint(sheet, marksOf(visible, layout, undefined, now))
+    paint(sheet, marksOf(visible, layout, undefined, now, before?.over))
     refresh()
   }
   const element = (id: string): SVGElement | null => sheet.querySelector(`[data-item="${CSS.escape(id)}"],[data-line="${CSS.escape(id)}"]`)
@@ -64,9 +68,12 @@ export const makeView = (svg: SVGSVGElement, first: Scene): View => {
   }
   return {
     visible: () => visible, layout: () => layout, element,
-    draw: (open, details) => {
-      visible = visibleOf(scene, open, details)
-      layout = layoutOf(visible)
+    draw: (drawn) => {
+      if (before === null || before.scene !== drawn.scene || before.open !== drawn.open || before.details !== drawn.details) {
+        visible = visibleOf(drawn.scene, drawn.open, drawn.details)
+        layout = layoutOf(visible)
+      }
+      before = drawn
       repaint()
       if (sheet.parentNode === null) svg.append(sheet)
       listeners.forEach((l) => l())
@@ -78,8 +85,9 @@ export const makeView = (svg: SVGSVGElement, first: Scene): View => {
       if (at !== null) camera.reveal(at)
     },
     zoomBy: camera.zoomBy,
-    select: (id) => {
+    select: (id, others = new Set()) => {
       selected = id
+      partners = others
       refresh()
     },
     light: (ids) => {
@@ -87,7 +95,6 @@ export const makeView = (svg: SVGSVGElement, first: Scene): View => {
       refresh()
     },
     onMove: (listener) => void listeners.push(listener),
-    show: (next) => { scene = next },
     setNow: (next) => {
       if (now === NOTHING_YET && next !== now) {
         now = next

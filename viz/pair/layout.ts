@@ -61,7 +61,7 @@ const moved = (v: Visible, layout: Layout, shift: Shift): Layout => {
     const way = layout.ways.get(l.id) ?? []
     return [l.id, way.map((p, i): Point => (i === 0 ? moveEnd(p, layout.rects.get(l.from), rects.get(l.from)) : i === way.length - 1 ? moveEnd(p, layout.rects.get(l.to), rects.get(l.to)) : [p[0], p[1] + shift(p[1])]))]
   }))
-  return { width: layout.width, height: layout.height + shift(Infinity), rects, ways }
+  return { width: layout.width, height: layout.height + shift(Infinity), rects, ways, across: layout.across }
 }
 
 /** Makes two layouts level. `partner`: what of the first belongs to what of the second. */

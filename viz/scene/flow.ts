@@ -19,9 +19,20 @@ export const flowOf = (graph: Graph, roots: readonly number[]): readonly boolean
   return flow
 }
 
+/**
+ * For each node: is it on the way of the gradients: of the backward pass, made for a node on the way of the values (a
+ * parameter included), and dependent on a cotangent?
+ */
+export const backwardFlowOf = (graph: Graph, flow: readonly boolean[]): readonly boolean[] => {
+  const cotangents = new Set(graph.nodes.flatMap((n) => n.cotangent ?? []))
+  const out: boolean[] = []
+  for (const n of graph.nodes) out.push(n.backwardOf !== undefined && flow[n.backwardOf] && (cotangents.has(n.id) || n.inputs.some((i) => out[i] || cotangents.has(i))))
+  return out
+}
+
 /** Does the operand `slot` of a node carry values (rather than a scale or a zero point)? */
 export const isValueOperand = (node: Node, slot: number): boolean => slot < valueOperands(node).length
 
 /** Does a product run on integers: do both of its factors have metadata? Undefined for other ops. */
 export const runsOnIntegers = (graph: Graph, node: Node): boolean | undefined =>
-  PRODUCTS.has(node.op.name) ? node.inputs.slice(0, 2).every((i) => quantOf(graph.nodes[i].carried) !== null) : undefined
+  PRODUCTS.has(node.op.name) && node.backwardOf === undefined ? node.inputs.slice(0, 2).every((i) => quantOf(graph.nodes[i].carried) !== null) : undefined

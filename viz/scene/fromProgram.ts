@@ -2,13 +2,18 @@
 import { isQuantTensor, type Output } from '../../src/data/quantTensor.js'
 import { at } from '../../src/data/tree.js'
 import type { Program } from '../../src/graph/program.js'
+import type { LogRecord } from '../log.js'
 import { adviceFor } from './advice.js'
+import { columnsOf } from './columns.js'
+import { curveOf } from './curve.js'
 import { layerBoxes, top } from './names.js'
 import { numbersOf } from './numbers.js'
 import { partsOf } from './nodes.js'
+import { firstNonfinite, observedOf, type Values } from './observed.js'
 import { indexOf } from './reach.js'
-import type { Scene, SceneLoss, SceneNode, SceneNumbers, SceneValue } from './scene.js'
+import type { Scene, SceneCurve, SceneLoss, SceneNode, SceneNumbers, SceneValue } from './scene.js'
 import { sentenceOf } from './sentence.js'
+import { wastedOf } from './waste.js'
 
 /** What may be said about a program besides itself. */
 export type SceneOptions = {
@@ -16,6 +21,12 @@ export type SceneOptions = {
   readonly title?: string
   /** The outputs of a run, as `run` gives them: fills in numbers. */
   readonly outputs?: unknown
+  /**
+   * Values of a run by node, as `watch` collects them: fills in histograms, clipped shares, quantization errors.
+   */
+  readonly values?: Values
+  /** A training log, as `addEvent` makes it: fills in the time axis. */
+  readonly log?: readonly LogRecord[]
   /** How named values are called, from their path (default: the path; `input` and `output` where it is empty). */
   readonly nameOf?: (path: string, role: 'input' | 'result') => string
 }
@@ -44,16 +55,45 @@ const numbersIn = (program: Program, outputs: unknown, nameOf: (path: string, ro
     return isOutput(x) ? [[nameOf(o.path, 'result'), numbersOf(x)]] : []
   }))
 
+/** Nodes at the top level with the curves of their estimators, and with the names of the gradients that they are. */
+const withCurves = (program: Program, nodes: readonly SceneNode[]): { readonly nodes: readonly SceneNode[]; readonly curves: readonly SceneCurve[] } => {
+  const curves: SceneCurve[] = []
+  const known = new Map<string, number | null>()
+  const gradients = new Map(program.outputs.filter((o) => o.kind === 'grad').map((o) => [o.node, o.path || 'input']))
+  const curveFor = (node: Program['graph']['nodes'][number]): number | null => {
+    const key = JSON.stringify([node.op.name, node.attrs, node.inputs.length])
+    const found = known.get(key)
+    if (found !== undefined) return found
+    const curve = curveOf(node)
+    known.set(key, curve === null ? null : curves.push(curve) - 1)
+    return known.get(key) ?? null
+  }
+  return {
+    curves,
+    nodes: nodes.map((n, i) => {
+      const node = program.graph.nodes[i]
+      if (node === undefined || String(node.id) !== n.id) return n
+      const [curve, gradientOf] = [n.estimator === undefined ? null : curveFor(node), gradients.get(node.id)]
+      return { ...n, ...(curve === null ? {} : { curve }), ...(gradientOf === undefined ? {} : { gradientOf }) }
+    }),
+  }
+}
+
 /** The scene of a program. */
 export const sceneOf = (program: Program, options: SceneOptions = {}): Scene => {
   const nameOf = options.nameOf ?? defaultName
-  const layers = layerBoxes(program.graph.nodes.map((n) => n.path))
+  const [front, back] = [program.graph.nodes.filter((n) => n.backwardOf === undefined), program.graph.nodes.filter((n) => n.backwardOf !== undefined)]
+  const layers = [...layerBoxes(front.map((n) => n.path)), ...layerBoxes(back.map((n) => n.path), 'backward')]
   const roots = program.outputs.filter((o) => o.kind === 'result').map((o) => o.node)
-  const { nodes, edges, boxes } = partsOf(program.graph, top, roots, new Set(layers.map((b) => b.id)), program.inputs)
-  const values = valuesOf(program, nameOf)
+  const parts = partsOf(program.graph, top, roots, new Set(layers.map((b) => b.id)), program.inputs)
+  const { nodes, curves } = withCurves(program, parts.nodes)
+  const observed = options.values === undefined ? {} : observedOf(program, options.values, (id) => nodes[id].flow)
   const scene: Scene = {
-    title: options.title ?? 'quantrace', mode: program.mode, nodes, edges, boxes: [...layers, ...boxes], values,
+    title: options.title ?? 'quantrace', mode: program.mode, nodes, edges: parts.edges, boxes: [...layers, ...parts.boxes], values: valuesOf(program, nameOf),
     losses: lossesOf(nodes), sentence: [], numbers: numbersIn(program, options.outputs, nameOf),
+    observed, nonfinite: firstNonfinite(program, observed), wasted: [], curves,
+    ...(options.log === undefined || options.log.length === 0 ? {} : { log: columnsOf(program, options.log) }),
   }
-  return { ...scene, sentence: sentenceOf(indexOf(scene)) }
+  const full: Scene = { ...scene, wasted: wastedOf(scene) }
+  return { ...full, sentence: sentenceOf(indexOf(full)) }
 }

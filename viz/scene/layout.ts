@@ -1,13 +1,12 @@
 /** Coordinates for everything that is visible: boxes inside out, each level in layers; lines from border to border. */
-import { groupBy, type Item, type Line, type Visible } from './visible.js'
+import type { Layout, Rect } from './rect.js'
+import { besideEachOther } from './turn.js'
+import { groupBy, isBackward, type Item, type Line, type Visible } from './visible.js'
 import { linkKey, placeLevel, type Link, type Placed, type Point, type Sized } from './level.js'
 
-/** A rectangle on the page. */
-export type Rect = { readonly x: number; readonly y: number; readonly width: number; readonly height: number }
-/** Where all is drawn. `ways`: the points of each line, by its id. */
-export type Layout = { readonly width: number; readonly height: number; readonly rects: ReadonlyMap<string, Rect>; readonly ways: ReadonlyMap<string, readonly Point[]> }
+export type { Layout, Rect } from './rect.js'
 
-const PAD = { side: 16, top: 34, ports: 6, bottom: 18, page: 24, label: 90 }
+const PAD = { side: 16, top: 34, ports: 6, bottom: 18, page: 24, label: 90, columns: 120 }
 const CHARACTER = 7.2
 
 /** What a closed box hides of losses. */
@@ -32,7 +31,8 @@ const sizeOf = (i: Item): Pick<Sized, 'width' | 'height'> => {
   return { width: Math.ceil(width), height: sub === '' && i.kind !== 'box' ? 26 : 38 }
 }
 
-type Tables = { readonly levels: Map<string, Placed>; readonly links: ReadonlyMap<string, readonly Link[]> }
+/** `flip`: the backward pass stands beside the forward one, and is turned upside down at the end: gradients flow up. */
+type Tables = { readonly flip: boolean; readonly levels: Map<string, Placed>; readonly links: ReadonlyMap<string, readonly Link[]> }
 
 /** The chain of boxes above an item, from the page down to itself. */
 const chainOf = (v: Visible, id: string): readonly string[] => {
@@ -63,10 +63,12 @@ const meeting = (v: Visible, line: Line): Meeting => {
 }
 
 /** Room above the inside of a box: for its name, or for the lines that come in beside it. */
-const topOf = (inner: Placed | undefined): number => (inner?.ports === true ? PAD.ports : PAD.top)
+const topOf = (inner: Placed | undefined, turned: boolean): number => (inner?.ports === true ? PAD.ports : turned ? PAD.bottom : PAD.top)
 
-const outerOf = (i: Item, inner: Placed): Pick<Sized, 'width' | 'height'> =>
-  ({ width: Math.max(inner.width + 2 * PAD.side, sizeOf(i).width), height: inner.height + topOf(inner) + PAD.bottom })
+const isTurned = (t: Tables, i: Item): boolean => t.flip && isBackward(i)
+
+const outerOf = (t: Tables, i: Item, inner: Placed): Pick<Sized, 'width' | 'height'> =>
+  ({ width: Math.max(inner.width + 2 * PAD.side, sizeOf(i).width), height: inner.height + topOf(inner, isTurned(t, i)) + (isTurned(t, i) ? PAD.top : PAD.bottom) })
 
 const measure = (t: Tables, i: Item): Sized => {
   if (!i.open) return { id: i.id, ...sizeOf(i), order: i.order }
@@ -74,7 +76,7 @@ const measure = (t: Tables, i: Item): Sized => {
   const ports = [...new Set(links.map((l) => l.from).filter((f) => f.startsWith('>')))].map((id): Sized => ({ id, width: 10, height: 1, order: -1, port: true }))
   const inner = placeLevel([...ports, ...i.children.map((c) => measure(t, c))], links)
   t.levels.set(i.id, inner)
-  return { id: i.id, ...outerOf(i, inner), order: i.order }
+  return { id: i.id, ...outerOf(t, i, inner), order: i.order }
 }
 
 const absolute = (t: Tables, sizes: Map<string, Sized>, rects: Map<string, Rect>, items: readonly Item[], box: string, origin: Point): void => {
@@ -83,20 +85,20 @@ const absolute = (t: Tables, sizes: Map<string, Sized>, rects: Map<string, Rect>
     const [x, y] = level?.corners.get(i.id) ?? [0, 0]
     const size = sizes.get(i.id) ?? { width: 0, height: 0 }
     rects.set(i.id, { x: origin[0] + x, y: origin[1] + y, width: size.width, height: size.height })
-    if (i.open) absolute(t, sizes, rects, i.children, i.id, insideOf(rects.get(i.id), t.levels.get(i.id)))
+    if (i.open) absolute(t, sizes, rects, i.children, i.id, insideOf(rects.get(i.id), t.levels.get(i.id), isTurned(t, i)))
   }
 }
 
 /** Where the inside of a box begins; narrower contents stand in its middle. */
-const insideOf = (r: Rect | undefined, inner: Placed | undefined): Point =>
-  r === undefined ? [0, 0] : [r.x + (r.width - (inner?.width ?? 0)) / 2, r.y + topOf(inner)]
+const insideOf = (r: Rect | undefined, inner: Placed | undefined, turned: boolean): Point =>
+  r === undefined ? [0, 0] : [r.x + (r.width - (inner?.width ?? 0)) / 2, r.y + topOf(inner, turned)]
 
 const sizesOf = (t: Tables, items: readonly Item[], out: Map<string, Sized>): void => {
   for (const i of items) {
     const inner = t.levels.get(i.id)
     const own = sizeOf(i)
     out.set(i.id, i.open && inner !== undefined
-      ? { id: i.id, order: 0, ...outerOf(i, inner) }
+      ? { id: i.id, order: 0, ...outerOf(t, i, inner) }
       : { id: i.id, order: 0, ...own })
     sizesOf(t, i.children, out)
   }
@@ -119,12 +121,12 @@ const portsOf = (lines: readonly Line[], end: 'from' | 'to', rects: ReadonlyMap<
 const centre = (r: Rect | undefined): number => (r === undefined ? 0 : r.x + r.width / 2)
 
 /** The way of a line: from the bottom of its source by way of its level to the top of its target. */
-const wayOf = (t: Tables, legs: readonly Meeting[], rects: ReadonlyMap<string, Rect>, line: Line, xs: readonly [number, number]): readonly Point[] => {
+const wayOf = (v: Visible, t: Tables, legs: readonly Meeting[], rects: ReadonlyMap<string, Rect>, line: Line, xs: readonly [number, number]): readonly Point[] => {
   const [a, b] = [rects.get(line.from), rects.get(line.to)]
   if (a === undefined || b === undefined) return []
   const middle = legs.flatMap((m, k) => {
     const level = t.levels.get(m.box)
-    const [x0, y0] = m.box === '' ? [PAD.label, PAD.page] as const : insideOf(rects.get(m.box), level)
+    const [x0, y0] = m.box === '' ? [PAD.label, PAD.page] as const : insideOf(rects.get(m.box), level, t.flip && isBackward(v.at.get(m.box)))
     return (level?.ways.get(linkKey(m)) ?? []).slice(k === 0 ? 1 : 0, -1).map(([x, y]): Point => [x + x0, y + y0])
   })
   const up = a.y + a.height > b.y
@@ -133,18 +135,50 @@ const wayOf = (t: Tables, legs: readonly Meeting[], rects: ReadonlyMap<string, R
     : [[xs[0], a.y + a.height], ...middle, [xs[1], b.y]]
 }
 
+/** Both columns of a page as one level: the second to the right of the first. */
+const beside = (a: Placed, b: Placed): Placed => {
+  const x = a.width + PAD.columns
+  const moved = ([px, py]: Point): Point => [px + x, py]
+  return {
+    ports: false, width: x + b.width, height: Math.max(a.height, b.height),
+    corners: new Map([...a.corners, ...[...b.corners].map(([id, p]): [string, Point] => [id, moved(p)])]),
+    ways: new Map([...a.ways, ...[...b.ways].map(([id, ps]): [string, readonly Point[]] => [id, ps.map(moved)])]),
+  }
+}
+
+/** The items of the page: in one column, or where both passes are shown in two. */
+const pageOf = (t: Tables, v: Visible): { readonly page: Placed; readonly tall: number } => {
+  const sized = (items: readonly Item[]): readonly Sized[] => items.map((i) => measure(t, i))
+  const links = t.links.get('') ?? []
+  if (!t.flip) {
+    const page = placeLevel(sized(v.items), links)
+    return { page, tall: page.height }
+  }
+  const column = (back: boolean): Placed => {
+    const own = v.items.filter((i) => isBackward(i) === back)
+    const ids = new Set(own.map((i) => i.id))
+    return placeLevel(sized(own), links.filter((l) => ids.has(l.from) && ids.has(l.to)))
+  }
+  const [front, back] = [column(false), column(true)]
+  return { page: beside(front, back), tall: back.height }
+}
+
 /** Lays a visible scene out. */
 export const layoutOf = (v: Visible): Layout => {
-  const meetings = v.lines.map((l) => meeting(v, l))
-  const entries = v.lines.map((l) => entriesOf(v, l))
-  const t: Tables = { levels: new Map(), links: groupBy([...meetings, ...entries.flat()], (m) => m.box) }
-  const page = placeLevel(v.items.map((i) => measure(t, i)), t.links.get('') ?? [])
+  const flip = v.items.some(isBackward) && !v.items.every((i) => isBackward(i))
+  const isAcross = (l: Line): boolean => flip && isBackward(v.at.get(l.from)) !== isBackward(v.at.get(l.to))
+  const inside = v.lines.filter((l) => !isAcross(l))
+  const meetings = inside.map((l) => meeting(v, l))
+  const entries = inside.map((l) => entriesOf(v, l))
+  const t: Tables = { flip, levels: new Map(), links: groupBy([...meetings, ...entries.flat()], (m) => m.box) }
+  const { page, tall } = pageOf(t, v)
   t.levels.set('', page)
   const sizes = new Map<string, Sized>()
   sizesOf(t, v.items, sizes)
   const rects = new Map<string, Rect>()
   absolute(t, sizes, rects, v.items, '', [PAD.label, PAD.page])
-  const [starts, ends] = [portsOf(v.lines, 'from', rects), portsOf(v.lines, 'to', rects)]
-  const ways = new Map(v.lines.map((l, i) => [l.id, wayOf(t, [meetings[i], ...entries[i]], rects, l, [starts.get(l.id) ?? 0, ends.get(l.id) ?? 0])]))
-  return { width: page.width + 2 * PAD.label, height: page.height + 2 * PAD.page, rects, ways }
+  const [starts, ends] = [portsOf(inside, 'from', rects), portsOf(inside, 'to', rects)]
+  const ways = new Map(inside.map((l, i) => [l.id, wayOf(v, t, [meetings[i], ...entries[i]], rects, l, [starts.get(l.id) ?? 0, ends.get(l.id) ?? 0])]))
+  const layout: Layout = { width: page.width + 2 * PAD.label, height: page.height + 2 * PAD.page, rects, ways, across: new Set() }
+  return flip ? besideEachOther(v, layout, tall + 2 * PAD.page, v.lines.filter(isAcross)) : layout
 }

@@ -12,18 +12,28 @@ export const top: Scope = { prefix: '', box: '' }
 export const branchScope = (phase: string, branch: number): Scope =>
   ({ prefix: `${phase}.${BRANCH_NAMES[branch]}.`, box: `${phase}.${BRANCH_NAMES[branch]}` })
 
-/** A box name for a path; one that could be read as a node's id is told apart. */
-export const boxOf = (path: string): string => (/^\d/.test(path) ? `/${path}` : path)
+/** Begins the names of boxes of the backward pass. */
+const BACK = '∂'
 
-/** All layers of the paths that occur, each after the one that holds it. */
-export const layerBoxes = (paths: readonly string[]): readonly SceneBox[] => {
+/** A box name for a path; one that could be read as a node's id, or as a backward box, is told apart. */
+export const boxOf = (path: string): string => (/^[\d∂]/.test(path) ? `/${path}` : path)
+
+/** The box of the backward pass that mirrors a layer. */
+export const backBox = (path: string): string => (path === '' ? '' : `${BACK}${path}`)
+
+/** The box on the other side: that of the backward pass for a layer, and the layer for that of the backward pass. */
+export const mirrorBox = (box: string): string => (box.startsWith(BACK) ? boxOf(box.slice(BACK.length)) : backBox(box.replace(/^\/(?=[\d∂])/, '')))
+
+/** All layers of the paths that occur, each after the one that holds it; those of the backward pass beside the others. */
+export const layerBoxes = (paths: readonly string[], side?: 'backward'): readonly SceneBox[] => {
+  const name = side === undefined ? boxOf : backBox
   const found = new Map<string, SceneBox>()
   for (const path of new Set(paths)) {
     if (path === '') continue
     const parts = path.split('.')
     parts.forEach((label, i) => {
-      const id = boxOf(parts.slice(0, i + 1).join('.'))
-      if (!found.has(id)) found.set(id, { id, label, parent: i === 0 ? '' : boxOf(parts.slice(0, i).join('.')), kind: 'layer' })
+      const id = name(parts.slice(0, i + 1).join('.'))
+      if (!found.has(id)) found.set(id, { id, label: side !== undefined && i === 0 ? `∂ ${label}` : label, parent: i === 0 ? '' : name(parts.slice(0, i).join('.')), kind: 'layer', ...(side === undefined ? {} : { side }) })
     })
   }
   return [...found.values()]

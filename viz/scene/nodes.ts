@@ -5,8 +5,9 @@ import { formula, showAttrs } from '../../src/graph/print.js'
 import type { ProgramInput } from '../../src/graph/program.js'
 import { constantOf, constOp } from '../../src/graph/structural.js'
 import { identities } from './identity.js'
-import { flowOf, isValueOperand, runsOnIntegers } from './flow.js'
-import { boxOf, branchScope, homeOf, type Scope } from './names.js'
+import { estimatorOf } from './estimator.js'
+import { backwardFlowOf, flowOf, isValueOperand, runsOnIntegers } from './flow.js'
+import { backBox, boxOf, branchScope, homeOf, type Scope } from './names.js'
 import type { Meta, SceneBox, SceneEdge, SceneNode } from './scene.js'
 
 /** Nodes, edges, and the boxes of phases. */
@@ -18,6 +19,8 @@ type Context = {
   readonly scope: Scope
   readonly same: readonly number[]
   readonly flow: readonly boolean[]
+  readonly backFlow: readonly boolean[]
+  readonly side?: 'backward'
   readonly boxes: ReadonlySet<string>
   readonly inputs: ReadonlyMap<number, ProgramInput>
   readonly formulas: Map<number, string>
@@ -53,10 +56,21 @@ const labelOf = (node: Node): string => (node.op === constOp ? String(constantOf
 /** Where a node stands and what it is called. */
 const placeOf = (c: Context, node: Node): Pick<SceneNode, 'box' | 'label' | 'origin'> => {
   const input = c.inputs.get(node.id)
-  if (input === undefined) return { box: c.scope.prefix === '' ? boxOf(node.path) : c.scope.box, label: labelOf(node) }
+  if (input === undefined) return { box: c.scope.prefix !== '' ? c.scope.box : node.backwardOf === undefined ? boxOf(node.path) : backBox(node.path), label: labelOf(node) }
   const name = `${input.path}${input.part === 'tensor' ? '' : `${input.path === '' ? '' : '.'}${input.part}`}`
   const [box, label] = input.kind === 'data' ? ['', name] : homeOf(c.boxes, name)
   return { box, label: label === '' ? 'input' : label, origin: `${input.kind} ${name}`.trim() }
+}
+
+/** How differentiation ties a node to others. */
+const tiesOf = (c: Context, node: Node): Pick<SceneNode, 'side' | 'backwardOf' | 'cotangent' | 'estimator'> => {
+  const estimator = estimatorOf(node)
+  return {
+    ...(node.backwardOf === undefined ? {} : { backwardOf: `${c.scope.prefix}${node.backwardOf}` }),
+    ...(node.backwardOf === undefined && c.side === undefined ? {} : { side: 'backward' as const }),
+    ...(node.cotangent === undefined ? {} : { cotangent: `${c.scope.prefix}${node.cotangent}` }),
+    ...(estimator === undefined ? {} : { estimator }),
+  }
 }
 
 const describe = (c: Context, node: Node): SceneNode => {
@@ -65,30 +79,34 @@ const describe = (c: Context, node: Node): SceneNode => {
   const integer = runsOnIntegers(c.graph, node)
   return {
     id: `${c.scope.prefix}${node.id}`, op: node.op.name, ...placeOf(c, node), ...metaOf(c, node), shape: node.shape,
-    flow: c.flow[node.id],
+    flow: c.flow[node.id] || c.backFlow[node.id],
     ...(attrs === '' ? {} : { attrs }), ...(integer === undefined ? {} : { integer }),
-    ...(node.location === undefined ? {} : { location: node.location }),
+    ...(node.location === undefined ? {} : { location: node.location }), ...tiesOf(c, node),
   }
 }
 
 const edgesOf = (c: Context, node: Node): readonly SceneEdge[] => node.inputs.map((from, slot) => ({
-  from: `${c.scope.prefix}${from}`, to: `${c.scope.prefix}${node.id}`, slot, flow: c.flow[node.id] && isValueOperand(node, slot),
+  from: `${c.scope.prefix}${from}`, to: `${c.scope.prefix}${node.id}`, slot, flow: (c.flow[node.id] && isValueOperand(node, slot)) || (c.backFlow[node.id] && c.backFlow[from]),
 }))
 
 const branchesOf = (c: Context, node: Node): readonly Parts[] => {
   const id = `${c.scope.prefix}${node.id}`
   return (node.branches ?? []).map((graph, i) => {
     const scope = branchScope(id, i)
-    const inside = partsOf(graph, scope, [], c.boxes, [])
-    return { ...inside, boxes: [{ id: scope.box, label: scope.box.slice(id.length + 1), parent: id, kind: 'branch' as const }, ...inside.boxes] }
+    const inside = partsOf(graph, scope, [], c.boxes, [], sideOf(c, node))
+    return { ...inside, boxes: [{ id: scope.box, label: scope.box.slice(id.length + 1), parent: id, kind: 'branch' as const, ...sidePart(sideOf(c, node)) }, ...inside.boxes] }
   })
 }
 
-const phaseBox = (node: SceneNode): SceneBox => ({ id: node.id, label: 'phase', parent: node.box, kind: 'phase' })
+const sideOf = (c: Context, node: Node): 'backward' | undefined => (node.backwardOf === undefined ? c.side : 'backward')
+const sidePart = (side: 'backward' | undefined): Pick<SceneBox, 'side'> => (side === undefined ? {} : { side })
+
+const phaseBox = (node: SceneNode): SceneBox => ({ id: node.id, label: 'phase', parent: node.box, kind: 'phase', ...sidePart(node.side) })
 
 /** Describes a graph. `roots`: where its values end (none in a branch, which only computes scales). */
-export const partsOf = (graph: Graph, scope: Scope, roots: readonly number[], boxes: ReadonlySet<string>, inputs: readonly ProgramInput[]): Parts => {
-  const c: Context = { graph, scope, boxes, same: identities(graph), flow: flowOf(graph, roots), inputs: new Map(inputs.map((i) => [i.node, i])), formulas: new Map() }
+export const partsOf = (graph: Graph, scope: Scope, roots: readonly number[], boxes: ReadonlySet<string>, inputs: readonly ProgramInput[], side?: 'backward'): Parts => {
+  const flow = flowOf(graph, roots)
+  const c: Context = { graph, scope, boxes, same: identities(graph), flow, backFlow: backwardFlowOf(graph, flow), ...sidePart(side), inputs: new Map(inputs.map((i) => [i.node, i])), formulas: new Map() }
   const own = graph.nodes.map((node) => describe(c, node))
   const inner = graph.nodes.flatMap((node) => branchesOf(c, node))
   return {

@@ -1,18 +1,30 @@
 /** Numbers of a run for a value: its range, and where it is a quant tensor the grid it uses. Linear in the elements. */
-import { intRepr, isQuantTensor, type Output, type QuantTensor } from '../../src/data/quantTensor.js'
+import { isQuantTensor, positions, type Output, type QuantTensor } from '../../src/data/quantTensor.js'
 import { intMax, intMin } from '../../src/data/quant.js'
+import { roundHalfEven } from '../../src/data/math.js'
 import type { SceneNumbers } from './scene.js'
 
 const BINS = 64
+/** Grids of up to this many integers have a bar for each of them. */
+const MOST_BARS = 256
+/** Of wider grids only the part that is used is shown. */
+const WIDE = 512
 const MOST_CHANNELS = 64
+/** Wider grids than this are not asked how many of their integers occur. */
+const MOST_LEVELS = 65536
 
 type Spread = { readonly min: number; readonly max: number; readonly nonfinite: number }
 
 const spreadOf = (data: Float32Array): Spread => {
-  let [min, max, nonfinite] = [Infinity, -Infinity, 0]
+  let min = Infinity
+  let max = -Infinity
+  let nonfinite = 0
   for (const x of data) {
     if (!Number.isFinite(x)) nonfinite++
-    else [min, max] = [Math.min(min, x), Math.max(max, x)]
+    else {
+      if (x < min) min = x
+      if (x > max) max = x
+    }
   }
   return min > max ? { min: 0, max: 0, nonfinite } : { min, max, nonfinite }
 }
@@ -26,25 +38,55 @@ const histogram = (data: Float32Array, from: number, to: number, bins: number): 
   return counts
 }
 
-const gridNumbers = (x: QuantTensor): Pick<SceneNumbers, 'bins' | 'from' | 'to' | 'usedBits' | 'clipped' | 'scales' | 'zeroPoints' | 'channels'> => {
-  const ints = intRepr(x).data
-  const bits = x.bitWidth.data[0]
-  const [lo, hi] = [intMin(bits, x.signed), intMax(bits, x.signed)]
+/** The parts of a quant tensor that its grid needs. */
+export type Gridded = Pick<QuantTensor, 'value' | 'scale' | 'zeroPoint' | 'signed'> & { readonly bits: number }
+
+const integers = (x: Gridded): Float32Array => {
+  const ints = new Float32Array(x.value.data.length)
+  positions(x, (p, i) => { ints[i] = roundHalfEven(p) })
+  return ints
+}
+
+/** How many different integers occur between two. */
+const levelsOf = (ints: Float32Array, lo: number, hi: number): number => {
+  const seen = new Uint8Array(hi - lo + 1)
+  for (const q of ints) if (q >= lo && q <= hi) seen[q - lo] = 1
+  return seen.reduce((n, x) => n + x, 0)
+}
+
+const shareOf = (ints: Float32Array, q: number): number => {
+  let n = 0
+  for (const i of ints) if (i === q) n++
+  return n / Math.max(1, ints.length)
+}
+
+const gridNumbers = (x: Gridded): Pick<SceneNumbers, 'bins' | 'from' | 'to' | 'usedBits' | 'levels' | 'atEnds' | 'scales' | 'zeroPoints' | 'channels'> => {
+  const ints = integers(x)
+  const [lo, hi] = [intMin(x.bits, x.signed), intMax(x.bits, x.signed)]
   const { min, max } = spreadOf(ints)
-  const wide = hi - lo + 1 > 512
-  const [from, to] = wide ? [min, max + 1] : [lo, hi + 1]
-  const share = (q: number): number => ints.reduce((n, i) => n + (i === q ? 1 : 0), 0) / Math.max(1, ints.length)
+  const size = hi - lo + 1
+  const [from, to] = size > WIDE ? [min, max + 1] : [lo, hi + 1]
+  const bars = to - from <= MOST_BARS ? to - from : BINS
   return {
-    bins: histogram(ints, from, to, Math.max(1, Math.min(BINS, to - from))), from, to: to - 1,
-    usedBits: Math.log2(Math.max(1, max - min + 1)), clipped: [share(lo), share(hi)],
+    bins: histogram(ints, from, to, Math.max(1, bars)), from, to: to - 1,
+    usedBits: Math.log2(Math.max(1, max - min + 1)), atEnds: [shareOf(ints, lo), shareOf(ints, hi)],
+    ...(size <= MOST_LEVELS ? { levels: levelsOf(ints, lo, hi) } : {}),
     scales: Array.from(x.scale.data.slice(0, MOST_CHANNELS)), zeroPoints: Array.from(x.zeroPoint.data.slice(0, MOST_CHANNELS)), channels: x.scale.data.length,
   }
 }
 
-/** Describes a value of a run. */
-export const numbersOf = (x: Output): SceneNumbers => {
-  const { data } = isQuantTensor(x) ? x.value : x
+/** Describes numbers without a grid. */
+export const plainNumbers = (data: Float32Array, bins = BINS): SceneNumbers => {
   const { min, max, nonfinite } = spreadOf(data)
-  const common = { count: data.length, min, max, nonfinite }
-  return isQuantTensor(x) ? { ...common, ...gridNumbers(x) } : { ...common, bins: histogram(data, min, max, BINS), from: min, to: max }
+  return { count: data.length, min, max, nonfinite, bins: bins === 0 ? [] : histogram(data, min, max, bins), from: min, to: max }
 }
+
+/** Describes numbers on a grid. */
+export const gridded = (x: Gridded): SceneNumbers => {
+  const { min, max, nonfinite } = spreadOf(x.value.data)
+  return { count: x.value.data.length, min, max, nonfinite, ...gridNumbers(x) }
+}
+
+/** Describes a value of a run. */
+export const numbersOf = (x: Output): SceneNumbers =>
+  (isQuantTensor(x) ? gridded({ ...x, bits: x.bitWidth.data[0] }) : plainNumbers(x.data))

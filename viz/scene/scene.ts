@@ -34,10 +34,22 @@ export type SceneNode = Meta & {
   /** `param conv1.weight`, for inputs of the program. */
   readonly origin?: string
   readonly location?: string
+  /** Does it belong to the backward pass of a differentiated program? */
+  readonly side?: 'backward'
+  /** Of a backward node: the forward node whose gradient rule made it. */
+  readonly backwardOf?: string
+  /** Of a differentiated node: the node that holds the gradient with respect to its value. */
+  readonly cotangent?: string
+  /** The parameter or state whose gradient this is: `conv1.weight`. */
+  readonly gradientOf?: string
+  /** Why its gradient is not its derivative, in words: a straight-through estimator. */
+  readonly estimator?: string
+  /** Its place in `Scene.curves`. */
+  readonly curve?: number
 }
 
 /** A box: a layer by its path, a phase, or one branch of a phase. */
-export type SceneBox = { readonly id: string; readonly label: string; readonly parent: string; readonly kind: 'layer' | 'phase' | 'branch' }
+export type SceneBox = { readonly id: string; readonly label: string; readonly parent: string; readonly kind: 'layer' | 'phase' | 'branch'; readonly side?: 'backward' }
 
 /** An operand of a node. */
 export type SceneEdge = { readonly from: string; readonly to: string; readonly slot: number; readonly flow: boolean }
@@ -71,9 +83,28 @@ export type SceneNumbers = {
   readonly to: number
   /** Bits that the occurring integers would need, of those there are. */
   readonly usedBits?: number
+  /** How many different integers occur (up to 16 bits). */
+  readonly levels?: number
   /** Shares of values at the lowest and the highest integer. */
+  readonly atEnds?: readonly [low: number, high: number]
+  /** Of a quantizer whose operand is known: shares that were cut off below and above. */
   readonly clipped?: readonly [low: number, high: number]
+  /** Of a quantizer whose operand is known: signal over quantization noise, in dB; null where nothing was lost. */
+  readonly sqnr?: number | null
 }
+
+/** A grid of which a value uses at most half: bits that buy nothing. */
+export type SceneWaste = { readonly node: string; readonly bits: number; readonly used: number; readonly advice: readonly Advice[] }
+
+/** An estimator over a range of its operand: what it computes, and the gradient that it hands on. Equidistant samples from `from` to `to`. */
+export type SceneCurve = { readonly from: number; readonly to: number; readonly forward: readonly number[]; readonly gradient: readonly number[]; readonly unit: string; readonly note: string }
+
+/** A column of a training log: one number, or nothing, per step that was kept. */
+export type Column = readonly (number | null)[]
+/** What one quantizer did in training, per step; `learnedAt`: the first kept step at which its scale is learned. */
+export type SceneTrack = { readonly path: string; readonly scale: Column; readonly zeroPoint: Column; readonly buffer: Column; readonly statistic: Column; readonly learnedAt: number | null }
+/** A training log, in columns over the steps that were kept. */
+export type SceneLog = { readonly steps: readonly number[]; readonly epochs: Column; readonly loss: Column; readonly accuracy: Column; readonly lr: Column; readonly tracks: readonly SceneTrack[] }
 
 /** The sentence at the top, in parts; a part with targets lights them up. */
 export type Phrase = { readonly text: string; readonly tone: 'plain' | 'good' | 'claimed' | 'stripped'; readonly targets?: readonly string[] }
@@ -90,4 +121,11 @@ export type Scene = {
   readonly sentence: readonly Phrase[]
   /** Numbers by the name of a value, or by `%id` of a node. */
   readonly numbers: { readonly [name: string]: SceneNumbers }
+  /** Numbers of a run by node. */
+  readonly observed: { readonly [node: string]: SceneNumbers }
+  /** Nodes that made the first NaN or infinity out of finite operands. */
+  readonly nonfinite: readonly string[]
+  readonly wasted: readonly SceneWaste[]
+  readonly curves: readonly SceneCurve[]
+  readonly log?: SceneLog
 }

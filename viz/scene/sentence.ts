@@ -31,21 +31,38 @@ const strippedPhrases = (causes: readonly Cause[]): readonly Phrase[] => {
   return [...say(costly, 'stripped', 'Metadata is stripped at', ''), ...say(free, 'plain', 'Stripped at no cost at', ''), ...say(exits, 'plain', 'Stripped at the exit,', '')]
 }
 
+const nodesOf = (index: Index, ids: readonly string[]): readonly SceneNode[] => ids.flatMap((id) => index.node.get(id) ?? [])
+
+const nonfinitePhrases = (index: Index): readonly Phrase[] => {
+  const made = nodesOf(index, index.scene.nonfinite)
+  return made.length === 0 ? [] : [{ text: `NaN or ∞ first made at ${listed(made)}`, tone: 'stripped', targets: ids(made) }]
+}
+
+const wastePhrases = (index: Index): readonly Phrase[] => {
+  const { wasted } = index.scene
+  const [first] = wasted
+  if (first === undefined) return []
+  const nodes = nodesOf(index, wasted.map((w) => w.node))
+  const used = wasted.length === 1 ? `${listed(nodes)} uses ${first.used.toFixed(1)} of ${first.bits} bits` : `${listed(nodes)} waste a bit or more`
+  return [{ text: used, tone: 'claimed', targets: ids(nodes) }]
+}
+
 const joined = (parts: readonly Phrase[]): readonly Phrase[] => parts.flatMap((p, i) => (i === 0 ? [p] : [plain('. '), p]))
 
 /** The sentence of a program. */
 export const sentenceOf = (index: Index): readonly Phrase[] => {
-  const flow = index.scene.nodes.filter((n) => n.flow)
+  const flow = index.scene.nodes.filter((n) => n.flow && n.side === undefined)
   const kept = flow.filter((n) => n.carry === 'carries')
   const total = flow.filter((n) => n.carry !== 'float').length
-  if (total === 0) return [plain('No value of this program was ever quantized. A QuantIdentity with returnQuantTensor: true at its input would be a start.')]
+  if (total === 0) return [...nonfinitePhrases(index).flatMap((p) => [p, plain('. ')]), plain('No value of this program was ever quantized. A QuantIdentity with returnQuantTensor: true at its input would be a start.')]
   const claims = claimedCauses(index)
   const survives: Phrase = kept.length === total
     ? { text: total === 1 ? 'Metadata survives: the one quantized value carries it' : `Metadata survives everywhere: all ${total} quantized values carry it`, tone: 'good', targets: ids(kept) }
     : { text: `${kept.length} of ${plural(total, 'value')} carry metadata`, tone: 'plain', targets: ids(kept) }
   return [...joined([
+    ...nonfinitePhrases(index),
     ...strippedPhrases(strippedCauses(index)).filter((p) => p.tone === 'stripped'), ...productPhrases(flow),
     ...(claims.length === 0 ? [] : [{ text: `Only claimed from ${listed(claims)} on`, tone: 'claimed' as const, targets: ids(claims) }]),
-    ...strippedPhrases(strippedCauses(index)).filter((p) => p.tone !== 'stripped'), survives,
+    ...wastePhrases(index), ...strippedPhrases(strippedCauses(index)).filter((p) => p.tone !== 'stripped'), survives,
   ]), plain('.')]
 }

@@ -36,6 +36,9 @@ export type Line = {
 /** A scene as it is drawn. */
 export type Visible = { readonly items: readonly Item[]; readonly lines: readonly Line[]; readonly at: ReadonlyMap<string, Item> }
 
+/** Does it belong to the backward pass? */
+export const isBackward = (i: Item | undefined): boolean => (i?.node ?? i?.box)?.side === 'backward'
+
 /** The metadata of a line. */
 export const metaOf = (line: Line): Meta => line.source
 

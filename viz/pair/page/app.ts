@@ -1,4 +1,5 @@
 /** State of the page of two programs, and what changes it: which boxes are open on both sides, what is selected, what is lit. */
+import { partnersOf } from '../../scene/sides.js'
 import { byId } from '../../page/dom.js'
 import { allOpen, firstOpen } from '../../scene/opening.js'
 import { indexOf } from '../../scene/reach.js'
@@ -45,7 +46,7 @@ export const startPair = (pair: PairScene, svg: SVGSVGElement): PairApp => {
   let open = wanted(isAll)
   let details = isAll
   let [ids, side]: [Ids, Side] = [[null, null], 0]
-  const context: PanelsContext = { pair, twins, visible: () => view.drawing().visible, sides: [{ index: indices[0], go: (id) => go(0, id) }, { index: indices[1], go: (id) => go(1, id) }] }
+  const context: PanelsContext = { pair, twins, visible: () => view.drawing().visible, sides: [{ index: indices[0], partners: partnersOf(indices[0]), at: () => null, go: (id) => go(0, id) }, { index: indices[1], partners: partnersOf(indices[1]), at: () => null, go: (id) => go(1, id) }] }
   const showPanels = (): void => SIDES.forEach((s) => {
     const panel = byId(`panel-${s}`)
     panel.replaceChildren(...sideParts(context, s, ids))

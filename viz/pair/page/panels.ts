@@ -1,7 +1,8 @@
 /** The two panels: of each side what differs, then all that a page of that program alone would say. */
 import { nodeName } from '../../draw/words.js'
 import { button, el } from '../../page/dom.js'
-import { boxParts, lineParts, nodeParts, overviewParts, type PanelContext } from '../../page/panel.js'
+import { overviewParts } from '../../page/overview.js'
+import { boxParts, lineParts, nodeParts, type PanelContext } from '../../page/panel.js'
 import type { SceneNode } from '../../scene/scene.js'
 import { leavingLines, type Visible } from '../../scene/visible.js'
 import { factsOf } from '../facts.js'

@@ -1,0 +1,71 @@
+/** Numbers of a run for every node that was observed: grids, what quantizers cut off and distort, and where NaN begins. */
+import { intMax, intMin, quantOf } from '../../src/data/quant.js'
+import { positions } from '../../src/data/quantTensor.js'
+import type { Tensor } from '../../src/data/tensor.js'
+import type { Node } from '../../src/graph/graph.js'
+import type { Program } from '../../src/graph/program.js'
+import { ROUNDINGS, type Rounding } from '../../src/ops/rounding.js'
+import { gridded, plainNumbers } from './numbers.js'
+import type { SceneNumbers } from './scene.js'
+
+/** Values of a run by node, as `RunOptions.observe` gives them, copied. */
+export type Values = ReadonlyMap<number, Tensor>
+
+/** Power of a signal over the power of what quantization changed, in dB; null where nothing was changed. Over finite numbers. */
+export const sqnrOf = (x: Float32Array, y: Float32Array): number | null => {
+  let [signal, noise] = [0, 0]
+  for (let i = 0; i < x.length; i++) {
+    const d = x[i] - y[i]
+    if (!Number.isFinite(d)) continue
+    signal += x[i] * x[i]
+    noise += d * d
+  }
+  return noise === 0 ? null : 10 * Math.log10(signal / noise)
+}
+
+const isRounding = (x: unknown): x is Rounding => typeof x === 'string' && Object.hasOwn(ROUNDINGS, x)
+
+/** Shares of a quantizer's operand that fall below and above its integers. */
+const clippedOf = (node: Node, x: Tensor, scale: Tensor, zeroPoint: Tensor): readonly [number, number] | null => {
+  const { bits, signed, narrow, rounding } = node.attrs
+  if (node.op.name !== 'quantize' || typeof bits !== 'number' || !isRounding(rounding)) return null
+  const [lo, hi] = [intMin(bits, signed === true, narrow === true), intMax(bits, signed === true, narrow === true)]
+  const round = ROUNDINGS[rounding]
+  let [low, high] = [0, 0]
+  positions({ value: x, scale, zeroPoint }, (p) => {
+    const q = round(p)
+    if (q < lo) low++
+    if (q > hi) high++
+  })
+  const n = Math.max(1, x.data.length)
+  return [low / n, high / n]
+}
+
+const quantizerNumbers = (node: Node, values: Values): Pick<SceneNumbers, 'clipped' | 'sqnr'> => {
+  const [x, y, scale, zeroPoint] = [values.get(node.inputs[0]), values.get(node.id), values.get(node.inputs[1]), values.get(node.inputs[2] ?? -1)]
+  if (node.op.births !== true || x === undefined || y === undefined || x.data.length !== y.data.length) return {}
+  const clipped = scale === undefined || zeroPoint === undefined ? null : clippedOf(node, x, scale, zeroPoint)
+  return { sqnr: sqnrOf(x.data, y.data), ...(clipped === null ? {} : { clipped }) }
+}
+
+/** Bars for what a reader may select; other nodes (scales and the like) have a range alone. */
+const barsFor = (node: Node, shown: boolean): number => (!shown ? 0 : node.backwardOf === undefined ? 64 : 40)
+
+const describe = (node: Node, value: Tensor, values: Values, shown: boolean): SceneNumbers => {
+  const q = quantOf(node.carried)
+  const [scale, zeroPoint] = q === null ? [] : [values.get(q.scale), values.get(q.zeroPoint)]
+  return q === null || scale === undefined || zeroPoint === undefined
+    ? plainNumbers(value.data, barsFor(node, shown))
+    : { ...gridded({ value, scale, zeroPoint, bits: q.bits, signed: q.signed }), ...quantizerNumbers(node, values) }
+}
+
+/** Numbers by node. `shown`: is it on the way of values or gradients? */
+export const observedOf = (program: Program, values: Values, shown: (node: number) => boolean): { readonly [node: string]: SceneNumbers } =>
+  Object.fromEntries(program.graph.nodes.flatMap((node) => {
+    const value = values.get(node.id)
+    return value === undefined ? [] : [[String(node.id), describe(node, value, values, shown(node.id))]]
+  }))
+
+/** Nodes that hold a NaN or an infinity although their observed operands are finite. */
+export const firstNonfinite = (program: Program, observed: { readonly [node: string]: SceneNumbers }): readonly string[] =>
+  program.graph.nodes.filter((n) => (observed[n.id]?.nonfinite ?? 0) > 0 && n.inputs.every((i) => (observed[i]?.nonfinite ?? 0) === 0)).map((n) => String(n.id))
