@@ -5,13 +5,13 @@
 import type { Tensor } from '../data/tensor.js'
 import type { Carried, ZeroPointKind } from '../data/quant.js'
 import { carries, claimed, HALF_ULP, intMax, intMin } from '../data/quant.js'
-import { broadcastShapes, sameShape, showShape, type Shape } from '../data/shape.js'
+import { broadcastShapes, broadcastStrides, sameShape, showShape, type Shape } from '../data/shape.js'
 import type { Attrs, Example, Kit, Op, Refusal, Value } from '../graph/op.js'
 import { refuse } from '../graph/op.js'
 import type { Rounding } from './rounding.js'
 import { ROUNDINGS } from './rounding.js'
 import { stretches } from './support/channels.js'
-import { sameAsFirst, strips } from './support/elementwise.js'
+import { sameAsFirst, strips, walk } from './support/elementwise.js'
 
 /** Static part of an integer quantizer. */
 export type QuantizeAttrs = Attrs & {
@@ -136,11 +136,16 @@ export const quantizeGradInput: Op<QuantizeAttrs> = gradient('quantizeGradInput'
 /** Sums `term` over the elements that share each element of a scale or zero point, in double, rounded once. */
 const reduceOver = (shape: Shape, s: Tensor, z: Tensor, out: Tensor, term: (i: number, s: number, z: number) => number): null => {
   const sums = new Float64Array(out.data.length)
-  stretches(shape, out.shape, (start, end, k) => {
-    const [sk, zk] = [s.data[s.data.length === 1 ? 0 : k], z.data[z.data.length === 1 ? 0 : k]]
+  const both = broadcastShapes(s.shape, z.shape) ?? out.shape
+  // Scale and zero point may have different shapes: which element of each belongs to an element of their broadcast.
+  const places: (readonly number[])[] = []
+  walk(both, [s, z, out].map((t) => broadcastStrides(t.shape, both)), (_k, offsets) => { places.push([...offsets]) })
+  stretches(shape, both, (start, end, k) => {
+    const [at, bt, to] = places[k]
+    const [sk, zk] = [s.data[at], z.data[bt]]
     let sum = 0
     for (let i = start; i < end; i++) sum += term(i, sk, zk)
-    sums[k] += sum
+    sums[to] += sum
   })
   out.data.set(sums)
   return null

@@ -39,9 +39,9 @@ export const CONTROL_WORDS = { arrivals: ARRIVALS / 4, givenUp: GIVEN_UP / 4, ba
 const SLEEPERS = 192
 /** Turns of waiting awake, about half a millisecond: longer than most work that one thread does alone while the others wait. */
 const SPINS = 250_000
-/** Nanoseconds of one sleep, which the last arrival ends, and how many of them make a thread that never comes: about ten seconds. */
+/** Nanoseconds of one sleep, which the last arrival ends, and how many of them make a thread that never comes: about five seconds. */
 const NAP = 20_000_000
-const NAPS = 500
+const NAPS = 250
 /** The same for a thread that may not sleep. */
 const AWAKE_NAPS = 30_000
 

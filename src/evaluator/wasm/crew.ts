@@ -40,6 +40,27 @@ const hire = async (failed: () => void): Promise<Hand> => {
   return { post: (m) => w.postMessage(m), end: () => w.terminate() }
 }
 
+/** So many are kept; older ones go to the collector. */
+const MOST_IDLE = 8
+
+/** Shared memories that plans take and give back. Sizes are powers of two, so that few kinds serve all plans. */
+const newMemories = (): Pick<Crew, 'take' | 'give'> => {
+  const idle: WebAssembly.Memory[] = []
+  return {
+    take: (pages) => {
+      let size = 1
+      while (size < pages) size *= 2
+      const at = idle.findIndex((m) => m.buffer.byteLength === size * 65536)
+      const [known] = at < 0 ? [undefined] : idle.splice(at, 1)
+      return known ?? new WebAssembly.Memory({ initial: size, maximum: size, shared: true })
+    },
+    give: (memory) => {
+      idle.push(memory)
+      if (idle.length > MOST_IDLE) idle.shift()
+    },
+  }
+}
+
 /** May this thread sleep? A page's main thread may not. */
 const maySleep = (): boolean => isNode() || typeof document === 'undefined'
 
@@ -103,6 +124,7 @@ export const newCrew = async (threads: number, splitAbove: number): Promise<Owne
       if (alive) tell(() => ({ tag: 'enlist', plan, module, memory }))
       return plan
     },
+    ...newMemories(),
     dismiss: (plan) => {
       waited.delete(plan)
       if (alive) tell(() => ({ tag: 'dismiss', plan }))

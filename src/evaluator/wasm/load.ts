@@ -20,6 +20,9 @@ export type Crew = {
   readonly dismiss: (plan: number) => void
   /** Starts a segment on the other threads; gives how many threads, this one included, take part. */
   readonly start: (plan: number, segment: string) => number
+  /** Memory of at least so many pages, perhaps used before: threads let go of memory late, so it is not made anew each time. */
+  readonly take: (pages: number) => WebAssembly.Memory
+  readonly give: (memory: WebAssembly.Memory) => void
   /** Called after a thread did not come. */
   readonly lost: () => void
 }
@@ -50,11 +53,11 @@ const functionsOf = (instance: WebAssembly.Instance): ReadonlyMap<string, (a: nu
 const outOfMemory = (bytes: number, why: string): QuantError =>
   backendError('wasm', `a plan of ${(bytes / 2 ** 20).toFixed(1)} MiB can't be had: ${why}`, 'use a smaller batch, or the reference backend; what was computed before stays valid')
 
-const allocate = (bytes: number, shared: boolean): E.Either<QuantError, WebAssembly.Memory> => {
+const allocate = (bytes: number, crew: Crew | null): E.Either<QuantError, WebAssembly.Memory> => {
   const pages = Math.ceil(bytes / PAGE) + 1
   if (pages > MOST_PAGES) return E.left(outOfMemory(bytes, 'WebAssembly addresses at most 4 GiB'))
   try {
-    return E.right(new WebAssembly.Memory({ initial: pages, maximum: pages, shared }))
+    return E.right(crew === null ? new WebAssembly.Memory({ initial: pages, maximum: pages }) : crew.take(pages))
   } catch (e) {
     return E.left(outOfMemory(bytes, e instanceof Error ? e.message : String(e)))
   }
@@ -65,7 +68,7 @@ const lostThread: QuantError = backendError('wasm', 'a worker thread did not com
 /** Loads a plan. */
 export const load = (program: Program, plan: Plan, crew: Crew | null): E.Either<QuantError, Loaded> => {
   const bytes = plan.bytes
-  const allocated = allocate(bytes, crew !== null)
+  const allocated = allocate(bytes, crew)
   if (E.isLeft(allocated)) return allocated
   const memory = allocated.right
   const pages = memory.buffer.byteLength / PAGE
@@ -135,6 +138,9 @@ export const load = (program: Program, plan: Plan, crew: Crew | null): E.Either<
     call: (name, from, to) => functions.get(name)?.(from, to) ?? 0,
     host: (step) => hosts.get(step)?.() ?? null,
     isLost: () => lost,
-    dispose: () => { if (enlisted >= 0) crew?.dismiss(enlisted) },
+    dispose: () => {
+      if (enlisted >= 0) crew?.dismiss(enlisted)
+      if (!lost) crew?.give(memory)
+    },
   })
 }
