@@ -44,10 +44,15 @@ export const broken = (history: readonly ScalePoint[]): readonly ScalePoint[] =>
   return last === undefined ? history : [...history, { ...last, scale: NaN }]
 }
 
+/** A tenth of the smallest numbers is no number at all. */
+const LEAST_ROOM = 1e-12
+
 /** The extent of numbers, widened where it is a point; null if there are none. */
 export const extentOf = (values: readonly number[]): readonly [number, number] | null => {
   const finite = values.filter(Number.isFinite)
   if (finite.length === 0) return null
   const [lo, hi] = [Math.min(...finite), Math.max(...finite)]
-  return lo < hi ? [lo, hi] : [lo * 0.9, hi === 0 ? 1 : hi * 1.1]
+  if (lo < hi) return [lo, hi]
+  const room = hi === 0 ? 1 : Math.max(Math.abs(hi) * 0.1, LEAST_ROOM)
+  return [lo >= 0 ? Math.max(0, lo - room) : lo - room, hi + room]
 }
