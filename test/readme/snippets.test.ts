@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as E from 'fp-ts/lib/Either.js'
 import {
-  accuracy, adam, chain, crossEntropy, explainAll, Flatten, grad, init, model, QuantConv2d, QuantIdentity, QuantLinear, startTraining, tensorInput, trace, train, valueOf, withLoss, zeros,
+  accuracy, adam, chain, compile, createWasm, crossEntropy, explainAll, explainPlan, Flatten, grad, init, model, profile, QuantConv2d, QuantIdentity, QuantLinear, showPlan, showProfile, startTraining, tensorInput,
+  trace, train, valueOf, withLoss, zeros,
   type QuantErrors, type Value,
 } from '../../src/index.js'
 import { suite } from '../support/suite.js'
@@ -20,7 +21,7 @@ const blocks = [...readFileSync(new URL('../../README.md', import.meta.url), 'ut
 const own = readFileSync(new URL(import.meta.url), 'utf8').replace(/\s+/g, ' ')
 
 test('what is tested below is what README says', () => {
-  assert.is(blocks.length, 2)
+  assert.is(blocks.length, 3)
   for (const line of blocks.flatMap((b) => b.split('\n')).map((l) => l.replace(/\/\/.*/, '').trim()).filter((l) => l !== '')) assert.ok(own.includes(line.replace(/\s+/g, ' ')), `README has a line that is not tested: ${line}`)
 })
 
@@ -51,6 +52,28 @@ test('training', async () => {
   let next = await events.next()
   while (next.done !== true) next = await events.next()
   assert.is(right(next.value).step, 12)
+})
+
+test('running fast', async () => {
+  const net = chain({ conv: QuantConv2d({ inChannels: 1, outChannels: 2, kernelSize: 28 }), flat: Flatten() })
+  const start = right(init(net, 0))
+  const made = await createWasm({ threads: 2 })
+  const backend = right(made)
+  const program = right(trace(net, tensorInput([8, 1, 28, 28]), { mode: 'eval' }))
+  const args = { ...start, inputs: zeros([8, 1, 28, 28]) }
+  const compiled = right(compile(program, backend))
+  const ran = right(compiled.run(args))
+  const resident = right(compiled.resident(args))
+  right(resident.execute())
+  assert.equal(valueOf(resident.results().outputs), valueOf(ran.outputs))
+  const printed: string[] = []
+  const console = { log: (text: string): void => { printed.push(text) } }
+  console.log(showPlan(right(explainPlan(program, args))))
+  console.log(showProfile(right(profile(program, args))))
+  assert.match(printed[0], /products:/)
+  assert.match(printed[1], /GFLOP/)
+  compiled.dispose()
+  backend.dispose()
 })
 
 test.run()
