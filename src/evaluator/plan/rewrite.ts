@@ -76,6 +76,7 @@ const asRows = (g: Ref, rows: Shape): Ref => ({ id: g.id, shape: [...rows, 1] })
 export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
   const nodes: FlatNode[] = []
   const to = new Int32Array(flat.nodes.length)
+  const checked = new Set<string>()
   const moved = (r: Ref): Ref => ({ id: to[r.id], shape: r.shape })
   const push = (node: Omit<FlatNode, 'id'>): number => nodes.push({ ...node, id: nodes.length }) - 1
   for (const old of flat.nodes) {
@@ -94,7 +95,9 @@ export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
       const [x, classes] = node.args
       const gathers = node.op.name === 'gatherLast'
       const columns = gathers ? x.shape[1] : node.shape[1]
-      push({ op: checkClassesOp, args: [classes], attrs: { columns }, shape: classes.shape, origin: node.origin, path: node.path })
+      const check = `${classes.id}/${columns}`
+      if (!checked.has(check)) push({ op: checkClassesOp, args: [classes], attrs: { columns }, shape: classes.shape, origin: node.origin, path: node.path })
+      checked.add(check)
       to[old.id] = push({ ...node, args: [gathers ? x : asColumn(x), asColumn(classes)], attrs: { ...node.attrs, columns } })
       continue
     }

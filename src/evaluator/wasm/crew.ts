@@ -6,7 +6,7 @@ import { MOST_THREADS, WORDS, WORKER_TEXT } from './workerText.js'
 type Hand = { readonly post: (message: object) => void; readonly end: () => void }
 
 /** A crew that can be sent home. */
-export type OwnedCrew = Crew & { readonly end: () => void }
+export type OwnedCrew = Crew & { readonly end: () => void; /** Workers that did not start in time. */ readonly missing: number }
 
 type NodeThreads = {
   readonly Worker: new (text: string, options: { readonly eval: boolean; readonly execArgv: readonly string[] }) => { postMessage(m: object): void; terminate(): Promise<number>; unref(): void; on(event: 'error' | 'exit', f: (x: unknown) => void): void }
@@ -100,6 +100,7 @@ export const newCrew = async (threads: number, splitAbove: number): Promise<Owne
   tell((thread) => ({ tag: 'hello', control, thread }))
   const ready = (): boolean => hands.every((_, i) => Atomics.load(control, WORDS.known + i + 1) >= 0)
   for (const until = performance.now() + STARTUP_MS; !ready() && performance.now() < until;) await new Promise((done) => { setTimeout(done, 1) })
+  const missing = hands.filter((_, i) => Atomics.load(control, WORDS.known + i + 1) < 0).length
   const waited = new Set<number>()
   let plans = 0
   const knowing = (plan: number): number => {
@@ -143,5 +144,6 @@ export const newCrew = async (threads: number, splitAbove: number): Promise<Owne
     },
     lost: end,
     end,
+    missing,
   }
 }

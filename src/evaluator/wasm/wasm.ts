@@ -50,7 +50,10 @@ export const createWasm = async (options: WasmOptions = {}): Promise<E.Either<Qu
   const crew: OwnedCrew | null = wanted > 1 && sharedMemory ? await newCrew(wanted, options.splitAbove ?? SPLIT_ABOVE) : null
   return E.right({
     name: 'wasm',
-    features: { ...found, threads: crew?.threads ?? 1, level: crew === null ? 'simd' : 'threads × simd', notes },
+    features: {
+      ...found, threads: (crew?.threads ?? 1) - (crew?.missing ?? 0), level: crew === null ? 'simd' : 'threads × simd',
+      notes: crew === null || crew.missing === 0 ? notes : [...notes, `${crew.missing} workers did not start in five seconds; they join when they come`],
+    },
     prepare: (program) => E.right(executableOf(program, { crew })),
     dispose: () => crew?.end(),
   })

@@ -11,6 +11,7 @@ import { lookupKernel } from './lookups.js'
 import { moveKernel } from './moves.js'
 import { poolKernel } from './pools.js'
 import { productKernel } from './products/index.js'
+import { scatterToFirstKernel } from './scatter.js'
 import { kthKernel } from './selection.js'
 import { firstEqual } from './selectionFilter.js'
 import { sumKernel } from './sums.js'
@@ -90,7 +91,7 @@ const plainKernel = (spec: KernelSpec, abs: boolean, math: MathOf): Kernel | nul
   if (spec.op === 'firstIndex') return firstIndex(spec)
   if (spec.op === 'gatherAt' || spec.op === 'addAt') return atPlaces(spec)
   if (spec.op === 'kthValue') return kthKernel(spec, { abs })
-  return extremeKernel(spec, { abs }) ?? sumKernel(spec) ?? moveKernel(spec) ?? lookupKernel(spec) ?? poolKernel(spec) ?? softmaxKernel(spec, math) ?? unaryKernel(spec, math)
+  return scatterToFirstKernel(spec) ?? extremeKernel(spec, { abs }) ?? sumKernel(spec) ?? moveKernel(spec) ?? lookupKernel(spec) ?? poolKernel(spec) ?? softmaxKernel(spec, math) ?? unaryKernel(spec, math)
 }
 
 /** The kernel for a node, or null: then the host runs it. `math` gives functions of one lane of a module. */
