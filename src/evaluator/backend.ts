@@ -25,6 +25,8 @@ export interface Executable {
    * `commits` name outputs that become inputs of the next execution (the next state, updated parameters).
    */
   resident(commits?: readonly Commit[]): Either<QuantErrors, ResidentStorage>
+  /** How many plans were made so far for runs: at most one per vector of phases (`run` and `resident` keep plans of their own). */
+  plans(): number
   /** Frees what the executable holds outside the garbage-collected heap. */
   dispose(): void
 }
@@ -42,6 +44,8 @@ export interface ResidentStorage {
   output(index: number): Tensor
   /** Runs once over what the storage holds, then commits. On an error nothing was committed: the inputs are as before. */
   execute(): Either<QuantErrors, readonly QuantWarning[]>
+  /** How many plans were made so far for this storage. */
+  plans(): number
   dispose(): void
 }
 

@@ -22,6 +22,7 @@ export const residentByRunning = (program: Program, commits: readonly Commit[], 
       for (const { input, data } of next) inputs[input].data.set(data)
       return E.right(ran.right.warnings)
     },
+    plans: () => 1,
     dispose: () => undefined,
   })
 }

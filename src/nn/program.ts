@@ -78,6 +78,8 @@ export type Compiled<P, S, I, O> = {
   readonly run: (args: RunArgs<P, S, I>, options?: RunOptions) => E.Either<QuantErrors, Ran<S, O>>
   /** Keeps arguments and results in the backend's memory: repeated executions copy and allocate nothing. */
   readonly resident: (args: RunArgs<P, S, I>) => E.Either<QuantErrors, Resident<P, S, I, O>>
+  /** How many plans `run` has made so far: one per vector of phases, so a switch from statistics to learned costs one more. */
+  readonly plans: () => number
   readonly dispose: () => void
 }
 
@@ -137,6 +139,7 @@ export const compile = <P, S, I, O>(program: Program<P, S, I, O>, backend: Backe
       return E.isLeft(ran) ? ran : E.right(unbind<S, O>(program, ran.right.outputs, ran.right.warnings))
     },
     resident: (args) => E.chain((storage: ResidentStorage) => residentOf<P, S, I, O>(program, storage, args))(executable.resident()),
+    plans: () => executable.plans(),
     dispose: () => executable.dispose(),
   })
   const prepared = backend.prepare(program)

@@ -62,6 +62,16 @@ test('the phases decide the plan: collecting has a percentile, learned has none'
   same(after.steps.some((s) => s.ops.includes('kthValue')), false)
 })
 
+test('one plan per vector of phases: the switch to learned makes one more, and going back none', () => {
+  const compiled = get(q.compile(programFor(2), q.wasm))
+  let state = start.state
+  for (let k = 0; k < 33; k++) state = get(compiled.run({ ...argsFor(2), state })).state
+  same(compiled.plans(), 2)
+  get(compiled.run(argsFor(2)))
+  same(compiled.plans(), 2)
+  compiled.dispose()
+})
+
 test('the text names the passes, every step and every product', () => {
   const d = get(q.explainPlan(programFor(8), argsFor(8)))
   const text = q.showPlan(d)

@@ -90,6 +90,7 @@ export const reference: Backend = {
         return E.isLeft(done) ? E.left<QuantErrors>([done.left]) : E.right({ outputs: done.right, warnings })
       },
       resident: (commits = []) => residentByRunning(program, commits, (inputs) => executable.run(inputs)),
+      plans: () => 1,
       dispose: () => undefined,
     }
     return E.right(executable)

@@ -49,6 +49,7 @@ export type Machine = { readonly crew: Crew | null }
 /** Plans by phases; the latest is tried first. */
 const newPlans = (program: Program, machine: Machine, commits: readonly Commit[]) => {
   const entries: Entry[] = []
+  let made = 0
   const find = (read: Read): E.Either<QuantErrors, Entry> => {
     for (let i = 0; i < entries.length; i++)
       if (entries[i].fits(read)) {
@@ -58,11 +59,12 @@ const newPlans = (program: Program, machine: Machine, commits: readonly Commit[]
     const loaded = load(program, planOf(program, read, commits, newMath()), machine.crew)
     if (E.isLeft(loaded)) return E.left([loaded.left])
     entries.unshift(entryOf(program, loaded.right))
+    made++
     return E.right(entries[0])
   }
   return {
     find,
-    compiled: () => entries.length,
+    made: () => made,
     forget: (loaded: Loaded) => {
       const at = entries.findIndex((e) => e.loaded === loaded)
       if (at >= 0) entries.splice(at, 1)
@@ -109,6 +111,7 @@ const residentOf = (program: Program, machine: Machine, commits: readonly Commit
       fresh = false
       return warnings.length === 0 ? QUIET : E.right(warnings)
     },
+    plans: plans.made,
     dispose: () => {
       plans.dispose()
       entry = null
@@ -154,6 +157,7 @@ export const executableOf = (program: Program, machine: Machine): Executable => 
       residents.push(r)
       return E.right(r)
     },
+    plans: plans.made,
     dispose: () => {
       plans.dispose()
       latest.clear()
