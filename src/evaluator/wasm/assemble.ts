@@ -25,6 +25,8 @@ export type AssembleOptions = {
   readonly threads: boolean
   readonly mayWait: boolean
   readonly pages: number
+  /** Export every stage, for the profiler. */
+  readonly stages: boolean
   /** Work of fewer nanoseconds isn't split: it isn't worth a barrier. */
   readonly splitAbove: number
 }
@@ -197,7 +199,7 @@ export const assemble = (plan: Plan, options: AssembleOptions): Assembled => {
   plan.steps.forEach((s, k) => { if (s.split) add(k, true, 'once') })
   plan.steps.slice(ahead).forEach((s, k) => one(s, ahead + k))
   close()
-  const stages = emitted.map((e) => (e === null ? [] : e.stages.map((s) => {
+  const stages = emitted.map((e) => (e === null || !options.stages ? [] : e.stages.map((s) => {
     m.func({ name: s.name, params: ['i32', 'i32'], body: ({ params: [from, to] }) => s.func.call(from.get, to.get) })
     return { name: s.name, units: s.units, label: s.label }
   })))

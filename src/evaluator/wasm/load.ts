@@ -65,14 +65,14 @@ const allocate = (bytes: number, crew: Crew | null): E.Either<QuantError, WebAss
 
 const lostThread: QuantError = backendError('wasm', 'a worker thread did not come to a barrier: it died, or the machine gave it no time for seconds', 'run again: the backend goes on with one thread; inputs and state are as they were')
 
-/** Loads a plan. */
-export const load = (program: Program, plan: Plan, crew: Crew | null): E.Either<QuantError, Loaded> => {
+/** Loads a plan; with `stages` every stage can be called on its own. */
+export const load = (program: Program, plan: Plan, crew: Crew | null, stages = false): E.Either<QuantError, Loaded> => {
   const bytes = plan.bytes
   const allocated = allocate(bytes, crew)
   if (E.isLeft(allocated)) return allocated
   const memory = allocated.right
   const pages = memory.buffer.byteLength / PAGE
-  const assembled = assemble(plan, { threads: crew !== null, mayWait: crew?.mayWait ?? false, pages, splitAbove: crew?.splitAbove ?? 0 })
+  const assembled = assemble(plan, { threads: crew !== null, mayWait: crew?.mayWait ?? false, pages, stages, splitAbove: crew?.splitAbove ?? 0 })
   const module = new WebAssembly.Module(assembled.bytes)
   const functions = functionsOf(new WebAssembly.Instance(module, { env: { memory } }))
   const { nodes } = plan.flat

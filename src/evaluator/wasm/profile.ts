@@ -67,7 +67,7 @@ const rowsOf = (loaded: Loaded, rounds: number): readonly Omit<ProfileRow, 'shar
 export const profileProgram = (program: Program, inputs: readonly Tensor[], options: ProfileOptions = {}): E.Either<QuantErrors, Profile> => {
   const { rounds = 15, warmUpMs = 500 } = options
   const began = performance.now()
-  const loaded = load(program, planOf(program, (i) => inputs[i].data, [], newMath()), null)
+  const loaded = load(program, planOf(program, (i) => inputs[i].data, [], newMath()), null, true)
   if (E.isLeft(loaded)) return E.left([loaded.left])
   const compileMs = performance.now() - began
   const l = loaded.right
