@@ -5,6 +5,7 @@ import { sizeOf } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Program } from '../../graph/program.js'
 import { backendError, failedCheck } from '../messages.js'
+import { newBalance } from './balance.js'
 import { assemble, CONTROL_WORDS, type Assembled, type HostStep, type Segment } from './assemble.js'
 import { CONTROL_BYTES, type Plan } from './plan.js'
 
@@ -87,13 +88,19 @@ export const load = (program: Program, plan: Plan, crew: Crew | null, stages = f
   const segmentCall = (s: Segment): (() => QuantError | null) => {
     const f = functions.get(s.name)
     if (f === undefined) return () => null
-    if (crew === null || !s.parallel || enlisted < 0) return () => {
+    const alone = (): QuantError | null => {
       control[CONTROL_WORDS.base] = control[CONTROL_WORDS.arrivals]
       return f(0, 1) === 0 ? null : lostThread
     }
+    if (crew === null || !s.parallel || enlisted < 0) return alone
+    const balance = newBalance()
     return () => {
+      const began = performance.now()
       control[CONTROL_WORDS.base] = control[CONTROL_WORDS.arrivals]
-      if (f(0, crew.start(enlisted, s.name)) === 0) return null
+      if (f(0, balance.split() ? crew.start(enlisted, s.name) : 1) === 0) {
+        balance.took(performance.now() - began)
+        return null
+      }
       crew.lost()
       lost = true
       return lostThread
