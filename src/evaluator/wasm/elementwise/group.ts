@@ -168,13 +168,17 @@ const emitLoop = (loop: Loop, places: ReadonlyMap<number, number>, partials: num
         })
         return [first.map((value) => control.drop(value)), stores, sums]
       }
-      const step = 16 * unroll
-      const vectors: Code = control.block(control.loop([
-        control.br_if(1, i32.gt_u(i32.add(at.get, i32.const(step)), stop.get)),
-        Array.from({ length: unroll }, (_, c) => turn(16 * c, false, c)),
+      // Memory gives more to two streams than to one: the two vectors of a turn come from the two halves of a full chunk.
+      const halves = single && unroll === 2 && space.size >= CHUNK
+      const [step, apart] = halves ? [16, CHUNK * 2] : [16 * unroll, 16]
+      const turns = (end: Code): Code => control.block(control.loop([
+        control.br_if(1, i32.gt_u(i32.add(at.get, i32.const(step)), end)),
+        Array.from({ length: unroll }, (_, c) => turn(apart * c, false, c)),
         at.set(i32.add(at.get, i32.const(step))),
         control.br(0),
       ]))
+      const vectors: Code = !halves ? turns(stop.get)
+        : control.if(i32.eq(i32.sub(stop.get, at.get), i32.const(CHUNK * 4)), [stop.set(i32.sub(stop.get, i32.const(apart))), turns(stop.get), stop.set(i32.add(stop.get, i32.const(apart))), at.set(stop.get)])
       const whole = (single ? space.size % inner === 0 : true) && inner % (4 * unroll) === 0
       const single4: Code = unroll === 1 || whole ? [] : control.block(control.loop([
         control.br_if(1, i32.gt_u(i32.add(at.get, i32.const(16)), stop.get)), turn(0, false, 0), at.set(i32.add(at.get, i32.const(16))), control.br(0),
