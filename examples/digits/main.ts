@@ -71,11 +71,14 @@ const lineOf = (e: Omit<TrainEvent<unknown, unknown>, 'training'>, epochs: numbe
 /** Progress: one line that changes on a terminal, one line per epoch elsewhere. */
 const progress = (epochs: number) => {
   const began = Date.now()
+  // Of the latest event: what is done after training isn't part of its rate.
+  let latest = began
   let images = 0
   let [loss, right, count] = [0, 0, 0]
   let phase = ''
-  const rate = (): number => (images * 1000) / Math.max(1, Date.now() - began)
+  const rate = (): number => (images * 1000) / Math.max(1, latest - began)
   const onEvent = (e: TrainEvent<unknown, unknown>): void => {
+    latest = Date.now()
     // Reading the state copies it: only at the start, and where it is kept anyway.
     if (phase === '' || isKept(e)) phase = phaseOf(e.training.state)
     if (e.tag === 'step') {
@@ -90,7 +93,7 @@ const progress = (epochs: number) => {
     console.log(process.stdout.isTTY ? `\r${line}\x1b[K` : line)
     loss = right = count = 0
   }
-  return { onEvent, rate, images: () => images, seconds: () => (Date.now() - began) / 1000 }
+  return { onEvent, rate, images: () => images, seconds: () => (latest - began) / 1000 }
 }
 
 /** A checkpoint belongs to its options: others train another way. */
@@ -156,7 +159,7 @@ const main = async (): Promise<void> => {
   const opened = await openBackend(o.backend, o.threads)
   if (E.isLeft(opened)) return stop(opened.left)
   const { backend } = opened.right
-  console.log(`training at ${o.bits} bits on ${o.limit} digits, ${o.epochs} epochs, then its float twin, on ${opened.right.uses}`)
+  console.log(`training at ${o.bits} bits on ${o.limit} digits, ${o.epochs} ${o.epochs === 1 ? 'epoch' : 'epochs'}, then its float twin, on ${opened.right.uses}`)
   const report = progress(o.epochs)
   const trained = await trainAndEvaluate(quantNet(o.bits), `${o.bits}bit`, o, backend, abort.signal, report)
   const [imagesPerSecond, seconds] = [report.rate(), report.seconds()]
@@ -166,7 +169,7 @@ const main = async (): Promise<void> => {
   if (trained === null) return
   const quant = trained.evaluation
   console.log(`\n${table(quant.quantizers)}\n`)
-  console.log(`test accuracy  ${o.bits} bits ${(quant.accuracy * 100).toFixed(2)}%   float ${floatAccuracy === null ? 'not finished' : `${(floatAccuracy * 100).toFixed(2)}%`}   (${imagesPerSecond.toFixed(0)} images/s, ${seconds.toFixed(0)} s)`)
+  console.log(`test accuracy  ${o.bits} bits ${(quant.accuracy * 100).toFixed(2)}%   float ${floatAccuracy === null ? 'not finished' : `${(floatAccuracy * 100).toFixed(2)}%`}   (trained at ${imagesPerSecond.toFixed(0)} images/s in ${seconds.toFixed(0)} s)`)
   mkdirSync(o.out, { recursive: true })
   const file = join(o.out, 'metrics.json')
   writeFileSync(file, `${JSON.stringify({ bits: o.bits, testAccuracy: quant.accuracy, floatAccuracy, imagesPerSecond, seconds, quantizers: quant.quantizers }, null, 2)}\n`)

@@ -1,16 +1,31 @@
 /**
  * `npm run tutorial`: Brevitas' tutorial on quantized activations, cell by cell; exit status 1 if a number deviates.
- * With `-- --pages out/tutorial` also a page for each of its ideas.
+ * With `-- --pages out/tutorial` also a page for each of its ideas. Exit status 2: an option that it doesn't have.
  */
 import { parseArgs } from 'node:util'
 import { transcript } from './cells.js'
 import { writePages } from './index.js'
 
+const USAGE = 'usage: npm run tutorial -- [--pages DIR]'
+
+const readOptions = (): { readonly pages?: string | undefined; readonly help?: boolean | undefined } => {
+  try {
+    return parseArgs({ options: { pages: { type: 'string' }, help: { type: 'boolean' } } }).values
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`)
+    return process.exit(2)
+  }
+}
+
+const { pages, help } = readOptions()
+if (help === true) {
+  console.log(USAGE)
+  process.exit(0)
+}
 try {
-  const { values } = parseArgs({ options: { pages: { type: 'string' } } })
   for (const { cell, about, printed } of transcript()) console.log([`[${cell}] ${about}`, ...printed].join('\n') + '\n')
   console.log('Every number, scale and error agrees with the tutorial.')
-  if (values.pages !== undefined) for (const path of writePages(values.pages)) console.log(path)
+  if (pages !== undefined) for (const path of writePages(pages)) console.log(path)
 } catch (error) {
   console.error(error instanceof Error ? error.message : String(error))
   process.exitCode = 1

@@ -7,7 +7,7 @@ import type { Program } from '../graph/program.js'
 
 /** How one run is watched. */
 export type RunOptions = {
-  /** Fail with `NonFinite` at the first node that makes a NaN or an infinity from finite operands. */
+  /** Fail with `NonFinite` at an input that holds a NaN, or else at the first node that makes a NaN or an infinity from finite operands. */
   readonly debugNonFinite?: boolean
   /** Called with each node's value as it is computed (top-level nodes only). Don't keep or change the storage. */
   readonly observe?: (node: Node, value: Tensor) => void

@@ -2,11 +2,17 @@
 import type { QuantError, QuantWarning } from '../data/error.js'
 import type { Node } from '../graph/graph.js'
 
+const fixOf = (message: string): string => {
+  if (message.includes('Scaling factors')) return 'quantize both operands with one quantizer, threading its state from one call to the next'
+  if (message.startsWith('class ')) return 'count classes from 0, in whole numbers, and let the network give one logit per class'
+  return 'see the operands that the message names'
+}
+
 /** A check node failed with this message. */
 export const failedCheck = (node: Node, message: string): QuantError => ({
   tag: 'CheckFailed', op: node.op.name, nodes: [...node.inputs], path: node.path,
   message: `%${node.id} = ${node.op.name} ${node.inputs.map((i) => `%${i}`).join(' ')}: ${message}`,
-  fix: message.includes('Scaling factors') ? 'quantize both operands with one quantizer, threading its state from one call to the next' : 'see the operands that the message names',
+  fix: fixOf(message),
 })
 
 /** A quantizer was evaluated in eval before its statistics were complete. */

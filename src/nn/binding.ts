@@ -24,15 +24,33 @@ export const partOf = (i: ProgramInput, given: unknown): unknown => {
   return i.part === 'value' ? q.value : i.part === 'scale' ? q.scale : q.zeroPoint
 }
 
+/** What was given in a tensor's place, in words. */
+const kindOf = (x: unknown): string => {
+  if (Array.isArray(x)) return 'an array'
+  if (typeof x !== 'object') return `a ${typeof x}`
+  if (x !== null && '_tag' in x) return 'an Either, whose value is its right'
+  if (x !== null && 'kind' in x && x.kind === 'quant') return 'a quant tensor'
+  return 'data' in Object(x) ? 'an object whose data is no Float32Array' : 'an object without data'
+}
+
+/** An input for which no tensor was given, or something else. */
+const absent = (i: ProgramInput, name: string, given: unknown): QuantError => {
+  const wanted = `a ${i.part === 'tensor' ? 'tensor' : 'quant tensor'} of shape ${showShape(i.shape)} was declared`
+  if (given !== undefined && given !== null && i.part === 'tensor')
+    return inputError(i, `${name} is ${kindOf(given)}: ${wanted}`, `make a tensor of numbers with tensorOf(${showShape(i.shape)}, numbers), and give it in the structure that was traced`)
+  return inputError(i, `${name} is missing: ${wanted}`, i.kind === 'data' ? 'give it in inputs, in the structure that was traced' : 'give the params and state that init or the last run returned')
+}
+
 /** Puts the arguments in the order of the program's inputs, or says what is missing or misshapen. */
 export const bindInputs = (program: Pick<Program, 'inputs'>, args: RunArgs<unknown, unknown, unknown>): E.Either<QuantErrors, readonly Tensor[]> => {
   const errors: QuantError[] = []
   const trees = { data: args.inputs, param: args.params, state: args.state, slot: null, hyper: null }
   const found = program.inputs.map((i) => {
-    const t = partOf(i, at(trees[i.kind], i.path))
+    const given = at(trees[i.kind], i.path)
+    const t = partOf(i, given)
     const name = `${i.kind} ${i.path === '' ? 'input' : i.path}${i.part === 'tensor' ? '' : ` (${i.part})`}`
     if (!isTensor(t)) {
-      errors.push(inputError(i, `${name} is missing: a ${i.part === 'tensor' ? 'tensor' : 'quant tensor'} of shape ${showShape(i.shape)} was declared`, i.kind === 'data' ? 'give it in inputs, in the structure that was traced' : 'give the params and state that init or the last run returned'))
+      errors.push(absent(i, name, given))
       return null
     }
     if (!sameShape(t.shape, i.shape) || t.data.length !== i.shape.reduce((p, n) => p * n, 1))

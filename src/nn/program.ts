@@ -19,6 +19,7 @@ import { bindInputs, unbind, type Ran, type RunArgs } from './binding.js'
 import { traceProgram, type InputDecl } from '../graph/trace.js'
 import { ops } from '../ops/index.js'
 import type { Layer, LeafSpec, SpecTree } from './layer.js'
+import { disposed, disposedRange } from './refusals.js'
 
 export type { Grads, Ran, RunArgs } from './binding.js'
 
@@ -72,7 +73,7 @@ export const init = <P, S, I, O>(layer: Layer<P, S, I, O>, seed: number | bigint
   return E.right({ params: params as P, state: state as S, generator })
 }
 
-/** A program prepared on a backend: call it as often as you like; `dispose` frees the backend's memory. */
+/** A program prepared on a backend: call it as often as you like; `dispose` frees the backend's memory, its residents' too, and later calls are a `BackendError`. */
 export type Compiled<P, S, I, O> = {
   readonly program: Program<P, S, I, O>
   readonly run: (args: RunArgs<P, S, I>, options?: RunOptions) => E.Either<QuantErrors, Ran<S, O>>
@@ -83,7 +84,10 @@ export type Compiled<P, S, I, O> = {
   readonly dispose: () => void
 }
 
-/** A program with its arguments in place. Not a value: its contents change with each execution. State does not move on. */
+/**
+ * A program with its arguments in place. Not a value: its contents change with each execution. State does not move on.
+ * After `dispose`, of it or of what compiled it, `load` and `execute` are a `BackendError`, and `inputs` and `results` throw a RangeError.
+ */
 export type Resident<P, S, I, O> = {
   /** Storage of the inputs: write into it before an execution. Ask anew after one: it may have moved. */
   readonly inputs: () => I
@@ -97,9 +101,15 @@ export type Resident<P, S, I, O> = {
 
 const isIndex = (x: unknown): x is number => typeof x === 'number'
 
-const residentOf = <P, S, I, O>(program: Program<P, S, I, O>, storage: ResidentStorage, first: RunArgs<P, S, I>): E.Either<QuantErrors, Resident<P, S, I, O>> => {
+/** What a resident's memory hangs on. */
+type Owner = { readonly backend: string; readonly isGone: () => boolean }
+
+const residentOf = <P, S, I, O>(program: Program<P, S, I, O>, storage: ResidentStorage, first: RunArgs<P, S, I>, owner: Owner): E.Either<QuantErrors, Resident<P, S, I, O>> => {
   let known: { readonly first: Float32Array; readonly results: Omit<Ran<S, O>, 'warnings'> } | null = null
+  let own = false
+  const isGone = (): boolean => own || owner.isGone()
   const load = (args: RunArgs<P, S, I>): E.Either<QuantErrors, null> => {
+    if (isGone()) return E.left(disposed('this resident program', owner.backend))
     const bound = bindInputs(program, args)
     if (E.isLeft(bound)) return bound
     bound.right.forEach((t, i) => storage.write(i, t))
@@ -112,17 +122,24 @@ const residentOf = <P, S, I, O>(program: Program<P, S, I, O>, storage: ResidentS
     return { kind: 'quant', value, scale: storage.input(index + 1), zeroPoint: storage.input(index + 2), bitWidth: { shape: [], data: Float32Array.of(quant.bits) }, signed: quant.signed, training: quant.training }
   }
   const resident: Resident<P, S, I, O> = {
-    inputs: () => mapTree(isIndex, program.structure.data, whole) as I,
+    inputs: () => {
+      if (isGone()) throw disposedRange('this resident program')
+      return mapTree(isIndex, program.structure.data, whole) as I
+    },
     load,
-    execute: () => storage.execute(),
+    execute: () => (isGone() ? E.left(disposed('this resident program', owner.backend)) : storage.execute()),
     results: () => {
+      if (isGone()) throw disposedRange('this resident program')
       const [at] = program.graph.outputs.map((_, i) => storage.output(i))
       if (known !== null && at !== undefined && known.first === at.data) return known.results
       const results = unbind<S, O>(program, program.graph.outputs.map((_, i) => storage.output(i)), [])
       known = { first: at?.data ?? new Float32Array(0), results }
       return results
     },
-    dispose: () => storage.dispose(),
+    dispose: () => {
+      own = true
+      storage.dispose()
+    },
   }
   const loaded = load(first)
   return E.isLeft(loaded) ? loaded : E.right(resident)
@@ -130,17 +147,25 @@ const residentOf = <P, S, I, O>(program: Program<P, S, I, O>, storage: ResidentS
 
 /** Prepares a program on a backend: `wasm` where the engine has SIMD, else the reference, unless told otherwise. */
 export const compile = <P, S, I, O>(program: Program<P, S, I, O>, backend: Backend = fastestHere()): E.Either<QuantErrors, Compiled<P, S, I, O>> => {
+  let gone = false
+  const owner: Owner = { backend: backend.name, isGone: () => gone }
   const compiled = (executable: Executable): Compiled<P, S, I, O> => ({
     program,
     run: (args, options) => {
+      if (gone) return E.left(disposed('this compiled program', backend.name))
       const bound = bindInputs(program, args)
       if (E.isLeft(bound)) return bound
       const ran = executable.run(bound.right, options)
       return E.isLeft(ran) ? ran : E.right(unbind<S, O>(program, ran.right.outputs, ran.right.warnings))
     },
-    resident: (args) => E.chain((storage: ResidentStorage) => residentOf<P, S, I, O>(program, storage, args))(executable.resident()),
+    resident: (args) => gone
+      ? E.left(disposed('this compiled program', backend.name))
+      : E.chain((storage: ResidentStorage) => residentOf<P, S, I, O>(program, storage, args, owner))(executable.resident()),
     plans: () => executable.plans(),
-    dispose: () => executable.dispose(),
+    dispose: () => {
+      gone = true
+      executable.dispose()
+    },
   })
   const prepared = backend.prepare(program)
   return E.isLeft(prepared) ? prepared : E.right(compiled(prepared.right))

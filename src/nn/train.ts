@@ -9,6 +9,7 @@ import type { Optimizer } from './optim.js'
 import { fastestHere } from '../evaluator/fastest.js'
 import { compile, type Compiled, type Grads, type Ran } from './program.js'
 import { trainer, type Trainer } from './trainer.js'
+import { badRate } from './refusals.js'
 import type { TrainState } from './trainState.js'
 import type { Schedule } from './schedules.js'
 
@@ -81,6 +82,7 @@ const steppingOutside = <P, S, I, O, D extends Samples>(c: TrainConfig<P, S, I, 
   }
   return {
     step: (batch, lr) => {
+      if (!Number.isFinite(lr ?? c.optimizer.lr)) return E.left(badRate(lr ?? c.optimizer.lr))
       const compiled = compiledFor(batch.size)
       if (E.isLeft(compiled)) return compiled
       const ran = compiled.right.run({ params: t.params, state: t.state, inputs: c.inputs(batch.tensors) })

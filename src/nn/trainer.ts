@@ -11,6 +11,7 @@ import type { Backend, Commit, Executable, ResidentStorage } from '../evaluator/
 import type { Program, ProgramInput } from '../graph/program.js'
 import { bindInputs, dataOf, partOf, unbind } from './binding.js'
 import type { Optimizer } from './optim.js'
+import { badRate, disposed, disposedRange } from './refusals.js'
 import type { TrainState } from './trainState.js'
 import { withUpdate, type WithUpdate } from './update.js'
 
@@ -19,9 +20,9 @@ export type Stepped<O> = { readonly outputs: O; readonly warnings: readonly Quan
 
 /** A training in progress. Not a value: each step moves it on. */
 export type Trainer<P, S, I, O> = {
-  /** One step on a batch, at the optimizer's rate or this one. After an error everything is as before the step. */
+  /** One step on a batch, at the optimizer's rate or this one (a finite number). After an error everything is as before the step. */
   readonly step: (inputs: I, lr?: number) => E.Either<QuantErrors, Stepped<O>>
-  /** Where training stands now, as a value of its own (a copy). `position` is the caller's: it is handed through. */
+  /** Where training stands now, as a value of its own (a copy). `position` is the caller's: it is handed through. After `dispose` it throws a RangeError. */
   readonly training: () => TrainState<P, S>
   /** Goes on from another state of the same network. */
   readonly load: (training: TrainState<P, S>) => E.Either<QuantErrors, null>
@@ -41,7 +42,7 @@ const commitsOf = (program: Program): readonly Commit[] => {
   })
 }
 
-type Inner<P, S, I, O> = { readonly updated: WithUpdate<P, S, I, O>; readonly storage: ResidentStorage; readonly executable: Executable }
+type Inner<P, S, I, O> = { readonly updated: WithUpdate<P, S, I, O>; readonly storage: ResidentStorage; readonly executable: Executable; readonly backend: string }
 
 /** Writes the numbers of a step. */
 const hyperWriter = <P, S, I, O>({ updated, storage }: Inner<P, S, I, O>, optimizer: Optimizer): ((step: number, lr: number, isFresh: (leaf: string) => boolean) => void) => {
@@ -92,7 +93,7 @@ export const trainer = <P, S, I, O>(program: Program<P, S, I, O>, optimizer: Opt
   if (E.isLeft(prepared)) return prepared
   const storage = prepared.right.resident(commitsOf(full))
   if (E.isLeft(storage)) return storage
-  const made = trainerOf({ updated: updated.right, storage: storage.right, executable: prepared.right }, optimizer, start)
+  const made = trainerOf({ updated: updated.right, storage: storage.right, executable: prepared.right, backend: backend.name }, optimizer, start)
   const loaded = made.load(start)
   if (E.isRight(loaded)) return E.right(made)
   made.dispose()
@@ -110,6 +111,7 @@ const trainerOf = <P, S, I, O>(inner: Inner<P, S, I, O>, optimizer: Optimizer, s
     return index === undefined ? null : storage.input(index)
   }
   let training = start
+  let gone = false
   let views: { readonly first: Tensor; readonly stepped: Stepped<O> } | null = null
   const isFresh = (leaf: string): boolean => !Object.keys(training.optim.slots).some((k) => k.endsWith(`:${leaf}`)) && !moved.has(leaf)
   // Leaves whose memory this trainer has written since it was loaded.
@@ -124,6 +126,8 @@ const trainerOf = <P, S, I, O>(inner: Inner<P, S, I, O>, optimizer: Optimizer, s
   }
   return {
     step: (inputs, lr = optimizer.lr) => {
+      if (gone) return E.left(disposed('this trainer', inner.backend))
+      if (!Number.isFinite(lr)) return E.left(badRate(lr))
       if (!writeBatch(inputs)) {
         const bound = bindInputs(data, { params: null, state: null, inputs })
         if (E.isLeft(bound)) return bound
@@ -138,6 +142,7 @@ const trainerOf = <P, S, I, O>(inner: Inner<P, S, I, O>, optimizer: Optimizer, s
       return E.right(ran.right.length === 0 ? outputs() : { ...outputs(), warnings: ran.right })
     },
     training: () => {
+      if (gone) throw disposedRange('this trainer')
       const copy = (kind: 'param' | 'state') => (t: Tensor, path: string): Tensor => {
         const now = stored(kind, path)
         return now === null ? t : { ...t, data: now.data.slice() }
@@ -152,6 +157,7 @@ const trainerOf = <P, S, I, O>(inner: Inner<P, S, I, O>, optimizer: Optimizer, s
       }
     },
     load: (t) => {
+      if (gone) return E.left(disposed('this trainer', inner.backend))
       const trees = { param: t.params, state: t.state }
       const missing = program.inputs.filter((i) => (i.kind === 'param' || i.kind === 'state') && !isTensor(at(trees[i.kind], i.path)))
       if (missing.length > 0) return E.left(missing.map(missingTree))
@@ -166,6 +172,7 @@ const trainerOf = <P, S, I, O>(inner: Inner<P, S, I, O>, optimizer: Optimizer, s
       return E.right(null)
     },
     dispose: () => {
+      gone = true
       storage.dispose()
       executable.dispose()
     },

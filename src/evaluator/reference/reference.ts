@@ -6,6 +6,7 @@ import { sizeOf } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Graph, Node } from '../../graph/graph.js'
 import { getOp, inputOp, phaseOp } from '../../graph/structural.js'
+import type { ProgramInput } from '../../graph/program.js'
 import type { Backend, Executable, RunOptions } from '../backend.js'
 import { failedCheck, stillCollecting } from '../messages.js'
 import { residentByRunning } from '../resident.js'
@@ -40,6 +41,13 @@ const nonFinite = (node: Node): QuantError => ({
   tag: 'NonFinite', op: node.op.name, node: node.id, path: node.path,
   message: `%${node.id} = ${node.op.name} is the first node that makes a NaN or an infinity from finite operands`,
   fix: 'look at its operands: a division by a zero scale, an overflow, a logarithm of 0',
+})
+
+/** Infinities of inputs pass: a mask may hold them. */
+const nanInput = (i: ProgramInput, { data }: Tensor): QuantError => ({
+  tag: 'NonFinite', op: 'input', node: i.node, path: i.kind === 'data' ? '' : i.path,
+  message: `%${i.node}, the ${i.kind} ${i.path === '' ? 'input' : i.path}, was given with a NaN: element ${data.findIndex(Number.isNaN)} of ${data.length}`,
+  fix: i.kind === 'data' ? 'look at where the data come from: a 0/0, a field that could not be read' : 'look at the steps that led here: a smaller learning rate, or a debug run of the first of them',
 })
 
 /** Evaluates the live nodes in order; returns the values of the outputs, or the error that ended the run. */
@@ -85,6 +93,10 @@ export const reference: Backend = {
     const live = liveNodes(program.graph)
     const executable: Executable = {
       run: (inputs, options = {}) => {
+        if (options.debugNonFinite === true) {
+          const bad = inputs.findIndex((t) => t.data.some(Number.isNaN))
+          if (bad >= 0) return E.left([nanInput(program.inputs[bad], inputs[bad])])
+        }
         const warnings: QuantWarning[] = []
         const done = evaluate(live, inputs, { options, mode: program.mode, warnings }, true)
         return E.isLeft(done) ? E.left<QuantErrors>([done.left]) : E.right({ outputs: done.right, warnings })
