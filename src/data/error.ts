@@ -26,11 +26,11 @@ export type QuantError =
   | (Common & { readonly tag: 'InputError'; readonly input: string })
   /** No gradient is defined here. */
   | (Common & { readonly tag: 'NotDifferentiable'; readonly op: string })
-  /** A debug run met the first NaN or infinity. */
+  /** A debug run was given a NaN, or met the first node that makes a NaN or an infinity. */
   | (Common & { readonly tag: 'NonFinite'; readonly op: string; readonly node: number })
   /** A file or text isn't what it should be. */
   | (Common & { readonly tag: 'ParseError'; readonly where: string })
-  /** A backend can't run this program on this machine. */
+  /** A backend can't run this program on this machine, or what it holds was disposed of. */
   | (Common & { readonly tag: 'BackendError'; readonly backend: string })
   /** A bug of ours. */
   | (Common & { readonly tag: 'Internal' })

@@ -38,13 +38,20 @@ export type TrainConfig<P, S, I, O, D extends Samples> = {
  * before the next event is asked for (afterwards the memory has moved on, and reading throws a RangeError).
  */
 export type TrainEvent<P, S> = {
+  /** `epoch` comes after the last step of an epoch and repeats that step's numbers. */
   readonly tag: 'step' | 'epoch'
+  /** Steps taken so far, from 1; those before a checkpoint count. */
   readonly step: number
+  /** The epoch, from 0. */
   readonly epoch: number
+  /** The batch of the epoch, from 1, of so many. */
   readonly batch: number
   readonly batches: number
+  /** Samples in this batch. */
   readonly size: number
+  /** What the schedule gave, or null: the optimizer's own rate. */
   readonly lr: number | null
+  /** Of this batch, as `measure` told them. */
   readonly loss: number
   readonly accuracy: number | null
   readonly warnings: readonly QuantWarning[]

@@ -32,7 +32,7 @@ export const wasm: Backend = {
 const MOST_BY_DEFAULT = 8
 
 const badThreads = (threads: number): E.Either<QuantErrors, never> =>
-  E.left([{ tag: 'ConfigError', option: 'threads', path: '', message: `createWasm: ${threads} threads were asked for; it must be a whole number from 1 on`, fix: 'give threads: 1, or leave it out' }])
+  E.left([{ tag: 'ConfigError', option: 'threads', path: '', message: `createWasm: ${typeof threads === 'number' ? threads : JSON.stringify(threads)} threads were asked for; it must be a whole number from 1 on`, fix: 'give threads: 1, or leave it out' }])
 
 /**
  * The WebAssembly backend with threads (worker_threads in Node, workers in a cross-origin isolated page). What can't be
