@@ -112,10 +112,10 @@ test('an import that goes up is named, type-only and dynamic ones too', async ()
     'src/data/value.ts': `import { a } from '../ops/a.js'\nexport const v = a\n`,
     'src/data/type.ts': `import type { A } from '../ops/a.js'\nexport type T = A\n`,
     'src/data/reexport.ts': `export * from '../ops/a.js'\n`,
-    'src/evaluator/lazy.ts': `export const l = () => import('../ops/a.js')\n`
+    'src/graph/lazy.ts': `export const l = () => import('../ops/a.js')\n`
   })
   assert.is(code, 1)
-  for (const file of ['data/value', 'data/type', 'data/reexport', 'evaluator/lazy']) {
+  for (const file of ['data/value', 'data/type', 'data/reexport', 'graph/lazy']) {
     assert.match(output, `src/${file}.ts imports src/ops/a.ts`)
   }
 })
