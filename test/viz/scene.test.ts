@@ -3,10 +3,11 @@ import { sceneOf } from '../../viz/index.js'
 import { identities } from '../../viz/scene/identity.js'
 import { costOf, birthsOf, indexOf } from '../../viz/scene/reach.js'
 import { allOpen, firstOpen } from '../../viz/scene/opening.js'
-import { layoutOf } from '../../viz/scene/layout.js'
+import { layoutOf, piecesOf } from '../../viz/scene/layout.js'
 import { pack, unpack } from '../../viz/scene/pack.js'
 import { visibleOf } from '../../viz/scene/visible.js'
-import { deep } from '../graph/fixtures/programs.js'
+import * as q from '../../src/index.js'
+import { deep, right } from '../graph/fixtures/programs.js'
 import { suite } from '../support/suite.js'
 import { expectedOf } from './expected.js'
 import { kept, named, plain, programs, residual, stripped } from './programs.js'
@@ -59,9 +60,26 @@ test('open boxes show all; closed ones hide what is inside and tell of its losse
 })
 
 test('the sentence says where, and what it costs', () => {
-  assert.match(said(stripped()), /stripped at act\..*1 of 2 products runs in float: conv2/)
+  assert.match(said(stripped()), /stripped at act, so 1 of 2 convolutions runs in float: conv2\./)
   assert.match(said(kept()), /survives everywhere/)
   assert.match(said(plain()), /No value .* ever quantized/)
+})
+
+test('a loss is a place to change, free, or a consequence; boxes tell how they multiply and what leaves them', () => {
+  const scene = sceneOf(stripped())
+  const losses = scene.nodes.filter((n) => n.flow && n.carry === 'stripped').map((n) => `${n.box} ${n.loss ?? ''}`)
+  assert.equal(losses, ['act costly', 'conv2 behind'])
+  const { at } = visibleOf(scene, new Set(), false)
+  const texts = Object.fromEntries([...at].flatMap(([id, i]) => (i.kind === 'box' ? [[id, piecesOf(i).map((p) => p.text).join(' · ')]] : [])))
+  assert.equal(texts, { input: '1×4×6×6', conv1: 'int · 1 claimed', act: '1×4×6×6', conv2: 'float · 1×2×4×4' })
+  assert.is(sceneOf(kept()).nodes.some((n) => n.loss !== undefined), false)
+})
+
+test('advice in code stands under the name of the layer only where the layer is that one function', () => {
+  const net = (f: (x: q.Value) => q.Value): q.Program => right(q.trace(q.chain({ input: q.QuantIdentity({ returnQuantTensor: true }), squash: q.functionLayer('squash', f) }) as never, q.tensorInput([2, 3]) as never, { mode: 'eval' })) as q.Program
+  const code = (program: q.Program): string | undefined => sceneOf(program).losses[0]?.advice[0]?.code
+  assert.is(code(net((x) => q.plain.relu(x))), 'squash: QuantReLU({ returnQuantTensor: true })')
+  assert.is(code(net((x) => q.add(q.plain.relu(x), q.plain.relu(x)))), 'act: QuantReLU({ returnQuantTensor: true })')
 })
 
 test('the cost of a loss ends at the next quantizer; births are the quantizers behind a value', () => {

@@ -1,6 +1,6 @@
 /** The marks of a visible scene: boxes behind, lines, nodes in front. Pure; attributes follow the read-back contract. */
 import type { Meta } from '../scene/scene.js'
-import { cut, textOf, type Layout, type Rect } from '../scene/layout.js'
+import { cut, piecesOf, textOf, type Layout, type Rect } from '../scene/layout.js'
 import { isBackward, type Item, type Line, type Visible } from '../scene/visible.js'
 import { mark, type Mark } from './mark.js'
 import { errorAt, errorClass, noOverlay, type Overlay } from './overlay.js'
@@ -58,7 +58,7 @@ const signOf = (d: Drawing, l: Line): readonly Mark[] => {
 
 /** The label of a line, with the number of its scale where it is known. */
 const labelText = (d: Drawing, l: Line): string => {
-  const name = lineLabel(l.source)
+  const name = `${lineLabel(l.source)}${l.source.carry === 'stripped' && l.source.loss === 'free' ? ', no cost' : ''}`
   const value = l.source.scale === undefined || name === '' ? undefined : d.over.scales.get(l.source.scale)
   return value === undefined ? name : `${name} = ${value}`
 }
@@ -88,7 +88,7 @@ const lineMark = (d: Drawing, l: Line, first: boolean): Mark => {
   const ends = l.tail ? { 'data-tail': l.id } : { 'data-from': l.from, 'data-to': l.to, 'data-slot': l.slot }
   const meta = metaAttrs(l.source)
   return mark('g', l.id, {
-    class: `line ${l.source.carry}${l.flow ? '' : ' quiet'}${hueClass(l.source, d.hues)}`, ...ends, ...meta, 'data-line': l.id,
+    class: `line ${l.source.carry}${l.source.loss === 'costly' || l.source.carry !== 'stripped' ? '' : ' free'}${l.flow ? '' : ' quiet'}${hueClass(l.source, d.hues)}`, ...ends, ...meta, 'data-line': l.id,
     role: 'button', tabindex: -1, 'aria-label': sayLine(l, d.v.at.get(l.from), d.v.at.get(l.to), seenAt(d, l)),
   }, [
     mark('path', 'hit', { class: 'hit', d: path }),
@@ -143,6 +143,12 @@ const valueAttrs = (d: Drawing, i: Item, name: string): Mark['attrs'] => {
 const otherNames = (d: Drawing, i: Item, r: Rect): readonly Mark[] => valuesShown(i).slice(1).map((v, k) =>
   mark('text', `value ${v.name}`, { class: 'sub', ...valueAttrs(d, i, v.name), x: r.x + r.width / 2, y: r.y + r.height + 13 + k * 13, 'text-anchor': 'middle' }, cut(v.name)))
 
+/** The second line of an item: of a box in pieces, each in its tone. */
+const subMarks = (i: Item, sub: string): string | readonly Mark[] => {
+  const pieces = piecesOf(i)
+  return pieces.length === 0 ? sub : pieces.map((p, k) => mark('tspan', String(k), p.tone === 'soft' ? {} : { class: `badge ${p.tone}` }, `${k === 0 ? '' : ' · '}${p.text}`))
+}
+
 const itemMark = (d: Drawing, i: Item): Mark => {
   const r = d.layout.rects.get(i.id) ?? { x: 0, y: 0, width: 0, height: 0 }
   const [label, sub] = textOf(i)
@@ -156,10 +162,10 @@ const itemMark = (d: Drawing, i: Item): Mark => {
   const error = errorAt(d.over, i)
   const state = `${isBackward(i) ? ' backward' : ''}${error === undefined ? '' : ` error${errorClass(error)}`}${d.over.nonfinite.has(i.id) ? ' at-nan' : ''}`
   const said = [...(d.over.nonfinite.has(i.id) ? ['makes the first NaN or infinity'] : []), ...(i.kind === 'node' && i.node?.estimator !== undefined ? ['its gradient is an estimate'] : []), ...(error === undefined ? [] : [`signal over quantization noise ${error.toFixed(1)} dB`])]
-  return mark('g', i.id, { class: `item ${kind}${i.open ? ' open' : ''}${quiet}${lost}${state}`, ...names, 'data-item': i.id, role: 'button', tabindex: -1, 'aria-label': sayItem(i, [value?.name ?? label, ...(twoLines ? [sub] : [])].map(cut).join(' '), said), ...(i.kind === 'box' ? { 'aria-expanded': String(i.open) } : {}) }, [
+  return mark('g', i.id, { class: `item ${kind}${i.open ? ' open' : ''}${quiet}${lost}${i.node?.loss === 'costly' ? ' costly' : ''}${state}`, ...names, 'data-item': i.id, role: 'button', tabindex: -1, 'aria-label': sayItem(i, [value?.name ?? label, ...(twoLines ? [sub] : [])].map(cut).join(' '), said), ...(i.kind === 'box' ? { 'aria-expanded': String(i.open) } : {}) }, [
     mark('rect', 'frame', { class: 'frame', ...r, rx: kind === 'op' || i.kind === 'box' ? 6 : r.height / 2 }),
     mark('text', 'title', { class: 'title', ...(value === undefined ? {} : valueAttrs(d, i, value.name)), ...left, y: r.y + (i.open ? 22 : twoLines ? 16 : r.height / 2 + 4.5) }, `${cut(value?.name ?? label)}${twoLines ? ' ' : ''}`),
-    ...(twoLines ? [mark('text', 'sub', { class: i.hidden.stripped > 0 ? 'sub badge lost' : i.hidden.claimed > 0 ? 'sub badge doubt' : 'sub', 'aria-hidden': 'true', ...left, y: r.y + 30 }, sub)] : []),
+    ...(twoLines ? [mark('text', 'sub', { class: 'sub', 'aria-hidden': 'true', ...left, y: r.y + 30 }, subMarks(i, sub))] : []),
     ...badges(i, r), ...signs(d, i, r), ...otherNames(d, i, r),
   ])
 }

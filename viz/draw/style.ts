@@ -30,7 +30,7 @@ const drawing = `
 .scene .toggle{font-size:14px}
 .scene .badge{font-size:10.5px;font-weight:600}
 .scene .item .badge.good{fill:var(--good)}.scene .item .badge.lost{fill:var(--lost)}.scene .item .badge.doubt{fill:var(--doubt)}
-.item.at-stripped .frame{stroke:var(--lost);stroke-width:2}
+.item.at-stripped .frame{stroke:var(--lost)}.item.at-stripped.costly .frame{stroke-width:2}
 .item.at-claimed .frame{stroke:var(--doubt-line);stroke-width:2;stroke-dasharray:6 3}
 .way{fill:none;stroke:var(--edge);stroke-linecap:butt}
 .hit{fill:none;stroke:transparent;stroke-width:12}
@@ -44,7 +44,7 @@ const drawing = `
 .scene .sign{font-size:11px;font-weight:700}
 .scene .stripped .sign{fill:var(--lost)}.scene .claimed .sign{fill:var(--doubt)}
 .scene .label{font-size:11px;font-weight:600;paint-order:stroke;stroke:var(--halo);stroke-width:4px;stroke-linejoin:round}
-.scene .stripped .label{fill:var(--lost)}.scene .claimed .label{fill:var(--doubt)}
+.scene .stripped .label{fill:var(--lost)}.scene .stripped.free .label{fill:var(--soft);font-weight:400}.scene .claimed .label{fill:var(--doubt)}
 ${hues}
 .scene .waste{fill:var(--doubt)}
 .guess{fill:var(--panel);stroke:var(--ink);stroke-width:1.2}.scene .tilde{font-size:14px;font-weight:700}

@@ -17,7 +17,7 @@ export const mapOf = (app: App, svg: SVGSVGElement, map: SVGSVGElement): void =>
     const items = [...app.view.visible().at.values()].filter((i) => !i.open)
     map.replaceChildren(...items.slice(0, MOST_DOTS).map((i) => {
       const { x, y, width, height } = layout.rects.get(i.id) ?? { x: 0, y: 0, width: 0, height: 0 }
-      const lost = i.hidden.stripped > 0 || (i.node?.flow === true && i.node.carry === 'stripped')
+      const lost = i.hidden.costly > 0 || i.node?.loss === 'costly'
       const doubt = i.hidden.claimed > 0 || (i.node?.flow === true && i.node.carry === 'claimed')
       return svgEl('rect', { class: `dot${lost ? ' lost' : doubt ? ' doubt' : ''}`, x, y, width, height })
     }), frame)

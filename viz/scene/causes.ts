@@ -21,6 +21,13 @@ export const strippedCauses = (index: Index): readonly Cause[] => {
   }))
 }
 
+/** What each loss is: a place to change, one at no cost, or a consequence of another. */
+export const kindsOfLoss = (index: Index): ReadonlyMap<string, NonNullable<SceneNode['loss']>> => new Map([
+  ...index.scene.losses.map((l) => [l.node, 'behind'] as const),
+  ...strippedCauses(index).map((c) => [c.node.id, c.products.length > 0 ? 'costly' : 'free'] as const),
+  ...claimedCauses(index).map((n) => [n.id, 'free'] as const),
+])
+
 /** The claimed nodes whose operands are not claimed already. */
 export const claimedCauses = (index: Index): readonly SceneNode[] =>
   index.scene.losses.flatMap((l) => index.node.get(l.node) ?? []).filter((n) => n.carry === 'claimed' && !follows(index, n))

@@ -4,6 +4,7 @@ import { at } from '../../src/data/tree.js'
 import type { Program } from '../../src/graph/program.js'
 import type { LogRecord } from '../log.js'
 import { adviceFor } from './advice.js'
+import { kindsOfLoss } from './causes.js'
 import { columnsOf } from './columns.js'
 import { curveOf } from './curve.js'
 import { layerBoxes, top } from './names.js'
@@ -43,8 +44,20 @@ const valuesOf = (program: Program, nameOf: (path: string, role: 'input' | 'resu
   return [...inputs, ...results.filter((v) => !known.has(JSON.stringify([v.name, v.node])))]
 }
 
-const lossesOf = (nodes: readonly SceneNode[]): readonly SceneLoss[] => nodes.flatMap((n) =>
-  (n.flow && (n.carry === 'stripped' || n.carry === 'claimed') ? [{ node: n.id, carry: n.carry, advice: adviceFor(n) }] : []))
+/** Layers that hold nothing but one function: a step that makes the value bare, and the function itself. */
+const singleBoxes = (nodes: readonly SceneNode[]): ReadonlySet<string> => {
+  const counts = new Map<string, number>()
+  for (const n of nodes) for (let box = n.box; box !== ''; box = box.slice(0, Math.max(0, box.lastIndexOf('.')))) {
+    // What stands in a box inside it counts as much: then it is no single function.
+    counts.set(box, (counts.get(box) ?? 0) + (box === n.box ? 1 : 3))
+  }
+  return new Set([...counts].flatMap(([box, n]) => (n <= 2 ? [box] : [])))
+}
+
+const lossesOf = (nodes: readonly SceneNode[]): readonly SceneLoss[] => {
+  const single = singleBoxes(nodes)
+  return nodes.flatMap((n) => (n.flow && (n.carry === 'stripped' || n.carry === 'claimed') ? [{ node: n.id, carry: n.carry, advice: adviceFor(n, single.has(n.box)) }] : []))
+}
 
 const isOutput = (x: unknown): x is Output =>
   typeof x === 'object' && x !== null && (('data' in x && x.data instanceof Float32Array) || ('kind' in x && isQuantTensor(x as Output)))
@@ -94,6 +107,11 @@ export const sceneOf = (program: Program, options: SceneOptions = {}): Scene => 
     observed, nonfinite: firstNonfinite(program, observed), wasted: [], curves,
     ...(options.log === undefined || options.log.length === 0 ? {} : { log: columnsOf(program, options.log) }),
   }
-  const full: Scene = { ...scene, wasted: wastedOf(scene) }
+  const kinds = kindsOfLoss(indexOf(scene))
+  const told = nodes.map((n): SceneNode => {
+    const loss = kinds.get(n.id)
+    return loss === undefined ? n : { ...n, loss }
+  })
+  const full: Scene = { ...scene, nodes: told, wasted: wastedOf(scene) }
   return { ...full, sentence: sentenceOf(indexOf(full)) }
 }

@@ -9,15 +9,33 @@ export type { Layout, Rect } from './rect.js'
 const PAD = { side: 16, top: 34, ports: 6, bottom: 18, page: 24, label: 90, columns: 120 }
 const CHARACTER = 7.2
 
-/** What a closed box hides of losses. */
-const hiddenText = ({ hidden }: Item): string =>
-  [hidden.stripped > 0 ? `${hidden.stripped} stripped` : '', hidden.claimed > 0 ? `${hidden.claimed} claimed` : ''].filter((t) => t !== '').join(', ')
+/** A piece of the second line of a box. */
+export type Piece = { readonly text: string; readonly tone: 'good' | 'lost' | 'doubt' | 'soft' }
+
+const shapeText = (shape: readonly number[]): string => (shape.length === 0 ? 'scalar' : shape.join('×'))
+
+/** How the products in a closed box run; which losses in it no line that leaves it shows; else the shape of what leaves it. */
+export const piecesOf = ({ kind, open, box, hidden, integer, leaving }: Item): readonly Piece[] => {
+  if (kind !== 'box' || open) return []
+  const shown = (loss: string, carry: string): number => leaving.filter((n) => n.loss === loss && n.carry === carry).length
+  const [costly, claimed] = [hidden.costly - shown('costly', 'stripped'), hidden.claimed - shown('free', 'claimed')]
+  const free = hidden.stripped - hidden.costly - shown('free', 'stripped')
+  const losses: readonly Piece[] = [
+    ...(costly > 0 ? [{ text: `${costly} stripped`, tone: 'lost' as const }] : []), ...(claimed > 0 ? [{ text: `${claimed} claimed`, tone: 'doubt' as const }] : []),
+    ...(free > 0 ? [{ text: `${free} stripped, no cost`, tone: 'soft' as const }] : []),
+  ]
+  const calm = box?.kind === 'phase' ? 'collect | learned' : box?.kind === 'branch' ? 'branch' : leaving.length === 1 ? shapeText(leaving[0].shape) : ''
+  return [
+    ...(integer === undefined ? [] : [{ text: integer ? 'int' : 'float', tone: integer ? 'good' as const : 'lost' as const }]),
+    ...(losses.length > 0 ? losses : calm === '' ? [] : [{ text: calm, tone: 'soft' as const }]),
+  ]
+}
 
 /** The lines of text of an item: its name, and what stands under it. */
 export const textOf = (i: Item): readonly [title: string, sub: string] => {
   if (i.kind === 'result') return [i.label, 'result']
-  if (i.kind === 'box') return [i.label, hiddenText(i) || (i.box?.kind === 'phase' ? 'collect | learned' : i.box?.kind === 'branch' ? 'branch' : '')]
-  const shape = i.node === undefined || i.node.shape.length === 0 ? 'scalar' : i.node.shape.join('×')
+  if (i.kind === 'box') return [i.label, piecesOf(i).map((p) => p.text).join(' · ')]
+  const shape = shapeText(i.node?.shape ?? [])
   return [i.values.find((v) => v.role === 'input')?.name ?? i.label, i.node?.op === 'const' ? '' : shape]
 }
 

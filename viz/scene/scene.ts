@@ -29,6 +29,8 @@ export type SceneNode = Meta & {
   readonly attrs?: string
   /** Is it on the way of the values, and not of scales, zero points and counters? */
   readonly flow: boolean
+  /** Where metadata is lost: is it a place to change (a product runs in float for it), one that costs nothing, or does it only follow from another loss? A claim costs nothing by itself. */
+  readonly loss?: 'costly' | 'free' | 'behind'
   /** Of a product (convolution, linear, matmul): does it run on integers? */
   readonly integer?: boolean
   /** `param conv1.weight`, for inputs of the program. */

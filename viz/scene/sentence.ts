@@ -15,12 +15,23 @@ const listed = (nodes: readonly SceneNode[]): string => {
   return names.length <= 3 ? names.join(', ') : `${names.slice(0, 2).join(', ')} and ${names.length - 2} more`
 }
 
-const productPhrases = (flow: readonly SceneNode[]): readonly Phrase[] => {
+const KINDS: readonly (readonly [ops: readonly string[], one: string])[] = [[['conv', 'convTranspose'], 'convolution'], [['linear'], 'linear layer'], [['matmul'], 'matrix product']]
+
+/** What multiplies, as a reader would say: `convolutions and linear layers`. */
+export const productName = (products: readonly SceneNode[]): string => {
+  const kinds = KINDS.filter(([ops]) => products.some((n) => ops.includes(n.op.split('~')[0]))).map(([, one]) => (products.length === 1 ? one : `${one}s`))
+  return kinds.length < 3 ? kinds.join(' and ') : `${kinds.slice(0, 2).join(', ')} and ${kinds[2]}`
+}
+
+/** How the products run; `needed`: something has to change. */
+const productPhrases = (flow: readonly SceneNode[], needed: boolean): readonly Phrase[] => {
   const products = flow.filter((n) => n.integer !== undefined)
   const float = products.filter((n) => n.integer === false)
+  const [only, name] = [products.length === 1, productName(products)]
   if (products.length === 0) return []
-  if (float.length === 0) return [{ text: products.length === 1 ? 'The product runs on integers' : `All ${products.length} products run on integers`, tone: 'good', targets: ids(products) }]
-  const share = float.length === products.length ? (products.length === 1 ? 'The product runs' : `All ${products.length} products run`) : `${float.length} of ${plural(products.length, 'product')} ${float.length === 1 ? 'runs' : 'run'}`
+  const all = only ? `The ${name} runs` : `All ${products.length} ${name} run`
+  if (float.length === 0) return [{ text: `${all} on integers${needed ? '' : ': nothing needs to change'}`, tone: 'good', targets: ids(products) }]
+  const share = float.length === products.length ? all : `${float.length} of ${products.length} ${name} ${float.length === 1 ? 'runs' : 'run'}`
   return [{ text: `${share} in float: ${listed(float)}`, tone: 'stripped', targets: ids(float) }]
 }
 
@@ -47,6 +58,12 @@ const wastePhrases = (index: Index): readonly Phrase[] => {
   return [{ text: used, tone: 'claimed', targets: ids(nodes) }]
 }
 
+const lowered = (p: Phrase): Phrase => ({ ...p, text: p.text.replace(/^(All|The) /, (word) => word.toLowerCase()) })
+
+/** A loss and what follows from it, as one clause. */
+const andSo = (losses: readonly Phrase[], follows: readonly Phrase[]): readonly Phrase[] =>
+  (losses.length === 0 || follows.every((p) => p.tone !== 'stripped') ? joined([...losses, ...follows]) : [...joined(losses), plain(', so '), ...joined(follows.map(lowered))])
+
 const joined = (parts: readonly Phrase[]): readonly Phrase[] => parts.flatMap((p, i) => (i === 0 ? [p] : [plain('. '), p]))
 
 /** The sentence of a program. */
@@ -59,10 +76,12 @@ export const sentenceOf = (index: Index): readonly Phrase[] => {
   const survives: Phrase = kept.length === total
     ? { text: total === 1 ? 'Metadata survives: the one quantized value carries it' : `Metadata survives everywhere: all ${total} quantized values carry it`, tone: 'good', targets: ids(kept) }
     : { text: `${kept.length} of ${plural(total, 'value')} carry metadata`, tone: 'plain', targets: ids(kept) }
-  return [...joined([
-    ...nonfinitePhrases(index),
-    ...strippedPhrases(strippedCauses(index)).filter((p) => p.tone === 'stripped'), ...productPhrases(flow),
-    ...(claims.length === 0 ? [] : [{ text: `Only claimed from ${listed(claims)} on`, tone: 'claimed' as const, targets: ids(claims) }]),
-    ...wastePhrases(index), ...strippedPhrases(strippedCauses(index)).filter((p) => p.tone !== 'stripped'), survives,
-  ]), plain('.')]
+  const lost = strippedPhrases(strippedCauses(index))
+  const needed = index.scene.wasted.length + index.scene.nonfinite.length > 0
+  const clauses: readonly (readonly Phrase[])[] = [
+    nonfinitePhrases(index), andSo(lost.filter((p) => p.tone === 'stripped'), productPhrases(flow, needed)), wastePhrases(index),
+    claims.length === 0 ? [] : [{ text: `Claimed (maybe off the grid) from ${listed(claims)} on`, tone: 'claimed', targets: ids(claims) }],
+    joined(lost.filter((p) => p.tone !== 'stripped')), [survives],
+  ]
+  return [...clauses.filter((c) => c.length > 0).flatMap((c, i) => (i === 0 ? c : [plain('. '), ...c])), plain('.')]
 }

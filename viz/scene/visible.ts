@@ -1,5 +1,6 @@
 /** What is drawn of a scene when some of its boxes are open: a tree of items, and edges between the innermost ones shown. */
 import type { Index } from './reach.js'
+import { leavingOf } from './leaving.js'
 import type { Meta, Scene, SceneBox, SceneEdge, SceneNode, SceneValue } from './scene.js'
 
 /** A node, a closed or open box, or a result, as it is drawn. */
@@ -14,8 +15,12 @@ export type Item = {
   readonly box?: SceneBox
   /** Names under which a program knows this value. */
   readonly values: readonly SceneValue[]
-  /** Lost or claimed nodes inside a closed box. */
-  readonly hidden: { readonly stripped: number; readonly claimed: number }
+  /** Where losses and claims begin inside a closed box, and how many of those cost something. */
+  readonly hidden: { readonly stripped: number; readonly costly: number; readonly claimed: number }
+  /** Of a closed box with products inside: do all of them run on integers? */
+  readonly integer?: boolean
+  /** Values that leave a closed box. */
+  readonly leaving: readonly SceneNode[]
   /** Where it stands in the order of the trace. */
   readonly order: number
 }
@@ -47,7 +52,10 @@ type Tables = {
   readonly nodesIn: ReadonlyMap<string, readonly SceneNode[]>
   readonly valuesOf: ReadonlyMap<string, readonly SceneValue[]>
   readonly nodeOf: ReadonlyMap<string, SceneNode>
+  readonly leaving: ReadonlyMap<string, ReadonlySet<SceneNode>>
 }
+
+const NOTHING = { stripped: 0, costly: 0, claimed: 0 }
 
 /** Groups by a key. */
 export const groupBy = <A>(items: readonly A[], key: (a: A) => string): ReadonlyMap<string, readonly A[]> => {
@@ -62,11 +70,12 @@ export const groupBy = <A>(items: readonly A[], key: (a: A) => string): Readonly
 
 const tablesOf = (scene: Scene): Tables => {
   const phases = new Set(scene.boxes.filter((b) => b.kind === 'phase').map((b) => b.id))
+  const nodeOf = new Map(scene.nodes.map((n) => [n.id, n]))
   return {
     boxesIn: groupBy(scene.boxes, (b) => b.parent),
     nodesIn: groupBy(scene.nodes.filter((n) => !phases.has(n.id)), (n) => n.box),
     valuesOf: groupBy(scene.values, (v) => v.node),
-    nodeOf: new Map(scene.nodes.map((n) => [n.id, n])),
+    nodeOf, leaving: leavingOf(scene, nodeOf),
   }
 }
 
@@ -86,18 +95,22 @@ const orderOf = (inside: readonly SceneNode[], own: SceneNode | undefined): numb
 }
 
 const nodeItem = (t: Tables, n: SceneNode): Item =>
-  ({ id: n.id, kind: 'node', parent: n.box, label: n.label, open: false, children: [], node: n, values: t.valuesOf.get(n.id) ?? [], hidden: { stripped: 0, claimed: 0 }, order: numberOf(n.id) })
+  ({ id: n.id, kind: 'node', parent: n.box, label: n.label, open: false, children: [], node: n, values: t.valuesOf.get(n.id) ?? [], hidden: NOTHING, leaving: [], order: numberOf(n.id) })
 
 const boxItem = (t: Tables, box: SceneBox, open: ReadonlySet<string>): Item => {
   const inside = insideOf(t, box.id)
   const trunk = box.kind === 'layer' ? inside.filter((n) => !n.id.includes('.')) : inside
   const node = t.nodeOf.get(box.id)
-  const count = (carry: string): number => inside.reduce((k, n) => k + (n.carry === carry && n.flow ? 1 : 0), 0)
+  const begun = inside.filter((n) => n.loss !== undefined && n.loss !== 'behind')
+  const count = (carry: string): number => begun.reduce((k, n) => k + (n.carry === carry ? 1 : 0), 0)
   const isOpen = open.has(box.id)
+  const products = inside.filter((n) => n.integer !== undefined && n.flow)
   return {
     id: box.id, kind: 'box', parent: box.parent, label: box.label, open: isOpen, children: isOpen ? itemsIn(t, box.id, open) : [], box,
     ...(node === undefined ? {} : { node }), values: t.valuesOf.get(box.id) ?? [],
-    hidden: isOpen ? { stripped: 0, claimed: 0 } : { stripped: count('stripped'), claimed: count('claimed') }, order: orderOf(trunk, node),
+    hidden: isOpen ? NOTHING : { stripped: count('stripped'), costly: begun.filter((n) => n.loss === 'costly').length, claimed: count('claimed') },
+    ...(isOpen || products.length === 0 ? {} : { integer: products.every((n) => n.integer) }),
+    leaving: isOpen ? [] : [...t.leaving.get(box.id) ?? []], order: orderOf(trunk, node),
   }
 }
 
@@ -105,7 +118,7 @@ const itemsIn = (t: Tables, box: string, open: ReadonlySet<string>): readonly It
   [...(t.nodesIn.get(box) ?? []).map((n) => nodeItem(t, n)), ...(t.boxesIn.get(box) ?? []).map((b) => boxItem(t, b, open))]
 
 const resultItem = (value: SceneValue, i: number): Item =>
-  ({ id: `=${i}`, kind: 'result', parent: '', label: value.name, open: false, children: [], values: [value], hidden: { stripped: 0, claimed: 0 }, order: Infinity })
+  ({ id: `=${i}`, kind: 'result', parent: '', label: value.name, open: false, children: [], values: [value], hidden: NOTHING, leaving: [], order: Infinity })
 
 /** The innermost drawn box or node for every node of the scene. */
 const shownFor = (scene: Scene, open: ReadonlySet<string>): (id: string, box: string) => string => {
