@@ -43,7 +43,7 @@ const timeline = (scene: Scene): string => (scene.log === undefined ? '' : `<sec
 </section>
 `)
 
-const legend = `${lineLegend}<span><span><b class="good">int</b>, <b class="stripped-text">float</b> in a box: how it multiplies</span></span>`
+const legend = `${lineLegend}<span><b class="good">int</b><b class="stripped-text">float</b>in a box: how it multiplies</span>`
 
 /** Keys, and what they do. */
 export type Keys = readonly (readonly [key: string, text: string])[]

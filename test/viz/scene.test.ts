@@ -3,6 +3,7 @@ import { sceneOf } from '../../viz/index.js'
 import { identities } from '../../viz/scene/identity.js'
 import { costOf, birthsOf, indexOf } from '../../viz/scene/reach.js'
 import { allOpen, firstOpen } from '../../viz/scene/opening.js'
+import { foldedInto } from '../../viz/scene/fold.js'
 import { layoutOf, piecesOf } from '../../viz/scene/layout.js'
 import { pack, unpack } from '../../viz/scene/pack.js'
 import { visibleOf } from '../../viz/scene/visible.js'
@@ -10,7 +11,7 @@ import * as q from '../../src/index.js'
 import { deep, right } from '../graph/fixtures/programs.js'
 import { suite } from '../support/suite.js'
 import { expectedOf } from './expected.js'
-import { kept, named, plain, programs, residual, stripped } from './programs.js'
+import { kept, layers, named, plain, programs, residual, stripped } from './programs.js'
 
 const test = suite('scene')
 const said = (program: Parameters<typeof sceneOf>[0]): string => sceneOf(program).sentence.map((p) => p.text).join('')
@@ -63,6 +64,26 @@ test('the sentence says where, and what it costs', () => {
   assert.match(said(stripped()), /stripped at act, so 1 of 2 convolutions runs in float: conv2\./)
   assert.match(said(kept()), /survives everywhere/)
   assert.match(said(plain()), /No value .* ever quantized/)
+})
+
+test('a tall drawing folds into columns that fit: nothing lost, nothing overlaps, one line from column to column', () => {
+  const scene = sceneOf(layers(30))
+  const v = visibleOf(scene, firstOpen(scene), false)
+  const flat = layoutOf(v)
+  const room = { width: 1060, height: 560 }
+  const folded = foldedInto(v, flat, room)
+  const scale = (l: typeof flat): number => Math.min(room.width / l.width, room.height / l.height)
+  assert.ok(scale(folded) > 2 * scale(flat), `${scale(flat)} → ${scale(folded)}`)
+  assert.equal([...folded.rects.keys()].sort(), [...flat.rects.keys()].sort())
+  const rects = v.items.map((i) => folded.rects.get(i.id) ?? { x: NaN, y: NaN, width: NaN, height: NaN })
+  for (const [k, r] of rects.entries()) {
+    assert.ok(r.x >= 0 && r.y >= 0 && r.x + r.width <= folded.width && r.y + r.height <= folded.height)
+    for (const o of rects.slice(k + 1)) assert.ok(r.x + r.width <= o.x || o.x + o.width <= r.x || r.y + r.height <= o.y + 0.01 || o.y + o.height <= r.y + 0.01)
+  }
+  const columns = new Set(v.lines.filter((l) => folded.across.has(l.id)).map((l) => folded.rects.get(l.to)?.x))
+  assert.is(columns.size, folded.across.size)
+  for (const l of v.lines) assert.ok((folded.ways.get(l.id) ?? []).every(([x, y]) => x >= 0 && x <= folded.width && y >= 0 && y <= folded.height))
+  assert.is(foldedInto(v, flat, { width: flat.width, height: flat.height }), flat)
 })
 
 test('a loss is a place to change, free, or a consequence; boxes tell how they multiply and what leaves them', () => {

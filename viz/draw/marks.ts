@@ -48,7 +48,9 @@ type Drawing = { readonly v: Visible; readonly layout: Layout; readonly hues: Re
 
 /** The glyph at the source of a line that says the same as its colour. */
 const signOf = (d: Drawing, l: Line): readonly Mark[] => {
-  const [x, y] = d.layout.ways.get(l.id)?.[0] ?? [0, 0]
+  const [x0, y0] = d.layout.ways.get(l.id)?.[0] ?? [0, 0]
+  // A line that runs sideways leaves its source at the side.
+  const [x, y] = d.layout.across.has(l.id) ? [x0 + 11, y0 - 9] : [x0, y0]
   if ((l.source.carry !== 'stripped' && l.source.carry !== 'claimed') || !l.flow) return []
   const sign = l.source.carry === 'stripped'
     ? mark('path', 'scissors', { class: 'scissors', d: SCISSORS, transform: `translate(${x} ${y + 9})` })
@@ -73,7 +75,7 @@ const labelOf = (d: Drawing, l: Line, first: boolean): readonly Mark[] => {
   if (text === '' || way.length < 2) return []
   const [[x0, y0], [x1, y1]] = [way[0], way[1]]
   const lost = l.source.carry !== 'carries'
-  const [x, y] = [(lost ? x0 : (x0 + x1) / 2) + (lost ? 14 : 8), lost ? y0 + 13 : (y0 + y1) / 2 + (wasted === undefined ? 4 : -2)]
+  const [x, y] = d.layout.across.has(l.id) ? [x0 + (lost ? 24 : 8), y0 - 7] : [(lost ? x0 : (x0 + x1) / 2) + (lost ? 14 : 8), lost ? y0 + 13 : (y0 + y1) / 2 + (wasted === undefined ? 4 : -2)]
   const { scale } = l.source
   const content = d.now === NOTHING_YET || scale === undefined ? text
     : [mark('tspan', 'name', {}, text), mark('tspan', 'now', { class: 'now', 'data-now': scale }, nowText(d.now, scale))]

@@ -36,7 +36,7 @@ const drawing = `
 .hit{fill:none;stroke:transparent;stroke-width:12}
 .line.quiet .way{stroke-opacity:.55}
 .claimed .way{stroke:var(--doubt-line);stroke-dasharray:9 4}
-.stripped .way{stroke:var(--lost);stroke-dasharray:3 4}
+.stripped .way{stroke:var(--lost);stroke-dasharray:3 4}.stripped.free .way{stroke-width:1.2;stroke-opacity:.75}
 .line.quiet.stripped .way,.line.quiet.claimed .way{stroke-width:1}
 .ring{fill:var(--panel);stroke:var(--edge)}
 .stripped .ring{stroke:var(--lost);stroke-width:1.5}.claimed .ring{stroke:var(--doubt-line);stroke-width:1.5}
@@ -79,7 +79,7 @@ main{position:relative;min-height:0;overflow:hidden}
 .dimming .item.open{opacity:1}
 #tools{position:absolute;left:16px;bottom:16px;display:flex;gap:6px}
 #minimap{position:absolute;right:16px;bottom:16px;width:150px;height:110px;background:var(--panel);border:1px solid var(--rule);border-radius:6px;opacity:.94}
-#minimap .dot{fill:var(--edge)}#minimap .dot.lost{fill:var(--lost)}#minimap .dot.doubt{fill:var(--doubt-line)}#minimap .view{fill:none;stroke:var(--focus);stroke-width:1.5;vector-effect:non-scaling-stroke}
+#minimap.whole{display:none}#minimap .dot{fill:var(--edge)}#minimap .dot.lost{fill:var(--lost)}#minimap .dot.doubt{fill:var(--doubt-line)}#minimap .view{fill:none;stroke:var(--focus);stroke-width:1.5;vector-effect:non-scaling-stroke}
 aside{border-left:1px solid var(--rule);background:var(--panel);overflow:auto;padding:16px 20px 28px;min-height:0}
 aside h2{font-size:14px;font-weight:600;margin:0 0 2px;overflow-wrap:anywhere}
 aside h3{font-size:12px;font-weight:600;margin:18px 0 4px;color:var(--soft)}

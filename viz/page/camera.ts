@@ -8,6 +8,8 @@ export type Camera = {
   /** Brings a point, and so much to both sides of it, into sight, at a readable size if that fits. */
   readonly reveal: (point: readonly [x: number, y: number], reach?: number) => void
   readonly zoomBy: (factor: number) => void
+  /** The part of the window in which a drawing is not covered by tools. */
+  readonly room: () => Size
 }
 /** How large a drawing is. */
 export type Size = { readonly width: number; readonly height: number }
@@ -16,14 +18,19 @@ export type Size = { readonly width: number; readonly height: number }
 export const SCALE = { smallest: 0.02, readable: 0.65, largest: 1.25 } as const
 
 const MARGIN = 20
+/** Tools stand at the bottom. */
+const TOOLS = 56
 /** Nearer to the border of the window than this counts as out of sight. */
 const EDGE = 40
 const moves = (): number => (matchMedia('(prefers-reduced-motion: reduce)').matches ? 0 : 160)
 
+const roomIn = (box: DOMRect): Size => ({ width: box.width - MARGIN, height: box.height - MARGIN / 2 - TOOLS })
+
 const fitted = (size: Size, box: DOMRect, least: number): { readonly k: number; readonly x: number; readonly y: number } => {
-  const whole = Math.min((box.width - MARGIN) / size.width, (box.height - MARGIN) / size.height, SCALE.largest)
+  const room = roomIn(box)
+  const whole = Math.min(room.width / size.width, room.height / size.height, SCALE.largest)
   const k = Math.max(whole, least)
-  return { k, x: (box.width - size.width * k) / 2, y: Math.max(MARGIN / 2, (box.height - size.height * k) / 2) }
+  return { k, x: (box.width - size.width * k) / 2, y: Math.max(MARGIN / 2, MARGIN / 2 + (room.height - size.height * k) / 2) }
 }
 
 /** Makes `sheet`, inside `svg`, movable by wheel, pinch and drag; `onMove` hears of every move. */
@@ -51,6 +58,7 @@ export const makeCamera = (svg: SVGSVGElement, sheet: SVGElement, onMove: () => 
       const [left, right] = [x - reach * t.k, x + reach * t.k]
       if (k !== t.k || left < EDGE || y < EDGE || right > box.width - EDGE || y > box.height - 60) go(k, box.width / 2 - point[0] * k, box.height / 2 - point[1] * k)
     },
+    room: () => roomIn(svg.getBoundingClientRect()),
     zoomBy: (factor) => void select(svg).call(behavior.scaleBy, factor),
   }
 }

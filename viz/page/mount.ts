@@ -55,6 +55,8 @@ export const mountScene = (scene: Scene): App => {
   wireTools(app)
   wireChoices(app)
   timeOf(app)
+  // Only now is it known how much room the time axis leaves.
+  app.view.firstLook()
   return { ...app, get scene() { return app.scene }, get index() { return app.index }, replace: (next) => {
     app.replace(next)
     writeSentence(app)

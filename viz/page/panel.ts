@@ -67,7 +67,7 @@ const gridLines = (n: SceneNode, x: SceneNumbers): readonly Node[] => (x.usedBit
 
 const numberParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
   const x = numbersFor(c, n)
-  if (x === undefined || n.side === 'backward' && x.bins.length === 0) return []
+  if (x === undefined || x.count === 0 || n.side === 'backward' && x.bins.length === 0) return []
   const single = x.count === 1
   return section(x.usedBits === undefined ? (single ? 'Value' : 'Values') : 'Over the integer grid', ...(single || x.bins.length === 0 ? [] : [histogramChart(x)]),
     ...(single ? [el('p', { class: 'range' }, number(x.min))] : gridLines(n, x)),

@@ -2,6 +2,7 @@
 import { paint } from '../draw/paint.js'
 import { marksOf, NOTHING_YET, nowText, type Now } from '../draw/marks.js'
 import type { Overlay } from '../draw/overlay.js'
+import { foldedInto } from '../scene/fold.js'
 import { layoutOf, type Layout } from '../scene/layout.js'
 import type { Scene } from '../scene/scene.js'
 import { visibleOf, type Visible } from '../scene/visible.js'
@@ -40,6 +41,7 @@ export const makeView = (svg: SVGSVGElement): View => {
   let now: Now = NOTHING_YET
   const sheet = svgEl('g', { class: 'scene' })
   let [visible, layout, selected]: [Visible, Layout, string | null] = [{ items: [], lines: [], at: new Map() }, { width: 1, height: 1, rects: new Map(), ways: new Map(), across: new Set() }, null]
+  let flat = layout
   let before: Drawn | null = null
   let partners: ReadonlySet<string> = new Set()
   let lit: ReadonlySet<string> | null = null
@@ -71,7 +73,8 @@ export const makeView = (svg: SVGSVGElement): View => {
     draw: (drawn) => {
       if (before === null || before.scene !== drawn.scene || before.open !== drawn.open || before.details !== drawn.details) {
         visible = visibleOf(drawn.scene, drawn.open, drawn.details)
-        layout = layoutOf(visible)
+        flat = layoutOf(visible)
+        layout = foldedInto(visible, flat, camera.room())
       }
       before = drawn
       repaint()
@@ -79,7 +82,14 @@ export const makeView = (svg: SVGSVGElement): View => {
       listeners.forEach((l) => l())
     },
     fit: () => camera.look(layout, SCALE.smallest),
-    firstLook: (least = SCALE.readable) => camera.look(layout, least),
+    firstLook: (least = SCALE.readable) => {
+      const anew = foldedInto(visible, flat, camera.room())
+      if (anew.width !== layout.width || anew.height !== layout.height) {
+        layout = anew
+        repaint()
+      }
+      camera.look(layout, least)
+    },
     reveal: (id) => {
       const at = middle(id)
       if (at !== null) camera.reveal(at)

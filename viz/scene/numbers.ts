@@ -2,6 +2,7 @@
 import { isQuantTensor, positions, type Output, type QuantTensor } from '../../src/data/quantTensor.js'
 import { intMax, intMin } from '../../src/data/quant.js'
 import { roundHalfEven } from '../../src/data/math.js'
+import type { Tensor } from '../../src/data/tensor.js'
 import type { SceneNumbers } from './scene.js'
 
 const BINS = 64
@@ -60,6 +61,10 @@ const shareOf = (ints: Float32Array, q: number): number => {
   return n / Math.max(1, ints.length)
 }
 
+/** Scales and zero points of a grid, not more than a page shows. */
+export const gridOf = (scale: Tensor, zeroPoint: Tensor): Pick<SceneNumbers, 'scales' | 'zeroPoints' | 'channels'> =>
+  ({ scales: Array.from(scale.data.slice(0, MOST_CHANNELS)), zeroPoints: Array.from(zeroPoint.data.slice(0, MOST_CHANNELS)), channels: scale.data.length })
+
 const gridNumbers = (x: Gridded): Pick<SceneNumbers, 'bins' | 'from' | 'to' | 'usedBits' | 'levels' | 'atEnds' | 'scales' | 'zeroPoints' | 'channels'> => {
   const ints = integers(x)
   const [lo, hi] = [intMin(x.bits, x.signed), intMax(x.bits, x.signed)]
@@ -71,7 +76,7 @@ const gridNumbers = (x: Gridded): Pick<SceneNumbers, 'bins' | 'from' | 'to' | 'u
     bins: histogram(ints, from, to, Math.max(1, bars)), from, to: to - 1,
     usedBits: Math.log2(Math.max(1, max - min + 1)), atEnds: [shareOf(ints, lo), shareOf(ints, hi)],
     ...(size <= MOST_LEVELS ? { levels: levelsOf(ints, lo, hi) } : {}),
-    scales: Array.from(x.scale.data.slice(0, MOST_CHANNELS)), zeroPoints: Array.from(x.zeroPoint.data.slice(0, MOST_CHANNELS)), channels: x.scale.data.length,
+    ...gridOf(x.scale, x.zeroPoint),
   }
 }
 

@@ -5,7 +5,7 @@ import type { Tensor } from '../../src/data/tensor.js'
 import type { Node } from '../../src/graph/graph.js'
 import type { Program } from '../../src/graph/program.js'
 import { ROUNDINGS, type Rounding } from '../../src/ops/rounding.js'
-import { gridded, plainNumbers } from './numbers.js'
+import { gridded, gridOf, plainNumbers } from './numbers.js'
 import type { SceneNumbers } from './scene.js'
 
 /** Values of a run by node, as `RunOptions.observe` gives them, copied. */
@@ -59,11 +59,19 @@ const describe = (node: Node, value: Tensor, values: Values, shown: boolean): Sc
     : { ...gridded({ value, scale, zeroPoint, bits: q.bits, signed: q.signed }), ...quantizerNumbers(node, values) }
 }
 
+/** A grid without values on it: what is known of a quantizer that has not run. */
+const gridAlone = (node: Node, values: Values): SceneNumbers | undefined => {
+  const q = quantOf(node.carried)
+  const [scale, zeroPoint] = q === null ? [] : [values.get(q.scale), values.get(q.zeroPoint)]
+  return q === null || scale === undefined || zeroPoint === undefined ? undefined : { ...gridOf(scale, zeroPoint), count: 0, min: 0, max: 0, nonfinite: 0, bins: [], from: intMin(q.bits, q.signed), to: intMax(q.bits, q.signed) }
+}
+
 /** Numbers by node. `shown`: is it on the way of values or gradients? */
 export const observedOf = (program: Program, values: Values, shown: (node: number) => boolean): { readonly [node: string]: SceneNumbers } =>
   Object.fromEntries(program.graph.nodes.flatMap((node) => {
     const value = values.get(node.id)
-    return value === undefined ? [] : [[String(node.id), describe(node, value, values, shown(node.id))]]
+    const numbers = value === undefined ? gridAlone(node, values) : describe(node, value, values, shown(node.id))
+    return numbers === undefined ? [] : [[String(node.id), numbers]]
   }))
 
 /** Nodes that hold a NaN or an infinity although their observed operands are finite. */

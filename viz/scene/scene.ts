@@ -69,7 +69,7 @@ export type SceneLoss = {
   readonly advice: readonly Advice[]
 }
 
-/** Numbers of a run for one named value. */
+/** Numbers of a run for one named value; `count` is 0 where only its scale and zero point are known. */
 export type SceneNumbers = {
   readonly count: number
   readonly min: number

@@ -39,7 +39,7 @@ const strippedPhrases = (causes: readonly Cause[]): readonly Phrase[] => {
   const [costly, exits, free] = [causes.filter((c) => c.products.length > 0), causes.filter((c) => c.atExit), causes.filter((c) => c.products.length === 0 && !c.atExit)]
   const say = (cs: readonly Cause[], tone: Phrase['tone'], before: string, after: string): readonly Phrase[] =>
     (cs.length === 0 ? [] : [{ text: `${before} ${listed(cs.map((c) => c.node))}${after}`, tone, targets: ids(cs.map((c) => c.node)) }])
-  return [...say(costly, 'stripped', 'Metadata is stripped at', ''), ...say(free, 'plain', 'Stripped at no cost at', ''), ...say(exits, 'plain', 'Stripped at the exit,', '')]
+  return [...say(costly, 'stripped', 'Metadata is stripped at', ''), ...say(free, 'plain', 'Stripped at no cost at', ''), ...say(exits, 'plain', 'Stripped only at the exit:', '')]
 }
 
 const nodesOf = (index: Index, ids: readonly string[]): readonly SceneNode[] => ids.flatMap((id) => index.node.get(id) ?? [])

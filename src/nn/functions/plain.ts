@@ -12,7 +12,7 @@ export const apply = (op: Op, xs: readonly Value[], attrs: Attrs = {}): Value =>
   return first.kit.apply(op, xs, attrs)
 }
 
-const bare = (name: string, x: Value): Value => dequantize(x, `torch.${name} is in neither of Brevitas' tables and gets the bare value`)
+const bare = (name: string, x: Value): Value => dequantize(x, `torch.${name} knows no quant tensors (it is in neither of Brevitas' tables) and gets the bare value`)
 const plainUnary = (name: string, op = name) => (x: Value): Value => x.kit.emit(op, [bare(name, x)])
 const plainBinary = (name: string) => (a: Value, b: Operand): Value => a.kit.emit(name, [bare(name, a), bare(name, lift(a.kit, b))])
 
