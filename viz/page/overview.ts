@@ -30,6 +30,15 @@ const costs = (c: PanelContext, products: readonly string[]): Node => {
 const costly = (c: PanelContext, causes: readonly Cause[]): readonly Node[] =>
   causes.slice(0, MOST_ROWS).map((x) => row(c, x.node, 'stripped-text', 'Stripped at', `Why: ${x.node.why ?? ''}.`, adviceFor(c, x.node), costs(c, x.products)))
 
+/** Products in float behind no loss: there an operand was never quantized. */
+const bare = (c: PanelContext, causes: readonly Cause[]): readonly Node[] => {
+  const behind = new Set(causes.flatMap((x) => x.products))
+  // Where nothing was ever quantized the sentence says so once.
+  if (!c.index.scene.nodes.some((n) => n.flow && n.scale !== undefined)) return []
+  return c.index.scene.nodes.filter((n) => n.flow && n.side === undefined && n.integer === false && !behind.has(n.id)).slice(0, MOST_ROWS).map((n) => row(c, n, 'stripped-text', 'In float:', 'Why: an operand was never quantized.',
+    { text: 'quantize what goes into it, and its weight.', code: 'input: QuantIdentity({ returnQuantTensor: true })' }))
+}
+
 const wastes = (c: PanelContext): readonly Node[] => c.index.scene.wasted.slice(0, MOST_ROWS).flatMap((w) => {
   const n = c.index.node.get(w.node)
   return n === undefined ? [] : [row(c, n, 'claimed-text', `${w.used.toFixed(1)} of ${w.bits} bits used at`, w.advice[0]?.text ?? '', w.advice[0])]
@@ -53,14 +62,15 @@ export const overviewParts = (c: PanelContext, hint = 'n and p walk through them
   const stripped = [...strippedCauses(c.index)].sort((a, b) => b.products.length - a.products.length)
   const claimed = claimedCauses(c.index)
   const dear = stripped.filter((x) => x.products.length > 0)
-  const count = dear.length + c.index.scene.wasted.length + c.index.scene.nonfinite.length
+  const never = bare(c, dear)
+  const count = dear.length + never.length + c.index.scene.wasted.length + c.index.scene.nonfinite.length
   const free = stripped.filter((x) => x.products.length === 0)
   const any = count + claimed.length + free.length > 0
   const head = count === 0
     ? [el('h2', {}, any ? 'Nothing needs to change' : 'Nothing is lost'), el('p', { class: 'soft' }, any ? 'All that multiplies runs on integers. What is lost or doubtful is listed below.' : 'Select a node or a line to see its scale, zero point and range.')]
     : [el('h2', {}, count === 1 ? 'One place to change' : `${count} places to change`), ...(hint === '' ? [] : [el('p', { class: 'soft' }, hint)])]
   return [
-    ...head, ...broken(c), ...costly(c, dear), ...wastes(c),
+    ...head, ...broken(c), ...costly(c, dear), ...never, ...wastes(c),
     ...claims(c, claimed),
     ...quiet(c, 'Stripped at no cost', 'Nothing multiplies before the next quantizer, or at all.', free.map((x) => x.node)),
   ]

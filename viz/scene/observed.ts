@@ -66,12 +66,17 @@ const gridAlone = (node: Node, values: Values): SceneNumbers | undefined => {
   return q === null || scale === undefined || zeroPoint === undefined ? undefined : { ...gridOf(scale, zeroPoint), count: 0, min: 0, max: 0, nonfinite: 0, bins: [], from: intMin(q.bits, q.signed), to: intMax(q.bits, q.signed) }
 }
 
-/** Numbers by node. `shown`: is it on the way of values or gradients? */
+/** Digits that a page shows, and some more: a double of a float32 has 17, and most of a large page would be those. */
+const brief = (x: number): number => Number(x.toPrecision(6))
+const briefly = ({ min, max, from, to, usedBits, ...x }: SceneNumbers): SceneNumbers =>
+  ({ ...x, min: brief(min), max: brief(max), from: brief(from), to: brief(to), ...(usedBits === undefined ? {} : { usedBits: brief(usedBits) }), ...(typeof x.sqnr === 'number' ? { sqnr: brief(x.sqnr) } : {}) })
+
+/** Numbers by node, to six digits. `shown`: is it on the way of values or gradients? */
 export const observedOf = (program: Program, values: Values, shown: (node: number) => boolean): { readonly [node: string]: SceneNumbers } =>
   Object.fromEntries(program.graph.nodes.flatMap((node) => {
     const value = values.get(node.id)
     const numbers = value === undefined ? gridAlone(node, values) : describe(node, value, values, shown(node.id))
-    return numbers === undefined ? [] : [[String(node.id), numbers]]
+    return numbers === undefined ? [] : [[String(node.id), briefly(numbers)]]
   }))
 
 /** Nodes that hold a NaN or an infinity although their observed operands are finite. */
