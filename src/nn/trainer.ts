@@ -4,7 +4,7 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantError, QuantErrors, QuantWarning } from '../data/error.js'
-import { sameShape } from '../data/shape.js'
+import { sameShape, showShape, sizeOf } from '../data/shape.js'
 import { full, isTensor, type Tensor } from '../data/tensor.js'
 import { at, mapTree } from '../data/tree.js'
 import type { Backend, Commit, Executable, ResidentStorage } from '../evaluator/backend.js'
@@ -74,14 +74,19 @@ const batchWriter = (program: Program, places: readonly number[], storage: Resid
       let found: unknown = inputs
       for (let k = 0; k < keys.length; k++) found = typeof found === 'object' && found !== null ? (found as { readonly [key: string]: unknown })[keys[k]] : undefined
       const t = partOf(input, found)
-      if (!isTensor(t) || !sameShape(t.shape, input.shape)) return false
+      if (!isTensor(t) || !sameShape(t.shape, input.shape) || t.data.length !== storage.input(index).data.length) return false
       storage.write(index, t)
     }
     return true
   }
 }
 
-const missingTree = (i: ProgramInput): QuantError => ({ tag: 'InputError', input: i.path, path: i.path, message: `${i.kind} ${i.path} is missing in the training state`, fix: 'give what startTraining or an earlier step returned for this network' })
+/** What doesn't fit of a training state's leaf, or nothing. */
+const misfit = (i: ProgramInput, t: unknown): readonly QuantError[] => {
+  const fits = isTensor(t) && sameShape(t.shape, i.shape) && t.data.length === sizeOf(i.shape)
+  const what = isTensor(t) ? `has shape ${showShape(t.shape)} with ${t.data.length} elements in the training state, but ${showShape(i.shape)} was traced` : 'is missing in the training state'
+  return fits ? [] : [{ tag: 'InputError', input: i.path, path: i.path, message: `${i.kind} ${i.path} ${what}`, fix: 'give what startTraining or an earlier step returned for this network' }]
+}
 
 /** Starts training in a backend's memory. `program` is a differentiated loss (`grad`). */
 export const trainer = <P, S, I, O>(program: Program<P, S, I, O>, optimizer: Optimizer, start: TrainState<P, S>, backend: Backend): E.Either<QuantErrors, Trainer<P, S, I, O>> => {
@@ -144,7 +149,7 @@ const trainerOf = <P, S, I, O>(inner: Inner<P, S, I, O>, optimizer: Optimizer, s
       }
       const slots: Record<string, Tensor> = { ...training.optim.slots }
       program.inputs.forEach((i, index) => {
-        if (i.kind === 'slot' && step > 0) slots[i.path] = { shape: i.shape, data: storage.input(index).data.slice() }
+        if (i.kind === 'slot' && moved.size > 0) slots[i.path] = { shape: i.shape, data: storage.input(index).data.slice() }
       })
       return {
         params: mapTree(isTensor, training.params, copy('param')) as P, state: mapTree(isTensor, training.state, copy('state')) as S,
@@ -153,12 +158,13 @@ const trainerOf = <P, S, I, O>(inner: Inner<P, S, I, O>, optimizer: Optimizer, s
     },
     load: (t) => {
       const trees = { param: t.params, state: t.state }
-      const missing = program.inputs.filter((i) => (i.kind === 'param' || i.kind === 'state') && !isTensor(at(trees[i.kind], i.path)))
-      if (missing.length > 0) return E.left(missing.map(missingTree))
-      program.inputs.forEach((i, index) => {
-        const given = i.kind === 'param' || i.kind === 'state' ? at(trees[i.kind], i.path) : i.kind === 'slot' ? (t.optim.slots[i.path] ?? full(i.shape, startOf(optimizer, i.path))) : null
-        if (isTensor(given)) storage.write(index, given)
+      const leaves = program.inputs.flatMap((i, index) => {
+        if (i.kind === 'slot') return [{ i, index, given: t.optim.slots[i.path] ?? full(i.shape, startOf(optimizer, i.path)) }]
+        return i.kind === 'param' || i.kind === 'state' ? [{ i, index, given: at(trees[i.kind], i.path) }] : []
       })
+      const wrong = leaves.flatMap(({ i, given }) => misfit(i, given))
+      if (wrong.length > 0) return E.left(wrong)
+      for (const { index, given } of leaves) if (isTensor(given)) storage.write(index, given)
       training = t
       step = t.optim.step
       count = t.step

@@ -1,5 +1,6 @@
 /** What becomes the input of the next step: read on the way, read by another phase only, or shown as an output. */
 import assert from 'node:assert/strict'
+import * as E from 'fp-ts/lib/Either.js'
 import * as q from '../../src/index.js'
 import { suite } from '../support/suite.js'
 import { get, programOfBody } from './support/programs.js'
@@ -57,6 +58,47 @@ test('outputs that are committed inputs show the values of the run; inputs may c
     }
     assert.deepEqual(told, [[[1, 2], [3, 4], [6, 8], [25, 36]], [[3, 4], [1, 2], [9, 12], [36, 64]], [[1, 2], [3, 4], [10, 14], [81, 144]]], backend.name)
     executable.dispose()
+  }
+})
+
+test('a state that is a view of a residence is read anew by each run', () => {
+  const net = q.BatchNorm1d({ numFeatures: 3 })
+  const [train, evaluated] = (['train', 'eval'] as const).map((mode) => get(q.compile(get(q.trace(net, q.tensorInput([4, 3]), { mode })), q.wasm)))
+  const { params, state } = get(q.init(net, 0))
+  const inputs = batch(1).x
+  const resident = get(train.resident({ params, state, inputs }))
+  for (const seed of [1, 2, 3]) {
+    q.valueOf(resident.inputs()).data.set(batch(seed).x.data)
+    get(resident.execute())
+    const view = resident.results().state
+    assert.deepEqual(get(evaluated.run({ params, state: view, inputs })), get(evaluated.run({ params, state: structuredClone(view), inputs })))
+  }
+  train.dispose()
+  const ended = resident.execute()
+  assert.equal(E.isLeft(ended) && ended.left[0].tag, 'BackendError')
+  evaluated.dispose()
+})
+
+test('a training state or batch whose numbers are not as many as its shape says is a typed error, and changes nothing', () => {
+  const net = q.QuantLinear({ inFeatures: 3, outFeatures: 2 })
+  const task = q.withLoss(net, q.crossEntropy)
+  const program = get(q.grad(get(q.trace(task, shapes, { mode: 'train' })), { output: 'loss' }))
+  const optimizer = q.sgd({ lr: 0.1, momentum: 0.5 })
+  const start = q.startTraining(get(q.init(task, 1)), optimizer)
+  for (const backend of [q.reference, q.wasm]) {
+    const t = get(q.trainer(program, optimizer, start, backend))
+    get(t.step(batch(1)))
+    const before = t.training()
+    const tags = [
+      t.load({ ...before, params: { ...before.params, weight: q.zeros([2, 2]) } }),
+      t.load({ ...before, params: { ...before.params, bias: q.tensor([2], new Float32Array(9)) } }),
+      t.load({ ...before, optim: { step: 1, slots: { ...before.optim.slots, 'momentum:param.weight': q.zeros([7]) } } }),
+      t.step({ ...batch(2), x: q.tensor([4, 3], new Float32Array(5)) }),
+      t.step({ ...batch(2), x: q.tensor([4, 3], new Float32Array(13)) }),
+    ].map((r) => E.isLeft(r) && r.left[0].tag)
+    assert.deepEqual(tags, Array(5).fill('InputError'), backend.name)
+    assert.deepEqual(t.training(), before)
+    t.dispose()
   }
 })
 
