@@ -21,7 +21,7 @@ export type Stepped<O> = { readonly outputs: O; readonly warnings: readonly Quan
 export type Trainer<P, S, I, O> = {
   /** One step on a batch, at the optimizer's rate or this one. After an error everything is as before the step. */
   readonly step: (inputs: I, lr?: number) => E.Either<QuantErrors, Stepped<O>>
-  /** Where training stands now, as a value of its own (a copy). `position` is the caller's: it is handed through. */
+  /** Where training stands now (after `dispose`: stood last), as a value of its own (a copy). `position` is the caller's: it is handed through. */
   readonly training: () => TrainState<P, S>
   /** Goes on from another state of the same network. */
   readonly load: (training: TrainState<P, S>) => E.Either<QuantErrors, null>
@@ -120,6 +120,7 @@ const trainerOf = <P, S, I, O>(inner: Inner<P, S, I, O>, optimizer: Optimizer, s
   // Leaves whose memory this trainer has written since it was loaded.
   const moved = new Set<string>()
   let [step, count] = [start.optim.step, start.step]
+  let loaded = false
   const outputs = (): Stepped<O> => {
     const first = storage.output(0)
     if (views !== null && views.first.data === first.data) return views.stepped
@@ -127,6 +128,22 @@ const trainerOf = <P, S, I, O>(inner: Inner<P, S, I, O>, optimizer: Optimizer, s
     views = { first, stepped: { outputs: results, warnings: [] } }
     return views.stepped
   }
+  const copyOut = (): TrainState<P, S> => {
+    const copy = (kind: 'param' | 'state') => (t: Tensor, path: string): Tensor => {
+      const now = stored(kind, path)
+      return now === null ? t : { ...t, data: now.data.slice() }
+    }
+    const slots: Record<string, Tensor> = { ...training.optim.slots }
+    program.inputs.forEach((i, index) => {
+      if (i.kind === 'slot' && moved.size > 0) slots[i.path] = { shape: i.shape, data: storage.input(index).data.slice() }
+    })
+    return {
+      params: mapTree(isTensor, training.params, copy('param')) as P, state: mapTree(isTensor, training.state, copy('state')) as S,
+      optim: { step, slots }, position: training.position, step: count,
+    }
+  }
+  // What training() gives once the memory is gone.
+  let ended: TrainState<P, S> | null = null
   return {
     step: (inputs, lr = optimizer.lr) => {
       if (!writeBatch(inputs)) {
@@ -142,20 +159,7 @@ const trainerOf = <P, S, I, O>(inner: Inner<P, S, I, O>, optimizer: Optimizer, s
       if (moved.size === 0) for (const leaf of inner.updated.leaves) moved.add(leaf)
       return E.right(ran.right.length === 0 ? outputs() : { ...outputs(), warnings: ran.right })
     },
-    training: () => {
-      const copy = (kind: 'param' | 'state') => (t: Tensor, path: string): Tensor => {
-        const now = stored(kind, path)
-        return now === null ? t : { ...t, data: now.data.slice() }
-      }
-      const slots: Record<string, Tensor> = { ...training.optim.slots }
-      program.inputs.forEach((i, index) => {
-        if (i.kind === 'slot' && moved.size > 0) slots[i.path] = { shape: i.shape, data: storage.input(index).data.slice() }
-      })
-      return {
-        params: mapTree(isTensor, training.params, copy('param')) as P, state: mapTree(isTensor, training.state, copy('state')) as S,
-        optim: { step, slots }, position: training.position, step: count,
-      }
-    },
+    training: () => ended ?? copyOut(),
     load: (t) => {
       const trees = { param: t.params, state: t.state }
       const leaves = program.inputs.flatMap((i, index) => {
@@ -169,9 +173,11 @@ const trainerOf = <P, S, I, O>(inner: Inner<P, S, I, O>, optimizer: Optimizer, s
       step = t.optim.step
       count = t.step
       moved.clear()
+      loaded = true
       return E.right(null)
     },
     dispose: () => {
+      if (loaded) ended ??= copyOut()
       storage.dispose()
       executable.dispose()
     },

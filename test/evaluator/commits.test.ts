@@ -99,6 +99,7 @@ test('a training state or batch whose numbers are not as many as its shape says 
     assert.deepEqual(tags, Array(5).fill('InputError'), backend.name)
     assert.deepEqual(t.training(), before)
     t.dispose()
+    assert.deepEqual(t.training(), before, 'after dispose')
   }
 })
 
