@@ -16,10 +16,9 @@ export const residentByRunning = (program: Program, commits: readonly Commit[], 
     execute: (): E.Either<QuantErrors, readonly QuantWarning[]> => {
       const ran = run(inputs)
       if (E.isLeft(ran)) return ran
-      outputs = ran.right.outputs
       // Outputs may share storage with inputs; copies keep what is read apart from what is written.
-      const next = commits.map((c) => ({ input: c.input, data: outputs[c.output].data.slice() }))
-      for (const { input, data } of next) inputs[input].data.set(data)
+      outputs = ran.right.outputs.map((t) => (inputs.some((i) => i.data === t.data) ? { ...t, data: t.data.slice() } : t))
+      for (const { output, input } of commits) inputs[input].data.set(outputs[output].data)
       return E.right(ran.right.warnings)
     },
     plans: () => 1,

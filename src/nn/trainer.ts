@@ -4,14 +4,14 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantError, QuantErrors, QuantWarning } from '../data/error.js'
-import { sameShape } from '../data/shape.js'
+import { sameShape, showShape, sizeOf } from '../data/shape.js'
 import { full, isTensor, type Tensor } from '../data/tensor.js'
 import { at, mapTree } from '../data/tree.js'
 import type { Backend, Commit, Executable, ResidentStorage } from '../evaluator/backend.js'
 import type { Program, ProgramInput } from '../graph/program.js'
 import { bindInputs, dataOf, partOf, unbind } from './binding.js'
 import type { Optimizer } from './optim.js'
-import { badRate, disposed, disposedRange } from './refusals.js'
+import { badRate, disposed } from './refusals.js'
 import type { TrainState } from './trainState.js'
 import { withUpdate, type WithUpdate } from './update.js'
 
@@ -22,7 +22,7 @@ export type Stepped<O> = { readonly outputs: O; readonly warnings: readonly Quan
 export type Trainer<P, S, I, O> = {
   /** One step on a batch, at the optimizer's rate or this one (a finite number). After an error everything is as before the step. */
   readonly step: (inputs: I, lr?: number) => E.Either<QuantErrors, Stepped<O>>
-  /** Where training stands now, as a value of its own (a copy). `position` is the caller's: it is handed through. After `dispose` it throws a RangeError. */
+  /** Where training stands now (after `dispose`: stood last), as a value of its own (a copy). `position` is the caller's: it is handed through. */
   readonly training: () => TrainState<P, S>
   /** Goes on from another state of the same network. */
   readonly load: (training: TrainState<P, S>) => E.Either<QuantErrors, null>
@@ -75,14 +75,19 @@ const batchWriter = (program: Program, places: readonly number[], storage: Resid
       let found: unknown = inputs
       for (let k = 0; k < keys.length; k++) found = typeof found === 'object' && found !== null ? (found as { readonly [key: string]: unknown })[keys[k]] : undefined
       const t = partOf(input, found)
-      if (!isTensor(t) || !sameShape(t.shape, input.shape)) return false
+      if (!isTensor(t) || !sameShape(t.shape, input.shape) || t.data.length !== storage.input(index).data.length) return false
       storage.write(index, t)
     }
     return true
   }
 }
 
-const missingTree = (i: ProgramInput): QuantError => ({ tag: 'InputError', input: i.path, path: i.path, message: `${i.kind} ${i.path} is missing in the training state`, fix: 'give what startTraining or an earlier step returned for this network' })
+/** What doesn't fit of a training state's leaf, or nothing. */
+const misfit = (i: ProgramInput, t: unknown): readonly QuantError[] => {
+  const fits = isTensor(t) && sameShape(t.shape, i.shape) && t.data.length === sizeOf(i.shape)
+  const what = isTensor(t) ? `has shape ${showShape(t.shape)} with ${t.data.length} elements in the training state, but ${showShape(i.shape)} was traced` : 'is missing in the training state'
+  return fits ? [] : [{ tag: 'InputError', input: i.path, path: i.path, message: `${i.kind} ${i.path} ${what}`, fix: 'give what startTraining or an earlier step returned for this network' }]
+}
 
 /** Starts training in a backend's memory. `program` is a differentiated loss (`grad`). */
 export const trainer = <P, S, I, O>(program: Program<P, S, I, O>, optimizer: Optimizer, start: TrainState<P, S>, backend: Backend): E.Either<QuantErrors, Trainer<P, S, I, O>> => {
@@ -117,6 +122,7 @@ const trainerOf = <P, S, I, O>(inner: Inner<P, S, I, O>, optimizer: Optimizer, s
   // Leaves whose memory this trainer has written since it was loaded.
   const moved = new Set<string>()
   let [step, count] = [start.optim.step, start.step]
+  let loaded = false
   const outputs = (): Stepped<O> => {
     const first = storage.output(0)
     if (views !== null && views.first.data === first.data) return views.stepped
@@ -124,6 +130,22 @@ const trainerOf = <P, S, I, O>(inner: Inner<P, S, I, O>, optimizer: Optimizer, s
     views = { first, stepped: { outputs: results, warnings: [] } }
     return views.stepped
   }
+  const copyOut = (): TrainState<P, S> => {
+    const copy = (kind: 'param' | 'state') => (t: Tensor, path: string): Tensor => {
+      const now = stored(kind, path)
+      return now === null ? t : { ...t, data: now.data.slice() }
+    }
+    const slots: Record<string, Tensor> = { ...training.optim.slots }
+    program.inputs.forEach((i, index) => {
+      if (i.kind === 'slot' && moved.size > 0) slots[i.path] = { shape: i.shape, data: storage.input(index).data.slice() }
+    })
+    return {
+      params: mapTree(isTensor, training.params, copy('param')) as P, state: mapTree(isTensor, training.state, copy('state')) as S,
+      optim: { step, slots }, position: training.position, step: count,
+    }
+  }
+  // What training() gives once the memory is gone.
+  let ended: TrainState<P, S> | null = null
   return {
     step: (inputs, lr = optimizer.lr) => {
       if (gone) return E.left(disposed('this trainer', inner.backend))
@@ -141,38 +163,27 @@ const trainerOf = <P, S, I, O>(inner: Inner<P, S, I, O>, optimizer: Optimizer, s
       if (moved.size === 0) for (const leaf of inner.updated.leaves) moved.add(leaf)
       return E.right(ran.right.length === 0 ? outputs() : { ...outputs(), warnings: ran.right })
     },
-    training: () => {
-      if (gone) throw disposedRange('this trainer')
-      const copy = (kind: 'param' | 'state') => (t: Tensor, path: string): Tensor => {
-        const now = stored(kind, path)
-        return now === null ? t : { ...t, data: now.data.slice() }
-      }
-      const slots: Record<string, Tensor> = { ...training.optim.slots }
-      program.inputs.forEach((i, index) => {
-        if (i.kind === 'slot' && step > 0) slots[i.path] = { shape: i.shape, data: storage.input(index).data.slice() }
-      })
-      return {
-        params: mapTree(isTensor, training.params, copy('param')) as P, state: mapTree(isTensor, training.state, copy('state')) as S,
-        optim: { step, slots }, position: training.position, step: count,
-      }
-    },
+    training: () => ended ?? copyOut(),
     load: (t) => {
       if (gone) return E.left(disposed('this trainer', inner.backend))
       const trees = { param: t.params, state: t.state }
-      const missing = program.inputs.filter((i) => (i.kind === 'param' || i.kind === 'state') && !isTensor(at(trees[i.kind], i.path)))
-      if (missing.length > 0) return E.left(missing.map(missingTree))
-      program.inputs.forEach((i, index) => {
-        const given = i.kind === 'param' || i.kind === 'state' ? at(trees[i.kind], i.path) : i.kind === 'slot' ? (t.optim.slots[i.path] ?? full(i.shape, startOf(optimizer, i.path))) : null
-        if (isTensor(given)) storage.write(index, given)
+      const leaves = program.inputs.flatMap((i, index) => {
+        if (i.kind === 'slot') return [{ i, index, given: t.optim.slots[i.path] ?? full(i.shape, startOf(optimizer, i.path)) }]
+        return i.kind === 'param' || i.kind === 'state' ? [{ i, index, given: at(trees[i.kind], i.path) }] : []
       })
+      const wrong = leaves.flatMap(({ i, given }) => misfit(i, given))
+      if (wrong.length > 0) return E.left(wrong)
+      for (const { index, given } of leaves) if (isTensor(given)) storage.write(index, given)
       training = t
       step = t.optim.step
       count = t.step
       moved.clear()
+      loaded = true
       return E.right(null)
     },
     dispose: () => {
       gone = true
+      if (loaded) ended ??= copyOut()
       storage.dispose()
       executable.dispose()
     },

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import * as q from '../../src/index.js'
+import { vjpProgram } from '../../src/autodiff/vjp.js'
 import type { Kit } from '../../src/graph/op.js'
+import { ops } from '../../src/ops/index.js'
 import { run } from '../support/process.js'
 import { suite } from '../support/suite.js'
 import { numbers } from './support/run-kernel.js'
@@ -56,6 +58,18 @@ test('random element-wise programs with broadcasting operands give the bits of t
     runBoth(q.wasm, dag(picks), inputs).forEach(([a, b], i) => assertSame(b, a, `output ${i}`))
   }), { numRuns: 120 })
 }, { timeout: 60_000 })
+
+test('the gradient of a percentile times infinity is NaN beside its place, as on the reference', () => {
+  const loss = programOfBody([[5], [5], [5]], ([x, y, z], kit) => {
+    const both = kit.emit('add', [kit.emit('kthValue', [kit.emit('mul', [x, y])], { k: 4 }), kit.emit('sum', [kit.emit('mul', [x, z])], { dims: [0], keepdim: false })])
+    return [both]
+  })
+  const program = get(vjpProgram(ops)(loss, { inputs: true, cotangent: 'one' }))
+  const inputs = [[1, 2, 3, 4, 5], [1, 1, Infinity, 2, 1], [1, 2, 3, 4, 5]].map((x) => q.tensorOf([5], x))
+  const outs = runBoth(q.wasm, program, inputs)
+  assert.ok(outs.some(([a]) => Number.isNaN(a.data[2])))
+  outs.forEach(([a, b], i) => assertSame(b, a, `output ${i}`))
+})
 
 /** Keeps the workers of a backend, ends one just before a run, and tells of the runs. */
 const DYING = `

@@ -12,8 +12,11 @@ export type Kind = 'map' | 'reduce' | 'op' | 'leaf'
 /** Says how nodes can be computed. */
 export type Classify = (node: FlatNode) => Exclude<Kind, 'leaf'>
 
-/** Flat nodes with their kinds and levels. `cached` marks nodes that depend on parameters and state alone. */
-export type Leveled = { readonly flat: Flat; readonly kinds: readonly Kind[]; readonly levels: Int32Array; readonly sizes: Float64Array; readonly cached: Uint8Array }
+/**
+ * Flat nodes with their kinds and levels. `cached` marks nodes that depend on parameters and state alone, `ends` those of
+ * `late` that nobody else reads: they come after all that can fail.
+ */
+export type Leveled = { readonly flat: Flat; readonly kinds: readonly Kind[]; readonly levels: Int32Array; readonly sizes: Float64Array; readonly cached: Uint8Array; readonly ends: Uint8Array }
 
 /** Elements over which a node loops: its own, or those of the operand that it reduces. */
 const loopSize = (node: FlatNode, kind: Kind): number => sizeOf(kind === 'reduce' ? node.args[0].shape : node.shape)
@@ -27,6 +30,7 @@ export const levelsOf = (flat: Flat, classify: Classify, cheap: (node: FlatNode)
   const cached = new Uint8Array(nodes.length)
   const together = (from: number, to: number): boolean => kinds[from] === 'map' && (kinds[to] === 'map' || kinds[to] === 'reduce') && sizes[from] === sizes[to] && cached[from] === cached[to]
   const operands = (n: FlatNode): readonly number[] => [...n.args, ...(typeof n.licence === 'object' ? n.licence.scales : [])].map((a) => a.id)
+  const after = (a: number, to: number): number => (kinds[a] === 'leaf' ? 1 : together(a, to) ? levels[a] : levels[a] + 1)
   let top = 0
   for (const node of nodes) {
     const i = node.id
@@ -35,12 +39,15 @@ export const levelsOf = (flat: Flat, classify: Classify, cheap: (node: FlatNode)
       continue
     }
     cached[i] = operands(node).every((a) => cached[a] === 1) && fixedInputs.size > 0 ? 1 : 0
-    for (const a of operands(node)) levels[i] = Math.max(levels[i], kinds[a] === 'leaf' ? 1 : together(a, i) ? levels[a] : levels[a] + 1)
+    for (const a of operands(node)) levels[i] = Math.max(levels[i], after(a, i))
     levels[i] = Math.max(levels[i], 1)
     top = Math.max(top, levels[i])
   }
-  // What changes the inputs of the next run comes after everything else that can fail.
-  for (const i of late) if (kinds[i] === 'map') levels[i] = top + 1
+  // What changes the inputs of the next run comes after everything else that can fail; but what is read on the way stays.
+  const ends = new Uint8Array(nodes.length)
+  for (const i of late) if (kinds[i] === 'map') ends[i] = 1
+  for (let i = nodes.length - 1; i >= 0; i--) if (ends[i] === 0) for (const a of operands(nodes[i])) ends[a] = 0
+  for (const node of nodes) if (ends[node.id] === 1) levels[node.id] = operands(node).reduce((l, a) => Math.max(l, after(a, node.id)), top + 1)
   const latest = new Int32Array(nodes.length).fill(-1)
   // A reduction goes with its users where that costs no other loop its operand: what it sums is in memory, or cheap to make.
   const atHand = (i: number, depth: number): boolean => kinds[i] !== 'map' || (depth < 3 && cheap(nodes[i]) && nodes[i].args.every((a) => sizes[a.id] !== sizes[i] || atHand(a.id, depth + 1)))
@@ -66,5 +73,5 @@ export const levelsOf = (flat: Flat, classify: Classify, cheap: (node: FlatNode)
       latest[a] = latest[a] < 0 ? bound : Math.min(latest[a], bound)
     }
   }
-  return { flat, kinds, levels, sizes, cached }
+  return { flat, kinds, levels, sizes, cached, ends }
 }

@@ -113,6 +113,9 @@ export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
 
 const MOST_GATHERED = 6
 
+/** Ops that never give a NaN or an infinity, by which 0 could become NaN. */
+const FINITE: ReadonlySet<string> = new Set(['sign', 'binarySign', 'less', 'lessEqual', 'equal', 'within'])
+
 /**
  * A sum whose second operand is 0 but for one element of each row (the gradient of a percentile) becomes the first one
  * with a number added there, so that the loop which makes the first needs not wait for that number.
@@ -139,12 +142,13 @@ export const sparseSums = (flat: Flat, rules: RewriteRules): Flat => {
     }
     return { id: push({ op: gatherAtOp, args: [{ id: r.id, shape: [...index.shape, size / sizeOf(index.shape)] }, index], attrs: {}, shape: index.shape, origin: node.origin, path: node.path }), shape: index.shape }
   }
-  /** The place that a value is 0 outside of: a scatter, or a product with one. */
+  /** The place that a value is 0 outside of: a scatter, or its product with what is finite for any operand. */
   const placeOf = (r: Ref): Ref | null => {
     const node = nodes[r.id]
     if (node.op === scatterAtOp) return node.args[1]
     if (node.op.name !== 'mul' || node.args.some((a) => sizeOf(a.shape) !== sizeOf(r.shape))) return null
-    return placeOf(node.args[0]) ?? placeOf(node.args[1])
+    const [a, b] = node.args
+    return (FINITE.has(nodes[b.id].op.name) ? placeOf(a) : null) ?? (FINITE.has(nodes[a.id].op.name) ? placeOf(b) : null)
   }
   const isZero = (r: Ref): boolean => nodes[r.id].op === constOp && constantOf(nodes[r.id].attrs) === 0
   const sums = new Map<number, { readonly dense: Ref; readonly sparse: Ref; readonly place: Ref }>()

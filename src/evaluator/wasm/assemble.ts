@@ -97,8 +97,13 @@ const emitKernel = (m: ModuleBuilder, kernel: Kernel, at: Places, name: string):
 const newWriter = (thread: Local, threads: Local, round: Local, barrier: Func | null, splitAbove: number) => {
   // Serial work by thread 0 that others have not waited for yet.
   let pending = false
+  // Others may not have looked at a kernel's flags yet, which the next run of the segment raises anew.
+  let looking = false
   let parallel = false
-  const wait = (): Code => (barrier === null ? [] : [round.set(i32.add(round.get, threads.get)), control.if(barrier.call(round.get), control.return(i32.const(1)))])
+  const wait = (): Code => {
+    looking = false
+    return barrier === null ? [] : [round.set(i32.add(round.get, threads.get)), control.if(barrier.call(round.get), control.return(i32.const(1)))]
+  }
   let serial = false
   const stage = (s: Emitted): Code => {
     if (barrier === null) return s.func.call(i32.const(0), i32.const(s.units))
@@ -133,14 +138,16 @@ const newWriter = (thread: Local, threads: Local, round: Local, barrier: Func | 
     pending = false
     const other = kernel(f.kernel, 'all')
     pending = pending || left
+    looking = true
     return [clear, first, settle, control.if(i32.or(i32.load(i32.const(f.flag)), i32.load(i32.const(f.flag + 4))), other, rest)]
   }
-  /** `alone`: by the calling thread only, so that inputs are never half committed. */
+  const all = (): Code => (parallel && looking ? wait() : [])
+  /** `alone`: by the calling thread only, and with no barrier behind at which it could fail, so that inputs are never half committed. */
   const step = (k: EmittedKernel, alone: boolean, part: Part): Code => {
     serial = alone
-    return kernel(k, part)
+    return [alone ? all() : [], kernel(k, part)]
   }
-  return { step, finish: (): Code => (parallel ? [pending ? wait() : [], i32.const(0)] : i32.const(0)), isParallel: () => parallel }
+  return { step, finish: (): Code => [all(), i32.const(0)], isParallel: () => parallel }
 }
 
 type Part = 'all' | 'once' | 'rest'

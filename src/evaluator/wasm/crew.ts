@@ -135,10 +135,11 @@ export const newCrew = async (threads: number, splitAbove: number): Promise<Owne
       if (!waited.has(plan)) awaitAll(plan)
       const present = knowing(plan)
       if (present === 1) return 1
+      // First of all: a worker that still reads the words of an earlier start, of which it was no part, sees that they change.
+      Atomics.store(control, WORDS.started, Atomics.load(control, WORDS.generation) + 1)
       Atomics.store(control, WORDS.plan, plan)
       Atomics.store(control, WORDS.segment, Number(segment.slice('segment'.length)))
       Atomics.store(control, WORDS.threads, present)
-      Atomics.store(control, WORDS.started, Atomics.load(control, WORDS.generation) + 1)
       wake()
       return present
     },

@@ -5,7 +5,7 @@ import type { Tensor } from '../../data/tensor.js'
 import type { Program } from '../../graph/program.js'
 import { inputOp } from '../../graph/structural.js'
 import type { Commit, Executable, ResidentStorage, RunOptions, RunResult } from '../backend.js'
-import { stillCollecting } from '../messages.js'
+import { backendError, stillCollecting } from '../messages.js'
 import { hostEvaluator, type PhaseTest } from '../plan/flatten.js'
 import { reference } from '../reference/reference.js'
 import { newMath } from './kernels/math.js'
@@ -78,12 +78,18 @@ const newPlans = (program: Program, machine: Machine, commits: readonly Commit[]
 
 const copyIn = (to: Tensor, from: Tensor): void => { to.data.set(from.data) }
 
+/** Is this storage a value's own? A part of a larger buffer may be a view of a backend's memory, whose numbers change. */
+const isValue = (data: Float32Array): boolean => data.byteLength === data.buffer.byteLength
+
+const disposed = backendError('wasm', 'it was disposed of: its memory is gone', 'make it anew, and dispose of it after its last use')
+
 const residentOf = (program: Program, machine: Machine, commits: readonly Commit[]): ResidentStorage => {
   const plans = newPlans(program, machine, commits)
   let entry: Entry | null = null
   // Before the first execution there is no plan, so no storage of its own.
   const waiting = program.inputs.map((i): Tensor => ({ shape: i.shape, data: new Float32Array(i.shape.reduce((p, n) => p * n, 1)) }))
   let fresh = true
+  let gone = false
   const inputOf = (index: number): Tensor => (entry === null ? waiting[index] : entry.loaded.inputs[index])
   const read: Read = (index) => inputOf(index).data
   return {
@@ -94,6 +100,7 @@ const residentOf = (program: Program, machine: Machine, commits: readonly Commit
     input: inputOf,
     output: (index) => (entry === null ? { shape: program.graph.nodes[program.graph.outputs[index]].shape, data: new Float32Array(0) } : entry.loaded.outputs[index]),
     execute: () => {
+      if (gone) return E.left([disposed])
       if (entry === null || entry.loaded.isLost() || !entry.fits(read)) {
         const found = plans.find(read)
         if (E.isLeft(found)) return found
@@ -115,6 +122,7 @@ const residentOf = (program: Program, machine: Machine, commits: readonly Commit
     dispose: () => {
       plans.dispose()
       entry = null
+      gone = true
     },
   }
 }
@@ -134,7 +142,7 @@ export const executableOf = (program: Program, machine: Machine): Executable => 
       const kept = program.inputs[i].kind !== 'data'
       if (kept && before[i] === inputs[i].data) continue
       copyIn(loaded.inputs[i], inputs[i])
-      before[i] = inputs[i].data
+      before[i] = isValue(inputs[i].data) ? inputs[i].data : null
       changed ||= kept
     }
     const failure = loaded.execute(changed)

@@ -81,7 +81,10 @@ export const load = (program: Program, plan: Plan, crew: Crew | null, stages = f
   for (const s of plan.steps) if (s.kernel?.constants !== null && s.kernel !== null) new Uint8Array(memory.buffer, s.constants, s.kernel.constants.length).set(s.kernel.constants)
   for (const [id, value] of plan.filled) view(id, nodes[id].shape).data.fill(value)
   const inputs = program.inputs.map((p, i): Tensor => (plan.flat.inputs[i] < 0 ? { shape: p.shape, data: new Float32Array(sizeOf(p.shape)) } : view(plan.flat.inputs[i], p.shape)))
-  const outputs = plan.flat.outputs.map((o) => view(o.id, o.shape))
+  // An output that is itself an input shows the value of this run: it is kept before the commit writes over it.
+  const overwritten = new Set(plan.copies.map((c) => plan.flat.inputs[c.input]))
+  const outputs = plan.flat.outputs.map((o): Tensor => (overwritten.has(o.id) ? { shape: o.shape, data: new Float32Array(sizeOf(o.shape)) } : view(o.id, o.shape)))
+  const kept = plan.flat.outputs.flatMap((o, i) => (overwritten.has(o.id) ? [[view(o.id, o.shape).data, outputs[i].data] as const] : []))
   const enlisted = crew !== null && assembled.order.some((o) => o.kind === 'segment' && o.parallel) ? crew.enlist(module, memory) : -1
   const control = new Int32Array(memory.buffer, 0, CONTROL_BYTES / 4)
   let lost = false
@@ -123,10 +126,7 @@ export const load = (program: Program, plan: Plan, crew: Crew | null, stages = f
     hosts.set(o.step, call)
     return { cached: o.cached, call }
   })
-  const copies = plan.copies.map((c) => [plan.flat.outputs[c.output].id, inputs[c.input].data] as const).map(([id, to]) => [view(id, [to.length]).data, to] as const)
-  // A copy whose source is itself written by a commit must be read first.
-  const sources = new Set(inputs.map((t) => t.data.byteOffset))
-  const early = copies.filter(([from]) => sources.has(from.byteOffset))
+  const copies = plan.copies.map((c) => [outputs[c.output].data, inputs[c.input].data] as const)
   return E.right({
     plan, assembled, inputs, outputs,
     execute: (all) => {
@@ -135,11 +135,8 @@ export const load = (program: Program, plan: Plan, crew: Crew | null, stages = f
         const failure = calls[i].call()
         if (failure !== null) return failure
       }
-      if (copies.length > 0) {
-        const saved = early.length === 0 ? early : early.map(([from, to]) => [from.slice(), to] as const)
-        for (let i = 0; i < copies.length; i++) if (!early.includes(copies[i])) copies[i][1].set(copies[i][0])
-        for (const [from, to] of saved) to.set(from)
-      }
+      for (let i = 0; i < kept.length; i++) kept[i][1].set(kept[i][0])
+      for (let i = 0; i < copies.length; i++) copies[i][1].set(copies[i][0])
       return null
     },
     call: (name, from, to) => functions.get(name)?.(from, to) ?? 0,

@@ -112,8 +112,8 @@ const lifetimes = (flat: Flat, l: Leveled, steps: readonly Chosen[]): { readonly
   return { from, to }
 }
 
-/** Commits whose result may be written over the input: nobody reads the old value afterwards, nor elsewhere in the same loop. */
-const inPlace = (commits: readonly Commit[], flat: Flat, steps: readonly Chosen[]): ReadonlyMap<number, number> => {
+/** Commits whose result may be written over the input: nothing can fail any more, and nobody reads the old value afterwards, nor elsewhere in the same loop. */
+const inPlace = (commits: readonly Commit[], { flat, ends }: Leveled, steps: readonly Chosen[]): ReadonlyMap<number, number> => {
   const madeBy = new Map<number, number>()
   const lastRead = new Map<number, number>()
   steps.forEach((s, k) => {
@@ -127,7 +127,7 @@ const inPlace = (commits: readonly Commit[], flat: Flat, steps: readonly Chosen[
   for (const { output, input } of commits) {
     const [value, old] = [flat.outputs[output].id, flat.inputs[input]]
     const made = madeBy.get(value)
-    if (old < 0 || made === undefined || used.has(old) || taken.has(value) || counts.has(old)) continue
+    if (old < 0 || made === undefined || ends[value] === 0 || used.has(old) || taken.has(value) || counts.has(old)) continue
     const s = steps[made].step
     if (s.kind !== 'group' || !s.stores.includes(value) || s.reduces.length > 0 || (lastRead.get(old) ?? -1) > made || sizeOf(flat.nodes[old].shape) !== s.size) continue
     used.add(old)
@@ -145,7 +145,7 @@ export const planOf = (program: Program, read: (input: number) => Float32Array, 
   // Within a level the host comes first, so that what follows is one segment.
   const chosen = stepsOf(leveled, RULES).map((s) => chooseKernel(s, flat, math))
     .sort((a, b) => Number(b.step.cached) - Number(a.step.cached) || a.step.level - b.step.level || Number(b.kernel === null) - Number(a.kernel === null))
-  const over = inPlace(commits, flat, chosen)
+  const over = inPlace(commits, leveled, chosen)
   const { from, to } = lifetimes(flat, leveled, chosen)
   // A kernel that changes few elements takes over its operand's place, if nobody else wants that.
   const outputs = new Set(flat.outputs.map((o) => o.id))
@@ -175,7 +175,8 @@ export const planOf = (program: Program, read: (input: number) => Float32Array, 
     flat, leveled, addresses,
     steps: chosen.map((s, k) => ({ ...s, split: splits[k], alone: s.outs.some((o) => over.has(o)), scratch: addressOf(areas[k].scratch), flags: addressOf(areas[k].flags), constants: addressOf(areas[k].constants) })),
     filled: flat.nodes.filter((n) => n.op === constOp && bufferOf.has(n.id)).map((n) => [n.id, constantOf(n.attrs)] as const),
-    copies: commits.filter((c) => flat.inputs[c.input] >= 0 && over.get(flat.outputs[c.output].id) !== flat.inputs[c.input] && flat.outputs[c.output].id !== flat.inputs[c.input]),
+    // An input that nobody reads in these phases gets its value too: another phase reads it.
+    copies: commits.filter((c) => over.get(flat.outputs[c.output].id) !== flat.inputs[c.input] && flat.outputs[c.output].id !== flat.inputs[c.input]),
     bytes: placed.bytes,
   }
 }

@@ -30,11 +30,12 @@ const loop = () => {
       continue;
     }
     seen = generation;
-    // A generation that only announces a message may be seen when the next one's plan is already written.
-    if (Atomics.load(control, 5) !== generation) continue;
     const plan = plans.get(Atomics.load(control, 1));
+    const segment = Atomics.load(control, 2);
     const threads = Atomics.load(control, 3);
-    if (plan !== undefined && me < threads) plan['segment' + Atomics.load(control, 2)](me, threads);
+    // A generation that only announces a message, or whose start went on without this thread, may be seen when the next one's words are already written.
+    if (Atomics.load(control, 5) !== generation) continue;
+    if (plan !== undefined && me < threads) plan['segment' + segment](me, threads);
   }
 };
 const receive = (m) => {
