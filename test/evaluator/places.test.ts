@@ -47,7 +47,9 @@ for (const [name, net] of Object.entries<q.Layer>(nets))
       for (const [rule, optimizer] of Object.entries(optimizers)) {
         const { program } = get(q.withUpdate(get(q.grad(traced, { output: 'loss' })), optimizer))
         const commits = commitsOf(program)
-        assert.deepEqual(misplaced(planOf(program, read(program), commits, newMath()), commits), [], `${rule}, step ${k + 1}`)
+        const plan = planOf(program, read(program), commits, newMath())
+        assert.deepEqual(misplaced(plan, commits), [], `${rule}, step ${k + 1}`)
+        assert.deepEqual(plan.copies.filter((c) => program.inputs[c.input].kind === 'slot'), [], `${rule}: the optimizer's memory is updated in place`)
       }
       const evaluated = get(q.trace(task, shapes, { mode: 'eval' }))
       assert.deepEqual(misplaced(planOf(evaluated, read(evaluated), [], newMath()), []), [], `eval after ${k} steps`)

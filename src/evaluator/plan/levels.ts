@@ -14,7 +14,7 @@ export type Classify = (node: FlatNode) => Exclude<Kind, 'leaf'>
 
 /**
  * Flat nodes with their kinds and levels. `cached` marks nodes that depend on parameters and state alone, `ends` those of
- * `late` that nobody else reads: they come after all that can fail.
+ * `late` that nothing before the end reads: they come after all that can fail.
  */
 export type Leveled = { readonly flat: Flat; readonly kinds: readonly Kind[]; readonly levels: Int32Array; readonly sizes: Float64Array; readonly cached: Uint8Array; readonly ends: Uint8Array }
 
@@ -44,10 +44,23 @@ export const levelsOf = (flat: Flat, classify: Classify, cheap: (node: FlatNode)
     top = Math.max(top, levels[i])
   }
   // What changes the inputs of the next run comes after everything else that can fail; but what is read on the way stays.
+  const able = Uint8Array.from(nodes, (_, i) => (kinds[i] === 'map' ? 1 : 0))
+  const used = new Uint8Array(nodes.length)
+  for (let i = nodes.length - 1; i >= 0; i--) {
+    if (used[i] === 0 && !late.has(i)) able[i] = 0
+    for (const a of operands(nodes[i])) {
+      used[a] = 1
+      if (able[i] === 0) able[a] = 0
+    }
+  }
   const ends = new Uint8Array(nodes.length)
-  for (const i of late) if (kinds[i] === 'map') ends[i] = 1
-  for (let i = nodes.length - 1; i >= 0; i--) if (ends[i] === 0) for (const a of operands(nodes[i])) ends[a] = 0
-  for (const node of nodes) if (ends[node.id] === 1) levels[node.id] = operands(node).reduce((l, a) => Math.max(l, after(a, node.id)), top + 1)
+  for (const node of nodes) {
+    const i = node.id
+    // What stands between two of them goes along.
+    if (able[i] === 0 || !(late.has(i) || operands(node).some((a) => ends[a] === 1))) continue
+    ends[i] = 1
+    levels[i] = operands(node).reduce((l, a) => Math.max(l, after(a, i)), top + 1)
+  }
   const latest = new Int32Array(nodes.length).fill(-1)
   // A reduction goes with its users where that costs no other loop its operand: what it sums is in memory, or cheap to make.
   const atHand = (i: number, depth: number): boolean => kinds[i] !== 'map' || (depth < 3 && cheap(nodes[i]) && nodes[i].args.every((a) => sizes[a.id] !== sizes[i] || atHand(a.id, depth + 1)))
