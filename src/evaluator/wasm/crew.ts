@@ -66,6 +66,8 @@ const maySleep = (): boolean => isNode() || typeof document === 'undefined'
 
 /** Milliseconds that the first use of a plan waits for workers that are still reading it. */
 const PATIENCE_MS = 200
+/** The same for a page's main thread, which may not sleep and must not be held up. */
+const PATIENCE_AWAKE_MS = 20
 
 /** Milliseconds in which workers must have started; later they join when they come. */
 const STARTUP_MS = 5000
@@ -110,7 +112,7 @@ export const newCrew = async (threads: number, splitAbove: number): Promise<Owne
   }
   const awaitAll = (plan: number): void => {
     waited.add(plan)
-    const until = performance.now() + PATIENCE_MS
+    const until = performance.now() + (maySleep() ? PATIENCE_MS : PATIENCE_AWAKE_MS)
     for (let t = knowing(plan); t <= count && performance.now() < until; t = knowing(plan)) {
       // Sleeping leaves the core to the worker that is waited for.
       if (maySleep()) Atomics.wait(control, WORDS.known + t, Atomics.load(control, WORDS.known + t), 5)
