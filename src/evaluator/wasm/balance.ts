@@ -11,22 +11,26 @@ export type Balance = {
   readonly took: (ms: number) => void
 }
 
-/** The first runs of a kind are not timed (code is being optimised); then so many are. */
+/** The first runs are not timed (code is being optimised); each change of kind has one untimed run, then so many timed ones. */
 const WARM_UP = 3
-const PROBES = 5
-/** Runs until the other kind is tried again. */
-const HOLD = 150
+const PROBES = 4
+/** Runs until the other kind is tried again: few at first, while code still gets faster, then more and more. */
+const FIRST_HOLD = 6
+const LONGEST_HOLD = 200
 const FRESHNESS = 0.3
 
-/** Starts with many threads, then tries one, and keeps to the faster kind. */
+/** Starts with many threads, then tries one, and keeps to the faster kind; tries the other again after longer and longer times. */
 export const newBalance = (): Balance => {
   const means = [NaN, NaN]
   let [kind, left, warm] = [0, WARM_UP + PROBES, WARM_UP]
-  let tried = 0
+  let hold = FIRST_HOLD
+  let probing = false
   const change = (next: number, runs: number): void => {
     kind = next
     left = runs
     warm = 1
+    // What was measured long ago may be of code that has become faster since.
+    means[next] = NaN
   }
   return {
     split: () => kind === 0,
@@ -34,13 +38,16 @@ export const newBalance = (): Balance => {
       if (warm > 0) warm--
       else means[kind] = Number.isNaN(means[kind]) ? ms : (1 - FRESHNESS) * means[kind] + FRESHNESS * ms
       if (--left > 0) return
-      tried++
-      if (tried === 1) change(1, 1 + PROBES)
-      else if (left === 0 && tried % 2 === 0) {
-        const faster = means[0] <= means[1] ? 0 : 1
-        if (faster === kind) left = HOLD
-        else change(faster, HOLD)
-      } else change(1 - kind, 1 + PROBES)
+      if (!probing) {
+        probing = true
+        change(1 - kind, 1 + PROBES)
+        return
+      }
+      probing = false
+      const faster = means[0] <= means[1] ? 0 : 1
+      if (faster !== kind) change(faster, 1)
+      left = hold
+      hold = Math.min(2 * hold, LONGEST_HOLD)
     },
   }
 }
