@@ -12,7 +12,7 @@ export type Balance = {
 }
 
 /** The first runs are not timed (code is being optimised); each change of kind has one untimed run, then so many timed ones. */
-const WARM_UP = 3
+const WARM_UP = 20
 const PROBES = 4
 /** Runs until the other kind is tried again: few at first, while code still gets faster, then more and more. */
 const FIRST_HOLD = 6
