@@ -74,7 +74,7 @@ const RULES: FuseRules = { cuts: cutsOf, cheap: (node) => CHEAP.has(node.op.name
 
 const laneFunctions = (math: MathOf) => (m: ModuleBuilder): Named => (name, attrs) => {
   const f = unaryFunction(m, math(m), name, attrs)
-  if (f === null) throw new RangeError(`internal: ${name} has no function of one lane`)
+  if (f === null) throw new RangeError(`internal: ${name} has no function of one lane; report this as a bug of quantrace`)
   return f
 }
 
@@ -170,7 +170,7 @@ export const planOf = (program: Program, read: (input: number) => Float32Array, 
   const placed = place(buffers, CONTROL_BYTES)
   const addressOf = (buffer: number | undefined): number => (buffer === undefined || buffer < 0 ? -1 : placed.addresses[buffer])
   const addresses = Float64Array.from(flat.nodes, (n) => addressOf(bufferOf.get(over.get(n.id) ?? heirs.get(n.id) ?? n.id)))
-  for (const s of chosen) for (const a of [...s.args, ...s.outs]) if (addresses[a] < 0) throw new RangeError(`internal: node ${a} (${flat.nodes[a].op.name}) of step ${s.label} has no place ${JSON.stringify(flat.nodes[a].args)} ${leveled.kinds[a]} ${leveled.levels[a]} vs ${s.step.level}`)
+  for (const s of chosen) for (const a of [...s.args, ...s.outs]) if (addresses[a] < 0) throw new RangeError(`internal: node ${a} (${flat.nodes[a].op.name}) of step ${s.label} has no place in memory; report this as a bug of quantrace`)
   return {
     flat, leveled, addresses,
     steps: chosen.map((s, k) => ({ ...s, split: splits[k], alone: s.outs.some((o) => over.has(o)), scratch: addressOf(areas[k].scratch), flags: addressOf(areas[k].flags), constants: addressOf(areas[k].constants) })),
