@@ -8,10 +8,13 @@ import type { Leveled } from './levels.js'
 
 /** One loop over `size` elements: `stores` are written to memory, `reduces` are sums over the loop. */
 export type GroupStep = { readonly kind: 'group'; readonly level: number; readonly cached: boolean; readonly size: number; readonly members: readonly number[]; readonly stores: readonly number[]; readonly reduces: readonly number[] }
-/** One op on its own: a kernel, or the reference on the host. */
-export type OpStep = { readonly kind: 'op'; readonly level: number; readonly cached: boolean; readonly node: number }
+/** One op on its own: a kernel, or the reference on the host; `behind`: a loop over its result that runs inside the kernel. */
+export type OpStep = { readonly kind: 'op'; readonly level: number; readonly cached: boolean; readonly node: number; readonly behind?: GroupStep }
 /** A step of a plan. */
 export type Step = GroupStep | OpStep
+
+/** The flat nodes that a step computes. */
+export const nodesOf = (s: Step): readonly number[] => (s.kind === 'op' ? [s.node, ...(s.behind?.members ?? [])] : s.members)
 
 /** What the fuser asks of the backend. */
 export type FuseRules = {

@@ -2,6 +2,7 @@
 import type { NodeId } from '../../data/quant.js'
 import { inputOp } from '../../graph/structural.js'
 import type { FlatNode } from '../plan/flatten.js'
+import { nodesOf } from '../plan/fuse.js'
 import type { Plan, PlannedStep } from './plan.js'
 
 /** One product of the program: on what it runs, and why not on integers. */
@@ -34,7 +35,7 @@ export type PlanDescription = {
 
 const PRODUCTS: ReadonlySet<string> = new Set(['conv', 'linear'])
 
-const flatOf = (s: PlannedStep): readonly number[] => (s.step.kind === 'op' ? [s.step.node] : s.step.members)
+const flatOf = (s: PlannedStep): readonly number[] => nodesOf(s.step)
 
 const stepOf = (plan: Plan) => (s: PlannedStep, index: number): StepDescription => {
   const nodes = flatOf(s).map((i) => plan.flat.nodes[i])

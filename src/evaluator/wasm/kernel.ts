@@ -4,6 +4,7 @@
  */
 import type { Shape } from '../../data/shape.js'
 import type { Attrs } from '../../graph/op.js'
+import type { Code } from './asm/encode.js'
 import type { Func, ModuleBuilder } from './asm/module.js'
 
 /**
@@ -19,6 +20,9 @@ export type Places = {
   readonly flags: number
 }
 
+/** Code for pieces `first` … `end - 1` of a result, which are finished and still in cache. */
+export type Behind = (first: Code, end: Code) => Code
+
 /** One parallel sweep over `units` pieces of work, independent of each other. */
 export type Stage = {
   readonly label: string
@@ -30,8 +34,13 @@ export type Stage = {
    * it is done once, and what it leaves in scratch stays there.
    */
   readonly fixed?: boolean
+  /**
+   * Elements of a piece: the first result is pieces of so many, one after the other, each of which one unit finishes.
+   * Then `emit` calls `behind` for every run of pieces as soon as it is finished, all in all once for each piece.
+   */
+  readonly piece?: number
   /** Emits a function `(from: i32, to: i32) → ()` that does the units from … to-1. Addresses are constants in its code. */
-  readonly emit: (m: ModuleBuilder, at: Places) => Func
+  readonly emit: (m: ModuleBuilder, at: Places, behind?: Behind) => Func
 }
 
 /** How one step of a plan is computed. */

@@ -14,20 +14,14 @@ import { place, type Buffer } from '../plan/place.js'
 import type { ModuleBuilder } from './asm/module.js'
 import { commonSpace, cutsOf, endsLoop, groupKernel } from './elementwise/group.js'
 import { isMap, REDUCTIONS } from './elementwise/lowering.js'
-import type { Kernel } from './kernel.js'
+import { withEpilogues, type Chosen } from './epilogue.js'
 import type { Named } from './elementwise/lanes.js'
 import { absorbsAbs, kernelOf, type OpKernel } from './kernels/index.js'
 import type { MathOf } from './kernels/math.js'
 import { unaryFunction } from './kernels/unary.js'
 
 /** A step with its kernel; without one the host runs the node's reference. `args` and `outs` are flat nodes. */
-export type PlannedStep = {
-  readonly step: Step
-  readonly label: string
-  readonly path: string
-  readonly kernel: Kernel | null
-  readonly args: readonly number[]
-  readonly outs: readonly number[]
+export type PlannedStep = Chosen & {
   /** Its `fixed` stages are done once, with what depends on parameters and state alone. */
   readonly split: boolean
   /** Does it write over inputs? Then the calling thread does it alone, last of all. */
@@ -78,7 +72,6 @@ const laneFunctions = (math: MathOf) => (m: ModuleBuilder): Named => (name, attr
   return f
 }
 
-type Chosen = Omit<PlannedStep, 'scratch' | 'constants' | 'flags' | 'alone' | 'split'>
 
 const chooseKernel = (step: Step, flat: Flat, math: MathOf): Chosen => {
   if (step.kind === 'group') {
@@ -143,8 +136,13 @@ export const planOf = (program: Program, read: (input: number) => Float32Array, 
   const fixed = new Set(program.mode === 'eval' && commits.length === 0 ? program.inputs.flatMap((p, i) => (p.kind === 'data' || flat.inputs[i] < 0 ? [] : [flat.inputs[i]])) : [])
   const leveled = levelsOf(flat, classify, RULES.cheap, late, fixed)
   // Within a level the host comes first, so that what follows is one segment.
-  const chosen = stepsOf(leveled, RULES).map((s) => chooseKernel(s, flat, math))
+  const single = stepsOf(leveled, RULES).map((s) => chooseKernel(s, flat, math))
     .sort((a, b) => Number(b.step.cached) - Number(a.step.cached) || a.step.level - b.step.level || Number(b.kernel === null) - Number(a.kernel === null))
+  const chosen = withEpilogues(single, {
+    sizeOf: (id) => sizeOf(flat.nodes[id].shape),
+    stays: (s) => s.outs.some((o) => leveled.ends[o] === 1),
+    groupKernel: (step, chunk) => groupKernel(step, flat.nodes, laneFunctions(math), chunk),
+  })
   const over = inPlace(commits, leveled, chosen)
   const { from, to } = lifetimes(flat, leveled, chosen)
   // A kernel that changes few elements takes over its operand's place, if nobody else wants that.

@@ -4,6 +4,7 @@ import type { QuantErrors } from '../../data/error.js'
 import type { NodeId } from '../../data/quant.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Program } from '../../graph/program.js'
+import { nodesOf } from '../plan/fuse.js'
 import { newMath } from './kernels/math.js'
 import { measureLimits, type Limits } from './limits.js'
 import { load, type Loaded } from './load.js'
@@ -57,7 +58,7 @@ const rowsOf = (loaded: Loaded, rounds: number): readonly Omit<ProfileRow, 'shar
     const stages = loaded.assembled.stages[k].map((st) => ({ label: st.label, units: st.units, ms: leastOf(rounds, () => void loaded.call(st.name, 0, st.units)) }))
     const ms = s.kernel === null ? leastOf(rounds, () => void loaded.host(k)) : stages.reduce((t, st) => t + st.ms, 0)
     const [bytes, flops] = [s.kernel?.bytes ?? 0, s.kernel?.flops ?? 0]
-    const flat = s.step.kind === 'op' ? [s.step.node] : s.step.members
+    const flat = nodesOf(s.step)
     const nodes = [...new Set(flat.map((i) => loaded.plan.flat.nodes[i].origin))]
     const rate = (n: number): number => (ms > 0 ? n / ms / 1e6 : 0)
     return { step: k, kernel: s.label, path: s.path, nodes, on: s.kernel === null ? 'host' : 'wasm', ms, bytes, flops, gbs: rate(bytes), gflops: rate(flops), stages }

@@ -44,12 +44,12 @@ export const endsLoop = (node: FlatNode): boolean => {
 
 type Operand = { readonly id: number; readonly strides: readonly number[]; readonly kind: 'whole' | 'number' | 'splat' | 'row' }
 type Sum = { readonly node: FlatNode; readonly term: number; readonly join: 'sum' | 'max'; readonly divisor: number; readonly strides: readonly number[] }
-type Loop = { readonly space: Space; readonly exprs: Exprs; readonly operands: readonly Operand[]; readonly stores: readonly (readonly [node: number, expr: number])[]; readonly sums: readonly Sum[] }
+type Loop = { readonly space: Space; readonly chunk: number; readonly exprs: Exprs; readonly operands: readonly Operand[]; readonly stores: readonly (readonly [node: number, expr: number])[]; readonly sums: readonly Sum[] }
 
 const kindOf = (strides: readonly number[], runs: readonly Run[]): Operand['kind'] =>
   runs.length === 1 && runs[0].kept ? 'whole' : strides.every((s) => s === 0) ? 'number' : strides[0] === 0 ? 'splat' : 'row'
 
-const loopOf = (step: GroupStep, nodes: readonly FlatNode[]): Loop => {
+const loopOf = (step: GroupStep, nodes: readonly FlatNode[], chunk: number): Loop => {
   const members = step.members.map((i) => nodes[i])
   const space = commonSpace(members, step.size) ?? { size: step.size, axes: [step.size] }
   const exprs = newExprs()
@@ -80,7 +80,7 @@ const loopOf = (step: GroupStep, nodes: readonly FlatNode[]): Loop => {
       sums.push({ node, term: r.term(exprs, argsOf(node), node.attrs), join: r.join, divisor: r.divisor(node), strides: stridesIn(runsOf(r.over(node), node.args[0].shape), space) })
     } else results.set(node.id, MAPS[node.op.name](exprs, argsOf(node), node.attrs))
   }
-  return { space, exprs, operands, sums, stores: step.stores.map((i) => [i, results.get(i) ?? 0] as const) }
+  return { space, chunk, exprs, operands, sums, stores: step.stores.map((i) => [i, results.get(i) ?? 0] as const) }
 }
 
 /** Offset in elements of unit `u` along the outer axes (all but the innermost). */
@@ -116,9 +116,9 @@ const emitLoop = (loop: Loop, places: ReadonlyMap<number, number>, partials: num
     params: ['i32', 'i32'],
     body: (scope) => {
       const [from, to] = scope.params
-      const { space, operands } = loop
+      const { space, chunk, operands } = loop
       const single = space.axes.length === 1
-      const inner = single ? Math.min(CHUNK, space.size) : space.axes[0]
+      const inner = single ? Math.min(chunk, space.size) : space.axes[0]
       const [at, stop, u] = [scope.local('i32'), scope.local('i32'), scope.local('i32')]
       const placeOf = (id: number): number => places.get(id) ?? 0
       const held = operands.map((o) => (o.kind === 'number' || o.kind === 'splat' ? scope.local('v128') : scope.local('i32')))
@@ -169,8 +169,8 @@ const emitLoop = (loop: Loop, places: ReadonlyMap<number, number>, partials: num
         return [first.map((value) => control.drop(value)), stores, sums]
       }
       // Memory gives more to two streams than to one: the two vectors of a turn come from the two halves of a full chunk.
-      const halves = single && unroll === 2 && space.size >= CHUNK
-      const [step, apart] = halves ? [16, CHUNK * 2] : [16 * unroll, 16]
+      const halves = single && unroll === 2 && space.size >= chunk && chunk % 8 === 0
+      const [step, apart] = halves ? [16, chunk * 2] : [16 * unroll, 16]
       const turns = (end: Code): Code => control.block(control.loop([
         control.br_if(1, i32.gt_u(i32.add(at.get, i32.const(step)), end)),
         Array.from({ length: unroll }, (_, c) => turn(apart * c, false, c)),
@@ -178,7 +178,7 @@ const emitLoop = (loop: Loop, places: ReadonlyMap<number, number>, partials: num
         control.br(0),
       ]))
       const vectors: Code = !halves ? turns(stop.get)
-        : control.if(i32.eq(i32.sub(stop.get, at.get), i32.const(CHUNK * 4)), [stop.set(i32.sub(stop.get, i32.const(apart))), turns(stop.get), stop.set(i32.add(stop.get, i32.const(apart))), at.set(stop.get)])
+        : control.if(i32.eq(i32.sub(stop.get, at.get), i32.const(chunk * 4)), [stop.set(i32.sub(stop.get, i32.const(apart))), turns(stop.get), stop.set(i32.add(stop.get, i32.const(apart))), at.set(stop.get)])
       const whole = (single ? space.size % inner === 0 : true) && inner % (4 * unroll) === 0
       const single4: Code = unroll === 1 || whole ? [] : control.block(control.loop([
         control.br_if(1, i32.gt_u(i32.add(at.get, i32.const(16)), stop.get)), turn(0, false, 0), at.set(i32.add(at.get, i32.const(16))), control.br(0),
@@ -275,11 +275,11 @@ const OPERATION = 0.15
 /** Operands that the kernel of a group reads and results that it writes, in the order of `Places.args` and `Places.outs`. */
 export type GroupKernel = { readonly kernel: Kernel; readonly args: readonly number[]; readonly outs: readonly number[] }
 
-/** The kernel of a group. `named` gives functions of one lane (exp, …) of a module. */
-export const groupKernel = (step: GroupStep, nodes: readonly FlatNode[], named: (m: ModuleBuilder) => Named): GroupKernel => {
-  const loop = loopOf(step, nodes)
+/** The kernel of a group. `named` gives functions of one lane (exp, …) of a module; `chunk` elements are a unit where the loop has a single axis. */
+export const groupKernel = (step: GroupStep, nodes: readonly FlatNode[], named: (m: ModuleBuilder) => Named, chunk = CHUNK): GroupKernel => {
+  const loop = loopOf(step, nodes, chunk)
   const { space } = loop
-  const units = space.axes.length === 1 ? Math.ceil(space.size / CHUNK) : space.size / space.axes[0]
+  const units = space.axes.length === 1 ? Math.ceil(space.size / chunk) : space.size / space.axes[0]
   const args = [...new Set(loop.operands.map((o) => o.id))]
   const outs = [...loop.stores.map((s) => s[0]), ...loop.sums.map((s) => s.node.id)]
   const placesOf = (at: Places): ReadonlyMap<number, number> => new Map([...args.map((id, k) => [id, at.args[k]] as const), ...outs.map((id, k) => [id, at.outs[k]] as const)])

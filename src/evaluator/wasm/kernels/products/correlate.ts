@@ -82,7 +82,7 @@ const alongStages = (c: Correlation, layout: Layout, p: Operands): readonly Stag
   const panels = Math.ceil(c.positions[last] / width)
   const blocks = splitLevels([c.batch, c.groups, ...outer, panels, c.to], (terms * Math.min(width, c.positions[last])) / 25, 12)
   return [productStage({
-    label: 'product', mac: p.mac,
+    label: 'product', mac: p.mac, piece: c.groups * c.to * positions,
     axes: [
       { count: c.batch, block: blocks[0], a: 0, b: c.groups * p.perGroup * p.plane, c: c.groups * c.to * positions * 4 },
       { count: c.groups, block: blocks[1], a: c.to * terms * 4, b: p.perGroup * p.plane, c: c.to * positions * 4, s: c.to * 4 },
@@ -110,7 +110,7 @@ const acrossStages = (c: Correlation, layout: Layout, p: Operands): readonly Sta
       outer: [{ count: c.groups, source: c.to * terms * 4, target: size }],
     }),
     productStage({
-      label: 'product', mac: p.mac,
+      label: 'product', mac: p.mac, piece: c.groups * c.to * positions,
       axes: [
         { count: c.batch, block: blocks[0], a: c.groups * p.perGroup * p.plane, b: 0, c: c.groups * c.to * positions * 4 },
         { count: c.groups, block: blocks[1], a: p.perGroup * p.plane, b: size, c: c.to * positions * 4, s: c.to * 4 },

@@ -30,6 +30,8 @@ export type Product = {
   readonly b: { readonly base: Place; readonly k: Walk; readonly narrow?: number }
   readonly c: { readonly base: Place; readonly row: number; readonly column: number; readonly adds?: boolean }
   readonly scale?: { readonly base: Place; readonly along: 'rows' | 'columns' }
+  /** Elements of the result at each step of the first axis, where these lie one after the other. */
+  readonly piece?: number
 }
 
 /** Rows at a time by vectors of columns, the tallest first: what fits V8's registers. */
@@ -177,12 +179,14 @@ export const productCode = (p: Product, m: ModuleBuilder, at: Places, scope: Sco
 export const productStage = (p: Product): Stage => {
   const levels = levelsOf(p)
   const units = levels.reduce((n, l) => n * Math.ceil(l.count / l.block), 1)
+  const whole = p.piece !== undefined && levels.slice(1).every((l) => l.block >= l.count)
   const macs = levels.slice(0, -2).reduce((n, l) => n * l.count, 1) * p.columns.count * p.rows.count * (p.terms ?? p.meanTerms ?? 1)
   return {
     label: p.label,
     units,
     cost: units === 0 ? 0 : macs / units / (p.mac === 'i16' ? 20 : 25),
-    emit: (m, at) => m.func({
+    ...(whole ? { piece: p.piece } : {}),
+    emit: (m, at, behind) => m.func({
       params: ['i32', 'i32'],
       body: (scope) => {
         const unit = scope.local('i32')
@@ -190,7 +194,7 @@ export const productStage = (p: Product): Stage => {
         const zero = i32.const(0)
         const s = p.scale === undefined ? zero : i32.const(p.scale.base(at))
         const ptr = { a: i32.const(p.a.base(at)), b: i32.const(p.b.base(at)), c: i32.const(p.c.base(at)), s, k: null, from: zero, to: zero }
-        return forLoop(unit, scope.params[0].get, scope.params[1].get, 1, [code, insideOf(p, m, at, spans, ptr, scope)])
+        return forLoop(unit, scope.params[0].get, scope.params[1].get, 1, [code, insideOf(p, m, at, spans, ptr, scope), whole && behind !== undefined ? behind(spans[0].first, spans[0].end) : []])
       },
     }),
   }

@@ -6,7 +6,7 @@
 import type { Code } from '../../asm/encode.js'
 import { control, f32x4, i32, v128 } from '../../asm/instructions.js'
 import { forLoop, type Local, type ModuleBuilder, type Scope } from '../../asm/module.js'
-import type { Places, Stage } from '../../kernel.js'
+import type { Behind, Places, Stage } from '../../kernel.js'
 import { advance, indexed, range } from './code.js'
 import type { Correlation } from './geometry.js'
 import { result, type Layout, type Place } from './layout.js'
@@ -105,9 +105,21 @@ const transformOut = (c: Correlation, o: WinogradOperands, t: Tiling, at: Places
   ])
 }
 
+/** Units that are left at least where they are made longer. */
+const LEAST_UNITS = 8
+
+/** Units of whole images where that leaves enough of them: what follows can then be done while an image is in cache. */
+const wholeImages = (c: Correlation, t: Tiling): Tiling => {
+  const step = range(t.high).map((i) => i + 1).find((n) => (n * t.rows) % t.high === 0) ?? t.high
+  const blocks = Math.ceil(t.blocks / step) * step
+  const units = Math.ceil((c.batch * t.high) / (blocks * t.rows))
+  return units >= Math.min(LEAST_UNITS, c.batch) ? { ...t, blocks, units } : t
+}
+
 /** The stage that does everything but the filters. */
 export const winogradStage = (c: Correlation, layout: Layout, o: WinogradOperands): Stage => {
-  const t = tilingOf(c, o.words)
+  const t = wholeImages(c, tilingOf(c, o.words))
+  const whole = (t.blocks * t.rows) % t.high === 0
   const columns = t.rows * t.wide
   const [inputStep, productStep] = [o.words * columns * 4, c.to * columns * 4]
   const slot = Math.ceil((16 * (inputStep + productStep)) / 64) * 64 + 64
@@ -118,7 +130,7 @@ export const winogradStage = (c: Correlation, layout: Layout, o: WinogradOperand
     a: { base: o.filters, k: { step: 4 } }, b: { base: room, k: { step: columns * 4 } }, c: { base: room, row: columns * 4, column: 4 },
   }
   const total = c.batch * t.high
-  const body = (m: ModuleBuilder, at: Places) => (scope: Scope): Code => {
+  const body = (m: ModuleBuilder, at: Places, behind: Behind | undefined) => (scope: Scope): Code => {
     const [from, to] = scope.params
     const [block, first, end, inputs, products] = range(5).map(() => scope.local('i32'))
     const hand = { inputs, products, inputStep, productStep, columns }
@@ -133,6 +145,8 @@ export const winogradStage = (c: Correlation, layout: Layout, o: WinogradOperand
           transformIn(c, o, t, at, scope, work, hand, first.get, end.get),
           productCode(product, m, at, scope, { a: i32.const(o.filters(at)), b: inputs.get, c: products.get }),
           transformOut(c, o, t, at, scope, work, hand, first.get, end.get),
+          // Images of which this block made the last row.
+          whole && behind !== undefined ? behind(i32.div_u(first.get, i32.const(t.high)), i32.div_u(end.get, i32.const(t.high))) : [],
         ]),
       ]),
     ]
@@ -140,7 +154,8 @@ export const winogradStage = (c: Correlation, layout: Layout, o: WinogradOperand
   return {
     label: `winograd ${t.rows}x${t.wide} tiles`, units: t.units,
     cost: (t.blocks * columns * (16 * o.words * c.to)) / (o.mac === 'f32' ? 25 : 20) * 1.3,
-    emit: (m, at) => m.func({ params: ['i32', 'i32'], body: body(m, at) }),
+    ...(whole ? { piece: c.to * c.positions[0] * c.positions[1] } : {}),
+    emit: (m, at, behind) => m.func({ params: ['i32', 'i32'], body: body(m, at, behind) }),
   }
 }
 
