@@ -6,7 +6,8 @@ import type { Tensor } from '../../data/tensor.js'
 import type { Program } from '../../graph/program.js'
 import { backendError, failedCheck } from '../messages.js'
 import { newBalance } from './balance.js'
-import { assemble, CONTROL_WORDS, type Assembled, type HostStep, type Segment } from './assemble.js'
+import { assemble, type Assembled, type HostStep, type Segment } from './assemble.js'
+import { CONTROL_WORDS } from './barrier.js'
 import { CONTROL_BYTES, type Plan } from './plan.js'
 
 /** What threads need to take part in a plan. */

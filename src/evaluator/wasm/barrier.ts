@@ -1,0 +1,51 @@
+/** Barriers between the threads of a segment: they count arrivals in the arena's first bytes, and give up on a thread that never comes. */
+import { atomics, control, i32 } from './asm/instructions.js'
+import type { Func, ModuleBuilder } from './asm/module.js'
+
+/** Words of the control area: arrivals at barriers, and whether a thread was given up. */
+const ARRIVALS = 0
+const GIVEN_UP = 64
+/** Arrivals at the start of a segment: rounds are counted from here, so that nothing is reset while a thread still looks at it. */
+export const BASE = 128
+/** The control words as the host sees them: numbers of 32-bit words. */
+export const CONTROL_WORDS = { arrivals: ARRIVALS / 4, givenUp: GIVEN_UP / 4, base: BASE / 4 } as const
+const SLEEPERS = 192
+/** Turns of waiting awake, about half a millisecond: longer than most work that one thread does alone while the others wait. */
+const SPINS = 250_000
+/** Nanoseconds of one sleep, which the last arrival ends, and how many of them make a thread that never comes: about five seconds. */
+const NAP = 20_000_000
+const NAPS = 250
+/** The same for a thread that may not sleep. */
+const AWAKE_NAPS = 30_000
+
+/** `barrier(round, threads) → 1 where a thread did not come`. */
+export const emitBarrier = (m: ModuleBuilder, mayWait: boolean): Func =>
+  m.func({
+    params: ['i32'], results: ['i32'],
+    body: ({ params: [target], local }) => {
+      const [spins, naps, seen] = [local('i32'), local('i32'), local('i32')]
+      const arrived = atomics.load(i32.const(ARRIVALS))
+      const lost = [control.drop(atomics.add(i32.const(GIVEN_UP), i32.const(1))), control.return(i32.const(1))]
+      const sleep = [
+        control.drop(atomics.add(i32.const(SLEEPERS), i32.const(1))),
+        seen.set(arrived),
+        control.if(i32.lt_s(i32.sub(seen.get, target.get), i32.const(0)), control.drop(atomics.wait(i32.const(ARRIVALS), seen.get, NAP))),
+        control.drop(atomics.add(i32.const(SLEEPERS), i32.const(-1))),
+      ]
+      return [
+        control.drop(atomics.add(i32.const(ARRIVALS), i32.const(1))),
+        control.if(atomics.load(i32.const(SLEEPERS)), control.drop(atomics.notify(i32.const(ARRIVALS), i32.const(-1)))),
+        control.block(control.loop([
+          control.br_if(1, i32.ge_s(i32.sub(arrived, target.get), i32.const(0))),
+          control.if(atomics.load(i32.const(GIVEN_UP)), control.return(i32.const(1))),
+          spins.set(i32.add(spins.get, i32.const(1))),
+          control.br_if(0, i32.lt_u(spins.get, i32.const(SPINS))),
+          mayWait ? sleep : spins.set(i32.const(0)),
+          naps.set(i32.add(naps.get, i32.const(1))),
+          control.if(i32.gt_u(naps.get, i32.const(mayWait ? NAPS : AWAKE_NAPS)), lost),
+          control.br(0),
+        ])),
+        i32.const(0),
+      ]
+    },
+  })
