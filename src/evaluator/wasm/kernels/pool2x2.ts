@@ -133,18 +133,13 @@ export const pool2x2 = ({ op, attrs, shapes, shape }: KernelSpec): Kernel | null
   if (wo < 4 || ho !== Math.floor(h / 2) || wo !== Math.floor(w / 2)) return null
   const geometry = { planes: sizeOf(large) / (h * w), h, w, ho, wo }
   const work = shares(geometry.planes, 256)
-  const whole = geometry.planes % work.each === 0
   return {
     name: `${op} 2x2`, scratch: 0, constants: null, flops: 3 * sizeOf(small), bytes: 4 * ((grad ? 2 : 1) * sizeOf(large) + sizeOf(small)),
     stages: [{
       label: op, units: work.count, cost: work.each * ho * wo * 0.5,
-      ...(whole ? { piece: work.each * (grad ? h * w : ho * wo) } : {}),
-      emit: (m, at, behind) => m.func(perUnit((unit, scope) => {
+      emit: (m, at) => m.func(perUnit((unit, scope) => {
         const plane = scope.local('i32')
-        return [
-          work.loop(scope, unit.get, plane, planeCode(scope, geometry, grad, at, plane)),
-          whole && behind !== undefined ? behind(unit.get, i32.add(unit.get, i32.const(1))) : [],
-        ]
+        return work.loop(scope, unit.get, plane, planeCode(scope, geometry, grad, at, plane))
       })),
     }],
   }
