@@ -1,6 +1,7 @@
 /** A plan as data and as text: what each pass made of the program, where everything lies, and which products run on integers. */
 import type { NodeId } from '../../data/quant.js'
 import { inputOp } from '../../graph/structural.js'
+import { isJoined } from '../plan/arena.js'
 import type { FlatNode } from '../plan/flatten.js'
 import { nodesOf } from '../plan/fuse.js'
 import type { Plan, PlannedStep } from './plan.js'
@@ -22,6 +23,8 @@ export type StepDescription = {
   readonly reads: readonly number[]
   readonly stores: readonly number[]
   readonly scratchBytes: number
+  /** Where the step updates several leaves: their paths, in the order in which they are done. */
+  readonly leaves: readonly string[]
 }
 
 /** A plan for one vector of phases. `bytes` is the size of the arena, known before anything runs. */
@@ -43,6 +46,7 @@ const stepOf = (plan: Plan) => (s: PlannedStep, index: number): StepDescription 
     index, kernel: s.label, on: s.kernel === null ? 'host' : 'wasm', path: s.path, level: s.step.level, once: s.step.cached,
     ops: nodes.map((n) => n.op.name), nodes: [...new Set(nodes.map((n) => n.origin))],
     reads: s.args.map((a) => plan.addresses[a]), stores: s.outs.map((o) => plan.addresses[o]), scratchBytes: s.kernel?.scratch ?? 0,
+    leaves: isJoined(s.step) ? s.step.leaves.map((leaf) => plan.flat.nodes[leaf.members[leaf.members.length - 1]].path) : [],
   }
 }
 
@@ -82,7 +86,7 @@ const opsText = (ops: readonly string[]): string => {
 export const showPlan = (d: PlanDescription): string => {
   const p = d.passes
   const step = (s: StepDescription): string =>
-    `  ${String(s.index).padStart(3)} ${s.on === 'host' ? 'host' : s.once ? 'once' : '    '} ${s.kernel.padEnd(32)} ${s.path.padEnd(24)} ${opsText(s.ops)}  [${s.reads.join(' ')}] → [${s.stores.join(' ')}]${s.scratchBytes > 0 ? ` scratch ${kib(s.scratchBytes)}` : ''}`
+    `  ${String(s.index).padStart(3)} ${s.on === 'host' ? 'host' : s.once ? 'once' : '    '} ${s.kernel.padEnd(32)} ${s.path.padEnd(24)} ${opsText(s.ops)}  [${s.reads.join(' ')}] → [${s.stores.join(' ')}]${s.scratchBytes > 0 ? ` scratch ${kib(s.scratchBytes)}` : ''}${s.leaves.length > 0 ? ` leaves ${s.leaves.join(' ')}` : ''}`
   return [
     `plan: ${kib(d.bytes)} of memory`,
     ...(d.phases.length === 0 ? [] : [`phases: ${d.phases.map((t) => `${t.path} ${t.phase}`).join(', ')}`]),

@@ -11,9 +11,11 @@ import { stepsOf, type FuseRules, type Step } from '../plan/fuse.js'
 import { levelsOf, type Leveled } from '../plan/levels.js'
 import { rewrite, sparseSums, type RewriteRules } from '../plan/rewrite.js'
 import { place, type Buffer } from '../plan/place.js'
+import { isJoined, joinUpdates } from '../plan/arena.js'
 import type { ModuleBuilder } from './asm/module.js'
 import { commonSpace, cutsOf, endsLoop, groupKernel } from './elementwise/group.js'
 import { isMap, REDUCTIONS } from './elementwise/lowering.js'
+import { signatureOf, updateKernel } from './elementwise/update.js'
 import { withEpilogues, type Chosen } from './epilogue.js'
 import type { Named } from './elementwise/lanes.js'
 import { absorbsAbs, kernelOf, type OpKernel } from './kernels/index.js'
@@ -75,8 +77,8 @@ const laneFunctions = (math: MathOf) => (m: ModuleBuilder): Named => (name, attr
 
 const chooseKernel = (step: Step, flat: Flat, math: MathOf): Chosen => {
   if (step.kind === 'group') {
-    const { kernel, args, outs } = groupKernel(step, flat.nodes, laneFunctions(math))
-    return { step, label: kernel.name, path: flat.nodes[step.members[step.members.length - 1]].path, kernel, args, outs }
+    const { kernel, args, outs } = isJoined(step) ? updateKernel(step, flat.nodes, laneFunctions(math)) : groupKernel(step, flat.nodes, laneFunctions(math))
+    return { step, label: kernel.name, path: isJoined(step) ? '' : flat.nodes[step.members[step.members.length - 1]].path, kernel, args, outs }
   }
   const node = flat.nodes[step.node]
   const chosen: OpKernel | null = kernelOf(node, math)
@@ -122,12 +124,19 @@ const inPlace = (commits: readonly Commit[], { flat, ends }: Leveled, steps: rea
     const made = madeBy.get(value)
     if (old < 0 || made === undefined || ends[value] === 0 || used.has(old) || taken.has(value) || counts.has(old)) continue
     const s = steps[made].step
-    if (s.kind !== 'group' || !s.stores.includes(value) || s.reduces.length > 0 || (lastRead.get(old) ?? -1) > made || sizeOf(flat.nodes[old].shape) !== s.size) continue
+    if (s.kind !== 'group' || !s.stores.includes(value) || s.reduces.length > 0 || (lastRead.get(old) ?? -1) > made || sizeOf(flat.nodes[old].shape) !== sizeOf(flat.nodes[value].shape)) continue
     used.add(old)
     taken.set(value, old)
   }
   return taken
 }
+
+/** Values that optimizers make, and the leaves or memory that they replace. */
+const updatesOf = (program: Program, flat: Flat, commits: readonly Commit[]): ReadonlyMap<number, number> =>
+  new Map(commits.flatMap(({ output, input }) => {
+    const { kind, learned } = program.inputs[input]
+    return flat.inputs[input] >= 0 && (kind === 'param' || kind === 'slot' || (kind === 'state' && learned)) ? [[flat.outputs[output].id, flat.inputs[input]] as const] : []
+  }))
 
 /** Plans a program for the phases in which its inputs put it. `read` gives the elements of input number `i`. */
 export const planOf = (program: Program, read: (input: number) => Float32Array, commits: readonly Commit[], math: MathOf): Plan => {
@@ -136,7 +145,7 @@ export const planOf = (program: Program, read: (input: number) => Float32Array, 
   const fixed = new Set(program.mode === 'eval' && commits.length === 0 ? program.inputs.flatMap((p, i) => (p.kind === 'data' || flat.inputs[i] < 0 ? [] : [flat.inputs[i]])) : [])
   const leveled = levelsOf(flat, classify, RULES.cheap, late, fixed)
   // Within a level the host comes first, so that what follows is one segment.
-  const single = stepsOf(leveled, RULES).map((s) => chooseKernel(s, flat, math))
+  const single = joinUpdates(stepsOf(leveled, RULES), leveled, updatesOf(program, flat, commits), { signature: signatureOf(flat.nodes) }).map((s) => chooseKernel(s, flat, math))
     .sort((a, b) => Number(b.step.cached) - Number(a.step.cached) || a.step.level - b.step.level || Number(b.kernel === null) - Number(a.kernel === null))
   const chosen = withEpilogues(single, {
     sizeOf: (id) => sizeOf(flat.nodes[id].shape),

@@ -16,9 +16,9 @@ import { MAPS, REDUCTIONS } from './lowering.js'
 import { runsOf, spaceOf, stridesIn, type Run, type Space } from './space.js'
 
 /** Elements of one unit of a loop with a single axis. */
-const CHUNK = 8192
+export const CHUNK = 8192
 /** Up to this many expressions a turn of the loop does two vectors. */
-const MOST_UNROLLED = 48
+export const MOST_UNROLLED = 48
 
 /** How a node's operands and result lie over the loop of `to`. */
 const runsOfNode = (node: FlatNode): readonly (readonly Run[])[] => {
@@ -44,12 +44,14 @@ export const endsLoop = (node: FlatNode): boolean => {
 
 type Operand = { readonly id: number; readonly strides: readonly number[]; readonly kind: 'whole' | 'number' | 'splat' | 'row' }
 type Sum = { readonly node: FlatNode; readonly term: number; readonly join: 'sum' | 'max'; readonly divisor: number; readonly strides: readonly number[] }
-type Loop = { readonly space: Space; readonly chunk: number; readonly exprs: Exprs; readonly operands: readonly Operand[]; readonly stores: readonly (readonly [node: number, expr: number])[]; readonly sums: readonly Sum[] }
+/** A loop: its axes, what it computes of which operands, what it stores and what it sums. */
+export type Loop = { readonly space: Space; readonly chunk: number; readonly exprs: Exprs; readonly operands: readonly Operand[]; readonly stores: readonly (readonly [node: number, expr: number])[]; readonly sums: readonly Sum[] }
 
 const kindOf = (strides: readonly number[], runs: readonly Run[]): Operand['kind'] =>
   runs.length === 1 && runs[0].kept ? 'whole' : strides.every((s) => s === 0) ? 'number' : strides[0] === 0 ? 'splat' : 'row'
 
-const loopOf = (step: GroupStep, nodes: readonly FlatNode[], chunk: number): Loop => {
+/** The loop of a group; `chunk`: elements of one unit. */
+export const loopOf = (step: GroupStep, nodes: readonly FlatNode[], chunk: number): Loop => {
   const members = step.members.map((i) => nodes[i])
   const space = commonSpace(members, step.size) ?? { size: step.size, axes: [step.size] }
   const exprs = newExprs()
@@ -272,6 +274,10 @@ const emitSums = (loop: Loop, places: ReadonlyMap<number, number>, partials: num
 const DIVISION = 1.2
 const OPERATION = 0.15
 
+/** Rough time of so many vectors of a loop, in nanoseconds. */
+export const costOf = (loop: Loop, vectors: number): number =>
+  loop.exprs.list.reduce((c, e) => c + (e.op === 'div' ? DIVISION : e.op === 'call' ? 80 : e.op === 'const' ? 0 : OPERATION), 0) * vectors + 10
+
 /** Operands that the kernel of a group reads and results that it writes, in the order of `Places.args` and `Places.outs`. */
 export type GroupKernel = { readonly kernel: Kernel; readonly args: readonly number[]; readonly outs: readonly number[] }
 
@@ -283,8 +289,7 @@ export const groupKernel = (step: GroupStep, nodes: readonly FlatNode[], named: 
   const args = [...new Set(loop.operands.map((o) => o.id))]
   const outs = [...loop.stores.map((s) => s[0]), ...loop.sums.map((s) => s.node.id)]
   const placesOf = (at: Places): ReadonlyMap<number, number> => new Map([...args.map((id, k) => [id, at.args[k]] as const), ...outs.map((id, k) => [id, at.outs[k]] as const)])
-  const vectors = space.size / units / 4
-  const cost = loop.exprs.list.reduce((c, e) => c + (e.op === 'div' ? DIVISION : e.op === 'call' ? 80 : e.op === 'const' ? 0 : OPERATION), 0) * vectors + 10
+  const cost = costOf(loop, space.size / units / 4)
   const most = Math.max(0, ...loop.sums.map((s) => sizeOf(s.node.shape)))
   const stages: Stage[] = [{ label: 'loop', units, cost, emit: (m, at) => emitLoop(loop, placesOf(at), at.scratch, units, named)(m) }]
   if (loop.sums.length > 0) stages.push({ label: 'sums', units: 1, cost: units * loop.sums.length, emit: (m, at) => emitSums(loop, placesOf(at), at.scratch, units)(m) })
