@@ -4,7 +4,7 @@
  * own elements, so nothing between them is ever computed.
  */
 import { sizeOf } from '../../data/shape.js'
-import type { GroupStep, Step } from './fuse.js'
+import { nodesOf, type GroupStep, type Step } from './fuse.js'
 import type { Leveled } from './levels.js'
 
 /** Updates of several leaves as one step: `leaves` are done in order, each like a group of its own. */
@@ -44,8 +44,14 @@ const partsOf = (step: GroupStep, l: Leveled): readonly GroupStep[] => {
 const readersOf = (steps: readonly Step[], l: Leveled): ReadonlyMap<number, readonly number[]> => {
   const readers = new Map<number, number[]>()
   for (const s of steps)
-    for (const i of s.kind === 'op' ? [s.node] : s.members)
-      for (const a of [...l.flat.nodes[i].args, ...(typeof l.flat.nodes[i].licence === 'object' ? l.flat.nodes[i].licence.scales : [])]) readers.set(a.id, [...(readers.get(a.id) ?? []), i])
+    for (const i of nodesOf(s)) {
+      const { args, licence } = l.flat.nodes[i]
+      for (const a of [...args, ...(typeof licence === 'object' ? licence.scales : [])]) {
+        const known = readers.get(a.id)
+        if (known === undefined) readers.set(a.id, [i])
+        else known.push(i)
+      }
+    }
   return readers
 }
 
