@@ -137,6 +137,16 @@ test('single elements alone are one step, too', () => {
   assertTrainsAlike(q.adam(), step, true)
 })
 
+test('more single elements than one loop holds: what the cut between two loops runs through stays apart', () => {
+  for (const optimizer of [q.adam({ weightDecay: 0.1 }), q.sgd({ lr: 0.1, momentum: 0.9, nesterov: true })]) {
+    const step = stepOf(optimizer, leavesOf(Array.from({ length: 40 }, () => 1)))
+    const plan = planFor(step)
+    assert.deepEqual(misplaced(plan, step.commits), [])
+    assert.ok(updates(plan).length >= 1)
+    assertTrainsAlike(optimizer, step, true)
+  }
+})
+
 test('the plan as text names the leaves and their elements', () => {
   const step = stepOf(q.sgd({ lr: 0.1 }), leavesOf([3, 17]))
   const d = describePlan(planFor(step), step.program.graph.nodes.length)
