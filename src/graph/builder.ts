@@ -54,8 +54,20 @@ export const callSite = (): string => {
   return outside.trim().replace(/^at /, '')
 }
 
+/** Freezes what a node owns. Its op, attributes and metadata are mostly shared and frozen already, which `freeze` sees at once. */
+const freezeNode = (node: Node): Node => {
+  freeze(node.op, true)
+  freeze(node.attrs, true)
+  freeze(node.carried, true)
+  Object.freeze(node.inputs)
+  Object.freeze(node.shape)
+  if (node.branches !== undefined) freeze(node.branches, true)
+  return Object.freeze(node)
+}
+
 /** The graph as one deeply frozen value: collected in local arrays and entered at once (an immer draft per node would be quadratic). */
-const freezeGraph = (graph: Graph): Graph => freeze<Graph>({ nodes: [...graph.nodes], inputs: [...graph.inputs], outputs: graph.outputs }, true)
+const freezeGraph = (graph: Graph): Graph =>
+  Object.freeze<Graph>({ nodes: Object.freeze(graph.nodes.map(freezeNode)), inputs: Object.freeze([...graph.inputs]), outputs: Object.freeze(graph.outputs) })
 
 /** Starts an empty graph. */
 export const newBuilder = (options: BuilderOptions): Builder => {

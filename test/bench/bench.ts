@@ -1,7 +1,7 @@
 /** The whole measurement: groups of workloads, rounds of interleaved processes, one ledger. */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { bundleChild, bundleFolder } from './bundle.js'
 import { WORKLOADS, type WorkloadName } from './cases.js'
 import type { Event, JobSpec } from './events.js'
 import { cellOf, worthwhile, type Entry, type Ledger, type Loss, type Remark } from './ledger.js'
@@ -62,7 +62,7 @@ const noteUnable = (book: Book, group: Group, round: readonly Turn[]): void => {
   }
 }
 
-type Run = { readonly options: Options; readonly budget: Budget; readonly folder: string; readonly deadline: number; readonly began: number }
+type Run = { readonly options: Options; readonly budget: Budget; readonly folder: string; readonly script: string; readonly deadline: number; readonly began: number }
 
 const takeTurn = async (book: Book, run: Run, group: Group, turn: Turn): Promise<void> => {
   const { quick } = run.options
@@ -71,7 +71,7 @@ const takeTurn = async (book: Book, run: Run, group: Group, turn: Turn): Promise
   const variants = Object.fromEntries(ids.map((id) => [id, variantsFor(book, turn, id, quick)]))
   const spec: JobSpec = { peer: turn.peer, threads: turn.threads, folder: run.folder, budget: run.budget, ids, variants }
   const began = Date.now()
-  record(book, turn, await runJob(spec, { python: run.options.python, deadline: run.deadline, ...(turn.malloc === undefined ? {} : { malloc: turn.malloc }) }))
+  record(book, turn, await runJob(spec, { python: run.options.python, script: run.script, deadline: run.deadline, ...(turn.malloc === undefined ? {} : { malloc: turn.malloc }) }))
   const who = `${turn.peer}, ${turn.threads} ${turn.threads === 1 ? 'thread' : 'threads'}${turn.malloc === undefined ? '' : `, ${turn.malloc} malloc`}`
   console.log(`  ${who.padEnd(40)} ${((Date.now() - began) / 1000).toFixed(0).padStart(4)} s`)
 }
@@ -103,13 +103,13 @@ const workloadsOf = (o: Options): readonly WorkloadName[] => (o.quick && o.only.
 export const measureAll = async (options: Options): Promise<Measured> => {
   const began = Date.now()
   const book: Book = { entries: [], losses: [], remarks: [], notes: [] }
-  const folder = mkdtempSync(join(tmpdir(), 'quantrace-bench-'))
+  const folder = bundleFolder()
   const end = (): void => rmSync(folder, { recursive: true, force: true })
   // A stopped benchmark leaves neither files nor processes: 'exit' also ends the child (spawn.ts).
   const stop = (): never => process.exit(130)
   process.once('exit', end).once('SIGINT', stop).once('SIGTERM', stop)
-  const run: Run = { options, budget: options.quick ? QUICK : FULL, folder, deadline: began + WHOLE_MS, began }
   try {
+    const run: Run = { options, budget: options.quick ? QUICK : FULL, folder, script: await bundleChild(folder), deadline: began + WHOLE_MS, began }
     for (const group of groupsOf(workloadsOf(options), options.quick ? 1 : ROUNDS)) await runGroup(book, run, group)
   } finally {
     end()

@@ -1,5 +1,5 @@
 /**
- * One peer in a process of its own: `child.ts '{"peer":…,"threads":…,"folder":…,"budget":…,"ids":[…]}'` prints a line of
+ * One peer in a process of its own, compiled by bundle.ts: `child.mjs '{"peer":…,"threads":…,"folder":…,"budget":…,"ids":[…]}'` prints a line of
  * JSON for everything that happens (`Event`), which the parent reads.
  */
 import { pathToFileURL } from 'node:url'

@@ -7,7 +7,7 @@ import { parseEvent, type Event, type JobSpec } from './events.js'
 import { isTorch, type Malloc } from './plan.js'
 
 /** Where and for how long a job runs. */
-export type Place = { readonly python: string; readonly malloc?: Malloc; /** When it must have ended, in milliseconds of `Date.now()`. */ readonly deadline: number }
+export type Place = { readonly python: string; /** Our child's script, as `bundleChild` makes it. */ readonly script: string; readonly malloc?: Malloc; /** When it must have ended, in milliseconds of `Date.now()`. */ readonly deadline: number }
 
 /** Preparing a case may take this long: tracing, quantizers on 12.8 M numbers, torch.compile, a whole training. */
 const PREPARATION_MS = 240_000
@@ -21,7 +21,7 @@ const RAISED = { MALLOC_MMAP_THRESHOLD_: '4294967296', MALLOC_TRIM_THRESHOLD_: '
 const commandOf = (spec: JobSpec, place: Place): { readonly command: string; readonly args: readonly string[]; readonly env: NodeJS.ProcessEnv } => {
   const here = join(root, 'test', 'bench')
   const text = JSON.stringify(spec)
-  if (!isTorch(spec.peer)) return { command: process.execPath, args: ['--import', 'tsx', join(here, 'child.ts'), text], env: process.env }
+  if (!isTorch(spec.peer)) return { command: process.execPath, args: [place.script, text], env: process.env }
   const threads = String(spec.threads)
   return { command: place.python, args: [join(here, 'torch_peer.py'), text], env: { ...process.env, OMP_NUM_THREADS: threads, MKL_NUM_THREADS: threads, ...(place.malloc === 'raised' ? RAISED : {}) } }
 }

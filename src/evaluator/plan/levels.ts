@@ -21,6 +21,9 @@ export type Leveled = { readonly flat: Flat; readonly kinds: readonly Kind[]; re
 /** Elements over which a node loops: its own, or those of the operand that it reduces. */
 const loopSize = (node: FlatNode, kind: Kind): number => sizeOf(kind === 'reduce' ? node.args[0].shape : node.shape)
 
+/** What a node reads, the scales of a licence included. */
+const operandsOf = (n: FlatNode): readonly number[] => (typeof n.licence === 'object' ? [...n.args, ...n.licence.scales] : n.args).map((a) => a.id)
+
 /** Assigns levels as early as possible, then moves element-wise nodes as late as their users allow: what only the backward pass wants is computed there. */
 export const levelsOf = (flat: Flat, classify: Classify, cheap: (node: FlatNode) => boolean, late: ReadonlySet<number>, fixedInputs: ReadonlySet<number>): Leveled => {
   const { nodes } = flat
@@ -29,7 +32,8 @@ export const levelsOf = (flat: Flat, classify: Classify, cheap: (node: FlatNode)
   const levels = new Int32Array(nodes.length)
   const cached = new Uint8Array(nodes.length)
   const together = (from: number, to: number): boolean => kinds[from] === 'map' && (kinds[to] === 'map' || kinds[to] === 'reduce') && sizes[from] === sizes[to] && cached[from] === cached[to]
-  const operands = (n: FlatNode): readonly number[] => [...n.args, ...(typeof n.licence === 'object' ? n.licence.scales : [])].map((a) => a.id)
+  const lists = nodes.map(operandsOf)
+  const operands = (n: FlatNode): readonly number[] => lists[n.id]
   const after = (a: number, to: number): number => (kinds[a] === 'leaf' ? 1 : together(a, to) ? levels[a] : levels[a] + 1)
   let top = 0
   for (const node of nodes) {

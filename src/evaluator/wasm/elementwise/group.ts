@@ -13,28 +13,36 @@ import type { Kernel, Places, Stage } from '../kernel.js'
 import { newExprs, type Exprs } from './exprs.js'
 import { lanesOf, type Named } from './lanes.js'
 import { MAPS, REDUCTIONS } from './lowering.js'
-import { runsOf, spaceOf, stridesIn, type Run, type Space } from './space.js'
+import { addCuts, runsOf, spaceOf, stridesIn, type Run, type Space } from './space.js'
 
 /** Elements of one unit of a loop with a single axis. */
 export const CHUNK = 8192
 /** Up to this many expressions a turn of the loop does two vectors. */
 export const MOST_UNROLLED = 48
 
-/** How a node's operands and result lie over the loop of `to`. */
-const runsOfNode = (node: FlatNode): readonly (readonly Run[])[] => {
-  const reduction = Object.hasOwn(REDUCTIONS, node.op.name) ? REDUCTIONS[node.op.name] : undefined
+const reductionOf = (node: FlatNode): (typeof REDUCTIONS)[string] | undefined => (Object.hasOwn(REDUCTIONS, node.op.name) ? REDUCTIONS[node.op.name] : undefined)
+
+/** Adds where the patterns of a node's operands and result change over its loop. */
+const addCutsOf = (node: FlatNode, cuts: Set<number>): void => {
+  const reduction = reductionOf(node)
   const to = reduction === undefined ? node.shape : node.args[0].shape
-  return [...node.args.map((a) => runsOf(a.shape, to)), ...(reduction === undefined ? [] : [runsOf(reduction.over(node), to)])]
+  for (const a of node.args) if (a.shape !== to) addCuts(runsOf(a.shape, to), cuts)
+  if (reduction !== undefined) addCuts(runsOf(reduction.over(node), to), cuts)
 }
 
-/** The axes of a loop over these members, or null where they have none in common. */
-export const commonSpace = (members: readonly FlatNode[], size: number): Space | null => spaceOf(size, members.flatMap(runsOfNode))
+/** The common axes of a loop over these members, or null where they have none in common. */
+export const commonSpace = (members: readonly FlatNode[], size: number): Space | null => {
+  const cuts = new Set<number>()
+  for (const node of members) addCutsOf(node, cuts)
+  return spaceOf(size, cuts)
+}
 
 /** Where the patterns of a node's operands change, in elements from the innermost. */
-export const cutsOf = (node: FlatNode): readonly number[] => runsOfNode(node).flatMap((runs) => {
-  let at = 1
-  return runs.slice(0, -1).map((r) => (at *= r.size))
-}).filter((c) => c > 1)
+export const cutsOf = (node: FlatNode): readonly number[] => {
+  const cuts = new Set<number>()
+  addCutsOf(node, cuts)
+  return [...cuts].filter((c) => c > 1)
+}
 
 /** Does the innermost axis of the operand disappear in this reduction? Only then it can end a loop. */
 export const endsLoop = (node: FlatNode): boolean => {
@@ -67,12 +75,12 @@ export const loopOf = (step: GroupStep, nodes: readonly FlatNode[], chunk: numbe
     return exprs.load(operands.push({ id, strides, kind: kindOf(strides, runs) }) - 1)
   }
   const argsOf = (node: FlatNode): readonly number[] => {
-    const runs = runsOfNode(node)
-    return node.args.map((a, k) => {
+    const to = reductionOf(node) === undefined ? node.shape : node.args[0].shape
+    return node.args.map((a) => {
       const made = results.get(a.id)
       if (made !== undefined) return made
       const from = nodes[a.id]
-      return from.op === constOp ? exprs.constant(constantOf(from.attrs)) : load(a.id, runs[k])
+      return from.op === constOp ? exprs.constant(constantOf(from.attrs)) : load(a.id, runsOf(a.shape, to))
     })
   }
   const sums: Sum[] = []

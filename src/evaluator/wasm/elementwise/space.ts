@@ -24,13 +24,14 @@ export const runsOf = (from: Shape, to: Shape): readonly Run[] => {
 /** A loop over all elements of a group: sizes of its axes from the innermost outwards; at least one. */
 export type Space = { readonly size: number; readonly axes: readonly number[] }
 
-/** The common axes of some operands, or null where one's axes cut another's apart. */
-export const spaceOf = (size: number, operands: readonly (readonly Run[])[]): Space | null => {
-  const cuts = new Set<number>()
-  for (const runs of operands) {
-    let at = 1
-    for (const r of runs.slice(0, -1)) cuts.add((at *= r.size))
-  }
+/** Adds the places where runs change, in elements from the innermost. */
+export const addCuts = (runs: readonly Run[], cuts: Set<number>): void => {
+  let at = 1
+  for (let i = 0; i < runs.length - 1; i++) cuts.add((at *= runs[i].size))
+}
+
+/** The common axes of operands that are cut at these places, or null where one's axes cut another's apart. */
+export const spaceOf = (size: number, cuts: ReadonlySet<number>): Space | null => {
   const sorted = [...cuts].filter((c) => c > 1 && c < size).sort((a, b) => a - b)
   const axes: number[] = []
   let below = 1
