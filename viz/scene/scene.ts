@@ -111,6 +111,32 @@ export type SceneLog = { readonly steps: readonly number[]; readonly epochs: Col
 /** The sentence at the top, in parts; a part with targets lights them up. */
 export type Phrase = { readonly text: string; readonly tone: 'plain' | 'good' | 'claimed' | 'stripped'; readonly targets?: readonly string[] }
 
+/** One step of a profiled plan; times in milliseconds of one thread, `nodes` are those that it computes. */
+export type SceneStep = {
+  readonly step: number
+  readonly kernel: string
+  readonly path: string
+  readonly nodes: readonly string[]
+  readonly on: 'wasm' | 'host'
+  readonly ms: number
+  readonly share: number
+  readonly bytes: number
+  readonly flops: number
+  readonly gbs: number
+  readonly gflops: number
+  readonly stages: number
+  readonly product?: { readonly runsOn: 'integers' | 'float'; readonly why: string }
+}
+
+/** Where the time of one execution goes; `total` is the sum of the steps, `ms` an execution timed as a whole. */
+export type SceneProfile = {
+  readonly ms: number
+  readonly total: number
+  readonly bytes: number
+  readonly limits: { readonly cacheGBs: number; readonly memoryGBs: number; readonly gflops: number; readonly integerGops: number }
+  readonly steps: readonly SceneStep[]
+}
+
 /** Everything that a page shows of a program. */
 export type Scene = {
   readonly title: string
@@ -130,4 +156,5 @@ export type Scene = {
   readonly wasted: readonly SceneWaste[]
   readonly curves: readonly SceneCurve[]
   readonly log?: SceneLog
+  readonly profile?: SceneProfile
 }
