@@ -126,10 +126,13 @@ const movingLabel = (d: Drawing, l: Line, first: boolean): readonly Mark[] => {
   return marks.length === 0 ? [] : [mark('g', l.id, { class: `${l.source.carry}${hueClass(l.source, d.hues)}` }, marks)]
 }
 
+/** How a product multiplies; nothing for others. */
+const unitOf = (i: Item): string => (i.node?.integer === undefined ? '' : i.node.integer ? 'int' : 'float')
+
 const badges = (i: Item, r: Rect): readonly Mark[] => {
   const right = r.x + r.width - 8
   const out: Mark[] = []
-  if (i.node?.integer !== undefined) out.push(mark('text', 'unit', { class: i.node.integer ? 'badge good' : 'badge lost', 'aria-hidden': 'true', x: r.x + r.width + 5, y: r.y + 13 }, i.node.integer ? 'int' : 'float'))
+  if (i.node?.integer !== undefined) out.push(mark('text', 'unit', { class: i.node.integer ? 'badge good' : 'badge lost', 'aria-hidden': 'true', x: r.x + r.width + 5, y: r.y + 13 }, ` ${unitOf(i)}`))
   if (i.kind === 'box') out.push(mark('text', 'toggle', { class: 'toggle', 'aria-hidden': 'true', x: right, y: r.y + 22, 'text-anchor': 'end' }, i.open ? '−' : '+'))
   return out
 }
@@ -165,7 +168,7 @@ const itemMark = (d: Drawing, i: Item): Mark => {
   const [error, time] = [errorAt(d.over, i), timeAt(d.over, i)]
   const state = `${isBackward(i) ? ' backward' : ''}${error === undefined ? '' : ` error${errorClass(error)}`}${time === undefined ? '' : ` time${timeClass(time)}`}${d.over.nonfinite.has(i.id) ? ' at-nan' : ''}`
   const said = [...(d.over.nonfinite.has(i.id) ? ['makes the first NaN or infinity'] : []), ...(i.kind === 'node' && i.node?.estimator !== undefined ? ['its gradient is an estimate'] : []), ...(error === undefined ? [] : [`signal over quantization noise ${error.toFixed(1)} dB`]), ...(time === undefined ? [] : [`${shareText(time)} of the time`])]
-  return mark('g', i.id, { class: `item ${kind}${i.open ? ' open' : ''}${quiet}${lost}${i.node?.loss === 'costly' ? ' costly' : ''}${state}`, ...names, 'data-item': i.id, role: 'button', tabindex: -1, 'aria-label': sayItem(i, [value?.name ?? label, ...(twoLines ? [sub] : [])].map(cut).join(' '), said), ...(i.kind === 'box' ? { 'aria-expanded': String(i.open) } : {}) }, [
+  return mark('g', i.id, { class: `item ${kind}${i.open ? ' open' : ''}${quiet}${lost}${i.node?.loss === 'costly' ? ' costly' : ''}${state}`, ...names, 'data-item': i.id, role: 'button', tabindex: -1, 'aria-label': sayItem(i, [value?.name ?? label, ...(twoLines ? [sub] : []), unitOf(i)].filter((t) => t !== '').map(cut).join(' '), said), ...(i.kind === 'box' ? { 'aria-expanded': String(i.open) } : {}) }, [
     mark('rect', 'frame', { class: 'frame', ...r, rx: kind === 'op' || i.kind === 'box' ? 6 : r.height / 2 }),
     mark('text', 'title', { class: 'title', ...(value === undefined ? {} : valueAttrs(d, i, value.name)), ...left, y: r.y + (i.open ? 22 : twoLines ? 16 : r.height / 2 + 4.5) }, `${cut(value?.name ?? label)}${twoLines ? ' ' : ''}`),
     ...(twoLines ? [mark('text', 'sub', { class: 'sub', 'aria-hidden': 'true', ...left, y: r.y + 30 }, subMarks(i, sub))] : []),

@@ -52,7 +52,7 @@ ${hues}
 .guess{fill:var(--panel);stroke:var(--ink);stroke-width:1.2}.scene .tilde{font-size:14px;font-weight:700}
 .item.at-nan .frame{stroke:var(--lost);stroke-width:3}
 .item.backward .frame{stroke-dasharray:1.5 2.5;stroke:var(--soft);stroke-linecap:round}.item.backward.box .frame{fill:var(--paper)}
-.scene .badge.dB{fill:var(--ink)}
+.scene .badge.dB{fill:var(--ink);paint-order:stroke;stroke:var(--halo);stroke-width:4px;stroke-linejoin:round}
 ${[0, 1, 2, 3, 4, 5].map((k) => `.item.error${k}:not(.open) .frame{fill:var(--e${k})}.item.time${k}:not(.open) .frame{fill:var(--t${k})}`).join('')}`
 
 const page = `
@@ -111,7 +111,7 @@ ${Array.from({ length: 9 }, (_, i) => `#history .trace.track${i}{stroke:var(--h$
 #time-legend{gap:0}#time-legend i:first-of-type{margin-left:7px}#time-legend[hidden]{display:none}
 #profile{grid-column:1/-1;border-top:1px solid var(--rule);background:var(--panel);padding:8px 20px;height:34vh;overflow:auto}#profile[hidden]{display:none}
 #profile h2{display:inline;font-size:14px;font-weight:600;margin:0 14px 0 0}#profile .soft{color:var(--soft);font-size:12px}
-#profile table{border-collapse:collapse;width:100%;margin-top:6px;font-size:12px;font-variant-numeric:tabular-nums}
+#profile table{border-collapse:collapse;width:100%;min-width:960px;margin-top:6px;font-size:12px;font-variant-numeric:tabular-nums}
 #profile th{position:sticky;top:-8px;background:var(--panel);text-align:right;font-weight:600;padding:0;border-bottom:1px solid var(--rule)}#profile th button{border:0;background:none;padding:3px 8px;font-weight:600;white-space:nowrap}
 #profile td{padding:2px 8px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--rule)}#profile .text{text-align:left}#profile td.text{white-space:normal;overflow-wrap:anywhere}
 #profile tbody tr{cursor:pointer}#profile tbody tr:hover td{background:var(--group)}#profile tr.chosen td{background:var(--code);box-shadow:inset 0 2px 0 -1px var(--focus),inset 0 -2px 0 -1px var(--focus)}
