@@ -28,7 +28,8 @@ const start = right(q.init(net, 1))
 const args = { params: start.params, state: start.state, inputs: { shape: [4, 1, 8, 8], data: Float32Array.from({ length: 256 }, (_, i) => Math.sin(i * 1.7)) } }
 const profile = right(q.profile(program, args as never, { rounds: 3, warmUpMs: 5 }))
 const scene = sceneOf(program as q.Program, { profile })
-const html = (): string => toHtml(program as q.Program, { title: 'profiled', profile })
+const plan = right(q.explainPlan(program, args as never))
+const html = (): string => toHtml(program as q.Program, { title: 'profiled', profile, plan })
 
 test('times of the steps add up to the total, shares to one, and every node of a step is a node of the program', () => {
   const p = scene.profile
@@ -42,7 +43,6 @@ test('times of the steps add up to the total, shares to one, and every node of a
 
 test('products say on what they run and why; the data of explainPlan says the same', () => {
   const told = scene.profile?.steps.flatMap((s) => (s.product === undefined ? [] : [s.product]))
-  const plan = right(q.explainPlan(program, args as never))
   assert.equal(told, plan.products.map(({ runsOn, why }) => ({ runsOn, why })))
   assert.ok(told !== undefined && told.length > 0)
 })
@@ -54,9 +54,27 @@ test('a box has at least the share of each node in it, and no more than the whol
   assert.equal([0.005, 0.01, 0.05, 0.1, 0.2, 0.9].map(timeClass), [0, 1, 2, 3, 4, 5])
 })
 
+test('the steps of the plan are those of the profile, node by node, and its counts agree', async () => {
+  const facts = sceneOf(program as q.Program, { plan }).plan
+  assert.equal(facts?.steps.map((s) => [s.kernel, s.nodes]), scene.profile?.steps.map((s) => [s.kernel, s.nodes]))
+  assert.equal(facts?.passes, plan.passes)
+  assert.is(plan.passes.loops + plan.passes.kernels + plan.passes.hostSteps, plan.steps.length)
+  const { page, errors, close } = await openHtml(browser, html())
+  try {
+    assert.match(await page.locator('#panel').innerText(), new RegExp(`traced: ${plan.passes.programNodes} nodes[\\s\\S]*flattened: ${plan.passes.flatNodes} nodes[\\s\\S]*placed: `))
+    await page.locator('#times').click()
+    await page.locator('#profile tbody button').first().click()
+    assert.match(await page.locator('#panel').innerText(), /In the plan\s+Step \d+, level \d+/)
+    assert.equal(errors, [])
+  } finally {
+    await close()
+  }
+})
+
 test('without a profile there is neither button nor table', () => {
   const bare = toHtml(program as q.Program)
   assert.not.match(bare, /id="times"|id="profile"|id="time-legend"/)
+  assert.is(sceneOf(program as q.Program).plan, undefined)
 })
 
 test('the button tints and lists; heads sort, by key too; a row selects its nodes, a node marks its rows', async () => {

@@ -7,6 +7,7 @@ import { histogramChart, scalesChart } from './charts.js'
 import { button, el } from './dom.js'
 import { gradientParts } from './gradientParts.js'
 import { codeOf, links, numbersFor, section, type PanelContext } from './parts.js'
+import { fateParts } from './planParts.js'
 import { timeParts } from './timeParts.js'
 import { trackParts } from './trackParts.js'
 
@@ -92,7 +93,7 @@ export const nodeParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
     ...(n.location === undefined ? [] : [el('p', { class: 'soft' }, n.location)]), ...integer,
     ...(n.side === 'backward' ? [el('p', { class: 'tag soft' }, 'Backward pass')] : [el('p', { class: `tag ${TONE[n.carry]}` }, HEAD[n.carry])]), ...gridParts(c, n),
     ...(n.why === undefined ? [] : section('Why', n.why)), ...costParts(c, n), ...adviceParts(c, n),
-    ...(births.length === 0 ? [] : section('Where its metadata was born', links(c, births))), ...numberParts(c, n), ...wasteParts(c, n), ...trackParts(c, n), ...gradientParts(c, n), ...timeParts(c, n.id),
+    ...(births.length === 0 ? [] : section('Where its metadata was born', links(c, births))), ...numberParts(c, n), ...wasteParts(c, n), ...trackParts(c, n), ...gradientParts(c, n), ...timeParts(c, n.id), ...fateParts(c, n),
   ]
 }
 

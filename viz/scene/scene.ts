@@ -137,6 +137,16 @@ export type SceneProfile = {
   readonly steps: readonly SceneStep[]
 }
 
+/** What the compiler made of a program: counts after its passes, and its steps; addresses in bytes. */
+export type ScenePlan = {
+  readonly bytes: number
+  readonly phases: readonly { readonly path: string; readonly phase: 'collecting' | 'learned' }[]
+  readonly passes: { readonly programNodes: number; readonly flatNodes: number; readonly loops: number; readonly kernels: number; readonly hostSteps: number; readonly storedValues: number; readonly inPlace: number }
+  readonly levels: number
+  /** `ops`: how many flat nodes; `nodes`: the traced nodes from which they come. */
+  readonly steps: readonly { readonly kernel: string; readonly on: 'wasm' | 'host'; readonly level: number; readonly once: boolean; readonly ops: number; readonly nodes: readonly string[]; readonly stores: readonly number[] }[]
+}
+
 /** Everything that a page shows of a program. */
 export type Scene = {
   readonly title: string
@@ -157,4 +167,5 @@ export type Scene = {
   readonly curves: readonly SceneCurve[]
   readonly log?: SceneLog
   readonly profile?: SceneProfile
+  readonly plan?: ScenePlan
 }
