@@ -115,7 +115,7 @@ ${Array.from({ length: 9 }, (_, i) => `#history .trace.track${i}{stroke:var(--h$
 #profile th{position:sticky;top:-8px;background:var(--panel);text-align:right;font-weight:600;padding:0;border-bottom:1px solid var(--rule)}#profile th button{border:0;background:none;padding:3px 8px;font-weight:600;white-space:nowrap}
 #profile td{padding:2px 8px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--rule)}#profile .text{text-align:left}#profile td.text{white-space:normal;overflow-wrap:anywhere}
 #profile tbody tr{cursor:pointer}#profile tbody tr:hover td{background:var(--group)}#profile tr.chosen td{background:var(--code);box-shadow:inset 0 2px 0 -1px var(--focus),inset 0 -2px 0 -1px var(--focus)}
-#profile td button{border:0;background:none;padding:0;text-align:left;text-decoration:underline;text-underline-offset:3px}
+#profile td button{white-space:nowrap;border:0;background:none;padding:0;text-align:left;text-decoration:underline;text-underline-offset:3px}
 #profile .meter{display:block;width:76px;height:4px;margin:1px 0 2px auto}#profile .meter rect{fill:var(--rule)}#profile .meter .fill{fill:var(--h0)}
 #error-legend{gap:0}#error-legend i:first-of-type{margin-left:7px}#error-legend[hidden]{display:none}
 .tilde-sample{display:inline-block;width:16px;height:16px;line-height:14px;text-align:center;border:1px solid;border-radius:50%;color:var(--ink)}
