@@ -110,6 +110,7 @@ ${Array.from({ length: 9 }, (_, i) => `#history .trace.track${i}{stroke:var(--h$
 .swatch{font-style:normal;color:var(--ink);padding:0 7px;border:1px solid var(--rule)}${[0, 1, 2, 3, 4, 5].map((k) => `.swatch.e${k}{background:var(--e${k})}.swatch.t${k}{background:var(--t${k})}`).join('')}
 #time-legend{gap:0}#time-legend i:first-of-type{margin-left:7px}#time-legend[hidden]{display:none}
 #profile{grid-column:1/-1;border-top:1px solid var(--rule);background:var(--panel);padding:8px 20px;height:34vh;overflow:auto}#profile[hidden]{display:none}
+body:has(#profile:not([hidden])) #timeline{display:none}
 #profile h2{display:inline;font-size:14px;font-weight:600;margin:0 14px 0 0}#profile .soft{color:var(--soft);font-size:12px}
 #profile table{border-collapse:collapse;width:100%;min-width:960px;margin-top:6px;font-size:12px;font-variant-numeric:tabular-nums}
 #profile th{position:sticky;top:-8px;background:var(--panel);text-align:right;font-weight:600;padding:0;border-bottom:1px solid var(--rule)}#profile th button{border:0;background:none;padding:3px 8px;font-weight:600;white-space:nowrap}
