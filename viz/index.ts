@@ -11,7 +11,7 @@ export { addEvent, emptyLog, scaleProbe, statisticsIn, type LogEvent, type LogOp
 export { watch, type Watch } from './watch.js'
 export { knownValues, type Stored } from './known.js'
 export { sceneOf, type SceneOptions } from './scene/fromProgram.js'
-export type { Advice, Carry, Meta, Phrase, Scene, SceneBox, SceneEdge, SceneLoss, SceneNode, SceneNumbers, SceneValue, SceneCurve, SceneLog, SceneTrack, SceneWaste } from './scene/scene.js'
+export type { Advice, Carry, Meta, Phrase, Scene, SceneBox, SceneEdge, SceneLoss, SceneNode, SceneNumbers, ScenePlan, SceneProfile, SceneStep, SceneValue, SceneCurve, SceneLog, SceneTrack, SceneWaste } from './scene/scene.js'
 export { summaryOf } from './live/summary.js'
 export type { LiveFrame, LivePoint, LiveQuantizer } from './live/frame.js'
 export { mountLive, type Live, type LiveOptions } from './live/live.js'

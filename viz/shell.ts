@@ -30,6 +30,15 @@ export const lineLegend = [
 const errorButton = (scene: Scene): string =>
   (Object.values(scene.observed).some((x) => typeof x.sqnr === 'number') ? '<button type="button" id="errors" aria-pressed="false" title="Colour layers by signal over quantization noise">Error</button>' : '')
 
+/** Only where there is a profile. */
+const timeButton = (scene: Scene): string =>
+  (scene.profile === undefined ? '' : '<button type="button" id="times" aria-pressed="false" aria-controls="profile" title="Where the time goes: colours nodes, lists steps">Time</button>')
+
+const timeLegend = (scene: Scene): string => (scene.profile === undefined ? ''
+  : `<span id="time-legend" hidden>share of the time, %: ${['&lt; 1', '1', '3', '8', '15', '≥ 30'].map((t, k) => `<i class="swatch t${k}">${t}</i>`).join('')}</span>`)
+
+const profileTable = (scene: Scene): string => (scene.profile === undefined ? '' : '<section id="profile" aria-label="Where the time goes, step by step" tabindex="0" hidden></section>\n')
+
 /** Only where there is a backward pass. */
 const sideButtons = (scene: Scene): string => (hasBackward(scene)
   ? `<span role="group" aria-label="Pass" class="choice">${[['forward', 'Forward'], ['backward', 'Backward'], ['both', 'Both']].map(([id, text]) => `<button type="button" data-side="${id}" aria-pressed="${id === 'forward'}">${text}</button>`).join('')}</span>` : '')
@@ -93,7 +102,7 @@ export const shell = (scene: Scene, a: Assets): string => `<!doctype html>
 <style>${a.style}</style>
 </head>
 <body>
-${frame(scene, { tools: `${errorButton(scene)}${sideButtons(scene)}`, below: timeline(scene), signs: `${hasBackward(scene) ? '<span><b class="tilde-sample">~</b>gradient is an estimate</span>' : ''}${errorLegend}` })}
+${frame(scene, { tools: `${errorButton(scene)}${timeButton(scene)}${sideButtons(scene)}`, below: `${profileTable(scene)}${timeline(scene)}`, signs: `${hasBackward(scene) ? '<span><b class="tilde-sample">~</b>gradient is an estimate</span>' : ''}${errorLegend}${timeLegend(scene)}` })}
 <script type="application/json" id="scene">${escapeJSON(pack(scene))}</script>
 <script>${a.script}</script>
 </body>

@@ -140,7 +140,7 @@ const trainAndEvaluate = async <P, S>(net: Layer<P, S>, name: string, o: Options
 const writePage = (o: Options, { step, log }: Trained): string | null => {
   if (step === null) return null
   const file = join(o.out, 'report.html')
-  writeFileSync(file, toHtml(step.program, { title: `digits, ${o.bits} bits`, values: step.values, log: log.records }))
+  writeFileSync(file, toHtml(step.program, { title: `digits, ${o.bits} bits`, values: step.values, log: log.records, profile: step.profile, plan: step.plan }))
   return file
 }
 

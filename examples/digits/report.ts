@@ -1,8 +1,8 @@
 /** What a trained network looks like: accuracy, and what each quantizer really uses. */
 import * as E from 'fp-ts/lib/Either.js'
 import {
-  accuracy, batches, crossEntropy, evaluate, grad, isQuantTensor, run, tensorInput, trace, valueOf, withLoss,
-  type Backend, type DataOf, type Layer, type Node, type Output, type Program, type QuantErrors, type Tensor, type TensorTree, type Value,
+  accuracy, batches, crossEntropy, evaluate, explainPlan, grad, isQuantTensor, profile, run, tensorInput, trace, valueOf, withLoss,
+  type Backend, type DataOf, type Layer, type Node, type Output, type PlanDescription, type Profile, type Program, type QuantErrors, type Tensor, type TensorTree, type Value,
 } from '../../src/index.js'
 import { watch } from '../../viz/index.js'
 import type { Digits } from './data.js'
@@ -85,10 +85,12 @@ export const evaluateNet = async <P, S>(net: Layer<P, S>, params: P, state: S, d
   return E.right({ accuracy: right / total, quantizers, program: program.right as Program, outputs })
 }
 
-/** What the page shows: the program of a training step, backward pass included, and the values of one such step. */
-export type StepReport = { readonly program: Program; readonly values: ReadonlyMap<number, Tensor> }
+/** What the page shows: the program of a training step, backward pass included, the values of one such step, where its time goes, and what the compiler made of it. */
+export type StepReport = { readonly program: Program; readonly values: ReadonlyMap<number, Tensor>; readonly profile: Profile; readonly plan: PlanDescription }
 
 const PAGE_BATCH = 100
+/** Enough to be past the first, slow calls; the page need not wait for more. */
+const PROFILE = { rounds: 5, warmUpMs: 100 }
 
 /** Runs one training step over held-out digits, watches every node, and keeps nothing of its outcome but the numbers. */
 export const observeStep = <P, S>(net: Layer<P, S>, params: P, state: S, digits: Digits): E.Either<QuantErrors, StepReport> => {
@@ -100,7 +102,10 @@ export const observeStep = <P, S>(net: Layer<P, S>, params: P, state: S, digits:
   const args = { params, state, inputs }
   const watched = watch(program.right, args)
   const ran = run(program.right, args as never, { observe: watched.observe })
-  return E.isLeft(ran) ? ran : E.right({ program: program.right, values: watched.values })
+  if (E.isLeft(ran)) return ran
+  const plan = explainPlan(program.right, args as never)
+  if (E.isLeft(plan)) return plan
+  return E.map((times: Profile): StepReport => ({ program: program.right, values: watched.values, profile: times, plan: plan.right }))(profile(program.right, args as never, PROFILE))
 }
 
 /** The parameters of any layer. */

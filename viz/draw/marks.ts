@@ -3,7 +3,7 @@ import type { Meta } from '../scene/scene.js'
 import { cut, piecesOf, textOf, type Layout, type Rect } from '../scene/layout.js'
 import { isBackward, type Item, type Line, type Visible } from '../scene/visible.js'
 import { mark, type Mark } from './mark.js'
-import { errorAt, errorClass, noOverlay, type Overlay } from './overlay.js'
+import { errorAt, errorClass, noOverlay, shareText, timeAt, timeClass, type Overlay } from './overlay.js'
 import { wayPath } from './path.js'
 import { lineLabel, sayItem, sayLine } from './words.js'
 
@@ -111,12 +111,13 @@ const signs = (d: Drawing, i: Item, r: Rect): readonly Mark[] => {
   ]
 }
 
-/** Quantization errors beside the items, apart from them: their accessible names say the same. */
+/** Quantization errors, or shares of time, beside the items, apart from them: their accessible names say the same. */
 const errorMarks = (d: Drawing, i: Item): readonly Mark[] => {
-  const [error, r] = [errorAt(d.over, i), d.layout.rects.get(i.id)]
-  if (error === undefined || r === undefined) return []
+  const [error, time, r] = [errorAt(d.over, i), timeAt(d.over, i), d.layout.rects.get(i.id)]
+  const text = error !== undefined ? `${error.toFixed(1)} dB` : time !== undefined && timeClass(time) > 0 ? shareText(time) : ''
+  if (text === '' || r === undefined) return []
   const y = (i.open ? r.y + 18 : r.y + r.height / 2) + (d.over.nonfinite.has(i.id) ? 18 : 4)
-  return [mark('text', i.id, { class: 'badge dB', x: r.x - 10, y, 'text-anchor': 'end' }, `${error.toFixed(1)} dB`)]
+  return [mark('text', i.id, { class: 'badge dB', x: r.x - 10, y, 'text-anchor': 'end' }, text)]
 }
 
 /** The label of a line whose text changes all the time: apart from the line, whose name for screen readers stands still. */
@@ -125,10 +126,13 @@ const movingLabel = (d: Drawing, l: Line, first: boolean): readonly Mark[] => {
   return marks.length === 0 ? [] : [mark('g', l.id, { class: `${l.source.carry}${hueClass(l.source, d.hues)}` }, marks)]
 }
 
+/** How a product multiplies; nothing for others. */
+const unitOf = (i: Item): string => (i.node?.integer === undefined ? '' : i.node.integer ? 'int' : 'float')
+
 const badges = (i: Item, r: Rect): readonly Mark[] => {
   const right = r.x + r.width - 8
   const out: Mark[] = []
-  if (i.node?.integer !== undefined) out.push(mark('text', 'unit', { class: i.node.integer ? 'badge good' : 'badge lost', 'aria-hidden': 'true', x: r.x + r.width + 5, y: r.y + 13 }, i.node.integer ? 'int' : 'float'))
+  if (i.node?.integer !== undefined) out.push(mark('text', 'unit', { class: i.node.integer ? 'badge good' : 'badge lost', 'aria-hidden': 'true', x: r.x + r.width + 5, y: r.y + 13 }, ` ${unitOf(i)}`))
   if (i.kind === 'box') out.push(mark('text', 'toggle', { class: 'toggle', 'aria-hidden': 'true', x: right, y: r.y + 22, 'text-anchor': 'end' }, i.open ? '−' : '+'))
   return out
 }
@@ -161,10 +165,10 @@ const itemMark = (d: Drawing, i: Item): Mark => {
   const lost = i.node?.flow === true && (i.node.carry === 'stripped' || i.node.carry === 'claimed') ? ` at-${i.node.carry}` : ''
   const left = i.open ? { x: r.x + 12, 'text-anchor': 'start' } : { x: r.x + r.width / 2 - (i.kind === 'box' ? 6 : 0), 'text-anchor': 'middle' }
   const twoLines = sub !== '' && !i.open
-  const error = errorAt(d.over, i)
-  const state = `${isBackward(i) ? ' backward' : ''}${error === undefined ? '' : ` error${errorClass(error)}`}${d.over.nonfinite.has(i.id) ? ' at-nan' : ''}`
-  const said = [...(d.over.nonfinite.has(i.id) ? ['makes the first NaN or infinity'] : []), ...(i.kind === 'node' && i.node?.estimator !== undefined ? ['its gradient is an estimate'] : []), ...(error === undefined ? [] : [`signal over quantization noise ${error.toFixed(1)} dB`])]
-  return mark('g', i.id, { class: `item ${kind}${i.open ? ' open' : ''}${quiet}${lost}${i.node?.loss === 'costly' ? ' costly' : ''}${state}`, ...names, 'data-item': i.id, role: 'button', tabindex: -1, 'aria-label': sayItem(i, [value?.name ?? label, ...(twoLines ? [sub] : [])].map(cut).join(' '), said), ...(i.kind === 'box' ? { 'aria-expanded': String(i.open) } : {}) }, [
+  const [error, time] = [errorAt(d.over, i), timeAt(d.over, i)]
+  const state = `${isBackward(i) ? ' backward' : ''}${error === undefined ? '' : ` error${errorClass(error)}`}${time === undefined ? '' : ` time${timeClass(time)}`}${d.over.nonfinite.has(i.id) ? ' at-nan' : ''}`
+  const said = [...(d.over.nonfinite.has(i.id) ? ['makes the first NaN or infinity'] : []), ...(i.kind === 'node' && i.node?.estimator !== undefined ? ['its gradient is an estimate'] : []), ...(error === undefined ? [] : [`signal over quantization noise ${error.toFixed(1)} dB`]), ...(time === undefined ? [] : [`${shareText(time)} of the time`])]
+  return mark('g', i.id, { class: `item ${kind}${i.open ? ' open' : ''}${quiet}${lost}${i.node?.loss === 'costly' ? ' costly' : ''}${state}`, ...names, 'data-item': i.id, role: 'button', tabindex: -1, 'aria-label': sayItem(i, [value?.name ?? label, ...(twoLines ? [sub] : []), unitOf(i)].filter((t) => t !== '').map(cut).join(' '), said), ...(i.kind === 'box' ? { 'aria-expanded': String(i.open) } : {}) }, [
     mark('rect', 'frame', { class: 'frame', ...r, rx: kind === 'op' || i.kind === 'box' ? 6 : r.height / 2 }),
     mark('text', 'title', { class: 'title', ...(value === undefined ? {} : valueAttrs(d, i, value.name)), ...left, y: r.y + (i.open ? 22 : twoLines ? 16 : r.height / 2 + 4.5) }, `${cut(value?.name ?? label)}${twoLines ? ' ' : ''}`),
     ...(twoLines ? [mark('text', 'sub', { class: 'sub', 'aria-hidden': 'true', ...left, y: r.y + 30 }, subMarks(i, sub))] : []),

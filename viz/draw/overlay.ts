@@ -11,6 +11,8 @@ export type Overlay = {
   readonly wasted: ReadonlyMap<string, string>
   /** Signal over quantization noise in dB, by node and by box (there the worst inside); null while it is switched off. */
   readonly errors: ReadonlyMap<string, number> | null
+  /** Share of the time of the steps that compute a node, or nodes in a box; null while it is switched off. */
+  readonly times: ReadonlyMap<string, number> | null
   /** Nodes that made the first NaN or infinity, and the boxes around them. */
   readonly nonfinite: ReadonlySet<string>
   /** Nodes whose gradient is an estimate, and while a backward pass is shown the boxes around them. */
@@ -18,10 +20,10 @@ export type Overlay = {
 }
 
 /** Nothing is laid over. */
-export const noOverlay: Overlay = { scales: new Map(), wasted: new Map(), errors: null, nonfinite: new Set(), estimators: new Set() }
+export const noOverlay: Overlay = { scales: new Map(), wasted: new Map(), errors: null, times: null, nonfinite: new Set(), estimators: new Set() }
 
 /** What the reader chose. */
-export type OverlayChoice = { readonly errors: boolean; readonly at: number | null; readonly backward: boolean }
+export type OverlayChoice = { readonly errors: boolean; readonly times?: boolean; readonly at: number | null; readonly backward: boolean }
 
 /** A node with all boxes around it, the innermost first. */
 const upwards = (scene: Scene): ((id: string) => readonly string[]) => {
@@ -72,6 +74,13 @@ export const errorsOf = (scene: Scene): ReadonlyMap<string, number> => {
   return worst
 }
 
+/** Shares of time by node and by box: of all steps that compute it, or something in it. A loop counts whole for each of its nodes. */
+export const sharesOf = (scene: Scene): ReadonlyMap<string, number> => {
+  const [up, sums] = [upwards(scene), new Map<string, number>()]
+  for (const s of scene.profile?.steps ?? []) for (const id of new Set(s.nodes.flatMap(up))) sums.set(id, (sums.get(id) ?? 0) + s.share)
+  return sums
+}
+
 /** The track of the quantizer that a scale belongs to. */
 export const trackOf = (scene: Scene, scale: string): SceneTrack | undefined => {
   const paths = scalesByPath(scene)
@@ -86,6 +95,7 @@ export const overlayOf = (scene: Scene, choice: OverlayChoice = { errors: false,
     scales: choice.at !== null && scene.log !== undefined ? scalesAt(scene, scene.log, choice.at) : scalesOfRun(scene),
     wasted: new Map(scene.wasted.map((w) => [w.node, `${w.used.toFixed(1)} of ${w.bits} bits used`])),
     errors: choice.errors ? errorsOf(scene) : null,
+    times: choice.times === true ? sharesOf(scene) : null,
     nonfinite: new Set(scene.nonfinite.flatMap(up)),
     estimators: new Set(choice.backward ? guesses.flatMap(up) : scene.nodes.filter((n) => n.estimator !== undefined).map((n) => n.id)),
   }
@@ -96,3 +106,12 @@ export const errorClass = (dB: number): number => Math.max(0, Math.min(5, Math.f
 
 /** The error of an item, while errors are shown. */
 export const errorAt = (o: Overlay, i: Item): number | undefined => o.errors?.get(i.id)
+
+/** In which of six classes a share of time falls: below 1 %, 3, 8, 15, 30, or more. */
+export const timeClass = (share: number): number => [0.01, 0.03, 0.08, 0.15, 0.3].filter((least) => share >= least).length
+
+/** A share of time as text. */
+export const shareText = (share: number): string => `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`
+
+/** The share of time of an item, while times are shown. */
+export const timeAt = (o: Overlay, i: Item): number | undefined => o.times?.get(i.id)

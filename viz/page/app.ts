@@ -33,6 +33,8 @@ export type App = {
   readonly side: () => Side
   /** Colours layers by quantization error, or not. */
   readonly showErrors: (errors: boolean) => void
+  /** Colours nodes and layers by their share of the time, or not. */
+  readonly showTimes: (times: boolean) => void
   /** The kept step of the training log that is shown; null for the end, with the numbers of the run. */
   readonly at: () => number | null
   readonly goTo: (at: number | null) => void
@@ -75,6 +77,7 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
   let open = all ? allOpen(scene) : firstOpen(seen())
   let details = all
   let errors = false
+  let times = false
   let at: number | null = null
   let selected: string | null = null
   const listeners: (() => void)[] = []
@@ -103,7 +106,7 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
   /** What belongs to a node or a box in the other pass, where it is drawn now; of a line nothing. */
   const partnersFor = (id: string): readonly string[] => partners.of(id).map((p) => shownAs(index, view, p)).filter((p) => view.visible().at.has(p))
   const redraw = (): void => {
-    view.draw({ scene: seen(), open, details, over: overlayOf(scene, { errors, at, backward: side !== 'forward' }) })
+    view.draw({ scene: seen(), open, details, over: overlayOf(scene, { errors, times, at, backward: side !== 'forward' }) })
     byId('details').setAttribute('aria-pressed', String(details))
     for (const b of document.querySelectorAll('[data-side]')) b.setAttribute('aria-pressed', String(b.getAttribute('data-side') === side))
   }
@@ -116,6 +119,10 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
   }
   const showErrors = (wanted: boolean): void => {
     errors = wanted
+    redraw()
+  }
+  const showTimes = (wanted: boolean): void => {
+    times = wanted
     redraw()
   }
   const goTo = (wanted: number | null): void => {
@@ -201,5 +208,5 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
   redraw()
   view.firstLook()
   select(null)
-  return { get scene() { return scene }, get index() { return index }, view, selected: () => selected, select, toggle, openAll, showDetails, go, lightUp, nextLoss, showSide, side: () => side, showErrors, at: () => at, goTo, onChange: (l) => void listeners.push(l), replace, setNumbers }
+  return { get scene() { return scene }, get index() { return index }, view, selected: () => selected, select, toggle, openAll, showDetails, go, lightUp, nextLoss, showSide, side: () => side, showErrors, showTimes, at: () => at, goTo, onChange: (l) => void listeners.push(l), replace, setNumbers }
 }

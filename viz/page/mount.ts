@@ -5,6 +5,7 @@ import { byId, button, el, svgById } from './dom.js'
 import { listen } from './input.js'
 import { mapOf } from './minimap.js'
 import type { Side } from '../scene/sides.js'
+import { wireTimes } from './profile.js'
 import { wireTheme } from './theme.js'
 import { timeOf } from './timeline.js'
 
@@ -40,6 +41,7 @@ const wireChoices = (app: App): void => {
     const wanted = errors.getAttribute('aria-pressed') !== 'true'
     errors.setAttribute('aria-pressed', String(wanted))
     document.getElementById('error-legend')?.toggleAttribute('hidden', !wanted)
+    if (wanted && document.getElementById('times')?.getAttribute('aria-pressed') === 'true') byId('times').click()
     app.showErrors(wanted)
   })
 }
@@ -55,6 +57,7 @@ export const mountScene = (scene: Scene): App => {
   wireTools(app)
   wireChoices(app)
   timeOf(app)
+  wireTimes(app)
   // Only now is it known how much room the time axis leaves.
   app.view.firstLook()
   return { ...app, get scene() { return app.scene }, get index() { return app.index }, replace: (next) => {

@@ -4,6 +4,7 @@ import { claimedCauses, strippedCauses, type Cause } from '../scene/causes.js'
 import type { Advice, SceneNode } from '../scene/scene.js'
 import { button, el } from './dom.js'
 import { codeOf, links, section, type PanelContext } from './parts.js'
+import { passParts } from './planParts.js'
 
 const MOST_ROWS = 20
 
@@ -72,6 +73,6 @@ export const overviewParts = (c: PanelContext, hint = 'n and p walk through them
   return [
     ...head, ...broken(c), ...costly(c, dear), ...never, ...wastes(c),
     ...claims(c, claimed),
-    ...quiet(c, 'Stripped at no cost', 'Nothing multiplies before the next quantizer, or at all.', free.map((x) => x.node)),
+    ...quiet(c, 'Stripped at no cost', 'Nothing multiplies before the next quantizer, or at all.', free.map((x) => x.node)), ...passParts(c),
   ]
 }

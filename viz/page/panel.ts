@@ -7,6 +7,8 @@ import { histogramChart, scalesChart } from './charts.js'
 import { button, el } from './dom.js'
 import { gradientParts } from './gradientParts.js'
 import { codeOf, links, numbersFor, section, type PanelContext } from './parts.js'
+import { fateParts } from './planParts.js'
+import { timeParts } from './timeParts.js'
 import { trackParts } from './trackParts.js'
 
 export type { PanelContext } from './parts.js'
@@ -91,7 +93,7 @@ export const nodeParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
     ...(n.location === undefined ? [] : [el('p', { class: 'soft' }, n.location)]), ...integer,
     ...(n.side === 'backward' ? [el('p', { class: 'tag soft' }, 'Backward pass')] : [el('p', { class: `tag ${TONE[n.carry]}` }, HEAD[n.carry])]), ...gridParts(c, n),
     ...(n.why === undefined ? [] : section('Why', n.why)), ...costParts(c, n), ...adviceParts(c, n),
-    ...(births.length === 0 ? [] : section('Where its metadata was born', links(c, births))), ...numberParts(c, n), ...wasteParts(c, n), ...trackParts(c, n), ...gradientParts(c, n),
+    ...(births.length === 0 ? [] : section('Where its metadata was born', links(c, births))), ...numberParts(c, n), ...wasteParts(c, n), ...trackParts(c, n), ...gradientParts(c, n), ...timeParts(c, n.id), ...fateParts(c, n),
   ]
 }
 
@@ -115,7 +117,7 @@ export const boxParts = (c: PanelContext, i: Item, leaving: readonly Line[]): re
     ...section('Losses inside', ...(inside.length === 0 ? [] : [links(c, inside.map((l) => l.node))])),
     ...out.flatMap((n) => (n.why === undefined ? [] : [...section('Why', n.why), ...costParts(c, n), ...adviceParts(c, n)])),
     ...out.slice(0, 1).flatMap((n) => [...(n.scale === undefined ? [] : section('Metadata', ...gridParts(c, n))), ...numberParts(c, n), ...wasteParts(c, n), ...trackParts(c, n)]),
-    ...mirrorParts(c, i),
+    ...mirrorParts(c, i), ...timeParts(c, i.id),
   ]
 }
 

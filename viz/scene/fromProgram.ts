@@ -2,6 +2,8 @@
 import { isQuantTensor, type Output } from '../../src/data/quantTensor.js'
 import { at } from '../../src/data/tree.js'
 import type { Program } from '../../src/graph/program.js'
+import type { PlanDescription } from '../../src/evaluator/wasm/describe.js'
+import type { Profile } from '../../src/evaluator/wasm/profile.js'
 import type { LogRecord } from '../log.js'
 import { adviceFor } from './advice.js'
 import { kindsOfLoss } from './causes.js'
@@ -11,6 +13,8 @@ import { layerBoxes, top } from './names.js'
 import { numbersOf } from './numbers.js'
 import { partsOf } from './nodes.js'
 import { firstNonfinite, observedOf, type Values } from './observed.js'
+import { timesOf } from './profile.js'
+import { planFacts } from './plan.js'
 import { indexOf } from './reach.js'
 import type { Scene, SceneCurve, SceneLoss, SceneNode, SceneNumbers, SceneValue } from './scene.js'
 import { sentenceOf } from './sentence.js'
@@ -28,6 +32,10 @@ export type SceneOptions = {
   readonly values?: Values
   /** A training log, as `addEvent` makes it: fills in the time axis. */
   readonly log?: readonly LogRecord[]
+  /** Where the time of this program goes, as `profile` measures it: fills in the table of steps and colours nodes by time. */
+  readonly profile?: Profile
+  /** What the compiler made of this program, as `explainPlan` describes it: fills in counts after each pass, and what became of each node. */
+  readonly plan?: PlanDescription
   /** How named values are called, from their path (default: the path; `input` and `output` where it is empty). */
   readonly nameOf?: (path: string, role: 'input' | 'result') => string
 }
@@ -106,6 +114,8 @@ export const sceneOf = (program: Program, options: SceneOptions = {}): Scene => 
     losses: lossesOf(nodes), sentence: [], numbers: numbersIn(program, options.outputs, nameOf),
     observed, nonfinite: firstNonfinite(program, observed), wasted: [], curves,
     ...(options.log === undefined || options.log.length === 0 ? {} : { log: columnsOf(program, options.log) }),
+    ...(options.profile === undefined ? {} : { profile: timesOf(options.profile) }),
+    ...(options.plan === undefined ? {} : { plan: planFacts(options.plan) }),
   }
   const kinds = kindsOfLoss(indexOf(scene))
   const told = nodes.map((n): SceneNode => {

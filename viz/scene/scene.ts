@@ -111,6 +111,42 @@ export type SceneLog = { readonly steps: readonly number[]; readonly epochs: Col
 /** The sentence at the top, in parts; a part with targets lights them up. */
 export type Phrase = { readonly text: string; readonly tone: 'plain' | 'good' | 'claimed' | 'stripped'; readonly targets?: readonly string[] }
 
+/** One step of a profiled plan; times in milliseconds of one thread, `nodes` are those that it computes. */
+export type SceneStep = {
+  readonly step: number
+  readonly kernel: string
+  readonly path: string
+  readonly nodes: readonly string[]
+  readonly on: 'wasm' | 'host'
+  readonly ms: number
+  readonly share: number
+  readonly bytes: number
+  readonly flops: number
+  readonly gbs: number
+  readonly gflops: number
+  readonly stages: number
+  readonly product?: { readonly runsOn: 'integers' | 'float'; readonly why: string }
+}
+
+/** Where the time of one execution goes; `total` is the sum of the steps, `ms` an execution timed as a whole. */
+export type SceneProfile = {
+  readonly ms: number
+  readonly total: number
+  readonly bytes: number
+  readonly limits: { readonly cacheGBs: number; readonly memoryGBs: number; readonly gflops: number; readonly integerGops: number }
+  readonly steps: readonly SceneStep[]
+}
+
+/** What the compiler made of a program: counts after its passes, and its steps; addresses in bytes. */
+export type ScenePlan = {
+  readonly bytes: number
+  readonly phases: readonly { readonly path: string; readonly phase: 'collecting' | 'learned' }[]
+  readonly passes: { readonly programNodes: number; readonly flatNodes: number; readonly loops: number; readonly kernels: number; readonly hostSteps: number; readonly storedValues: number; readonly inPlace: number }
+  readonly levels: number
+  /** `ops`: how many flat nodes; `nodes`: the traced nodes from which they come. */
+  readonly steps: readonly { readonly kernel: string; readonly on: 'wasm' | 'host'; readonly level: number; readonly once: boolean; readonly ops: number; readonly nodes: readonly string[]; readonly stores: readonly number[] }[]
+}
+
 /** Everything that a page shows of a program. */
 export type Scene = {
   readonly title: string
@@ -130,4 +166,6 @@ export type Scene = {
   readonly wasted: readonly SceneWaste[]
   readonly curves: readonly SceneCurve[]
   readonly log?: SceneLog
+  readonly profile?: SceneProfile
+  readonly plan?: ScenePlan
 }

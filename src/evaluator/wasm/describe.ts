@@ -57,6 +57,10 @@ const productOf = (s: PlannedStep, node: FlatNode): ProductDescription => {
   return { node: node.origin, op: node.op.name, path: node.path, kernel: s.label, runsOn: integers ? 'integers' : 'float', why }
 }
 
+/** What there is to say of a step that is a product; null for others. */
+export const productIn = (plan: Plan, s: PlannedStep): ProductDescription | null =>
+  (s.step.kind === 'op' && PRODUCTS.has(plan.flat.nodes[s.step.node].op.name) ? productOf(s, plan.flat.nodes[s.step.node]) : null)
+
 /** Describes a plan. `programNodes`: how many nodes the program has. */
 export const describePlan = (plan: Plan, programNodes: number): PlanDescription => ({
   bytes: plan.bytes,
@@ -70,7 +74,7 @@ export const describePlan = (plan: Plan, programNodes: number): PlanDescription 
     inPlace: plan.steps.filter((s) => s.alone).length,
   },
   steps: plan.steps.map(stepOf(plan)),
-  products: plan.steps.flatMap((s) => (s.step.kind === 'op' && PRODUCTS.has(plan.flat.nodes[s.step.node].op.name) ? [productOf(s, plan.flat.nodes[s.step.node])] : [])),
+  products: plan.steps.flatMap((s) => productIn(plan, s) ?? []),
 })
 
 const kib = (bytes: number): string => `${(bytes / 1024).toFixed(1)} KiB`

@@ -5,6 +5,7 @@ import type { NodeId } from '../../data/quant.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Program } from '../../graph/program.js'
 import { nodesOf } from '../plan/fuse.js'
+import { productIn } from './describe.js'
 import { newMath } from './kernels/math.js'
 import { measureLimits, type Limits } from './limits.js'
 import { load, type Loaded } from './load.js'
@@ -25,6 +26,8 @@ export type ProfileRow = {
   readonly flops: number
   readonly gbs: number
   readonly gflops: number
+  /** Products only: on what it runs, and why. */
+  readonly product?: { readonly runsOn: 'integers' | 'float'; readonly why: string }
   readonly stages: readonly { readonly label: string; readonly ms: number; readonly units: number }[]
 }
 
@@ -60,8 +63,9 @@ const rowsOf = (loaded: Loaded, rounds: number): readonly Omit<ProfileRow, 'shar
     const [bytes, flops] = [s.kernel?.bytes ?? 0, s.kernel?.flops ?? 0]
     const flat = nodesOf(s.step)
     const nodes = [...new Set(flat.map((i) => loaded.plan.flat.nodes[i].origin))]
+    const product = productIn(loaded.plan, s)
     const rate = (n: number): number => (ms > 0 ? n / ms / 1e6 : 0)
-    return { step: k, kernel: s.label, path: s.path, nodes, on: s.kernel === null ? 'host' : 'wasm', ms, bytes, flops, gbs: rate(bytes), gflops: rate(flops), stages }
+    return { step: k, kernel: s.label, path: s.path, nodes, on: s.kernel === null ? 'host' : 'wasm', ms, bytes, flops, gbs: rate(bytes), gflops: rate(flops), ...(product === null ? {} : { product: { runsOn: product.runsOn, why: product.why } }), stages }
   })
 
 /** Profiles a program on the WebAssembly backend with one thread. `inputs`: in the order of `program.inputs`. */
