@@ -39,7 +39,9 @@ export const show = (name: string, f: (x: q.Value) => q.Value, x: q.Tensor, prin
   const program = get(q.trace(q.functionLayer(name, f), q.tensorInput(x.shape), { mode: 'train' }))
   print(q.printProgram(program))
   const inputs = { inputs: x, cotangent: q.full(x.shape, 1) }
-  const ran = get(q.run(get(q.vjp(program, { inputs: true })), { params: {}, state: {}, inputs }))
+  const compiled = get(q.compile(get(q.vjp(program, { inputs: true }))))
+  const ran = get(compiled.run({ params: {}, state: {}, inputs }))
+  compiled.dispose()
   const dx = ran.grads.inputs as q.Tensor
   print(`x     ${[...x.data]}\n${name}(x) ${[...q.valueOf(ran.outputs).data]}\ndx    ${[...dx.data]}\n`)
   return { y: ran.outputs, dx }

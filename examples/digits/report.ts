@@ -100,6 +100,7 @@ export const observeStep = <P, S>(net: Layer<P, S>, params: P, state: S, digits:
   const program = E.isLeft(traced) ? traced : grad(traced.right as Program, { output: 'loss' })
   if (E.isLeft(program)) return program
   const args = { params, state, inputs }
+  // Every node's own value is wanted, which only the reference backend makes.
   const watched = watch(program.right, args)
   const ran = run(program.right, args as never, { observe: watched.observe })
   if (E.isLeft(ran)) return ran

@@ -1,8 +1,8 @@
 /** What the cells share: a layer with its numbers, one call of it, and the comparisons that the tutorial makes. */
 import * as E from 'fp-ts/lib/Either.js'
 import {
-  explainAll, init, isQuantTensor, quantInput, run, tensorInput, trace, valueOf,
-  type Carried, type Generator, type InputDecl, type Layer, type Output, type Program, type QuantErrors, type QuantTensor, type Tensor,
+  compile, explainAll, init, isQuantTensor, quantInput, tensorInput, trace, valueOf,
+  type Carried, type Generator, type InputDecl, type Layer, type Output, type Program, type QuantErrors, type QuantTensor, type Ran, type RunArgs, type Tensor,
 } from '../../src/index.js'
 import { digits } from './format.js'
 
@@ -53,10 +53,19 @@ const traceSays = ({ graph, outputs }: Program): readonly string[] => {
   return [...lost, ...results]
 }
 
+/** Runs a program once on the fastest backend here. */
+export const runOnce = <P, S, I, O>(program: Program<P, S, I, O>, args: RunArgs<NoInfer<P>, NoInfer<S>, NoInfer<I>>): E.Either<QuantErrors, Ran<S, O>> => {
+  const compiled = compile(program)
+  if (E.isLeft(compiled)) return compiled
+  const ran = compiled.right.run(args)
+  compiled.right.dispose()
+  return ran
+}
+
 /** Python's `layer(x)`: traces the layer for this input and runs the program once. The given layer stays as it was. */
 export const call = <P, S>(live: Live<P, S>, x: Output, mode: 'train' | 'eval' = 'train'): Called<P, S> => {
   const program = must(trace(live.layer, declared(x), { mode }))
-  const ran = must(run(program, { params: live.params, state: live.state, inputs: x }))
+  const ran = must(runOnce(program, { params: live.params, state: live.state, inputs: x }))
   return { out: ran.outputs, next: { ...live, state: ran.state }, says: traceSays(program) }
 }
 

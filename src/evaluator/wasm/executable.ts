@@ -23,8 +23,8 @@ const counterReader = (plan: Plan, test: PhaseTest): ((read: Read) => number) =>
   return (read) => hostEvaluator(nodes, (id) => read(inputs.indexOf(id)))(test.counter)[0]
 }
 
-/** A loaded plan, and whether it fits a state. */
-type Entry = { readonly loaded: Loaded; readonly fits: (read: Read) => boolean; readonly warnings: (read: Read) => readonly QuantWarning[] }
+/** A loaded plan, the storage of the inputs that were last copied into it (null: not known), and whether it fits a state. */
+type Entry = { readonly loaded: Loaded; readonly latest: (Float32Array | null)[]; readonly fits: (read: Read) => boolean; readonly warnings: (read: Read) => readonly QuantWarning[] }
 
 const NO_WARNINGS: readonly QuantWarning[] = []
 /** What most executions return: nothing is allocated for it. */
@@ -35,6 +35,7 @@ const entryOf = (program: Program, loaded: Loaded): Entry => {
   const warned = program.mode === 'eval' ? tests.filter((t) => t.collecting && t.warnSteps !== null) : []
   return {
     loaded,
+    latest: program.inputs.map(() => null),
     fits: (read) => {
       for (let i = 0; i < tests.length; i++) if (tests[i].now(read) < tests[i].limit !== tests[i].collecting) return false
       return true
@@ -130,12 +131,9 @@ const residentOf = (program: Program, machine: Machine, commits: readonly Commit
 /** A program on this machine. */
 export const executableOf = (program: Program, machine: Machine): Executable => {
   const plans = newPlans(program, machine, [])
-  const latest = new Map<Loaded, (Float32Array | null)[]>()
   const residents: ResidentStorage[] = []
   const runOn = (entry: Entry, inputs: readonly Tensor[]): E.Either<QuantErrors, RunResult> => {
-    const { loaded } = entry
-    const before = latest.get(loaded) ?? program.inputs.map(() => null)
-    latest.set(loaded, before)
+    const { loaded, latest: before } = entry
     let changed = false
     for (let i = 0; i < inputs.length; i++) {
       // Parameters and state are values: the same storage holds the same numbers.
@@ -168,7 +166,6 @@ export const executableOf = (program: Program, machine: Machine): Executable => 
     plans: plans.made,
     dispose: () => {
       plans.dispose()
-      latest.clear()
       for (const r of residents) r.dispose()
       residents.length = 0
     },
