@@ -2,7 +2,7 @@
  * From a program to a plan: flattened, levelled, fused, every buffer placed. Pure data (but for the emitters inside its
  * kernels): it can be printed, and its memory is known before anything runs.
  */
-import { sizeOf } from '../../data/shape.js'
+import { sameShape, sizeOf } from '../../data/shape.js'
 import type { Program } from '../../graph/program.js'
 import { constantOf, constOp, inputOp } from '../../graph/structural.js'
 import type { Commit } from '../backend.js'
@@ -57,9 +57,12 @@ const MOST_MEMBERS = 96
 /** Ops so cheap that a second computation beats memory. */
 const CHEAP: ReadonlySet<string> = new Set(['less', 'lessEqual', 'equal', 'select', 'abs', 'neg', 'sign', 'relu', 'relu6', 'add', 'sub', 'mul', 'binarySign', 'absBinarySign', 'broadcastTo', 'clamp', 'hardtanh', 'within', 'maximum', 'minimum'])
 
+/** Operands of the result's shape, or single numbers, have a loop in common at once; it need not be sought. */
+const isPlain = (node: FlatNode): boolean => node.args.every((a) => sizeOf(a.shape) === 1 || sameShape(a.shape, node.shape))
+
 const classify = (node: FlatNode): 'map' | 'reduce' | 'op' => {
   if (node.op.guards === true || sizeOf(node.shape) === 0) return 'op'
-  if (isMap(node) && commonSpace([node], sizeOf(node.shape)) !== null) return 'map'
+  if (isMap(node) && (isPlain(node) || commonSpace([node], sizeOf(node.shape)) !== null)) return 'map'
   // Extremes have a kernel that needs no slow NaN-keeping maximum.
   if (REDUCTIONS[node.op.name]?.join === 'max') return 'op'
   return Object.hasOwn(REDUCTIONS, node.op.name) && sizeOf(node.args[0].shape) > 0 && endsLoop(node) && commonSpace([node], sizeOf(node.args[0].shape)) !== null ? 'reduce' : 'op'
@@ -73,7 +76,6 @@ const laneFunctions = (math: MathOf) => (m: ModuleBuilder): Named => (name, attr
   if (f === null) throw new RangeError(`internal: ${name} has no function of one lane; report this as a bug of quantrace`)
   return f
 }
-
 
 const chooseKernel = (step: Step, flat: Flat, math: MathOf): Chosen => {
   if (step.kind === 'group') {
