@@ -1,4 +1,5 @@
 /** The page around the drawing: header, sentence, panel, legend, help. All names are escaped; nothing is fetched. */
+import { htmlDocument } from './document.js'
 import { SCISSORS } from './draw/marks.js'
 import { escapeJSON, escapeText } from './draw/mark.js'
 import { pack } from './scene/pack.js'
@@ -90,21 +91,10 @@ ${slots.below ?? ''}<footer>${legend}${slots.signs ?? ''}</footer>
 ${helpDialog(KEYS)}`
 
 /** The whole file. */
-export const shell = (scene: Scene, a: Assets): string => `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy(a)}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="quantrace">
-<title>${escapeText(scene.title)}</title>
-<link rel="icon" href="data:,">
-<style>${a.style}</style>
-</head>
-<body>
-${frame(scene, { tools: `${errorButton(scene)}${timeButton(scene)}${sideButtons(scene)}`, below: `${profileTable(scene)}${timeline(scene)}`, signs: `${hasBackward(scene) ? '<span><b class="tilde-sample">~</b>gradient is an estimate</span>' : ''}${errorLegend}${timeLegend(scene)}` })}
+export const shell = (scene: Scene, a: Assets): string => htmlDocument({
+  title: scene.title, policy: policy(a), head: `<style>${a.style}</style>\n`,
+  body: `${frame(scene, { tools: `${errorButton(scene)}${timeButton(scene)}${sideButtons(scene)}`, below: `${profileTable(scene)}${timeline(scene)}`, signs: `${hasBackward(scene) ? '<span><b class="tilde-sample">~</b>gradient is an estimate</span>' : ''}${errorLegend}${timeLegend(scene)}` })}
 <script type="application/json" id="scene">${escapeJSON(pack(scene))}</script>
 <script>${a.script}</script>
-</body>
-</html>
-`
+`,
+})

@@ -139,8 +139,9 @@ const trainAndEvaluate = async <P, S>(net: Layer<P, S>, name: string, o: Options
 /** The page of the trained network: a training step with its backward pass, the numbers of held-out digits, the log of this run. */
 const writePage = (o: Options, { step, log }: Trained): string | null => {
   if (step === null) return null
+  const { program, values, ...measured } = step
   const file = join(o.out, 'report.html')
-  writeFileSync(file, toHtml(step.program, { title: `digits, ${o.bits} bits`, values: step.values, log: log.records, profile: step.profile, plan: step.plan }))
+  writeFileSync(file, toHtml(program, { title: `digits, ${o.bits} bits`, values, log: log.records, ...measured }))
   return file
 }
 

@@ -85,8 +85,11 @@ export const evaluateNet = async <P, S>(net: Layer<P, S>, params: P, state: S, d
   return E.right({ accuracy: right / total, quantizers, program: program.right as Program, outputs })
 }
 
-/** What the page shows: the program of a training step, backward pass included, the values of one such step, where its time goes, and what the compiler made of it. */
-export type StepReport = { readonly program: Program; readonly values: ReadonlyMap<number, Tensor>; readonly profile: Profile; readonly plan: PlanDescription }
+/**
+ * What the page shows: the program of a training step, backward pass included, the values of one such step, where its time
+ * goes, and what the compiler made of it (the last two only where the engine has SIMD).
+ */
+export type StepReport = { readonly program: Program; readonly values: ReadonlyMap<number, Tensor>; readonly profile?: Profile; readonly plan?: PlanDescription }
 
 const PAGE_BATCH = 100
 /** Enough to be past the first, slow calls; the page need not wait for more. */
@@ -105,8 +108,8 @@ export const observeStep = <P, S>(net: Layer<P, S>, params: P, state: S, digits:
   const ran = run(program.right, args as never, { observe: watched.observe })
   if (E.isLeft(ran)) return ran
   const plan = explainPlan(program.right, args as never)
-  if (E.isLeft(plan)) return plan
-  return E.map((times: Profile): StepReport => ({ program: program.right, values: watched.values, profile: times, plan: plan.right }))(profile(program.right, args as never, PROFILE))
+  const times = profile(program.right, args as never, PROFILE)
+  return E.right({ program: program.right, values: watched.values, ...(E.isRight(times) ? { profile: times.right } : {}), ...(E.isRight(plan) ? { plan: plan.right } : {}) })
 }
 
 /** The parameters of any layer. */

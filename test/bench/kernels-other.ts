@@ -12,7 +12,7 @@ import { scatterToFirstKernel } from '../../src/evaluator/wasm/kernels/scatter.j
 import { kthKernel } from '../../src/evaluator/wasm/kernels/selection.js'
 import { isRefusal, type Attrs } from '../../src/graph/op.js'
 import { ops } from '../../src/ops/index.js'
-import { loadKernel, numbers } from '../evaluator/support/run-kernel.js'
+import { loadKernel, numbers } from '../evaluator/support/kernels.js'
 
 type Numbers = Parameters<typeof numbers>[2]
 type Case = { readonly name: string; readonly kernel: () => Kernel | null; readonly args: readonly Shape[]; readonly outs: readonly number[]; readonly numbers?: Numbers }
@@ -77,7 +77,7 @@ const time = ({ kernel: make, args, outs, numbers: kind = 'plain' }: Case): stri
   const stages = loaded.stages
   const once = (): readonly number[] => kernel.stages.map(({ units }, i) => {
     const start = performance.now()
-    stages[i](0, units)
+    stages[i].run(0, units)
     return performance.now() - start
   })
   for (const end = performance.now() + WARM_MS; performance.now() < end; ) once()

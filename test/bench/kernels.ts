@@ -8,7 +8,7 @@ import { productKernel } from '../../src/evaluator/wasm/kernels/products/index.j
 import type { IntegerLicence } from '../../src/evaluator/wasm/kernel.js'
 import { isRefusal, type Attrs } from '../../src/graph/op.js'
 import { ops } from '../../src/ops/index.js'
-import { instantiate, type RunnableStage } from '../evaluator/support/runKernel.js'
+import { instantiate, type RunnableStage } from '../evaluator/support/instantiate.js'
 
 type Call = { readonly name: string; readonly op: string; readonly attrs: Attrs; readonly shapes: readonly Shape[]; readonly licence?: IntegerLicence }
 
@@ -77,7 +77,7 @@ const measure = (call: Call): string => {
   const kernel = productKernel({ op: call.op, attrs: call.attrs, shapes: call.shapes, shape }, call.licence ?? null)
   if (kernel === null) return `${call.name}: none`
   const scales = call.licence === undefined ? [] : [1, call.licence.weightScales]
-  const made = instantiate(kernel, [...call.shapes.map(sizeOf), ...scales], sizeOf(shape))
+  const made = instantiate(kernel, [...call.shapes.map(sizeOf), ...scales], [sizeOf(shape)])
   made.args.forEach((a, i) => a.set(a.map((_, j) => (i > 1 ? 0.01 : Math.round(((j * 7919 + 13 * i) % 251) - 125) * (call.licence === undefined ? 0.0137 : 0.01)))))
   clock(() => made.run(), 300)
   const whole = clock(() => made.run(), 250)

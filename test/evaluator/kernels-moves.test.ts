@@ -6,7 +6,7 @@ import { scatterToFirstKernel } from '../../src/evaluator/wasm/kernels/scatter.j
 import { isRefusal, type Attrs } from '../../src/graph/op.js'
 import { ops } from '../../src/ops/index.js'
 import { suite } from '../support/suite.js'
-import { checkArgs, checkOp, kinds, numbers, seeds, type Kind } from './support/run-kernel.js'
+import { checkArgs, checkOp, kinds, numbers, seeds, type Kind } from './support/kernels.js'
 
 const test = suite('kernels of moves')
 

@@ -5,7 +5,7 @@ import type { Shape } from '../../src/data/shape.js'
 import { isRefusal, type Attrs } from '../../src/graph/op.js'
 import { poolKernel } from '../../src/evaluator/wasm/kernels/pools.js'
 import { suite } from '../support/suite.js'
-import { checkOp, kinds, seeds, type Kind } from './support/run-kernel.js'
+import { checkOp, kinds, seeds, type Kind } from './support/kernels.js'
 import { ops } from '../../src/ops/index.js'
 
 const test = suite('kernels of pools')

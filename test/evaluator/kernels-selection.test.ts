@@ -9,7 +9,7 @@ import { kthValue } from '../../src/ops/kthValue.js'
 import { maxAll, maxLast } from '../../src/ops/largest.js'
 import { evaluate } from '../ops/direct.js'
 import { suite } from '../support/suite.js'
-import { assertSameBits, backwards, kinds, numbers, runKernel, seeds, third, whole, type Split } from './support/run-kernel.js'
+import { assertSameBits, backwards, kinds, numbers, runKernel, seeds, third, whole, type Split } from './support/kernels.js'
 
 const test = suite('kernels of selection')
 

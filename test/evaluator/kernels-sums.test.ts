@@ -5,7 +5,7 @@ import type { Shape } from '../../src/data/shape.js'
 import { sumKernel } from '../../src/evaluator/wasm/kernels/sums.js'
 import type { Attrs } from '../../src/graph/op.js'
 import { suite } from '../support/suite.js'
-import { checkOp, kinds, numbers, seeds, type Kind } from './support/run-kernel.js'
+import { checkOp, kinds, numbers, seeds, type Kind } from './support/kernels.js'
 import { sizeOf } from '../../src/data/shape.js'
 
 const test = suite('kernels of sums')

@@ -6,7 +6,7 @@ import { newMath } from '../../src/evaluator/wasm/kernels/math.js'
 import { softmaxKernel, unaryFunction, unaryKernel } from '../../src/evaluator/wasm/kernels/unary.js'
 import type { Attrs } from '../../src/graph/op.js'
 import { suite } from '../support/suite.js'
-import { checkArgs, checkOp, kinds, seeds } from './support/run-kernel.js'
+import { checkArgs, checkOp, kinds, seeds } from './support/kernels.js'
 
 const test = suite('kernels of functions')
 

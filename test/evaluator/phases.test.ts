@@ -7,7 +7,7 @@ import type { Kit } from '../../src/graph/op.js'
 import { ops } from '../../src/ops/index.js'
 import { run } from '../support/process.js'
 import { suite } from '../support/suite.js'
-import { numbers } from './support/run-kernel.js'
+import { numbers } from './support/kernels.js'
 import { assertSame, get, programOfBody, runBoth } from './support/programs.js'
 
 const test = suite('wasm: phases')

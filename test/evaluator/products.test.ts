@@ -9,7 +9,7 @@ import { ops } from '../../src/ops/index.js'
 import { convOfTranspose, convShape } from '../../src/ops/support/convShape.js'
 import { randomIntegers, randomTensor, seeds } from '../ops/direct.js'
 import { suite } from '../support/suite.js'
-import { instantiate, type RunnableStage } from './support/runKernel.js'
+import { instantiate, type RunnableStage } from './support/instantiate.js'
 
 const test = suite('product kernels')
 
@@ -33,7 +33,7 @@ const prepared = (call: Call, args: readonly Tensor[]) => {
   const shape = shapeOf(call)
   const kernel = productKernel({ ...call, shape }, null)
   if (kernel === null) throw new Error(`no kernel for ${call.op}`)
-  const made = instantiate(kernel, args.map((a) => a.data.length), sizeOf(shape))
+  const made = instantiate(kernel, args.map((a) => a.data.length), [sizeOf(shape)])
   args.forEach((a, i) => made.args[i].set(a.data))
   return { kernel, made }
 }
@@ -49,19 +49,19 @@ const agrees = (call: Call, seed: number): void => {
   const exact = prepared(call, whole)
   exact.made.run()
   const name = `${exact.kernel.name} ${JSON.stringify(call)}`
-  assert.deepEqual(exact.made.out.map((x) => x + 0), reference(call, whole).data.map((x) => x + 0), name)
+  assert.deepEqual(exact.made.outs[0].map((x) => x + 0), reference(call, whole).data.map((x) => x + 0), name)
   const args = call.shapes.map((s, i) => randomTensor(s, seed + i))
   args.forEach((a, i) => exact.made.args[i].set(a.data))
-  exact.made.out.fill(NaN)
+  exact.made.outs[0].fill(NaN)
   exact.made.run()
-  const once = exact.made.out.slice()
+  const once = exact.made.outs[0].slice()
   const expected = reference(call, args).data
   const size = exact.kernel.flops / 2 / Math.max(1, expected.length)
   const most = 4e-6 * (1 + Math.sqrt(size))
   once.forEach((x, i) => assert.ok(Math.abs(x - expected[i]) <= most, `${name}: ${x} at ${i}, not ${expected[i]}`))
-  exact.made.out.fill(NaN)
+  exact.made.outs[0].fill(NaN)
   exact.made.run(scattered)
-  assert.deepEqual(exact.made.out, once, `${name} depends on the split`)
+  assert.deepEqual(exact.made.outs[0], once, `${name} depends on the split`)
 }
 
 /** Operands on grids: integers, their scales (one for x; one or one per channel for w) and the products. */
@@ -84,15 +84,15 @@ const onIntegers = (call: Call, seed: number, perChannel: boolean, cropped = fal
   const { x, w, sx, sw, expected, shape } = onGrids(call, seed, perChannel)
   const kernel = productKernel({ ...call, shape }, { x: { lo: -128, hi: 127 }, w: { lo: -127, hi: 127 }, weightScales: sw.length })
   if (kernel?.fallback === undefined) throw new Error('no integer kernel')
-  const made = instantiate(kernel, [x.length, w.length, 1, sw.length], sizeOf(shape))
+  const made = instantiate(kernel, [x.length, w.length, 1, sw.length], [sizeOf(shape)])
   const set = (xs: Float32Array, ws: Float32Array, scale: number): void => [xs, ws, Float32Array.of(scale), sw].forEach((v, i) => made.args[i].set(v))
   const name = `${kernel.name} ${JSON.stringify(call)}`
   for (const split of [undefined, scattered]) {
     set(x, w, sx)
-    made.out.fill(NaN)
+    made.outs[0].fill(NaN)
     made.run(split)
     assert.ok(!made.fellBack(), `${name} fell back`)
-    assert.deepEqual(made.out, expected, name)
+    assert.deepEqual(made.outs[0], expected, name)
   }
   const float = prepared(call, [tensor(call.shapes[0], x), tensor(call.shapes[1], w)]).made
   // What the grid doesn't hold goes to the float kernel: an element, or a scale.
@@ -104,7 +104,7 @@ const onIntegers = (call: Call, seed: number, perChannel: boolean, cropped = fal
     float.args[1].set(ws)
     float.run()
     assert.ok(made.fellBack(), `${name} did not fall back`)
-    assert.deepEqual(made.out, float.out, name)
+    assert.deepEqual(made.outs[0], float.outs[0], name)
   }
 }
 

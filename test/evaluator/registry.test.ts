@@ -8,7 +8,7 @@ import type { Example, ExampleArg, Op } from '../../src/graph/op.js'
 import { primitiveOps } from '../../src/ops/index.js'
 import { operandsArb, programOf } from '../../src/testing/index.js'
 import { suite } from '../support/suite.js'
-import { numbers, type Kind } from './support/run-kernel.js'
+import { numbers, type Kind } from './support/kernels.js'
 import { assertNear, assertSame, programOfBody, runBoth } from './support/programs.js'
 
 const test = suite('wasm: registry')

@@ -1,6 +1,7 @@
 /** The frame of a live page, and its style: the report's, with controls above, quantizers at the left and curves below. */
 import { escapeText } from '../draw/mark.js'
 import { pageStyle } from '../draw/style.js'
+import { htmlDocument } from '../document.js'
 import { frame } from '../shell.js'
 import { liveStyle } from './style.js'
 import { transportMarkup } from './transport.js'
@@ -13,24 +14,15 @@ const chart = (id: string, name: string, note = ''): string => `<figure><figcapt
 const left = '<section id="quantizers" aria-label="Quantizers" tabindex="0"></section>\n'
 const below = `<section id="curves" aria-label="Curves">${chart('loss', 'Loss', 'of a batch, and its course')}${chart('accuracy', 'Accuracy', 'of a batch; dots: held out, after each epoch')}${chart('scales', 'Scales of the values', 'dotted: statistics of a batch, line: learned')}</section>\n`
 
-/** The page as HTML. Its policy allows its own files, WebAssembly and workers, and nothing else. */
-export const livePage = ({ title, script, style }: LivePageOptions): string => `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; connect-src 'self'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="quantrace">
-<title>${escapeText(title)}</title>
-<link rel="icon" href="data:,">
-<link rel="stylesheet" href="${escapeText(style)}">
-<script type="module" src="${escapeText(script)}"></script>
-</head>
-<body class="live">
-${frame({ title, mode: 'train', sentence: [] }, { above: transportMarkup, left, below })}
-</body>
-</html>
-`
+/** A page's own files, WebAssembly and workers, and nothing else. */
+const POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; connect-src 'self'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
+
+/** The page as HTML. */
+export const livePage = ({ title, script, style }: LivePageOptions): string => htmlDocument({
+  title, policy: POLICY, kind: 'live',
+  head: `<link rel="stylesheet" href="${escapeText(style)}">\n<script type="module" src="${escapeText(script)}"></script>\n`,
+  body: `${frame({ title, mode: 'train', sentence: [] }, { above: transportMarkup, left, below })}\n`,
+})
 
 /** The style of the page. */
 export const livePageStyle = `${pageStyle}${liveStyle}`

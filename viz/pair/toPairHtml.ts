@@ -1,5 +1,6 @@
 /** Two programs as one file: both drawings level with each other, what differs between them, a panel for each side. */
 import type { Program } from '../../src/graph/program.js'
+import { htmlDocument } from '../document.js'
 import { escapeJSON, escapeText } from '../draw/mark.js'
 import { pairAssets } from '../generated/assets.js'
 import { helpDialog, lineLegend, phrase, policy, type Keys } from '../shell.js'
@@ -15,19 +16,9 @@ const KEYS: Keys = [
 export const toPairHtml = (programs: readonly [Program, Program], options: PairOptions = {}): string => {
   const pair = pairOf(programs, options)
   const [a, b] = pair.scenes
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy(pairAssets)}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="quantrace">
-<title>${escapeText(pair.title)}</title>
-<link rel="icon" href="data:,">
-<style>${pairAssets.style}</style>
-</head>
-<body class="pair">
-<header>
+  return htmlDocument({
+    title: pair.title, policy: policy(pairAssets), kind: 'pair', head: `<style>${pairAssets.style}</style>\n`,
+    body: `<header>
 <h1>${escapeText(pair.title)}</h1><span class="mode">${a.mode === b.mode ? a.mode : `${a.mode} · ${b.mode}`}</span>
 <button type="button" id="theme" aria-pressed="false">Dark</button>
 <button type="button" id="ask" aria-label="Keys and help">?</button>
@@ -43,7 +34,6 @@ export const toPairHtml = (programs: readonly [Program, Program], options: PairO
 ${helpDialog(KEYS)}
 <script type="application/json" id="scene">${escapeJSON(packPair(pair))}</script>
 <script>${pairAssets.script}</script>
-</body>
-</html>
-`
+`,
+  })
 }

@@ -3,14 +3,10 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { sizeOf, type Shape } from '../../../src/data/shape.js'
 import { tensor } from '../../../src/data/tensor.js'
-import { newModule } from '../../../src/evaluator/wasm/asm/module.js'
-import type { Kernel, KernelSpec, Places } from '../../../src/evaluator/wasm/kernel.js'
+import type { Kernel, KernelSpec } from '../../../src/evaluator/wasm/kernel.js'
 import { isRefusal, type Attrs } from '../../../src/graph/op.js'
 import { ops } from '../../../src/ops/index.js'
-
-const PAGE = 65536
-const NOISE = 0xff
-const up = (n: number): number => Math.ceil(n / 64) * 64
+import { instantiate, rounded, type Runnable } from './instantiate.js'
 
 /** Which units one call does, in the order of the calls. */
 export type Split = (units: number) => readonly (readonly [number, number])[]
@@ -21,58 +17,30 @@ export const backwards: Split = (units) => Array.from({ length: units }, (_, i) 
 /** Two unequal parts, the second first. */
 export const third: Split = (units) => [[Math.ceil(units / 3), units], [0, Math.ceil(units / 3)]]
 
-/** A kernel in its module, ready to run. */
-export type Loaded = {
-  readonly memory: WebAssembly.Memory
-  readonly places: Places
-  readonly outs: readonly Float32Array[]
-  /** The exported function of each stage. */
-  readonly stages: readonly ((from: number, to: number) => void)[]
-  readonly run: (split?: Split) => void
-}
+/** A kernel in memory, with its operands. */
+export type Loaded = Pick<Runnable, 'outs' | 'stages'> & { readonly run: (split?: Split) => void }
 
-const lay = (sizes: readonly number[], from: number): { readonly at: readonly number[]; readonly end: number } => {
-  const at: number[] = []
-  let end = from
-  for (const n of sizes) {
-    at.push(end)
-    // A gap of one buffer stands between any two, so that writes beyond an end are seen.
-    end += up(n) + 64
-  }
-  return { at, end }
+/** Memory in which every change is looked at after a run; larger ones only cost time. */
+const WATCHED = 1 << 22
+
+/** Lines of 64 bytes that a kernel may write: its outputs, its scratch, its flags. */
+const writable = (kernel: Kernel, { places }: Runnable, outSizes: readonly number[]): ReadonlySet<number> => {
+  const regions = [...outSizes.map((n, i) => [places.outs[i], n * 4] as const), [places.scratch, kernel.scratch] as const, [places.flags, 8] as const]
+  return new Set(regions.flatMap(([at, bytes]) => Array.from({ length: rounded(bytes) / 64 }, (_, i) => at / 64 + i)))
 }
 
 /** Puts a kernel and its operands into memory. Outputs are given by their numbers of elements. */
 export const loadKernel = (kernel: Kernel, args: readonly Float32Array[], outSizes: readonly number[]): Loaded => {
-  const constants = kernel.constants ?? new Uint8Array(0)
-  const { at, end } = lay([...args.map((a) => a.length * 4), ...outSizes.map((n) => n * 4), kernel.scratch, constants.length], 64)
-  const places: Places = { args: at.slice(0, args.length), outs: at.slice(args.length, args.length + outSizes.length), scratch: at[at.length - 2], constants: at[at.length - 1], flags: 0 }
-  const pages = Math.ceil(end / PAGE)
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true })
-  const bytes = new Uint8Array(memory.buffer)
-  bytes.fill(NOISE)
-  args.forEach((a, i) => new Float32Array(memory.buffer, places.args[i], a.length).set(a))
-  bytes.set(constants, places.constants)
-  const m = newModule()
-  const funcs = kernel.stages.map((stage, i) => {
-    const inner = stage.emit(m, places)
-    return m.func({ name: `stage${i}`, params: ['i32', 'i32'], body: ({ params: [from, to] }) => inner.call(from.get, to.get) })
-  })
-  assert.equal(funcs.length, kernel.stages.length)
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(m.bytes({ pages, maximum: pages, shared: true })), { env: { memory } })
-  const stages = kernel.stages.map((_, i) => {
-    const f = exports[`stage${i}`]
-    return (from: number, to: number): void => { if (typeof f === 'function') f(from, to) }
-  })
-  const written = new Set([...outSizes.map((n, i) => [places.outs[i], up(n * 4)] as const), [places.scratch, kernel.scratch] as const].flatMap(([p, n]) => Array.from({ length: Math.ceil(n / 64) }, (_, i) => p / 64 + i)))
-  const words = new Int32Array(memory.buffer)
+  const made = instantiate(kernel, args.map((a) => a.length), outSizes)
+  args.forEach((a, i) => made.args[i].set(a))
+  const written = writable(kernel, made, outSizes)
+  const words = new Int32Array(made.memory.buffer)
   const before = words.slice()
   return {
-    memory, places, stages,
-    outs: outSizes.map((n, i) => new Float32Array(memory.buffer, places.outs[i], n)),
+    outs: made.outs, stages: made.stages,
     run: (split = whole) => {
-      kernel.stages.forEach(({ units }, i) => split(units).forEach(([from, to]) => stages[i](from, to)))
-      if (bytes.length > 1 << 22) return
+      made.run((stage) => split(stage.units).forEach(([from, to]) => stage.run(from, to)))
+      if (words.byteLength > WATCHED) return
       for (let i = 0; i < words.length; i++) if (words[i] !== before[i] && !written.has(i >> 4)) assert.fail(`${kernel.name} wrote at ${4 * i}, outside its outputs and scratch`)
     },
   }
