@@ -21,6 +21,8 @@ const RAISED = { MALLOC_MMAP_THRESHOLD_: '4294967296', MALLOC_TRIM_THRESHOLD_: '
 const commandOf = (spec: JobSpec, place: Place): { readonly command: string; readonly args: readonly string[]; readonly env: NodeJS.ProcessEnv } => {
   const here = join(root, 'test', 'bench')
   const text = JSON.stringify(spec)
+  // tfjs' gradients stand in modules that import each other without extensions: plain Node doesn't find them, the loader does.
+  if (spec.peer === 'tfjs-wasm') return { command: process.execPath, args: ['--import', 'tsx', join(here, 'child.ts'), text], env: process.env }
   if (!isTorch(spec.peer)) return { command: process.execPath, args: [place.script, text], env: process.env }
   const threads = String(spec.threads)
   return { command: place.python, args: [join(here, 'torch_peer.py'), text], env: { ...process.env, OMP_NUM_THREADS: threads, MKL_NUM_THREADS: threads, ...(place.malloc === 'raised' ? RAISED : {}) } }
