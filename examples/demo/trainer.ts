@@ -60,14 +60,17 @@ const runWatched = async (p: Plan, mine: Edition, from: Training, watch: Watch):
   try {
     const first = await look(from.position.epoch >= p.recipe.epochs)
     if (E.isLeft(first)) return first
+    // The end of an epoch is an event of its own: who asked for one step gets it, not that.
+    let owed = false
     for (;;) {
       const told = desk.isPaused() && camera.stale() ? await look(false) : E.right(undefined)
       if (E.isLeft(told)) return told
-      if (!await desk.leave(mine)) return E.right(training())
+      if (!owed && !await desk.leave(mine)) return E.right(training())
       const began = p.now()
       const next = await events.next()
       if (next.done === true) return await ending(p, mine, next.value)
       const step = next.value
+      owed = step.tag !== 'step'
       at = step
       training = () => step.training
       if (step.tag === 'step') camera.note(step)

@@ -47,11 +47,11 @@ test('a watched program gives each quantizer exactly what the program itself com
 }, patient)
 
 /** Runs a training, answers its reports with orders, and gives all reports. Ends when it says so. */
-const runTrainer = async (paused: boolean, answer: (report: Report, frames: readonly LiveFrame[]) => Order | null): Promise<readonly Report[]> => {
+const runTrainer = async (paused: boolean, answer: (report: Report, frames: readonly LiveFrame[]) => Order | null, epochs = 1): Promise<readonly Report[]> => {
   const reports: Report[] = []
   const queue: Order[] = []
   const trainer = startTrainer({
-    backend: reference, recipe: { limit: 32, held: 8, epochs: 1, seed: 1, batchSize: 4, lr: 1e-3 }, edition: { run: 0, version: 0, bits: allAt(8) },
+    backend: reference, recipe: { limit: 32, held: 8, epochs, seed: 1, batchSize: 4, lr: 1e-3 }, edition: { run: 0, version: 0, bits: allAt(8) },
     train: digits.train, held: digits.test, paused, now: () => performance.now(),
     post: (r) => {
       reports.push(r)
@@ -77,6 +77,17 @@ test('pausing and stepping change nothing: the same losses, each step told once'
   const last = framesOf(straight).at(-1)
   assert.ok(last?.held !== null && last?.held !== undefined && last.held.step === 8 && last.held.accuracy >= 0 && last.held.accuracy <= 1)
   assert.equal(straight.at(-1), { tag: 'status', status: 'stopped' })
+}, patient)
+
+test('each order for a step brings one, also over the end of an epoch', async () => {
+  let told = -1
+  const reports = await runTrainer(true, (r, frames) => {
+    const step = frames.at(-1)?.step ?? -1
+    if (r.tag !== 'frame' || step <= told) return untilFinished(r)
+    told = step
+    return step < 12 ? { tag: 'step' } : { tag: 'stop' }
+  }, 2)
+  assert.equal([...new Set(framesOf(reports).map((f) => f.step))], Array.from({ length: 13 }, (_, i) => i))
 }, patient)
 
 test('other bits go on with the same weights at once; a restart begins anew', async () => {
