@@ -1,4 +1,5 @@
 /** What the page draws, as plain JSON: nodes, layers, edges and named values of a program. Knows no coordinates. */
+import type { ProfileRow } from '../../src/evaluator/wasm/profile.js'
 
 /** How a value stands with metadata. */
 export type Carry = 'carries' | 'claimed' | 'stripped' | 'float'
@@ -112,21 +113,7 @@ export type SceneLog = { readonly steps: readonly number[]; readonly epochs: Col
 export type Phrase = { readonly text: string; readonly tone: 'plain' | 'good' | 'claimed' | 'stripped'; readonly targets?: readonly string[] }
 
 /** One step of a profiled plan; times in milliseconds of one thread, `nodes` are those that it computes. */
-export type SceneStep = {
-  readonly step: number
-  readonly kernel: string
-  readonly path: string
-  readonly nodes: readonly string[]
-  readonly on: 'wasm' | 'host'
-  readonly ms: number
-  readonly share: number
-  readonly bytes: number
-  readonly flops: number
-  readonly gbs: number
-  readonly gflops: number
-  readonly stages: number
-  readonly product?: { readonly runsOn: 'integers' | 'float'; readonly why: string }
-}
+export type SceneStep = Omit<ProfileRow, 'nodes' | 'stages'> & { readonly nodes: readonly string[]; readonly stages: number }
 
 /** Where the time of one execution goes; `total` is the sum of the steps, `ms` an execution timed as a whole. */
 export type SceneProfile = {

@@ -11,7 +11,7 @@ import { control, f32, f32x4, f64, i32, i32x4, v128 } from '../asm/instructions.
 import type { Func, Local, ModuleBuilder } from '../asm/module.js'
 import type { Kernel, Places, Stage } from '../kernel.js'
 import { newExprs, type Exprs } from './exprs.js'
-import { lanesOf, type Named } from './lanes.js'
+import { lanesOf, newConstants, type Named } from './lanes.js'
 import { MAPS, REDUCTIONS } from './lowering.js'
 import { addCuts, runsOf, spaceOf, stridesIn, type Run, type Space } from './space.js'
 
@@ -148,14 +148,7 @@ const emitLoop = (loop: Loop, places: ReadonlyMap<number, number>, partials: num
         return made
       }
       const iota = (n: number, offset: number): Code => i32x4.add(i32x4.splat(i32.shr_u(i32.sub(i32.add(at.get, i32.const(offset)), rowStart(n).get), i32.const(2))), COUNT)
-      const constants = new Map<string, readonly [value: number, local: Local]>()
-      // Built in a register once: inside the loop an engine would build it anew in each turn.
-      const constant = (value: number): Code => {
-        const key = Object.is(value, -0) ? '-0' : String(value)
-        const [, local] = constants.get(key) ?? [0, scope.local('v128')]
-        constants.set(key, [value, local])
-        return local.get
-      }
+      const constants = newConstants(scope)
       const turn = (offset: number, lane: boolean, copy: number): Code => {
         const load = (k: number): Code => {
           const o = operands[k]
@@ -163,7 +156,7 @@ const emitLoop = (loop: Loop, places: ReadonlyMap<number, number>, partials: num
           const read = lane ? v128.load32_splat : v128.load
           return o.kind === 'whole' ? read(at.get, placeOf(o.id) + offset) : read(i32.add(at.get, held[k].get), offset)
         }
-        const code = lanesOf({ scope, list: loop.exprs.list, load, named: named(m), constant, iota: (n) => iota(n, offset) }, roots)
+        const code = lanesOf({ scope, list: loop.exprs.list, load, named: named(m), constant: constants.get, iota: (n) => iota(n, offset) }, roots)
         // A result that takes its operand's place must not be written before every member has read it.
         const first = inPlace ? loads.map((e) => code(e)) : []
         const stores = loop.stores.map(([node, e]): Code => {
@@ -214,7 +207,7 @@ const emitLoop = (loop: Loop, places: ReadonlyMap<number, number>, partials: num
       }
       const length = single ? [stop.set(i32.add(at.get, i32.const(inner * 4))), space.size % inner === 0 ? [] : control.if(i32.gt_u(stop.get, i32.const(space.size * 4)), stop.set(i32.const(space.size * 4)))] : stop.set(i32.add(at.get, i32.const(inner * 4)))
       return [
-        [...constants.values()].map(([value, local]) => local.set(f32x4.const(value))),
+        constants.fill(),
         operands.map((o, k) => (o.kind === 'number' ? held[k].set(v128.load32_splat(i32.const(placeOf(o.id)))) : [])),
         u.set(from.get),
         control.block(control.loop([

@@ -20,6 +20,20 @@ export type LaneContext = {
   readonly iota: (n: number) => Code
 }
 
+/** Constants of a loop, each built in a register once: inside the loop an engine would build it anew in each turn. `fill` comes before the loop, once all are known. */
+export const newConstants = (scope: Scope): { readonly get: (value: number) => Code; readonly fill: () => Code } => {
+  const known = new Map<string, readonly [value: number, local: Local]>()
+  return {
+    get: (value) => {
+      const key = Object.is(value, -0) ? '-0' : String(value)
+      const [, local] = known.get(key) ?? [0, scope.local('v128')]
+      known.set(key, [value, local])
+      return local.get
+    },
+    fill: () => [...known.values()].map(([value, local]) => local.set(f32x4.const(value))),
+  }
+}
+
 const simple = {
   neg: f32x4.neg, abs: f32x4.abs, sqrt: f32x4.sqrt, nearest: f32x4.nearest, floor: f32x4.floor, ceil: f32x4.ceil, trunc: f32x4.trunc, itof: f32x4.convert_i32x4_s,
 } as const

@@ -6,11 +6,11 @@ import type { FlatNode } from '../../plan/flatten.js'
 import type { JoinedStep, LoopSignature } from '../../plan/arena.js'
 import type { GroupStep } from '../../plan/fuse.js'
 import type { Code } from '../asm/encode.js'
-import { control, f32x4, i32, i32x4, v128 } from '../asm/instructions.js'
-import type { Func, Local, ModuleBuilder } from '../asm/module.js'
+import { control, i32, i32x4, v128 } from '../asm/instructions.js'
+import type { Func, ModuleBuilder } from '../asm/module.js'
 import type { Places } from '../kernel.js'
 import { CHUNK, costOf, loopOf, MOST_UNROLLED, type GroupKernel, type Loop } from './group.js'
-import { lanesOf, type Named } from './lanes.js'
+import { lanesOf, newConstants, type Named } from './lanes.js'
 
 /** The signature of a loop over one axis whose operands are whole or one number; null for others. */
 export const signatureOf = (nodes: readonly FlatNode[]) => (step: GroupStep): LoopSignature | null => {
@@ -49,13 +49,7 @@ const emitSweep = (m: ModuleBuilder, loop: Loop, call: Call, sizes: readonly num
       const first = pointers[0]
       const stop = scope.local('i32')
       const held = call.numbers.map(() => scope.local('v128'))
-      const constants = new Map<string, readonly [value: number, local: Local]>()
-      const constant = (value: number): Code => {
-        const key = Object.is(value, -0) ? '-0' : String(value)
-        const [, local] = constants.get(key) ?? [0, scope.local('v128')]
-        constants.set(key, [value, local])
-        return local.get
-      }
+      const constants = newConstants(scope)
       const loads = loop.exprs.list.flatMap((e, i) => (e.op === 'load' && loop.operands[e.load ?? 0].kind === 'whole' ? [i] : []))
       const roots = [...loads, ...loop.stores.map(([, e]) => e)]
       const turn = (offset: number, lane: boolean): Code => {
@@ -63,7 +57,7 @@ const emitSweep = (m: ModuleBuilder, loop: Loop, call: Call, sizes: readonly num
           if (loop.operands[k].kind !== 'whole') return held[call.operand[k]].get
           return (lane ? v128.load32_splat : v128.load)(pointers[call.operand[k]].get, offset)
         }
-        const code = lanesOf({ scope, list: loop.exprs.list, load, named: named(m), constant, iota: () => i32x4.lanes([0, 1, 2, 3]) }, roots)
+        const code = lanesOf({ scope, list: loop.exprs.list, load, named: named(m), constant: constants.get, iota: () => i32x4.lanes([0, 1, 2, 3]) }, roots)
         // Everything is read before anything is stored: results take their operands' places.
         const read = loads.map((e) => control.drop(code(e)))
         return [read, loop.stores.map(([, e], j): Code => {
@@ -92,7 +86,7 @@ const emitSweep = (m: ModuleBuilder, loop: Loop, call: Call, sizes: readonly num
       const vectors = largest < 4 ? [] : sweep(16, turn(0, false))
       const lanes = sizes.every((n) => n % 4 === 0) ? [] : sweep(4, turn(0, true))
       return [
-        [...constants.values()].map(([value, local]) => local.set(f32x4.const(value))),
+        constants.fill(),
         held.map((h, k) => h.set(v128.load32_splat(scope.params[call.pointers.length + k].get))),
         chunks, end, pairs, vectors, lanes,
       ]
