@@ -5,9 +5,13 @@ import * as q from '../src/index.js'
 
 /** Rounding: ties away from zero. What it computes, in one op; its gradient, from another. */
 export const halfAway: q.Op = q.unary({
-  name: 'halfAway', doc: 'x to the nearest integer, ties away from zero.', attrs: {}, smooth: false,
+  name: 'halfAway',
+  doc: 'x to the nearest integer, ties away from zero.',
+  attrs: {},
+  smooth: false,
   f: (x) => Math.sign(x) * Math.floor(Math.abs(x) + 0.5),
-  carry: q.strips('integers lie on no grid with scale 0.7'), vjp: { none: 'a staircase has no useful gradient; use its surrogate' },
+  carry: q.strips('integers lie on no grid with scale 0.7'),
+  vjp: { none: 'a staircase has no useful gradient; use its surrogate' },
 })
 /** The same with the gradient of the identity; prints as `halfAway~identity`. */
 export const halfAwaySte = q.surrogate(halfAway, q.ops.identity)
@@ -22,7 +26,14 @@ const meanAnd3Std = (x: q.Value): q.Value => {
 const sixteenths = (t: q.Value): q.Value => q.div(q.apply(q.ops['ceil~identity'], [q.mul(t, 16)]), 16)
 
 /** All three, on signed 4-bit integers. */
-export const quantizer = q.customQuantizer({ name: 'Int4MeanStd', bits: 4, signed: true, threshold: meanAnd3Std, restrict: sixteenths, round: halfAwaySte })
+export const quantizer = q.customQuantizer({
+  name: 'Int4MeanStd',
+  bits: 4,
+  signed: true,
+  threshold: meanAnd3Std,
+  restrict: sixteenths,
+  round: halfAwaySte,
+})
 
 /** A surrogate: the sign of x with the gradient of hardtanh, 1 between -1 and 1. */
 export const hardSign = q.surrogate(q.ops.binarySign, q.ops.hardtanh)
@@ -35,7 +46,12 @@ const get = <A>(e: E.Either<q.QuantErrors, A>): A => {
 }
 
 /** Traces a function of one value in training, prints it, and runs it and its gradient over x with a cotangent of ones. */
-export const show = (name: string, f: (x: q.Value) => q.Value, x: q.Tensor, print: (line: string) => void): { readonly y: q.Output; readonly dx: q.Tensor } => {
+export const show = (
+  name: string,
+  f: (x: q.Value) => q.Value,
+  x: q.Tensor,
+  print: (line: string) => void,
+): { readonly y: q.Output; readonly dx: q.Tensor } => {
   const program = get(q.trace(q.functionLayer(name, f), q.tensorInput(x.shape), { mode: 'train' }))
   print(q.printProgram(program))
   const inputs = { inputs: x, cotangent: q.full(x.shape, 1) }

@@ -1,18 +1,47 @@
 /** quantrace: quantization-aware training as pure functions over a traced graph. Public names only. */
 export * from './data/error.js'
-export { isQuantTensor, valueOf, isValidQuantTensor, intRepr, type Output, type QuantTensor } from './data/quantTensor.js'
+export {
+  isQuantTensor,
+  valueOf,
+  isValidQuantTensor,
+  intRepr,
+  type Output,
+  type QuantTensor,
+} from './data/quantTensor.js'
 export type { Carried, Quant, ZeroPointKind, NodeId } from './data/quant.js'
 export type { Shape } from './data/shape.js'
 export { tensor, tensorOf, scalar, full, zeros, type Tensor } from './data/tensor.js'
 export type { Tree } from './data/tree.js'
 export * from './data/random.js'
 export type { Graph, Node } from './graph/graph.js'
-export type { Attr, Attrs, Kit, NoGradient, Op, OpTable, Refusal, Value, Vjp, VjpInput, Example, ExampleArg } from './graph/op.js'
+export type {
+  Attr,
+  Attrs,
+  Kit,
+  NoGradient,
+  Op,
+  OpTable,
+  Refusal,
+  Value,
+  Vjp,
+  VjpInput,
+  Example,
+  ExampleArg,
+} from './graph/op.js'
 export { refuse, surrogate } from './graph/op.js'
 export { printProgram, formula } from './graph/print.js'
 export { alignPrograms, type AlignedNode, type Change } from './graph/align.js'
 export { diffPrograms } from './graph/diff.js'
-export { toGraphology, lossesOf, dependents, sources, type ProgramGraph, type NodeAttributes, type EdgeAttributes, type Loss } from './graph/view.js'
+export {
+  toGraphology,
+  lossesOf,
+  dependents,
+  sources,
+  type ProgramGraph,
+  type NodeAttributes,
+  type EdgeAttributes,
+  type Loss,
+} from './graph/view.js'
 export { programToJSON, parseProgram } from './graph/json.js'
 export { tensorsToBytes, parseTensors } from './data/binary.js'
 export type { Program, ProgramInput, ProgramOutput, QuantParts } from './graph/program.js'
@@ -20,11 +49,24 @@ export { tensorInput, quantInput, type InputDecl, type QuantInput, type TensorIn
 export { ops } from './ops/index.js'
 export { unary, binary, scaledBy, maskedBy, strips } from './ops/support/elementwise.js'
 export type { Rounding } from './ops/rounding.js'
-export { withOptions, named, type Quantizer, type QuantizerOptions, type StatsOp, type ScalingImplType, type RestrictScalingType } from './quantizers/quantizer.js'
+export {
+  withOptions,
+  named,
+  type Quantizer,
+  type QuantizerOptions,
+  type StatsOp,
+  type ScalingImplType,
+  type RestrictScalingType,
+} from './quantizers/quantizer.js'
 export * from './quantizers/presets.js'
 export type { Backend, Commit, Executable, ResidentStorage, RunOptions, RunResult } from './evaluator/backend.js'
 export { wasm, createWasm, type WasmBackend, type WasmOptions } from './evaluator/wasm/wasm.js'
-export { showPlan, type PlanDescription, type ProductDescription, type StepDescription } from './evaluator/wasm/describe.js'
+export {
+  showPlan,
+  type PlanDescription,
+  type ProductDescription,
+  type StepDescription,
+} from './evaluator/wasm/describe.js'
 export { showProfile, type Profile, type ProfileOptions, type ProfileRow } from './evaluator/wasm/profile.js'
 export type { Limits } from './evaluator/wasm/limits.js'
 export type { Features } from './evaluator/wasm/features.js'

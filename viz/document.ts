@@ -2,7 +2,13 @@
 import { escapeText } from './draw/mark.js'
 
 /** Parts of a document. `policy` is its Content-Security-Policy; `head` (style, script) and `body` are markup, each line ended. */
-export type DocumentParts = { readonly title: string; readonly policy: string; readonly head: string; readonly kind?: string; readonly body: string }
+export type DocumentParts = {
+  readonly title: string
+  readonly policy: string
+  readonly head: string
+  readonly kind?: string
+  readonly body: string
+}
 
 /** A whole file. It asks for no icon: a page from a file system has none, and a missing one is an error in the console. */
 export const htmlDocument = ({ title, policy, head, kind, body }: DocumentParts): string => `<!doctype html>

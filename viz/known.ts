@@ -12,16 +12,45 @@ export type Stored = { readonly params: unknown; readonly state: unknown }
 
 const isIndex = (x: unknown): x is number => typeof x === 'number'
 
-const misfit = (i: ProgramInput, message: string, fix: string): QuantError => ({ tag: 'InputError', input: i.path, path: i.path, message, fix })
+const misfit = (i: ProgramInput, message: string, fix: string): QuantError => ({
+  tag: 'InputError',
+  input: i.path,
+  path: i.path,
+  message,
+  fix,
+})
 
 /** What of a checkpoint does not fit the program's parameters and state. */
-const misfits = (program: Program, stored: Stored): QuantErrors => program.inputs.flatMap((i) => {
-  if (i.kind === 'data') return []
-  if (i.kind === 'slot' || i.kind === 'hyper') return [misfit(i, `the program takes the ${i.kind} ${i.path} of an optimizer`, 'give the program of a forward pass, best one traced in eval')]
-  const t = at(i.kind === 'param' ? stored.params : stored.state, i.path)
-  if (!isTensor(t)) return [misfit(i, `the checkpoint has no ${i.kind} ${i.path}`, 'give the checkpoint of the network that this program was traced from')]
-  return sameShape(t.shape, i.shape) ? [] : [misfit(i, `${i.kind} ${i.path} has shape ${showShape(t.shape)}, but the program has ${showShape(i.shape)}`, 'give the checkpoint of the network that this program was traced from')]
-})
+const misfits = (program: Program, stored: Stored): QuantErrors =>
+  program.inputs.flatMap((i) => {
+    if (i.kind === 'data') return []
+    if (i.kind === 'slot' || i.kind === 'hyper')
+      return [
+        misfit(
+          i,
+          `the program takes the ${i.kind} ${i.path} of an optimizer`,
+          'give the program of a forward pass, best one traced in eval',
+        ),
+      ]
+    const t = at(i.kind === 'param' ? stored.params : stored.state, i.path)
+    if (!isTensor(t))
+      return [
+        misfit(
+          i,
+          `the checkpoint has no ${i.kind} ${i.path}`,
+          'give the checkpoint of the network that this program was traced from',
+        ),
+      ]
+    return sameShape(t.shape, i.shape)
+      ? []
+      : [
+          misfit(
+            i,
+            `${i.kind} ${i.path} has shape ${showShape(t.shape)}, but the program has ${showShape(i.shape)}`,
+            'give the checkpoint of the network that this program was traced from',
+          ),
+        ]
+  })
 
 /** For each node: does a value of data reach it? */
 const dependsOnData = (program: Program): readonly boolean[] => {
@@ -32,16 +61,25 @@ const dependsOnData = (program: Program): readonly boolean[] => {
 }
 
 /** Zeros of every declared shape: what is computed from them is thrown away. */
-const nothing = (program: Program): unknown => mapTree(isIndex, program.structure.data, (index) => {
-  const { shape, part, quant, path } = program.inputs[index]
-  const value: Tensor = { shape, data: new Float32Array(sizeOf(shape)) }
-  if (part === 'tensor' || quant === undefined) return value
-  const of = (wanted: ProgramInput['part'], x: number): Tensor => {
-    const s = program.inputs.find((i) => i.kind === 'data' && i.path === path && i.part === wanted)?.shape ?? []
-    return { shape: s, data: new Float32Array(sizeOf(s)).fill(x) }
-  }
-  return { kind: 'quant', value, scale: of('scale', 1), zeroPoint: of('zeroPoint', 0), bitWidth: { shape: [], data: Float32Array.of(quant.bits) }, signed: quant.signed, training: quant.training }
-})
+const nothing = (program: Program): unknown =>
+  mapTree(isIndex, program.structure.data, (index) => {
+    const { shape, part, quant, path } = program.inputs[index]
+    const value: Tensor = { shape, data: new Float32Array(sizeOf(shape)) }
+    if (part === 'tensor' || quant === undefined) return value
+    const of = (wanted: ProgramInput['part'], x: number): Tensor => {
+      const s = program.inputs.find((i) => i.kind === 'data' && i.path === path && i.part === wanted)?.shape ?? []
+      return { shape: s, data: new Float32Array(sizeOf(s)).fill(x) }
+    }
+    return {
+      kind: 'quant',
+      value,
+      scale: of('scale', 1),
+      zeroPoint: of('zeroPoint', 0),
+      bitWidth: { shape: [], data: Float32Array.of(quant.bits) },
+      signed: quant.signed,
+      training: quant.training,
+    }
+  })
 
 /**
  * Values of a program that parameters and state alone decide: weights, quantized weights, and of a program traced in eval
@@ -58,8 +96,14 @@ export const knownValues = (program: Program, stored: Stored): E.Either<QuantErr
     const t = i.kind === 'data' ? undefined : at(i.kind === 'param' ? stored.params : stored.state, i.path)
     if (isTensor(t)) values.set(i.node, t)
   }
-  const ran = run(program, { params: stored.params, state: stored.state, inputs: nothing(program) }, {
-    observe: (node, v) => { if (!given[node.id]) values.set(node.id, { shape: v.shape, data: v.data.slice() }) },
-  })
+  const ran = run(
+    program,
+    { params: stored.params, state: stored.state, inputs: nothing(program) },
+    {
+      observe: (node, v) => {
+        if (!given[node.id]) values.set(node.id, { shape: v.shape, data: v.data.slice() })
+      },
+    },
+  )
   return E.map(() => values)(ran)
 }

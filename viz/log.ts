@@ -72,22 +72,37 @@ const DENSE = 60
 const PAIR = 20
 
 const meanOf = (data: Float32Array): number => data.reduce((sum, x) => sum + x, 0) / Math.max(1, data.length)
-const isRecord = (x: unknown): x is { readonly [key: string]: unknown } => typeof x === 'object' && x !== null && !isTensor(x) && !ArrayBuffer.isView(x)
+const isRecord = (x: unknown): x is { readonly [key: string]: unknown } =>
+  typeof x === 'object' && x !== null && !isTensor(x) && !ArrayBuffer.isView(x)
 
 /** Counters and buffers of scales in a tree of state, by the path of their quantizer. */
 export const statisticsIn = (state: unknown, path = ''): LogRecord['quantizers'] => {
   if (!isRecord(state)) return {}
-  return Object.fromEntries(Object.entries(state).flatMap(([key, child]) => {
-    const inside = Object.entries(statisticsIn(child, path === '' ? key : `${path}.${key}`))
-    if (key !== 'scale' || !isRecord(child) || !isTensor(child.counter) || !isTensor(child.buffer)) return inside
-    return [...inside, [path, { counter: child.counter.data[0], buffer: meanOf(child.buffer.data) }]]
-  }))
+  return Object.fromEntries(
+    Object.entries(state).flatMap(([key, child]) => {
+      const inside = Object.entries(statisticsIn(child, path === '' ? key : `${path}.${key}`))
+      if (key !== 'scale' || !isRecord(child) || !isTensor(child.counter) || !isTensor(child.buffer)) return inside
+      return [...inside, [path, { counter: child.counter.data[0], buffer: meanOf(child.buffer.data) }]]
+    }),
+  )
 }
 
 /** The statistic of a batch, from the running statistic before and after it: `after = (1 - m)·before + m·batch`, the first time the product. */
-const statisticOf = (before: QuantizerRecord | undefined, after: QuantizerRecord, momentum: number): number | undefined => {
-  if (before?.buffer === undefined || after.buffer === undefined || before.counter === after.counter || before.buffer === after.buffer) return undefined
-  return before.counter === 0 ? after.buffer / before.buffer : (after.buffer - (1 - momentum) * before.buffer) / momentum
+const statisticOf = (
+  before: QuantizerRecord | undefined,
+  after: QuantizerRecord,
+  momentum: number,
+): number | undefined => {
+  if (
+    before?.buffer === undefined ||
+    after.buffer === undefined ||
+    before.counter === after.counter ||
+    before.buffer === after.buffer
+  )
+    return undefined
+  return before.counter === 0
+    ? after.buffer / before.buffer
+    : (after.buffer - (1 - momentum) * before.buffer) / momentum
 }
 
 const collecting = (log: TrainLog, before: LogRecord | undefined): boolean => {
@@ -103,11 +118,18 @@ const interest = (log: TrainLog, step: number): 'record' | 'glance' | 'none' => 
   return step % EVERY === 0 ? 'record' : 'none'
 }
 
-const accuracyOf = (a: number | null, n: number, b: number | null, m: number): number | null => (a === null ? b : b === null ? a : (a * n + b * m) / (n + m))
+const accuracyOf = (a: number | null, n: number, b: number | null, m: number): number | null =>
+  a === null ? b : b === null ? a : (a * n + b * m) / (n + m)
 
 /** Two stretches of steps as one. */
-const joined = (a: Pick<LogRecord, 'over' | 'loss' | 'accuracy'>, b: Pick<LogRecord, 'over' | 'loss' | 'accuracy'>): Pick<LogRecord, 'over' | 'loss' | 'accuracy'> =>
-  ({ over: a.over + b.over, loss: (a.loss * a.over + b.loss * b.over) / (a.over + b.over), accuracy: accuracyOf(a.accuracy, a.over, b.accuracy, b.over) })
+const joined = (
+  a: Pick<LogRecord, 'over' | 'loss' | 'accuracy'>,
+  b: Pick<LogRecord, 'over' | 'loss' | 'accuracy'>,
+): Pick<LogRecord, 'over' | 'loss' | 'accuracy'> => ({
+  over: a.over + b.over,
+  loss: (a.loss * a.over + b.loss * b.over) / (a.over + b.over),
+  accuracy: accuracyOf(a.accuracy, a.over, b.accuracy, b.over),
+})
 
 /** Drops the record that is missed least on an axis of square roots; its steps go to the next one. The ends stay. */
 const thinned = (records: readonly LogRecord[]): readonly LogRecord[] => {
@@ -120,40 +142,67 @@ const thinned = (records: readonly LogRecord[]): readonly LogRecord[] => {
 }
 
 /** Adds an event to a log. Events of the tag `epoch` are passed over: they repeat a step. */
-export const addEvent = <P, S>(options: LogOptions<P, S> = {}) => (log: TrainLog, event: LogEvent<P, S>): TrainLog => {
-  if (event.tag === 'epoch') return log
-  const pending = joined(log.pending, { over: 1, loss: event.loss, accuracy: event.accuracy })
-  const wanted = interest(log, event.step)
-  if (wanted === 'none') return { ...log, pending }
-  const { training } = event
-  const state = statisticsIn(training.state)
-  const seen = { step: event.step, quantizers: state }
-  if (wanted === 'glance') return { ...log, pending, seen }
-  const scales = options.scales?.(training) ?? {}
-  const before = log.seen?.step === event.step - 1 ? log.seen.quantizers : {}
-  const paths = [...new Set([...Object.keys(state), ...Object.keys(scales)])]
-  const quantizers = Object.fromEntries(paths.map((path): [string, QuantizerRecord] => {
-    const statistic = state[path] === undefined ? undefined : statisticOf(before[path], state[path], options.momentum ?? 0.1)
-    return [path, { ...state[path], ...scales[path], ...(statistic === undefined ? {} : { statistic }) }]
-  }))
-  const records = [...log.records, { step: event.step, epoch: event.epoch, lr: event.lr, ...pending, quantizers }]
-  return { records: records.length > (options.most ?? 300) ? thinned(records) : records, pending: NOTHING, seen }
-}
+export const addEvent =
+  <P, S>(options: LogOptions<P, S> = {}) =>
+  (log: TrainLog, event: LogEvent<P, S>): TrainLog => {
+    if (event.tag === 'epoch') return log
+    const pending = joined(log.pending, { over: 1, loss: event.loss, accuracy: event.accuracy })
+    const wanted = interest(log, event.step)
+    if (wanted === 'none') return { ...log, pending }
+    const { training } = event
+    const state = statisticsIn(training.state)
+    const seen = { step: event.step, quantizers: state }
+    if (wanted === 'glance') return { ...log, pending, seen }
+    const scales = options.scales?.(training) ?? {}
+    const before = log.seen?.step === event.step - 1 ? log.seen.quantizers : {}
+    const paths = [...new Set([...Object.keys(state), ...Object.keys(scales)])]
+    const quantizers = Object.fromEntries(
+      paths.map((path): [string, QuantizerRecord] => {
+        const statistic =
+          state[path] === undefined ? undefined : statisticOf(before[path], state[path], options.momentum ?? 0.1)
+        return [path, { ...state[path], ...scales[path], ...(statistic === undefined ? {} : { statistic }) }]
+      }),
+    )
+    const records = [...log.records, { step: event.step, epoch: event.epoch, lr: event.lr, ...pending, quantizers }]
+    return { records: records.length > (options.most ?? 300) ? thinned(records) : records, pending: NOTHING, seen }
+  }
 
 /**
  * Reads the scales and zero points that a program (traced in eval, best for one sample) uses in a state: it is run once
  * over `inputs`, and what its quantizers are given is noted. Errors as `compile`; a run that fails gives no scales.
  */
-export const scaleProbe = <P, S, I, O>(program: Program<P, S, I, O>, inputs: I): E.Either<QuantErrors, (training: { readonly params: P; readonly state: S }) => Scales> =>
-  E.map((compiled: { readonly run: (args: RunArgs<P, S, I>, options: { readonly observe: (node: { readonly id: number }, value: Tensor) => void }) => unknown }) => (training: { readonly params: P; readonly state: S }): Scales => {
-    const born = program.graph.nodes.filter((n) => n.op.births === true)
-    const wanted = new Set(born.flatMap((n) => [quantOf(n.carried)?.scale ?? -1, quantOf(n.carried)?.zeroPoint ?? -1]))
-    const means = new Map<number, number>()
-    compiled.run({ params: training.params, state: training.state, inputs }, { observe: (node, value) => { if (wanted.has(node.id)) means.set(node.id, meanOf(value.data)) } })
-    return Object.fromEntries(born.flatMap((n) => {
-      const q = quantOf(n.carried)
-      const scale = means.get(q?.scale ?? -1)
-      const zeroPoint = means.get(q?.zeroPoint ?? -1)
-      return scale === undefined ? [] : [[n.path, { scale, ...(zeroPoint === undefined ? {} : { zeroPoint }) }]]
-    }))
-  })(compile(program))
+export const scaleProbe = <P, S, I, O>(
+  program: Program<P, S, I, O>,
+  inputs: I,
+): E.Either<QuantErrors, (training: { readonly params: P; readonly state: S }) => Scales> =>
+  E.map(
+    (compiled: {
+      readonly run: (
+        args: RunArgs<P, S, I>,
+        options: { readonly observe: (node: { readonly id: number }, value: Tensor) => void },
+      ) => unknown
+    }) =>
+      (training: { readonly params: P; readonly state: S }): Scales => {
+        const born = program.graph.nodes.filter((n) => n.op.births === true)
+        const wanted = new Set(
+          born.flatMap((n) => [quantOf(n.carried)?.scale ?? -1, quantOf(n.carried)?.zeroPoint ?? -1]),
+        )
+        const means = new Map<number, number>()
+        compiled.run(
+          { params: training.params, state: training.state, inputs },
+          {
+            observe: (node, value) => {
+              if (wanted.has(node.id)) means.set(node.id, meanOf(value.data))
+            },
+          },
+        )
+        return Object.fromEntries(
+          born.flatMap((n) => {
+            const q = quantOf(n.carried)
+            const scale = means.get(q?.scale ?? -1)
+            const zeroPoint = means.get(q?.zeroPoint ?? -1)
+            return scale === undefined ? [] : [[n.path, { scale, ...(zeroPoint === undefined ? {} : { zeroPoint }) }]]
+          }),
+        )
+      },
+  )(compile(program))

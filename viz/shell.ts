@@ -7,14 +7,20 @@ import { hasBackward } from './scene/sides.js'
 import type { Phrase, Scene } from './scene/scene.js'
 
 /** What the page is made of besides the scene, with the hashes that its policy allows. */
-export type Assets = { readonly script: string; readonly scriptHash: string; readonly style: string; readonly styleHash: string }
+export type Assets = {
+  readonly script: string
+  readonly scriptHash: string
+  readonly style: string
+  readonly styleHash: string
+}
 
 const TONE = { plain: '', good: 'good', claimed: 'claimed-text', stripped: 'stripped-text' } as const
 
 /** A part of the sentence: text, or a button that lights what it counts. */
-export const phrase = (p: Phrase, i: number): string => (p.targets === undefined
-  ? escapeText(p.text)
-  : `<button type="button" class="${TONE[p.tone]}" data-phrase="${i}">${escapeText(p.text)}</button>`)
+export const phrase = (p: Phrase, i: number): string =>
+  p.targets === undefined
+    ? escapeText(p.text)
+    : `<button type="button" class="${TONE[p.tone]}" data-phrase="${i}">${escapeText(p.text)}</button>`
 
 const sample = (name: string, classes: string, width: number, text: string, glyph = ''): string =>
   `<span><svg class="scene" viewBox="0 0 34 12" aria-hidden="true"><g class="line ${classes}"><path class="way" d="M0 6H34" stroke-width="${width}"/>${glyph === '' ? '' : `<circle class="ring" cx="17" cy="6" r="6"/><path class="scissors" transform="translate(17 6) scale(.62)" d="${glyph}"/>`}</g></svg>${name}${text}</span>`
@@ -29,29 +35,51 @@ export const lineLegend = [
 
 /** Only where quantization errors are known. */
 const errorButton = (scene: Scene): string =>
-  (Object.values(scene.observed).some((x) => typeof x.sqnr === 'number') ? '<button type="button" id="errors" aria-pressed="false" title="Colour layers by signal over quantization noise">Error</button>' : '')
+  Object.values(scene.observed).some((x) => typeof x.sqnr === 'number')
+    ? '<button type="button" id="errors" aria-pressed="false" title="Colour layers by signal over quantization noise">Error</button>'
+    : ''
 
 /** Only where there is a profile. */
 const timeButton = (scene: Scene): string =>
-  (scene.profile === undefined ? '' : '<button type="button" id="times" aria-pressed="false" aria-controls="profile" title="Where the time goes: colours nodes, lists steps">Time</button>')
+  scene.profile === undefined
+    ? ''
+    : '<button type="button" id="times" aria-pressed="false" aria-controls="profile" title="Where the time goes: colours nodes, lists steps">Time</button>'
 
-const timeLegend = (scene: Scene): string => (scene.profile === undefined ? ''
-  : `<span id="time-legend" hidden>share of the time, %: ${['&lt; 1', '1', '3', '8', '15', '≥ 30'].map((t, k) => `<i class="swatch t${k}">${t}</i>`).join('')}</span>`)
+const timeLegend = (scene: Scene): string =>
+  scene.profile === undefined
+    ? ''
+    : `<span id="time-legend" hidden>share of the time, %: ${['&lt; 1', '1', '3', '8', '15', '≥ 30'].map((t, k) => `<i class="swatch t${k}">${t}</i>`).join('')}</span>`
 
-const profileTable = (scene: Scene): string => (scene.profile === undefined ? '' : '<section id="profile" aria-label="Where the time goes, step by step" tabindex="0" hidden></section>\n')
+const profileTable = (scene: Scene): string =>
+  scene.profile === undefined
+    ? ''
+    : '<section id="profile" aria-label="Where the time goes, step by step" tabindex="0" hidden></section>\n'
 
 /** Only where there is a backward pass. */
-const sideButtons = (scene: Scene): string => (hasBackward(scene)
-  ? `<span role="group" aria-label="Pass" class="choice">${[['forward', 'Forward'], ['backward', 'Backward'], ['both', 'Both']].map(([id, text]) => `<button type="button" data-side="${id}" aria-pressed="${id === 'forward'}">${text}</button>`).join('')}</span>` : '')
+const sideButtons = (scene: Scene): string =>
+  hasBackward(scene)
+    ? `<span role="group" aria-label="Pass" class="choice">${[
+        ['forward', 'Forward'],
+        ['backward', 'Backward'],
+        ['both', 'Both'],
+      ]
+        .map(
+          ([id, text]) => `<button type="button" data-side="${id}" aria-pressed="${id === 'forward'}">${text}</button>`,
+        )
+        .join('')}</span>`
+    : ''
 
 const errorLegend = `<span id="error-legend" hidden>signal over noise, dB: ${['&lt; 10', '10', '20', '30', '40', '≥ 50'].map((t, k) => `<i class="swatch e${k}">${t}</i>`).join('')}</span>`
 
 /** Only where there is a training log. */
-const timeline = (scene: Scene): string => (scene.log === undefined ? '' : `<section id="timeline" aria-label="Training, step by step">
+const timeline = (scene: Scene): string =>
+  scene.log === undefined
+    ? ''
+    : `<section id="timeline" aria-label="Training, step by step">
 <div class="bar"><h2>Training</h2><output id="at" for="step"></output><input type="range" id="step" min="0" max="${scene.log.steps.length - 1}" step="1" value="${scene.log.steps.length - 1}" aria-label="Step of training"><button type="button" id="latest" disabled>To the end</button></div>
 <svg id="history" role="img" aria-label="Loss, accuracy, scales and statistics over the steps of training; the step axis is a square-root axis"></svg>
 </section>
-`)
+`
 
 const legend = `${lineLegend}<span><b class="good">int</b><b class="stripped-text">float</b>in a box: how it multiplies</span>`
 
@@ -59,19 +87,31 @@ const legend = `${lineLegend}<span><b class="good">int</b><b class="stripped-tex
 export type Keys = readonly (readonly [key: string, text: string])[]
 
 const KEYS: Keys = [
-  ['n  p', 'next, previous place where metadata is lost or doubtful'], ['arrows', 'along the lines, and sideways'], ['Enter', 'open or close a layer'],
-  ['Esc', 'deselect'], ['/', 'search'], ['f', 'fit the window'], ['+  −', 'zoom'],
+  ['n  p', 'next, previous place where metadata is lost or doubtful'],
+  ['arrows', 'along the lines, and sideways'],
+  ['Enter', 'open or close a layer'],
+  ['Esc', 'deselect'],
+  ['/', 'search'],
+  ['f', 'fit the window'],
+  ['+  −', 'zoom'],
 ]
 
 /** The dialog that tells the keys. */
-export const helpDialog = (keys: Keys): string => `<dialog id="help" aria-labelledby="help-title"><h2 id="help-title">Keys</h2><dl>${keys.map(([k, text]) => `<dt><kbd>${k}</kbd></dt><dd>${text}</dd>`).join('')}</dl><button type="button" id="close">Close</button></dialog>`
+export const helpDialog = (keys: Keys): string =>
+  `<dialog id="help" aria-labelledby="help-title"><h2 id="help-title">Keys</h2><dl>${keys.map(([k, text]) => `<dt><kbd>${k}</kbd></dt><dd>${text}</dd>`).join('')}</dl><button type="button" id="close">Close</button></dialog>`
 
 /** The policy of a page: its own script and style, and nothing else. */
 export const policy = (a: Assets): string =>
   `default-src 'none'; script-src 'sha256-${a.scriptHash}'; style-src 'sha256-${a.styleHash}'; img-src data:; base-uri 'none'; form-action 'none'`
 
 /** What may stand in the frame besides the scene, as markup: above the drawing, at its left, below it, among its tools, in the legend. */
-export type Slots = { readonly above?: string; readonly left?: string; readonly below?: string; readonly tools?: string; readonly signs?: string }
+export type Slots = {
+  readonly above?: string
+  readonly left?: string
+  readonly below?: string
+  readonly tools?: string
+  readonly signs?: string
+}
 
 /** The frame of a page: everything in its body but data and script. */
 export const frame = (scene: Pick<Scene, 'title' | 'mode' | 'sentence'>, slots: Slots = {}): string => `<header>
@@ -91,10 +131,13 @@ ${slots.below ?? ''}<footer>${legend}${slots.signs ?? ''}</footer>
 ${helpDialog(KEYS)}`
 
 /** The whole file. */
-export const shell = (scene: Scene, a: Assets): string => htmlDocument({
-  title: scene.title, policy: policy(a), head: `<style>${a.style}</style>\n`,
-  body: `${frame(scene, { tools: `${errorButton(scene)}${timeButton(scene)}${sideButtons(scene)}`, below: `${profileTable(scene)}${timeline(scene)}`, signs: `${hasBackward(scene) ? '<span><b class="tilde-sample">~</b>gradient is an estimate</span>' : ''}${errorLegend}${timeLegend(scene)}` })}
+export const shell = (scene: Scene, a: Assets): string =>
+  htmlDocument({
+    title: scene.title,
+    policy: policy(a),
+    head: `<style>${a.style}</style>\n`,
+    body: `${frame(scene, { tools: `${errorButton(scene)}${timeButton(scene)}${sideButtons(scene)}`, below: `${profileTable(scene)}${timeline(scene)}`, signs: `${hasBackward(scene) ? '<span><b class="tilde-sample">~</b>gradient is an estimate</span>' : ''}${errorLegend}${timeLegend(scene)}` })}
 <script type="application/json" id="scene">${escapeJSON(pack(scene))}</script>
 <script>${a.script}</script>
 `,
-})
+  })

@@ -7,18 +7,28 @@ import { firstOpen } from './scene/opening.js'
 import { onSide } from './scene/sides.js'
 import { visibleOf, type Item, type Line } from './scene/visible.js'
 
-const COLOURS: { readonly [carry: string]: string } = { carries: '#2563c9', claimed: '#c97a00', stripped: '#b3261e', float: '#8b929c' }
+const COLOURS: { readonly [carry: string]: string } = {
+  carries: '#2563c9',
+  claimed: '#c97a00',
+  stripped: '#b3261e',
+  float: '#8b929c',
+}
 
 /** Text inside quotes: Mermaid reads `#60;` as a character, and would read markup as markup. */
-const quoted = (text: string): string => `"${text.replace(/[^\p{L}\p{N} ._~·×%,₀-₉-]/gu, (c) => `#${c.codePointAt(0)};`)}"`
+const quoted = (text: string): string =>
+  `"${text.replace(/[^\p{L}\p{N} ._~·×%,₀-₉-]/gu, (c) => `#${c.codePointAt(0)};`)}"`
 
-const nodeLines = (items: readonly Item[], names: Map<string, string>, indent: string): readonly string[] => items.flatMap((i) => {
-  const name = `n${names.size}`
-  names.set(i.id, name)
-  const text = quoted(textOf(i)[0])
-  if (!i.open) return [`${indent}${name}${i.kind === 'result' || i.node?.op === 'input' ? `([${text}])` : i.kind === 'box' ? `[[${text}]]` : `[${text}]`}`]
-  return [`${indent}subgraph ${name} [${text}]`, ...nodeLines(i.children, names, `${indent}  `), `${indent}end`]
-})
+const nodeLines = (items: readonly Item[], names: Map<string, string>, indent: string): readonly string[] =>
+  items.flatMap((i) => {
+    const name = `n${names.size}`
+    names.set(i.id, name)
+    const text = quoted(textOf(i)[0])
+    if (!i.open)
+      return [
+        `${indent}${name}${i.kind === 'result' || i.node?.op === 'input' ? `([${text}])` : i.kind === 'box' ? `[[${text}]]` : `[${text}]`}`,
+      ]
+    return [`${indent}subgraph ${name} [${text}]`, ...nodeLines(i.children, names, `${indent}  `), `${indent}end`]
+  })
 
 const arrow = (l: Line): string => {
   const label = lineLabel(l.source)

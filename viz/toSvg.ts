@@ -21,7 +21,9 @@ export const toSvg = (program: Program, options: DrawingOptions = {}): string =>
   const layout = layoutOf(visible)
   const [width, height] = [Math.ceil(layout.width), Math.ceil(layout.height)]
   const said = scene.sentence.map((p) => p.text).join('')
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img">`
-    + `<title>${escapeText(`${scene.title}: ${said}`)}</title><style>${escapeText(drawingStyle).replaceAll('&#39;', "'")}</style>`
-    + `<rect width="100%" height="100%" fill="#fbfbfa"/><g class="scene">${marksOf(visible, layout, undefined, undefined, overlayOf(scene)).map(markup).join('')}</g></svg>\n`
+  return (
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img">` +
+    `<title>${escapeText(`${scene.title}: ${said}`)}</title><style>${escapeText(drawingStyle).replaceAll('&#39;', "'")}</style>` +
+    `<rect width="100%" height="100%" fill="#fbfbfa"/><g class="scene">${marksOf(visible, layout, undefined, undefined, overlayOf(scene)).map(markup).join('')}</g></svg>\n`
+  )
 }

@@ -7,7 +7,10 @@ import type { Program } from '../src/graph/program.js'
 import type { RunArgs } from '../src/nn/program.js'
 
 /** Values by node: those of the program's inputs at once, all others as the run that is given `observe` computes them (copied). */
-export type Watch = { readonly values: ReadonlyMap<number, Tensor>; readonly observe: NonNullable<RunOptions['observe']> }
+export type Watch = {
+  readonly values: ReadonlyMap<number, Tensor>
+  readonly observe: NonNullable<RunOptions['observe']>
+}
 
 /**
  * Watches a run.

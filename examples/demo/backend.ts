@@ -12,6 +12,10 @@ export const chooseBackend = async (threads: number): Promise<E.Either<QuantErro
   const made = await createWasm({ threads })
   return E.map((backend: WasmBackend): Chosen => {
     const { level, threads: used, notes } = backend.features
-    return { backend, words: [`${LEVELS[level]}, ${used} ${used === 1 ? 'thread' : 'threads'}`, ...notes].join(' · '), dispose: backend.dispose }
+    return {
+      backend,
+      words: [`${LEVELS[level]}, ${used} ${used === 1 ? 'thread' : 'threads'}`, ...notes].join(' · '),
+      dispose: backend.dispose,
+    }
   })(made)
 }

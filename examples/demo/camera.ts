@@ -24,7 +24,11 @@ export const slice = (t: Tensor, from: number, to: number): Tensor => {
 /** Takes note of steps, looks at the quantizers, and posts frames. */
 export type Camera = {
   readonly note: (step: Step) => void
-  readonly shoot: (t: Training, at: Pick<Step, 'epoch' | 'batch' | 'batches'>, images: Tensor) => E.Either<QuantErrors, void>
+  readonly shoot: (
+    t: Training,
+    at: Pick<Step, 'epoch' | 'batch' | 'batches'>,
+    images: Tensor,
+  ) => E.Either<QuantErrors, void>
   /** Runs the network in eval over held-out digits; the next frame tells the accuracy. */
   readonly test: (t: Training, held: Digits, size: number) => Promise<E.Either<QuantErrors, void>>
   /** Is it time for a frame? */
@@ -34,12 +38,23 @@ export type Camera = {
 }
 
 /** The share of held-out images that the network gets right; lets orders in between batches. */
-const shareRight = async (watch: Watch, t: Training, held: Digits, size: number): Promise<E.Either<QuantErrors, number>> => {
+const shareRight = async (
+  watch: Watch,
+  t: Training,
+  held: Digits,
+  size: number,
+): Promise<E.Either<QuantErrors, number>> => {
   const batches = Math.floor(held.labels.data.length / size)
   let right = 0
   for (let b = 0; b < batches; b++) {
-    await new Promise((done) => { setTimeout(done, 0) })
-    const ran = watch.test.run({ params: t.params, state: t.state, inputs: slice(held.images, b * size, (b + 1) * size) })
+    await new Promise((done) => {
+      setTimeout(done, 0)
+    })
+    const ran = watch.test.run({
+      params: t.params,
+      state: t.state,
+      inputs: slice(held.images, b * size, (b + 1) * size),
+    })
     if (E.isLeft(ran)) return ran
     right += accuracy(valueOf(ran.right.outputs), slice(held.labels, b * size, (b + 1) * size))
   }
@@ -60,10 +75,20 @@ export const newCamera = (watch: Watch, now: () => number, post: (frame: LiveFra
     },
     shoot: (t, { epoch, batch, batches }, seen) => {
       const began = now()
-      if (rate === 0 || began - since > RATE_MS) [rate, since, images] = [images * 1000 / Math.max(1, began - since), began, 0]
+      if (rate === 0 || began - since > RATE_MS)
+        [rate, since, images] = [(images * 1000) / Math.max(1, began - since), began, 0]
       const ran = watch.look.run({ params: t.params, state: t.state, inputs: seen })
       if (E.isLeft(ran)) return ran
-      post({ step: t.step, epoch, batch, batches, imagesPerSecond: rate, points, held, quantizers: describe(watch.watched, ran.right.outputs, t.state) })
+      post({
+        step: t.step,
+        epoch,
+        batch,
+        batches,
+        imagesPerSecond: rate,
+        points,
+        held,
+        quantizers: describe(watch.watched, ran.right.outputs, t.state),
+      })
       points = []
       held = null
       due = now() + Math.max(FRAME_MS, (now() - began) / LOOKING_SHARE)

@@ -23,7 +23,10 @@ export const newDesk = (first: Edition, paused: boolean, say: (status: Status) =
   const stop = new AbortController()
   let [edition, isPaused, steps, pace] = [first, paused, 0, 0]
   let wake = (): void => undefined
-  const next = (): Promise<void> => new Promise((done) => { wake = done })
+  const next = (): Promise<void> =>
+    new Promise((done) => {
+      wake = done
+    })
   const status = (): Status => (isPaused ? 'paused' : 'running')
   const tell = (order: Order): void => {
     if (order.tag === 'edition') edition = order.edition
@@ -39,7 +42,12 @@ export const newDesk = (first: Edition, paused: boolean, say: (status: Status) =
   const wantsMore = (mine: Edition): boolean => edition === mine && !stop.signal.aborted
   const mustWait = (): boolean => isPaused && steps === 0
   return {
-    tell, edition: () => edition, isPaused: () => isPaused, status, stopped: stop.signal, pace: () => pace,
+    tell,
+    edition: () => edition,
+    isPaused: () => isPaused,
+    status,
+    stopped: stop.signal,
+    pace: () => pace,
     leave: async (mine) => {
       while (mustWait() && wantsMore(mine)) await next()
       if (!wantsMore(mine)) return false
@@ -48,7 +56,12 @@ export const newDesk = (first: Edition, paused: boolean, say: (status: Status) =
     },
     rest: async (ms) => {
       let timer: ReturnType<typeof setTimeout> | undefined
-      await Promise.race([next(), new Promise<void>((done) => { timer = setTimeout(done, ms) })])
+      await Promise.race([
+        next(),
+        new Promise<void>((done) => {
+          timer = setTimeout(done, ms)
+        }),
+      ])
       clearTimeout(timer)
     },
     idle: async (mine) => {

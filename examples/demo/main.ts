@@ -18,9 +18,16 @@ const fail = (message: string): never => {
 
 const readOptions = (): Options => {
   try {
-    const { values: v } = parseArgs({ options: { port: { type: 'string', default: '0' }, build: { type: 'string' }, help: { type: 'boolean', default: false } } })
+    const { values: v } = parseArgs({
+      options: {
+        port: { type: 'string', default: '0' },
+        build: { type: 'string' },
+        help: { type: 'boolean', default: false },
+      },
+    })
     const port = Number(v.port)
-    if (!Number.isInteger(port) || port < 0 || port > 65535) return fail(`--port ${v.port}: give a whole number from 0 (a free one) to 65535`)
+    if (!Number.isInteger(port) || port < 0 || port > 65535)
+      return fail(`--port ${v.port}: give a whole number from 0 (a free one) to 65535`)
     if (v.build === '') return fail('--build needs a folder')
     return { port, build: v.build, help: v.help }
   } catch (e) {
@@ -35,9 +42,13 @@ const main = async (): Promise<void> => {
   if (o.build !== undefined) {
     writeSite(site, o.build)
     const bytes = Object.values(site).reduce((n, f) => n + f.length, 0)
-    return console.log(`written: ${o.build}, ${Object.keys(site).length} files, ${(bytes / 1e6).toFixed(1)} MB; for more than one thread serve it with Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp`)
+    return console.log(
+      `written: ${o.build}, ${Object.keys(site).length} files, ${(bytes / 1e6).toFixed(1)} MB; for more than one thread serve it with Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp`,
+    )
   }
-  const { url, close } = await serveSite(site, o.port).catch((e: unknown) => fail(`port ${o.port}: ${e instanceof Error ? e.message : String(e)}`))
+  const { url, close } = await serveSite(site, o.port).catch((e: unknown) =>
+    fail(`port ${o.port}: ${e instanceof Error ? e.message : String(e)}`),
+  )
   console.log(`${url}\nCtrl-C ends it`)
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void close())
 }

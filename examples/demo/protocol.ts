@@ -3,13 +3,27 @@ import type { LiveFrame } from '../../viz/index.js'
 import type { LayerBits } from '../digits/network.js'
 
 /** How the network is trained. */
-export type Recipe = { readonly limit: number; readonly held: number; readonly epochs: number; readonly seed: number; readonly batchSize: number; readonly lr: number }
+export type Recipe = {
+  readonly limit: number
+  readonly held: number
+  readonly epochs: number
+  readonly seed: number
+  readonly batchSize: number
+  readonly lr: number
+}
 
 /** Which program is meant: `run` counts restarts, `version` counts changes of bits. */
 export type Edition = { readonly run: number; readonly version: number; readonly bits: LayerBits }
 
 /** From the page to the worker that is to be set up. */
-export type Start = { readonly tag: 'start'; readonly recipe: Recipe; readonly edition: Edition; readonly threads: number; readonly digits: string; readonly paused: boolean }
+export type Start = {
+  readonly tag: 'start'
+  readonly recipe: Recipe
+  readonly edition: Edition
+  readonly threads: number
+  readonly digits: string
+  readonly paused: boolean
+}
 /** From the page to the training. `step` does one step and pauses; `pace` waits so long between two steps, in ms. */
 export type Order =
   | { readonly tag: 'edition'; readonly edition: Edition }

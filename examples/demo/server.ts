@@ -3,11 +3,19 @@ import { createServer, type ServerResponse } from 'node:http'
 import { extname } from 'node:path'
 import type { Site } from './build.js'
 
-const TYPES: { readonly [ending: string]: string } = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8', '.bin': 'application/octet-stream' }
+const TYPES: { readonly [ending: string]: string } = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.bin': 'application/octet-stream',
+}
 
 const HEADERS = {
-  'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp', 'cross-origin-resource-policy': 'same-origin',
-  'x-content-type-options': 'nosniff', 'cache-control': 'no-store',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-embedder-policy': 'require-corp',
+  'cross-origin-resource-policy': 'same-origin',
+  'x-content-type-options': 'nosniff',
+  'cache-control': 'no-store',
 }
 
 /** A server: where it listens, and how it ends. */
@@ -15,8 +23,11 @@ export type Serving = { readonly url: string; readonly close: () => Promise<void
 
 const answer = (response: ServerResponse, site: Site, name: string, bodyWanted: boolean): void => {
   const found = Object.hasOwn(site, name) ? site[name] : undefined
-  response.writeHead(found === undefined ? 404 : 200, { ...HEADERS, 'content-type': found === undefined ? 'text/plain' : TYPES[extname(name)] ?? 'application/octet-stream' })
-  response.end(bodyWanted ? found ?? `no such file: ${name}` : undefined)
+  response.writeHead(found === undefined ? 404 : 200, {
+    ...HEADERS,
+    'content-type': found === undefined ? 'text/plain' : (TYPES[extname(name)] ?? 'application/octet-stream'),
+  })
+  response.end(bodyWanted ? (found ?? `no such file: ${name}`) : undefined)
 }
 
 /** Serves these files and nothing else on 127.0.0.1; port 0 is a free one. */
@@ -26,10 +37,11 @@ export const serveSite = (site: Site, port = 0): Promise<Serving> => {
     if (request.method !== 'GET' && request.method !== 'HEAD') response.writeHead(405, HEADERS).end()
     else answer(response, site, pathname === '/' ? 'index.html' : pathname.slice(1), request.method === 'GET')
   })
-  const close = (): Promise<void> => new Promise((resolve) => {
-    server.close(() => resolve())
-    server.closeAllConnections()
-  })
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.close(() => resolve())
+      server.closeAllConnections()
+    })
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, '127.0.0.1', () => {

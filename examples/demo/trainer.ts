@@ -1,6 +1,17 @@
 /** Trains, and listens while it does: pause, one step, another pace, other bits, a restart, the end. Knows no worker and no page. */
 import * as E from 'fp-ts/lib/Either.js'
-import { accuracy, adam, cosineDecay, explainAll, startTraining, train, valueOf, type Backend, type QuantErrors, type Tensor } from '../../src/index.js'
+import {
+  accuracy,
+  adam,
+  cosineDecay,
+  explainAll,
+  startTraining,
+  train,
+  valueOf,
+  type Backend,
+  type QuantErrors,
+  type Tensor,
+} from '../../src/index.js'
 import type { Digits } from '../digits/data.js'
 import { newCamera, slice, type Step, type Training } from './camera.js'
 import { newDesk, type Desk } from './desk.js'
@@ -22,7 +33,12 @@ export type TrainerOptions = {
 export type Trainer = { readonly tell: (order: Order) => void; readonly done: Promise<void> }
 
 /** What all editions of a training share. */
-type Plan = TrainerOptions & { readonly desk: Desk; readonly batchSize: number; readonly testSize: number; readonly batches: number }
+type Plan = TrainerOptions & {
+  readonly desk: Desk
+  readonly batchSize: number
+  readonly testSize: number
+  readonly batches: number
+}
 
 const TEST_BATCH = 100
 type Outcome = E.Either<QuantErrors, Training>
@@ -34,23 +50,40 @@ const freshAt = (recipe: Recipe, edition: Edition): Outcome => {
   return E.isLeft(initial) ? initial : E.right(startTraining(initial.right, optimizerOf(recipe)))
 }
 
-const eventsOf = (p: Plan, edition: Edition, from: Training, see: (images: Tensor) => void) => train({
-  program: trainedProgram(edition.bits), data: p.train, loader: { batchSize: p.batchSize, seed: p.recipe.seed, dropLast: true },
-  epochs: p.recipe.epochs, optimizer: optimizerOf(p.recipe), schedule: cosineDecay(p.recipe.lr, p.recipe.epochs * p.batches), backend: p.backend, signal: p.desk.stopped,
-  inputs: (batch) => {
-    see(batch.images)
-    return { x: batch.images, target: batch.labels }
-  },
-  measure: (outputs, batch) => ({ loss: valueOf(outputs.loss).data[0], accuracy: accuracy(valueOf(outputs.y), batch.labels) }),
-}, from)
+const eventsOf = (p: Plan, edition: Edition, from: Training, see: (images: Tensor) => void) =>
+  train(
+    {
+      program: trainedProgram(edition.bits),
+      data: p.train,
+      loader: { batchSize: p.batchSize, seed: p.recipe.seed, dropLast: true },
+      epochs: p.recipe.epochs,
+      optimizer: optimizerOf(p.recipe),
+      schedule: cosineDecay(p.recipe.lr, p.recipe.epochs * p.batches),
+      backend: p.backend,
+      signal: p.desk.stopped,
+      inputs: (batch) => {
+        see(batch.images)
+        return { x: batch.images, target: batch.labels }
+      },
+      measure: (outputs, batch) => ({
+        loss: valueOf(outputs.loss).data[0],
+        accuracy: accuracy(valueOf(outputs.y), batch.labels),
+      }),
+    },
+    from,
+  )
 
 /** Trains one edition until another one, or the end, is wanted; gives the training as it stands then. */
 const runWatched = async (p: Plan, mine: Edition, from: Training, watch: Watch): Promise<Outcome> => {
   const { desk } = p
-  const camera = newCamera(watch, p.now, (frame) => p.post({ tag: 'frame', edition: { run: mine.run, version: mine.version }, frame }))
+  const camera = newCamera(watch, p.now, (frame) =>
+    p.post({ tag: 'frame', edition: { run: mine.run, version: mine.version }, frame }),
+  )
   let images = slice(p.train.images, 0, p.batchSize)
   let at: Pick<Step, 'epoch' | 'batch' | 'batches'> = { ...from.position, batches: p.batches }
-  const events = eventsOf(p, mine, from, (seen) => { images = seen })
+  const events = eventsOf(p, mine, from, (seen) => {
+    images = seen
+  })
   let training = (): Training => from
   /** Looks, after a test where one is due. */
   const look = async (tested: boolean): Promise<E.Either<QuantErrors, void>> => {
@@ -65,7 +98,7 @@ const runWatched = async (p: Plan, mine: Edition, from: Training, watch: Watch):
     for (;;) {
       const told = desk.isPaused() && camera.stale() ? await look(false) : E.right(undefined)
       if (E.isLeft(told)) return told
-      if (!owed && !await desk.leave(mine)) return E.right(training())
+      if (!owed && !(await desk.leave(mine))) return E.right(training())
       const began = p.now()
       const next = await events.next()
       if (next.done === true) return await ending(p, mine, next.value)
@@ -126,6 +159,12 @@ export const startTrainer = (o: TrainerOptions): Trainer => {
   const desk = newDesk(o.edition, o.paused, (status) => o.post({ tag: 'status', status }))
   const samples = o.train.labels.data.length
   const batchSize = Math.min(o.recipe.batchSize, samples)
-  const plan: Plan = { ...o, desk, batchSize, testSize: Math.min(TEST_BATCH, o.held.labels.data.length), batches: Math.floor(samples / batchSize) }
+  const plan: Plan = {
+    ...o,
+    desk,
+    batchSize,
+    testSize: Math.min(TEST_BATCH, o.held.labels.data.length),
+    batches: Math.floor(samples / batchSize),
+  }
   return { tell: desk.tell, done: work(plan) }
 }

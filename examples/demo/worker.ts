@@ -6,7 +6,9 @@ import { countDigits, decodeDigits } from './digitsFile.js'
 import type { Order, Report, Start } from './protocol.js'
 import { startTrainer, type Trainer } from './trainer.js'
 
-const post = (report: Report): void => { globalThis.postMessage(report, {}) }
+const post = (report: Report): void => {
+  globalThis.postMessage(report, {})
+}
 
 const isZipped = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b
 
@@ -16,7 +18,9 @@ const fetchDigits = async (url: string): Promise<Uint8Array> => {
   if (!response.ok) throw new Error(`${url}: ${response.status} ${response.statusText}`)
   const bytes = new Uint8Array(await response.arrayBuffer())
   if (!isZipped(bytes)) return bytes
-  return new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer())
+  return new Uint8Array(
+    await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer(),
+  )
 }
 
 const begin = async (start: Start): Promise<Trainer> => {
@@ -28,7 +32,16 @@ const begin = async (start: Start): Promise<Trainer> => {
   // The first 2,000 are held out, whatever is asked for.
   const train = decodeDigits(bytes, HELD_OUT, HELD_OUT + limit)
   post({ tag: 'ready', backend: chosen.right.words, train: train.labels.data.length, held: test.labels.data.length })
-  const trainer = startTrainer({ backend: chosen.right.backend, recipe: start.recipe, edition: start.edition, train, held: test, paused: start.paused, post, now: () => performance.now() })
+  const trainer = startTrainer({
+    backend: chosen.right.backend,
+    recipe: start.recipe,
+    edition: start.edition,
+    train,
+    held: test,
+    paused: start.paused,
+    post,
+    now: () => performance.now(),
+  })
   void trainer.done.then(() => chosen.right.dispose())
   return trainer
 }
@@ -43,10 +56,13 @@ const listen = (): void => {
       else trainer.tell(data)
       return
     }
-    begin(data).then((t) => {
-      trainer = t
-      early.forEach(t.tell)
-    }, (e: unknown) => post({ tag: 'failed', message: e instanceof Error ? e.message : String(e) }))
+    begin(data).then(
+      (t) => {
+        trainer = t
+        early.forEach(t.tell)
+      },
+      (e: unknown) => post({ tag: 'failed', message: e instanceof Error ? e.message : String(e) }),
+    )
   })
 }
 

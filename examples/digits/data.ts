@@ -11,7 +11,8 @@ const PIXELS = 28 * 28
 
 const readDigit = (folder: string, digit: number): Float32Array => {
   const parsed: unknown = JSON.parse(readFileSync(join(folder, `${digit}.json`), 'utf8'))
-  if (typeof parsed !== 'object' || parsed === null || !('data' in parsed) || !Array.isArray(parsed.data)) throw new Error(`${digit}.json of the package mnist has no list "data"`)
+  if (typeof parsed !== 'object' || parsed === null || !('data' in parsed) || !Array.isArray(parsed.data))
+    throw new Error(`${digit}.json of the package mnist has no list "data"`)
   return Float32Array.from(parsed.data.slice(0, Math.floor(parsed.data.length / PIXELS) * PIXELS).map(Number))
 }
 

@@ -3,15 +3,40 @@ import * as E from 'fp-ts/lib/Either.js'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import {
-  accuracy, adam, checkpointToBytes, cosineDecay, createWasm, crossEntropy, grad, init, parseCheckpoint, reference, startTraining, tensorInput, trace, train, valueOf, withLoss,
-  type Backend, type Layer, type QuantErrors, type TrainEvent, type TrainState,
+  accuracy,
+  adam,
+  checkpointToBytes,
+  cosineDecay,
+  createWasm,
+  crossEntropy,
+  grad,
+  init,
+  parseCheckpoint,
+  reference,
+  startTraining,
+  tensorInput,
+  trace,
+  train,
+  valueOf,
+  withLoss,
+  type Backend,
+  type Layer,
+  type QuantErrors,
+  type TrainEvent,
+  type TrainState,
 } from '../../src/index.js'
 import type { Digits } from './data.js'
 
 /** How a network is trained. */
 export type Recipe = { readonly epochs: number; readonly seed: number; readonly batchSize: number; readonly lr: number }
 /** Where it runs, where it is kept, and who is told. */
-export type Surroundings<P, S> = { readonly backend: Backend; readonly checkpoint: string; readonly resume: boolean; readonly signal: AbortSignal; readonly onEvent: (event: TrainEvent<P, S>) => void }
+export type Surroundings<P, S> = {
+  readonly backend: Backend
+  readonly checkpoint: string
+  readonly resume: boolean
+  readonly signal: AbortSignal
+  readonly onEvent: (event: TrainEvent<P, S>) => void
+}
 /** How it ended. */
 export type Trained<P, S> = { readonly training: TrainState<P, S>; readonly finished: boolean }
 
@@ -19,8 +44,12 @@ export type Trained<P, S> = { readonly training: TrainState<P, S>; readonly fini
 export type OpenBackend = { readonly backend: Backend; readonly uses: string; readonly dispose: () => void }
 
 /** Opens a backend by name; `threads` 0: as many as there are cores. */
-export const openBackend = async (name: 'reference' | 'wasm', threads: number): Promise<E.Either<QuantErrors, OpenBackend>> => {
-  if (name === 'reference') return E.right({ backend: reference, uses: 'the reference backend', dispose: () => undefined })
+export const openBackend = async (
+  name: 'reference' | 'wasm',
+  threads: number,
+): Promise<E.Either<QuantErrors, OpenBackend>> => {
+  if (name === 'reference')
+    return E.right({ backend: reference, uses: 'the reference backend', dispose: () => undefined })
   const made = await createWasm(threads === 0 ? {} : { threads })
   if (E.isLeft(made)) return made
   const { features: f, dispose } = made.right
@@ -29,7 +58,8 @@ export const openBackend = async (name: 'reference' | 'wasm', threads: number): 
 }
 
 /** Training is copied out of the backend's memory where it is read: only these steps are kept. */
-export const isKept = (event: { readonly tag: 'step' | 'epoch'; readonly step: number }): boolean => event.tag === 'epoch' || event.step % STEPS_PER_CHECKPOINT === 0
+export const isKept = (event: { readonly tag: 'step' | 'epoch'; readonly step: number }): boolean =>
+  event.tag === 'epoch' || event.step % STEPS_PER_CHECKPOINT === 0
 
 const STEPS_PER_CHECKPOINT = 50
 
@@ -41,22 +71,51 @@ const save = (file: string, bytes: Uint8Array): void => {
 }
 
 /** Trains from the beginning, or from the checkpoint if asked to resume; ends early, with a checkpoint, on the signal. */
-export const trainNet = async <P, S>(net: Layer<P, S>, data: Digits, recipe: Recipe, around: Surroundings<P, S>): Promise<E.Either<QuantErrors, Trained<P, S>>> => {
+export const trainNet = async <P, S>(
+  net: Layer<P, S>,
+  data: Digits,
+  recipe: Recipe,
+  around: Surroundings<P, S>,
+): Promise<E.Either<QuantErrors, Trained<P, S>>> => {
   const optimizer = adam({ lr: recipe.lr })
   const initial = init(net, recipe.seed)
   if (E.isLeft(initial)) return initial
   const fresh = startTraining(initial.right, optimizer)
-  const start = around.resume && existsSync(around.checkpoint) ? parseCheckpoint(fresh)(readFileSync(around.checkpoint)) : E.right(fresh)
-  if (E.isLeft(start)) return E.left(start.left.map((e) => ({ ...e, message: `${around.checkpoint}: ${e.message}`, fix: 'delete that file, or run without --resume' })))
+  const start =
+    around.resume && existsSync(around.checkpoint)
+      ? parseCheckpoint(fresh)(readFileSync(around.checkpoint))
+      : E.right(fresh)
+  if (E.isLeft(start))
+    return E.left(
+      start.left.map((e) => ({
+        ...e,
+        message: `${around.checkpoint}: ${e.message}`,
+        fix: 'delete that file, or run without --resume',
+      })),
+    )
   const steps = recipe.epochs * Math.ceil(data.labels.data.length / recipe.batchSize)
   const model = withLoss(net, crossEntropy)
-  const events = train({
-    program: (n) => E.chain((p: Parameters<typeof grad<P, S, { x: never; target: never }, never>>[0]) => grad(p, { output: 'loss' }))(trace(model, { x: tensorInput([n, 1, 28, 28]), target: tensorInput([n]) }, { mode: 'train' }) as never),
-    data, loader: { batchSize: recipe.batchSize, seed: recipe.seed }, epochs: recipe.epochs, optimizer,
-    schedule: cosineDecay(recipe.lr, steps), signal: around.signal, backend: around.backend,
-    inputs: (batch) => ({ x: batch.images, target: batch.labels }) as never,
-    measure: (outputs: { readonly loss: Parameters<typeof valueOf>[0]; readonly y: Parameters<typeof valueOf>[0] }, batch) => ({ loss: valueOf(outputs.loss).data[0], accuracy: accuracy(valueOf(outputs.y), batch.labels) }),
-  }, start.right)
+  const events = train(
+    {
+      program: (n) =>
+        E.chain((p: Parameters<typeof grad<P, S, { x: never; target: never }, never>>[0]) =>
+          grad(p, { output: 'loss' }),
+        )(trace(model, { x: tensorInput([n, 1, 28, 28]), target: tensorInput([n]) }, { mode: 'train' }) as never),
+      data,
+      loader: { batchSize: recipe.batchSize, seed: recipe.seed },
+      epochs: recipe.epochs,
+      optimizer,
+      schedule: cosineDecay(recipe.lr, steps),
+      signal: around.signal,
+      backend: around.backend,
+      inputs: (batch) => ({ x: batch.images, target: batch.labels }) as never,
+      measure: (
+        outputs: { readonly loss: Parameters<typeof valueOf>[0]; readonly y: Parameters<typeof valueOf>[0] },
+        batch,
+      ) => ({ loss: valueOf(outputs.loss).data[0], accuracy: accuracy(valueOf(outputs.y), batch.labels) }),
+    },
+    start.right,
+  )
   for (;;) {
     const next = await events.next()
     if (next.done === true) {

@@ -1,11 +1,41 @@
 /** Cells 1 to 14: quantized activations beside convolutions, and what becomes of the metadata. */
 import * as E from 'fp-ts/lib/Either.js'
 import {
-  chain, functionLayer, Int8ActPerTensorFloat, isValidQuantTensor, manualSeed, plain, QuantConv2d, QuantIdentity, QuantReLU, QuantSigmoid,
-  randn, relu, ShiftedUint8ActPerTensorFloat, trace, type ActivationState, type Generator, type None, type QuantTensor, type Tensor,
+  chain,
+  functionLayer,
+  Int8ActPerTensorFloat,
+  isValidQuantTensor,
+  manualSeed,
+  plain,
+  QuantConv2d,
+  QuantIdentity,
+  QuantReLU,
+  QuantSigmoid,
+  randn,
+  relu,
+  ShiftedUint8ActPerTensorFloat,
+  trace,
+  type ActivationState,
+  type Generator,
+  type None,
+  type QuantTensor,
+  type Tensor,
 } from '../../src/index.js'
 import { show, showBoolean, showTensor, showTruth } from './format.js'
-import { allClose, allEqual, call, construct, declared, expectDigits, expectInOrder, expectTrue, fresh, quant, type Cell, type Live } from './notebook.js'
+import {
+  allClose,
+  allEqual,
+  call,
+  construct,
+  declared,
+  expectDigits,
+  expectInOrder,
+  expectTrue,
+  fresh,
+  quant,
+  type Cell,
+  type Live,
+} from './notebook.js'
 
 /** A layer without weights, with its state. */
 export type Activation = Live<None, ActivationState>
@@ -28,7 +58,10 @@ const assertWithMessage = (cell: number, what: string, condition: boolean): stri
 }
 
 /** Cell 1 defines a helper that later cells call; it prints nothing. */
-export const cell1 = (): Cell<{ readonly assertWithMessage: typeof assertWithMessage }> => ({ printed: [], made: { assertWithMessage } })
+export const cell1 = (): Cell<{ readonly assertWithMessage: typeof assertWithMessage }> => ({
+  printed: [],
+  made: { assertWithMessage },
+})
 
 /** Cell 2: a convolution that quantizes its output is the same as one followed by a QuantIdentity. */
 export const cell2 = (): Cell<{ readonly inp: Tensor; readonly generator: Generator }> => {
@@ -38,7 +71,10 @@ export const cell2 = (): Cell<{ readonly inp: Tensor; readonly generator: Genera
   // torch.manual_seed(0)
   // default_quant_conv = QuantConv2d(in_channels=2, out_channels=3, kernel_size=(3,3))
   // output_identity_quant = QuantIdentity()
-  const [convThenIdentity, afterWeights] = construct(chain({ conv: QuantConv2d(CONV), outputIdentityQuant: QuantIdentity() }), manualSeed(0))
+  const [convThenIdentity, afterWeights] = construct(
+    chain({ conv: QuantConv2d(CONV), outputIdentityQuant: QuantIdentity() }),
+    manualSeed(0),
+  )
   // inp = torch.randn(1, 2, 5, 5)
   const [inp, generator] = randn([1, 2, 5, 5])(afterWeights)
   // out_tensor1 = output_quant_conv(inp)
@@ -46,17 +82,26 @@ export const cell2 = (): Cell<{ readonly inp: Tensor; readonly generator: Genera
   // out_tensor2 = output_identity_quant(default_quant_conv(inp))
   const { out: out2 } = call(convThenIdentity, inp)
   // assert_with_message(out_tensor1.isclose(out_tensor2).all().item())
-  return { printed: [assertWithMessage(2, 'out_tensor1.isclose(out_tensor2)', allClose(out1, out2))], made: { inp, generator } }
+  return {
+    printed: [assertWithMessage(2, 'out_tensor1.isclose(out_tensor2)', allClose(out1, out2))],
+    made: { inp, generator },
+  }
 }
 
 /** Cell 3: the same with a quantized input as well. */
 export const cell3 = (): Cell<{ readonly inp: Tensor; readonly generator: Generator }> => {
   // torch.manual_seed(0)
   // input_output_quant_conv = QuantConv2d(…, input_quant=Int8ActPerTensorFloat, output_quant=Int8ActPerTensorFloat)
-  const [inputOutputQuantConv] = construct(QuantConv2d({ ...CONV, inputQuant: Int8ActPerTensorFloat, outputQuant: Int8ActPerTensorFloat }), manualSeed(0))
+  const [inputOutputQuantConv] = construct(
+    QuantConv2d({ ...CONV, inputQuant: Int8ActPerTensorFloat, outputQuant: Int8ActPerTensorFloat }),
+    manualSeed(0),
+  )
   // torch.manual_seed(0)
   // default_quant_conv = QuantConv2d(…); input_identity_quant = QuantIdentity(); output_identity_quant = QuantIdentity()
-  const [threeLayers, afterWeights] = construct(chain({ inputIdentityQuant: QuantIdentity(), conv: QuantConv2d(CONV), outputIdentityQuant: QuantIdentity() }), manualSeed(0))
+  const [threeLayers, afterWeights] = construct(
+    chain({ inputIdentityQuant: QuantIdentity(), conv: QuantConv2d(CONV), outputIdentityQuant: QuantIdentity() }),
+    manualSeed(0),
+  )
   // inp = torch.randn(1, 2, 5, 5)
   const [inp, generator] = randn([1, 2, 5, 5])(afterWeights)
   // out_tensor1 = input_output_quant_conv(inp)
@@ -64,7 +109,10 @@ export const cell3 = (): Cell<{ readonly inp: Tensor; readonly generator: Genera
   // out_tensor2 = output_identity_quant(default_quant_conv(input_identity_quant(inp)))
   const { out: out2 } = call(threeLayers, inp)
   // assert_with_message(out_tensor1.isclose(out_tensor2).all().item())
-  return { printed: [assertWithMessage(3, 'out_tensor1.isclose(out_tensor2)', allClose(out1, out2))], made: { inp, generator } }
+  return {
+    printed: [assertWithMessage(3, 'out_tensor1.isclose(out_tensor2)', allClose(out1, out2))],
+    made: { inp, generator },
+  }
 }
 
 /** Cell 4: a disabled QuantIdentity changes nothing. */
@@ -73,7 +121,10 @@ export const cell4 = (inp: Tensor): Cell<{ readonly disabledQuantIdentity: Activ
   const disabledQuantIdentity = fresh(QuantIdentity({ actQuant: null }))
   // assert_with_message((inp == disabled_quant_identity(inp)).all().item())
   const { out } = call(disabledQuantIdentity, inp)
-  return { printed: [assertWithMessage(4, 'inp == disabled_quant_identity(inp)', allEqual(inp, out))], made: { disabledQuantIdentity } }
+  return {
+    printed: [assertWithMessage(4, 'inp == disabled_quant_identity(inp)', allEqual(inp, out))],
+    made: { disabledQuantIdentity },
+  }
 }
 
 /** Cell 5: a QuantTensor is the numbers together with their scale, zero point and bit width. */
@@ -95,7 +146,10 @@ export const cell6 = (outTensor: QuantTensor): Cell<null> => {
 }
 
 /** Cell 7: without returnQuantTensor the numbers stay on their grid, but nobody knows any more. */
-export const cell7 = (disabledQuantIdentity: Activation, outTensor: QuantTensor): Cell<{ readonly outTorchTensor: Tensor }> => {
+export const cell7 = (
+  disabledQuantIdentity: Activation,
+  outTensor: QuantTensor,
+): Cell<{ readonly outTorchTensor: Tensor }> => {
   // out_torch_tensor = disabled_quant_identity(out_tensor)
   const { out, says } = call(disabledQuantIdentity, outTensor)
   if ('kind' in out) throw new Error('cell 7: the result is a quant tensor, the tutorial prints a plain one')
@@ -123,11 +177,16 @@ export const cell9 = (inp: Tensor): Cell<null> => {
   const returnQuantRelu = fresh(QuantReLU({ returnQuantTensor: true }))
   // return_quant_relu(inp)
   const { out } = call(returnQuantRelu, inp)
-  expectDigits(9, 'return_quant_relu(inp)', quant(out).value, `
+  expectDigits(
+    9,
+    'return_quant_relu(inp)',
+    quant(out).value,
+    `
     0.0000 0.0000 0.0000 0.5974 1.5402   0.5041 0.0000 0.0000 0.1867 0.0000   0.0000 0.0000 0.0000 0.4481 1.3255
     0.0000 2.0817 1.7083 2.3804 0.0000   0.0000 0.0000 0.0000 0.0000 0.0000
     0.0000 0.0187 0.0000 0.1867 0.6254   0.6348 0.0000 0.0000 1.1668 0.4387   0.0000 0.0000 0.0000 0.0000 0.0000
-    0.0000 0.0000 0.2334 0.7935 0.0000   0.0000 0.0000 0.0000 0.0000 1.9230`)
+    0.0000 0.0000 0.2334 0.7935 0.0000   0.0000 0.0000 0.0000 0.0000 1.9230`,
+  )
   return { printed: [show(out)], made: null }
 }
 
@@ -157,7 +216,9 @@ export const cell11 = (outTensor: QuantTensor): Cell<null> => {
   const traced = trace(returnDisabledQuantSigmoid, declared(outTensor), { mode: 'train' })
   if (E.isRight(traced)) throw new Error('cell 11: the trace succeeded, the tutorial raises AssertionError')
   // AssertionError: QuantLayer is not correctly configured, check if warnings were raised
-  expectInOrder(11, 'the error', traced.left[0].message, ['QuantLayer is not correctly configured, check if warnings were raised'])
+  expectInOrder(11, 'the error', traced.left[0].message, [
+    'QuantLayer is not correctly configured, check if warnings were raised',
+  ])
   return { printed: traced.left.map((e) => `${e.tag}: ${e.message}`), made: null }
 }
 
@@ -169,11 +230,16 @@ export const cell12 = (inp: Tensor): Cell<null> => {
   const returnDisabledQuantRelu = QuantReLU({ actQuant: null, returnQuantTensor: true })
   // return_disabled_quant_relu(shifted_quant_identity(inp))
   const { out, says } = call(fresh(chain({ shiftedQuantIdentity, returnDisabledQuantRelu })), inp)
-  expectDigits(12, 'return_disabled_quant_relu(shifted_quant_identity(inp))', quant(out).value, `
+  expectDigits(
+    12,
+    'return_disabled_quant_relu(shifted_quant_identity(inp))',
+    quant(out).value,
+    `
     0.0000 0.0000 0.0000 0.5854 1.5485   0.5099 0.0000 0.0000 0.1888 0.0000   0.0000 0.0000 0.0000 0.4532 1.3219
     0.0000 2.0772 1.6996 2.3794 0.0000   0.0000 0.0000 0.0000 0.0000 0.0000
     0.0000 0.0189 0.0000 0.1888 0.6232   0.6421 0.0000 0.0000 1.1708 0.4343   0.0000 0.0000 0.0000 0.0000 0.0000
-    0.0000 0.0000 0.2266 0.7931 0.0000   0.0000 0.0000 0.0000 0.0000 1.9262`)
+    0.0000 0.0000 0.2266 0.7931 0.0000   0.0000 0.0000 0.0000 0.0000 1.9262`,
+  )
   return { printed: [show(out), ...says], made: null }
 }
 
@@ -186,18 +252,37 @@ export const cell13 = (inp: Tensor): Cell<null> => {
   // output_quant_conv = QuantConv2d(…, output_quant=Int8ActPerTensorFloat)
   const outputQuantConv = QuantConv2d({ ...CONV, outputQuant: Int8ActPerTensorFloat })
   // torch.relu(output_quant_conv(inp))
-  const [convThenRelu] = construct(chain({ outputQuantConv, relu: functionLayer('torch.relu', plain.relu) }), manualSeed(0))
+  const [convThenRelu] = construct(
+    chain({ outputQuantConv, relu: functionLayer('torch.relu', plain.relu) }),
+    manualSeed(0),
+  )
   const { out, says } = call(convThenRelu, inp)
   if ('kind' in out) throw new Error('cell 13: the result is a quant tensor, the tutorial prints a plain one')
-  expectDigits(13, 'torch.relu(output_quant_conv(inp))', out, `
+  expectDigits(
+    13,
+    'torch.relu(output_quant_conv(inp))',
+    out,
+    `
     0.0000 0.0000 0.0000   1.3134 1.2557 1.0392   0.4186 0.0000 0.0000
     0.7361 0.5340 0.8516   0.2887 0.3175 0.0000   0.8949 1.6743 0.0722
-    0.0000 0.0000 0.0289   0.0000 0.0000 0.2021   0.0000 0.0000 0.4907`)
+    0.0000 0.0000 0.0289   0.0000 0.0000 0.2021   0.0000 0.0000 0.4907`,
+  )
   const outputQuantTensorConv = QuantConv2d({ ...CONV, outputQuant: Int8ActPerTensorFloat, returnQuantTensor: true })
-  const [convThenKeepingRelu] = construct(chain({ outputQuantTensorConv, relu: functionLayer('F.relu', relu) }), manualSeed(0))
+  const [convThenKeepingRelu] = construct(
+    chain({ outputQuantTensorConv, relu: functionLayer('F.relu', relu) }),
+    manualSeed(0),
+  )
   const kept = call(convThenKeepingRelu, inp)
   expectTrue(13, 'F.relu(quant) == torch.relu(plain)', allEqual(kept.out, out))
-  return { printed: [showTensor(out), ...says, '# and with returnQuantTensor: true and relu instead of plain.relu:', ...kept.says], made: null }
+  return {
+    printed: [
+      showTensor(out),
+      ...says,
+      '# and with returnQuantTensor: true and relu instead of plain.relu:',
+      ...kept.says,
+    ],
+    made: null,
+  }
 }
 
 /** Cell 14: quantizing after ReLU: close to cell 13, with steps half as wide. */
@@ -205,13 +290,21 @@ export const cell14 = (inp: Tensor): Cell<{ readonly generator: Generator }> => 
   // torch.manual_seed(0)
   // default_quant_conv = QuantConv2d(in_channels=2, out_channels=3, kernel_size=(3,3))
   // default_quant_relu = QuantReLU()
-  const [convThenQuantRelu, generator] = construct(chain({ defaultQuantConv: QuantConv2d(CONV), defaultQuantRelu: QuantReLU() }), manualSeed(0))
+  const [convThenQuantRelu, generator] = construct(
+    chain({ defaultQuantConv: QuantConv2d(CONV), defaultQuantRelu: QuantReLU() }),
+    manualSeed(0),
+  )
   // default_quant_relu(default_quant_conv(inp))
   const { out } = call(convThenQuantRelu, inp)
   if ('kind' in out) throw new Error('cell 14: the result is a quant tensor, the tutorial prints a plain one')
-  expectDigits(14, 'default_quant_relu(default_quant_conv(inp))', out, `
+  expectDigits(
+    14,
+    'default_quant_relu(default_quant_conv(inp))',
+    out,
+    `
     0.0000 0.0000 0.0000   1.3078 1.2555 1.0397   0.4185 0.0000 0.0000
     0.7454 0.5427 0.8566   0.2943 0.3269 0.0000   0.8893 1.6674 0.0785
-    0.0065 0.0000 0.0262   0.0000 0.0000 0.1962   0.0000 0.0000 0.4839`)
+    0.0065 0.0000 0.0262   0.0000 0.0000 0.1962   0.0000 0.0000 0.4839`,
+  )
   return { printed: [showTensor(out)], made: { generator } }
 }

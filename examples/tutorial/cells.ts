@@ -1,5 +1,20 @@
 /** The notebook from top to bottom: which cell hands what to which. */
-import { cell1, cell2, cell3, cell4, cell5, cell6, cell7, cell8, cell9, cell10, cell11, cell12, cell13, cell14 } from './activations.js'
+import {
+  cell1,
+  cell2,
+  cell3,
+  cell4,
+  cell5,
+  cell6,
+  cell7,
+  cell8,
+  cell9,
+  cell10,
+  cell11,
+  cell12,
+  cell13,
+  cell14,
+} from './activations.js'
 import { cell15, cell16, cell17, cell18, cell19, cell20, cell21, cell22, cell23, cell24 } from './statistics.js'
 import type { Cell } from './notebook.js'
 
@@ -21,7 +36,11 @@ export function* transcript(): Generator<Entry, void> {
   yield entry(5, 'An enabled one rounds to an 8-bit grid and can say which.', c5)
   const { outTensor } = c5.made
   yield entry(6, 'All values lie on that grid.', cell6(outTensor))
-  yield entry(7, 'A disabled layer that returns plain tensors drops the metadata.', cell7(c4.made.disabledQuantIdentity, outTensor))
+  yield entry(
+    7,
+    'A disabled layer that returns plain tensors drops the metadata.',
+    cell7(c4.made.disabledQuantIdentity, outTensor),
+  )
   yield entry(8, 'With returnQuantTensor it hands them on.', cell8(outTensor))
   yield entry(9, 'QuantReLU: ReLU, then an unsigned grid.', cell9(inp))
   yield entry(10, 'A disabled QuantReLU keeps the metadata of its input.', cell10(outTensor))

@@ -26,7 +26,9 @@ const nested = (shape: Shape, cells: readonly string[], indent: number): string 
   if (count === undefined) return cells[0]
   if (inner.length === 0) return `[${cells.join(', ')}]`
   const size = cells.length / Math.max(1, count)
-  const parts = Array.from({ length: count }, (_, i) => nested(inner, cells.slice(i * size, (i + 1) * size), indent + 1))
+  const parts = Array.from({ length: count }, (_, i) =>
+    nested(inner, cells.slice(i * size, (i + 1) * size), indent + 1),
+  )
   return `[${parts.join(`,${'\n'.repeat(inner.length)}${' '.repeat(indent + 1)}`)}]`
 }
 
@@ -35,7 +37,11 @@ export const showTensor = (t: Tensor): string => {
   const numbers = [...t.data]
   const cells = numbers.map(numbers.every((x) => Number.isInteger(x)) ? whole : digits)
   const width = t.shape.length === 0 ? 0 : Math.max(0, ...cells.map((c) => c.length))
-  return `tensor(${nested(t.shape, cells.map((c) => c.padStart(width)), 'tensor('.length)})`
+  return `tensor(${nested(
+    t.shape,
+    cells.map((c) => c.padStart(width)),
+    'tensor('.length,
+  )})`
 }
 
 /** A boolean as Python prints it: `True`. */

@@ -30,10 +30,13 @@ a:focus-visible{outline:2px solid #1456d8;outline-offset:3px;border-radius:2px}
 const ENTITIES: { readonly [character: string]: string } = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
 const escape = (text: string): string => text.replace(/[&<>"]/g, (c) => ENTITIES[c])
 
-const picture = (svg: string, alt: string): string => `<img src="data:image/svg+xml;base64,${Buffer.from(svg).toString('base64')}" alt="${escape(alt)}">`
+const picture = (svg: string, alt: string): string =>
+  `<img src="data:image/svg+xml;base64,${Buffer.from(svg).toString('base64')}" alt="${escape(alt)}">`
 
 const card = (idea: Idea): string => `<article>
-<div class="pictures">${drawingsOf(idea).map((svg, i) => picture(svg, `Graph of “${idea.ways[i].name}”`)).join('')}</div>
+<div class="pictures">${drawingsOf(idea)
+  .map((svg, i) => picture(svg, `Graph of “${idea.ways[i].name}”`))
+  .join('')}</div>
 <div class="text"><p class="cells">Cells ${idea.cells}</p><h2><a href="${idea.file}.html">${escape(idea.title)}</a></h2>
 <p>${escape(idea.text)}</p><p class="says">${escape(sentenceOf(idea))}</p></div>
 </article>`

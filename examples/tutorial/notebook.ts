@@ -1,8 +1,25 @@
 /** What the cells share: a layer with its numbers, one call of it, and the comparisons that the tutorial makes. */
 import * as E from 'fp-ts/lib/Either.js'
 import {
-  compile, explainAll, init, isQuantTensor, quantInput, tensorInput, trace, valueOf,
-  type Carried, type Generator, type InputDecl, type Layer, type Output, type Program, type QuantErrors, type QuantTensor, type Ran, type RunArgs, type Tensor,
+  compile,
+  explainAll,
+  init,
+  isQuantTensor,
+  quantInput,
+  tensorInput,
+  trace,
+  valueOf,
+  type Carried,
+  type Generator,
+  type InputDecl,
+  type Layer,
+  type Output,
+  type Program,
+  type QuantErrors,
+  type QuantTensor,
+  type Ran,
+  type RunArgs,
+  type Tensor,
 } from '../../src/index.js'
 import { digits } from './format.js'
 
@@ -36,25 +53,41 @@ export const fresh = <P, S>(layer: Layer<P, S>): Live<P, S> => {
 /** Declares an input that looks like the given value; a quant tensor as one with zero point 0, on its grid. */
 export const declared = (x: Output): InputDecl =>
   isQuantTensor(x)
-    ? quantInput(x.value.shape, { bits: x.bitWidth.data[0], signed: x.signed, training: x.training, scaleShape: x.scale.shape, zeroPointShape: x.zeroPoint.shape })
+    ? quantInput(x.value.shape, {
+        bits: x.bitWidth.data[0],
+        signed: x.signed,
+        training: x.training,
+        scaleShape: x.scale.shape,
+        zeroPointShape: x.zeroPoint.shape,
+      })
     : tensorInput(x.shape)
 
 /** What a value carries, in words. */
 const inWords = (c: Carried): string => {
-  const grid = 'quant' in c ? `, ${c.quant.bits} bits ${c.quant.signed ? 'signed' : 'unsigned'}, integers ${c.quant.lo} … ${c.quant.hi}, zero point ${c.quant.zero === 'zero' ? '0' : 'maybe not 0'}` : ''
+  const grid =
+    'quant' in c
+      ? `, ${c.quant.bits} bits ${c.quant.signed ? 'signed' : 'unsigned'}, integers ${c.quant.lo} … ${c.quant.hi}, zero point ${c.quant.zero === 'zero' ? '0' : 'maybe not 0'}`
+      : ''
   const why = 'why' in c ? `: ${c.why}` : ''
   return `${c.tag}${grid}${why}`
 }
 
 /** What the trace knows before any number is computed: where metadata is lost on the way, and what the result carries. */
 const traceSays = ({ graph, outputs }: Program): readonly string[] => {
-  const lost = graph.nodes.filter((n) => n.carried.tag === 'stripped').map((n) => `# trace: ${n.path === '' ? '' : `in ${n.path}, `}${n.op.name}: ${inWords(n.carried)}`)
-  const results = outputs.filter((o) => o.kind === 'result').map((o) => `# trace: the result: ${inWords(graph.nodes[o.node].carried)}`)
+  const lost = graph.nodes
+    .filter((n) => n.carried.tag === 'stripped')
+    .map((n) => `# trace: ${n.path === '' ? '' : `in ${n.path}, `}${n.op.name}: ${inWords(n.carried)}`)
+  const results = outputs
+    .filter((o) => o.kind === 'result')
+    .map((o) => `# trace: the result: ${inWords(graph.nodes[o.node].carried)}`)
   return [...lost, ...results]
 }
 
 /** Runs a program once on the fastest backend here. */
-export const runOnce = <P, S, I, O>(program: Program<P, S, I, O>, args: RunArgs<NoInfer<P>, NoInfer<S>, NoInfer<I>>): E.Either<QuantErrors, Ran<S, O>> => {
+export const runOnce = <P, S, I, O>(
+  program: Program<P, S, I, O>,
+  args: RunArgs<NoInfer<P>, NoInfer<S>, NoInfer<I>>,
+): E.Either<QuantErrors, Ran<S, O>> => {
   const compiled = compile(program)
   if (E.isLeft(compiled)) return compiled
   const ran = compiled.right.run(args)
@@ -101,9 +134,11 @@ export const expectTrue = (cell: number, what: string, holds: boolean): void => 
 export const expectDigits = (cell: number, what: string, t: Tensor, expected: string): void => {
   const want = expected.trim().split(/\s+/)
   const got = [...t.data].map(digits)
-  if (got.length !== want.length) throw new Error(`cell ${cell}: ${what} has ${got.length} numbers, the tutorial prints ${want.length}`)
+  if (got.length !== want.length)
+    throw new Error(`cell ${cell}: ${what} has ${got.length} numbers, the tutorial prints ${want.length}`)
   const wrong = got.findIndex((d, i) => d !== want[i])
-  if (wrong >= 0) throw new Error(`cell ${cell}: element ${wrong} of ${what} is ${got[wrong]}, the tutorial prints ${want[wrong]}`)
+  if (wrong >= 0)
+    throw new Error(`cell ${cell}: element ${wrong} of ${what} is ${got[wrong]}, the tutorial prints ${want[wrong]}`)
 }
 
 /** Throws unless the text contains all the parts, one after the other. */
@@ -111,7 +146,10 @@ export const expectInOrder = (cell: number, what: string, text: string, parts: r
   let from = 0
   for (const part of parts) {
     const found = text.indexOf(part, from)
-    if (found < 0) throw new Error(`cell ${cell}: ${what} lacks ${JSON.stringify(part)}${from === 0 ? '' : ' where the tutorial has it'}; it is\n${text}`)
+    if (found < 0)
+      throw new Error(
+        `cell ${cell}: ${what} lacks ${JSON.stringify(part)}${from === 0 ? '' : ' where the tutorial has it'}; it is\n${text}`,
+      )
     from = found + part.length
   }
 }

@@ -1,12 +1,29 @@
 /** Cells 15 to 24: where scales come from, in train and in eval, per tensor and per channel. */
 import * as E from 'fp-ts/lib/Either.js'
-import { init, printConfig, QuantHardTanh, QuantIdentity, QuantReLU, rand, randn, type Generator, type Tensor } from '../../src/index.js'
+import {
+  init,
+  printConfig,
+  QuantHardTanh,
+  QuantIdentity,
+  QuantReLU,
+  rand,
+  randn,
+  type Generator,
+  type Tensor,
+} from '../../src/index.js'
 import type { Activation } from './activations.js'
 import { showBoolean, showTensor } from './format.js'
 import { allClose, call, expectDigits, expectInOrder, expectTrue, fresh, quant, times, type Cell } from './notebook.js'
 
 /** Cell 15: a quantizer that collects statistics, and two inputs to show it. */
-export const cell15 = (generator: Generator): Cell<{ readonly quantIdentity: Activation; readonly inp1: Tensor; readonly inp2: Tensor; readonly generator: Generator }> => {
+export const cell15 = (
+  generator: Generator,
+): Cell<{
+  readonly quantIdentity: Activation
+  readonly inp1: Tensor
+  readonly inp2: Tensor
+  readonly generator: Generator
+}> => {
   // quant_identity = QuantIdentity(return_quant_tensor=True)
   const quantIdentity = fresh(QuantIdentity({ returnQuantTensor: true }))
   // inp1 = torch.randn(3, 3)
@@ -17,7 +34,11 @@ export const cell15 = (generator: Generator): Cell<{ readonly quantIdentity: Act
 }
 
 /** Cell 16: while it collects, train takes each batch's own statistic, so two batches have two scales. The second call starts from the state that the first one returned. */
-export const cell16 = (quantIdentity: Activation, inp1: Tensor, inp2: Tensor): Cell<{ readonly quantIdentity: Activation }> => {
+export const cell16 = (
+  quantIdentity: Activation,
+  inp1: Tensor,
+  inp2: Tensor,
+): Cell<{ readonly quantIdentity: Activation }> => {
   // out1_train = quant_identity(inp1)
   const first = call(quantIdentity, inp1)
   // out2_train = quant_identity(inp2)
@@ -48,7 +69,9 @@ export const cell18 = (): Cell<null> => {
   const started = init(QuantHardTanh({}), 0)
   if (E.isRight(started)) throw new Error('cell 18: the layer was accepted, the tutorial raises DependencyError')
   // DependencyError: 'Int8ActPerTensorFloatMinMaxInit' can not resolve attribute 'max_val'
-  expectInOrder(18, 'the error', started.left[0].message, ['\'Int8ActPerTensorFloatMinMaxInit\' can not resolve attribute \'max_val\''])
+  expectInOrder(18, 'the error', started.left[0].message, [
+    "'Int8ActPerTensorFloatMinMaxInit' can not resolve attribute 'max_val'",
+  ])
   return { printed: started.left.map((e) => `${e.tag}: ${e.message}`), made: null }
 }
 
@@ -76,7 +99,9 @@ const OUT_CHANNELS = 3
 const SIDE = 256
 
 /** Cell 21: one scale for the whole tensor must reach as far as its widest channel. */
-export const cell21 = (generator: Generator): Cell<{ readonly inp3: Tensor; readonly perTensorQuantRelu: Activation }> => {
+export const cell21 = (
+  generator: Generator,
+): Cell<{ readonly inp3: Tensor; readonly perTensorQuantRelu: Activation }> => {
   // out_channels = 3
   // inp3 = torch.rand(1, out_channels, 256, 256)  # (B, C, H, W)
   const [uniform] = rand([1, OUT_CHANNELS, SIDE, SIDE])(generator)
@@ -97,8 +122,17 @@ export const cell22 = (perTensorQuantRelu: Activation): Cell<null> => {
   // per_tensor_quant_relu
   const text = printConfig(perTensorQuantRelu.layer.config)
   expectInOrder(22, 'the configuration', text, [
-    'QuantReLU(', '(inputQuant)', '(actQuant)', 'RescalingIntQuant(', 'IntQuant(', 'RoundSte', 'TensorClamp', 'NoDelay',
-    'ParameterFromRuntimeStatsScaling(', 'OverTensorView()', 'AbsPercentile(',
+    'QuantReLU(',
+    '(inputQuant)',
+    '(actQuant)',
+    'RescalingIntQuant(',
+    'IntQuant(',
+    'RoundSte',
+    'TensorClamp',
+    'NoDelay',
+    'ParameterFromRuntimeStatsScaling(',
+    'OverTensorView()',
+    'AbsPercentile(',
   ])
   return { printed: [text], made: null }
 }
@@ -110,15 +144,34 @@ export const cell23 = (): Cell<{ readonly perChanQuantRelu: Activation }> => {
   //                                 per_channel_broadcastable_shape=(1, out_channels, 1, 1),
   //                                 scaling_stats_permute_dims=(1, 0, 2, 3),
   //                                )
-  const perChanQuantRelu = fresh(QuantReLU({
-    returnQuantTensor: true, scalingPerOutputChannel: true, perChannelBroadcastableShape: [1, OUT_CHANNELS, 1, 1], scalingStatsPermuteDims: [1, 0, 2, 3],
-  }))
+  const perChanQuantRelu = fresh(
+    QuantReLU({
+      returnQuantTensor: true,
+      scalingPerOutputChannel: true,
+      perChannelBroadcastableShape: [1, OUT_CHANNELS, 1, 1],
+      scalingStatsPermuteDims: [1, 0, 2, 3],
+    }),
+  )
   // per_chan_quant_relu
   const text = printConfig(perChanQuantRelu.layer.config)
   expectInOrder(23, 'the configuration', text, [
-    'QuantReLU(', '(inputQuant)', '(actQuant)', 'RescalingIntQuant(', 'IntQuant(', 'RoundSte', 'TensorClamp', 'NoDelay',
-    'ParameterFromRuntimeStatsScaling(', 'OverOutputChannelView(', 'PermuteDims', 'AbsPercentile(',
-    'FloatRestrictValue', 'ScalarClampMinSte', 'IntScaling', 'ZeroZeroPoint', 'BitWidthConst',
+    'QuantReLU(',
+    '(inputQuant)',
+    '(actQuant)',
+    'RescalingIntQuant(',
+    'IntQuant(',
+    'RoundSte',
+    'TensorClamp',
+    'NoDelay',
+    'ParameterFromRuntimeStatsScaling(',
+    'OverOutputChannelView(',
+    'PermuteDims',
+    'AbsPercentile(',
+    'FloatRestrictValue',
+    'ScalarClampMinSte',
+    'IntScaling',
+    'ZeroZeroPoint',
+    'BitWidthConst',
   ])
   return { printed: [text], made: { perChanQuantRelu } }
 }
@@ -130,6 +183,10 @@ export const cell24 = (perChanQuantRelu: Activation, inp3: Tensor): Cell<null> =
   // out_tensor.scale * ((2**8) - 1)
   const range = times(quant(out).scale, 2 ** 8 - 1)
   expectTrue(24, 'out_tensor.scale.numel() == 3', range.data.length === OUT_CHANNELS)
-  expectTrue(24, 'each range is that of its channel', [3, 1, 1].every((top, c) => range.data[c] <= top && range.data[c] > top * 0.999))
+  expectTrue(
+    24,
+    'each range is that of its channel',
+    [3, 1, 1].every((top, c) => range.data[c] <= top && range.data[c] > top * 0.999),
+  )
   return { printed: [showTensor(range)], made: null }
 }

@@ -19,7 +19,12 @@ const LONGEST_SHAPE = 64
 type Marked = Tensor & { readonly learned?: boolean }
 
 const isTensor: IsLeaf<Marked> = (x): x is Marked =>
-  typeof x === 'object' && x !== null && 'data' in x && x.data instanceof Float32Array && 'shape' in x && Array.isArray(x.shape)
+  typeof x === 'object' &&
+  x !== null &&
+  'data' in x &&
+  x.data instanceof Float32Array &&
+  'shape' in x &&
+  Array.isArray(x.shape)
 
 const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
   let c = n
@@ -62,15 +67,33 @@ type Entry = { readonly path: string; readonly shape: Shape; readonly offset: nu
 type Parsed<A> = E.Either<QuantErrors, A>
 
 const wrong = (where: string, message: string): E.Either<QuantErrors, never> =>
-  E.left([{ tag: 'ParseError', where, path: '', message: `tensors${where === '' ? '' : ` at ${where}`}: ${message}`, fix: 'store them again with tensorsToBytes; a file that was cut off or changed can not be mended' }])
+  E.left([
+    {
+      tag: 'ParseError',
+      where,
+      path: '',
+      message: `tensors${where === '' ? '' : ` at ${where}`}: ${message}`,
+      fix: 'store them again with tensorsToBytes; a file that was cut off or changed can not be mended',
+    },
+  ])
 
-const isRecord = (x: unknown): x is { readonly [key: string]: unknown } => typeof x === 'object' && x !== null && !Array.isArray(x)
+const isRecord = (x: unknown): x is { readonly [key: string]: unknown } =>
+  typeof x === 'object' && x !== null && !Array.isArray(x)
 const isWhole = (x: unknown): x is number => typeof x === 'number' && Number.isSafeInteger(x) && x >= 0
 
 const entryOf = (x: unknown): Entry | null => {
-  if (!isRecord(x) || typeof x.path !== 'string' || !isWhole(x.offset) || !Array.isArray(x.shape) || x.shape.length > LONGEST_SHAPE) return null
+  if (
+    !isRecord(x) ||
+    typeof x.path !== 'string' ||
+    !isWhole(x.offset) ||
+    !Array.isArray(x.shape) ||
+    x.shape.length > LONGEST_SHAPE
+  )
+    return null
   const shape: readonly unknown[] = x.shape
-  return shape.every(isWhole) && (x.learned === undefined || x.learned === true) ? { path: x.path, shape, offset: x.offset, learned: x.learned === true } : null
+  return shape.every(isWhole) && (x.learned === undefined || x.learned === true)
+    ? { path: x.path, shape, offset: x.offset, learned: x.learned === true }
+    : null
 }
 
 /** The tensors' entries; they must fill the payload without gaps or overlaps. */
@@ -82,7 +105,8 @@ const readEntries = (x: unknown, payload: number): Parsed<readonly Entry[]> => {
     const entry = entryOf(raw)
     const where = `header.tensors[${i}]`
     if (entry === null) return wrong(where, 'a tensor has a path, a shape, an offset, and a mark if it is learned')
-    if (entry.offset !== end) return wrong(where, `it starts at byte ${entry.offset}, but the one before it ends at ${end}`)
+    if (entry.offset !== end)
+      return wrong(where, `it starts at byte ${entry.offset}, but the one before it ends at ${end}`)
     end += sizeOf(entry.shape) * 4
     if (end > payload) return wrong(where, 'it reaches beyond the end of the file')
     out.push(entry)
@@ -111,7 +135,8 @@ const readTree = (x: unknown, entries: readonly Entry[]): Parsed<unknown> => {
   if (problem !== null) return wrong('header.tree', problem)
   const found = leaves(isIndex, x)
   const odd = found.findIndex(({ leaf, path }, i) => leaf !== i || entries[i]?.path !== path)
-  if (odd >= 0 || found.length !== entries.length) return wrong('header.tree', 'the tree does not hold each tensor once, in order, under its own path')
+  if (odd >= 0 || found.length !== entries.length)
+    return wrong('header.tree', 'the tree does not hold each tensor once, in order, under its own path')
   const twice = new Set(entries.map((e) => e.path)).size !== entries.length
   return twice ? wrong('header.tensors', 'two tensors have the same path') : E.right(x)
 }
@@ -124,7 +149,10 @@ const readTensor = (view: DataView, start: number, { shape, offset, learned }: E
 }
 
 const readHeader = (bytes: Uint8Array): Parsed<{ readonly [key: string]: unknown }> => {
-  const json = E.tryCatch((): unknown => JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)), () => 'the header is no JSON')
+  const json = E.tryCatch(
+    (): unknown => JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)),
+    () => 'the header is no JSON',
+  )
   if (E.isLeft(json)) return wrong('header', json.left)
   return isRecord(json.right) ? E.right(json.right) : wrong('header', 'a record was expected')
 }
@@ -138,12 +166,18 @@ export const parseTensors = (bytes: Uint8Array): Parsed<Tree<Tensor>> => {
   const last = bytes.length - 4
   const start = PREFIX + view.getUint32(8, true)
   if (start > last) return wrong('header', 'it reaches beyond the end of the file')
-  if (view.getUint32(last, true) !== crc32(bytes.subarray(0, last))) return wrong('checksum', 'the contents do not match it')
+  if (view.getUint32(last, true) !== crc32(bytes.subarray(0, last)))
+    return wrong('checksum', 'the contents do not match it')
   const header = readHeader(bytes.subarray(PREFIX, start))
   if (E.isLeft(header)) return header
   const entries = readEntries(header.right.tensors, last - start)
   if (E.isLeft(entries)) return entries
   const tree = readTree(header.right.tree, entries.right)
   if (E.isLeft(tree)) return tree
-  return E.right(freeze(mapTree(isIndex, tree.right, (i) => readTensor(view, start, entries.right[i])), true))
+  return E.right(
+    freeze(
+      mapTree(isIndex, tree.right, (i) => readTensor(view, start, entries.right[i])),
+      true,
+    ),
+  )
 }

@@ -83,7 +83,10 @@ export const roundHalfEven = (x: number): number => {
  */
 const expCorrection = (r: number): number => {
   const z = r * r
-  return r - z * (1 / 6 + z * (-1 / 360 + z * (1 / 15120 + z * (-1 / 604800 + z * (1 / 23950080 + z * (-691 / 653837184000))))))
+  return (
+    r -
+    z * (1 / 6 + z * (-1 / 360 + z * (1 / 15120 + z * (-1 / 604800 + z * (1 / 23950080 + z * (-691 / 653837184000))))))
+  )
 }
 
 /** 2^k exp(hi - lo) where |hi| <= 0.36 and lo is small beside it. */
@@ -240,7 +243,7 @@ const powerByLog = (x: number, y: number): number => {
 const positivePower = (x: number, y: number): number => {
   if (x === 1) return 1
   if (x === Infinity) return y > 0 ? Infinity : 0
-  if (Math.abs(y) > 18446744073709551616) return (x > 1) === (y > 0) ? Infinity : 0
+  if (Math.abs(y) > 18446744073709551616) return x > 1 === y > 0 ? Infinity : 0
   if (y === 0.5) return Math.sqrt(x)
   if (Math.floor(y) !== y || Math.abs(y) > 64) return powerByLog(x, y)
   const whole = powerBySquaring(x, Math.abs(y))
@@ -270,14 +273,28 @@ export const pow = (x: number, y: number): number => {
 /** sin(y + tail) for |y| <= 0.79. */
 const sinReduced = (y: number, tail: number): number => {
   const z = y * y
-  const high = 1 / 120 + z * (-1 / 5040 + z * (1 / 362880 + z * (-1 / 39916800 + z * (1 / 6227020800 + z * (-1 / 1307674368000 + z * (1 / 355687428096000))))))
+  const high =
+    1 / 120 +
+    z *
+      (-1 / 5040 +
+        z *
+          (1 / 362880 +
+            z * (-1 / 39916800 + z * (1 / 6227020800 + z * (-1 / 1307674368000 + z * (1 / 355687428096000))))))
   return y - (z * (0.5 * tail - z * y * high) - tail + (z * y) / 6)
 }
 
 /** cos(y + tail) for |y| <= 0.79. */
 const cosReduced = (y: number, tail: number): number => {
   const z = y * y
-  const high = 1 / 24 + z * (-1 / 720 + z * (1 / 40320 + z * (-1 / 3628800 + z * (1 / 479001600 + z * (-1 / 87178291200 + z * (1 / 20922789888000 + z * (-1 / 6402373705728000)))))))
+  const high =
+    1 / 24 +
+    z *
+      (-1 / 720 +
+        z *
+          (1 / 40320 +
+            z *
+              (-1 / 3628800 +
+                z * (1 / 479001600 + z * (-1 / 87178291200 + z * (1 / 20922789888000 + z * (-1 / 6402373705728000)))))))
   const half = 0.5 * z
   const w = 1 - half
   return w + (1 - w - half + (z * z * high - y * tail))
@@ -303,7 +320,8 @@ const arctanOfInverse = (n: bigint, bits: bigint): bigint => {
 }
 
 /** pi/2 by Machin's formula, times 2^1200. */
-const HALF_PI_BITS = /* @__PURE__ */ (() => (8n * arctanOfInverse(5n, FRACTION_BITS + 32n) - 2n * arctanOfInverse(239n, FRACTION_BITS + 32n)) >> 32n)()
+const HALF_PI_BITS = /* @__PURE__ */ (() =>
+  (8n * arctanOfInverse(5n, FRACTION_BITS + 32n) - 2n * arctanOfInverse(239n, FRACTION_BITS + 32n)) >> 32n)()
 
 /** sin(x + shift pi/2) for a finite x >= 2^19, by exact division by pi/2. */
 const sinOfLarge = (x: number, shift: number): number => {
@@ -362,8 +380,23 @@ export const sigmoid = (x: number): number => {
 /** erf(x) for |x| < 1 by its Taylor series, 2/sqrt(pi) times the sum of (-1)^n x^(2n+1) / (n! (2n+1)). */
 const erfNearZero = (x: number): number => {
   const z = x * x
-  const high = 1 / 9360 - z * (1 / 75600 - z * (1 / 685440 - z * (1 / 6894720 - z * (1 / 76204800 - z * (1 / 918086400
-    - z * (1 / 11975040000 - z * (1 / 168129561600 - z * (1 / 2528170444800 - z * (1 / 40537905408000 - z / 690452066304000)))))))))
+  const high =
+    1 / 9360 -
+    z *
+      (1 / 75600 -
+        z *
+          (1 / 685440 -
+            z *
+              (1 / 6894720 -
+                z *
+                  (1 / 76204800 -
+                    z *
+                      (1 / 918086400 -
+                        z *
+                          (1 / 11975040000 -
+                            z *
+                              (1 / 168129561600 -
+                                z * (1 / 2528170444800 - z * (1 / 40537905408000 - z / 690452066304000)))))))))
   const sum = z * (1 / 3 - z * (1 / 10 - z * (1 / 42 - z * (1 / 216 - z * (1 / 1320 - z * high)))))
   return x + x * (0.12837916709551256 - 1.1283791670955126 * sum)
 }
@@ -374,10 +407,24 @@ const erfNearZero = (x: number): number => {
  */
 const scaledErfc = (x: number): number => {
   const t = (x - 3) / (x + 3)
-  const high = -0.0005970624964924544 + t * (4.525434558991009e-05 + t * (6.406279226046039e-05 + t * (-1.2845780030775907e-05
-    + t * (-8.00978093907608e-06 + t * (2.0135111426447427e-06 + t * (1.2755818949624478e-06 + t * 3.381355142042904e-09))))))
-  const middle = 0.07166583719747308 + t * (-0.024392499318915004 + t * (0.004269136356961225 + t * (0.0007077464666941425 + t * high)))
-  return 0.17900115118138996 + t * (-0.3262335600430372 + t * (0.24560380171233487 + t * (-0.15011593650077898 + t * middle)))
+  const high =
+    -0.0005970624964924544 +
+    t *
+      (4.525434558991009e-5 +
+        t *
+          (6.406279226046039e-5 +
+            t *
+              (-1.2845780030775907e-5 +
+                t *
+                  (-8.00978093907608e-6 +
+                    t * (2.0135111426447427e-6 + t * (1.2755818949624478e-6 + t * 3.381355142042904e-9))))))
+  const middle =
+    0.07166583719747308 +
+    t * (-0.024392499318915004 + t * (0.004269136356961225 + t * (0.0007077464666941425 + t * high)))
+  return (
+    0.17900115118138996 +
+    t * (-0.3262335600430372 + t * (0.24560380171233487 + t * (-0.15011593650077898 + t * middle)))
+  )
 }
 
 /** Error function 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x, error < 2 ulp. Any x; keeps -0; ±1 beyond ±6. */

@@ -70,8 +70,7 @@ export const HALF_ULP = 2 ** -24
 export const VALID_DISTANCE = 0.2
 
 /** Widest interval length `hi - lo` of the integers, used as the bound of `|int - zeroPoint|`. */
-export const reach = (q: Quant): number =>
-  q.zero === 'zero' ? Math.max(Math.abs(q.lo), Math.abs(q.hi)) : q.hi - q.lo
+export const reach = (q: Quant): number => (q.zero === 'zero' ? Math.max(Math.abs(q.lo), Math.abs(q.hi)) : q.hi - q.lo)
 
 /**
  * Does the static knowledge prove that the value is valid in Brevitas' sense? The integers fit the width, and float32
@@ -84,4 +83,5 @@ export const provablyValid = (q: Quant): boolean =>
   q.slack + 2 * HALF_ULP * reach(q) < VALID_DISTANCE
 
 /** `bits` and sign as text: `8s`, `4u`. */
-export const showBits = (q: { readonly bits: number; readonly signed: boolean }): string => `${q.bits}${q.signed ? 's' : 'u'}`
+export const showBits = (q: { readonly bits: number; readonly signed: boolean }): string =>
+  `${q.bits}${q.signed ? 's' : 'u'}`

@@ -25,7 +25,10 @@ export const isQuantTensor = (x: Output): x is QuantTensor => 'kind' in x && x.k
 export const valueOf = (x: Output): Tensor => (isQuantTensor(x) ? x.value : x)
 
 /** Calls `visit` with each element's place and its `value/scale + zeroPoint`, rounded to float32 at each operation. */
-export const positions = (t: Pick<QuantTensor, 'value' | 'scale' | 'zeroPoint'>, visit: (p: number, i: number) => void): void => {
+export const positions = (
+  t: Pick<QuantTensor, 'value' | 'scale' | 'zeroPoint'>,
+  visit: (p: number, i: number) => void,
+): void => {
   const { shape, data } = t.value
   const s = broadcastStrides(t.scale.shape, shape)
   const z = broadcastStrides(t.zeroPoint.shape, shape)
@@ -49,7 +52,9 @@ export const positions = (t: Pick<QuantTensor, 'value' | 'scale' | 'zeroPoint'>,
  * Brevitas' validity: every `value/scale + zeroPoint` is less than 0.2 from an integer that fits the width; below
  * 2 bits: exactly two different integers occur, one of them negative if and only if signed. An empty tensor is not valid.
  */
-export const isValid = (t: Pick<QuantTensor, 'value' | 'scale' | 'zeroPoint' | 'signed'> & { readonly bits: number }): boolean => {
+export const isValid = (
+  t: Pick<QuantTensor, 'value' | 'scale' | 'zeroPoint' | 'signed'> & { readonly bits: number },
+): boolean => {
   const [lo, hi] = [intMin(t.bits, t.signed), intMax(t.bits, t.signed)]
   const seen = new Set<number>()
   let valid = t.value.data.length > 0
@@ -68,6 +73,8 @@ export const isValidQuantTensor = (t: QuantTensor): boolean => isValid({ ...t, b
 /** The integers behind a quant tensor, as floats: `round(value/scale + zeroPoint)`, half to even. Meaningful if it is valid. */
 export const intRepr = (t: QuantTensor): Tensor => {
   const data = new Float32Array(t.value.data.length)
-  positions(t, (p, i) => { data[i] = roundHalfEven(p) })
+  positions(t, (p, i) => {
+    data[i] = roundHalfEven(p)
+  })
   return { shape: t.value.shape, data }
 }

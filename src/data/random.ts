@@ -82,18 +82,21 @@ const nextDouble = (cursor: Cursor): number => {
 }
 
 /** The action which lets `draw` move along the stream from where the generator stands. */
-const drawing = <A>(draw: (cursor: Cursor) => A): State<Generator, A> => (generator) => {
-  const cursor: Cursor = { words: generator.words, index: generator.index, kept: generator.kept }
-  const value = draw(cursor)
-  return [value, { words: cursor.words, index: cursor.index, kept: cursor.kept }]
-}
+const drawing =
+  <A>(draw: (cursor: Cursor) => A): State<Generator, A> =>
+  (generator) => {
+    const cursor: Cursor = { words: generator.words, index: generator.index, kept: generator.kept }
+    const value = draw(cursor)
+    return [value, { words: cursor.words, index: cursor.index, kept: cursor.kept }]
+  }
 
 /** The action which draws a tensor, one number after the other. */
-const filling = (shape: Shape, next: (cursor: Cursor) => number): State<Generator, Tensor> => drawing((cursor) => {
-  const data = new Float32Array(sizeOf(shape))
-  for (let i = 0; i < data.length; i++) data[i] = next(cursor)
-  return tensor(shape, data)
-})
+const filling = (shape: Shape, next: (cursor: Cursor) => number): State<Generator, Tensor> =>
+  drawing((cursor) => {
+    const data = new Float32Array(sizeOf(shape))
+    for (let i = 0; i < data.length; i++) data[i] = next(cursor)
+    return tensor(shape, data)
+  })
 
 // ---------------------------------------------------------------- arguments
 
@@ -131,8 +134,12 @@ export const manualSeed = (seed: number | bigint): Generator => {
 }
 
 /** The whole state as a value that `JSON.stringify` writes without loss. */
-export const generatorToJSON = (generator: Generator): GeneratorJSON =>
-  ({ algorithm: 'mt19937', words: Array.from(generator.words), index: generator.index, kept: generator.kept })
+export const generatorToJSON = (generator: Generator): GeneratorJSON => ({
+  algorithm: 'mt19937',
+  words: Array.from(generator.words),
+  index: generator.index,
+  kept: generator.kept,
+})
 
 const isWord = (x: unknown): x is number => typeof x === 'number' && Number.isInteger(x) && x >= 0 && x < TWO_32
 
@@ -147,7 +154,8 @@ export const generatorFromJSON = (json: unknown): Either<string, Generator> => {
   if (algorithm !== 'mt19937') return left('generator: algorithm must be "mt19937"')
   if (!isWords(words)) return left(`generator: words must be ${WORDS} integers in 0 … 2^32-1`)
   if (!isWord(index) || index > WORDS) return left(`generator: index must be an integer in 0 … ${WORDS}`)
-  if (kept !== null && !(typeof kept === 'number' && Number.isFinite(kept))) return left('generator: kept must be null or a finite number')
+  if (kept !== null && !(typeof kept === 'number' && Number.isFinite(kept)))
+    return left('generator: kept must be null or a finite number')
   return right({ words: Uint32Array.from(words), index, kept })
 }
 
@@ -180,7 +188,13 @@ export const uniform = (a: number, b: number, shape: Shape): State<Generator, Te
 export const randint = (low: number, high: number, shape: Shape): State<Generator, Tensor> => {
   demandShape('randint', shape)
   demand(Number.isSafeInteger(low), 'randint', 'low', low, 'an integer within ±(2^53-1)')
-  demand(Number.isSafeInteger(high) && high > low, 'randint', 'high', high, `an integer above low = ${low}, at most 2^53-1`)
+  demand(
+    Number.isSafeInteger(high) && high > low,
+    'randint',
+    'high',
+    high,
+    `an integer above low = ${low}, at most 2^53-1`,
+  )
   const range = high - low
   if (range < 268435456) return filling(shape, (cursor) => (next32(cursor) % range) + low)
   const modulus = BigInt(high) - BigInt(low)
@@ -306,24 +320,30 @@ const kaimingStd = (a: number, fan: number): number => Math.sqrt(2 / (1 + a * a)
 const uniformWithin = (bound: number, shape: Shape): State<Generator, Tensor> => scaled(-bound, bound, shape)
 
 /** `torch.nn.init.kaiming_uniform_(a)` (fan in, leaky ReLU of slope a, default 0): uniform in ±sqrt(6 / ((1 + a^2) fan_in)). Accepted: finite a, two axes or more. */
-export const kaimingUniform = ({ a = 0 }: { readonly a?: number } = {}) => (shape: Shape): State<Generator, Tensor> => {
-  demandFloat('kaimingUniform', 'a', a)
-  return uniformWithin(Math.sqrt(3) * kaimingStd(a, fansOf('kaimingUniform', shape).fanIn), shape)
-}
+export const kaimingUniform =
+  ({ a = 0 }: { readonly a?: number } = {}) =>
+  (shape: Shape): State<Generator, Tensor> => {
+    demandFloat('kaimingUniform', 'a', a)
+    return uniformWithin(Math.sqrt(3) * kaimingStd(a, fansOf('kaimingUniform', shape).fanIn), shape)
+  }
 
 /** `torch.nn.init.kaiming_normal_(a)` (fan in, leaky ReLU of slope a, default 0): normal, mean 0, std sqrt(2 / ((1 + a^2) fan_in)). Accepted: finite a, two axes or more. */
-export const kaimingNormal = ({ a = 0 }: { readonly a?: number } = {}) => (shape: Shape): State<Generator, Tensor> => {
-  demandFloat('kaimingNormal', 'a', a)
-  return normals(0, kaimingStd(a, fansOf('kaimingNormal', shape).fanIn), shape)
-}
+export const kaimingNormal =
+  ({ a = 0 }: { readonly a?: number } = {}) =>
+  (shape: Shape): State<Generator, Tensor> => {
+    demandFloat('kaimingNormal', 'a', a)
+    return normals(0, kaimingStd(a, fansOf('kaimingNormal', shape).fanIn), shape)
+  }
 
 /** `torch.nn.init.xavier_uniform_(gain)` (gain 1 by default): uniform in ±gain sqrt(6 / (fan_in + fan_out)). Accepted: finite gain >= 0, two axes or more. */
-export const xavierUniform = ({ gain = 1 }: { readonly gain?: number } = {}) => (shape: Shape): State<Generator, Tensor> => {
-  demandFloat('xavierUniform', 'gain', gain)
-  demand(gain >= 0, 'xavierUniform', 'gain', gain, 'at least 0')
-  const { fanIn, fanOut } = fansOf('xavierUniform', shape)
-  return uniformWithin(Math.sqrt(3) * (gain * Math.sqrt(2 / (fanIn + fanOut))), shape)
-}
+export const xavierUniform =
+  ({ gain = 1 }: { readonly gain?: number } = {}) =>
+  (shape: Shape): State<Generator, Tensor> => {
+    demandFloat('xavierUniform', 'gain', gain)
+    demand(gain >= 0, 'xavierUniform', 'gain', gain, 'at least 0')
+    const { fanIn, fanOut } = fansOf('xavierUniform', shape)
+    return uniformWithin(Math.sqrt(3) * (gain * Math.sqrt(2 / (fanIn + fanOut))), shape)
+  }
 
 /**
  * What a layer with weights draws: `fanIn` is weightShape[1] times the kernel's area by default (for transposed convolutions

@@ -12,16 +12,23 @@ export type Tensor = { readonly shape: Shape; readonly data: Float32Array }
 export const tensor = (shape: Shape, data: Float32Array): Tensor => ({ shape, data })
 
 /** A tensor from any array of numbers, each rounded to float32. */
-export const tensorOf = (shape: Shape, values: ArrayLike<number>): Tensor => ({ shape, data: Float32Array.from(values) })
+export const tensorOf = (shape: Shape, values: ArrayLike<number>): Tensor => ({
+  shape,
+  data: Float32Array.from(values),
+})
 
 /** A scalar (shape `[]`). */
 export const scalar = (value: number): Tensor => ({ shape: [], data: Float32Array.of(value) })
 
 /** A tensor with every element equal to `value`. */
-export const full = (shape: Shape, value: number): Tensor => ({ shape, data: new Float32Array(sizeOf(shape)).fill(value) })
+export const full = (shape: Shape, value: number): Tensor => ({
+  shape,
+  data: new Float32Array(sizeOf(shape)).fill(value),
+})
 
 /** A tensor of zeros. */
 export const zeros = (shape: Shape): Tensor => ({ shape, data: new Float32Array(sizeOf(shape)) })
 
 /** Is it a tensor? */
-export const isTensor = (x: unknown): x is Tensor => typeof x === 'object' && x !== null && 'data' in x && x.data instanceof Float32Array
+export const isTensor = (x: unknown): x is Tensor =>
+  typeof x === 'object' && x !== null && 'data' in x && x.data instanceof Float32Array

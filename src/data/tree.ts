@@ -25,7 +25,12 @@ export const leaves = <A>(isLeaf: IsLeaf<A>, tree: unknown, path = ''): readonly
 }
 
 /** The same structure with each leaf replaced. */
-export const mapTree = <A, B>(isLeaf: IsLeaf<A>, tree: unknown, f: (leaf: A, path: string) => B, path = ''): Tree<B> => {
+export const mapTree = <A, B>(
+  isLeaf: IsLeaf<A>,
+  tree: unknown,
+  f: (leaf: A, path: string) => B,
+  path = '',
+): Tree<B> => {
   if (isLeaf(tree)) return f(tree, path)
   if (Array.isArray(tree)) return tree.map((t: unknown, i) => mapTree(isLeaf, t, f, join(path, String(i))))
   const out: Record<string, Tree<B>> = {}
@@ -35,4 +40,6 @@ export const mapTree = <A, B>(isLeaf: IsLeaf<A>, tree: unknown, f: (leaf: A, pat
 
 /** What stands at a path of a tree, or undefined. */
 export const at = (tree: unknown, path: string): unknown =>
-  path === '' ? tree : path.split('.').reduce<unknown>((t, key) => (isBranch(t) && Object.hasOwn(t, key) ? t[key] : undefined), tree)
+  path === ''
+    ? tree
+    : path.split('.').reduce<unknown>((t, key) => (isBranch(t) && Object.hasOwn(t, key) ? t[key] : undefined), tree)

@@ -3,23 +3,37 @@ import type { QuantError, QuantWarning } from '../data/error.js'
 import type { Node } from '../graph/graph.js'
 
 const fixOf = (message: string): string => {
-  if (message.includes('Scaling factors')) return 'quantize both operands with one quantizer, threading its state from one call to the next'
-  if (message.startsWith('class ')) return 'count classes from 0, in whole numbers, and let the network give one logit per class'
+  if (message.includes('Scaling factors'))
+    return 'quantize both operands with one quantizer, threading its state from one call to the next'
+  if (message.startsWith('class '))
+    return 'count classes from 0, in whole numbers, and let the network give one logit per class'
   return 'see the operands that the message names'
 }
 
 /** A check node failed with this message. */
 export const failedCheck = (node: Node, message: string): QuantError => ({
-  tag: 'CheckFailed', op: node.op.name, nodes: [...node.inputs], path: node.path,
+  tag: 'CheckFailed',
+  op: node.op.name,
+  nodes: [...node.inputs],
+  path: node.path,
   message: `%${node.id} = ${node.op.name} ${node.inputs.map((i) => `%${i}`).join(' ')}: ${message}`,
   fix: fixOf(message),
 })
 
 /** A quantizer was evaluated in eval before its statistics were complete. */
 export const stillCollecting = (path: string, counter: number, collectStatsSteps: number): QuantWarning => ({
-  tag: 'StillCollecting', path, counter, collectStatsSteps,
+  tag: 'StillCollecting',
+  path,
+  counter,
+  collectStatsSteps,
   message: `${path === '' ? 'a quantizer' : path} is evaluated after ${counter} of ${collectStatsSteps} collecting steps: the running average stands in for the learned value`,
 })
 
 /** A backend can't run a program on this machine. */
-export const backendError = (backend: string, message: string, fix: string): QuantError => ({ tag: 'BackendError', backend, path: '', message, fix })
+export const backendError = (backend: string, message: string, fix: string): QuantError => ({
+  tag: 'BackendError',
+  backend,
+  path: '',
+  message,
+  fix,
+})

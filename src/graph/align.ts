@@ -19,7 +19,8 @@ const exactSteps = (a: readonly string[], b: readonly string[]): readonly Step[]
   const best = new Uint32Array((a.length + 1) * w)
   for (let i = a.length - 1; i >= 0; i--)
     for (let j = b.length - 1; j >= 0; j--)
-      best[i * w + j] = a[i] === b[j] ? best[(i + 1) * w + j + 1] + 1 : Math.max(best[(i + 1) * w + j], best[i * w + j + 1])
+      best[i * w + j] =
+        a[i] === b[j] ? best[(i + 1) * w + j + 1] + 1 : Math.max(best[(i + 1) * w + j], best[i * w + j + 1])
   const out: Step[] = []
   let [i, j] = [0, 0]
   while (i < a.length || j < b.length) {
@@ -73,22 +74,31 @@ const byPath = (graph: Graph): ReadonlyMap<string, readonly Node[]> => {
 }
 
 /** Which nodes are the same: an input by its kind and name, others by their op. */
-const keyOf = (n: Node): string => (n.attrs.kind !== undefined && n.attrs.name !== undefined ? `${n.op.name} ${String(n.attrs.kind)} ${String(n.attrs.name)}` : n.op.name)
+const keyOf = (n: Node): string =>
+  n.attrs.kind !== undefined && n.attrs.name !== undefined
+    ? `${n.op.name} ${String(n.attrs.kind)} ${String(n.attrs.name)}`
+    : n.op.name
 
 const same = (a: unknown, b: unknown): boolean =>
   Object.is(a, b) || (Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((x, i) => same(x, b[i])))
 
 const attrChanges = (a: Node, b: Node): readonly string[] =>
-  [...new Set([...Object.keys(a.attrs), ...Object.keys(b.attrs)])].filter((k) => !same(a.attrs[k], b.attrs[k])).map((k) => `${k} ${showOne(a.attrs[k])} → ${showOne(b.attrs[k])}`)
+  [...new Set([...Object.keys(a.attrs), ...Object.keys(b.attrs)])]
+    .filter((k) => !same(a.attrs[k], b.attrs[k]))
+    .map((k) => `${k} ${showOne(a.attrs[k])} → ${showOne(b.attrs[k])}`)
 
-const showOne = (a: Attr | undefined): string => (a === undefined ? 'absent' : typeof a === 'boolean' ? String(a) : showAttrs({ '': a }).slice(1))
+const showOne = (a: Attr | undefined): string =>
+  a === undefined ? 'absent' : typeof a === 'boolean' ? String(a) : showAttrs({ '': a }).slice(1)
 
 /** Metadata as text that doesn't depend on ids, with the ids that it names. */
 const metadataOf = (c: Carried): { readonly text: string; readonly ids: readonly NodeId[] } => {
   const q = quantOf(c)
   if (q === null) return { text: showCarried(c) || 'float', ids: [] }
   const why = c.tag === 'claimed' ? `: ${c.why}` : ''
-  return { text: `${c.tag} ${q.bits}${q.signed ? 's' : 'u'} [${q.lo}, ${q.hi}] zero point ${q.zero}${q.training ? ' training' : ''}${why}`, ids: [q.scale, q.zeroPoint, q.bitWidth] }
+  return {
+    text: `${c.tag} ${q.bits}${q.signed ? 's' : 'u'} [${q.lo}, ${q.hi}] zero point ${q.zero}${q.training ? ' training' : ''}${why}`,
+    ids: [q.scale, q.zeroPoint, q.bitWidth],
+  }
 }
 
 /** Nodes of `a` by id, each with its partner in `b`. */
@@ -97,30 +107,42 @@ export type Partners = ReadonlyMap<NodeId, NodeId>
 /** Ids as they are printed. */
 export const showIds = (list: readonly NodeId[]): string => list.map((i) => `%${i}`).join(' ')
 /** Do two lists of nodes name others than each other's partners? */
-export const elsewhere = (a: readonly NodeId[], b: readonly NodeId[], partners: Partners): boolean => a.length !== b.length || a.some((id, i) => partners.get(id) !== b[i])
+export const elsewhere = (a: readonly NodeId[], b: readonly NodeId[], partners: Partners): boolean =>
+  a.length !== b.length || a.some((id, i) => partners.get(id) !== b[i])
 
 const metadataChanges = (a: Carried, b: Carried, partners: Partners): readonly string[] => {
   const [x, y] = [metadataOf(a), metadataOf(b)]
   if (x.text !== y.text) return [`${x.text} → ${y.text}`]
-  const moved = ['scale', 'zeroPoint', 'bitWidth'].filter((_, i) => x.ids.length > 0 && partners.get(x.ids[i]) !== y.ids[i])
+  const moved = ['scale', 'zeroPoint', 'bitWidth'].filter(
+    (_, i) => x.ids.length > 0 && partners.get(x.ids[i]) !== y.ids[i],
+  )
   return moved.length > 0 ? [`another ${moved.join(', ')}: ${showCarried(a)} → ${showCarried(b)}`] : []
 }
 
 /** What differs between the two nodes of a pair. */
 export type Change = { readonly kind: 'attribute' | 'shape' | 'operands' | 'metadata'; readonly text: string }
 
-const changed = (kind: Change['kind'], texts: readonly string[]): readonly Change[] => texts.map((text) => ({ kind, text }))
+const changed = (kind: Change['kind'], texts: readonly string[]): readonly Change[] =>
+  texts.map((text) => ({ kind, text }))
 
 /** What differs between a node and its partner. */
 export const nodeChanges = (a: Node, b: Node, partners: Partners): readonly Change[] => [
   ...changed('attribute', attrChanges(a, b)),
   ...changed('shape', same(a.shape, b.shape) ? [] : [`shape ${showShape(a.shape)} → ${showShape(b.shape)}`]),
-  ...changed('operands', elsewhere(a.inputs, b.inputs, partners) ? [`operands ${showIds(a.inputs)} → ${showIds(b.inputs)}`] : []),
+  ...changed(
+    'operands',
+    elsewhere(a.inputs, b.inputs, partners) ? [`operands ${showIds(a.inputs)} → ${showIds(b.inputs)}`] : [],
+  ),
   ...changed('metadata', metadataChanges(a.carried, b.carried, partners)),
 ]
 
 /** The nodes of one layer path in both graphs, with the steps that align them. */
-export type Group = { readonly path: string; readonly a: readonly Node[]; readonly b: readonly Node[]; readonly steps: readonly Step[] }
+export type Group = {
+  readonly path: string
+  readonly a: readonly Node[]
+  readonly b: readonly Node[]
+  readonly steps: readonly Step[]
+}
 /** Two graphs aligned: by layer path, then by the sequence of ops within a path. */
 export type Alignment = { readonly groups: readonly Group[]; readonly partners: Partners }
 
@@ -137,23 +159,37 @@ export const alignGraphs = (a: Graph, b: Graph): Alignment => {
 }
 
 /** A node of two aligned programs; null on the side where it has no partner. Nodes of a phase's branches are named `15.collect.3`. */
-export type AlignedNode = { readonly path: string; readonly a: string | null; readonly b: string | null; readonly changes: readonly Change[] }
+export type AlignedNode = {
+  readonly path: string
+  readonly a: string | null
+  readonly b: string | null
+  readonly changes: readonly Change[]
+}
 
 const alignedIn = (a: Graph, b: Graph, prefixA: string, prefixB: string): readonly AlignedNode[] => {
   const { groups, partners } = alignGraphs(a, b)
-  return groups.flatMap(({ path, a: x, b: y, steps }) => steps.flatMap(([i, j]): readonly AlignedNode[] => {
-    if (j < 0) return alone(x[i], path, prefixA, 'a')
-    if (i < 0) return alone(y[j], path, prefixB, 'b')
-    const [m, n] = [x[i], y[j]]
-    const [inM, inN] = [m.branches, n.branches]
-    const inner = inM === undefined || inN === undefined ? [] : BRANCH_NAMES.flatMap((name, k) => alignedIn(inM[k], inN[k], `${prefixA}${m.id}.${name}.`, `${prefixB}${n.id}.${name}.`))
-    return [{ path, a: `${prefixA}${m.id}`, b: `${prefixB}${n.id}`, changes: nodeChanges(m, n, partners) }, ...inner]
-  }))
+  return groups.flatMap(({ path, a: x, b: y, steps }) =>
+    steps.flatMap(([i, j]): readonly AlignedNode[] => {
+      if (j < 0) return alone(x[i], path, prefixA, 'a')
+      if (i < 0) return alone(y[j], path, prefixB, 'b')
+      const [m, n] = [x[i], y[j]]
+      const [inM, inN] = [m.branches, n.branches]
+      const inner =
+        inM === undefined || inN === undefined
+          ? []
+          : BRANCH_NAMES.flatMap((name, k) =>
+              alignedIn(inM[k], inN[k], `${prefixA}${m.id}.${name}.`, `${prefixB}${n.id}.${name}.`),
+            )
+      return [{ path, a: `${prefixA}${m.id}`, b: `${prefixB}${n.id}`, changes: nodeChanges(m, n, partners) }, ...inner]
+    }),
+  )
 }
 
 const alone = (n: Node, path: string, prefix: string, side: 'a' | 'b'): readonly AlignedNode[] => {
   const id = `${prefix}${n.id}`
-  const inner = (n.branches ?? []).flatMap((g, k) => g.nodes.flatMap((m) => alone(m, path, `${id}.${BRANCH_NAMES[k]}.`, side)))
+  const inner = (n.branches ?? []).flatMap((g, k) =>
+    g.nodes.flatMap((m) => alone(m, path, `${id}.${BRANCH_NAMES[k]}.`, side)),
+  )
   return [{ path, a: side === 'a' ? id : null, b: side === 'b' ? id : null, changes: [] }, ...inner]
 }
 

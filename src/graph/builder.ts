@@ -50,7 +50,10 @@ export const isInvalid = (v: Value): boolean => v.id === INVALID
 /** `file:line:column` of the first caller outside the library's own code, from a stack trace. */
 export const callSite = (): string => {
   const lines = (new Error().stack ?? '').split('\n').slice(2)
-  const outside = lines.find((l) => !/[\\/](src|dist[\\/]src)[\\/](graph|ops|nn|quantizers|autodiff|data)[\\/]/.test(l)) ?? lines[lines.length - 1] ?? ''
+  const outside =
+    lines.find((l) => !/[\\/](src|dist[\\/]src)[\\/](graph|ops|nn|quantizers|autodiff|data)[\\/]/.test(l)) ??
+    lines[lines.length - 1] ??
+    ''
   return outside.trim().replace(/^at /, '')
 }
 
@@ -67,7 +70,11 @@ const freezeNode = (node: Node): Node => {
 
 /** The graph as one deeply frozen value: collected in local arrays and entered at once (an immer draft per node would be quadratic). */
 const freezeGraph = (graph: Graph): Graph =>
-  Object.freeze<Graph>({ nodes: Object.freeze(graph.nodes.map(freezeNode)), inputs: Object.freeze([...graph.inputs]), outputs: Object.freeze(graph.outputs) })
+  Object.freeze<Graph>({
+    nodes: Object.freeze(graph.nodes.map(freezeNode)),
+    inputs: Object.freeze([...graph.inputs]),
+    outputs: Object.freeze(graph.outputs),
+  })
 
 /** Starts an empty graph. */
 export const newBuilder = (options: BuilderOptions): Builder => {
@@ -83,9 +90,23 @@ export const newBuilder = (options: BuilderOptions): Builder => {
 
   const valueOf = (node: Node): Value => ({ id: node.id, shape: node.shape, carried: node.carried, kit })
 
-  const append = (key: string | null, op: Op, ids: readonly NodeId[], attrs: Attrs, shape: Shape, carried: Carried, branches?: readonly [Graph, Graph]): Value => {
+  const append = (
+    key: string | null,
+    op: Op,
+    ids: readonly NodeId[],
+    attrs: Attrs,
+    shape: Shape,
+    carried: Carried,
+    branches?: readonly [Graph, Graph],
+  ): Value => {
     const node: Node = {
-      id: nodes.length, op, inputs: ids, attrs, shape, carried, path,
+      id: nodes.length,
+      op,
+      inputs: ids,
+      attrs,
+      shape,
+      carried,
+      path,
       ...(branches === undefined ? {} : { branches }),
       ...(locations ? { location: callSite() } : {}),
       ...(backwardOf === null ? {} : { backwardOf }),
@@ -110,13 +131,20 @@ export const newBuilder = (options: BuilderOptions): Builder => {
 
   const fail = (e: Refusal & { readonly op: string }): Value => {
     const common = { path, message: `${e.op}: ${e.refuse}`, fix: e.fix }
-    return failWith(e.tag === 'MetadataError' ? { tag: 'MetadataError', op: e.op, ...common } : e.tag === 'ConfigError' ? { tag: 'ConfigError', option: e.op, ...common } : { tag: 'ShapeError', op: e.op, ...common })
+    return failWith(
+      e.tag === 'MetadataError'
+        ? { tag: 'MetadataError', op: e.op, ...common }
+        : e.tag === 'ConfigError'
+          ? { tag: 'ConfigError', option: e.op, ...common }
+          : { tag: 'ShapeError', op: e.op, ...common },
+    )
   }
 
   const carriedOf = (op: Op, args: readonly Value[], attrs: Attrs, shape: Shape): Carried => {
     if (!metadata || (op.births !== true && args.every((a) => quantOf(a.carried) === null))) return float
     const said = op.carry(args, attrs, kit, shape)
-    const carried = said.tag === 'float' ? stripped(`${op.name} does not say what becomes of its operand's metadata`) : said
+    const carried =
+      said.tag === 'float' ? stripped(`${op.name} does not say what becomes of its operand's metadata`) : said
     return strict && carried.tag === 'claimed' ? stripped(`strict: ${carried.why}`) : carried
   }
 
@@ -124,14 +152,32 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     if (given.some(isInvalid)) return invalid()
     const foreign = given.find((a) => a.kit !== kit)
     if (foreign !== undefined)
-      return failWith({ tag: 'Internal', path, message: `${op.name} was given a value of another trace`, fix: 'use only values that this trace handed to you; pass others as inputs' })
+      return failWith({
+        tag: 'Internal',
+        path,
+        message: `${op.name} was given a value of another trace`,
+        fix: 'use only values that this trace handed to you; pass others as inputs',
+      })
     const namesake = opsByName.get(op.name) ?? (Object.hasOwn(table, op.name) ? table[op.name] : op)
-    if (namesake !== op) return failWith({ tag: 'ConfigError', option: op.name, path, message: `two different ops are named ${op.name}: prints, stored programs and the sharing of equal nodes tell ops apart by their names`, fix: 'make the op once, outside the traced function, or give each a name of its own' })
+    if (namesake !== op)
+      return failWith({
+        tag: 'ConfigError',
+        option: op.name,
+        path,
+        message: `two different ops are named ${op.name}: prints, stored programs and the sharing of equal nodes tell ops apart by their names`,
+        fix: 'make the op once, outside the traced function, or give each a name of its own',
+      })
     opsByName.set(op.name, op)
-    const args = metadata && op.guard !== undefined && given.some((a) => quantOf(a.carried) !== null) ? op.guard(given, attrs, kit) : given
+    const args =
+      metadata && op.guard !== undefined && given.some((a) => quantOf(a.carried) !== null)
+        ? op.guard(given, attrs, kit)
+        : given
     if (isRefusal(args)) return fail({ ...args, op: op.name })
     if (args.some(isInvalid)) return invalid()
-    const shape = op.shape(args.map((a) => a.shape), attrs)
+    const shape = op.shape(
+      args.map((a) => a.shape),
+      attrs,
+    )
     if (isRefusal(shape)) return fail({ ...shape, op: op.name })
     const ids = args.map((a) => a.id)
     const key = keyOf(op, ids, attrs, shape)
@@ -142,7 +188,8 @@ export const newBuilder = (options: BuilderOptions): Builder => {
 
   const emit = (name: string, args: readonly Value[], attrs: Attrs = NO_ATTRS): Value => {
     const op = Object.hasOwn(table, name) ? table[name] : undefined
-    if (op === undefined) return failWith({ tag: 'Internal', path, message: `no op named ${name}`, fix: 'add it to the op table' })
+    if (op === undefined)
+      return failWith({ tag: 'Internal', path, message: `no op named ${name}`, fix: 'add it to the op table' })
     return apply(op, args, attrs)
   }
 
@@ -154,9 +201,16 @@ export const newBuilder = (options: BuilderOptions): Builder => {
   }
 
   const phase = (spec: PhaseSpec): readonly Value[] => {
-    const branch = (body: PhaseSpec['collect']): { readonly graph: Graph; readonly key: string; readonly outs: readonly Value[] } => {
+    const branch = (
+      body: PhaseSpec['collect'],
+    ): { readonly graph: Graph; readonly key: string; readonly outs: readonly Value[] } => {
       const child = newBuilder({ ...options, locations: false })
-      const outs = child.scoped(path, () => body(spec.args.map((a, i) => child.input('branch', String(i), a.shape)), child))
+      const outs = child.scoped(path, () =>
+        body(
+          spec.args.map((a, i) => child.input('branch', String(i), a.shape)),
+          child,
+        ),
+      )
       errors.push(...child.errors)
       return { graph: child.finish(outs), key: `${child.fingerprint()}>${outs.map((o) => o.id).join()}`, outs }
     }
@@ -164,14 +218,23 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     const collect = branch(spec.collect)
     const learned = branch(spec.learned)
     if (collect.outs.some(isInvalid) || learned.outs.some(isInvalid)) return collect.outs.map(invalid)
-    const odd = collect.outs.findIndex((o, i) => learned.outs[i] === undefined || !sameShape(o.shape, learned.outs[i].shape))
+    const odd = collect.outs.findIndex(
+      (o, i) => learned.outs[i] === undefined || !sameShape(o.shape, learned.outs[i].shape),
+    )
     if (odd >= 0 || collect.outs.length !== learned.outs.length)
-      return collect.outs.map(() => fail({ op: 'phase', refuse: `the branches differ in output ${odd}`, fix: 'return values of the same shapes from both branches' }))
+      return collect.outs.map(() =>
+        fail({
+          op: 'phase',
+          refuse: `the branches differ in output ${odd}`,
+          fix: 'return values of the same shapes from both branches',
+        }),
+      )
     const ids = [spec.counter.id, ...spec.args.map((a) => a.id)]
     const attrs: Attrs = { limit: spec.limit, warnSteps: spec.warnSteps }
     const key = `${keyOf(phaseOp, ids, attrs, [])}{${collect.key}}{${learned.key}}`
     const known = keys.get(key)
-    const node = known ?? append(key, phaseOp, ids, attrs, collect.outs[0].shape, float, [collect.graph, learned.graph]).id
+    const node =
+      known ?? append(key, phaseOp, ids, attrs, collect.outs[0].shape, float, [collect.graph, learned.graph]).id
     return collect.outs.map((o, index) => {
       const getKey = keyOf(getOp, [node], { index }, o.shape)
       const got = keys.get(getKey)
@@ -190,7 +253,16 @@ export const newBuilder = (options: BuilderOptions): Builder => {
   }
 
   const kit: Builder = {
-    mode, strict, errors, emit, apply, constant, fail, failWith, scoped, phase,
+    mode,
+    strict,
+    errors,
+    emit,
+    apply,
+    constant,
+    fail,
+    failWith,
+    scoped,
+    phase,
     value: (id) => valueOf(nodes[id]),
     path: () => path,
     input: (kind, name, shape, carried = float) => {
@@ -206,7 +278,8 @@ export const newBuilder = (options: BuilderOptions): Builder => {
       const outer = path
       path = node.path
       const ids = args.map((a) => a.id)
-      const key = node.op === inputOp || node.branches !== undefined ? null : keyOf(node.op, ids, node.attrs, node.shape)
+      const key =
+        node.op === inputOp || node.branches !== undefined ? null : keyOf(node.op, ids, node.attrs, node.shape)
       const v = append(key, node.op, ids, node.attrs, node.shape, node.carried, node.branches)
       path = outer
       if (node.op === inputOp) inputs.push(v.id)
@@ -222,7 +295,12 @@ export const newBuilder = (options: BuilderOptions): Builder => {
       }
     },
     tie: (id, { backwardOf: of, cotangent }) => {
-      if (nodes[id] !== undefined) nodes[id] = { ...nodes[id], ...(of === undefined ? {} : { backwardOf: of }), ...(cotangent === undefined ? {} : { cotangent }) }
+      if (nodes[id] !== undefined)
+        nodes[id] = {
+          ...nodes[id],
+          ...(of === undefined ? {} : { backwardOf: of }),
+          ...(cotangent === undefined ? {} : { cotangent }),
+        }
     },
     finish: (outputs) => freezeGraph({ nodes, inputs, outputs: outputs.map((o) => o.id) }),
     fingerprint: () => keyList.join(';'),

@@ -5,7 +5,8 @@ import type { Graph, Node } from './graph.js'
 import { BRANCH_NAMES, showCarried, showNode } from './print.js'
 import type { Program, ProgramInput, ProgramOutput } from './program.js'
 
-const whole = (node: Node): string => `${showNode(node)}${node.carried.tag === 'float' ? '' : `   # ${showCarried(node.carried)}`}`
+const whole = (node: Node): string =>
+  `${showNode(node)}${node.carried.tag === 'float' ? '' : `   # ${showCarried(node.carried)}`}`
 
 /** Lines about one pair of nodes; recursion follows the nesting of phases. */
 const pairLines = (a: Node, b: Node, partners: Partners): readonly string[] => {
@@ -14,28 +15,47 @@ const pairLines = (a: Node, b: Node, partners: Partners): readonly string[] => {
     const lines = a.branches === undefined || b.branches === undefined ? [] : graphLines(a.branches[i], b.branches[i])
     return lines.length === 0 ? [] : [`    ${BRANCH_NAMES[i]} of %${a.id}`, ...lines.map((l) => `    ${l}`)]
   })
-  return [...(changes.length === 0 ? [] : [`  ~ %${a.id} → %${b.id} ${b.op.name}: ${changes.map((c) => c.text).join('; ')}`]), ...inner]
+  return [
+    ...(changes.length === 0 ? [] : [`  ~ %${a.id} → %${b.id} ${b.op.name}: ${changes.map((c) => c.text).join('; ')}`]),
+    ...inner,
+  ]
 }
 
 const graphLines = (a: Graph, b: Graph): readonly string[] => {
   const { groups, partners } = alignGraphs(a, b)
   const lines = groups.flatMap((g) => {
-    const own = g.steps.flatMap(([i, j]) => (j < 0 ? [`  - ${whole(g.a[i])}`] : i < 0 ? [`  + ${whole(g.b[j])}`] : pairLines(g.a[i], g.b[j], partners)))
+    const own = g.steps.flatMap(([i, j]) =>
+      j < 0 ? [`  - ${whole(g.a[i])}`] : i < 0 ? [`  + ${whole(g.b[j])}`] : pairLines(g.a[i], g.b[j], partners),
+    )
     return own.length === 0 ? [] : [g.path === '' ? '(top level)' : g.path, ...own]
   })
-  return elsewhere(a.outputs, b.outputs, partners) ? [...lines, `  ~ outputs ${showIds(a.outputs)} → ${showIds(b.outputs)}`] : lines
+  return elsewhere(a.outputs, b.outputs, partners)
+    ? [...lines, `  ~ outputs ${showIds(a.outputs)} → ${showIds(b.outputs)}`]
+    : lines
 }
 
-const showInput = (i: ProgramInput): string => `${i.kind} input ${i.path || '(unnamed)'}${i.part === 'tensor' ? '' : `.${i.part}`}`
-const inputDetail = (i: ProgramInput): string => `${showShape(i.shape)}${i.learned ? ' learned' : ''}${i.quant === undefined ? '' : ` ${i.quant.bits}${i.quant.signed ? 's' : 'u'}${i.quant.training ? ' training' : ''}`}`
+const showInput = (i: ProgramInput): string =>
+  `${i.kind} input ${i.path || '(unnamed)'}${i.part === 'tensor' ? '' : `.${i.part}`}`
+const inputDetail = (i: ProgramInput): string =>
+  `${showShape(i.shape)}${i.learned ? ' learned' : ''}${i.quant === undefined ? '' : ` ${i.quant.bits}${i.quant.signed ? 's' : 'u'}${i.quant.training ? ' training' : ''}`}`
 const showOutput = (o: ProgramOutput): string => `${o.kind} ${o.path || '(unnamed)'}`
-const outputDetail = (o: ProgramOutput): string => (o.quant === undefined ? 'plain' : `quant ${o.quant.bits}${o.quant.signed ? 's' : 'u'}${o.quant.training ? ' training' : ''}`)
+const outputDetail = (o: ProgramOutput): string =>
+  o.quant === undefined
+    ? 'plain'
+    : `quant ${o.quant.bits}${o.quant.signed ? 's' : 'u'}${o.quant.training ? ' training' : ''}`
 
 /** Inputs or outputs by name: those of one side alone, and those whose detail differs. */
-const listLines = <A>(a: readonly A[], b: readonly A[], name: (x: A) => string, detail: (x: A) => string): readonly string[] => {
+const listLines = <A>(
+  a: readonly A[],
+  b: readonly A[],
+  name: (x: A) => string,
+  detail: (x: A) => string,
+): readonly string[] => {
   const [inA, inB] = [new Map(a.map((x) => [name(x), detail(x)])), new Map(b.map((x) => [name(x), detail(x)]))]
   return [
-    ...[...inA].flatMap(([k, d]) => (!inB.has(k) ? [`- ${k} ${d}`] : inB.get(k) === d ? [] : [`~ ${k}: ${d} → ${inB.get(k) ?? ''}`])),
+    ...[...inA].flatMap(([k, d]) =>
+      !inB.has(k) ? [`- ${k} ${d}`] : inB.get(k) === d ? [] : [`~ ${k}: ${d} → ${inB.get(k) ?? ''}`],
+    ),
     ...[...inB].flatMap(([k, d]) => (inA.has(k) ? [] : [`+ ${k} ${d}`])),
   ]
 }
@@ -44,10 +64,11 @@ const listLines = <A>(a: readonly A[], b: readonly A[], name: (x: A) => string, 
  * What differs between two programs, as lines: `-` stands in `a` alone, `+` in `b` alone, `~` in both with changed
  * attributes, shapes, operands or metadata. The empty string where nothing differs.
  */
-export const diffPrograms = (a: Program, b: Program): string => [
-  ...(a.mode === b.mode ? [] : [`~ mode ${a.mode} → ${b.mode}`]),
-  ...(a.strict === b.strict ? [] : [`~ strict ${a.strict} → ${b.strict}`]),
-  ...listLines(a.inputs, b.inputs, showInput, inputDetail),
-  ...listLines(a.outputs, b.outputs, showOutput, outputDetail),
-  ...graphLines(a.graph, b.graph),
-].join('\n')
+export const diffPrograms = (a: Program, b: Program): string =>
+  [
+    ...(a.mode === b.mode ? [] : [`~ mode ${a.mode} → ${b.mode}`]),
+    ...(a.strict === b.strict ? [] : [`~ strict ${a.strict} → ${b.strict}`]),
+    ...listLines(a.inputs, b.inputs, showInput, inputDetail),
+    ...listLines(a.outputs, b.outputs, showOutput, outputDetail),
+    ...graphLines(a.graph, b.graph),
+  ].join('\n')

@@ -13,9 +13,17 @@ export type Attr = number | string | boolean | null | readonly Attr[]
 export type Attrs = { readonly [key: string]: Attr }
 
 /** Says that a rule refuses its operands: what is wrong, and how to mend it. */
-export type Refusal = { readonly refuse: string; readonly fix: string; readonly tag?: 'ShapeError' | 'MetadataError' | 'ConfigError' }
+export type Refusal = {
+  readonly refuse: string
+  readonly fix: string
+  readonly tag?: 'ShapeError' | 'MetadataError' | 'ConfigError'
+}
 /** A refusal. */
-export const refuse = (message: string, fix: string, tag: Refusal['tag'] = 'ShapeError'): Refusal => ({ refuse: message, fix, tag })
+export const refuse = (message: string, fix: string, tag: Refusal['tag'] = 'ShapeError'): Refusal => ({
+  refuse: message,
+  fix,
+  tag,
+})
 /** Is the answer of a rule a refusal? */
 export const isRefusal = (x: object): x is Refusal => 'refuse' in x
 
@@ -90,7 +98,12 @@ export type Vjp<A extends Attrs = Attrs> = { rule(v: VjpInput<A>): readonly (Val
 export type ExampleArg = {
   readonly shape: Shape
   /** Draw a quant tensor: bits, sign, and what its zero point may be; `scaleShape` per channel. */
-  readonly quant?: { readonly bits: number; readonly signed: boolean; readonly zero?: ZeroPointKind; readonly scaleShape?: Shape }
+  readonly quant?: {
+    readonly bits: number
+    readonly signed: boolean
+    readonly zero?: ZeroPointKind
+    readonly scaleShape?: Shape
+  }
   /** Not a number to differentiate by: an index, a class, a counter. */
   readonly fixed?: boolean
   /** Range of the numbers (default -3 … 3). */
@@ -147,4 +160,7 @@ export const surrogate = <A extends Attrs>(f: Op<A>, g: Op): Op<A> => ({
   vjp: hasVjp(g) ? surrogateVjp(g) : g.vjp,
 })
 
-const surrogateVjp = (g: Op & { readonly vjp: Vjp }): Vjp => (v) => g.vjp({ ...v, out: () => v.kit.apply(g, v.args, v.attrs) })
+const surrogateVjp =
+  (g: Op & { readonly vjp: Vjp }): Vjp =>
+  (v) =>
+    g.vjp({ ...v, out: () => v.kit.apply(g, v.args, v.attrs) })

@@ -21,18 +21,29 @@ const WIDEST_COLUMN = 76
 const line = (text: string, note = ''): Line => ({ text, note })
 
 const showAttr = (a: Attr): string =>
-  Array.isArray(a) ? `[${a.map((x: Attr) => showAttr(x)).join(',')}]`
-    : typeof a === 'string' ? (/^[\w.~-]+$/.test(a) ? a : JSON.stringify(a))
-      : Object.is(a, -0) ? '-0' : String(a)
+  Array.isArray(a)
+    ? `[${a.map((x: Attr) => showAttr(x)).join(',')}]`
+    : typeof a === 'string'
+      ? /^[\w.~-]+$/.test(a)
+        ? a
+        : JSON.stringify(a)
+      : Object.is(a, -0)
+        ? '-0'
+        : String(a)
 
 /** Attributes as text: `bits=8 signed !narrow`; a flag stands alone, with `!` where it is false. */
 export const showAttrs = (attrs: Attrs): string =>
-  Object.entries(attrs).map(([k, v]) => (v === true ? k : v === false ? `!${k}` : `${k}=${showAttr(v)}`)).join(' ')
+  Object.entries(attrs)
+    .map(([k, v]) => (v === true ? k : v === false ? `!${k}` : `${k}=${showAttr(v)}`))
+    .join(' ')
 
 /** What a value carries as text: `carries 8s scale %11`; the empty string for `float`. */
 export const showCarried = (c: Carried): string => {
   const q = quantOf(c)
-  const grid = q === null ? '' : ` ${showBits(q)} scale %${q.scale}${q.zero === 'zero' ? '' : ` zeroPoint %${q.zeroPoint} (${q.zero})`}`
+  const grid =
+    q === null
+      ? ''
+      : ` ${showBits(q)} scale %${q.scale}${q.zero === 'zero' ? '' : ` zeroPoint %${q.zeroPoint} (${q.zero})`}`
   const why = c.tag === 'claimed' || c.tag === 'stripped' ? `: ${c.why}` : ''
   return c.tag === 'float' ? '' : `${c.tag}${grid}${why}`
 }
@@ -46,7 +57,9 @@ export const showNode = (node: Node): string => {
 }
 
 const noteOf = (node: Node): string =>
-  [showCarried(node.carried), node.path === '' ? '' : `@${node.path}`, node.location ?? ''].filter((t) => t !== '').join('  ')
+  [showCarried(node.carried), node.path === '' ? '' : `@${node.path}`, node.location ?? '']
+    .filter((t) => t !== '')
+    .join('  ')
 
 /** The nodes that compute, and phases as boxes; inputs stand in the header. */
 const bodyLines = (graph: Graph, indent: string): readonly Line[] => {
@@ -61,7 +74,9 @@ const bodyLines = (graph: Graph, indent: string): readonly Line[] => {
 
 const phaseLines = (branches: readonly [Graph, Graph], indent: string): readonly Line[] => [
   ...branches.flatMap((graph, i) => [
-    line(`${indent}  ${i === 0 ? '┌' : '├'} ${BRANCH_NAMES[i]}(${graph.inputs.map((id) => typed(graph.nodes[id])).join(', ')})`),
+    line(
+      `${indent}  ${i === 0 ? '┌' : '├'} ${BRANCH_NAMES[i]}(${graph.inputs.map((id) => typed(graph.nodes[id])).join(', ')})`,
+    ),
     ...bodyLines(graph, `${indent}  │   `),
     line(`${indent}  │   return ${graph.outputs.map((id) => `%${id}`).join(' ')}`),
   ]),
@@ -71,11 +86,17 @@ const phaseLines = (branches: readonly [Graph, Graph], indent: string): readonly
 const named = (path: string): string => (path === '' ? '(unnamed)' : path)
 
 const inputLine = (graph: Graph, i: ProgramInput): Line =>
-  line(`    ${typed(graph.nodes[i.node])} ${i.kind} ${named(i.path)}${i.part === 'tensor' ? '' : `.${i.part}`}${i.learned ? ' learned' : ''}`, showCarried(graph.nodes[i.node].carried))
+  line(
+    `    ${typed(graph.nodes[i.node])} ${i.kind} ${named(i.path)}${i.part === 'tensor' ? '' : `.${i.part}`}${i.learned ? ' learned' : ''}`,
+    showCarried(graph.nodes[i.node].carried),
+  )
 
 const outputLine = (graph: Graph, o: ProgramOutput): Line => {
   const q = o.quant
-  const parts = q === undefined ? '' : `quant ${showBits(q)} scale %${q.scale} zeroPoint %${q.zeroPoint} bitWidth %${q.bitWidth}${q.training ? ' training' : ''}`
+  const parts =
+    q === undefined
+      ? ''
+      : `quant ${showBits(q)} scale %${q.scale} zeroPoint %${q.zeroPoint} bitWidth %${q.bitWidth}${q.training ? ' training' : ''}`
   return line(`    ${typed(graph.nodes[o.node])} ${o.kind} ${named(o.path)}`, parts)
 }
 
@@ -91,9 +112,12 @@ export const printProgram = (program: Program): string => {
   const { graph, inputs, outputs } = program
   return aligned([
     line(`program ${program.mode}${program.strict ? ' strict' : ''} {`),
-    line('  inputs'), ...inputs.map((i) => inputLine(graph, i)),
-    line('  let'), ...bodyLines(graph, '    '),
-    line('  return'), ...outputs.map((o) => outputLine(graph, o)),
+    line('  inputs'),
+    ...inputs.map((i) => inputLine(graph, i)),
+    line('  let'),
+    ...bodyLines(graph, '    '),
+    line('  return'),
+    ...outputs.map((o) => outputLine(graph, o)),
     line('}'),
   ])
 }
@@ -102,7 +126,12 @@ export const printProgram = (program: Program): string => {
 type Formula = { readonly text: string; readonly binds: number }
 
 const ATOM = 3
-const INFIX: { readonly [op: string]: readonly [sign: string, binds: number] } = { add: [' + ', 1], sub: [' - ', 1], mul: ['·', 2], div: ['/', 2] }
+const INFIX: { readonly [op: string]: readonly [sign: string, binds: number] } = {
+  add: [' + ', 1],
+  sub: [' - ', 1],
+  mul: ['·', 2],
+  div: ['/', 2],
+}
 /** Ops that only change the layout: a formula looks through them. */
 const LAYOUT: ReadonlySet<string> = new Set(['identity', 'reshape', 'broadcastTo', 'permute'])
 const MAX_EXPANDED = 256
@@ -113,7 +142,11 @@ const roles = (graph: Graph): ReadonlyMap<NodeId, string> => {
   const out = new Map<NodeId, string>()
   for (const { carried } of graph.nodes) {
     const q = quantOf(carried)
-    if (q !== null) out.set(q.scale, 's').set(q.zeroPoint, out.get(q.zeroPoint) ?? 'z').set(q.bitWidth, out.get(q.bitWidth) ?? 'b')
+    if (q !== null)
+      out
+        .set(q.scale, 's')
+        .set(q.zeroPoint, out.get(q.zeroPoint) ?? 'z')
+        .set(q.bitWidth, out.get(q.bitWidth) ?? 'b')
   }
   return out
 }

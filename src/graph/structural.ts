@@ -29,14 +29,21 @@ export const phaseOp: Op = structural('phase', 'Runs one of two sub-graphs, chos
 /** Picks output `index` of a `phase`. */
 export const getOp: Op = structural('get', 'One output of a phase.')
 
-const NON_FINITE: { readonly [text: string]: number } = { NaN: NaN, Infinity: Infinity, '-Infinity': -Infinity, '-0': -0 }
+const NON_FINITE: { readonly [text: string]: number } = {
+  NaN: NaN,
+  Infinity: Infinity,
+  '-Infinity': -Infinity,
+  '-0': -0,
+}
 
 /** The number of a `const` node; JSON has no NaN, infinity or -0, so these stand as text. */
 export const constantOf = (attrs: Attrs): number =>
   typeof attrs.value === 'number' ? attrs.value : (NON_FINITE[String(attrs.value)] ?? NaN)
 
 /** Attributes of a `const` node. */
-export const constantAttrs = (value: number): Attrs => ({ value: Object.is(value, -0) ? '-0' : Number.isFinite(value) ? value : String(value) })
+export const constantAttrs = (value: number): Attrs => ({
+  value: Object.is(value, -0) ? '-0' : Number.isFinite(value) ? value : String(value),
+})
 
 /** The structural ops by name. */
 export const structuralOps = { input: inputOp, const: constOp, phase: phaseOp, get: getOp } as const

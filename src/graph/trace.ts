@@ -34,15 +34,27 @@ export type InputDecl = TensorInput | QuantInput
 export const tensorInput = (shape: Shape): TensorInput => ({ input: 'tensor', shape })
 
 /** A quant tensor as an input; per tensor, zero point 0, made in eval and valid unless told otherwise. */
-export const quantInput = (shape: Shape, options: Partial<Omit<QuantInput, 'input' | 'shape'>> & { readonly bits: number; readonly signed: boolean }): QuantInput => ({
-  input: 'quant', shape, scaleShape: [], zeroPointShape: [], zeroPoint: 'zero', training: false, valid: true, ...options,
+export const quantInput = (
+  shape: Shape,
+  options: Partial<Omit<QuantInput, 'input' | 'shape'>> & { readonly bits: number; readonly signed: boolean },
+): QuantInput => ({
+  input: 'quant',
+  shape,
+  scaleShape: [],
+  zeroPointShape: [],
+  zeroPoint: 'zero',
+  training: false,
+  valid: true,
+  ...options,
 })
 
 /** A leaf of parameters or state: its shape, and whether an optimizer may change it. */
 export type LeafDecl = { readonly shape: Shape; readonly learned: boolean }
 
-const isDecl = (x: unknown): x is InputDecl => typeof x === 'object' && x !== null && 'input' in x && (x.input === 'tensor' || x.input === 'quant')
-const isLeafDecl = (x: unknown): x is LeafDecl => typeof x === 'object' && x !== null && 'learned' in x && typeof x.learned === 'boolean'
+const isDecl = (x: unknown): x is InputDecl =>
+  typeof x === 'object' && x !== null && 'input' in x && (x.input === 'tensor' || x.input === 'quant')
+const isLeafDecl = (x: unknown): x is LeafDecl =>
+  typeof x === 'object' && x !== null && 'learned' in x && typeof x.learned === 'boolean'
 /** Is it a traced value? */
 export const isValue = (x: unknown): x is Value => typeof x === 'object' && x !== null && 'kit' in x && 'carried' in x
 
@@ -55,23 +67,52 @@ export type TraceSpec = {
   readonly inputs: unknown
   readonly params: unknown
   readonly state: unknown
-  readonly body: (params: Tree<Value>, state: Tree<Value>, inputs: Tree<Value>, builder: Builder) => { readonly results: unknown; readonly nextState: unknown }
+  readonly body: (
+    params: Tree<Value>,
+    state: Tree<Value>,
+    inputs: Tree<Value>,
+    builder: Builder,
+  ) => { readonly results: unknown; readonly nextState: unknown }
 }
 
-const declared = (b: Builder, d: QuantInput, parts: { readonly value: Value; readonly scale: Value; readonly zeroPoint: Value }): Value => {
+const declared = (
+  b: Builder,
+  d: QuantInput,
+  parts: { readonly value: Value; readonly scale: Value; readonly zeroPoint: Value },
+): Value => {
   const [lo, hi] = [intMin(d.bits, d.signed), intMax(d.bits, d.signed)]
   const quant = {
-    scale: parts.scale.id, zeroPoint: parts.zeroPoint.id, bitWidth: b.constant(d.bits).id, bits: d.bits, signed: d.signed,
-    training: d.training, zero: d.zeroPoint, lo, hi, slack: HALF_ULP * Math.max(Math.abs(lo), hi),
+    scale: parts.scale.id,
+    zeroPoint: parts.zeroPoint.id,
+    bitWidth: b.constant(d.bits).id,
+    bits: d.bits,
+    signed: d.signed,
+    training: d.training,
+    zero: d.zeroPoint,
+    lo,
+    hi,
+    slack: HALF_ULP * Math.max(Math.abs(lo), hi),
   }
-  const carried: Carried = !d.valid ? claimed(quant, 'the input was declared as not valid')
-    : d.bits < 2 ? claimed(quant, 'one bit is valid only if both of its two integers occur') : carries(quant)
+  const carried: Carried = !d.valid
+    ? claimed(quant, 'the input was declared as not valid')
+    : d.bits < 2
+      ? claimed(quant, 'one bit is valid only if both of its two integers occur')
+      : carries(quant)
   return b.declare(parts.value, carried)
 }
 
 const partsOf = (v: Value): QuantParts | null => {
   const q = quantOf(v.carried)
-  return q === null ? null : { scale: q.scale, zeroPoint: q.zeroPoint, bitWidth: q.bitWidth, bits: q.bits, signed: q.signed, training: q.training }
+  return q === null
+    ? null
+    : {
+        scale: q.scale,
+        zeroPoint: q.zeroPoint,
+        bitWidth: q.bitWidth,
+        bits: q.bits,
+        signed: q.signed,
+        training: q.training,
+      }
 }
 
 /** Runs the body over fresh inputs and returns the program, or every error that was found. */
@@ -79,14 +120,25 @@ export const traceProgram = (spec: TraceSpec): E.Either<QuantErrors, Program> =>
   const b = newBuilder(spec)
   const inputs: ProgramInput[] = []
   const outputs: ProgramOutput[] = []
-  const add = (kind: ProgramInput['kind'], path: string, shape: Shape, learned: boolean, part: ProgramInput['part'], extra: Partial<ProgramInput> = {}): Value => {
+  const add = (
+    kind: ProgramInput['kind'],
+    path: string,
+    shape: Shape,
+    learned: boolean,
+    part: ProgramInput['part'],
+    extra: Partial<ProgramInput> = {},
+  ): Value => {
     const name = part === 'tensor' || part === 'value' ? path : `${path === '' ? 'input' : path}.${part}`
     const v = b.input(kind, name, shape)
     inputs.push({ kind, path, node: v.id, shape, learned, part, ...extra })
     return v
   }
-  const leaf = (kind: 'param' | 'state') => (d: LeafDecl, path: string): { readonly index: number; readonly value: Value } =>
-    ({ index: inputs.length, value: add(kind, path, d.shape, d.learned, 'tensor') })
+  const leaf =
+    (kind: 'param' | 'state') =>
+    (d: LeafDecl, path: string): { readonly index: number; readonly value: Value } => ({
+      index: inputs.length,
+      value: add(kind, path, d.shape, d.learned, 'tensor'),
+    })
   const data = (d: InputDecl, path: string): { readonly index: number; readonly value: Value } => {
     const index = inputs.length
     if (d.input === 'tensor') return { index, value: add('data', path, d.shape, false, 'tensor') }
@@ -96,27 +148,53 @@ export const traceProgram = (spec: TraceSpec): E.Either<QuantErrors, Program> =>
     const zeroPoint = add('data', path, d.zeroPointShape, false, 'zeroPoint')
     return { index, value: declared(b, d, { value, scale, zeroPoint }) }
   }
-  const isEntry = (x: unknown): x is { readonly index: number; readonly value: Value } => typeof x === 'object' && x !== null && 'index' in x && 'value' in x && isValue(x.value)
-  const split = (tree: unknown): readonly [Tree<Value>, Tree<number>] => [mapTree(isEntry, tree, (e) => e.value), mapTree(isEntry, tree, (e) => e.index)]
+  const isEntry = (x: unknown): x is { readonly index: number; readonly value: Value } =>
+    typeof x === 'object' && x !== null && 'index' in x && 'value' in x && isValue(x.value)
+  const split = (tree: unknown): readonly [Tree<Value>, Tree<number>] => [
+    mapTree(isEntry, tree, (e) => e.value),
+    mapTree(isEntry, tree, (e) => e.index),
+  ]
   const [paramValues, params] = split(mapTree(isLeafDecl, spec.params, leaf('param')))
   const [stateValues, state] = split(mapTree(isLeafDecl, spec.state, leaf('state')))
   const [dataValues, dataTree] = split(mapTree(isDecl, spec.inputs, data))
   const { results, nextState } = spec.body(paramValues, stateValues, dataValues, b)
 
-  const output = (kind: ProgramOutput['kind']) => (v: Value, path: string): number => {
-    const quant = kind === 'result' ? partsOf(v) : null
-    return outputs.push({ kind, path, node: v.id, ...(quant === null ? {} : { quant }) }) - 1
-  }
+  const output =
+    (kind: ProgramOutput['kind']) =>
+    (v: Value, path: string): number => {
+      const quant = kind === 'result' ? partsOf(v) : null
+      return outputs.push({ kind, path, node: v.id, ...(quant === null ? {} : { quant }) }) - 1
+    }
   const found = [...leaves(isValue, results), ...leaves(isValue, nextState)].map((l) => l.leaf)
   if (b.errors.length === 0 && leaves(isValue, results).length === 0)
-    b.failWith({ tag: 'InputError', input: 'result', path: '', message: `the traced function returned no value${inputs.some((i) => i.kind === 'data') ? '' : ', and no input was declared'}`, fix: 'declare each input with tensorInput(shape) or quantInput(…), and return values made from them by quantrace\'s functions' })
-  if (b.errors.length === 0 && found.some(isInvalid)) b.failWith({ tag: 'Internal', path: '', message: 'an invalid value was returned without an error', fix: 'report this as a bug of quantrace' })
-  if (b.errors.length === 0 && found.some((v) => v.kit !== b)) b.failWith({ tag: 'Internal', path: '', message: 'the traced function returned a value of another trace', fix: 'return only values made from this call\'s arguments' })
+    b.failWith({
+      tag: 'InputError',
+      input: 'result',
+      path: '',
+      message: `the traced function returned no value${inputs.some((i) => i.kind === 'data') ? '' : ', and no input was declared'}`,
+      fix: "declare each input with tensorInput(shape) or quantInput(…), and return values made from them by quantrace's functions",
+    })
+  if (b.errors.length === 0 && found.some(isInvalid))
+    b.failWith({
+      tag: 'Internal',
+      path: '',
+      message: 'an invalid value was returned without an error',
+      fix: 'report this as a bug of quantrace',
+    })
+  if (b.errors.length === 0 && found.some((v) => v.kit !== b))
+    b.failWith({
+      tag: 'Internal',
+      path: '',
+      message: 'the traced function returned a value of another trace',
+      fix: "return only values made from this call's arguments",
+    })
   if (b.errors.length > 0) return E.left(freeze([...b.errors], true))
   const resultTree = mapTree(isValue, results, output('result'))
   const nextTree = mapTree(isValue, nextState, output('state'))
   const structure = { data: dataTree, params, state, results: resultTree, nextState: nextTree, grads: null }
   const parts = outputs.flatMap(({ quant: q }) => (q === undefined ? [] : [q.scale, q.zeroPoint, q.bitWidth]))
   const graph = b.finish([...found, ...parts.map(b.value)])
-  return E.right(freeze<Program>({ version: 1, mode: spec.mode, strict: spec.strict, graph, inputs, outputs, structure }, true))
+  return E.right(
+    freeze<Program>({ version: 1, mode: spec.mode, strict: spec.strict, graph, inputs, outputs, structure }, true),
+  )
 }

@@ -20,7 +20,13 @@ export type CarryAttributes = {
   readonly why: string | null
 }
 /** Attributes of a node of the view; its key is its id as text. */
-export type NodeAttributes = CarryAttributes & { readonly id: NodeId; readonly op: string; readonly path: string; readonly shape: Shape; readonly attrs: Attrs }
+export type NodeAttributes = CarryAttributes & {
+  readonly id: NodeId
+  readonly op: string
+  readonly path: string
+  readonly shape: Shape
+  readonly attrs: Attrs
+}
 /** Attributes of an edge: which operand it is, and the metadata of the value that flows along it. Its key is `node:slot`. */
 export type EdgeAttributes = CarryAttributes & { readonly slot: number }
 /** A program, or a branch of a phase, as a graphology graph. */
@@ -28,7 +34,13 @@ export type ProgramGraph = MultiDirectedGraph<NodeAttributes, EdgeAttributes>
 
 const carryOf = (c: Carried): CarryAttributes => {
   const q = quantOf(c)
-  return { carry: c.tag, bits: q?.bits ?? null, signed: q?.signed ?? null, scale: q?.scale ?? null, why: c.tag === 'claimed' || c.tag === 'stripped' ? c.why : null }
+  return {
+    carry: c.tag,
+    bits: q?.bits ?? null,
+    signed: q?.signed ?? null,
+    scale: q?.scale ?? null,
+    why: c.tag === 'claimed' || c.tag === 'stripped' ? c.why : null,
+  }
 }
 
 /** A graph, for instance a branch of a phase, as a graphology graph. */
@@ -36,7 +48,12 @@ export const graphToGraphology = (graph: Graph): ProgramGraph => {
   const view: ProgramGraph = new MultiDirectedGraph<NodeAttributes, EdgeAttributes>()
   for (const { id, op, path, shape, attrs, carried, inputs } of graph.nodes) {
     view.addNode(String(id), { id, op: op.name, path, shape, attrs, ...carryOf(carried) })
-    inputs.forEach((from, slot) => view.addDirectedEdgeWithKey(`${id}:${slot}`, String(from), String(id), { slot, ...carryOf(graph.nodes[from].carried) }))
+    inputs.forEach((from, slot) =>
+      view.addDirectedEdgeWithKey(`${id}:${slot}`, String(from), String(id), {
+        slot,
+        ...carryOf(graph.nodes[from].carried),
+      }),
+    )
   }
   return view
 }
@@ -55,17 +72,21 @@ export type Loss = {
   readonly within: readonly string[]
 }
 
-const lossesIn = (graph: Graph, within: readonly string[]): readonly Loss[] => graph.nodes.flatMap(({ id, op, path, carried: c, branches }) => [
-  ...(c.tag === 'stripped' || c.tag === 'claimed' ? [{ node: id, op: op.name, path, tag: c.tag, why: c.why, within }] : []),
-  ...(branches ?? []).flatMap((b, i) => lossesIn(b, [...within, `%${id} ${BRANCH_NAMES[i]}`])),
-])
+const lossesIn = (graph: Graph, within: readonly string[]): readonly Loss[] =>
+  graph.nodes.flatMap(({ id, op, path, carried: c, branches }) => [
+    ...(c.tag === 'stripped' || c.tag === 'claimed'
+      ? [{ node: id, op: op.name, path, tag: c.tag, why: c.why, within }]
+      : []),
+    ...(branches ?? []).flatMap((b, i) => lossesIn(b, [...within, `%${id} ${BRANCH_NAMES[i]}`])),
+  ])
 
 /** Every node that is stripped or claimed, in order, with the reason in its rule's own words. */
 export const lossesOf = (program: Program): readonly Loss[] => lossesIn(program.graph, [])
 
 const reached = (view: ProgramGraph, node: NodeId, mode: 'out' | 'in'): readonly NodeId[] => {
   const out: NodeId[] = []
-  if (view.hasNode(String(node))) bfsFromNode(view, String(node), (key) => void (key === String(node) || out.push(Number(key))), { mode })
+  if (view.hasNode(String(node)))
+    bfsFromNode(view, String(node), (key) => void (key === String(node) || out.push(Number(key))), { mode })
   return out.sort((a, b) => a - b)
 }
 

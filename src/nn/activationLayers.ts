@@ -2,7 +2,11 @@
 import type { QuantError } from '../data/error.js'
 import { quantOf } from '../data/quant.js'
 import type { Kit, Value } from '../graph/op.js'
-import { Int8ActPerTensorFloat, Int8ActPerTensorFloatMinMaxInit, Uint8ActPerTensorFloat } from '../quantizers/presets.js'
+import {
+  Int8ActPerTensorFloat,
+  Int8ActPerTensorFloatMinMaxInit,
+  Uint8ActPerTensorFloat,
+} from '../quantizers/presets.js'
 import type { Quantizer, QuantizerOptions } from '../quantizers/quantizer.js'
 import { dequantize, hardtanh, isQuantValue } from './functions.js'
 import type { Layer, None } from './layer.js'
@@ -10,14 +14,15 @@ import { chosen, optionsOf, unknownOptions, type Given, type Prefixed } from './
 import { actSpec, optionalConfig, throughQuantizer, type QuantState } from './quantizing.js'
 
 /** Options of an activation layer; those without prefix go to `actQuant`. */
-export type ActivationOptions = QuantizerOptions & Prefixed<'input'> & {
-  /** The quantizer of the result; null disables it. */
-  readonly actQuant?: Quantizer | null
-  /** The quantizer of the input; none by default. */
-  readonly inputQuant?: Quantizer | null
-  /** Give a quant tensor instead of its plain value (default false). */
-  readonly returnQuantTensor?: boolean
-}
+export type ActivationOptions = QuantizerOptions &
+  Prefixed<'input'> & {
+    /** The quantizer of the result; null disables it. */
+    readonly actQuant?: Quantizer | null
+    /** The quantizer of the input; none by default. */
+    readonly inputQuant?: Quantizer | null
+    /** Give a quant tensor instead of its plain value (default false). */
+    readonly returnQuantTensor?: boolean
+  }
 /** QuantIdentity takes no `inputQuant`. */
 export type QuantIdentityOptions = Omit<ActivationOptions, 'inputQuant' | keyof Prefixed<'input'>>
 /** Presets whose range must be given. */
@@ -43,52 +48,119 @@ type Kind = {
 export const NOT_CONFIGURED = 'QuantLayer is not correctly configured, check if warnings were raised'
 
 const cannotReturn = (kit: Kit, layer: string, why: string): Value =>
-  kit.failWith({ tag: 'LayerError', layer, path: kit.path(), message: `${NOT_CONFIGURED}: ${layer} was asked for a quant tensor (returnQuantTensor: true), but ${why}`, fix: 'give it a quantizer (actQuant), feed it a quant tensor, or drop returnQuantTensor' })
+  kit.failWith({
+    tag: 'LayerError',
+    layer,
+    path: kit.path(),
+    message: `${NOT_CONFIGURED}: ${layer} was asked for a quant tensor (returnQuantTensor: true), but ${why}`,
+    fix: 'give it a quantizer (actQuant), feed it a quant tensor, or drop returnQuantTensor',
+  })
 
 /** A kept quant tensor whose `training` flag becomes the layer's. */
 const withTraining = (kit: Kit, x: Value): Value => kit.emit('asTraining', [x], { training: kit.mode === 'train' })
 
 const disabled = (kind: Kind, kit: Kit, x: Value, returnQuantTensor: boolean): Value => {
-  if (!returnQuantTensor) return dequantize(kind.act(x, true), `${kind.name} is disabled and does not return quant tensors; set returnQuantTensor: true`)
-  if (!kind.passthrough) return cannotReturn(kit, kind.name, 'its quantizer is disabled and its function leaves every grid')
-  if (!isQuantValue(x)) return cannotReturn(kit, kind.name, x.carried.tag === 'stripped' ? `its input lost its metadata: ${x.carried.why}` : 'its quantizer is disabled and its input is a plain tensor')
+  if (!returnQuantTensor)
+    return dequantize(
+      kind.act(x, true),
+      `${kind.name} is disabled and does not return quant tensors; set returnQuantTensor: true`,
+    )
+  if (!kind.passthrough)
+    return cannotReturn(kit, kind.name, 'its quantizer is disabled and its function leaves every grid')
+  if (!isQuantValue(x))
+    return cannotReturn(
+      kit,
+      kind.name,
+      x.carried.tag === 'stripped'
+        ? `its input lost its metadata: ${x.carried.why}`
+        : 'its quantizer is disabled and its input is a plain tensor',
+    )
   const y = kind.act(x, true)
-  if (quantOf(y.carried) === null) return cannotReturn(kit, kind.name, 'the activation lost the metadata (strict mode strips claims)')
+  if (quantOf(y.carried) === null)
+    return cannotReturn(kit, kind.name, 'the activation lost the metadata (strict mode strips claims)')
   return kind.name === 'QuantIdentity' ? y : withTraining(kit, y)
 }
 
 const PLACES = ['actQuant', 'inputQuant', 'returnQuantTensor'] as const
 
-const activationLayer = (kind: Kind) => (options: Given): Layer<None, ActivationState> => {
-  const act = chosen(kind.name, options, 'actQuant', kind.fallback, '', 'act')
-  const input = chosen(kind.name, options, 'inputQuant', null, 'input', 'act')
-  const known = kind.takesInputQuant ? [...PLACES, ...optionsOf(''), ...optionsOf('input')] : ['actQuant', 'returnQuantTensor', ...optionsOf('')]
-  const problems: readonly QuantError[] = [...unknownOptions(kind.name, options, known), ...act.problems, ...input.problems]
-  const returnQuantTensor = options.returnQuantTensor === true
-  return {
-    layer: kind.name,
-    params: {},
-    state: { actQuant: actSpec(act.quantizer), inputQuant: actSpec(input.quantizer) },
-    problems,
-    config: { name: kind.name, parts: [['inputQuant', optionalConfig(input.quantizer)], ['actQuant', optionalConfig(act.quantizer)], ['returnQuantTensor', String(returnQuantTensor)]] },
-    apply: (_params, state, x, kit) => {
-      const [x1, inputQuant] = throughQuantizer(input.quantizer, kit, state.inputQuant, x, 'inputQuant')
-      if (act.quantizer === null) return [disabled(kind, kit, x1, returnQuantTensor), { actQuant: {}, inputQuant }]
-      const [y, actQuant] = throughQuantizer(act.quantizer, kit, state.actQuant, kind.act(x1, false), 'actQuant')
-      return [returnQuantTensor ? y : dequantize(y, `${kind.name} does not return quant tensors; set returnQuantTensor: true`), { actQuant, inputQuant }]
-    },
+const activationLayer =
+  (kind: Kind) =>
+  (options: Given): Layer<None, ActivationState> => {
+    const act = chosen(kind.name, options, 'actQuant', kind.fallback, '', 'act')
+    const input = chosen(kind.name, options, 'inputQuant', null, 'input', 'act')
+    const known = kind.takesInputQuant
+      ? [...PLACES, ...optionsOf(''), ...optionsOf('input')]
+      : ['actQuant', 'returnQuantTensor', ...optionsOf('')]
+    const problems: readonly QuantError[] = [
+      ...unknownOptions(kind.name, options, known),
+      ...act.problems,
+      ...input.problems,
+    ]
+    const returnQuantTensor = options.returnQuantTensor === true
+    return {
+      layer: kind.name,
+      params: {},
+      state: { actQuant: actSpec(act.quantizer), inputQuant: actSpec(input.quantizer) },
+      problems,
+      config: {
+        name: kind.name,
+        parts: [
+          ['inputQuant', optionalConfig(input.quantizer)],
+          ['actQuant', optionalConfig(act.quantizer)],
+          ['returnQuantTensor', String(returnQuantTensor)],
+        ],
+      },
+      apply: (_params, state, x, kit) => {
+        const [x1, inputQuant] = throughQuantizer(input.quantizer, kit, state.inputQuant, x, 'inputQuant')
+        if (act.quantizer === null) return [disabled(kind, kit, x1, returnQuantTensor), { actQuant: {}, inputQuant }]
+        const [y, actQuant] = throughQuantizer(act.quantizer, kit, state.actQuant, kind.act(x1, false), 'actQuant')
+        return [
+          returnQuantTensor
+            ? y
+            : dequantize(y, `${kind.name} does not return quant tensors; set returnQuantTensor: true`),
+          { actQuant, inputQuant },
+        ]
+      },
+    }
   }
-}
 
-const emits = (op: string) => (x: Value): Value => x.kit.emit(op, [x])
+const emits =
+  (op: string) =>
+  (x: Value): Value =>
+    x.kit.emit(op, [x])
 
-const identityLayer = activationLayer({ name: 'QuantIdentity', fallback: Int8ActPerTensorFloat, act: (x) => x, passthrough: true, takesInputQuant: false })
-const reluLayer = activationLayer({ name: 'QuantReLU', fallback: Uint8ActPerTensorFloat, act: emits('relu'), passthrough: true, takesInputQuant: true })
-const sigmoidLayer = activationLayer({ name: 'QuantSigmoid', fallback: Uint8ActPerTensorFloat, act: emits('sigmoid'), passthrough: false, takesInputQuant: true })
-const tanhLayer = activationLayer({ name: 'QuantTanh', fallback: Int8ActPerTensorFloat, act: emits('tanh'), passthrough: false, takesInputQuant: true })
+const identityLayer = activationLayer({
+  name: 'QuantIdentity',
+  fallback: Int8ActPerTensorFloat,
+  act: (x) => x,
+  passthrough: true,
+  takesInputQuant: false,
+})
+const reluLayer = activationLayer({
+  name: 'QuantReLU',
+  fallback: Uint8ActPerTensorFloat,
+  act: emits('relu'),
+  passthrough: true,
+  takesInputQuant: true,
+})
+const sigmoidLayer = activationLayer({
+  name: 'QuantSigmoid',
+  fallback: Uint8ActPerTensorFloat,
+  act: emits('sigmoid'),
+  passthrough: false,
+  takesInputQuant: true,
+})
+const tanhLayer = activationLayer({
+  name: 'QuantTanh',
+  fallback: Int8ActPerTensorFloat,
+  act: emits('tanh'),
+  passthrough: false,
+  takesInputQuant: true,
+})
 
 /** Quantization alone (brevitas.nn.QuantIdentity). Default quantizer Int8ActPerTensorFloat. */
-export const QuantIdentity = (options: QuantIdentityOptions = {}): Layer<None, ActivationState> => identityLayer(options)
+export const QuantIdentity = (options: QuantIdentityOptions = {}): Layer<None, ActivationState> =>
+  identityLayer(options)
 /** ReLU, then quantization (brevitas.nn.QuantReLU). Default Uint8ActPerTensorFloat. */
 export const QuantReLU = (options: ActivationOptions = {}): Layer<None, ActivationState> => reluLayer(options)
 /** Sigmoid, then quantization (brevitas.nn.QuantSigmoid). Default Uint8ActPerTensorFloat. */
@@ -104,9 +176,26 @@ export const QuantHardTanh = (options: QuantHardTanhOptions): Layer<None, Activa
   const given: Given = options
   const [minVal, maxVal] = [options.minVal ?? -1, options.maxVal ?? 1]
   const layer = activationLayer({
-    name: 'QuantHardTanh', fallback: Int8ActPerTensorFloatMinMaxInit, passthrough: true, takesInputQuant: true,
+    name: 'QuantHardTanh',
+    fallback: Int8ActPerTensorFloatMinMaxInit,
+    passthrough: true,
+    takesInputQuant: true,
     act: (x, off) => (off ? hardtanh(x, minVal, maxVal) : x),
   })(given)
   const upsideDown = minVal > maxVal && !layer.problems.some((p) => p.tag === 'ConfigError' && p.option === 'maxVal')
-  return upsideDown ? { ...layer, problems: [...layer.problems, { tag: 'ConfigError', option: 'maxVal', path: '', message: `QuantHardTanh: max_val ${maxVal} is below min_val ${minVal}`, fix: 'swap them' }] } : layer
+  return upsideDown
+    ? {
+        ...layer,
+        problems: [
+          ...layer.problems,
+          {
+            tag: 'ConfigError',
+            option: 'maxVal',
+            path: '',
+            message: `QuantHardTanh: max_val ${maxVal} is below min_val ${minVal}`,
+            fix: 'swap them',
+          },
+        ],
+      }
+    : layer
 }

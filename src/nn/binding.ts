@@ -10,11 +10,22 @@ import type { Program, ProgramInput } from '../graph/program.js'
 /** The arguments of a run. */
 export type RunArgs<P, S, I> = { readonly params: P; readonly state: S; readonly inputs: I }
 /** What a run gives. `grads` is empty unless the program is a vjp. */
-export type Ran<S, O> = { readonly outputs: O; readonly state: S; readonly grads: Grads; readonly warnings: readonly QuantWarning[] }
+export type Ran<S, O> = {
+  readonly outputs: O
+  readonly state: S
+  readonly grads: Grads
+  readonly warnings: readonly QuantWarning[]
+}
 /** Gradients as trees: of the parameters, of learned state, and of inputs where asked for. */
 export type Grads = { readonly params: Tree<Tensor>; readonly state: Tree<Tensor>; readonly inputs: Tree<Tensor> }
 
-const inputError = (i: ProgramInput, message: string, fix: string): QuantError => ({ tag: 'InputError', input: i.path, path: i.kind === 'data' ? '' : i.path, message, fix })
+const inputError = (i: ProgramInput, message: string, fix: string): QuantError => ({
+  tag: 'InputError',
+  input: i.path,
+  path: i.kind === 'data' ? '' : i.path,
+  message,
+  fix,
+})
 
 /** What is given for an input, or undefined. */
 export const partOf = (i: ProgramInput, given: unknown): unknown => {
@@ -37,12 +48,25 @@ const kindOf = (x: unknown): string => {
 const absent = (i: ProgramInput, name: string, given: unknown): QuantError => {
   const wanted = `a ${i.part === 'tensor' ? 'tensor' : 'quant tensor'} of shape ${showShape(i.shape)} was declared`
   if (given !== undefined && given !== null && i.part === 'tensor')
-    return inputError(i, `${name} is ${kindOf(given)}: ${wanted}`, `make a tensor of numbers with tensorOf(${showShape(i.shape)}, numbers), and give it in the structure that was traced`)
-  return inputError(i, `${name} is missing: ${wanted}`, i.kind === 'data' ? 'give it in inputs, in the structure that was traced' : 'give the params and state that init or the last run returned')
+    return inputError(
+      i,
+      `${name} is ${kindOf(given)}: ${wanted}`,
+      `make a tensor of numbers with tensorOf(${showShape(i.shape)}, numbers), and give it in the structure that was traced`,
+    )
+  return inputError(
+    i,
+    `${name} is missing: ${wanted}`,
+    i.kind === 'data'
+      ? 'give it in inputs, in the structure that was traced'
+      : 'give the params and state that init or the last run returned',
+  )
 }
 
 /** Puts the arguments in the order of the program's inputs, or says what is missing or misshapen. */
-export const bindInputs = (program: Pick<Program, 'inputs'>, args: RunArgs<unknown, unknown, unknown>): E.Either<QuantErrors, readonly Tensor[]> => {
+export const bindInputs = (
+  program: Pick<Program, 'inputs'>,
+  args: RunArgs<unknown, unknown, unknown>,
+): E.Either<QuantErrors, readonly Tensor[]> => {
   const errors: QuantError[] = []
   const trees = { data: args.inputs, param: args.params, state: args.state, slot: null, hyper: null }
   const found = program.inputs.map((i) => {
@@ -54,7 +78,13 @@ export const bindInputs = (program: Pick<Program, 'inputs'>, args: RunArgs<unkno
       return null
     }
     if (!sameShape(t.shape, i.shape) || t.data.length !== i.shape.reduce((p, n) => p * n, 1))
-      errors.push(inputError(i, `${name} has shape ${showShape(t.shape)} with ${t.data.length} elements, but ${showShape(i.shape)} was traced`, 'trace again for this shape, or mend the tensor'))
+      errors.push(
+        inputError(
+          i,
+          `${name} has shape ${showShape(t.shape)} with ${t.data.length} elements, but ${showShape(i.shape)} was traced`,
+          'trace again for this shape, or mend the tensor',
+        ),
+      )
     return t
   })
   const tensors = found.filter((t): t is Tensor => t !== null)
@@ -64,7 +94,11 @@ export const bindInputs = (program: Pick<Program, 'inputs'>, args: RunArgs<unkno
 const isIndex = (x: unknown): x is number => typeof x === 'number'
 
 /** Puts the tensors of a run back into the trees of the program. */
-export const unbind = <S, O>(program: Program, tensors: readonly Tensor[], warnings: readonly QuantWarning[]): Ran<S, O> => {
+export const unbind = <S, O>(
+  program: Program,
+  tensors: readonly Tensor[],
+  warnings: readonly QuantWarning[],
+): Ran<S, O> => {
   const where = new Map<number, Tensor>()
   program.graph.outputs.forEach((id, i) => where.set(id, tensors[i]))
   const tensorAt = (id: number): Tensor => where.get(id) ?? { shape: [], data: new Float32Array(1) }
@@ -73,20 +107,29 @@ export const unbind = <S, O>(program: Program, tensors: readonly Tensor[], warni
     const value = tensorAt(o.node)
     if (o.quant === undefined) return value
     const { scale, zeroPoint, bitWidth, signed, training } = o.quant
-    return { kind: 'quant', value, scale: tensorAt(scale), zeroPoint: tensorAt(zeroPoint), bitWidth: tensorAt(bitWidth), signed, training }
+    return {
+      kind: 'quant',
+      value,
+      scale: tensorAt(scale),
+      zeroPoint: tensorAt(zeroPoint),
+      bitWidth: tensorAt(bitWidth),
+      signed,
+      training,
+    }
   }
   const learned = new Set(program.inputs.filter((i) => i.kind === 'state' && i.learned).map((i) => i.path))
   const tensorOf = (index: number): Tensor => tensorAt(program.outputs[index].node)
   const { results, nextState, grads } = program.structure
-  const gradTrees = (mapTree(isIndex, grads ?? {}, tensorOf)) as { readonly [k: string]: Tree<Tensor> }
+  const gradTrees = mapTree(isIndex, grads ?? {}, tensorOf) as { readonly [k: string]: Tree<Tensor> }
   return {
     outputs: mapTree(isIndex, results, result) as O,
-    state: mapTree(isIndex, nextState, (index, path) => (learned.has(path) ? { ...tensorOf(index), learned: true } : tensorOf(index))) as S,
+    state: mapTree(isIndex, nextState, (index, path) =>
+      learned.has(path) ? { ...tensorOf(index), learned: true } : tensorOf(index),
+    ) as S,
     grads: { params: gradTrees.params ?? {}, state: gradTrees.state ?? {}, inputs: gradTrees.inputs ?? {} },
     warnings,
   }
 }
-
 
 /** The data inputs of a program alone, and where they stand among all. */
 export const dataOf = (program: Program): Pick<Program, 'inputs'> & { readonly places: readonly number[] } => {

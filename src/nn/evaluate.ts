@@ -46,18 +46,42 @@ export type EvaluateEvent<O, B> = {
 }
 
 /** How an evaluation ended: `complete` is false if the signal ended it. `plans`: how many programs were traced and prepared. */
-export type EvaluateEnd = { readonly batches: number; readonly samples: number; readonly plans: number; readonly complete: boolean }
+export type EvaluateEnd = {
+  readonly batches: number
+  readonly samples: number
+  readonly plans: number
+  readonly complete: boolean
+}
 
 /** A program in a backend's memory, its parameters and state in place. */
-type Prepared<O> = { readonly run: (inputs: unknown) => E.Either<QuantErrors, { readonly outputs: O; readonly warnings: readonly QuantWarning[] }>; readonly dispose: () => void }
+type Prepared<O> = {
+  readonly run: (
+    inputs: unknown,
+  ) => E.Either<QuantErrors, { readonly outputs: O; readonly warnings: readonly QuantWarning[] }>
+  readonly dispose: () => void
+}
 
-const isLeaf = (x: unknown): x is Output => isTensor(x) || (typeof x === 'object' && x !== null && 'kind' in x && x.kind === 'quant')
+const isLeaf = (x: unknown): x is Output =>
+  isTensor(x) || (typeof x === 'object' && x !== null && 'kind' in x && x.kind === 'quant')
 
 const copyTensor = (t: Tensor): Tensor => ({ ...t, data: t.data.slice() })
 const copyOutput = (o: Output): Output =>
-  isQuantTensor(o) ? { ...o, value: copyTensor(o.value), scale: copyTensor(o.scale), zeroPoint: copyTensor(o.zeroPoint), bitWidth: copyTensor(o.bitWidth) } : copyTensor(o)
+  isQuantTensor(o)
+    ? {
+        ...o,
+        value: copyTensor(o.value),
+        scale: copyTensor(o.scale),
+        zeroPoint: copyTensor(o.zeroPoint),
+        bitWidth: copyTensor(o.bitWidth),
+      }
+    : copyTensor(o)
 
-const preparedOn = <S, O>(program: Program, executable: Executable, storage: ResidentStorage, views: boolean): Prepared<O> => {
+const preparedOn = <S, O>(
+  program: Program,
+  executable: Executable,
+  storage: ResidentStorage,
+  views: boolean,
+): Prepared<O> => {
   const data = dataOf(program)
   return {
     run: (inputs) => {
@@ -66,8 +90,15 @@ const preparedOn = <S, O>(program: Program, executable: Executable, storage: Res
       bound.right.forEach((t, k) => storage.write(data.places[k], t))
       const warnings = storage.execute()
       if (E.isLeft(warnings)) return warnings
-      const { outputs } = unbind<S, O>(program, program.graph.outputs.map((_, i) => storage.output(i)), [])
-      return E.right({ outputs: views ? outputs : (mapTree(isLeaf, outputs, copyOutput) as O), warnings: warnings.right })
+      const { outputs } = unbind<S, O>(
+        program,
+        program.graph.outputs.map((_, i) => storage.output(i)),
+        [],
+      )
+      return E.right({
+        outputs: views ? outputs : (mapTree(isLeaf, outputs, copyOutput) as O),
+        warnings: warnings.right,
+      })
     },
     dispose: () => {
       storage.dispose()
@@ -76,7 +107,11 @@ const preparedOn = <S, O>(program: Program, executable: Executable, storage: Res
   }
 }
 
-const prepare = <P, S, I, O, B>(program: Program<P, S, I, O>, o: EvaluateOptions<P, S, I, B>, inputs: I): E.Either<QuantErrors, Prepared<O>> => {
+const prepare = <P, S, I, O, B>(
+  program: Program<P, S, I, O>,
+  o: EvaluateOptions<P, S, I, B>,
+  inputs: I,
+): E.Either<QuantErrors, Prepared<O>> => {
   const bound = bindInputs(program, { params: o.params, state: o.state, inputs })
   if (E.isLeft(bound)) return bound
   const executable = (o.backend ?? fastestHere()).prepare(program)
@@ -111,7 +146,9 @@ const shapesOf = (inputs: unknown): { readonly key: string; readonly size: numbe
  * leaves early.
  */
 export async function* evaluate<P, S, I, O, B>(
-  program: (batchSize: number, batch: B) => E.Either<QuantErrors, Program<P, S, I, O>>, batches: Iterable<B> | AsyncIterable<B>, options: EvaluateOptions<P, S, I, B>,
+  program: (batchSize: number, batch: B) => E.Either<QuantErrors, Program<P, S, I, O>>,
+  batches: Iterable<B> | AsyncIterable<B>,
+  options: EvaluateOptions<P, S, I, B>,
 ): AsyncGenerator<EvaluateEvent<O, B>, E.Either<QuantErrors, EvaluateEnd>, void> {
   const plans = new Map<string, Prepared<O>>()
   const breathe = newBreather()
@@ -125,7 +162,8 @@ export async function* evaluate<P, S, I, O, B>(
   }
   let [batch, done] = [0, 0]
   const stopped = (): boolean => options.signal?.aborted === true
-  const end = (complete: boolean): E.Either<QuantErrors, EvaluateEnd> => E.right({ batches: batch, samples: done, plans: plans.size, complete })
+  const end = (complete: boolean): E.Either<QuantErrors, EvaluateEnd> =>
+    E.right({ batches: batch, samples: done, plans: plans.size, complete })
   try {
     if (stopped()) return end(false)
     for await (const given of batches) {

@@ -24,7 +24,11 @@ export type IntegerWeights = {
 
 /** The layer's weight as a program of its own: no input, the quantized weight as the result. */
 const weightProgram = (layer: WeightLayer): Layer<WeightParams, WeightState, None> => ({
-  layer: layer.layer, params: layer.params, state: layer.state, problems: layer.problems, config: layer.config,
+  layer: layer.layer,
+  params: layer.params,
+  state: layer.state,
+  problems: layer.problems,
+  config: layer.config,
   apply: (params, state, _x, kit) => [layer.quantWeight(params, state, kit), state],
 })
 
@@ -40,11 +44,15 @@ const around = (i: number): readonly number[] => {
 /** The integers, mended where float32 read one back without its sign or a step off. */
 const integersOf = (t: QuantTensor): Tensor => {
   const { shape, data } = intRepr(t)
-  walk(shape, [t.scale, t.zeroPoint].map((p) => broadcastStrides(p.shape, shape)), (e, [j, k]) => {
-    const [s, z] = [t.scale.data[j], t.zeroPoint.data[k]]
-    const gives = (i: number): boolean => Object.is(dequantized(i, z, s), t.value.data[e])
-    if (!gives(data[e])) data[e] = around(data[e]).find(gives) ?? data[e]
-  })
+  walk(
+    shape,
+    [t.scale, t.zeroPoint].map((p) => broadcastStrides(p.shape, shape)),
+    (e, [j, k]) => {
+      const [s, z] = [t.scale.data[j], t.zeroPoint.data[k]]
+      const gives = (i: number): boolean => Object.is(dequantized(i, z, s), t.value.data[e])
+      if (!gives(data[e])) data[e] = around(data[e]).find(gives) ?? data[e]
+    },
+  )
   return { shape, data }
 }
 
@@ -54,14 +62,26 @@ const integersOf = (t: QuantTensor): Tensor => {
  * @example
  * const weights = integerWeights(layer, params, state) // Right: { int, scale, zeroPoint, bitWidth, value, signed }
  */
-export const integerWeights = (layer: WeightLayer, params: WeightParams, state: WeightState): E.Either<QuantErrors, IntegerWeights> => {
+export const integerWeights = (
+  layer: WeightLayer,
+  params: WeightParams,
+  state: WeightState,
+): E.Either<QuantErrors, IntegerWeights> => {
   const program = trace(weightProgram(layer), {}, { mode: 'eval' })
   if (E.isLeft(program)) return program
   const ran = run(program.right, { params, state, inputs: {} })
   if (E.isLeft(ran)) return ran
   const t = ran.right.outputs
   if (!isQuantTensor(t))
-    return E.left([{ tag: 'LayerError', layer: layer.layer, path: '', message: `the integer weights of a ${layer.layer} were asked for, but its weight is not quantized (weightQuant: null)`, fix: 'give it a weightQuant, Int8WeightPerTensorFloat for instance' }])
+    return E.left([
+      {
+        tag: 'LayerError',
+        layer: layer.layer,
+        path: '',
+        message: `the integer weights of a ${layer.layer} were asked for, but its weight is not quantized (weightQuant: null)`,
+        fix: 'give it a weightQuant, Int8WeightPerTensorFloat for instance',
+      },
+    ])
   const { scale, zeroPoint, bitWidth, signed, value } = t
   return E.right({ int: integersOf(t), scale, zeroPoint, bitWidth: bitWidth.data[0], signed, value })
 }

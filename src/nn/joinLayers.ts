@@ -9,16 +9,22 @@ import { chosen, optionsOf, unknownOptions, type Given, type Prefixed } from './
 import { actSpec, optionalConfig, throughQuantizer, type QuantState } from './quantizing.js'
 
 /** Options of joins. Input and output quantizers default to Int8ActPerTensorFloat; null disables them. */
-export type JoinOptions = Prefixed<'input'> & Prefixed<'output'> & {
-  readonly inputQuant?: Quantizer | null
-  readonly outputQuant?: Quantizer | null
-  readonly returnQuantTensor?: boolean
-}
+export type JoinOptions = Prefixed<'input'> &
+  Prefixed<'output'> & {
+    readonly inputQuant?: Quantizer | null
+    readonly outputQuant?: Quantizer | null
+    readonly returnQuantTensor?: boolean
+  }
 /** State of the quantizers of a join. */
 export type JoinState = { readonly inputQuant: QuantState; readonly outputQuant: QuantState }
 
 /** Sends each value through the one input quantizer, threading its state from call to call. */
-const quantizeAll = (q: Quantizer | null, kit: Kit, state: Traced<QuantState>, xs: readonly Value[]): readonly [readonly Value[], Traced<QuantState>] => {
+const quantizeAll = (
+  q: Quantizer | null,
+  kit: Kit,
+  state: Traced<QuantState>,
+  xs: readonly Value[],
+): readonly [readonly Value[], Traced<QuantState>] => {
   let s = state
   const out = xs.map((x) => {
     const [y, after] = throughQuantizer(q, kit, s, x, 'inputQuant')
@@ -28,7 +34,12 @@ const quantizeAll = (q: Quantizer | null, kit: Kit, state: Traced<QuantState>, x
   return [out, s]
 }
 
-const joinLayer = <I>(name: string, options: Given, values: (x: I) => readonly Value[], join: (xs: readonly Value[], x: I, kit: Kit) => Value): Layer<None, JoinState, I> => {
+const joinLayer = <I>(
+  name: string,
+  options: Given,
+  values: (x: I) => readonly Value[],
+  join: (xs: readonly Value[], x: I, kit: Kit) => Value,
+): Layer<None, JoinState, I> => {
   const input = chosen(name, options, 'inputQuant', Int8ActPerTensorFloat, 'input', 'act')
   const output = chosen(name, options, 'outputQuant', Int8ActPerTensorFloat, 'output', 'act')
   const returnQuantTensor = options.returnQuantTensor === true
@@ -36,14 +47,47 @@ const joinLayer = <I>(name: string, options: Given, values: (x: I) => readonly V
     layer: name,
     params: {},
     state: { inputQuant: actSpec(input.quantizer), outputQuant: actSpec(output.quantizer) },
-    problems: [...unknownOptions(name, options, ['inputQuant', 'outputQuant', 'returnQuantTensor', ...optionsOf('input'), ...optionsOf('output')]), ...input.problems, ...output.problems],
-    config: { name, parts: [['inputQuant', optionalConfig(input.quantizer)], ['outputQuant', optionalConfig(output.quantizer)], ['returnQuantTensor', String(returnQuantTensor)]] },
+    problems: [
+      ...unknownOptions(name, options, [
+        'inputQuant',
+        'outputQuant',
+        'returnQuantTensor',
+        ...optionsOf('input'),
+        ...optionsOf('output'),
+      ]),
+      ...input.problems,
+      ...output.problems,
+    ],
+    config: {
+      name,
+      parts: [
+        ['inputQuant', optionalConfig(input.quantizer)],
+        ['outputQuant', optionalConfig(output.quantizer)],
+        ['returnQuantTensor', String(returnQuantTensor)],
+      ],
+    },
     apply: (_params, state, x, kit) => {
       const [xs, inputQuant] = quantizeAll(input.quantizer, kit, state.inputQuant, values(x))
-      const [y, outputQuant] = throughQuantizer(output.quantizer, kit, state.outputQuant, join(xs, x, kit), 'outputQuant')
-      if (!returnQuantTensor) return [dequantize(y, `${name} does not return quant tensors; set returnQuantTensor: true`), { inputQuant, outputQuant }]
+      const [y, outputQuant] = throughQuantizer(
+        output.quantizer,
+        kit,
+        state.outputQuant,
+        join(xs, x, kit),
+        'outputQuant',
+      )
+      if (!returnQuantTensor)
+        return [
+          dequantize(y, `${name} does not return quant tensors; set returnQuantTensor: true`),
+          { inputQuant, outputQuant },
+        ]
       if (isQuantValue(y)) return [y, { inputQuant, outputQuant }]
-      const bad = kit.failWith({ tag: 'LayerError', layer: name, path: kit.path(), message: `${NOT_CONFIGURED}: ${name} was asked for a quant tensor, but ${y.carried.tag === 'stripped' ? y.carried.why : 'its inputs are plain tensors'}`, fix: 'give it an inputQuant or outputQuant, or feed it quant tensors of one scale' })
+      const bad = kit.failWith({
+        tag: 'LayerError',
+        layer: name,
+        path: kit.path(),
+        message: `${NOT_CONFIGURED}: ${name} was asked for a quant tensor, but ${y.carried.tag === 'stripped' ? y.carried.why : 'its inputs are plain tensors'}`,
+        fix: 'give it an inputQuant or outputQuant, or feed it quant tensors of one scale',
+      })
       return [bad, { inputQuant, outputQuant }]
     },
   }
@@ -51,12 +95,24 @@ const joinLayer = <I>(name: string, options: Given, values: (x: I) => readonly V
 
 /** `a + b` with a shared input quantizer and an output quantizer (brevitas.nn.QuantEltwiseAdd). */
 export const QuantEltwiseAdd = (options: JoinOptions = {}): Layer<None, JoinState, readonly [Value, Value]> =>
-  joinLayer<readonly [Value, Value]>('QuantEltwiseAdd', options, (x) => x, ([a, b]) => add(a, b))
+  joinLayer<readonly [Value, Value]>(
+    'QuantEltwiseAdd',
+    options,
+    (x) => x,
+    ([a, b]) => add(a, b),
+  )
 
 /** What QuantCat joins, and along which axis (default 1). */
 export type CatInput = { readonly values: readonly Value[]; readonly dim?: number }
 
 /** Concatenation with a shared input quantizer and an output quantizer (brevitas.nn.QuantCat). */
 export const QuantCat = (options: JoinOptions = {}): Layer<None, JoinState, CatInput> =>
-  joinLayer<CatInput>('QuantCat', options, (x) => x.values, (xs, x, kit) =>
-    xs.length > 0 ? cat(xs, x.dim ?? 1) : kit.fail({ op: 'QuantCat', refuse: 'there is nothing to join', fix: 'give at least one value' }))
+  joinLayer<CatInput>(
+    'QuantCat',
+    options,
+    (x) => x.values,
+    (xs, x, kit) =>
+      xs.length > 0
+        ? cat(xs, x.dim ?? 1)
+        : kit.fail({ op: 'QuantCat', refuse: 'there is nothing to join', fix: 'give at least one value' }),
+  )

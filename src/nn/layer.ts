@@ -25,7 +25,11 @@ export type LeafSpec = LeafDecl & { readonly init: (generator: Generator) => rea
 export type SpecTree = { readonly [name: string]: LeafSpec | SpecTree }
 
 /** A leaf that starts with every element equal to `value`. */
-export const constantLeaf = (shape: Shape, value: number, learned: boolean): LeafSpec => ({ shape, learned, init: (g) => [full(shape, value), g] })
+export const constantLeaf = (shape: Shape, value: number, learned: boolean): LeafSpec => ({
+  shape,
+  learned,
+  init: (g) => [full(shape, value), g],
+})
 
 /** A layer's resolved configuration, for people: what it is made of, nested. */
 export type Config = { readonly name: string; readonly parts: readonly (readonly [string, Config | string])[] }
@@ -54,7 +58,12 @@ export interface AnyLayer {
   readonly problems: readonly QuantError[]
   readonly config: Config
   apply(params: never, state: never, x: never, kit: Kit): readonly [unknown, unknown]
-  readonly types?: { readonly params: unknown; readonly state: unknown; readonly input: unknown; readonly output: unknown }
+  readonly types?: {
+    readonly params: unknown
+    readonly state: unknown
+    readonly input: unknown
+    readonly output: unknown
+  }
 }
 /** The parameters of a layer. */
 export type ParamsOf<L> = L extends { readonly types?: { readonly params: infer P } } ? P : never
@@ -66,11 +75,21 @@ export type InputOf<L> = L extends { readonly types?: { readonly input: infer I 
 export type OutputOf<L> = L extends { readonly types?: { readonly output: infer O } } ? O : never
 
 /** A layer without parameters and state: a function of values. */
-export const functionLayer = <I = Value, O = Value>(name: string, f: (x: I, kit: Kit) => O, options: { readonly [k: string]: unknown } = {}, problems: readonly QuantError[] = []): Layer<None, None, I, O> => ({
+export const functionLayer = <I = Value, O = Value>(
+  name: string,
+  f: (x: I, kit: Kit) => O,
+  options: { readonly [k: string]: unknown } = {},
+  problems: readonly QuantError[] = [],
+): Layer<None, None, I, O> => ({
   layer: name,
   params: {},
   state: {},
   problems,
-  config: { name, parts: Object.entries(options).filter(([, v]) => v !== undefined).map(([k, v]) => [k, JSON.stringify(v)] as const) },
+  config: {
+    name,
+    parts: Object.entries(options)
+      .filter(([, v]) => v !== undefined)
+      .map(([k, v]) => [k, JSON.stringify(v)] as const),
+  },
   apply: (_p, state, x, kit) => [f(x, kit), state],
 })

@@ -18,12 +18,15 @@ export type LoaderOptions = { readonly batchSize: number; readonly seed?: number
 export const gather = (t: Tensor, indices: ArrayLike<number>): Tensor => {
   const step = sizeOf(t.shape.slice(1))
   const data = new Float32Array(indices.length * step)
-  for (let i = 0; i < indices.length; i++) data.set(t.data.subarray(indices[i] * step, (indices[i] + 1) * step), i * step)
+  for (let i = 0; i < indices.length; i++)
+    data.set(t.data.subarray(indices[i] * step, (indices[i] + 1) * step), i * step)
   return { shape: [indices.length, ...t.shape.slice(1)], data }
 }
 
 /** Stacks any iterable of samples into one tensor per name; for data that does not come as tensors. */
-export const collect = <K extends string>(samples: Iterable<{ readonly [name in K]: Tensor }>): { readonly [name in K]: Tensor } => {
+export const collect = <K extends string>(
+  samples: Iterable<{ readonly [name in K]: Tensor }>,
+): { readonly [name in K]: Tensor } => {
   const all = [...samples]
   const [first] = all
   if (first === undefined) throw new RangeError('collect: there are no samples')
@@ -34,7 +37,9 @@ export const collect = <K extends string>(samples: Iterable<{ readonly [name in 
     all.forEach((s, i) => data.set(s[name].data, i * n))
     return { shape: [all.length, ...shape], data }
   }
-  return Object.fromEntries((Object.keys(first) as K[]).map((name) => [name, stack(name)])) as { readonly [name in K]: Tensor }
+  return Object.fromEntries((Object.keys(first) as K[]).map((name) => [name, stack(name)])) as {
+    readonly [name in K]: Tensor
+  }
 }
 
 /** Number of samples of a data set. */
@@ -42,20 +47,29 @@ export const countOf = (data: Samples): number => Math.min(...Object.values(data
 
 /** Throws where the data can't be walked: tensors of different lengths, or batches of no whole size. */
 const checkLoader = (data: Samples, o: LoaderOptions): void => {
-  if (!Number.isInteger(o.batchSize) || o.batchSize < 1) throw new RangeError(`batches: batchSize is ${o.batchSize}; give a whole number from 1 on`)
+  if (!Number.isInteger(o.batchSize) || o.batchSize < 1)
+    throw new RangeError(`batches: batchSize is ${o.batchSize}; give a whole number from 1 on`)
   const counts = Object.entries(data).map(([name, t]) => `${t.shape[0] ?? 0} of ${name}`)
-  if (new Set(Object.values(data).map((t) => t.shape[0] ?? 0)).size > 1) throw new RangeError(`batches: there are ${counts.join(', ')}; give as many of each`)
+  if (new Set(Object.values(data).map((t) => t.shape[0] ?? 0)).size > 1)
+    throw new RangeError(`batches: there are ${counts.join(', ')}; give as many of each`)
 }
 
 /** Batches of one epoch. */
-export const batchesPerEpoch = (n: number, o: LoaderOptions): number => (o.dropLast === true ? Math.floor(n / o.batchSize) : Math.ceil(n / o.batchSize))
+export const batchesPerEpoch = (n: number, o: LoaderOptions): number =>
+  o.dropLast === true ? Math.floor(n / o.batchSize) : Math.ceil(n / o.batchSize)
 
 /** The order of an epoch: torch's randperm of a seed made of the loader's and the epoch's number. */
 export const epochOrder = (n: number, epoch: number, seed: number | undefined): Float32Array =>
-  seed === undefined ? Float32Array.from({ length: n }, (_, i) => i) : randperm(n)(manualSeed(seed * 1_000_003 + epoch))[0].data
+  seed === undefined
+    ? Float32Array.from({ length: n }, (_, i) => i)
+    : randperm(n)(manualSeed(seed * 1_000_003 + epoch))[0].data
 
 /** The batches of one epoch from a position on; the same options and position give the same batches. */
-export function* batches<D extends Samples>(data: D, o: LoaderOptions, from: Position = { epoch: 0, batch: 0 }): Generator<Batch<D>, void, void> {
+export function* batches<D extends Samples>(
+  data: D,
+  o: LoaderOptions,
+  from: Position = { epoch: 0, batch: 0 },
+): Generator<Batch<D>, void, void> {
   checkLoader(data, o)
   const n = countOf(data)
   const order = epochOrder(n, from.epoch, o.seed)

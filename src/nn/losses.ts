@@ -40,7 +40,10 @@ export type Supervised = { readonly x: Value; readonly target: Value }
 export type WithLoss = { readonly loss: Value; readonly y: Value }
 
 /** A network followed by its loss, with the network's own parameters and state: what training traces. */
-export const withLoss = <P, S>(net: Layer<P, S>, loss: (y: Value, target: Value) => Value): Layer<P, S, Supervised, WithLoss> => ({
+export const withLoss = <P, S>(
+  net: Layer<P, S>,
+  loss: (y: Value, target: Value) => Value,
+): Layer<P, S, Supervised, WithLoss> => ({
   layer: net.layer,
   params: net.params,
   state: net.state,

@@ -12,10 +12,16 @@ export type ParamsOfAll<L extends Layers> = { readonly [K in keyof L]: ParamsOf<
 /** The state of a record of layers. */
 export type StateOfAll<L extends Layers> = { readonly [K in keyof L]: StateOf<L[K]> }
 /** What a forward must hand back: the new state of each layer that has any. */
-export type NextOfAll<L extends Layers> = { readonly [K in keyof L as StateOf<L[K]> extends None ? never : K]: Next<StateOf<L[K]>> }
+export type NextOfAll<L extends Layers> = {
+  readonly [K in keyof L as StateOf<L[K]> extends None ? never : K]: Next<StateOf<L[K]>>
+}
 
 /** A layer as a model's forward calls it. */
-export type Bound<L> = (params: Traced<ParamsOf<L>>, state: Traced<StateOf<L>>, x: InputOf<L>) => readonly [OutputOf<L>, Next<StateOf<L>>]
+export type Bound<L> = (
+  params: Traced<ParamsOf<L>>,
+  state: Traced<StateOf<L>>,
+  x: InputOf<L>,
+) => readonly [OutputOf<L>, Next<StateOf<L>>]
 
 /** The layers of a model as its forward calls them. */
 export type BoundAll<L extends Layers> = { readonly [K in keyof L]: Bound<L[K]> }
@@ -26,11 +32,19 @@ type ProperNames<L> = { readonly [K in keyof L]: K extends number | `${number}` 
 const isNumeric = (name: string): boolean => /^\d+$/.test(name)
 
 const nameProblems = (names: readonly string[]): readonly QuantError[] =>
-  names.filter((n) => n === '' || isNumeric(n) || n.includes('.') || n === '__proto__').map((n) => ({
-    tag: 'ConfigError', option: n, path: '', message: `a layer can't be named ${JSON.stringify(n)}: JavaScript reorders numeric keys, and a dot separates names in paths`, fix: `name it l${n.replace(/[^A-Za-z0-9_]/g, '_')}`,
-  }))
+  names
+    .filter((n) => n === '' || isNumeric(n) || n.includes('.') || n === '__proto__')
+    .map((n) => ({
+      tag: 'ConfigError',
+      option: n,
+      path: '',
+      message: `a layer can't be named ${JSON.stringify(n)}: JavaScript reorders numeric keys, and a dot separates names in paths`,
+      fix: `name it l${n.replace(/[^A-Za-z0-9_]/g, '_')}`,
+    }))
 
-const within = (name: string) => (e: QuantError): QuantError => ({ ...e, path: e.path === '' ? name : `${name}.${e.path}` })
+const within =
+  (name: string) =>
+  (e: QuantError): QuantError => ({ ...e, path: e.path === '' ? name : `${name}.${e.path}` })
 
 const trees = (layers: Layers, which: 'params' | 'state'): SpecTree =>
   Object.fromEntries(Object.entries(layers).map(([name, l]) => [name, l[which]]))
@@ -51,7 +65,10 @@ const newWatch = (): Watch => {
   const stale = (kit: Kit, name: string, first: string, second: string, message: string): boolean => {
     latest.delete(name)
     kit.failWith({
-      tag: 'StateError', path: kit.path() === '' ? name : `${kit.path()}.${name}`, first, second,
+      tag: 'StateError',
+      path: kit.path() === '' ? name : `${kit.path()}.${name}`,
+      first,
+      second,
       message: `${message}\n    first:  ${first}\n    second: ${second}`,
       fix: `thread the state: const [y, ${name}1] = layers.${name}(…, state.${name}, x); const [z, ${name}2] = layers.${name}(…, ${name}1, y); return ${name}2`,
     })
@@ -62,7 +79,14 @@ const newWatch = (): Watch => {
       const known = tickets.get(state)
       const site = callSite()
       if (known === undefined) tickets.set(state, { made: 'the state that the model was given', used: site })
-      else if (known.used !== null) return stale(kit, name, known.used, site, `the same state of ${name} was used twice: the second call does not see what the first one changed`)
+      else if (known.used !== null)
+        return stale(
+          kit,
+          name,
+          known.used,
+          site,
+          `the same state of ${name} was used twice: the second call does not see what the first one changed`,
+        )
       else known.used = site
       return true
     },
@@ -73,7 +97,16 @@ const newWatch = (): Watch => {
     check: (returned, kit) => {
       for (const [name, state] of latest) {
         const back = returned[name]
-        if (back !== state) stale(kit, name, typeof back === 'object' && back !== null ? (tickets.get(back)?.made ?? 'the state that the model was given') : 'nothing', tickets.get(state)?.made ?? '', `the state of ${name} that the forward hands back is not the last one it was given`)
+        if (back !== state)
+          stale(
+            kit,
+            name,
+            typeof back === 'object' && back !== null
+              ? (tickets.get(back)?.made ?? 'the state that the model was given')
+              : 'nothing',
+            tickets.get(state)?.made ?? '',
+            `the state of ${name} that the forward hands back is not the last one it was given`,
+          )
       }
     },
   }
@@ -84,23 +117,34 @@ const combined = (name: string, layers: Layers): Pick<Layer, 'layer' | 'params' 
   layer: name,
   params: trees(layers, 'params'),
   state: trees(layers, 'state'),
-  problems: [...nameProblems(Object.keys(layers)), ...Object.entries(layers).flatMap(([n, l]) => l.problems.map(within(n)))],
+  problems: [
+    ...nameProblems(Object.keys(layers)),
+    ...Object.entries(layers).flatMap(([n, l]) => l.problems.map(within(n))),
+  ],
   config: { name, parts: Object.entries(layers).map(([k, l]) => [k, l.config] as const) },
 })
 
-
 /** A layer bound to its name and watched. */
-const bind = (name: string, layer: AnyLayer, kit: Kit, watch: Watch) => (params: never, state: never, x: never): unknown => {
-  if (typeof state !== 'object' || state === null) {
-    const bad = kit.failWith({ tag: 'StateError', first: '', second: callSite(), path: kit.path(), message: `${name} was called without its state`, fix: `call layers.${name}(params.${name}, state.${name}, x)` })
-    return [bad, {}]
+const bind =
+  (name: string, layer: AnyLayer, kit: Kit, watch: Watch) =>
+  (params: never, state: never, x: never): unknown => {
+    if (typeof state !== 'object' || state === null) {
+      const bad = kit.failWith({
+        tag: 'StateError',
+        first: '',
+        second: callSite(),
+        path: kit.path(),
+        message: `${name} was called without its state`,
+        fix: `call layers.${name}(params.${name}, state.${name}, x)`,
+      })
+      return [bad, {}]
+    }
+    if (!watch.call(name, state, kit)) return [x, state]
+    const [y, after] = kit.scoped(name, () => layer.apply(params, state, x, kit))
+    const handed = { ...(after as object) }
+    watch.made(name, handed, Object.keys(layer.state).length > 0)
+    return [y, handed]
   }
-  if (!watch.call(name, state, kit)) return [x, state]
-  const [y, after] = kit.scoped(name, () => layer.apply(params, state, x, kit))
-  const handed = { ...(after as object) }
-  watch.made(name, handed, Object.keys(layer.state).length > 0)
-  return [y, handed]
-}
 
 /**
  * A model written by hand. `forward` gets its layers bound to their names; it must hand back the new state of every
@@ -115,7 +159,12 @@ const bind = (name: string, layer: AnyLayer, kit: Kit, watch: Watch) => (params:
  */
 export const model = <const L extends Layers, I, O>(
   layers: L & ProperNames<L>,
-  forward: (layers: BoundAll<L>, params: Traced<ParamsOfAll<L>>, state: Traced<StateOfAll<L>>, x: I) => readonly [O, NextOfAll<L>],
+  forward: (
+    layers: BoundAll<L>,
+    params: Traced<ParamsOfAll<L>>,
+    state: Traced<StateOfAll<L>>,
+    x: I,
+  ) => readonly [O, NextOfAll<L>],
 ): Layer<ParamsOfAll<L>, StateOfAll<L>, I, O> => ({
   ...combined('model', layers),
   apply: (params, state, x, kit) => {
@@ -129,7 +178,11 @@ export const model = <const L extends Layers, I, O>(
 })
 
 /** Layers that each take and give one value. */
-type Links = { readonly [name: string]: AnyLayer & { apply(params: never, state: never, x: Value, kit: Kit): readonly [Value, unknown] } }
+type Links = {
+  readonly [name: string]: AnyLayer & {
+    apply(params: never, state: never, x: Value, kit: Kit): readonly [Value, unknown]
+  }
+}
 
 type Named = { readonly [name: string]: unknown }
 
@@ -140,7 +193,9 @@ export const chain = <const L extends Links>(layers: L & ProperNames<L>): Layer<
     let y = x
     const after: Record<string, unknown> = {}
     for (const [name, l] of Object.entries<Links[string]>(layers)) {
-      const [out, s] = kit.scoped(name, () => l.apply((params as Named)[name] as never, (state as Named)[name] as never, y, kit))
+      const [out, s] = kit.scoped(name, () =>
+        l.apply((params as Named)[name] as never, (state as Named)[name] as never, y, kit),
+      )
       y = out
       after[name] = s
     }
@@ -152,7 +207,10 @@ export const chain = <const L extends Links>(layers: L & ProperNames<L>): Layer<
  * `x + body(x)`, joined by `join` (default: the operator `+`). For a sum that stays quantized both branches need one
  * scale: end the body with the quantizer that made x, or join with QuantEltwiseAdd.
  */
-export const residual = <P, S>(body: Layer<P, S>, join: (x: Value, fx: Value) => Value = (x, fx) => x.kit.emit('add', [x, fx])): Layer<{ readonly body: P }, { readonly body: S }> => ({
+export const residual = <P, S>(
+  body: Layer<P, S>,
+  join: (x: Value, fx: Value) => Value = (x, fx) => x.kit.emit('add', [x, fx]),
+): Layer<{ readonly body: P }, { readonly body: S }> => ({
   ...combined('residual', { body }),
   apply: (params, state, x, kit) => {
     const [y, s] = kit.scoped('body', () => body.apply(params.body as Traced<P>, state.body as Traced<S>, x, kit))
@@ -161,7 +219,11 @@ export const residual = <P, S>(body: Layer<P, S>, join: (x: Value, fx: Value) =>
 })
 
 /** A layer as an action of the fp-ts `State` monad, for those who like it. */
-export const asState = <P, S, I, O>(layer: Layer<P, S, I, O>) => (params: Traced<P>, kit: Kit) => (x: I) => (state: Traced<S>): [O, Traced<S>] => {
-  const [y, after] = layer.apply(params, state, x, kit)
-  return [y, after]
-}
+export const asState =
+  <P, S, I, O>(layer: Layer<P, S, I, O>) =>
+  (params: Traced<P>, kit: Kit) =>
+  (x: I) =>
+  (state: Traced<S>): [O, Traced<S>] => {
+    const [y, after] = layer.apply(params, state, x, kit)
+    return [y, after]
+  }

@@ -17,11 +17,23 @@ import type { WeightQuantizers } from './weightLayers.js'
 /** Scale and shift of a normalisation. */
 export type NormParams = { readonly weight: Tensor; readonly bias: Tensor }
 /** Running statistics of a batch norm. */
-export type BatchNormState = { readonly runningMean: Tensor; readonly runningVar: Tensor; readonly numBatchesTracked: Tensor }
+export type BatchNormState = {
+  readonly runningMean: Tensor
+  readonly runningVar: Tensor
+  readonly numBatchesTracked: Tensor
+}
 /** Options of a batch norm. */
-export type BatchNormOptions = { readonly numFeatures: number; readonly eps?: number; /** Null: the plain mean over all batches. */ readonly momentum?: number | null }
+export type BatchNormOptions = {
+  readonly numFeatures: number
+  readonly eps?: number
+  /** Null: the plain mean over all batches. */ readonly momentum?: number | null
+}
 
-const channelView = (v: Value, rank: number): Value => reshape(v, Array.from({ length: rank }, (_, i) => (i === 1 ? sizeOf(v.shape) : 1)))
+const channelView = (v: Value, rank: number): Value =>
+  reshape(
+    v,
+    Array.from({ length: rank }, (_, i) => (i === 1 ? sizeOf(v.shape) : 1)),
+  )
 
 /** `(x - mean)/sqrt(var + eps)`, from statistics that broadcast over x. */
 const normalized = (kit: Kit, centred: Value, variance: Value, eps: number): Value =>
@@ -37,13 +49,28 @@ const batchNorm = (name: string, o: BatchNormOptions): Layer<NormParams, BatchNo
     params: { weight: leaf(1, true), bias: leaf(0, true) },
     state: { runningMean: leaf(0, false), runningVar: leaf(1, false), numBatchesTracked: leaf(0, false, []) },
     problems: unknownOptions(name, o, ['numFeatures', 'eps', 'momentum']),
-    config: { name, parts: [['numFeatures', String(o.numFeatures)], ['eps', String(eps)], ['momentum', String(momentum)]] },
+    config: {
+      name,
+      parts: [
+        ['numFeatures', String(o.numFeatures)],
+        ['eps', String(eps)],
+        ['momentum', String(momentum)],
+      ],
+    },
     apply: (p, s, given, kit) => {
       const x = dequantize(given, `${name} gets the bare value and returns a plain tensor`)
       const dims = x.shape.map((_, i) => i).filter((i) => i !== 1)
       const [w, b] = [channelView(p.weight, x.shape.length), channelView(p.bias, x.shape.length)]
-      const scaled = (centred: Value, variance: Value): Value => kit.emit('add', [kit.emit('mul', [normalized(kit, centred, variance, eps), w]), b])
-      if (kit.mode === 'eval') return [scaled(kit.emit('sub', [x, channelView(s.runningMean, x.shape.length)]), channelView(s.runningVar, x.shape.length)), s]
+      const scaled = (centred: Value, variance: Value): Value =>
+        kit.emit('add', [kit.emit('mul', [normalized(kit, centred, variance, eps), w]), b])
+      if (kit.mode === 'eval')
+        return [
+          scaled(
+            kit.emit('sub', [x, channelView(s.runningMean, x.shape.length)]),
+            channelView(s.runningVar, x.shape.length),
+          ),
+          s,
+        ]
       const mean = kit.emit('mean', [x], { dims, keepdim: true })
       const centred = kit.emit('sub', [x, mean])
       const variance = kit.emit('mean', [kit.emit('mul', [centred, centred])], { dims, keepdim: true })
@@ -51,9 +78,17 @@ const batchNorm = (name: string, o: BatchNormOptions): Layer<NormParams, BatchNo
       const count = kit.emit('add', [s.numBatchesTracked, kit.constant(1)])
       const share = momentum === null ? kit.emit('div', [kit.constant(1), count]) : kit.constant(momentum)
       const rest = momentum === null ? kit.emit('sub', [kit.constant(1), share]) : kit.constant(1 - momentum)
-      const blend = (old: Value, now: Value): Value => kit.emit('add', [kit.emit('mul', [old, rest]), kit.emit('mul', [reshape(kit.emit('detach', [now]), shape), share])])
+      const blend = (old: Value, now: Value): Value =>
+        kit.emit('add', [
+          kit.emit('mul', [old, rest]),
+          kit.emit('mul', [reshape(kit.emit('detach', [now]), shape), share]),
+        ])
       const unbiased = kit.emit('mul', [variance, kit.constant(n / Math.max(1, n - 1))])
-      const next = { runningMean: blend(s.runningMean, mean), runningVar: blend(s.runningVar, unbiased), numBatchesTracked: count }
+      const next = {
+        runningMean: blend(s.runningMean, mean),
+        runningVar: blend(s.runningVar, unbiased),
+        numBatchesTracked: count,
+      }
       return [scaled(centred, variance), next]
     },
   }
@@ -65,7 +100,10 @@ export const BatchNorm1d = (o: BatchNormOptions): Layer<NormParams, BatchNormSta
 export const BatchNorm2d = (o: BatchNormOptions): Layer<NormParams, BatchNormState> => batchNorm('BatchNorm2d', o)
 
 /** torch.nn.LayerNorm over the last axes; strips. */
-export const LayerNorm = (o: { readonly normalizedShape: number | Shape; readonly eps?: number }): Layer<NormParams, None> => {
+export const LayerNorm = (o: {
+  readonly normalizedShape: number | Shape
+  readonly eps?: number
+}): Layer<NormParams, None> => {
   const shape = typeof o.normalizedShape === 'number' ? [o.normalizedShape] : o.normalizedShape
   const eps = o.eps ?? 1e-5
   return {
@@ -73,7 +111,13 @@ export const LayerNorm = (o: { readonly normalizedShape: number | Shape; readonl
     params: { weight: constantLeaf(shape, 1, true), bias: constantLeaf(shape, 0, true) },
     state: {},
     problems: unknownOptions('LayerNorm', o, ['normalizedShape', 'eps']),
-    config: { name: 'LayerNorm', parts: [['normalizedShape', JSON.stringify(shape)], ['eps', String(eps)]] },
+    config: {
+      name: 'LayerNorm',
+      parts: [
+        ['normalizedShape', JSON.stringify(shape)],
+        ['eps', String(eps)],
+      ],
+    },
     apply: (p, s, given, kit) => {
       const x = dequantize(given, 'LayerNorm gets the bare value and returns a plain tensor')
       const dims = shape.map((_, i) => x.shape.length - shape.length + i)
@@ -85,58 +129,149 @@ export const LayerNorm = (o: { readonly normalizedShape: number | Shape; readonl
 }
 
 /** State of a scale-and-bias layer's quantizers. */
-export type ScaleBiasState = { readonly inputQuant: QuantState; readonly weightQuant: QuantState; readonly outputQuant: QuantState }
+export type ScaleBiasState = {
+  readonly inputQuant: QuantState
+  readonly weightQuant: QuantState
+  readonly outputQuant: QuantState
+}
 type ScaleBiasOptions = WeightQuantizers & { readonly numFeatures: number }
 
 const productScale = (kit: Kit, x: Value, w: Value): Value | null => {
   const [qx, qw] = [quantOf(x.carried), quantOf(w.carried)]
-  return qx === null || qw === null ? null : kit.emit('mul', [reshape(kit.value(qx.scale), [-1]), reshape(kit.value(qw.scale), [-1])])
+  return qx === null || qw === null
+    ? null
+    : kit.emit('mul', [reshape(kit.value(qx.scale), [-1]), reshape(kit.value(qw.scale), [-1])])
 }
 
-const scaleBias = (name: string, given: Given, numFeatures: number, hasBias: boolean, viewOf: (x: Value) => Shape, extra: readonly string[]): Layer<{ readonly weight: Tensor; readonly bias?: Tensor }, ScaleBiasState> => {
-  const pick = (place: string, fallback: Quantizer | null, prefix: string, use: Quantizer['use']) => chosen(name, given, place, fallback, prefix, use)
-  const found = { input: pick('inputQuant', null, 'input', 'act'), weight: pick('weightQuant', Int8WeightPerTensorFloat, 'weight', 'weight'), bias: pick('biasQuant', null, 'bias', 'bias'), output: pick('outputQuant', null, 'output', 'act') }
+const scaleBias = (
+  name: string,
+  given: Given,
+  numFeatures: number,
+  hasBias: boolean,
+  viewOf: (x: Value) => Shape,
+  extra: readonly string[],
+): Layer<{ readonly weight: Tensor; readonly bias?: Tensor }, ScaleBiasState> => {
+  const pick = (place: string, fallback: Quantizer | null, prefix: string, use: Quantizer['use']) =>
+    chosen(name, given, place, fallback, prefix, use)
+  const found = {
+    input: pick('inputQuant', null, 'input', 'act'),
+    weight: pick('weightQuant', Int8WeightPerTensorFloat, 'weight', 'weight'),
+    bias: pick('biasQuant', null, 'bias', 'bias'),
+    output: pick('outputQuant', null, 'output', 'act'),
+  }
   const [qi, qw, qb, qo] = [found.input.quantizer, found.weight.quantizer, found.bias.quantizer, found.output.quantizer]
   const shape = [numFeatures]
-  const params: SpecTree = { weight: constantLeaf(shape, 1, true), ...(hasBias ? { bias: constantLeaf(shape, 0, true) } : {}) }
+  const params: SpecTree = {
+    weight: constantLeaf(shape, 1, true),
+    ...(hasBias ? { bias: constantLeaf(shape, 0, true) } : {}),
+  }
   const returnQuantTensor = given.returnQuantTensor === true
   return {
     layer: name,
     params,
-    state: { inputQuant: actSpec(qi), outputQuant: actSpec(qo), weightQuant: qw === null ? {} : quantizerSpec(weightState(qw, shape, 0)) },
-    problems: [...unknownOptions(name, given, ['numFeatures', 'bias', 'weightQuant', 'biasQuant', 'inputQuant', 'outputQuant', 'returnQuantTensor', ...extra, ...['input', 'weight', 'bias', 'output'].flatMap(optionsOf)]), ...Object.values(found).flatMap((f) => f.problems)],
-    config: { name, parts: [['numFeatures', String(numFeatures)], ['inputQuant', optionalConfig(qi)], ['weightQuant', optionalConfig(qw)], ['biasQuant', optionalConfig(qb)], ['outputQuant', optionalConfig(qo)], ['returnQuantTensor', String(returnQuantTensor)]] },
+    state: {
+      inputQuant: actSpec(qi),
+      outputQuant: actSpec(qo),
+      weightQuant: qw === null ? {} : quantizerSpec(weightState(qw, shape, 0)),
+    },
+    problems: [
+      ...unknownOptions(name, given, [
+        'numFeatures',
+        'bias',
+        'weightQuant',
+        'biasQuant',
+        'inputQuant',
+        'outputQuant',
+        'returnQuantTensor',
+        ...extra,
+        ...['input', 'weight', 'bias', 'output'].flatMap(optionsOf),
+      ]),
+      ...Object.values(found).flatMap((f) => f.problems),
+    ],
+    config: {
+      name,
+      parts: [
+        ['numFeatures', String(numFeatures)],
+        ['inputQuant', optionalConfig(qi)],
+        ['weightQuant', optionalConfig(qw)],
+        ['biasQuant', optionalConfig(qb)],
+        ['outputQuant', optionalConfig(qo)],
+        ['returnQuantTensor', String(returnQuantTensor)],
+      ],
+    },
     apply: (p, s, x, kit) => {
       const [x1, inputQuant] = throughQuantizer(qi, kit, s.inputQuant, x, 'inputQuant')
       const path = kit.path()
-      const [w, weightQuant] = qw === null ? [p.weight, {}] : kit.scoped('weightQuant', () => quantizeWeight(qw, kit, s.weightQuant as QuantizerState, p.weight, 0, `${path === '' ? '' : `${path}.`}weightQuant`))
+      const [w, weightQuant] =
+        qw === null
+          ? [p.weight, {}]
+          : kit.scoped('weightQuant', () =>
+              quantizeWeight(
+                qw,
+                kit,
+                s.weightQuant as QuantizerState,
+                p.weight,
+                0,
+                `${path === '' ? '' : `${path}.`}weightQuant`,
+              ),
+            )
       const view = viewOf(x1)
       const product = mul(x1, reshape(w, view))
       const bias = p.bias
-      const b = bias === undefined || qb === null ? bias : kit.scoped('biasQuant', () => quantizeBias(qb, kit, bias, productScale(kit, x1, w)))
+      const b =
+        bias === undefined || qb === null
+          ? bias
+          : kit.scoped('biasQuant', () => quantizeBias(qb, kit, bias, productScale(kit, x1, w)))
       const y = b === undefined ? product : add(product, reshape(b, view))
       const [out, outputQuant] = throughQuantizer(qo, kit, s.outputQuant, y, 'outputQuant')
       const after = { inputQuant, weightQuant, outputQuant }
-      if (!returnQuantTensor) return [dequantize(out, `${name} does not return quant tensors; set returnQuantTensor: true`), after]
+      if (!returnQuantTensor)
+        return [dequantize(out, `${name} does not return quant tensors; set returnQuantTensor: true`), after]
       if (isQuantValue(out)) return [out, after]
-      return [kit.failWith({ tag: 'LayerError', layer: name, path, message: `${NOT_CONFIGURED}: ${name} was asked for a quant tensor, but ${out.carried.tag === 'stripped' ? out.carried.why : 'its input is a plain tensor'}`, fix: 'quantize the input with zero point 0, or give it an outputQuant' }), after]
+      return [
+        kit.failWith({
+          tag: 'LayerError',
+          layer: name,
+          path,
+          message: `${NOT_CONFIGURED}: ${name} was asked for a quant tensor, but ${out.carried.tag === 'stripped' ? out.carried.why : 'its input is a plain tensor'}`,
+          fix: 'quantize the input with zero point 0, or give it an outputQuant',
+        }),
+        after,
+      ]
     },
   }
 }
 
-const onChannels = (numFeatures: number) => (x: Value): Shape => x.shape.map((_, i) => (i === 1 ? numFeatures : 1))
+const onChannels =
+  (numFeatures: number) =>
+  (x: Value): Shape =>
+    x.shape.map((_, i) => (i === 1 ? numFeatures : 1))
 
 /** `x * weight + bias` with quantized weights, both viewed in `runtimeShape` (default: along the channel axis) (brevitas.nn.QuantScaleBias). */
 export const QuantScaleBias = (o: ScaleBiasOptions & { readonly bias?: boolean; readonly runtimeShape?: Shape }) =>
-  scaleBias('QuantScaleBias', o, o.numFeatures, o.bias !== false, (x) => (o.runtimeShape ?? onChannels(o.numFeatures)(x)).map((n) => (n === -1 ? o.numFeatures : n)), ['runtimeShape'])
+  scaleBias(
+    'QuantScaleBias',
+    o,
+    o.numFeatures,
+    o.bias !== false,
+    (x) => (o.runtimeShape ?? onChannels(o.numFeatures)(x)).map((n) => (n === -1 ? o.numFeatures : n)),
+    ['runtimeShape'],
+  )
 /** A batch norm over `[N, C, L]` as a scale and a bias (brevitas.nn.BatchNorm1dToQuantScaleBias). */
-export const BatchNorm1dToQuantScaleBias = (o: ScaleBiasOptions & { readonly eps?: number }) => scaleBias('BatchNorm1dToQuantScaleBias', o, o.numFeatures, true, onChannels(o.numFeatures), ['eps'])
+export const BatchNorm1dToQuantScaleBias = (o: ScaleBiasOptions & { readonly eps?: number }) =>
+  scaleBias('BatchNorm1dToQuantScaleBias', o, o.numFeatures, true, onChannels(o.numFeatures), ['eps'])
 /** A batch norm over `[N, C, H, W]` as a scale and a bias (brevitas.nn.BatchNorm2dToQuantScaleBias). */
-export const BatchNorm2dToQuantScaleBias = (o: ScaleBiasOptions & { readonly eps?: number }) => scaleBias('BatchNorm2dToQuantScaleBias', o, o.numFeatures, true, onChannels(o.numFeatures), ['eps'])
+export const BatchNorm2dToQuantScaleBias = (o: ScaleBiasOptions & { readonly eps?: number }) =>
+  scaleBias('BatchNorm2dToQuantScaleBias', o, o.numFeatures, true, onChannels(o.numFeatures), ['eps'])
 
 /** Folds a trained batch norm: `weight/sqrt(var + eps)` and `bias - mean*weight/sqrt(var + eps)`, in float32 (Brevitas mul_add_from_bn). */
-export const foldBatchNorm = (bn: NormParams & Pick<BatchNormState, 'runningMean' | 'runningVar'>, eps = 1e-5): NormParams => {
-  const factor = bn.weight.data.map((w, i) => Math.fround(w / Math.fround(Math.sqrt(Math.fround(bn.runningVar.data[i] + Math.fround(eps))))))
+export const foldBatchNorm = (
+  bn: NormParams & Pick<BatchNormState, 'runningMean' | 'runningVar'>,
+  eps = 1e-5,
+): NormParams => {
+  const factor = bn.weight.data.map((w, i) =>
+    Math.fround(w / Math.fround(Math.sqrt(Math.fround(bn.runningVar.data[i] + Math.fround(eps))))),
+  )
   const bias = bn.bias.data.map((b, i) => Math.fround(b - Math.fround(bn.runningMean.data[i] * factor[i])))
   return { weight: { shape: bn.weight.shape, data: factor }, bias: { shape: bn.bias.shape, data: bias } }
 }

@@ -40,15 +40,34 @@ export type TraceOptions = {
   readonly locations?: boolean
 }
 
-const isSpec = (x: unknown): x is LeafSpec => typeof x === 'object' && x !== null && 'init' in x && typeof x.init === 'function'
+const isSpec = (x: unknown): x is LeafSpec =>
+  typeof x === 'object' && x !== null && 'init' in x && typeof x.init === 'function'
 
 /** Traces a layer in a mode over declared inputs. Everything that is wrong is reported, not only the first. */
-export const trace = <P, S, I, O>(layer: Layer<P, S, I, O>, inputs: InputsOf<I>, options: TraceOptions): E.Either<QuantErrors, Program<P, S, DataOf<I>, OutputsOf<O>>> => {
+export const trace = <P, S, I, O>(
+  layer: Layer<P, S, I, O>,
+  inputs: InputsOf<I>,
+  options: TraceOptions,
+): E.Either<QuantErrors, Program<P, S, DataOf<I>, OutputsOf<O>>> => {
   if (layer.problems.length > 0) return E.left(layer.problems)
-  if (options.mode !== 'train' && options.mode !== 'eval') return E.left<QuantErrors>([{ tag: 'ConfigError', option: 'mode', path: '', message: `trace: the mode is ${JSON.stringify(options.mode)}`, fix: "give { mode: 'train' } or { mode: 'eval' }" }])
+  if (options.mode !== 'train' && options.mode !== 'eval')
+    return E.left<QuantErrors>([
+      {
+        tag: 'ConfigError',
+        option: 'mode',
+        path: '',
+        message: `trace: the mode is ${JSON.stringify(options.mode)}`,
+        fix: "give { mode: 'train' } or { mode: 'eval' }",
+      },
+    ])
   return traceProgram({
-    table: ops, mode: options.mode, strict: options.strict ?? false, locations: options.locations ?? false,
-    inputs, params: layer.params, state: layer.state,
+    table: ops,
+    mode: options.mode,
+    strict: options.strict ?? false,
+    locations: options.locations ?? false,
+    inputs,
+    params: layer.params,
+    state: layer.state,
     body: (params, state, data, kit) => {
       const [results, nextState] = layer.apply(params as never, state as never, data as never, kit)
       return { results, nextState }
@@ -60,14 +79,18 @@ export const trace = <P, S, I, O>(layer: Layer<P, S, I, O>, inputs: InputsOf<I>,
 export type Initial<P, S> = { readonly params: P; readonly state: S; readonly generator: Generator }
 
 /** Draws a layer's parameters and makes its first state, from a seed (as torch.manual_seed) or an explicit generator. */
-export const init = <P, S, I, O>(layer: Layer<P, S, I, O>, seed: number | bigint | Generator): E.Either<QuantErrors, Initial<P, S>> => {
+export const init = <P, S, I, O>(
+  layer: Layer<P, S, I, O>,
+  seed: number | bigint | Generator,
+): E.Either<QuantErrors, Initial<P, S>> => {
   if (layer.problems.length > 0) return E.left(layer.problems)
   let generator = typeof seed === 'object' ? seed : manualSeed(seed)
-  const draw = (tree: SpecTree): unknown => mapTree(isSpec, tree, (spec) => {
-    const [t, next] = spec.init(generator)
-    generator = next
-    return spec.learned && tree === layer.state ? { ...t, learned: true } : t
-  })
+  const draw = (tree: SpecTree): unknown =>
+    mapTree(isSpec, tree, (spec) => {
+      const [t, next] = spec.init(generator)
+      generator = next
+      return spec.learned && tree === layer.state ? { ...t, learned: true } : t
+    })
   const params = draw(layer.params)
   const state = draw(layer.state)
   return E.right({ params: params as P, state: state as S, generator })
@@ -104,7 +127,12 @@ const isIndex = (x: unknown): x is number => typeof x === 'number'
 /** What a resident's memory hangs on. */
 type Owner = { readonly backend: string; readonly isGone: () => boolean }
 
-const residentOf = <P, S, I, O>(program: Program<P, S, I, O>, storage: ResidentStorage, first: RunArgs<P, S, I>, owner: Owner): E.Either<QuantErrors, Resident<P, S, I, O>> => {
+const residentOf = <P, S, I, O>(
+  program: Program<P, S, I, O>,
+  storage: ResidentStorage,
+  first: RunArgs<P, S, I>,
+  owner: Owner,
+): E.Either<QuantErrors, Resident<P, S, I, O>> => {
   let known: { readonly first: Float32Array; readonly results: Omit<Ran<S, O>, 'warnings'> } | null = null
   let own = false
   const isGone = (): boolean => own || owner.isGone()
@@ -119,7 +147,15 @@ const residentOf = <P, S, I, O>(program: Program<P, S, I, O>, storage: ResidentS
     const { quant } = program.inputs[index]
     const value = storage.input(index)
     if (quant === undefined) return value
-    return { kind: 'quant', value, scale: storage.input(index + 1), zeroPoint: storage.input(index + 2), bitWidth: { shape: [], data: Float32Array.of(quant.bits) }, signed: quant.signed, training: quant.training }
+    return {
+      kind: 'quant',
+      value,
+      scale: storage.input(index + 1),
+      zeroPoint: storage.input(index + 2),
+      bitWidth: { shape: [], data: Float32Array.of(quant.bits) },
+      signed: quant.signed,
+      training: quant.training,
+    }
   }
   const resident: Resident<P, S, I, O> = {
     inputs: () => {
@@ -132,7 +168,11 @@ const residentOf = <P, S, I, O>(program: Program<P, S, I, O>, storage: ResidentS
       if (isGone()) throw disposedRange('this resident program')
       const [at] = program.graph.outputs.map((_, i) => storage.output(i))
       if (known !== null && at !== undefined && known.first === at.data) return known.results
-      const results = unbind<S, O>(program, program.graph.outputs.map((_, i) => storage.output(i)), [])
+      const results = unbind<S, O>(
+        program,
+        program.graph.outputs.map((_, i) => storage.output(i)),
+        [],
+      )
       known = { first: at?.data ?? new Float32Array(0), results }
       return results
     },
@@ -146,7 +186,10 @@ const residentOf = <P, S, I, O>(program: Program<P, S, I, O>, storage: ResidentS
 }
 
 /** Prepares a program on a backend: `wasm` where the engine has SIMD, else the reference, unless told otherwise. */
-export const compile = <P, S, I, O>(program: Program<P, S, I, O>, backend: Backend = fastestHere()): E.Either<QuantErrors, Compiled<P, S, I, O>> => {
+export const compile = <P, S, I, O>(
+  program: Program<P, S, I, O>,
+  backend: Backend = fastestHere(),
+): E.Either<QuantErrors, Compiled<P, S, I, O>> => {
   let gone = false
   const owner: Owner = { backend: backend.name, isGone: () => gone }
   const compiled = (executable: Executable): Compiled<P, S, I, O> => ({
@@ -158,9 +201,12 @@ export const compile = <P, S, I, O>(program: Program<P, S, I, O>, backend: Backe
       const ran = executable.run(bound.right, options)
       return E.isLeft(ran) ? ran : E.right(unbind<S, O>(program, ran.right.outputs, ran.right.warnings))
     },
-    resident: (args) => gone
-      ? E.left(disposed('this compiled program', backend.name))
-      : E.chain((storage: ResidentStorage) => residentOf<P, S, I, O>(program, storage, args, owner))(executable.resident()),
+    resident: (args) =>
+      gone
+        ? E.left(disposed('this compiled program', backend.name))
+        : E.chain((storage: ResidentStorage) => residentOf<P, S, I, O>(program, storage, args, owner))(
+            executable.resident(),
+          ),
     plans: () => executable.plans(),
     dispose: () => {
       gone = true
@@ -175,32 +221,56 @@ export const compile = <P, S, I, O>(program: Program<P, S, I, O>, backend: Backe
  * The plan that the WebAssembly backend makes for a program in the phases of this state: its passes, steps, memory, and
  * which products run on integers; `showPlan` prints it. Nothing is run.
  */
-export const explainPlan = <P, S, I, O>(program: Program<P, S, I, O>, args: RunArgs<NoInfer<P>, NoInfer<S>, NoInfer<I>>): E.Either<QuantErrors, PlanDescription> =>
-  E.map((inputs: readonly Tensor[]) => describePlan(planOf(program, (i) => inputs[i].data, [], newMath()), program.graph.nodes.length))(bindInputs(program, args))
+export const explainPlan = <P, S, I, O>(
+  program: Program<P, S, I, O>,
+  args: RunArgs<NoInfer<P>, NoInfer<S>, NoInfer<I>>,
+): E.Either<QuantErrors, PlanDescription> =>
+  E.map((inputs: readonly Tensor[]) =>
+    describePlan(
+      planOf(program, (i) => inputs[i].data, [], newMath()),
+      program.graph.nodes.length,
+    ),
+  )(bindInputs(program, args))
 
 /**
  * Times every step of a program on the WebAssembly backend (one thread), beside the machine's measured limits;
  * `showProfile` prints it.
  */
-export const profile = <P, S, I, O>(program: Program<P, S, I, O>, args: RunArgs<NoInfer<P>, NoInfer<S>, NoInfer<I>>, options?: ProfileOptions): E.Either<QuantErrors, Profile> =>
+export const profile = <P, S, I, O>(
+  program: Program<P, S, I, O>,
+  args: RunArgs<NoInfer<P>, NoInfer<S>, NoInfer<I>>,
+  options?: ProfileOptions,
+): E.Either<QuantErrors, Profile> =>
   E.chain((inputs: readonly Tensor[]) => profileProgram(program, inputs, options))(bindInputs(program, args))
 
 /** Runs a program once, on the reference backend: `(params, state, inputs) → (outputs, state′)`. The same arguments give the same bits. */
-export const run = <P, S, I, O>(program: Program<P, S, I, O>, args: RunArgs<NoInfer<P>, NoInfer<S>, NoInfer<I>>, options?: RunOptions): E.Either<QuantErrors, Ran<S, O>> => {
+export const run = <P, S, I, O>(
+  program: Program<P, S, I, O>,
+  args: RunArgs<NoInfer<P>, NoInfer<S>, NoInfer<I>>,
+  options?: RunOptions,
+): E.Either<QuantErrors, Ran<S, O>> => {
   const compiled = compile(program, reference)
   return E.isLeft(compiled) ? compiled : compiled.right.run(args, options)
 }
 
 /** The program with a backward pass from a scalar result: a run of it gives `grads` beside outputs and state. */
-export const grad = <P, S, I, O>(program: Program<P, S, I, O>, options: Omit<VjpOptions, 'cotangent'> = {}): E.Either<QuantErrors, Program<P, S, I, O>> =>
+export const grad = <P, S, I, O>(
+  program: Program<P, S, I, O>,
+  options: Omit<VjpOptions, 'cotangent'> = {},
+): E.Either<QuantErrors, Program<P, S, I, O>> =>
   vjpProgram(ops)(program, { ...options, cotangent: 'one' }) as E.Either<QuantErrors, Program<P, S, I, O>>
 
 /** The inputs of a vjp: those of the program, and the cotangent of the chosen result. */
 export type WithCotangent<I> = { readonly inputs: I; readonly cotangent: Tensor }
 
 /** The program with a backward pass from one result, whose cotangent becomes an input. */
-export const vjp = <P, S, I, O>(program: Program<P, S, I, O>, options: Omit<VjpOptions, 'cotangent'> = {}): E.Either<QuantErrors, Program<P, S, WithCotangent<I>, O>> =>
-  E.map((p: Program) => p as Program<P, S, WithCotangent<I>, O>)(vjpProgram(ops)(program, { ...options, cotangent: 'given' }))
+export const vjp = <P, S, I, O>(
+  program: Program<P, S, I, O>,
+  options: Omit<VjpOptions, 'cotangent'> = {},
+): E.Either<QuantErrors, Program<P, S, WithCotangent<I>, O>> =>
+  E.map((p: Program) => p as Program<P, S, WithCotangent<I>, O>)(
+    vjpProgram(ops)(program, { ...options, cotangent: 'given' }),
+  )
 
 /** `grad` under the name that JAX users look for: the value is among the outputs. */
 export const valueAndGrad = grad

@@ -1,6 +1,13 @@
 /** How layers hold quantizers: declaring their state, tracing them, and describing them. */
 import type { Kit, Value } from '../graph/op.js'
-import { quantizeActivation, activationState, initialTensor, type QuantizerSpec, type QuantizerState, type StateLeaf } from '../quantizers/activation.js'
+import {
+  quantizeActivation,
+  activationState,
+  initialTensor,
+  type QuantizerSpec,
+  type QuantizerState,
+  type StateLeaf,
+} from '../quantizers/activation.js'
 import type { Quantizer } from '../quantizers/quantizer.js'
 import { integerThreshold } from '../quantizers/scaling.js'
 import type { Config, LeafSpec, SpecTree, TensorTree } from './layer.js'
@@ -10,41 +17,97 @@ export type QuantState = TensorTree
 
 /** The leaves of a quantizer's state as a layer declares them. */
 export const quantizerSpec = (spec: QuantizerSpec): SpecTree =>
-  Object.fromEntries(Object.entries(spec).map(([part, leaves]) => [part, Object.fromEntries(Object.entries(leaves).map(([name, leaf]) => [name, leafSpec(leaf)]))]))
+  Object.fromEntries(
+    Object.entries(spec).map(([part, leaves]) => [
+      part,
+      Object.fromEntries(Object.entries(leaves).map(([name, leaf]) => [name, leafSpec(leaf)])),
+    ]),
+  )
 
-const leafSpec = (leaf: StateLeaf): LeafSpec => ({ shape: leaf.shape, learned: leaf.learned, init: (g) => [initialTensor(leaf), g] })
+const leafSpec = (leaf: StateLeaf): LeafSpec => ({
+  shape: leaf.shape,
+  learned: leaf.learned,
+  init: (g) => [initialTensor(leaf), g],
+})
 
 /** The state of an optional activation quantizer. */
 export const actSpec = (q: Quantizer | null): SpecTree => (q === null ? {} : quantizerSpec(activationState(q)))
 
 /** Applies an optional activation quantizer whose state stands under `place` of the current layer. */
-export const throughQuantizer = (q: Quantizer | null, kit: Kit, state: unknown, x: Value, place: string): readonly [Value, QuantizerState] => {
+export const throughQuantizer = (
+  q: Quantizer | null,
+  kit: Kit,
+  state: unknown,
+  x: Value,
+  place: string,
+): readonly [Value, QuantizerState] => {
   if (q === null) return [x, {}]
   const path = kit.path()
-  return kit.scoped(place, () => quantizeActivation(q, kit, (state ?? {}) as QuantizerState, x, path === '' ? place : `${path}.${place}`))
+  return kit.scoped(place, () =>
+    quantizeActivation(q, kit, (state ?? {}) as QuantizerState, x, path === '' ? place : `${path}.${place}`),
+  )
 }
 
 const list = (x: readonly number[] | null): string => (x === null ? 'none' : `(${x.join(', ')})`)
 
 const statsConfig = (q: Quantizer): Config => ({
-  name: q.mse ? 'MSE' : { PERCENTILE: 'AbsPercentile', PERCENTILE_INTERVAL: 'PercentileInterval', MAX: 'AbsMax', MIN_MAX: 'AbsMinMax', ZERO_MIN_MAX: 'ZeroMinMax', AVE: 'AbsAve', MAX_AVE: 'AbsMaxAve' }[q.scalingStatsOp],
-  parts: q.scalingStatsOp.startsWith('PERCENTILE') ? [['highPercentileQ', String(q.highPercentileQ)], ...(q.scalingStatsOp === 'PERCENTILE_INTERVAL' ? [['lowPercentileQ', String(q.lowPercentileQ)] as const] : [])] : [],
+  name: q.mse
+    ? 'MSE'
+    : {
+        PERCENTILE: 'AbsPercentile',
+        PERCENTILE_INTERVAL: 'PercentileInterval',
+        MAX: 'AbsMax',
+        MIN_MAX: 'AbsMinMax',
+        ZERO_MIN_MAX: 'ZeroMinMax',
+        AVE: 'AbsAve',
+        MAX_AVE: 'AbsMaxAve',
+      }[q.scalingStatsOp],
+  parts: q.scalingStatsOp.startsWith('PERCENTILE')
+    ? [
+        ['highPercentileQ', String(q.highPercentileQ)],
+        ...(q.scalingStatsOp === 'PERCENTILE_INTERVAL' ? [['lowPercentileQ', String(q.lowPercentileQ)] as const] : []),
+      ]
+    : [],
 })
 
 const viewConfig = (q: Quantizer): Config =>
   q.scalingPerOutputChannel || q.scalingStatsOp === 'MAX_AVE'
-    ? { name: 'OverOutputChannelView', parts: [['permuteImpl', q.use === 'act' ? `PermuteDims ${list(q.scalingStatsPermuteDims)}` : 'output channel first']] }
+    ? {
+        name: 'OverOutputChannelView',
+        parts: [
+          ['permuteImpl', q.use === 'act' ? `PermuteDims ${list(q.scalingStatsPermuteDims)}` : 'output channel first'],
+        ],
+      }
     : { name: 'OverTensorView', parts: [] }
 
 const scalingConfig = (q: Quantizer): Config => {
-  const name = { PARAMETER_FROM_STATS: q.use === 'act' ? 'ParameterFromRuntimeStatsScaling' : 'ParameterFromStatsFromParameterScaling', PARAMETER: 'ParameterScaling', CONST: 'ConstScaling', STATS: q.use === 'act' ? 'RuntimeStatsScaling' : 'StatsFromParameterScaling' }[q.scalingImplType]
-  const restriction = { FP: 'FloatRestrictValue', LOG_FP: 'LogFloatRestrictValue', POWER_OF_TWO: `PowerOfTwoRestrictValue (${q.restrictValueFloatToIntImpl === 'CEIL' ? 'up' : 'nearest'})` }[q.restrictScalingType]
+  const name = {
+    PARAMETER_FROM_STATS:
+      q.use === 'act' ? 'ParameterFromRuntimeStatsScaling' : 'ParameterFromStatsFromParameterScaling',
+    PARAMETER: 'ParameterScaling',
+    CONST: 'ConstScaling',
+    STATS: q.use === 'act' ? 'RuntimeStatsScaling' : 'StatsFromParameterScaling',
+  }[q.scalingImplType]
+  const restriction = {
+    FP: 'FloatRestrictValue',
+    LOG_FP: 'LogFloatRestrictValue',
+    POWER_OF_TWO: `PowerOfTwoRestrictValue (${q.restrictValueFloatToIntImpl === 'CEIL' ? 'up' : 'nearest'})`,
+  }[q.restrictScalingType]
   const collects = q.scalingImplType === 'PARAMETER_FROM_STATS' || q.scalingImplType === 'STATS'
   return {
     name,
     parts: [
-      ...(collects ? [['statsInputViewShapeImpl', viewConfig(q)] as const, ['stats', statsConfig(q)] as const] : [['range', `${q.scalingConst ?? q.scalingInit ?? `${q.minVal ?? 'none'} … ${q.maxVal ?? 'none'}`}`] as const]),
-      ...(q.scalingImplType === 'PARAMETER_FROM_STATS' && q.use === 'act' ? [['collectStatsSteps', String(q.collectStatsSteps)] as const, ['scalingStatsMomentum', String(q.scalingStatsMomentum ?? 'mean')] as const] : []),
+      ...(collects
+        ? [['statsInputViewShapeImpl', viewConfig(q)] as const, ['stats', statsConfig(q)] as const]
+        : [
+            ['range', `${q.scalingConst ?? q.scalingInit ?? `${q.minVal ?? 'none'} … ${q.maxVal ?? 'none'}`}`] as const,
+          ]),
+      ...(q.scalingImplType === 'PARAMETER_FROM_STATS' && q.use === 'act'
+        ? [
+            ['collectStatsSteps', String(q.collectStatsSteps)] as const,
+            ['scalingStatsMomentum', String(q.scalingStatsMomentum ?? 'mean')] as const,
+          ]
+        : []),
       ['restrictScaling', restriction],
       ['clampScaling', q.scalingMinVal === null ? 'none' : `ScalarClampMinSte ${q.scalingMinVal}`],
       ['shape', list(q.perChannelBroadcastableShape ?? [])],
@@ -52,19 +115,61 @@ const scalingConfig = (q: Quantizer): Config => {
   }
 }
 
-const ROUNDING_NAMES = { ROUND: 'RoundSte', FLOOR: 'FloorSte', CEIL: 'CeilSte', ROUND_TO_ZERO: 'RoundToZeroSte', DPU: 'DPURoundSte' } as const
+const ROUNDING_NAMES = {
+  ROUND: 'RoundSte',
+  FLOOR: 'FloorSte',
+  CEIL: 'CeilSte',
+  ROUND_TO_ZERO: 'RoundToZeroSte',
+  DPU: 'DPURoundSte',
+} as const
 
 /** A quantizer's resolved configuration, nested as Brevitas prints its modules. */
 export const quantizerConfig = (q: Quantizer): Config => {
-  if (q.quantType === 'BINARY') return { name: `${q.name}: BinaryQuant`, parts: [['scalingImpl', scalingConfig(q)], ['bitWidth', '1']] }
-  const masks = q.use === 'act' || q.scalingImplType === 'PARAMETER' || q.scalingImplType === 'PARAMETER_FROM_STATS' || q.biasScale === 'external'
+  if (q.quantType === 'BINARY')
+    return {
+      name: `${q.name}: BinaryQuant`,
+      parts: [
+        ['scalingImpl', scalingConfig(q)],
+        ['bitWidth', '1'],
+      ],
+    }
+  const masks =
+    q.use === 'act' ||
+    q.scalingImplType === 'PARAMETER' ||
+    q.scalingImplType === 'PARAMETER_FROM_STATS' ||
+    q.biasScale === 'external'
   return {
     name: `${q.name}: RescalingIntQuant`,
     parts: [
-      ['intQuant', { name: 'IntQuant', parts: [['signed', String(q.signed)], ['narrowRange', String(q.narrowRange)], ['floatToIntImpl', ROUNDING_NAMES[q.floatToIntImplType]], ['tensorClampImpl', masks ? 'TensorClamp' : 'TensorClampSte'], ['delayWrapper', q.quantDelaySteps === 0 ? 'NoDelay' : `DelayWrapper ${q.quantDelaySteps}`]] }],
+      [
+        'intQuant',
+        {
+          name: 'IntQuant',
+          parts: [
+            ['signed', String(q.signed)],
+            ['narrowRange', String(q.narrowRange)],
+            ['floatToIntImpl', ROUNDING_NAMES[q.floatToIntImplType]],
+            ['tensorClampImpl', masks ? 'TensorClamp' : 'TensorClampSte'],
+            ['delayWrapper', q.quantDelaySteps === 0 ? 'NoDelay' : `DelayWrapper ${q.quantDelaySteps}`],
+          ],
+        },
+      ],
       ['scalingImpl', q.biasScale === 'external' ? 'input scale × weight scale' : scalingConfig(q)],
-      ['intScalingImpl', `${q.restrictScalingType === 'POWER_OF_TWO' ? 'PowerOfTwoIntScaling' : 'IntScaling'} ${q.bitWidth === null ? '' : integerThreshold(q)}`],
-      ['zeroPointImpl', q.zeroPointImpl === 'zero' ? 'ZeroZeroPoint' : { name: q.use === 'act' ? 'ParameterFromRuntimeZeroPoint' : 'StatsFromParameterZeroPoint', parts: [['statistic', q.use === 'act' ? `NegativePercentileOrZero ${q.lowPercentileQ}` : 'NegativeMinOrZero']] }],
+      [
+        'intScalingImpl',
+        `${q.restrictScalingType === 'POWER_OF_TWO' ? 'PowerOfTwoIntScaling' : 'IntScaling'} ${q.bitWidth === null ? '' : integerThreshold(q)}`,
+      ],
+      [
+        'zeroPointImpl',
+        q.zeroPointImpl === 'zero'
+          ? 'ZeroZeroPoint'
+          : {
+              name: q.use === 'act' ? 'ParameterFromRuntimeZeroPoint' : 'StatsFromParameterZeroPoint',
+              parts: [
+                ['statistic', q.use === 'act' ? `NegativePercentileOrZero ${q.lowPercentileQ}` : 'NegativeMinOrZero'],
+              ],
+            },
+      ],
       ['bitWidth', `BitWidthConst ${q.bitWidth ?? 'not given'}`],
     ],
   }

@@ -7,12 +7,20 @@ export const disposedMessage = (what: string): string => `${what} was disposed o
 const DISPOSED_FIX = 'dispose after the last use, or make a new one'
 
 /** `disposedMessage` as the error of a step or run. */
-export const disposed = (what: string, backend: string): QuantErrors =>
-  [{ tag: 'BackendError', backend, path: '', message: disposedMessage(what), fix: DISPOSED_FIX }]
+export const disposed = (what: string, backend: string): QuantErrors => [
+  { tag: 'BackendError', backend, path: '', message: disposedMessage(what), fix: DISPOSED_FIX },
+]
 
 /** `disposedMessage` for what gives views or copies, not an `Either`. */
 export const disposedRange = (what: string): RangeError => new RangeError(`${disposedMessage(what)}; ${DISPOSED_FIX}`)
 
 /** A learning rate that would make every parameter NaN. */
-export const badRate = (lr: number | undefined): QuantErrors =>
-  [{ tag: 'InputError', input: 'lr', path: '', message: `the learning rate of this step is ${lr}; it must be a finite number`, fix: "give the optimizer its lr (sgd({ lr: 0.1 })), and mend the schedule if there is one: cosineDecay(lr, steps), for instance" }]
+export const badRate = (lr: number | undefined): QuantErrors => [
+  {
+    tag: 'InputError',
+    input: 'lr',
+    path: '',
+    message: `the learning rate of this step is ${lr}; it must be a finite number`,
+    fix: 'give the optimizer its lr (sgd({ lr: 0.1 })), and mend the schedule if there is one: cosineDecay(lr, steps), for instance',
+  },
+]

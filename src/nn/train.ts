@@ -4,7 +4,15 @@ import type { QuantErrors, QuantWarning } from '../data/error.js'
 import type { Backend } from '../evaluator/backend.js'
 import type { Program } from '../graph/program.js'
 import { newBreather } from './breathe.js'
-import { batches, batchesPerEpoch, countOf, type Batch, type LoaderOptions, type Position, type Samples } from './loader.js'
+import {
+  batches,
+  batchesPerEpoch,
+  countOf,
+  type Batch,
+  type LoaderOptions,
+  type Position,
+  type Samples,
+} from './loader.js'
 import type { Optimizer } from './optim.js'
 import { fastestHere } from '../evaluator/fastest.js'
 import { compile, type Compiled, type Grads, type Ran } from './program.js'
@@ -59,7 +67,14 @@ export type TrainEvent<P, S> = {
 }
 
 /** One optimizer step from the outcome of a run. */
-export const applyStep = <P, S, O>(t: TrainState<P, S>, ran: Ran<S, O>, grads: Grads, optimizer: Optimizer, lr: number | undefined, position: Position): TrainState<P, S> => {
+export const applyStep = <P, S, O>(
+  t: TrainState<P, S>,
+  ran: Ran<S, O>,
+  grads: Grads,
+  optimizer: Optimizer,
+  lr: number | undefined,
+  position: Position,
+): TrainState<P, S> => {
   const next = optimizer.update(grads, t.optim, t.params, ran.state, lr)
   return { params: next.params, state: next.state, optim: next.optim, position, step: t.step + 1 }
 }
@@ -67,7 +82,11 @@ export const applyStep = <P, S, O>(t: TrainState<P, S>, ran: Ran<S, O>, grads: G
 type Outcome<P, S> = E.Either<QuantErrors, TrainState<P, S>>
 
 /** What one step gives to its event; `settle` makes the state after it a value of its own. */
-type Done<P, S, O> = { readonly outputs: O; readonly warnings: readonly QuantWarning[]; readonly training: () => TrainState<P, S> }
+type Done<P, S, O> = {
+  readonly outputs: O
+  readonly warnings: readonly QuantWarning[]
+  readonly training: () => TrainState<P, S>
+}
 
 /** Takes steps one after the other, whatever the sizes of the batches. */
 type Stepper<P, S, O, D extends Samples> = {
@@ -76,7 +95,11 @@ type Stepper<P, S, O, D extends Samples> = {
 }
 
 /** Steps whose gradients are changed by `transform`: run, change, update. */
-const steppingOutside = <P, S, I, O, D extends Samples>(c: TrainConfig<P, S, I, O, D>, transform: (grads: Grads) => Grads, start: TrainState<P, S>): Stepper<P, S, O, D> => {
+const steppingOutside = <P, S, I, O, D extends Samples>(
+  c: TrainConfig<P, S, I, O, D>,
+  transform: (grads: Grads) => Grads,
+  start: TrainState<P, S>,
+): Stepper<P, S, O, D> => {
   const cache = new Map<number, Compiled<P, S, I, O>>()
   let t = start
   const compiledFor = (size: number): E.Either<QuantErrors, Compiled<P, S, I, O>> => {
@@ -98,12 +121,17 @@ const steppingOutside = <P, S, I, O, D extends Samples>(c: TrainConfig<P, S, I, 
       const after = t
       return E.right({ outputs: ran.right.outputs, warnings: ran.right.warnings, training: () => after })
     },
-    dispose: () => { for (const compiled of cache.values()) compiled.dispose() },
+    dispose: () => {
+      for (const compiled of cache.values()) compiled.dispose()
+    },
   }
 }
 
 /** Steps that stay in the backend's memory; each size of batch has its own program, and state moves between them by value. */
-const steppingInside = <P, S, I, O, D extends Samples>(c: TrainConfig<P, S, I, O, D>, start: TrainState<P, S>): Stepper<P, S, O, D> => {
+const steppingInside = <P, S, I, O, D extends Samples>(
+  c: TrainConfig<P, S, I, O, D>,
+  start: TrainState<P, S>,
+): Stepper<P, S, O, D> => {
   const cache = new Map<number, Trainer<P, S, I, O>>()
   let current: Trainer<P, S, I, O> | null = null
   const trainerFor = (size: number): E.Either<QuantErrors, Trainer<P, S, I, O>> => {
@@ -127,9 +155,15 @@ const steppingInside = <P, S, I, O, D extends Samples>(c: TrainConfig<P, S, I, O
       const own = current
       const stepped = own.step(c.inputs(batch.tensors), lr)
       if (E.isLeft(stepped)) return stepped
-      return E.right({ outputs: stepped.right.outputs, warnings: stepped.right.warnings, training: () => ({ ...own.training(), position: batch.position }) })
+      return E.right({
+        outputs: stepped.right.outputs,
+        warnings: stepped.right.warnings,
+        training: () => ({ ...own.training(), position: batch.position }),
+      })
     },
-    dispose: () => { for (const t of cache.values()) t.dispose() },
+    dispose: () => {
+      for (const t of cache.values()) t.dispose()
+    },
   }
 }
 
@@ -141,21 +175,34 @@ const later = <P, S>(make: () => TrainState<P, S>): Later<P, S> => {
   let gone = false
   return {
     read: () => {
-      if (known === null && gone) throw new RangeError('train: event.training is read after the next event was asked for, when the memory behind it has moved on; read it (or copy what you need) as soon as you get the event')
+      if (known === null && gone)
+        throw new RangeError(
+          'train: event.training is read after the next event was asked for, when the memory behind it has moved on; read it (or copy what you need) as soon as you get the event',
+        )
       known ??= make()
       return known
     },
-    close: () => { gone = true },
+    close: () => {
+      gone = true
+    },
   }
 }
 
-const eventOf = <P, S>(told: Omit<TrainEvent<P, S>, 'training'>, state: Later<P, S>): TrainEvent<P, S> => ({ ...told, get training() { return state.read() } })
+const eventOf = <P, S>(told: Omit<TrainEvent<P, S>, 'training'>, state: Later<P, S>): TrainEvent<P, S> => ({
+  ...told,
+  get training() {
+    return state.read()
+  },
+})
 
 /**
  * Trains from a state on. Yields an event per step and one at the end of each epoch; returns the last state, or the
  * errors that ended it (the state of the last event stays valid). Aborting returns the state as it is.
  */
-export async function* train<P, S, I, O, D extends Samples>(c: TrainConfig<P, S, I, O, D>, start: TrainState<P, S>): AsyncGenerator<TrainEvent<P, S>, Outcome<P, S>, void> {
+export async function* train<P, S, I, O, D extends Samples>(
+  c: TrainConfig<P, S, I, O, D>,
+  start: TrainState<P, S>,
+): AsyncGenerator<TrainEvent<P, S>, Outcome<P, S>, void> {
   const total = batchesPerEpoch(countOf(c.data), c.loader)
   const stepper = c.transform === undefined ? steppingInside(c, start) : steppingOutside(c, c.transform, start)
   let [state, step, position] = [later(() => start), start.step, start.position]
@@ -177,7 +224,18 @@ export async function* train<P, S, I, O, D extends Samples>(c: TrainConfig<P, S,
         step++
         position = batch.position
         const { loss, accuracy = null } = c.measure(done.right.outputs, batch.tensors)
-        last = { tag: 'step', step, epoch: position.epoch, batch: position.batch, batches: total, size: batch.size, lr: lr ?? null, loss, accuracy, warnings: done.right.warnings }
+        last = {
+          tag: 'step',
+          step,
+          epoch: position.epoch,
+          batch: position.batch,
+          batches: total,
+          size: batch.size,
+          lr: lr ?? null,
+          loss,
+          accuracy,
+          warnings: done.right.warnings,
+        }
         yield eventOf(last, state)
       }
       const [ended, next] = [state, { epoch: epoch + 1, batch: 0 }]

@@ -3,8 +3,22 @@ import type { Position } from './loader.js'
 import type { Optimizer, OptimState } from './optim.js'
 
 /** Everything that training moves on. Plain data: store it, and training goes on from there with the same bits. */
-export type TrainState<P, S> = { readonly params: P; readonly state: S; readonly optim: OptimState; readonly position: Position; readonly step: number }
+export type TrainState<P, S> = {
+  readonly params: P
+  readonly state: S
+  readonly optim: OptimState
+  readonly position: Position
+  readonly step: number
+}
 
 /** Where training begins. */
-export const startTraining = <P, S>(initial: { readonly params: P; readonly state: S }, optimizer: Optimizer): TrainState<P, S> =>
-  ({ params: initial.params, state: initial.state, optim: optimizer.init(), position: { epoch: 0, batch: 0 }, step: 0 })
+export const startTraining = <P, S>(
+  initial: { readonly params: P; readonly state: S },
+  optimizer: Optimizer,
+): TrainState<P, S> => ({
+  params: initial.params,
+  state: initial.state,
+  optim: optimizer.init(),
+  position: { epoch: 0, batch: 0 },
+  step: 0,
+})

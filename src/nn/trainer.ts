@@ -29,7 +29,8 @@ export type Trainer<P, S, I, O> = {
   readonly dispose: () => void
 }
 
-const indexOutputs = (program: Program): ReadonlyMap<number, number> => new Map(program.graph.outputs.map((id, i) => [id, i] as const))
+const indexOutputs = (program: Program): ReadonlyMap<number, number> =>
+  new Map(program.graph.outputs.map((id, i) => [id, i] as const))
 
 /** Which outputs become which inputs of the next step. */
 const commitsOf = (program: Program): readonly Commit[] => {
@@ -42,16 +43,34 @@ const commitsOf = (program: Program): readonly Commit[] => {
   })
 }
 
-type Inner<P, S, I, O> = { readonly updated: WithUpdate<P, S, I, O>; readonly storage: ResidentStorage; readonly executable: Executable; readonly backend: string }
+type Inner<P, S, I, O> = {
+  readonly updated: WithUpdate<P, S, I, O>
+  readonly storage: ResidentStorage
+  readonly executable: Executable
+  readonly backend: string
+}
 
 /** Writes the numbers of a step. */
-const hyperWriter = <P, S, I, O>({ updated, storage }: Inner<P, S, I, O>, optimizer: Optimizer): ((step: number, lr: number, isFresh: (leaf: string) => boolean) => void) => {
+const hyperWriter = <P, S, I, O>(
+  { updated, storage }: Inner<P, S, I, O>,
+  optimizer: Optimizer,
+): ((step: number, lr: number, isFresh: (leaf: string) => boolean) => void) => {
   const one = { shape: [], data: new Float32Array(1) }
   const { groups } = updated
   const entries = updated.program.inputs.flatMap((i, index) => {
     if (i.kind !== 'hyper') return []
-    const group = Math.max(0, groups.findIndex((g) => i.path.startsWith(`${g.key}/`)))
-    return [{ index, leaf: i.path.startsWith('fresh/') ? i.path.slice(6) : null, group, name: i.path.slice(groups[group].key.length + 1) }]
+    const group = Math.max(
+      0,
+      groups.findIndex((g) => i.path.startsWith(`${g.key}/`)),
+    )
+    return [
+      {
+        index,
+        leaf: i.path.startsWith('fresh/') ? i.path.slice(6) : null,
+        group,
+        name: i.path.slice(groups[group].key.length + 1),
+      },
+    ]
   })
   return (step, lr, isFresh) => {
     for (let g = 0; g < groups.length; g++) {
@@ -67,15 +86,28 @@ const hyperWriter = <P, S, I, O>({ updated, storage }: Inner<P, S, I, O>, optimi
 }
 
 /** Writes a batch into the storage; false where something doesn't fit. Allocates nothing. */
-const batchWriter = (program: Program, places: readonly number[], storage: ResidentStorage): ((inputs: unknown) => boolean) => {
-  const wanted = places.map((index) => ({ index, input: program.inputs[index], keys: program.inputs[index].path === '' ? [] : program.inputs[index].path.split('.') }))
+const batchWriter = (
+  program: Program,
+  places: readonly number[],
+  storage: ResidentStorage,
+): ((inputs: unknown) => boolean) => {
+  const wanted = places.map((index) => ({
+    index,
+    input: program.inputs[index],
+    keys: program.inputs[index].path === '' ? [] : program.inputs[index].path.split('.'),
+  }))
   return (inputs) => {
     for (let w = 0; w < wanted.length; w++) {
       const { index, input, keys } = wanted[w]
       let found: unknown = inputs
-      for (let k = 0; k < keys.length; k++) found = typeof found === 'object' && found !== null ? (found as { readonly [key: string]: unknown })[keys[k]] : undefined
+      for (let k = 0; k < keys.length; k++)
+        found =
+          typeof found === 'object' && found !== null
+            ? (found as { readonly [key: string]: unknown })[keys[k]]
+            : undefined
       const t = partOf(input, found)
-      if (!isTensor(t) || !sameShape(t.shape, input.shape) || t.data.length !== storage.input(index).data.length) return false
+      if (!isTensor(t) || !sameShape(t.shape, input.shape) || t.data.length !== storage.input(index).data.length)
+        return false
       storage.write(index, t)
     }
     return true
@@ -85,12 +117,29 @@ const batchWriter = (program: Program, places: readonly number[], storage: Resid
 /** What doesn't fit of a training state's leaf, or nothing. */
 const misfit = (i: ProgramInput, t: unknown): readonly QuantError[] => {
   const fits = isTensor(t) && sameShape(t.shape, i.shape) && t.data.length === sizeOf(i.shape)
-  const what = isTensor(t) ? `has shape ${showShape(t.shape)} with ${t.data.length} elements in the training state, but ${showShape(i.shape)} was traced` : 'is missing in the training state'
-  return fits ? [] : [{ tag: 'InputError', input: i.path, path: i.path, message: `${i.kind} ${i.path} ${what}`, fix: 'give what startTraining or an earlier step returned for this network' }]
+  const what = isTensor(t)
+    ? `has shape ${showShape(t.shape)} with ${t.data.length} elements in the training state, but ${showShape(i.shape)} was traced`
+    : 'is missing in the training state'
+  return fits
+    ? []
+    : [
+        {
+          tag: 'InputError',
+          input: i.path,
+          path: i.path,
+          message: `${i.kind} ${i.path} ${what}`,
+          fix: 'give what startTraining or an earlier step returned for this network',
+        },
+      ]
 }
 
 /** Starts training in a backend's memory. `program` is a differentiated loss (`grad`). */
-export const trainer = <P, S, I, O>(program: Program<P, S, I, O>, optimizer: Optimizer, start: TrainState<P, S>, backend: Backend): E.Either<QuantErrors, Trainer<P, S, I, O>> => {
+export const trainer = <P, S, I, O>(
+  program: Program<P, S, I, O>,
+  optimizer: Optimizer,
+  start: TrainState<P, S>,
+  backend: Backend,
+): E.Either<QuantErrors, Trainer<P, S, I, O>> => {
   const updated = withUpdate(program, optimizer)
   if (E.isLeft(updated)) return updated
   const full = updated.right.program
@@ -98,15 +147,27 @@ export const trainer = <P, S, I, O>(program: Program<P, S, I, O>, optimizer: Opt
   if (E.isLeft(prepared)) return prepared
   const storage = prepared.right.resident(commitsOf(full))
   if (E.isLeft(storage)) return storage
-  const made = trainerOf({ updated: updated.right, storage: storage.right, executable: prepared.right, backend: backend.name }, optimizer, start)
+  const made = trainerOf(
+    { updated: updated.right, storage: storage.right, executable: prepared.right, backend: backend.name },
+    optimizer,
+    start,
+  )
   const loaded = made.load(start)
   if (E.isRight(loaded)) return E.right(made)
   made.dispose()
   return loaded
 }
 
-const trainerOf = <P, S, I, O>(inner: Inner<P, S, I, O>, optimizer: Optimizer, start: TrainState<P, S>): Trainer<P, S, I, O> => {
-  const { updated: { program }, storage, executable } = inner
+const trainerOf = <P, S, I, O>(
+  inner: Inner<P, S, I, O>,
+  optimizer: Optimizer,
+  start: TrainState<P, S>,
+): Trainer<P, S, I, O> => {
+  const {
+    updated: { program },
+    storage,
+    executable,
+  } = inner
   const writeHyper = hyperWriter(inner, optimizer)
   const data = dataOf(program)
   const writeBatch = batchWriter(program, data.places, storage)
@@ -118,7 +179,8 @@ const trainerOf = <P, S, I, O>(inner: Inner<P, S, I, O>, optimizer: Optimizer, s
   let training = start
   let gone = false
   let views: { readonly first: Tensor; readonly stepped: Stepped<O> } | null = null
-  const isFresh = (leaf: string): boolean => !Object.keys(training.optim.slots).some((k) => k.endsWith(`:${leaf}`)) && !moved.has(leaf)
+  const isFresh = (leaf: string): boolean =>
+    !Object.keys(training.optim.slots).some((k) => k.endsWith(`:${leaf}`)) && !moved.has(leaf)
   // Leaves whose memory this trainer has written since it was loaded.
   const moved = new Set<string>()
   let [step, count] = [start.optim.step, start.step]
@@ -126,22 +188,32 @@ const trainerOf = <P, S, I, O>(inner: Inner<P, S, I, O>, optimizer: Optimizer, s
   const outputs = (): Stepped<O> => {
     const first = storage.output(0)
     if (views !== null && views.first.data === first.data) return views.stepped
-    const { outputs: results } = unbind<S, O>(program, program.graph.outputs.map((_, i) => storage.output(i)), [])
+    const { outputs: results } = unbind<S, O>(
+      program,
+      program.graph.outputs.map((_, i) => storage.output(i)),
+      [],
+    )
     views = { first, stepped: { outputs: results, warnings: [] } }
     return views.stepped
   }
   const copyOut = (): TrainState<P, S> => {
-    const copy = (kind: 'param' | 'state') => (t: Tensor, path: string): Tensor => {
-      const now = stored(kind, path)
-      return now === null ? t : { ...t, data: now.data.slice() }
-    }
+    const copy =
+      (kind: 'param' | 'state') =>
+      (t: Tensor, path: string): Tensor => {
+        const now = stored(kind, path)
+        return now === null ? t : { ...t, data: now.data.slice() }
+      }
     const slots: Record<string, Tensor> = { ...training.optim.slots }
     program.inputs.forEach((i, index) => {
-      if (i.kind === 'slot' && moved.size > 0) slots[i.path] = { shape: i.shape, data: storage.input(index).data.slice() }
+      if (i.kind === 'slot' && moved.size > 0)
+        slots[i.path] = { shape: i.shape, data: storage.input(index).data.slice() }
     })
     return {
-      params: mapTree(isTensor, training.params, copy('param')) as P, state: mapTree(isTensor, training.state, copy('state')) as S,
-      optim: { step, slots }, position: training.position, step: count,
+      params: mapTree(isTensor, training.params, copy('param')) as P,
+      state: mapTree(isTensor, training.state, copy('state')) as S,
+      optim: { step, slots },
+      position: training.position,
+      step: count,
     }
   }
   // What training() gives once the memory is gone.
@@ -168,7 +240,8 @@ const trainerOf = <P, S, I, O>(inner: Inner<P, S, I, O>, optimizer: Optimizer, s
       if (gone) return E.left(disposed('this trainer', inner.backend))
       const trees = { param: t.params, state: t.state }
       const leaves = program.inputs.flatMap((i, index) => {
-        if (i.kind === 'slot') return [{ i, index, given: t.optim.slots[i.path] ?? full(i.shape, startOf(optimizer, i.path)) }]
+        if (i.kind === 'slot')
+          return [{ i, index, given: t.optim.slots[i.path] ?? full(i.shape, startOf(optimizer, i.path)) }]
         return i.kind === 'param' || i.kind === 'state' ? [{ i, index, given: at(trees[i.kind], i.path) }] : []
       })
       const wrong = leaves.flatMap(({ i, given }) => misfit(i, given))
@@ -190,4 +263,5 @@ const trainerOf = <P, S, I, O>(inner: Inner<P, S, I, O>, optimizer: Optimizer, s
   }
 }
 
-const startOf = (optimizer: Optimizer, key: string): number => optimizer.rule.slots.find((s) => key.startsWith(`${s.name}:`))?.start ?? 0
+const startOf = (optimizer: Optimizer, key: string): number =>
+  optimizer.rule.slots.find((s) => key.startsWith(`${s.name}:`))?.start ?? 0

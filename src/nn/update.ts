@@ -24,15 +24,32 @@ export type WithUpdate<P, S, I, O> = {
 export const slotKey = (slot: string, kind: string, path: string): string => `${slot}:${kind}.${path}`
 
 const noGradients = (): E.Either<QuantErrors, never> =>
-  E.left([{ tag: 'InputError', input: 'program', path: '', message: 'training was asked of a program without gradients', fix: 'differentiate it first: grad(program, { output: \'loss\' })' }])
+  E.left([
+    {
+      tag: 'InputError',
+      input: 'program',
+      path: '',
+      message: 'training was asked of a program without gradients',
+      fix: "differentiate it first: grad(program, { output: 'loss' })",
+    },
+  ])
 
 /** Appends an optimizer's update to a differentiated program. */
-export const withUpdate = <P, S, I, O>(program: Program<P, S, I, O>, optimizer: Optimizer): E.Either<QuantErrors, WithUpdate<P, S, I, O>> => {
+export const withUpdate = <P, S, I, O>(
+  program: Program<P, S, I, O>,
+  optimizer: Optimizer,
+): E.Either<QuantErrors, WithUpdate<P, S, I, O>> => {
   const { grads } = program.structure
   if (grads === null) return noGradients()
   const b = newBuilder({ table: ops, mode: program.mode, metadata: false })
   const values: Value[] = []
-  for (const node of program.graph.nodes) values.push(b.copy(node, node.inputs.map((i) => values[i])))
+  for (const node of program.graph.nodes)
+    values.push(
+      b.copy(
+        node,
+        node.inputs.map((i) => values[i]),
+      ),
+    )
   const inputs: ProgramInput[] = [...program.inputs]
   const outputs: ProgramOutput[] = [...program.outputs]
   const extra: Value[] = []
@@ -47,7 +64,17 @@ export const withUpdate = <P, S, I, O>(program: Program<P, S, I, O>, optimizer: 
     const key = `${lrScale}/${weightDecay}`
     const known = groups.get(key)
     if (known !== undefined) return known
-    const made = { key, lrScale, weightDecay, values: Object.fromEntries(Object.keys(optimizer.rule.hyper(1, 1, weightDecay)).map((name) => [name, input('hyper', `${key}/${name}`, [])])) }
+    const made = {
+      key,
+      lrScale,
+      weightDecay,
+      values: Object.fromEntries(
+        Object.keys(optimizer.rule.hyper(1, 1, weightDecay)).map((name) => [
+          name,
+          input('hyper', `${key}/${name}`, []),
+        ]),
+      ),
+    }
     groups.set(key, made)
     return made
   }
@@ -56,9 +83,15 @@ export const withUpdate = <P, S, I, O>(program: Program<P, S, I, O>, optimizer: 
     const { frozen = false, weightDecay = optimizer.weightDecay, lrScale = 1 } = optimizer.mask({ kind, path: i.path })
     if (frozen) return p
     leaves.push(`${kind}.${i.path}`)
-    const slots = Object.fromEntries(optimizer.rule.slots.map((s) => [s.name, input('slot', slotKey(s.name, kind, i.path), i.shape)]))
+    const slots = Object.fromEntries(
+      optimizer.rule.slots.map((s) => [s.name, input('slot', slotKey(s.name, kind, i.path), i.shape)]),
+    )
     const fresh = optimizer.rule.asksFresh ? input('hyper', `fresh/${kind}.${i.path}`, []) : null
-    const next = b.scoped(i.path, () => b.scoped('update', () => optimizer.rule.apply({ kit: b, p, g, slots, hyper: groupOf(lrScale, weightDecay).values, weightDecay, fresh })))
+    const next = b.scoped(i.path, () =>
+      b.scoped('update', () =>
+        optimizer.rule.apply({ kit: b, p, g, slots, hyper: groupOf(lrScale, weightDecay).values, weightDecay, fresh }),
+      ),
+    )
     for (const [name, v] of Object.entries(next.slots)) {
       extra.push(v)
       outputs.push({ kind: 'slot', path: slotKey(name, kind, i.path), node: v.id })
@@ -84,8 +117,25 @@ export const withUpdate = <P, S, I, O>(program: Program<P, S, I, O>, optimizer: 
   if (b.errors.length > 0) return E.left(b.errors)
   // Gradients are used up by the update: nobody else sees them, so they need not be stored.
   const gradients = new Set(program.outputs.filter((o) => o.kind === 'grad').map((o) => o.node))
-  const others = new Set(program.outputs.filter((o) => o.kind !== 'grad').flatMap((o) => [o.node, ...(o.quant === undefined ? [] : [o.quant.scale, o.quant.zeroPoint, o.quant.bitWidth])]))
+  const others = new Set(
+    program.outputs
+      .filter((o) => o.kind !== 'grad')
+      .flatMap((o) => [o.node, ...(o.quant === undefined ? [] : [o.quant.scale, o.quant.zeroPoint, o.quant.bitWidth])]),
+  )
   const seen = program.graph.outputs.filter((id) => others.has(id) || !gradients.has(id))
   const graph = b.finish([...seen.map((id) => values[id]), ...extra])
-  return E.right({ program: freeze<Program<P, S, I, O>>({ ...program, graph, inputs, outputs: outputs.map((o) => (o.kind === 'grad' ? null : o)).filter((o) => o !== null), structure: { ...program.structure, grads: null } }, true), groups: [...groups.values()], leaves })
+  return E.right({
+    program: freeze<Program<P, S, I, O>>(
+      {
+        ...program,
+        graph,
+        inputs,
+        outputs: outputs.map((o) => (o.kind === 'grad' ? null : o)).filter((o) => o !== null),
+        structure: { ...program.structure, grads: null },
+      },
+      true,
+    ),
+    groups: [...groups.values()],
+    leaves,
+  })
 }

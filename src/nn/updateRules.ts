@@ -33,7 +33,8 @@ export type UpdateRule = {
 /** Options of SGD (torch.optim.SGD) that concern one leaf. */
 export type SgdRule = { readonly momentum: number; readonly dampening: number; readonly nesterov: boolean }
 
-const decayed = ({ kit, p, g, weightDecay }: LeafUpdate): Value => (weightDecay === 0 ? g : kit.emit('add', [g, kit.emit('mul', [kit.constant(weightDecay), p])]))
+const decayed = ({ kit, p, g, weightDecay }: LeafUpdate): Value =>
+  weightDecay === 0 ? g : kit.emit('add', [g, kit.emit('mul', [kit.constant(weightDecay), p])])
 
 /** `b = m*b + (1-dampening)*d; p -= lr*(b or, Nesterov, d + m*b)` with `d = g + decay*p`. */
 export const sgdRule = ({ momentum, dampening, nesterov }: SgdRule): UpdateRule => ({
@@ -68,17 +69,33 @@ export type AdamRule = { readonly betas: readonly [number, number]; readonly eps
 
 /** `m += (d-m)*(1-b1); v = v*b2 + (1-b2)*d*d; p -= size * m / (sqrt(v)/root + eps)` with the bias corrections in `size` and `root`. */
 export const adamRule = ({ betas: [b1, b2], eps, decoupled }: AdamRule): UpdateRule => ({
-  slots: [{ name: 'exp_avg', start: 0 }, { name: 'exp_avg_sq', start: 0 }],
-  hyper: (step, lr, weightDecay) => ({ size: lr / (1 - power(b1, step)), root: Math.sqrt(1 - power(b2, step)), shrink: 1 - lr * weightDecay }),
+  slots: [
+    { name: 'exp_avg', start: 0 },
+    { name: 'exp_avg_sq', start: 0 },
+  ],
+  hyper: (step, lr, weightDecay) => ({
+    size: lr / (1 - power(b1, step)),
+    root: Math.sqrt(1 - power(b2, step)),
+    shrink: 1 - lr * weightDecay,
+  }),
   asksFresh: false,
   apply: (leaf) => {
     const { kit, slots, hyper, weightDecay } = leaf
     const shrunk = decoupled && weightDecay !== 0
     const p = shrunk ? kit.emit('mul', [leaf.p, hyper.shrink]) : leaf.p
     const d = decoupled ? leaf.g : decayed(leaf)
-    const m = kit.emit('add', [slots.exp_avg, kit.emit('mul', [kit.emit('sub', [d, slots.exp_avg]), kit.constant(1 - b1)])])
-    const v = kit.emit('add', [kit.emit('mul', [slots.exp_avg_sq, kit.constant(b2)]), kit.emit('mul', [kit.emit('mul', [kit.constant(1 - b2), d]), d])])
+    const m = kit.emit('add', [
+      slots.exp_avg,
+      kit.emit('mul', [kit.emit('sub', [d, slots.exp_avg]), kit.constant(1 - b1)]),
+    ])
+    const v = kit.emit('add', [
+      kit.emit('mul', [slots.exp_avg_sq, kit.constant(b2)]),
+      kit.emit('mul', [kit.emit('mul', [kit.constant(1 - b2), d]), d]),
+    ])
     const denominator = kit.emit('add', [kit.emit('div', [kit.emit('sqrt', [v]), hyper.root]), kit.constant(eps)])
-    return { p: kit.emit('sub', [p, kit.emit('div', [kit.emit('mul', [hyper.size, m]), denominator])]), slots: { exp_avg: m, exp_avg_sq: v } }
+    return {
+      p: kit.emit('sub', [p, kit.emit('div', [kit.emit('mul', [hyper.size, m]), denominator])]),
+      slots: { exp_avg: m, exp_avg_sq: v },
+    }
   },
 })

@@ -16,25 +16,33 @@ import { chosen, optionsOf, unknownOptions, type Given, type Prefixed } from './
 import { actSpec, optionalConfig, quantizerSpec, throughQuantizer, type QuantState } from './quantizing.js'
 
 /** Quantizers of a layer with weights. */
-export type WeightQuantizers = Prefixed<'weight'> & Prefixed<'bias'> & Prefixed<'input'> & Prefixed<'output'> & {
-  /** Default Int8WeightPerTensorFloat; null disables it. */
-  readonly weightQuant?: Quantizer | null
-  /** None by default: the bias is a float. */
-  readonly biasQuant?: Quantizer | null
-  readonly inputQuant?: Quantizer | null
-  readonly outputQuant?: Quantizer | null
-  /** Give a quant tensor instead of its plain value (default false). */
-  readonly returnQuantTensor?: boolean
-  /**
-   * Right metadata where Brevitas' is a quirk (default false): a per-channel quantized bias keeps the zero point 0, and a
-   * transposed convolution counts its products for the bit width by multiplying over the axes instead of adding.
-   */
-  readonly correctMetadata?: boolean
-}
+export type WeightQuantizers = Prefixed<'weight'> &
+  Prefixed<'bias'> &
+  Prefixed<'input'> &
+  Prefixed<'output'> & {
+    /** Default Int8WeightPerTensorFloat; null disables it. */
+    readonly weightQuant?: Quantizer | null
+    /** None by default: the bias is a float. */
+    readonly biasQuant?: Quantizer | null
+    readonly inputQuant?: Quantizer | null
+    readonly outputQuant?: Quantizer | null
+    /** Give a quant tensor instead of its plain value (default false). */
+    readonly returnQuantTensor?: boolean
+    /**
+     * Right metadata where Brevitas' is a quirk (default false): a per-channel quantized bias keeps the zero point 0, and a
+     * transposed convolution counts its products for the bit width by multiplying over the axes instead of adding.
+     */
+    readonly correctMetadata?: boolean
+  }
 /** Float parameters; a binary layer keeps its weight in state, because each forward clamps it. */
 export type WeightParams = { readonly weight?: Tensor; readonly bias?: Tensor }
 /** State of the quantizers. */
-export type WeightState = { readonly inputQuant: QuantState; readonly weightQuant: QuantState; readonly outputQuant: QuantState; readonly weight?: Tensor }
+export type WeightState = {
+  readonly inputQuant: QuantState
+  readonly weightQuant: QuantState
+  readonly outputQuant: QuantState
+  readonly weight?: Tensor
+}
 
 /** A layer whose quantized weight can be asked for. */
 export interface WeightLayer extends Layer<WeightParams, WeightState> {
@@ -60,10 +68,22 @@ export type Kind = {
 
 const leafOf = (shape: Shape, fanIn: number): LeafSpec => {
   const bound = fanIn > 0 ? 1 / Math.sqrt(fanIn) : 0
-  return { shape, learned: true, init: (g) => { const [t, next] = uniform(-bound, bound, shape)(g); return [t, next] } }
+  return {
+    shape,
+    learned: true,
+    init: (g) => {
+      const [t, next] = uniform(-bound, bound, shape)(g)
+      return [t, next]
+    },
+  }
 }
 
-type Places = { readonly input: Quantizer | null; readonly weight: Quantizer | null; readonly bias: Quantizer | null; readonly output: Quantizer | null }
+type Places = {
+  readonly input: Quantizer | null
+  readonly weight: Quantizer | null
+  readonly bias: Quantizer | null
+  readonly output: Quantizer | null
+}
 
 const isBinary = (q: Quantizer | null): boolean => q?.quantType === 'BINARY'
 
@@ -71,15 +91,33 @@ const isBinary = (q: Quantizer | null): boolean => q?.quantType === 'BINARY'
 const accumulatorScale = (x: Value, w: Value, y: Value, kit: Kit): Value | null => {
   const [qx, qw, qy] = [x, w, y].map((v) => quantOf(v.carried))
   if (qx === null || qw === null) return null
-  const s = qy !== null ? kit.value(qy.scale) : kit.emit('mul', [kit.emit('reshape', [kit.value(qx.scale)], { shape: [sizeOf(kit.value(qx.scale).shape)] }), kit.emit('reshape', [kit.value(qw.scale)], { shape: [sizeOf(kit.value(qw.scale).shape)] })])
+  const s =
+    qy !== null
+      ? kit.value(qy.scale)
+      : kit.emit('mul', [
+          kit.emit('reshape', [kit.value(qx.scale)], { shape: [sizeOf(kit.value(qx.scale).shape)] }),
+          kit.emit('reshape', [kit.value(qw.scale)], { shape: [sizeOf(kit.value(qw.scale).shape)] }),
+        ])
   return kit.emit('reshape', [s], { shape: [sizeOf(s.shape)] })
 }
 
-const withBias = (kind: Kind, q: Quantizer | null, correct: boolean, bias: Value | undefined, x: Value, w: Value, y: Value): Value => {
+const withBias = (
+  kind: Kind,
+  q: Quantizer | null,
+  correct: boolean,
+  bias: Value | undefined,
+  x: Value,
+  w: Value,
+  y: Value,
+): Value => {
   const { kit } = y
   if (bias === undefined || isInvalid(y)) return y
   const axis = kind.channelLast ? y.shape.length - 1 : 1
-  if (q === null) return kit.emit('add', [y, kit.emit('reshape', [bias], { shape: y.shape.map((_, i) => (i === axis ? kind.biasSize : 1)) })])
+  if (q === null)
+    return kit.emit('add', [
+      y,
+      kit.emit('reshape', [bias], { shape: y.shape.map((_, i) => (i === axis ? kind.biasSize : 1)) }),
+    ])
   const s = q.biasScale === 'external' ? accumulatorScale(x, w, y, kit) : null
   const b = kit.scoped('biasQuant', () => quantizeBias(q, kit, bias, s))
   const sameScale = s !== null && (correct || kind.channelLast || sizeOf(s.shape) === 1)
@@ -88,9 +126,22 @@ const withBias = (kind: Kind, q: Quantizer | null, correct: boolean, bias: Value
 
 /** What a layer that was asked for a quant tensor says when it can't give one. */
 const refusal = (kind: Kind, kit: Kit, x: Value, w: Value, y: Value): Value => {
-  const plain = (v: Value, name: string): string => `${name} is a plain tensor${v.carried.tag === 'stripped' ? ` (${v.carried.why})` : ''}`
-  const why = !isQuantValue(x) ? plain(x, 'the input') : !isQuantValue(w) ? plain(w, 'the weight') : y.carried.tag === 'stripped' ? y.carried.why : 'the result came out plain'
-  return kit.failWith({ tag: 'LayerError', layer: kind.name, path: kit.path(), message: `${NOT_CONFIGURED}: ${kind.name} was asked for a quant tensor (returnQuantTensor: true), but ${why}`, fix: 'give it an outputQuant, quantize input and weight with zero point 0, or drop returnQuantTensor' })
+  const plain = (v: Value, name: string): string =>
+    `${name} is a plain tensor${v.carried.tag === 'stripped' ? ` (${v.carried.why})` : ''}`
+  const why = !isQuantValue(x)
+    ? plain(x, 'the input')
+    : !isQuantValue(w)
+      ? plain(w, 'the weight')
+      : y.carried.tag === 'stripped'
+        ? y.carried.why
+        : 'the result came out plain'
+  return kit.failWith({
+    tag: 'LayerError',
+    layer: kind.name,
+    path: kit.path(),
+    message: `${NOT_CONFIGURED}: ${kind.name} was asked for a quant tensor (returnQuantTensor: true), but ${why}`,
+    fix: 'give it an outputQuant, quantize input and weight with zero point 0, or drop returnQuantTensor',
+  })
 }
 
 /** A result without its batch axis; metadata per channel would have to lose that axis too, and is dropped. */
@@ -98,43 +149,106 @@ const oneSample = (y: Value, kit: Kit): Value => {
   if (isInvalid(y)) return y
   const q = quantOf(y.carried)
   const perChannel = q !== null && [q.scale, q.zeroPoint].some((id) => sizeOf(kit.value(id).shape) > 1)
-  return reshape(perChannel ? dequantize(y, 'a single sample has no batch axis, but its per-channel metadata has one; give it a batch of 1') : y, y.shape.slice(1))
+  return reshape(
+    perChannel
+      ? dequantize(y, 'a single sample has no batch axis, but its per-channel metadata has one; give it a batch of 1')
+      : y,
+    y.shape.slice(1),
+  )
 }
 
 /** The layer of a kind. Options that it does not know, and values out of range, are errors of its configuration. */
 export const weightLayer = (kind: Kind, options: Given): WeightLayer => {
-  const pick = (place: string, fallback: Quantizer | null, prefix: string, use: Quantizer['use']) => chosen(kind.name, options, place, fallback, prefix, use)
-  const found = { input: pick('inputQuant', null, 'input', 'act'), weight: pick('weightQuant', kind.fallback, 'weight', 'weight'), bias: pick('biasQuant', null, 'bias', 'bias'), output: pick('outputQuant', null, 'output', 'act') }
-  const q: Places = { input: found.input.quantizer, weight: found.weight.quantizer, bias: found.bias.quantizer, output: found.output.quantizer }
-  const known = [...kind.geometry, 'bias', 'weightQuant', 'biasQuant', 'inputQuant', 'outputQuant', 'returnQuantTensor', 'correctMetadata', ...['input', 'weight', 'bias', 'output'].flatMap(optionsOf)]
+  const pick = (place: string, fallback: Quantizer | null, prefix: string, use: Quantizer['use']) =>
+    chosen(kind.name, options, place, fallback, prefix, use)
+  const found = {
+    input: pick('inputQuant', null, 'input', 'act'),
+    weight: pick('weightQuant', kind.fallback, 'weight', 'weight'),
+    bias: pick('biasQuant', null, 'bias', 'bias'),
+    output: pick('outputQuant', null, 'output', 'act'),
+  }
+  const q: Places = {
+    input: found.input.quantizer,
+    weight: found.weight.quantizer,
+    bias: found.bias.quantizer,
+    output: found.output.quantizer,
+  }
+  const known = [
+    ...kind.geometry,
+    'bias',
+    'weightQuant',
+    'biasQuant',
+    'inputQuant',
+    'outputQuant',
+    'returnQuantTensor',
+    'correctMetadata',
+    ...['input', 'weight', 'bias', 'output'].flatMap(optionsOf),
+  ]
   const returnQuantTensor = options.returnQuantTensor === true
   const fanIn = sizeOf(kind.weightShape.slice(1))
   const weight = leafOf(kind.weightShape, fanIn)
-  const params: SpecTree = { ...(isBinary(q.weight) ? {} : { weight }), ...(options.bias === false ? {} : { bias: leafOf([kind.biasSize], fanIn) }) }
+  const params: SpecTree = {
+    ...(isBinary(q.weight) ? {} : { weight }),
+    ...(options.bias === false ? {} : { bias: leafOf([kind.biasSize], fanIn) }),
+  }
   const state: SpecTree = {
     ...(isBinary(q.weight) ? { weight } : {}),
-    inputQuant: actSpec(q.input), outputQuant: actSpec(q.output),
+    inputQuant: actSpec(q.input),
+    outputQuant: actSpec(q.output),
     weightQuant: q.weight === null ? {} : quantizerSpec(weightState(q.weight, kind.weightShape, kind.axis)),
   }
   /** The quantized weight, the state of its quantizer, and the clamped float weight of a binary layer. */
-  const weigh = (p: Traced<WeightParams>, s: Traced<WeightState>, kit: Kit): readonly [Value, QuantizerState, Value | undefined] => {
+  const weigh = (
+    p: Traced<WeightParams>,
+    s: Traced<WeightState>,
+    kit: Kit,
+  ): readonly [Value, QuantizerState, Value | undefined] => {
     const stored = p.weight ?? s.weight
-    if (stored === undefined) return [kit.failWith({ tag: 'InputError', input: 'weight', path: kit.path(), message: `${kind.name} was called without a weight`, fix: 'pass params and state of this layer' }), {}, undefined]
+    if (stored === undefined)
+      return [
+        kit.failWith({
+          tag: 'InputError',
+          input: 'weight',
+          path: kit.path(),
+          message: `${kind.name} was called without a weight`,
+          fix: 'pass params and state of this layer',
+        }),
+        {},
+        undefined,
+      ]
     if (q.weight === null) return [stored, {}, undefined]
     const quantizer = q.weight
     const path = kit.path()
     const place = path === '' ? '' : `${path}.`
     const bound = quantizer.scalingConst ?? 1
-    const w = isBinary(quantizer) ? kit.emit('assign', [kit.emit('clamp', [stored], { min: -bound, max: bound })], { leaf: `${place}weight` }) : stored
-    const [qw, after] = kit.scoped('weightQuant', () => quantizeWeight(quantizer, kit, s.weightQuant as QuantizerState, w, kind.axis, `${place}weightQuant`))
+    const w = isBinary(quantizer)
+      ? kit.emit('assign', [kit.emit('clamp', [stored], { min: -bound, max: bound })], { leaf: `${place}weight` })
+      : stored
+    const [qw, after] = kit.scoped('weightQuant', () =>
+      quantizeWeight(quantizer, kit, s.weightQuant as QuantizerState, w, kind.axis, `${place}weightQuant`),
+    )
     return [qw, after, isBinary(quantizer) ? w : undefined]
   }
   return {
     layer: kind.name,
     params,
     state,
-    problems: [...kind.problems, ...unknownOptions(kind.name, options, known), ...Object.values(found).flatMap((f) => f.problems)],
-    config: { name: kind.name, parts: [...kind.geometry.filter((g) => options[g] !== undefined).map((g) => [g, JSON.stringify(options[g])] as const), ['inputQuant', optionalConfig(q.input)], ['weightQuant', optionalConfig(q.weight)], ['biasQuant', optionalConfig(q.bias)], ['outputQuant', optionalConfig(q.output)], ['returnQuantTensor', String(returnQuantTensor)]] },
+    problems: [
+      ...kind.problems,
+      ...unknownOptions(kind.name, options, known),
+      ...Object.values(found).flatMap((f) => f.problems),
+    ],
+    config: {
+      name: kind.name,
+      parts: [
+        ...kind.geometry.filter((g) => options[g] !== undefined).map((g) => [g, JSON.stringify(options[g])] as const),
+        ['inputQuant', optionalConfig(q.input)],
+        ['weightQuant', optionalConfig(q.weight)],
+        ['biasQuant', optionalConfig(q.bias)],
+        ['outputQuant', optionalConfig(q.output)],
+        ['returnQuantTensor', String(returnQuantTensor)],
+      ],
+    },
     quantWeight: (p, s, kit) => weigh(p, s, kit)[0],
     apply: (p, s, x, kit) => {
       const [x1, inputQuant] = throughQuantizer(q.input, kit, s.inputQuant, x, 'inputQuant')
@@ -144,8 +258,14 @@ export const weightLayer = (kind: Kind, options: Given): WeightLayer => {
       const sums = withBias(kind, q.bias, options.correctMetadata === true, p.bias, batch, w, kind.compute(batch, w))
       const y = single ? oneSample(sums, kit) : sums
       const [out, outputQuant] = throughQuantizer(q.output, kit, s.outputQuant, y, 'outputQuant')
-      const after: Traced<WeightState> = { inputQuant, weightQuant, outputQuant, ...(clamped === undefined ? {} : { weight: clamped }) }
-      if (!returnQuantTensor) return [dequantize(out, `${kind.name} does not return quant tensors; set returnQuantTensor: true`), after]
+      const after: Traced<WeightState> = {
+        inputQuant,
+        weightQuant,
+        outputQuant,
+        ...(clamped === undefined ? {} : { weight: clamped }),
+      }
+      if (!returnQuantTensor)
+        return [dequantize(out, `${kind.name} does not return quant tensors; set returnQuantTensor: true`), after]
       return [isQuantValue(out) ? out : refusal(kind, kit, x1, w, y), after]
     },
   }

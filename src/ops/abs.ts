@@ -8,7 +8,9 @@ export const abs: Op = unary({
   doc: '|x|, with gradient 0 at 0 (torch.abs).',
   attrs: {},
   f: Math.abs,
-  carry: strips('torch.abs gets the bare value and returns a plain tensor; write abs(x), the function of quant tensors'),
+  carry: strips(
+    'torch.abs gets the bare value and returns a plain tensor; write abs(x), the function of quant tensors',
+  ),
   vjp: scaledBy((x) => x.kit.emit('sign', [x])),
 })
 

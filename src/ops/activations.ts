@@ -7,14 +7,20 @@ const one = (x: Value): Value => x.kit.constant(1)
 
 /** `1/(1 + e^-x)` (torch.sigmoid). */
 export const sigmoid: Op = unary({
-  name: 'sigmoid', doc: '1/(1 + e^-x) (torch.sigmoid).', attrs: {}, f: sigmoidOf,
+  name: 'sigmoid',
+  doc: '1/(1 + e^-x) (torch.sigmoid).',
+  attrs: {},
+  f: sigmoidOf,
   carry: strips('a sigmoid is on no grid of its input: sigmoid(0) = 0.5'),
   vjp: scaledBy((x, _a, out) => x.kit.emit('mul', [out(), x.kit.emit('sub', [one(x), out()])])),
 })
 
 /** Hyperbolic tangent (torch.tanh). */
 export const tanh: Op = unary({
-  name: 'tanh', doc: 'The hyperbolic tangent (torch.tanh).', attrs: {}, f: tanhOf,
+  name: 'tanh',
+  doc: 'The hyperbolic tangent (torch.tanh).',
+  attrs: {},
+  f: tanhOf,
   carry: strips('a tanh is on no grid of its input: tanh(0.7) = 0.604'),
   vjp: scaledBy((x, _a, out) => x.kit.emit('sub', [one(x), x.kit.emit('mul', [out(), out()])])),
 })
@@ -22,19 +28,31 @@ export const tanh: Op = unary({
 type Slope = Attrs & { readonly negativeSlope: number }
 /** `x > 0 ? x : slope*x`; the slope at 0 (F.leaky_relu). */
 export const leakyRelu: Op<Slope> = unary<Slope>({
-  name: 'leakyRelu', doc: 'x where positive, else a small multiple of it (F.leaky_relu).', attrs: { negativeSlope: 0.125 },
+  name: 'leakyRelu',
+  doc: 'x where positive, else a small multiple of it (F.leaky_relu).',
+  attrs: { negativeSlope: 0.125 },
   f: (x, { negativeSlope }) => (x > 0 ? x : Math.fround(negativeSlope) * x),
   carry: strips('a hundredth of a step is off the grid'),
-  vjp: scaledBy((x, { negativeSlope }) => x.kit.emit('select', [x.kit.emit('less', [x.kit.constant(0), x]), one(x), x.kit.constant(negativeSlope)])),
+  vjp: scaledBy((x, { negativeSlope }) =>
+    x.kit.emit('select', [x.kit.emit('less', [x.kit.constant(0), x]), one(x), x.kit.constant(negativeSlope)]),
+  ),
 })
 
 type Alpha = Attrs & { readonly alpha: number }
 /** `x > 0 ? x : alpha*(e^x - 1)`; gradient alpha at 0 (F.elu). */
 export const elu: Op<Alpha> = unary<Alpha>({
-  name: 'elu', doc: 'x where positive, else alpha*(e^x - 1) (F.elu).', attrs: { alpha: 0.5 },
+  name: 'elu',
+  doc: 'x where positive, else alpha*(e^x - 1) (F.elu).',
+  attrs: { alpha: 0.5 },
   f: (x, { alpha }) => (x > 0 ? x : Math.fround(alpha) * expm1(x)),
   carry: strips('e^x - 1 is on no grid'),
-  vjp: scaledBy((x, { alpha }) => x.kit.emit('select', [x.kit.emit('less', [x.kit.constant(0), x]), one(x), x.kit.emit('mul', [x.kit.constant(alpha), x.kit.emit('exp', [x])])])),
+  vjp: scaledBy((x, { alpha }) =>
+    x.kit.emit('select', [
+      x.kit.emit('less', [x.kit.constant(0), x]),
+      one(x),
+      x.kit.emit('mul', [x.kit.constant(alpha), x.kit.emit('exp', [x])]),
+    ]),
+  ),
 })
 
 const INV_SQRT2 = Math.SQRT1_2
@@ -42,7 +60,9 @@ const INV_SQRT_2PI = 0.3989422804014327
 
 /** `x * Phi(x)` with the normal distribution (F.gelu, exact form). */
 export const gelu: Op = unary({
-  name: 'gelu', doc: 'x times the normal distribution function of x (F.gelu).', attrs: {},
+  name: 'gelu',
+  doc: 'x times the normal distribution function of x (F.gelu).',
+  attrs: {},
   f: (x) => 0.5 * x * (1 + erf(x * INV_SQRT2)),
   carry: strips('x*Phi(x) is on no grid'),
   vjp: scaledBy((x) => x.kit.emit('geluSlope', [x])),
@@ -50,7 +70,9 @@ export const gelu: Op = unary({
 
 /** The derivative of gelu: `Phi(x) + x*phi(x)`. */
 export const geluSlope: Op = unary({
-  name: 'geluSlope', doc: 'The derivative of gelu.', attrs: {},
+  name: 'geluSlope',
+  doc: 'The derivative of gelu.',
+  attrs: {},
   f: (x) => 0.5 * (1 + erf(x * INV_SQRT2)) + x * INV_SQRT_2PI * exp(-0.5 * x * x),
   carry: strips('a slope is on no grid'),
   vjp: { none: 'gelu is differentiated once; compose it from exp for more' },
@@ -59,13 +81,20 @@ export const geluSlope: Op = unary({
 
 /** `x * relu6(x + 3)/6`; gradient 0 at -3, 1 at 3 (F.hardswish). */
 export const hardswish: Op = unary({
-  name: 'hardswish', doc: 'x * relu6(x + 3)/6 (F.hardswish).', attrs: {}, range: [-5, 5],
+  name: 'hardswish',
+  doc: 'x * relu6(x + 3)/6 (F.hardswish).',
+  attrs: {},
+  range: [-5, 5],
   f: (x) => (x >= 3 ? x : x <= -3 ? 0 : (x * (x + 3)) / 6),
   carry: strips('x*(x + 3)/6 is on no grid'),
   vjp: scaledBy((x) => {
     const { kit } = x
     const middle = kit.emit('add', [kit.emit('div', [x, kit.constant(3)]), kit.constant(0.5)])
     const above = kit.emit('lessEqual', [kit.constant(3), x])
-    return kit.emit('select', [above, one(x), kit.emit('select', [kit.emit('less', [kit.constant(-3), x]), middle, kit.constant(0)])])
+    return kit.emit('select', [
+      above,
+      one(x),
+      kit.emit('select', [kit.emit('less', [kit.constant(-3), x]), middle, kit.constant(0)]),
+    ])
   }),
 })

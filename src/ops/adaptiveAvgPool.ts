@@ -25,8 +25,21 @@ export const adaptiveAvgPool: Op<AdaptiveAttrs> = {
     const divisor = sizeOf(plane.map((n, d) => assumedSize(n, outputSize[d])))
     const counts = countsOf(windowsOf(adaptiveAxes(x, outputSize), plane))
     const odd = counts.find((n) => n !== divisor)
-    const uneven = odd === undefined ? null : `[${plane.join(',')}] does not divide evenly into [${outputSize.join(',')}]: a window has ${odd} elements, but the scale is divided by ${divisor}`
-    return carryAverage(args, { spatial: outputSize.length, divisor, terms: counts.reduce((a, b) => Math.max(a, b), 1), uneven, correct: attrs.correct === true }, kit)
+    const uneven =
+      odd === undefined
+        ? null
+        : `[${plane.join(',')}] does not divide evenly into [${outputSize.join(',')}]: a window has ${odd} elements, but the scale is divided by ${divisor}`
+    return carryAverage(
+      args,
+      {
+        spatial: outputSize.length,
+        divisor,
+        terms: counts.reduce((a, b) => Math.max(a, b), 1),
+        uneven,
+        correct: attrs.correct === true,
+      },
+      kit,
+    )
   },
   vjp: ({ g, args: [x], attrs, kit }) => [kit.emit('adaptiveAvgPoolGrad', [g], { ...attrs, inputShape: x.shape })],
   evaluate: ([x], { outputSize }, out) => {

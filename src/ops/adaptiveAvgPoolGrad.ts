@@ -12,11 +12,14 @@ export type AdaptiveGradAttrs = AdaptiveAttrs & { readonly inputShape: readonly 
 /** Cotangent of x in `adaptiveAvgPool(x)`: each g, over its window's size, goes to every element of the window. Linear. */
 export const adaptiveAvgPoolGrad: Op<AdaptiveGradAttrs> = {
   name: 'adaptiveAvgPoolGrad',
-  doc: 'Gradient of adaptiveAvgPool: each cotangent, over its window\'s size, goes to every element of the window.',
+  doc: "Gradient of adaptiveAvgPool: each cotangent, over its window's size, goes to every element of the window.",
   shape: ([g], { outputSize, inputShape }) => {
     const out = adaptiveShape('adaptiveAvgPoolGrad', inputShape, outputSize)
     if (isRefusal(out) || sameShape(out, g)) return isRefusal(out) ? out : inputShape
-    return refuse(`adaptiveAvgPoolGrad: a cotangent of shape ${showShape(g)} does not belong to a pool of ${showShape(inputShape)}, which gives ${showShape(out)}`, `pass one of shape ${showShape(out)}`)
+    return refuse(
+      `adaptiveAvgPoolGrad: a cotangent of shape ${showShape(g)} does not belong to a pool of ${showShape(inputShape)}, which gives ${showShape(out)}`,
+      `pass one of shape ${showShape(out)}`,
+    )
   },
   carry: strips('a gradient is a plain number'),
   vjp: ({ g, attrs: { outputSize }, kit }) => [kit.emit('adaptiveAvgPool', [g], { outputSize })],

@@ -23,7 +23,10 @@ export const adaptiveMaxPool: Op<AdaptiveAttrs> = {
   examples: [
     { args: [{ shape: [2, 2, 5, 4] }], attrs: { outputSize: [2, 3] } },
     { args: [{ shape: [1, 2, 5] }], attrs: { outputSize: [3] } },
-    { args: [{ shape: [1, 2, 4, 4], quant: { bits: 8, signed: true, scaleShape: [1, 2, 1, 1] } }], attrs: { outputSize: [2, 2] } },
+    {
+      args: [{ shape: [1, 2, 4, 4], quant: { bits: 8, signed: true, scaleShape: [1, 2, 1, 1] } }],
+      attrs: { outputSize: [2, 2] },
+    },
   ],
   smooth: true,
 }

@@ -13,10 +13,15 @@ export const adaptiveMaxPoolGrad: Op<AdaptiveAttrs> = {
   shape: ([g, x], { outputSize }) => {
     const out = adaptiveShape('adaptiveMaxPoolGrad', x, outputSize)
     if (isRefusal(out) || sameShape(out, g)) return isRefusal(out) ? out : x
-    return refuse(`adaptiveMaxPoolGrad: a cotangent of shape ${showShape(g)} does not belong to a pool of ${showShape(x)}, which gives ${showShape(out)}`, `pass one of shape ${showShape(out)}`)
+    return refuse(
+      `adaptiveMaxPoolGrad: a cotangent of shape ${showShape(g)} does not belong to a pool of ${showShape(x)}, which gives ${showShape(out)}`,
+      `pass one of shape ${showShape(out)}`,
+    )
   },
   carry: strips('a gradient is a plain number'),
-  vjp: { none: 'the second derivative of adaptiveMaxPool is not defined here; use adaptiveAvgPool where one is needed' },
+  vjp: {
+    none: 'the second derivative of adaptiveMaxPool is not defined here; use adaptiveAvgPool where one is needed',
+  },
   evaluate: ([g, x], { outputSize }, out) => {
     const plane = pooledShape(x.shape, outputSize.length)
     maxOverGrad(g.data, x.data, sizeOf(plane), windowsOf(adaptiveAxes(x.shape, outputSize), plane), out.data)

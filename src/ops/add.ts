@@ -32,14 +32,23 @@ const shifted = (q: Quant, y: Value, kit: Kit): Quant => {
 
 const carry = (args: readonly Value[], _attrs: object, kit: Kit): Carried => {
   const [qa, qb] = args.map((a) => quantOf(a.carried))
-  if (qa === null) return stripped('the left operand is a plain tensor, and plain + quant is plain; write quant + plain')
+  if (qa === null)
+    return stripped('the left operand is a plain tensor, and plain + quant is plain; write quant + plain')
   if (qb === null)
     // The integers stay; only the zero point moves. The promise ends where float32 has no fraction left: |y/s| above 2^20.
     return conclude(args, shifted(qa, args[1], kit), 'float32 can not hold the moved grid')
   const sum = sumQuant(qa, qb, kit)
   if (qa.scale !== qb.scale)
-    return claim(args, sum, `two scales, %${qa.scale} and %${qb.scale}, meet: their mean is the scale of neither (0.1 + 0.2 is no multiple of 0.15); quantize both operands with one quantizer`)
-  return conclude(args, sum, `the sum does not fit ${sum.bits} ${sum.signed ? 'signed' : 'unsigned'} bits: it reaches ${sum.hi}`)
+    return claim(
+      args,
+      sum,
+      `two scales, %${qa.scale} and %${qb.scale}, meet: their mean is the scale of neither (0.1 + 0.2 is no multiple of 0.15); quantize both operands with one quantizer`,
+    )
+  return conclude(
+    args,
+    sum,
+    `the sum does not fit ${sum.bits} ${sum.signed ? 'signed' : 'unsigned'} bits: it reaches ${sum.hi}`,
+  )
 }
 
 /** In eval different scales must be equal in value; in training Brevitas takes their mean. */

@@ -14,7 +14,14 @@ const view = (b: Value, rank: number, axis: number): Value =>
 
 const widened = (y: Quant, b: Quant, kit: Kit): Quant => {
   const bits = Math.max(y.bits, b.bits) + 1
-  return { ...y, bits, bitWidth: kit.constant(bits).id, lo: y.lo + Math.min(0, b.lo), hi: y.hi + Math.max(0, b.hi), slack: y.slack + b.slack + HALF_ULP * (reach(y) + reach(b)) }
+  return {
+    ...y,
+    bits,
+    bitWidth: kit.constant(bits).id,
+    lo: y.lo + Math.min(0, b.lo),
+    hi: y.hi + Math.max(0, b.hi),
+    slack: y.slack + b.slack + HALF_ULP * (reach(y) + reach(b)),
+  }
 }
 
 const carry = (args: readonly Value[], { axis, sameScale }: BiasAttrs, kit: Kit): Carried => {
@@ -26,19 +33,39 @@ const carry = (args: readonly Value[], { axis, sameScale }: BiasAttrs, kit: Kit)
   if (sameScale) return conclude(args, quant, `the sum does not fit ${quant.bits} bits or float32`)
   // Brevitas keeps the zero point 0 only where the bias's scale, broadcast as it stands, is close to the accumulator's.
   const s = kit.value(qy.scale)
-  const steps = kit.emit('div', [kit.emit('neg', [view(kit.emit('dequantize', [b], { why: 'a step count' }), y.shape.length, axis)]), s])
+  const steps = kit.emit('div', [
+    kit.emit('neg', [view(kit.emit('dequantize', [b], { why: 'a step count' }), y.shape.length, axis)]),
+    s,
+  ])
   const close = kit.emit('allClose', [kit.value(qb.scale), s])
   const z = kit.emit('select', [close, kit.constant(0), steps])
-  return conclude(args, { ...quant, zeroPoint: z.id, zero: 'any' }, `the sum does not fit ${quant.bits} bits or float32`)
+  return conclude(
+    args,
+    { ...quant, zeroPoint: z.id, zero: 'any' },
+    `the sum does not fit ${quant.bits} bits or float32`,
+  )
 }
 
 /** `y + b` along the channel axis, b a quant tensor `[C]`. Gradient: to both. */
 export const addBias: Op<BiasAttrs> = {
   name: 'addBias',
   doc: 'Adds a quantized bias along the channel axis (Brevitas QuantWBIOL).',
-  shape: ([y, b], { axis }) => (y[axis] === sizeOf(b) ? y : refuse(`a bias ${showShape(b)} does not fit axis ${axis} of ${showShape(y)}`, 'give one bias per output channel')),
+  shape: ([y, b], { axis }) =>
+    y[axis] === sizeOf(b)
+      ? y
+      : refuse(
+          `a bias ${showShape(b)} does not fit axis ${axis} of ${showShape(y)}`,
+          'give one bias per output channel',
+        ),
   carry,
-  vjp: ({ g, args: [, b], attrs: { axis }, kit }) => [g, kit.emit('reshape', [kit.emit('sum', [g], { dims: g.shape.map((_, i) => i).filter((i) => i !== axis), keepdim: false })], { shape: b.shape })],
+  vjp: ({ g, args: [, b], attrs: { axis }, kit }) => [
+    g,
+    kit.emit(
+      'reshape',
+      [kit.emit('sum', [g], { dims: g.shape.map((_, i) => i).filter((i) => i !== axis), keepdim: false })],
+      { shape: b.shape },
+    ),
+  ],
   evaluate: ([y, b], { axis }, out) => {
     const inner = sizeOf(y.shape.slice(axis + 1))
     const channels = b.data.length

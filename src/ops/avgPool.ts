@@ -20,8 +20,15 @@ export const avgPool: Op<AvgPoolAttrs> = {
     const terms = sizeOf(attrs.kernel)
     const divisor = attrs.divisorOverride ?? terms
     const odd = divisorsOf(args[0].shape, shape, attrs).find((n) => n !== divisor)
-    const uneven = odd === undefined ? null : `a window at the border is divided by ${odd} (${attrs.countIncludePad ? 'ceilMode' : 'countIncludePad: false'}), the scale by ${divisor}: 1*s/${odd} is no multiple of s/${divisor}`
-    return carryAverage(args, { spatial: attrs.kernel.length, divisor, terms, uneven, correct: attrs.correct === true }, kit)
+    const uneven =
+      odd === undefined
+        ? null
+        : `a window at the border is divided by ${odd} (${attrs.countIncludePad ? 'ceilMode' : 'countIncludePad: false'}), the scale by ${divisor}: 1*s/${odd} is no multiple of s/${divisor}`
+    return carryAverage(
+      args,
+      { spatial: attrs.kernel.length, divisor, terms, uneven, correct: attrs.correct === true },
+      kit,
+    )
   },
   vjp: ({ g, args: [x], attrs, kit }) => [kit.emit('avgPoolGrad', [g], { ...attrs, inputShape: x.shape })],
   evaluate: ([x], attrs, out) => {
@@ -31,11 +38,54 @@ export const avgPool: Op<AvgPoolAttrs> = {
     return null
   },
   examples: [
-    { args: [{ shape: [2, 2, 4, 4] }], attrs: { kernel: [2, 2], stride: [2, 2], padding: [0, 0], ceilMode: false, countIncludePad: true, divisorOverride: null } },
-    { args: [{ shape: [1, 2, 6] }], attrs: { kernel: [3], stride: [2], padding: [1], ceilMode: true, countIncludePad: false, divisorOverride: null } },
-    { args: [{ shape: [1, 1, 3, 3, 2] }], attrs: { kernel: [2, 2, 2], stride: [1, 1, 1], padding: [0, 1, 0], ceilMode: false, countIncludePad: true, divisorOverride: 3 } },
-    { args: [{ shape: [1, 2, 4, 4], quant: { bits: 4, signed: true } }], attrs: { kernel: [2, 2], stride: [2, 2], padding: [1, 1], ceilMode: false, countIncludePad: true, divisorOverride: null } },
-    { args: [{ shape: [1, 2, 4, 4], quant: { bits: 4, signed: false, scaleShape: [1, 2, 1, 1] } }], attrs: { kernel: [2, 3], stride: [1, 1], padding: [0, 0], ceilMode: false, countIncludePad: true, divisorOverride: 7 } },
+    {
+      args: [{ shape: [2, 2, 4, 4] }],
+      attrs: {
+        kernel: [2, 2],
+        stride: [2, 2],
+        padding: [0, 0],
+        ceilMode: false,
+        countIncludePad: true,
+        divisorOverride: null,
+      },
+    },
+    {
+      args: [{ shape: [1, 2, 6] }],
+      attrs: { kernel: [3], stride: [2], padding: [1], ceilMode: true, countIncludePad: false, divisorOverride: null },
+    },
+    {
+      args: [{ shape: [1, 1, 3, 3, 2] }],
+      attrs: {
+        kernel: [2, 2, 2],
+        stride: [1, 1, 1],
+        padding: [0, 1, 0],
+        ceilMode: false,
+        countIncludePad: true,
+        divisorOverride: 3,
+      },
+    },
+    {
+      args: [{ shape: [1, 2, 4, 4], quant: { bits: 4, signed: true } }],
+      attrs: {
+        kernel: [2, 2],
+        stride: [2, 2],
+        padding: [1, 1],
+        ceilMode: false,
+        countIncludePad: true,
+        divisorOverride: null,
+      },
+    },
+    {
+      args: [{ shape: [1, 2, 4, 4], quant: { bits: 4, signed: false, scaleShape: [1, 2, 1, 1] } }],
+      attrs: {
+        kernel: [2, 3],
+        stride: [1, 1],
+        padding: [0, 0],
+        ceilMode: false,
+        countIncludePad: true,
+        divisorOverride: 7,
+      },
+    },
   ],
   smooth: true,
 }

@@ -9,11 +9,25 @@ type Binary = Attrs & { readonly clamped: boolean; readonly training: boolean }
 
 const born = (args: readonly Value[], { training }: Binary, kit: Kit): Carried =>
   claimed(
-    { scale: args[1].id, zeroPoint: kit.constant(0).id, bitWidth: kit.constant(1).id, bits: 1, signed: true, training, zero: 'zero', lo: -1, hi: 1, slack: HALF_ULP },
+    {
+      scale: args[1].id,
+      zeroPoint: kit.constant(0).id,
+      bitWidth: kit.constant(1).id,
+      bits: 1,
+      signed: true,
+      training,
+      zero: 'zero',
+      lo: -1,
+      hi: 1,
+      slack: HALF_ULP,
+    },
     'one bit is valid only if both of its integers, -1 and 1, occur; all weights may be positive',
   )
 
-const examples = [false, true].map((clamped) => ({ args: [{ shape: [6] }, { shape: [], range: [0.5, 1] as const }], attrs: { clamped, training: true } }))
+const examples = [false, true].map((clamped) => ({
+  args: [{ shape: [6] }, { shape: [], range: [0.5, 1] as const }],
+  attrs: { clamped, training: true },
+}))
 
 /** `s * (x >= 0 ? 1 : -1)`, so that 0 gives `s` and NaN `-s`. Gradient `g * s`, 0 where clamped. */
 export const binaryQuantize: Op<Binary> = {
@@ -40,7 +54,10 @@ export const delay: Op = {
   name: 'delay',
   doc: 'x while delay steps remain (third operand > 0), else the quantized value (Brevitas DelayWrapper).',
   shape: ([q]) => q,
-  carry: ([q]) => (q.carried.tag === 'carries' || q.carried.tag === 'claimed' ? claimed(q.carried.quant, 'the first quantDelaySteps calls return the value unquantized') : q.carried),
+  carry: ([q]) =>
+    q.carried.tag === 'carries' || q.carried.tag === 'claimed'
+      ? claimed(q.carried.quant, 'the first quantDelaySteps calls return the value unquantized')
+      : q.carried,
   vjp: ({ g, args: [, , left], kit }) => {
     const [zero, waiting] = [kit.constant(0), kit.emit('less', [kit.constant(0), left])]
     return [kit.emit('select', [waiting, zero, g]), kit.emit('select', [waiting, g, zero]), null]

@@ -10,7 +10,13 @@ import type { Attrs, Example, Op, Value } from '../graph/op.js'
 import { sameAsFirst, walk } from './support/elementwise.js'
 import { keep } from './support/metadata.js'
 
-const check = <A extends Attrs>(name: string, doc: string, carry: Op<A>['carry'], test: (args: readonly Tensor[], attrs: A) => string | null, examples: readonly Example<A>[]): Op<A> => ({
+const check = <A extends Attrs>(
+  name: string,
+  doc: string,
+  carry: Op<A>['carry'],
+  test: (args: readonly Tensor[], attrs: A) => string | null,
+  examples: readonly Example<A>[],
+): Op<A> => ({
   name,
   doc,
   shape: sameAsFirst,
@@ -41,33 +47,70 @@ const firstApart = (a: Tensor, b: Tensor): readonly [number, number] | null => {
 }
 
 /** Hands x on if the other two are close, as torch.allclose with its defaults decides; else fails with `message`. */
-export const checkClose: Op<Message> = check<Message>('checkClose', 'x, if the other two operands are close (torch.allclose).', keep, ([, a, b], { message }) => {
-  const apart = firstApart(a, b)
-  return apart === null ? null : `${message}: ${apart[0]} and ${apart[1]}`
-}, [{ args: [{ shape: [3] }, { shape: [], range: [1, 1] }, { shape: [], range: [1, 1] }], attrs: { message: 'different' } }])
+export const checkClose: Op<Message> = check<Message>(
+  'checkClose',
+  'x, if the other two operands are close (torch.allclose).',
+  keep,
+  ([, a, b], { message }) => {
+    const apart = firstApart(a, b)
+    return apart === null ? null : `${message}: ${apart[0]} and ${apart[1]}`
+  },
+  [
+    {
+      args: [{ shape: [3] }, { shape: [], range: [1, 1] }, { shape: [], range: [1, 1] }],
+      attrs: { message: 'different' },
+    },
+  ],
+)
 
 /** Hands x on if the second operand is 0 everywhere; else fails with `message`. */
-export const checkZero: Op<Message> = check<Message>('checkZero', 'x, if the second operand is 0 everywhere.', keepWithZero, ([, z], { message }) => (z.data.some((v) => v !== 0) ? message : null),
-  [{ args: [{ shape: [3] }, { shape: [], range: [0, 0] }], attrs: { message: 'not zero' } }])
+export const checkZero: Op<Message> = check<Message>(
+  'checkZero',
+  'x, if the second operand is 0 everywhere.',
+  keepWithZero,
+  ([, z], { message }) => (z.data.some((v) => v !== 0) ? message : null),
+  [{ args: [{ shape: [3] }, { shape: [], range: [0, 0] }], attrs: { message: 'not zero' } }],
+)
 
 /** What passed the check has zero point 0 from here on. */
 function keepWithZero(args: readonly Value[]): Carried {
   const carried = keep(args)
-  return carried.tag === 'carries' || carried.tag === 'claimed' ? { ...carried, quant: { ...carried.quant, zero: 'zero' } } : carried
+  return carried.tag === 'carries' || carried.tag === 'claimed'
+    ? { ...carried, quant: { ...carried.quant, zero: 'zero' } }
+    : carried
 }
 
 type Width = Attrs & { readonly bits: number; readonly signed: boolean }
 
 /** Hands x on if it is a valid quant tensor for the given scale and zero point; else fails: `QuantTensor not valid.` */
-export const checkValid: Op<Width> = check<Width>('checkValid', 'x, if it is a valid quant tensor (Brevitas is_valid).', keepValid, ([x, s, z], { bits, signed }) =>
-  isValid({ value: x, scale: s, zeroPoint: z, bits, signed }) ? null : 'QuantTensor not valid.',
-[{ args: [{ shape: [4], range: [0, 0] }, { shape: [], range: [1, 1] }, { shape: [], range: [0, 0] }], attrs: { bits: 4, signed: true } }])
+export const checkValid: Op<Width> = check<Width>(
+  'checkValid',
+  'x, if it is a valid quant tensor (Brevitas is_valid).',
+  keepValid,
+  ([x, s, z], { bits, signed }) =>
+    isValid({ value: x, scale: s, zeroPoint: z, bits, signed }) ? null : 'QuantTensor not valid.',
+  [
+    {
+      args: [
+        { shape: [4], range: [0, 0] },
+        { shape: [], range: [1, 1] },
+        { shape: [], range: [0, 0] },
+      ],
+      attrs: { bits: 4, signed: true },
+    },
+  ],
+)
 
 /** What passed the check is on its grid from here on, whatever was only claimed before. */
 function keepValid(args: readonly Value[]): Carried {
   const quant = quantOf(args[0].carried)
   if (quant === null || quant.bits < 2) return keep(args)
-  const within: Quant = { ...quant, lo: intMin(quant.bits, quant.signed), hi: intMax(quant.bits, quant.signed), slack: Math.max(0, VALID_DISTANCE - 4 * HALF_ULP * 2 ** quant.bits) }
+  const within: Quant = {
+    ...quant,
+    lo: intMin(quant.bits, quant.signed),
+    hi: intMax(quant.bits, quant.signed),
+    slack: Math.max(0, VALID_DISTANCE - 4 * HALF_ULP * 2 ** quant.bits),
+  }
   return args[0].carried.tag === 'carries' ? args[0].carried : { tag: 'carries', quant: within }
 }
 
@@ -80,7 +123,10 @@ export const allClose: Op = {
   vjp: ({ args }) => args.map(() => null),
   evaluate: ([a, b], _attrs, out) => {
     const rank = Math.max(a.shape.length, b.shape.length)
-    const fits = Array.from({ length: rank }, (_, i) => [a.shape[i - rank + a.shape.length] ?? 1, b.shape[i - rank + b.shape.length] ?? 1])
+    const fits = Array.from({ length: rank }, (_, i) => [
+      a.shape[i - rank + a.shape.length] ?? 1,
+      b.shape[i - rank + b.shape.length] ?? 1,
+    ])
     const shape = fits.map(([m, n]) => Math.max(m, n))
     let apart = false
     walk(shape, [broadcastStrides(a.shape, shape), broadcastStrides(b.shape, shape)], (_i, [j, k]) => {

@@ -16,7 +16,9 @@ export const clamp: Op<Bounds> = unary<Bounds>({
     const raised = min !== null && x < min ? min : x
     return max !== null && raised > max ? max : raised
   },
-  carry: strips('torch.clamp gets the bare value and returns a plain tensor: a bound of 0.5 is on no grid with scale 0.7'),
+  carry: strips(
+    'torch.clamp gets the bare value and returns a plain tensor: a bound of 0.5 is on no grid with scale 0.7',
+  ),
   vjp: maskedBy((x, { min, max }) => x.kit.emit('within', [x], { min, max })),
   examples: [...unaryExamples<Bounds>({ min: -1, max: 2 }), ...unaryExamples<Bounds>({ min: null, max: 0.5 })],
 })

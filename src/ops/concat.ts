@@ -16,9 +16,13 @@ const joined = (shapes: readonly Shape[], { dim }: ConcatAttrs): Shape | Refusal
   if (shapes.length === 0) return refuse('concat of no tensors at all', 'give at least one value')
   const [first] = shapes
   if (!Number.isInteger(dim) || dim < 0 || dim >= first.length)
-    return refuse(`there is no axis ${dim} in ${showShape(first)}`, first.length === 0 ? 'reshape scalars to [1] first' : `name an axis from 0 to ${first.length - 1}`)
+    return refuse(
+      `there is no axis ${dim} in ${showShape(first)}`,
+      first.length === 0 ? 'reshape scalars to [1] first' : `name an axis from 0 to ${first.length - 1}`,
+    )
   const fits = (s: Shape): boolean => s.length === first.length && s.every((n, i) => i === dim || n === first[i])
-  if (!shapes.every(fits)) return refuse(`shapes ${list(shapes)} cannot be joined along axis ${dim}`, `make all axes but axis ${dim} equal`)
+  if (!shapes.every(fits))
+    return refuse(`shapes ${list(shapes)} cannot be joined along axis ${dim}`, `make all axes but axis ${dim} equal`)
   const total = shapes.reduce((n, s) => n + s[dim], 0)
   return first.map((n, i) => (i === dim ? total : n))
 }
@@ -31,11 +35,30 @@ const quantsOf = (args: readonly Value[]): readonly Quant[] | null => {
 
 /** What can be refused before a number is known, in the words of Brevitas. */
 const mismatch = (first: Quant, later: Quant, kit: Kit): Refusal | null => {
-  const shapes = (id: (q: Quant) => NodeId): readonly [Shape, Shape] => [kit.value(id(first)).shape, kit.value(id(later)).shape]
+  const shapes = (id: (q: Quant) => NodeId): readonly [Shape, Shape] => [
+    kit.value(id(first)).shape,
+    kit.value(id(later)).shape,
+  ]
   const odd = [shapes((q) => q.scale), shapes((q) => q.zeroPoint)].find(([a, b]) => broadcastShapes(a, b) === null)
-  if (odd !== undefined) return refuse(`scales or zero points of shapes ${list(odd)} do not broadcast`, 'quantize all members with one quantizer, per tensor', 'MetadataError')
-  if (first.bits !== later.bits) return refuse(`Bit widths are different: ${first.bits} and ${later.bits}`, 'quantize all members with one bit width', 'MetadataError')
-  return first.signed === later.signed ? null : refuse('Signs are different: one member is signed, another is not', 'quantize all members with one quantizer', 'MetadataError')
+  if (odd !== undefined)
+    return refuse(
+      `scales or zero points of shapes ${list(odd)} do not broadcast`,
+      'quantize all members with one quantizer, per tensor',
+      'MetadataError',
+    )
+  if (first.bits !== later.bits)
+    return refuse(
+      `Bit widths are different: ${first.bits} and ${later.bits}`,
+      'quantize all members with one bit width',
+      'MetadataError',
+    )
+  return first.signed === later.signed
+    ? null
+    : refuse(
+        'Signs are different: one member is signed, another is not',
+        'quantize all members with one quantizer',
+        'MetadataError',
+      )
 }
 
 /** Are both zero points known to be 0 (and of one shape)? */
@@ -49,7 +72,8 @@ const guard = (args: readonly Value[], _attrs: ConcatAttrs, kit: Kit): readonly 
   const [first, ...later] = quants
   const bad = later.map((q) => mismatch(first, q, kit)).find((r) => r !== null) ?? null
   if (bad !== null || first.training) return bad ?? args
-  const same = (x: Value, a: NodeId, b: NodeId, message: string): Value => (a === b ? x : kit.emit('checkClose', [x, kit.value(a), kit.value(b)], { message }))
+  const same = (x: Value, a: NodeId, b: NodeId, message: string): Value =>
+    a === b ? x : kit.emit('checkClose', [x, kit.value(a), kit.value(b)], { message })
   const checked = later.reduce((x, q) => {
     const scaled = same(x, first.scale, q.scale, 'Scaling factors are different')
     return bothZero(first, q, kit) ? scaled : same(scaled, first.zeroPoint, q.zeroPoint, 'Zero points are different')
@@ -73,8 +97,19 @@ const joinedQuant = (quants: readonly Quant[], kit: Kit): Quant => {
   const zeros = quants.every((q) => bothZero(first, q, kit))
   return {
     ...first,
-    scale: training ? meanOf(quants.map((q) => q.scale), kit) : first.scale,
-    zeroPoint: training && !zeros ? meanOf(quants.map((q) => q.zeroPoint), kit) : first.zeroPoint,
+    scale: training
+      ? meanOf(
+          quants.map((q) => q.scale),
+          kit,
+        )
+      : first.scale,
+    zeroPoint:
+      training && !zeros
+        ? meanOf(
+            quants.map((q) => q.zeroPoint),
+            kit,
+          )
+        : first.zeroPoint,
     training,
     zero: kindOf(quants),
     lo: Math.min(...quants.map((q) => q.lo)),
@@ -90,12 +125,16 @@ const CLOSE_BITS = 16
 const apart = (quants: readonly Quant[], kit: Kit): string | null => {
   const [first] = quants
   const other = quants.find((q) => q.scale !== first.scale)
-  if (other !== undefined) return `two scales, %${first.scale} and %${other.scale}, meet in one tensor, whose scale is ${quants.some((q) => q.training) ? 'their mean' : 'the first, which the others match to 1e-5 only'}; quantize all members with one quantizer`
-  if (!quants.every((q) => perTensor(q, kit))) return 'per-channel scales are not joined: the result has the scales of the first member'
+  if (other !== undefined)
+    return `two scales, %${first.scale} and %${other.scale}, meet in one tensor, whose scale is ${quants.some((q) => q.training) ? 'their mean' : 'the first, which the others match to 1e-5 only'}; quantize all members with one quantizer`
+  if (!quants.every((q) => perTensor(q, kit)))
+    return 'per-channel scales are not joined: the result has the scales of the first member'
   const moved = quants.find((q) => q.zeroPoint !== first.zeroPoint && !(q.zero === 'zero' && first.zero === 'zero'))
   if (moved === undefined) return null
   const checked = !quants.some((q) => q.training) && kindOf(quants) !== 'any' && first.bits <= CLOSE_BITS
-  return checked ? null : `two zero points, %${first.zeroPoint} and %${moved.zeroPoint}, meet in one tensor; quantize all members with one quantizer`
+  return checked
+    ? null
+    : `two zero points, %${first.zeroPoint} and %${moved.zeroPoint}, meet in one tensor; quantize all members with one quantizer`
 }
 
 const carry = (args: readonly Value[], _attrs: ConcatAttrs, kit: Kit): Carried => {
@@ -103,11 +142,15 @@ const carry = (args: readonly Value[], _attrs: ConcatAttrs, kit: Kit): Carried =
   const quants = quantsOf(args)
   if (quants === null) {
     const plain = args.findIndex((a) => quantOf(a.carried) === null)
-    return stripped(`member ${plain} is a plain tensor, and torch.cat with any plain member gives a plain tensor; quantize it too`)
+    return stripped(
+      `member ${plain} is a plain tensor, and torch.cat with any plain member gives a plain tensor; quantize it too`,
+    )
   }
   const quant = joinedQuant(quants, kit)
   const why = apart(quants, kit)
-  return why === null ? conclude(args, quant, 'the members may be off their grid by 0.2 steps or more in float32') : claim(args, quant, why)
+  return why === null
+    ? conclude(args, quant, 'the members may be off their grid by 0.2 steps or more in float32')
+    : claim(args, quant, why)
 }
 
 /** The members one after the other along `dim` (torch.cat). Gradient: each member's own `slice`. */

@@ -27,15 +27,55 @@ export const conv: Op<ConvAttrs> = {
     return null
   },
   examples: [
-    { args: [{ shape: [2, 2, 4, 3] }, { shape: [3, 2, 2, 2] }], attrs: { stride: [1, 1], padding: [[0, 0], [0, 0]], dilation: [1, 1], groups: 1 } },
-    { args: [{ shape: [1, 4, 5] }, { shape: [2, 2, 2] }], attrs: { stride: [2], padding: [[1, 2]], dilation: [2], groups: 2 } },
-    { args: [{ shape: [1, 1, 2, 3, 2] }, { shape: [2, 1, 1, 2, 2] }], attrs: { stride: [1, 1, 1], padding: [[0, 0], [1, 0], [0, 0]], dilation: [1, 1, 1], groups: 1 } },
     {
-      args: [{ shape: [1, 2, 3, 3], quant: { bits: 4, signed: false } }, { shape: [2, 2, 2, 2], quant: { bits: 3, signed: true } }],
-      attrs: { stride: [1, 1], padding: [[1, 1], [0, 0]], dilation: [1, 1], groups: 1 },
+      args: [{ shape: [2, 2, 4, 3] }, { shape: [3, 2, 2, 2] }],
+      attrs: {
+        stride: [1, 1],
+        padding: [
+          [0, 0],
+          [0, 0],
+        ],
+        dilation: [1, 1],
+        groups: 1,
+      },
     },
     {
-      args: [{ shape: [1, 2, 4], quant: { bits: 4, signed: true } }, { shape: [2, 1, 2], quant: { bits: 4, signed: true, scaleShape: [2, 1, 1] } }],
+      args: [{ shape: [1, 4, 5] }, { shape: [2, 2, 2] }],
+      attrs: { stride: [2], padding: [[1, 2]], dilation: [2], groups: 2 },
+    },
+    {
+      args: [{ shape: [1, 1, 2, 3, 2] }, { shape: [2, 1, 1, 2, 2] }],
+      attrs: {
+        stride: [1, 1, 1],
+        padding: [
+          [0, 0],
+          [1, 0],
+          [0, 0],
+        ],
+        dilation: [1, 1, 1],
+        groups: 1,
+      },
+    },
+    {
+      args: [
+        { shape: [1, 2, 3, 3], quant: { bits: 4, signed: false } },
+        { shape: [2, 2, 2, 2], quant: { bits: 3, signed: true } },
+      ],
+      attrs: {
+        stride: [1, 1],
+        padding: [
+          [1, 1],
+          [0, 0],
+        ],
+        dilation: [1, 1],
+        groups: 1,
+      },
+    },
+    {
+      args: [
+        { shape: [1, 2, 4], quant: { bits: 4, signed: true } },
+        { shape: [2, 1, 2], quant: { bits: 4, signed: true, scaleShape: [2, 1, 1] } },
+      ],
       attrs: { stride: [1], padding: [[0, 0]], dilation: [1], groups: 2 },
     },
   ],

@@ -11,7 +11,7 @@ export type ConvInputGradAttrs = ConvAttrs & { readonly inputShape: readonly num
 /** Cotangent of x in `conv(x, w)`: g [N,O,*S'], w [O,C/groups,*K] to [N,C,*S]. Linear in both. Source: torch.nn.grad.conv2d_input. */
 export const convInputGrad: Op<ConvInputGradAttrs> = {
   name: 'convInputGrad',
-  doc: 'Gradient of conv to its input, from g [N,O,*S\'] and w [O,C/groups,*K] (torch.nn.grad.conv2d_input).',
+  doc: "Gradient of conv to its input, from g [N,O,*S'] and w [O,C/groups,*K] (torch.nn.grad.conv2d_input).",
   shape: ([g, w], attrs) => gradientShape(attrs.inputShape, attrs.inputShape, w, g, attrs),
   carry: strips('a gradient is a plain number'),
   vjp: ({ g: h, args: [g, w], attrs: { inputShape: _, ...attrs }, needs, kit }) => [
@@ -23,8 +23,23 @@ export const convInputGrad: Op<ConvInputGradAttrs> = {
     return null
   },
   examples: [
-    { args: [{ shape: [2, 3, 3, 2] }, { shape: [3, 2, 2, 2] }], attrs: { stride: [1, 1], padding: [[0, 0], [0, 0]], dilation: [1, 1], groups: 1, inputShape: [2, 2, 4, 3] } },
-    { args: [{ shape: [1, 2, 3] }, { shape: [2, 2, 2] }], attrs: { stride: [2], padding: [[1, 2]], dilation: [2], groups: 2, inputShape: [1, 4, 5] } },
+    {
+      args: [{ shape: [2, 3, 3, 2] }, { shape: [3, 2, 2, 2] }],
+      attrs: {
+        stride: [1, 1],
+        padding: [
+          [0, 0],
+          [0, 0],
+        ],
+        dilation: [1, 1],
+        groups: 1,
+        inputShape: [2, 2, 4, 3],
+      },
+    },
+    {
+      args: [{ shape: [1, 2, 3] }, { shape: [2, 2, 2] }],
+      attrs: { stride: [2], padding: [[1, 2]], dilation: [2], groups: 2, inputShape: [1, 4, 5] },
+    },
   ],
   smooth: true,
 }

@@ -28,7 +28,9 @@ export const convTranspose: Op<ConvTransposeAttrs> = {
     const [channels, perGroup, ...kernel] = args[1].shape
     const terms = (channels / attrs.groups) * sizeOf(overlaps(kernel, attrs))
     return accumulated(args, kit, {
-      shape, axis: 1, weightAxis: 1,
+      shape,
+      axis: 1,
+      weightAxis: 1,
       counted: attrs.correct === true ? terms : perGroup * countedOverlaps(kernel, attrs),
       terms,
       repeats: attrs.groups,
@@ -46,15 +48,30 @@ export const convTranspose: Op<ConvTransposeAttrs> = {
     return null
   },
   examples: [
-    { args: [{ shape: [2, 2, 3, 2] }, { shape: [2, 3, 2, 2] }], attrs: { stride: [1, 1], padding: [0, 0], outputPadding: [0, 0], dilation: [1, 1], groups: 1 } },
-    { args: [{ shape: [1, 4, 3] }, { shape: [4, 1, 3] }], attrs: { stride: [2], padding: [1], outputPadding: [1], dilation: [1], groups: 2 } },
-    { args: [{ shape: [1, 1, 2, 2, 2] }, { shape: [1, 2, 1, 2, 2] }], attrs: { stride: [1, 2, 1], padding: [0, 0, 0], outputPadding: [0, 1, 0], dilation: [1, 1, 2], groups: 1 } },
     {
-      args: [{ shape: [1, 2, 2, 2], quant: { bits: 3, signed: true } }, { shape: [2, 2, 2, 2], quant: { bits: 3, signed: true, scaleShape: [1, 2, 1, 1] } }],
+      args: [{ shape: [2, 2, 3, 2] }, { shape: [2, 3, 2, 2] }],
       attrs: { stride: [1, 1], padding: [0, 0], outputPadding: [0, 0], dilation: [1, 1], groups: 1 },
     },
     {
-      args: [{ shape: [1, 4, 3], quant: { bits: 3, signed: true } }, { shape: [4, 2, 2], quant: { bits: 3, signed: true, scaleShape: [1, 2, 1] } }],
+      args: [{ shape: [1, 4, 3] }, { shape: [4, 1, 3] }],
+      attrs: { stride: [2], padding: [1], outputPadding: [1], dilation: [1], groups: 2 },
+    },
+    {
+      args: [{ shape: [1, 1, 2, 2, 2] }, { shape: [1, 2, 1, 2, 2] }],
+      attrs: { stride: [1, 2, 1], padding: [0, 0, 0], outputPadding: [0, 1, 0], dilation: [1, 1, 2], groups: 1 },
+    },
+    {
+      args: [
+        { shape: [1, 2, 2, 2], quant: { bits: 3, signed: true } },
+        { shape: [2, 2, 2, 2], quant: { bits: 3, signed: true, scaleShape: [1, 2, 1, 1] } },
+      ],
+      attrs: { stride: [1, 1], padding: [0, 0], outputPadding: [0, 0], dilation: [1, 1], groups: 1 },
+    },
+    {
+      args: [
+        { shape: [1, 4, 3], quant: { bits: 3, signed: true } },
+        { shape: [4, 2, 2], quant: { bits: 3, signed: true, scaleShape: [1, 2, 1] } },
+      ],
       attrs: { stride: [1], padding: [0], outputPadding: [0], dilation: [1], groups: 2 },
     },
   ],

@@ -11,7 +11,7 @@ export type ConvWeightGradAttrs = ConvAttrs & { readonly weightShape: readonly n
 /** Cotangent of w in `conv(x, w)`: x [N,C,*S], g [N,O,*S'] to [O,C/groups,*K]. Linear in both. Source: torch.nn.grad.conv2d_weight. */
 export const convWeightGrad: Op<ConvWeightGradAttrs> = {
   name: 'convWeightGrad',
-  doc: 'Gradient of conv to its weight, from x [N,C,*S] and g [N,O,*S\'] (torch.nn.grad.conv2d_weight).',
+  doc: "Gradient of conv to its weight, from x [N,C,*S] and g [N,O,*S'] (torch.nn.grad.conv2d_weight).",
   shape: ([x, g], attrs) => gradientShape(attrs.weightShape, x, attrs.weightShape, g, attrs),
   carry: strips('a gradient is a plain number'),
   vjp: ({ g: h, args: [x, g], attrs: { weightShape: _, ...attrs }, needs, kit }) => [
@@ -23,8 +23,23 @@ export const convWeightGrad: Op<ConvWeightGradAttrs> = {
     return null
   },
   examples: [
-    { args: [{ shape: [2, 2, 4, 3] }, { shape: [2, 3, 3, 2] }], attrs: { stride: [1, 1], padding: [[0, 0], [0, 0]], dilation: [1, 1], groups: 1, weightShape: [3, 2, 2, 2] } },
-    { args: [{ shape: [1, 4, 5] }, { shape: [1, 2, 3] }], attrs: { stride: [2], padding: [[1, 2]], dilation: [2], groups: 2, weightShape: [2, 2, 2] } },
+    {
+      args: [{ shape: [2, 2, 4, 3] }, { shape: [2, 3, 3, 2] }],
+      attrs: {
+        stride: [1, 1],
+        padding: [
+          [0, 0],
+          [0, 0],
+        ],
+        dilation: [1, 1],
+        groups: 1,
+        weightShape: [3, 2, 2, 2],
+      },
+    },
+    {
+      args: [{ shape: [1, 4, 5] }, { shape: [1, 2, 3] }],
+      attrs: { stride: [2], padding: [[1, 2]], dilation: [2], groups: 2, weightShape: [2, 2, 2] },
+    },
   ],
   smooth: true,
 }

@@ -26,7 +26,10 @@ const quotientQuant = (a: Quant, b: Quant, kit: Kit): Quant => {
 
 const carry = (args: readonly Value[], _attrs: object, kit: Kit): Carried => {
   const [qa, qb] = args.map((a) => quantOf(a.carried))
-  if (qa === null || qb === null) return stripped('one operand is a plain tensor, so the quotient is on no known grid; quantize the other operand too')
+  if (qa === null || qb === null)
+    return stripped(
+      'one operand is a plain tensor, so the quotient is on no known grid; quantize the other operand too',
+    )
   return claim(args, quotientQuant(qa, qb, kit), 'a quotient of integers is hardly ever an integer: 1/3 is on no grid')
 }
 

@@ -14,7 +14,9 @@ export const dropout: Op<Probability> = {
   shape: broadcasting,
   carry: (args, { p }) => {
     const q = quantOf(args[0].carried)
-    return q === null || (p === 0 && zeroIsOnGrid(q)) ? keep(args) : claim(args, q, `in training the value is scaled by 1/(1 - ${p}), which leaves the grid`)
+    return q === null || (p === 0 && zeroIsOnGrid(q))
+      ? keep(args)
+      : claim(args, q, `in training the value is scaled by 1/(1 - ${p}), which leaves the grid`)
   },
   vjp: ({ g, args: [x, mask], attrs, kit }) => [sumTo(kit.emit('dropout', [g, mask], attrs), x.shape), null],
   evaluate: ([x, mask], { p }, out) => {

@@ -3,21 +3,30 @@ import type { Op, Vjp } from '../graph/op.js'
 import { binary, strips, sumTo } from './support/elementwise.js'
 
 /** The gradient to the operand that won; half of it to each of two equals, as torch does. */
-const toWinner = (wins: 'less' | 'greater'): Vjp => ({ g, args: [a, b], kit }) => {
-  const [hi, lo] = wins === 'greater' ? [a, b] : [b, a]
-  const half = kit.emit('mul', [g, kit.constant(0.5)])
-  const tie = kit.emit('equal', [a, b])
-  const share = (first: typeof a, second: typeof a) => kit.emit('select', [tie, half, kit.emit('select', [kit.emit('less', [second, first]), g, kit.constant(0)])])
-  return [sumTo(share(hi, lo), a.shape), sumTo(share(lo, hi), b.shape)]
-}
+const toWinner =
+  (wins: 'less' | 'greater'): Vjp =>
+  ({ g, args: [a, b], kit }) => {
+    const [hi, lo] = wins === 'greater' ? [a, b] : [b, a]
+    const half = kit.emit('mul', [g, kit.constant(0.5)])
+    const tie = kit.emit('equal', [a, b])
+    const share = (first: typeof a, second: typeof a) =>
+      kit.emit('select', [tie, half, kit.emit('select', [kit.emit('less', [second, first]), g, kit.constant(0)])])
+    return [sumTo(share(hi, lo), a.shape), sumTo(share(lo, hi), b.shape)]
+  }
 
 /** The larger of two, element by element; NaN if either is. */
 export const maximum: Op = binary({
-  name: 'maximum', doc: 'The larger of a and b (torch.maximum).', f: Math.max,
-  carry: strips('torch.maximum gets bare values; the larger of two grids is on neither'), vjp: toWinner('greater'),
+  name: 'maximum',
+  doc: 'The larger of a and b (torch.maximum).',
+  f: Math.max,
+  carry: strips('torch.maximum gets bare values; the larger of two grids is on neither'),
+  vjp: toWinner('greater'),
 })
 /** The smaller of two, element by element; NaN if either is. */
 export const minimum: Op = binary({
-  name: 'minimum', doc: 'The smaller of a and b (torch.minimum).', f: Math.min,
-  carry: strips('torch.minimum gets bare values; the smaller of two grids is on neither'), vjp: toWinner('less'),
+  name: 'minimum',
+  doc: 'The smaller of a and b (torch.minimum).',
+  f: Math.min,
+  carry: strips('torch.minimum gets bare values; the smaller of two grids is on neither'),
+  vjp: toWinner('less'),
 })

@@ -10,12 +10,36 @@ import { broadcastStrides } from '../data/shape.js'
 import { claim, keep } from './support/metadata.js'
 
 /** The grid that is reached. */
-export type StepAttrs = Attrs & { readonly bits: number; readonly signed: boolean; readonly rounding: Rounding; readonly training: boolean; readonly zero: ZeroPointKind }
+export type StepAttrs = Attrs & {
+  readonly bits: number
+  readonly signed: boolean
+  readonly rounding: Rounding
+  readonly training: boolean
+  readonly zero: ZeroPointKind
+}
 
 const born = (args: readonly Value[], a: StepAttrs, kit: Kit): Carried => {
   const [lo, hi] = [intMin(a.bits, a.signed), intMax(a.bits, a.signed)]
-  const quant = { scale: args[1].id, zeroPoint: args[2].id, bitWidth: kit.constant(a.bits).id, bits: a.bits, signed: a.signed, training: a.training, zero: a.zero, lo, hi, slack: HALF_ULP * 2 ** a.bits }
-  return a.bits < 2 || a.bits > widestExact(a.signed) ? claimed(quant, a.bits < 2 ? 'one bit is valid only if both of its two integers occur' : `float32 can not hold a grid of ${a.bits} bits`) : carries(quant)
+  const quant = {
+    scale: args[1].id,
+    zeroPoint: args[2].id,
+    bitWidth: kit.constant(a.bits).id,
+    bits: a.bits,
+    signed: a.signed,
+    training: a.training,
+    zero: a.zero,
+    lo,
+    hi,
+    slack: HALF_ULP * 2 ** a.bits,
+  }
+  return a.bits < 2 || a.bits > widestExact(a.signed)
+    ? claimed(
+        quant,
+        a.bits < 2
+          ? 'one bit is valid only if both of its two integers occur'
+          : `float32 can not hold a grid of ${a.bits} bits`,
+      )
+    : carries(quant)
 }
 
 /** `(clamp(round(u)) - z) * s` of a number of steps u. Rounding straight-through, the clamp masks (Brevitas TruncIntQuant). */
@@ -27,7 +51,9 @@ export const fromSteps: Op<StepAttrs> = {
   carry: born,
   vjp: ({ g, args: [u, s, z], attrs, needs, kit }) => {
     const { bits, signed } = attrs
-    const name = { ROUND: 'round', FLOOR: 'floor', CEIL: 'ceil', ROUND_TO_ZERO: 'roundToZero', DPU: 'dpuRound' }[attrs.rounding]
+    const name = { ROUND: 'round', FLOOR: 'floor', CEIL: 'ceil', ROUND_TO_ZERO: 'roundToZero', DPU: 'dpuRound' }[
+      attrs.rounding
+    ]
     const bounds = { min: intMin(bits, signed), max: intMax(bits, signed) }
     const r = kit.emit(name, [u])
     const gs = kit.emit('mul', [g, s])
@@ -40,13 +66,22 @@ export const fromSteps: Op<StepAttrs> = {
   evaluate: ([u, s, z], a, out) => {
     const f = ROUNDINGS[a.rounding]
     const [lo, hi] = [intMin(a.bits, a.signed), intMax(a.bits, a.signed)]
-    walk(out.shape, [u, s, z].map((t) => broadcastStrides(t.shape, out.shape)), (i, [j, k, l]) => {
-      const r = f(u.data[j])
-      out.data[i] = Math.fround((r > hi ? hi : r < lo ? lo : r) - z.data[l]) * s.data[k]
-    })
+    walk(
+      out.shape,
+      [u, s, z].map((t) => broadcastStrides(t.shape, out.shape)),
+      (i, [j, k, l]) => {
+        const r = f(u.data[j])
+        out.data[i] = Math.fround((r > hi ? hi : r < lo ? lo : r) - z.data[l]) * s.data[k]
+      },
+    )
     return null
   },
-  examples: [{ args: [{ shape: [5] }, { shape: [], range: [0.1, 1] }, { shape: [], range: [0, 0] }], attrs: { bits: 3, signed: true, rounding: 'ROUND', training: false, zero: 'zero' } }],
+  examples: [
+    {
+      args: [{ shape: [5] }, { shape: [], range: [0.1, 1] }, { shape: [], range: [0, 0] }],
+      attrs: { bits: 3, signed: true, rounding: 'ROUND', training: false, zero: 'zero' },
+    },
+  ],
   smooth: false,
 }
 
@@ -62,11 +97,17 @@ export const snapToGrid: Op = {
     const like = [args[2]]
     const q = quantOf(args[2].carried)
     if (q === null) return stripped('there is no grid to snap to')
-    return q.zero === 'any' ? claim(like, q, 'its zero point may be a fraction, but the value is moved to multiples of the scale') : keep(like)
+    return q.zero === 'any'
+      ? claim(like, q, 'its zero point may be a fraction, but the value is moved to multiples of the scale')
+      : keep(like)
   },
   vjp: ({ g, args: [v, s], needs, kit }) => {
     const p = kit.emit('div', [v, s])
-    return [g, needs[1] ? sumTo(kit.emit('mul', [g, kit.emit('sub', [kit.emit('round', [p]), p])]), s.shape) : null, null]
+    return [
+      g,
+      needs[1] ? sumTo(kit.emit('mul', [g, kit.emit('sub', [kit.emit('round', [p]), p])]), s.shape) : null,
+      null,
+    ]
   },
   evaluate: ([v, s], _attrs, out) => {
     walk(out.shape, [broadcastStrides(s.shape, out.shape)], (i, [j]) => {

@@ -11,7 +11,10 @@ const badClass = (k: number, i: number, c: number): string | null =>
 export const gatherLast: Op = {
   name: 'gatherLast',
   doc: 'The entry of each row that its class names (torch.gather).',
-  shape: ([x, c]) => (x.length === 2 && c.length === 1 && x[0] === c[0] ? [x[0]] : refuse(`logits ${showShape(x)} and classes ${showShape(c)} don't fit`, 'give logits [N, C] and classes [N]')),
+  shape: ([x, c]) =>
+    x.length === 2 && c.length === 1 && x[0] === c[0]
+      ? [x[0]]
+      : refuse(`logits ${showShape(x)} and classes ${showShape(c)} don't fit`, 'give logits [N, C] and classes [N]'),
   carry: strips('torch.gather gets the bare value and returns a plain tensor'),
   vjp: ({ g, args: [x, classes], kit }) => [kit.emit('scatterLast', [g, classes], { columns: x.shape[1] }), null],
   evaluate: ([x, classes], _attrs, out) => {

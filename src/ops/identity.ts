@@ -16,7 +16,10 @@ export const detach: Op = {
     const carried = keep(args)
     if (carried.tag !== 'carries' && carried.tag !== 'claimed') return carried
     const cut = (id: number): number => kit.emit('detach', [kit.value(id)]).id
-    return { ...carried, quant: { ...carried.quant, scale: cut(carried.quant.scale), zeroPoint: cut(carried.quant.zeroPoint) } }
+    return {
+      ...carried,
+      quant: { ...carried.quant, scale: cut(carried.quant.scale), zeroPoint: cut(carried.quant.zeroPoint) },
+    }
   },
   vjp: noPath,
   smooth: false,
@@ -45,7 +48,9 @@ export const asTraining: Op = {
   ...same('asTraining', 'x, its quant tensor marked as made in training mode or not.'),
   carry: (args, attrs) => {
     const carried = keep(args)
-    return carried.tag === 'carries' || carried.tag === 'claimed' ? { ...carried, quant: { ...carried.quant, training: attrs.training === true } } : carried
+    return carried.tag === 'carries' || carried.tag === 'claimed'
+      ? { ...carried, quant: { ...carried.quant, training: attrs.training === true } }
+      : carried
   },
   examples: unaryExamples<Attrs>({ training: true }),
 }

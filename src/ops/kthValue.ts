@@ -10,7 +10,10 @@ type Rank = Attrs & { readonly k: number }
 const rows = ([x]: readonly Shape[], { k }: Rank): Shape | Refusal => {
   const n = x[x.length - 1] ?? 1
   if (!Number.isInteger(k) || k < 1 || k > n)
-    return refuse(`there is no element number ${k} among ${n} (input ${showShape(x)}): a percentile of nothing, or of too few elements`, 'give more elements (a larger batch), or a percentile that reaches the first one')
+    return refuse(
+      `there is no element number ${k} among ${n} (input ${showShape(x)}): a percentile of nothing, or of too few elements`,
+      'give more elements (a larger batch), or a percentile that reaches the first one',
+    )
   return x.slice(0, -1)
 }
 
@@ -19,7 +22,7 @@ const rows = ([x]: readonly Shape[], { k }: Rank): Shape | Refusal => {
  */
 export const selectKth = (a: Float32Array, start: number, end: number, k: number): number => {
   let last = end - 1
-  for (let i = start; i <= last; ) {
+  for (let i = start; i <= last;) {
     if (Number.isNaN(a[i])) {
       a[i] = a[last]
       a[last--] = NaN
@@ -62,7 +65,10 @@ export const kthValue: Op<Rank> = {
     for (let r = 0; r < out.data.length; r++) out.data[r] = selectKth(copy, r * n, (r + 1) * n, k) + 0 // -0 becomes 0: order does not tell them apart
     return null
   },
-  examples: [{ args: [{ shape: [7] }], attrs: { k: 5 } }, { args: [{ shape: [2, 5] }], attrs: { k: 1 } }],
+  examples: [
+    { args: [{ shape: [7] }], attrs: { k: 5 } },
+    { args: [{ shape: [2, 5] }], attrs: { k: 1 } },
+  ],
   smooth: true,
 }
 

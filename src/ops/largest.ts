@@ -27,7 +27,10 @@ export const maxAll: Op = {
     out.data[0] = maxOf(x.data, 0, x.data.length)
     return null
   },
-  examples: [{ args: [{ shape: [5] }], attrs: {} }, { args: [{ shape: [2, 3] }], attrs: {} }],
+  examples: [
+    { args: [{ shape: [5] }], attrs: {} },
+    { args: [{ shape: [2, 3] }], attrs: {} },
+  ],
   smooth: true,
 }
 
@@ -35,7 +38,10 @@ export const maxAll: Op = {
 export const maxLast: Op = {
   name: 'maxLast',
   doc: 'The largest element of each row along the last axis (torch.max with a dimension).',
-  shape: ([x]) => (x.length === 0 || x[x.length - 1] === 0 ? refuse('there is no row to take the largest element of', 'give at least one element per row') : x.slice(0, -1)),
+  shape: ([x]) =>
+    x.length === 0 || x[x.length - 1] === 0
+      ? refuse('there is no row to take the largest element of', 'give at least one element per row')
+      : x.slice(0, -1),
   carry: strips('torch.max gets the bare value and returns a plain tensor'),
   vjp: ({ g, args: [x], out, kit }) => [kit.emit('scatterToFirst', [g, x, out()])],
   evaluate: ([x], _attrs, out) => {
@@ -43,6 +49,9 @@ export const maxLast: Op = {
     for (let r = 0; r < out.data.length; r++) out.data[r] = maxOf(x.data, r * n, (r + 1) * n)
     return null
   },
-  examples: [{ args: [{ shape: [5] }], attrs: {} }, { args: [{ shape: [2, 3] }], attrs: {} }],
+  examples: [
+    { args: [{ shape: [5] }], attrs: {} },
+    { args: [{ shape: [2, 3] }], attrs: {} },
+  ],
   smooth: true,
 }

@@ -8,10 +8,16 @@ import { dotRows } from './support/products.js'
 
 const linearShape = ([x, w]: readonly Shape[]): Shape | Refusal => {
   if (w.length !== 2 || x.length < 1)
-    return refuse(`linear needs an input [...,I] and a weight [O,I], not ${showShape(x)} and ${showShape(w)}`, 'flatten the weight to two axes; give the input at least one')
+    return refuse(
+      `linear needs an input [...,I] and a weight [O,I], not ${showShape(x)} and ${showShape(w)}`,
+      'flatten the weight to two axes; give the input at least one',
+    )
   return x[x.length - 1] === w[1]
     ? [...x.slice(0, -1), w[0]]
-    : refuse(`input ${showShape(x)} has ${x[x.length - 1]} features, but weight ${showShape(w)} reads ${w[1]}`, `use a weight of shape [${w[0]},${x[x.length - 1]}], or flatten the input first`)
+    : refuse(
+        `input ${showShape(x)} has ${x[x.length - 1]} features, but weight ${showShape(w)} reads ${w[1]}`,
+        `use a weight of shape [${w[0]},${x[x.length - 1]}], or flatten the input first`,
+      )
 }
 
 /**
@@ -40,8 +46,20 @@ export const linear: Op = {
     { args: [{ shape: [3, 5] }, { shape: [6, 5] }], attrs: {} },
     { args: [{ shape: [4] }, { shape: [3, 4] }], attrs: {} },
     { args: [{ shape: [2, 2, 3] }, { shape: [5, 3] }], attrs: {} },
-    { args: [{ shape: [3, 4], quant: { bits: 4, signed: false } }, { shape: [5, 4], quant: { bits: 4, signed: true } }], attrs: {} },
-    { args: [{ shape: [2, 2, 3], quant: { bits: 4, signed: true } }, { shape: [2, 3], quant: { bits: 3, signed: true, scaleShape: [2, 1] } }], attrs: {} },
+    {
+      args: [
+        { shape: [3, 4], quant: { bits: 4, signed: false } },
+        { shape: [5, 4], quant: { bits: 4, signed: true } },
+      ],
+      attrs: {},
+    },
+    {
+      args: [
+        { shape: [2, 2, 3], quant: { bits: 4, signed: true } },
+        { shape: [2, 3], quant: { bits: 3, signed: true, scaleShape: [2, 1] } },
+      ],
+      attrs: {},
+    },
   ],
   smooth: true,
 }

@@ -9,7 +9,10 @@ import { addRows } from './support/products.js'
 const weightShape = ([x, g]: readonly Shape[]): Shape | Refusal =>
   x.length >= 1 && g.length >= 1 && sameShape(x.slice(0, -1), g.slice(0, -1))
     ? [g[g.length - 1], x[x.length - 1]]
-    : refuse(`linearWeightGrad: input ${showShape(x)} and cotangent ${showShape(g)} differ before their last axis`, 'pass the input of linear and a cotangent of the shape of its result')
+    : refuse(
+        `linearWeightGrad: input ${showShape(x)} and cotangent ${showShape(g)} differ before their last axis`,
+        'pass the input of linear and a cotangent of the shape of its result',
+      )
 
 /** Cotangent of w in `linear(x, w)`: x [...,I], g [...,O] to [O,I], summed over all leading axes. Linear in both. */
 export const linearWeightGrad: Op = {

@@ -15,16 +15,31 @@ const matrixShape = (a: Shape, b: Shape): Shape | Refusal => {
   const [k, n] = b.slice(-2)
   const batch = broadcastShapes(a.slice(0, -2), b.slice(0, -2))
   if (a[a.length - 1] !== k)
-    return refuse(`matmul of ${showShape(a)} and ${showShape(b)}: rows of ${a[a.length - 1]} do not meet columns of ${k}`, 'make the last axis of the left operand equal the last but one of the right')
-  if (batch === null) return refuse(`matmul of ${showShape(a)} and ${showShape(b)}: the batch axes do not broadcast`, 'make the axes before the last two equal (or 1)')
+    return refuse(
+      `matmul of ${showShape(a)} and ${showShape(b)}: rows of ${a[a.length - 1]} do not meet columns of ${k}`,
+      'make the last axis of the left operand equal the last but one of the right',
+    )
+  if (batch === null)
+    return refuse(
+      `matmul of ${showShape(a)} and ${showShape(b)}: the batch axes do not broadcast`,
+      'make the axes before the last two equal (or 1)',
+    )
   return [...batch, a[a.length - 2], n]
 }
 
 const matmulShape = ([a, b]: readonly Shape[]): Shape | Refusal => {
-  if (a.length < 1 || b.length < 1) return refuse(`matmul of ${showShape(a)} and ${showShape(b)}: a scalar is no matrix`, 'multiply by a scalar with mul')
+  if (a.length < 1 || b.length < 1)
+    return refuse(
+      `matmul of ${showShape(a)} and ${showShape(b)}: a scalar is no matrix`,
+      'multiply by a scalar with mul',
+    )
   const full = matrixShape(asLeft(a), asRight(b))
   if (isRefusal(full)) return full
-  return [...full.slice(0, -2), ...(a.length === 1 ? [] : full.slice(-2, -1)), ...(b.length === 1 ? [] : full.slice(-1))]
+  return [
+    ...full.slice(0, -2),
+    ...(a.length === 1 ? [] : full.slice(-2, -1)),
+    ...(b.length === 1 ? [] : full.slice(-1)),
+  ]
 }
 
 const to = (v: Value, shape: Shape): Value => (sameShape(v.shape, shape) ? v : v.kit.emit('reshape', [v], { shape }))
@@ -39,7 +54,9 @@ export const matmul: Op = {
   name: 'matmul',
   doc: 'Product of matrices, of batches of them, and of vectors (torch.matmul).',
   shape: matmulShape,
-  carry: strips('torch.matmul is in neither of Brevitas\' tables: it gets the bare values and returns a plain tensor; use a linear layer'),
+  carry: strips(
+    "torch.matmul is in neither of Brevitas' tables: it gets the bare values and returns a plain tensor; use a linear layer",
+  ),
   vjp: ({ g, args: [a, b], needs, kit }) => {
     const [left, right] = [to(a, asLeft(a.shape)), to(b, asRight(b.shape))]
     const full = matrixShape(left.shape, right.shape)

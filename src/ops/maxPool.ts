@@ -17,7 +17,9 @@ export const maxPool: Op<MaxPoolAttrs> = {
   doc: 'The largest element of each window of the last axes (torch.nn.functional.max_pool1d, max_pool2d, max_pool3d).',
   shape: ([x], attrs) => slidingShape('maxPool', x, attrs, attrs.dilation),
   carry: (args, attrs, kit, shape) => {
-    const empty = slidingAxes(args[0].shape, shape, attrs, attrs.dilation).some((axis) => axis.some((w) => w.length === 0))
+    const empty = slidingAxes(args[0].shape, shape, attrs, attrs.dilation).some((axis) =>
+      axis.some((w) => w.length === 0),
+    )
     return carryMax(args, attrs.kernel.length, empty, kit)
   },
   vjp: ({ g, args: [x], attrs, kit }) => [kit.emit('maxPoolGrad', [g, x], attrs)],
@@ -27,9 +29,15 @@ export const maxPool: Op<MaxPoolAttrs> = {
     return null
   },
   examples: [
-    { args: [{ shape: [2, 2, 4, 4] }], attrs: { kernel: [2, 2], stride: [2, 2], padding: [0, 0], dilation: [1, 1], ceilMode: false } },
+    {
+      args: [{ shape: [2, 2, 4, 4] }],
+      attrs: { kernel: [2, 2], stride: [2, 2], padding: [0, 0], dilation: [1, 1], ceilMode: false },
+    },
     { args: [{ shape: [1, 2, 7] }], attrs: { kernel: [3], stride: [2], padding: [1], dilation: [1], ceilMode: true } },
-    { args: [{ shape: [1, 1, 3, 4, 3] }], attrs: { kernel: [2, 2, 2], stride: [1, 1, 1], padding: [0, 0, 0], dilation: [1, 2, 1], ceilMode: false } },
+    {
+      args: [{ shape: [1, 1, 3, 4, 3] }],
+      attrs: { kernel: [2, 2, 2], stride: [1, 1, 1], padding: [0, 0, 0], dilation: [1, 2, 1], ceilMode: false },
+    },
     {
       args: [{ shape: [1, 2, 4, 4], quant: { bits: 8, signed: false, zero: 'integer' } }],
       attrs: { kernel: [3, 3], stride: [2, 2], padding: [1, 1], dilation: [1, 1], ceilMode: false },

@@ -14,7 +14,8 @@ export type MseAttrs = Attrs & {
   readonly minVal: number
 }
 
-const bounded = (t: number, min: number): number => (min === 0 || Number.isNaN(t) ? t : (t >= 0 ? 1 : -1) * Math.max(Math.abs(t), Math.fround(min)))
+const bounded = (t: number, min: number): number =>
+  min === 0 || Number.isNaN(t) ? t : (t >= 0 ? 1 : -1) * Math.max(Math.abs(t), Math.fround(min))
 
 const restricted = (t: number, a: MseAttrs): number => {
   if (a.restriction === 'none' || a.restriction === 'FP') return Math.abs(t)
@@ -24,7 +25,10 @@ const restricted = (t: number, a: MseAttrs): number => {
 
 /** The scale that a candidate threshold gives. */
 const scaleOf = (candidate: number, a: MseAttrs): number =>
-  Math.fround((a.restriction === 'none' ? candidate : bounded(restricted(bounded(candidate, a.minVal), a), a.minVal)) / a.threshold)
+  Math.fround(
+    (a.restriction === 'none' ? candidate : bounded(restricted(bounded(candidate, a.minVal), a), a.minVal)) /
+      a.threshold,
+  )
 
 /** Sum of squared errors over a row, added in float32 by halves, as torch's vectorised sum nearly does. */
 const errorOf = (x: Float32Array, start: number, end: number, s: number, a: MseAttrs): number => {
@@ -58,7 +62,10 @@ const search = (x: Float32Array, start: number, end: number, a: MseAttrs): numbe
   let best = low
   let least = errorOf(x, start, end, scaleOf(low, a), a)
   for (let i = 0; i < STEPS; i++) {
-    const t = i < STEPS / 2 ? Math.fround(Math.fround(1 / STEPS) + Math.fround(step * i)) : Math.fround(1 - Math.fround(step * (STEPS - 1 - i)))
+    const t =
+      i < STEPS / 2
+        ? Math.fround(Math.fround(1 / STEPS) + Math.fround(step * i))
+        : Math.fround(1 - Math.fround(step * (STEPS - 1 - i)))
     const candidate = Math.fround(low + Math.fround(Math.fround(init - low) * t))
     const error = errorOf(x, start, end, scaleOf(candidate, a), a)
     if (error < least) [best, least] = [candidate, error]
@@ -78,6 +85,11 @@ export const mseThreshold: Op<MseAttrs> = {
     for (let r = 0; r < out.data.length; r++) out.data[r] = search(x.data, r * n, (r + 1) * n, attrs)
     return null
   },
-  examples: [{ args: [{ shape: [9] }], attrs: { lo: -8, hi: 7, threshold: 8, rounding: 'ROUND', restriction: 'none', minVal: 0 } }],
+  examples: [
+    {
+      args: [{ shape: [9] }],
+      attrs: { lo: -8, hi: 7, threshold: 8, rounding: 'ROUND', restriction: 'none', minVal: 0 },
+    },
+  ],
   smooth: false,
 }

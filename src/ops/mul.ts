@@ -31,20 +31,31 @@ const productQuant = (a: Quant, b: Quant, kit: Kit): Quant => {
 
 const carry = (args: readonly Value[], _attrs: object, kit: Kit): Carried => {
   const [qa, qb] = args.map((a) => quantOf(a.carried))
-  if (qa === null || qb === null) return stripped('one factor is a plain tensor, so the product is on no known grid; quantize the other factor too')
+  if (qa === null || qb === null)
+    return stripped('one factor is a plain tensor, so the product is on no known grid; quantize the other factor too')
   const q = productQuant(qa, qb, kit)
-  return conclude(args, q, `the product of ${qa.bits} and ${qb.bits} bits does not fit ${q.bits} ${q.signed ? 'signed' : 'unsigned'} bits or float32`)
+  return conclude(
+    args,
+    q,
+    `the product of ${qa.bits} and ${qb.bits} bits does not fit ${q.bits} ${q.signed ? 'signed' : 'unsigned'} bits or float32`,
+  )
 }
 
 /** A product of quant tensors needs zero points that are 0; where only numbers can tell, a check asks them. */
-export const needsZeroPointsOf = (name: string) => (args: readonly Value[], _attrs: object, kit: Kit): readonly Value[] => {
-  const quants = args.map((a) => quantOf(a.carried))
-  if (quants.some((q) => q === null)) return args
-  return args.map((a, i) => {
-    const q = quants[i]
-    return q === null || q.zero === 'zero' ? a : kit.emit('checkZero', [a, kit.value(q.zeroPoint)], { message: `Zero-points of ${name} operands are non-zero, not supported.` })
-  })
-}
+export const needsZeroPointsOf =
+  (name: string) =>
+  (args: readonly Value[], _attrs: object, kit: Kit): readonly Value[] => {
+    const quants = args.map((a) => quantOf(a.carried))
+    if (quants.some((q) => q === null)) return args
+    return args.map((a, i) => {
+      const q = quants[i]
+      return q === null || q.zero === 'zero'
+        ? a
+        : kit.emit('checkZero', [a, kit.value(q.zeroPoint)], {
+            message: `Zero-points of ${name} operands are non-zero, not supported.`,
+          })
+    })
+  }
 
 /** `a * b` with broadcasting. Gradient: `g*b` and `g*a`. */
 export const mul: Op = binary({
@@ -60,6 +71,12 @@ export const mul: Op = binary({
   examples: [
     { args: [{ shape: [5] }, { shape: [5] }], attrs: {} },
     { args: [{ shape: [2, 3] }, { shape: [3] }], attrs: {} },
-    { args: [{ shape: [2, 3], quant: { bits: 4, signed: true } }, { shape: [2, 3], quant: { bits: 3, signed: false } }], attrs: {} },
+    {
+      args: [
+        { shape: [2, 3], quant: { bits: 4, signed: true } },
+        { shape: [2, 3], quant: { bits: 3, signed: false } },
+      ],
+      attrs: {},
+    },
   ],
 })

@@ -8,6 +8,8 @@ export const neg: Op = unary({
   doc: '-x (torch.neg).',
   attrs: {},
   f: (x) => -x,
-  carry: strips('torch.neg gets the bare value and returns a plain tensor; write neg(x), the operator of quant tensors'),
+  carry: strips(
+    'torch.neg gets the bare value and returns a plain tensor; write neg(x), the operator of quant tensors',
+  ),
   vjp: ({ g, kit }) => [kit.emit('neg', [g])],
 })

@@ -12,10 +12,18 @@ const carry = (args: readonly Value[], { pad, mode, value }: PadAttrs, kit: Kit)
   const q = quantOf(x.carried)
   if (q === null) return keep(args)
   const axis = channelAxes(q, x.shape.length, kit).find((d) => d < 0 || pad[d].some((n) => n !== 0))
-  if (axis !== undefined) return claim(args, q, `the scale ${showShape(kit.value(q.scale).shape)} varies along padded axis ${axis} of ${showShape(x.shape)} and no longer fits it`)
+  if (axis !== undefined)
+    return claim(
+      args,
+      q,
+      `the scale ${showShape(kit.value(q.scale).shape)} varies along padded axis ${axis} of ${showShape(x.shape)} and no longer fits it`,
+    )
   if (mode !== 'constant' || pad.flat().every((n) => n <= 0)) return keep(args)
-  if (value !== 0) return claim(args, q, `the value ${value} is not on the grid: it is no multiple of a scale of 0.7; pad with 0`)
-  return zeroIsOnGrid(q) ? keep(args) : claim(args, q, 'its zero point may be a fraction or out of range, and then 0 is off the grid')
+  if (value !== 0)
+    return claim(args, q, `the value ${value} is not on the grid: it is no multiple of a scale of 0.7; pad with 0`)
+  return zeroIsOnGrid(q)
+    ? keep(args)
+    : claim(args, q, 'its zero point may be a fraction or out of range, and then 0 is off the grid')
 }
 
 /** x with `[before, after]` elements added to each axis. Gradient: `padGrad`. Source: torch.nn.functional.pad. */
@@ -30,12 +38,74 @@ export const pad: Op<PadAttrs> = {
     return null
   },
   examples: [
-    { args: [{ shape: [2, 3], quant: { bits: 4, signed: true } }], attrs: { pad: [[1, 0], [2, 1]], mode: 'constant', value: 0 } },
-    { args: [{ shape: [1, 2, 2], quant: { bits: 4, signed: false, zero: 'integer' } }], attrs: { pad: [[0, 0], [0, 0], [1, 1]], mode: 'constant', value: 0.5 } },
-    { args: [{ shape: [1, 4] }], attrs: { pad: [[0, 0], [-1, 2]], mode: 'constant', value: -1 } },
-    { args: [{ shape: [1, 4], quant: { bits: 4, signed: true } }], attrs: { pad: [[0, 0], [3, 2]], mode: 'reflect', value: 0 } },
-    { args: [{ shape: [2, 3] }], attrs: { pad: [[1, 1], [0, 4]], mode: 'replicate', value: 0 } },
-    { args: [{ shape: [1, 3, 2] }], attrs: { pad: [[0, 0], [3, 1], [1, 0]], mode: 'circular', value: 0 } },
+    {
+      args: [{ shape: [2, 3], quant: { bits: 4, signed: true } }],
+      attrs: {
+        pad: [
+          [1, 0],
+          [2, 1],
+        ],
+        mode: 'constant',
+        value: 0,
+      },
+    },
+    {
+      args: [{ shape: [1, 2, 2], quant: { bits: 4, signed: false, zero: 'integer' } }],
+      attrs: {
+        pad: [
+          [0, 0],
+          [0, 0],
+          [1, 1],
+        ],
+        mode: 'constant',
+        value: 0.5,
+      },
+    },
+    {
+      args: [{ shape: [1, 4] }],
+      attrs: {
+        pad: [
+          [0, 0],
+          [-1, 2],
+        ],
+        mode: 'constant',
+        value: -1,
+      },
+    },
+    {
+      args: [{ shape: [1, 4], quant: { bits: 4, signed: true } }],
+      attrs: {
+        pad: [
+          [0, 0],
+          [3, 2],
+        ],
+        mode: 'reflect',
+        value: 0,
+      },
+    },
+    {
+      args: [{ shape: [2, 3] }],
+      attrs: {
+        pad: [
+          [1, 1],
+          [0, 4],
+        ],
+        mode: 'replicate',
+        value: 0,
+      },
+    },
+    {
+      args: [{ shape: [1, 3, 2] }],
+      attrs: {
+        pad: [
+          [0, 0],
+          [3, 1],
+          [1, 0],
+        ],
+        mode: 'circular',
+        value: 0,
+      },
+    },
   ],
   smooth: true,
 }

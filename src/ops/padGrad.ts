@@ -21,8 +21,30 @@ export const padGrad: Op<PadGradAttrs> = {
     return null
   },
   examples: [
-    { args: [{ shape: [3, 6] }], attrs: { pad: [[1, 0], [2, 1]], mode: 'constant', value: 0.5, inputShape: [2, 3] } },
-    { args: [{ shape: [1, 9] }], attrs: { pad: [[0, 0], [3, 2]], mode: 'reflect', value: 0, inputShape: [1, 4] } },
+    {
+      args: [{ shape: [3, 6] }],
+      attrs: {
+        pad: [
+          [1, 0],
+          [2, 1],
+        ],
+        mode: 'constant',
+        value: 0.5,
+        inputShape: [2, 3],
+      },
+    },
+    {
+      args: [{ shape: [1, 9] }],
+      attrs: {
+        pad: [
+          [0, 0],
+          [3, 2],
+        ],
+        mode: 'reflect',
+        value: 0,
+        inputShape: [1, 4],
+      },
+    },
   ],
   smooth: true,
 }

@@ -15,22 +15,41 @@ const isPermutation = (dims: readonly number[], rank: number): boolean =>
 export const permute: Op<Dims> = {
   name: 'permute',
   doc: 'The axes in another order (QuantTensor.permute, transpose).',
-  shape: ([x], { dims }) => (isPermutation(dims, x.length) ? dims.map((d) => x[d]) : refuse(`[${dims.join()}] is no permutation of the ${x.length} axes of ${showShape(x)}`, 'name each axis once, from 0')),
+  shape: ([x], { dims }) =>
+    isPermutation(dims, x.length)
+      ? dims.map((d) => x[d])
+      : refuse(
+          `[${dims.join()}] is no permutation of the ${x.length} axes of ${showShape(x)}`,
+          'name each axis once, from 0',
+        ),
   carry: (args, { dims }, kit: Kit) => {
     const carried = keep(args)
     const q = quantOf(carried)
     if (q === null || (carried.tag !== 'carries' && carried.tag !== 'claimed')) return carried
-    const follow = (id: number): number => (kit.value(id).shape.length === dims.length ? kit.emit('permute', [kit.value(id)], { dims }).id : id)
-    const stays = [q.scale, q.zeroPoint].map((id) => kit.value(id).shape).find((s) => sizeOf(s) > 1 && s.length !== dims.length)
-    if (stays !== undefined) return claim(args, { ...q, scale: follow(q.scale), zeroPoint: follow(q.zeroPoint) }, `a scale or zero point of shape ${showShape(stays)} is not permuted, as it lacks axes, and then broadcasts along others`)
+    const follow = (id: number): number =>
+      kit.value(id).shape.length === dims.length ? kit.emit('permute', [kit.value(id)], { dims }).id : id
+    const stays = [q.scale, q.zeroPoint]
+      .map((id) => kit.value(id).shape)
+      .find((s) => sizeOf(s) > 1 && s.length !== dims.length)
+    if (stays !== undefined)
+      return claim(
+        args,
+        { ...q, scale: follow(q.scale), zeroPoint: follow(q.zeroPoint) },
+        `a scale or zero point of shape ${showShape(stays)} is not permuted, as it lacks axes, and then broadcasts along others`,
+      )
     return { ...carried, quant: { ...q, scale: follow(q.scale), zeroPoint: follow(q.zeroPoint) } }
   },
   vjp: ({ g, attrs: { dims }, kit }) => [kit.emit('permute', [g], { dims: dims.map((_, i) => dims.indexOf(i)) })],
   evaluate: ([x], { dims }, out) => {
     const own = stridesOf(x.shape)
-    walk(out.shape, [dims.map((d) => own[d])], (i, [j]) => { out.data[i] = x.data[j] })
+    walk(out.shape, [dims.map((d) => own[d])], (i, [j]) => {
+      out.data[i] = x.data[j]
+    })
     return null
   },
-  examples: [{ args: [{ shape: [2, 3], quant: { bits: 4, signed: false } }], attrs: { dims: [1, 0] } }, { args: [{ shape: [2, 3, 4] }], attrs: { dims: [2, 0, 1] } }],
+  examples: [
+    { args: [{ shape: [2, 3], quant: { bits: 4, signed: false } }], attrs: { dims: [1, 0] } },
+    { args: [{ shape: [2, 3, 4] }], attrs: { dims: [2, 0, 1] } },
+  ],
   smooth: true,
 }

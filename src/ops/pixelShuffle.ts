@@ -8,7 +8,9 @@ type Factor = Attrs & { readonly factor: number }
 
 const carry = (args: readonly Value[], _attrs: Factor, kit: Kit): Carried => {
   const q = quantOf(args[0].carried)
-  return q === null || perTensor(q, kit) ? keep(args) : claim(args, q, 'a per-channel scale no longer fits: channels became pixels')
+  return q === null || perTensor(q, kit)
+    ? keep(args)
+    : claim(args, q, 'a per-channel scale no longer fits: channels became pixels')
 }
 
 /** Visits each element of the shuffled plane `[…, C, H*r, W*r]` with its place in `[…, C*r*r, H, W]`. */
@@ -17,8 +19,11 @@ const places = (large: Shape, r: number, visit: (shuffled: number, packed: numbe
   const outer = large.slice(0, -3).reduce((p, n) => p * n, 1)
   const [hs, ws] = [h / r, w / r]
   let i = 0
-  for (let n = 0; n < outer; n++) for (let k = 0; k < c; k++) for (let y = 0; y < h; y++) for (let x = 0; x < w; x++)
-    visit(i++, (((n * c + k) * r * r + (y % r) * r + (x % r)) * hs + Math.floor(y / r)) * ws + Math.floor(x / r))
+  for (let n = 0; n < outer; n++)
+    for (let k = 0; k < c; k++)
+      for (let y = 0; y < h; y++)
+        for (let x = 0; x < w; x++)
+          visit(i++, (((n * c + k) * r * r + (y % r) * r + (x % r)) * hs + Math.floor(y / r)) * ws + Math.floor(x / r))
 }
 
 const FIX = 'give [N, C, H, W] and a whole factor that divides the channels by its square'
@@ -29,12 +34,16 @@ export const pixelShuffle: Op<Factor> = {
   doc: 'Channels become pixels: [N, C*r², H, W] to [N, C, H*r, W*r] (F.pixel_shuffle).',
   shape: ([x], { factor: r }) => {
     const [c, h, w] = x.slice(-3)
-    return x.length >= 3 && Number.isInteger(r) && r >= 1 && c % (r * r) === 0 ? [...x.slice(0, -3), c / (r * r), h * r, w * r] : refuse(`${showShape(x)} can't be shuffled by ${r}`, FIX)
+    return x.length >= 3 && Number.isInteger(r) && r >= 1 && c % (r * r) === 0
+      ? [...x.slice(0, -3), c / (r * r), h * r, w * r]
+      : refuse(`${showShape(x)} can't be shuffled by ${r}`, FIX)
   },
   carry,
   vjp: ({ g, attrs, kit }) => [kit.emit('pixelUnshuffle', [g], attrs)],
   evaluate: ([x], { factor }, out) => {
-    places(out.shape, factor, (i, j) => { out.data[i] = x.data[j] })
+    places(out.shape, factor, (i, j) => {
+      out.data[i] = x.data[j]
+    })
     return null
   },
   examples: [{ args: [{ shape: [1, 4, 2, 3], quant: { bits: 4, signed: true } }], attrs: { factor: 2 } }],
@@ -47,12 +56,19 @@ export const pixelUnshuffle: Op<Factor> = {
   doc: 'Pixels become channels: [N, C, H*r, W*r] to [N, C*r², H, W] (F.pixel_unshuffle).',
   shape: ([x], { factor: r }) => {
     const [c, h, w] = x.slice(-3)
-    return x.length >= 3 && Number.isInteger(r) && r >= 1 && h % r === 0 && w % r === 0 ? [...x.slice(0, -3), c * r * r, h / r, w / r] : refuse(`${showShape(x)} can't be unshuffled by ${r}`, 'give [N, C, H, W] and a factor that divides height and width')
+    return x.length >= 3 && Number.isInteger(r) && r >= 1 && h % r === 0 && w % r === 0
+      ? [...x.slice(0, -3), c * r * r, h / r, w / r]
+      : refuse(
+          `${showShape(x)} can't be unshuffled by ${r}`,
+          'give [N, C, H, W] and a factor that divides height and width',
+        )
   },
   carry,
   vjp: ({ g, attrs, kit }) => [kit.emit('pixelShuffle', [g], attrs)],
   evaluate: ([x], { factor }, out) => {
-    places(x.shape, factor, (i, j) => { out.data[j] = x.data[i] })
+    places(x.shape, factor, (i, j) => {
+      out.data[j] = x.data[i]
+    })
     return null
   },
   examples: [{ args: [{ shape: [1, 1, 4, 2], quant: { bits: 4, signed: false } }], attrs: { factor: 2 } }],

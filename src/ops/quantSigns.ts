@@ -16,10 +16,14 @@ type Signs = Attrs & { readonly correct: boolean }
 
 /** Evaluates `f(int, z) * s` over the integers of a quant tensor. */
 const overIntegers = (f: (q: number, z: number) => number, [x, s, z]: readonly Tensor[], out: Tensor): null => {
-  walk(x.shape, [s, z].map((t) => broadcastStrides(t.shape, x.shape)), (i, [j, k]) => {
-    const q = roundHalfEven(Math.fround(Math.fround(x.data[i] / s.data[j]) + z.data[k]))
-    out.data[i] = Math.fround(f(q, z.data[k])) * s.data[j]
-  })
+  walk(
+    x.shape,
+    [s, z].map((t) => broadcastStrides(t.shape, x.shape)),
+    (i, [j, k]) => {
+      const q = roundHalfEven(Math.fround(Math.fround(x.data[i] / s.data[j]) + z.data[k]))
+      out.data[i] = Math.fround(f(q, z.data[k])) * s.data[j]
+    },
+  )
   return null
 }
 
@@ -28,48 +32,81 @@ const rounded = (q: Quant): number => HALF_ULP * Math.max(Math.abs(q.lo), Math.a
 const negated = (q: Quant, correct: boolean, kit: Kit): Quant => {
   const bits = q.signed ? q.bits : q.bits + 1
   const zeroPoint = correct && q.zero !== 'zero' ? kit.emit('neg', [kit.value(q.zeroPoint)]).id : q.zeroPoint
-  return { ...q, bits, signed: true, lo: -q.hi, hi: -q.lo, zeroPoint, bitWidth: kit.constant(bits).id, slack: rounded(q) }
+  return {
+    ...q,
+    bits,
+    signed: true,
+    lo: -q.hi,
+    hi: -q.lo,
+    zeroPoint,
+    bitWidth: kit.constant(bits).id,
+    slack: rounded(q),
+  }
 }
 
 const negCarry = (args: readonly Value[], { correct }: Signs, kit: Kit): Carried => {
   const q = quantOf(args[0].carried)
   if (q === null) return stripped('it is not a quant tensor')
   const to = negated(q, correct, kit)
-  return conclude(args, to, `the smallest signed integer has no opposite: -(${q.lo}) does not fit ${to.bits} signed bits`)
+  return conclude(
+    args,
+    to,
+    `the smallest signed integer has no opposite: -(${q.lo}) does not fit ${to.bits} signed bits`,
+  )
 }
 
 const magnitude = (q: Quant, correct: boolean, kit: Kit): Quant => {
   const hi = correct ? reach(q) : Math.max(Math.abs(q.lo), Math.abs(q.hi))
   const zeroPoint = correct ? kit.constant(0, kit.value(q.zeroPoint).shape).id : q.zeroPoint
   const zero = correct ? 'zero' : q.zero
-  return { ...q, bits: q.bits - 1, signed: false, lo: 0, hi, zeroPoint, zero, bitWidth: kit.constant(q.bits - 1).id, slack: rounded(q) }
+  return {
+    ...q,
+    bits: q.bits - 1,
+    signed: false,
+    lo: 0,
+    hi,
+    zeroPoint,
+    zero,
+    bitWidth: kit.constant(q.bits - 1).id,
+    slack: rounded(q),
+  }
 }
 
 const absCarry = (args: readonly Value[], { correct }: Signs, kit: Kit): Carried => {
   const q = quantOf(args[0].carried)
   if (q === null) return stripped('it is not a quant tensor')
   const to = magnitude(q, correct, kit)
-  return conclude(args, to, `the smallest signed integer has no absolute value in ${to.bits} unsigned bits: |${q.lo}| = ${to.hi}`)
+  return conclude(
+    args,
+    to,
+    `the smallest signed integer has no absolute value in ${to.bits} unsigned bits: |${q.lo}| = ${to.hi}`,
+  )
 }
 
 /**
  * The gradient with `int = x/s + z`, rounding straight-through. `sgn` is d|int| or -1, `dz` the derivative to z in
  * units of s: `dx = g*sgn`, `ds = g*(y - sgn*x)/s`, `dz = g*s*(sgn - 1)`.
  */
-const throughIntegers = (sgn: (x: Value, s: Value, z: Value) => Value): Op<Signs>['vjp'] => ({ g, args: [x, s, z], attrs, out, needs, kit }) => {
-  const slope = sgn(x, s, z)
-  const dx = kit.emit('mul', [g, slope])
-  if (attrs.correct) return [dx, null, null]
-  const y = kit.emit('div', [kit.emit('sub', [kit.emit('mul', [g, out()]), kit.emit('mul', [dx, x])]), s])
-  return [
-    dx,
-    needs[1] ? sumTo(y, s.shape) : null,
-    needs[2] ? sumTo(kit.emit('mul', [kit.emit('sub', [dx, g]), s]), z.shape) : null,
-  ]
-}
+const throughIntegers =
+  (sgn: (x: Value, s: Value, z: Value) => Value): Op<Signs>['vjp'] =>
+  ({ g, args: [x, s, z], attrs, out, needs, kit }) => {
+    const slope = sgn(x, s, z)
+    const dx = kit.emit('mul', [g, slope])
+    if (attrs.correct) return [dx, null, null]
+    const y = kit.emit('div', [kit.emit('sub', [kit.emit('mul', [g, out()]), kit.emit('mul', [dx, x])]), s])
+    return [
+      dx,
+      needs[1] ? sumTo(y, s.shape) : null,
+      needs[2] ? sumTo(kit.emit('mul', [kit.emit('sub', [dx, g]), s]), z.shape) : null,
+    ]
+  }
 
 const examples: readonly Example<Signs>[] = [false, true].map((correct) => ({
-  args: [{ shape: [4], quant: { bits: 4, signed: true } }, { shape: [], range: [0.5, 0.5] }, { shape: [], range: [0, 0] }],
+  args: [
+    { shape: [4], quant: { bits: 4, signed: true } },
+    { shape: [], range: [0.5, 0.5] },
+    { shape: [], range: [0, 0] },
+  ],
   attrs: { correct },
 }))
 
@@ -95,7 +132,8 @@ export const quantAbs: Op<Signs> = {
     const { kit } = x
     return kit.emit('sign', [kit.emit('round', [kit.emit('add', [kit.emit('div', [x, s]), z])])])
   }),
-  evaluate: (args, { correct }, out) => overIntegers(correct ? (q, z) => Math.abs(q - z) : (q, z) => Math.abs(q) - z, args, out),
+  evaluate: (args, { correct }, out) =>
+    overIntegers(correct ? (q, z) => Math.abs(q - z) : (q, z) => Math.abs(q) - z, args, out),
   examples,
   smooth: false,
 }

@@ -34,17 +34,30 @@ export const widestExact = (signed: boolean): number => (signed ? 22 : 21)
 
 const fits = ([x, s, z]: readonly Shape[]): Shape | Refusal => {
   const ok = [s, z].every((t) => t !== undefined && sameShape(broadcastShapes(x, t) ?? [-1], x))
-  return ok ? x : refuse(`scale ${showShape(s)} and zero point ${showShape(z)} do not broadcast to the input ${showShape(x)}`, 'give perChannelBroadcastableShape the rank of the input, with size 1 outside the channel')
+  return ok
+    ? x
+    : refuse(
+        `scale ${showShape(s)} and zero point ${showShape(z)} do not broadcast to the input ${showShape(x)}`,
+        'give perChannelBroadcastableShape the rank of the input, with size 1 outside the channel',
+      )
 }
 
 const born = (args: readonly Value[], a: QuantizeAttrs, kit: Kit): Carried => {
   const [lo, hi] = [intMin(a.bits, a.signed, a.narrow), intMax(a.bits, a.signed, a.narrow)]
   const quant = {
-    scale: args[1].id, zeroPoint: args[2].id, bitWidth: kit.constant(a.bits).id,
-    bits: a.bits, signed: a.signed, training: a.training, zero: a.zero, lo, hi,
+    scale: args[1].id,
+    zeroPoint: args[2].id,
+    bitWidth: kit.constant(a.bits).id,
+    bits: a.bits,
+    signed: a.signed,
+    training: a.training,
+    zero: a.zero,
+    lo,
+    hi,
     slack: HALF_ULP * Math.max(Math.abs(lo), hi),
   }
-  if (a.bits > widestExact(a.signed)) return claimed(quant, `float32 has 24 bits of mantissa and can not hold a grid of ${a.bits} bits`)
+  if (a.bits > widestExact(a.signed))
+    return claimed(quant, `float32 has 24 bits of mantissa and can not hold a grid of ${a.bits} bits`)
   return a.bits < 2 ? claimed(quant, 'one bit is valid only if both of its two integers occur') : carries(quant)
 }
 
@@ -61,24 +74,37 @@ const limits = (a: QuantizeAttrs): readonly [number, number] => [
 ]
 
 /** Calls `run(start, end, scale, zeroPoint)` for stretches with one scale and one zero point. */
-const byScale = (shape: Shape, s: Tensor, z: Tensor, run: (start: number, end: number, s: number, z: number) => void): void => {
+const byScale = (
+  shape: Shape,
+  s: Tensor,
+  z: Tensor,
+  run: (start: number, end: number, s: number, z: number) => void,
+): void => {
   if (z.data.length === 1) stretches(shape, s.shape, (i, j, k) => run(i, j, s.data[k], z.data[0]))
   else if (sameShape(s.shape, z.shape)) stretches(shape, s.shape, (i, j, k) => run(i, j, s.data[k], z.data[k]))
   else if (s.data.length === 1) stretches(shape, z.shape, (i, j, k) => run(i, j, s.data[0], z.data[k]))
-  else stretches(shape, broadcastShapes(s.shape, z.shape) ?? [], (i, j, k) => run(i, j, s.data[k % s.data.length], z.data[k % z.data.length]))
+  else
+    stretches(shape, broadcastShapes(s.shape, z.shape) ?? [], (i, j, k) =>
+      run(i, j, s.data[k % s.data.length], z.data[k % z.data.length]),
+    )
 }
 
 /** Examples of every rounding, per tensor and per channel. */
-const examples: readonly Example<QuantizeAttrs>[] = (['ROUND', 'FLOOR', 'CEIL', 'ROUND_TO_ZERO', 'DPU'] as const).flatMap((rounding) => [
-  {
-    args: [{ shape: [2, 5] }, { shape: [], range: [0.1, 1] }, { shape: [], range: [0, 0] }],
-    attrs: { bits: 4, signed: true, narrow: false, rounding, clamp: 'mask', training: true, zero: 'zero' },
-  },
-  {
-    args: [{ shape: [2, 3, 2] }, { shape: [1, 3, 1], range: [0.1, 1] }, { shape: [], range: [2, 2] }],
-    attrs: { bits: 3, signed: false, narrow: true, rounding, clamp: 'ste', training: false, zero: 'integer' },
-  },
-] satisfies readonly Example<QuantizeAttrs>[])
+const examples: readonly Example<QuantizeAttrs>[] = (
+  ['ROUND', 'FLOOR', 'CEIL', 'ROUND_TO_ZERO', 'DPU'] as const
+).flatMap(
+  (rounding) =>
+    [
+      {
+        args: [{ shape: [2, 5] }, { shape: [], range: [0.1, 1] }, { shape: [], range: [0, 0] }],
+        attrs: { bits: 4, signed: true, narrow: false, rounding, clamp: 'mask', training: true, zero: 'zero' },
+      },
+      {
+        args: [{ shape: [2, 3, 2] }, { shape: [1, 3, 1], range: [0.1, 1] }, { shape: [], range: [2, 2] }],
+        attrs: { bits: 3, signed: false, narrow: true, rounding, clamp: 'ste', training: false, zero: 'integer' },
+      },
+    ] satisfies readonly Example<QuantizeAttrs>[],
+)
 
 /** Integer quantization of x with scale s and zero point z: `(clamp(round(x/s + z)) - z) * s`. */
 export const quantize: Op<QuantizeAttrs> = {
@@ -108,10 +134,18 @@ export const quantize: Op<QuantizeAttrs> = {
 const gradExamples = (extra: readonly Example<QuantizeAttrs>[]): readonly Example<QuantizeAttrs>[] =>
   extra.map((e) => ({ args: [e.args[0], ...e.args], attrs: e.attrs }))
 
-const secondOrder = { none: 'the straight-through estimators of quantize have no useful second derivative; differentiate once' }
+const secondOrder = {
+  none: 'the straight-through estimators of quantize have no useful second derivative; differentiate once',
+}
 
-const gradient = (name: string, doc: string, of: 0 | 2 | 3, evaluate: Op<QuantizeAttrs>['evaluate']): Op<QuantizeAttrs> => ({
-  name, doc,
+const gradient = (
+  name: string,
+  doc: string,
+  of: 0 | 2 | 3,
+  evaluate: Op<QuantizeAttrs>['evaluate'],
+): Op<QuantizeAttrs> => ({
+  name,
+  doc,
   shape: (shapes) => (of === 0 ? sameAsFirst(shapes) : shapes[of]),
   carry: strips('a gradient is on no grid'),
   vjp: secondOrder,
@@ -121,25 +155,42 @@ const gradient = (name: string, doc: string, of: 0 | 2 | 3, evaluate: Op<Quantiz
 })
 
 /** `M * g`: the cotangent where the rounded number was not clipped (NaN counts as not clipped), else exactly 0. */
-export const quantizeGradInput: Op<QuantizeAttrs> = gradient('quantizeGradInput', 'Gradient of quantize to its input: g where nothing was clipped.', 0, ([g, x, s, z], attrs, out) => {
-  const f = ROUNDINGS[attrs.rounding]
-  const [lo, hi] = limits(attrs)
-  byScale(out.shape, s, z, (start, end, sk, zk) => {
-    for (let i = start; i < end; i++) {
-      const r = f(Math.fround(Math.fround(x.data[i] / sk) + zk))
-      out.data[i] = r > hi || r < lo ? 0 : g.data[i]
-    }
-  })
-  return null
-})
+export const quantizeGradInput: Op<QuantizeAttrs> = gradient(
+  'quantizeGradInput',
+  'Gradient of quantize to its input: g where nothing was clipped.',
+  0,
+  ([g, x, s, z], attrs, out) => {
+    const f = ROUNDINGS[attrs.rounding]
+    const [lo, hi] = limits(attrs)
+    byScale(out.shape, s, z, (start, end, sk, zk) => {
+      for (let i = start; i < end; i++) {
+        const r = f(Math.fround(Math.fround(x.data[i] / sk) + zk))
+        out.data[i] = r > hi || r < lo ? 0 : g.data[i]
+      }
+    })
+    return null
+  },
+)
 
 /** Sums `term` over the elements that share each element of a scale or zero point, in double, rounded once. */
-const reduceOver = (shape: Shape, s: Tensor, z: Tensor, out: Tensor, term: (i: number, s: number, z: number) => number): null => {
+const reduceOver = (
+  shape: Shape,
+  s: Tensor,
+  z: Tensor,
+  out: Tensor,
+  term: (i: number, s: number, z: number) => number,
+): null => {
   const sums = new Float64Array(out.data.length)
   const both = broadcastShapes(s.shape, z.shape) ?? out.shape
   // Scale and zero point may have different shapes: which element of each belongs to an element of their broadcast.
   const places: (readonly number[])[] = []
-  walk(both, [s, z, out].map((t) => broadcastStrides(t.shape, both)), (_k, offsets) => { places.push([...offsets]) })
+  walk(
+    both,
+    [s, z, out].map((t) => broadcastStrides(t.shape, both)),
+    (_k, offsets) => {
+      places.push([...offsets])
+    },
+  )
   stretches(shape, both, (start, end, k) => {
     const [at, bt, to] = places[k]
     const [sk, zk] = [s.data[at], z.data[bt]]
@@ -152,25 +203,35 @@ const reduceOver = (shape: Shape, s: Tensor, z: Tensor, out: Tensor, term: (i: n
 }
 
 /** `Σ g*(i - z) - Σ M*g*(x/s)`: inside `(i - z) - x/s`, clipped `i - z`. */
-export const quantizeGradScale: Op<QuantizeAttrs> = gradient('quantizeGradScale', 'Gradient of quantize to its scale.', 2, ([g, x, s, z], attrs, out) => {
-  const f = ROUNDINGS[attrs.rounding]
-  const [lo, hi] = limits(attrs)
-  const ste = attrs.clamp === 'ste'
-  return reduceOver(x.shape, s, z, out, (i, sk, zk) => {
-    const p = Math.fround(x.data[i] / sk)
-    const r = f(Math.fround(p + zk))
-    const clipped = r > hi || r < lo
-    const q = (r > hi ? hi : r < lo ? lo : r) - zk
-    return g.data[i] * (clipped && !ste ? q : q - p)
-  })
-})
+export const quantizeGradScale: Op<QuantizeAttrs> = gradient(
+  'quantizeGradScale',
+  'Gradient of quantize to its scale.',
+  2,
+  ([g, x, s, z], attrs, out) => {
+    const f = ROUNDINGS[attrs.rounding]
+    const [lo, hi] = limits(attrs)
+    const ste = attrs.clamp === 'ste'
+    return reduceOver(x.shape, s, z, out, (i, sk, zk) => {
+      const p = Math.fround(x.data[i] / sk)
+      const r = f(Math.fround(p + zk))
+      const clipped = r > hi || r < lo
+      const q = (r > hi ? hi : r < lo ? lo : r) - zk
+      return g.data[i] * (clipped && !ste ? q : q - p)
+    })
+  },
+)
 
 /** `-Σ g*s` over the clipped elements alone, so that it is exactly 0 where nothing is clipped. */
-export const quantizeGradZeroPoint: Op<QuantizeAttrs> = gradient('quantizeGradZeroPoint', 'Gradient of quantize to its zero point.', 3, ([g, x, s, z], attrs, out) => {
-  const f = ROUNDINGS[attrs.rounding]
-  const [lo, hi] = limits(attrs)
-  return reduceOver(x.shape, s, z, out, (i, sk, zk) => {
-    const r = f(Math.fround(Math.fround(x.data[i] / sk) + zk))
-    return r > hi || r < lo ? -g.data[i] * sk : 0
-  })
-})
+export const quantizeGradZeroPoint: Op<QuantizeAttrs> = gradient(
+  'quantizeGradZeroPoint',
+  'Gradient of quantize to its zero point.',
+  3,
+  ([g, x, s, z], attrs, out) => {
+    const f = ROUNDINGS[attrs.rounding]
+    const [lo, hi] = limits(attrs)
+    return reduceOver(x.shape, s, z, out, (i, sk, zk) => {
+      const r = f(Math.fround(Math.fround(x.data[i] / sk) + zk))
+      return r > hi || r < lo ? -g.data[i] * sk : 0
+    })
+  },
+)

@@ -8,7 +8,8 @@ import { claim, keep, zeroIsOnGrid } from './support/metadata.js'
 const reluCarry = (args: readonly Value[], positive = true): Carried => {
   const q = quantOf(args[0].carried)
   if (q === null) return keep(args)
-  if (!zeroIsOnGrid(q)) return claim(args, q, 'its zero point may be a fraction or out of range, and then 0 is off the grid')
+  if (!zeroIsOnGrid(q))
+    return claim(args, q, 'its zero point may be a fraction or out of range, and then 0 is off the grid')
   const quant = positive && q.zero === 'zero' ? { ...q, lo: Math.max(q.lo, 0) } : q
   const before = args[0].carried
   return before.tag === 'claimed' ? claimed(quant, before.why) : carries(quant)
@@ -16,7 +17,9 @@ const reluCarry = (args: readonly Value[], positive = true): Carried => {
 
 /** `max(x, 0)`, NaN kept; gradient 0 at 0 (F.relu). */
 export const relu: Op = unary({
-  name: 'relu', doc: 'max(x, 0), with gradient 0 at 0 (F.relu).', attrs: {},
+  name: 'relu',
+  doc: 'max(x, 0), with gradient 0 at 0 (F.relu).',
+  attrs: {},
   f: (x) => (x > 0 ? x : Number.isNaN(x) ? x : 0),
   carry: (args) => reluCarry(args),
   vjp: maskedBy((x) => x.kit.emit('less', [x.kit.constant(0), x])),
@@ -29,15 +32,22 @@ const hardtanhCarry = (args: readonly Value[], { minVal, maxVal }: Bounds): Carr
   const q = quantOf(args[0].carried)
   if (q === null) return keep(args)
   const off = [minVal, maxVal].find((b) => b !== null && b !== 0)
-  if (off !== undefined) return claim(args, q, `the bounds ${minVal ?? 'none'} and ${maxVal ?? 'none'} are off the grid as a rule: ${off} is no multiple of a scale of 0.7`)
+  if (off !== undefined)
+    return claim(
+      args,
+      q,
+      `the bounds ${minVal ?? 'none'} and ${maxVal ?? 'none'} are off the grid as a rule: ${off} is no multiple of a scale of 0.7`,
+    )
   return minVal === null && maxVal === null ? keep(args) : reluCarry(args, false)
 }
 
 /** x cut to `minVal … maxVal`, NaN kept; gradient 0 **at** both bounds (F.hardtanh). */
 export const hardtanh: Op<Bounds> = unary<Bounds>({
-  name: 'hardtanh', doc: 'x cut to minVal … maxVal, with gradient 0 at both bounds (F.hardtanh).',
+  name: 'hardtanh',
+  doc: 'x cut to minVal … maxVal, with gradient 0 at both bounds (F.hardtanh).',
   attrs: { minVal: -1, maxVal: 1 },
-  f: (x, { minVal, maxVal }) => (maxVal !== null && x > maxVal ? Math.fround(maxVal) : minVal !== null && x < minVal ? Math.fround(minVal) : x),
+  f: (x, { minVal, maxVal }) =>
+    maxVal !== null && x > maxVal ? Math.fround(maxVal) : minVal !== null && x < minVal ? Math.fround(minVal) : x,
   carry: hardtanhCarry,
   vjp: maskedBy((x, { minVal, maxVal }) => {
     const { kit } = x
@@ -46,16 +56,27 @@ export const hardtanh: Op<Bounds> = unary<Bounds>({
     const below = maxVal === null ? one : kit.emit('less', [x, kit.constant(maxVal)])
     return kit.emit('mul', [above, below])
   }),
-  examples: [...unaryExamples<Bounds>({ minVal: -1, maxVal: 1 }), ...unaryExamples<Bounds>({ minVal: 0, maxVal: null })],
+  examples: [
+    ...unaryExamples<Bounds>({ minVal: -1, maxVal: 1 }),
+    ...unaryExamples<Bounds>({ minVal: 0, maxVal: null }),
+  ],
 })
 
 /** x cut to 0 … 6 (F.relu6). */
 export const relu6: Op = unary({
-  name: 'relu6', doc: 'x cut to 0 … 6, with gradient 0 at both bounds (F.relu6).', attrs: {},
+  name: 'relu6',
+  doc: 'x cut to 0 … 6, with gradient 0 at both bounds (F.relu6).',
+  attrs: {},
   f: (x) => (x > 6 ? 6 : x < 0 ? 0 : x),
   carry: (args) => {
     const q = quantOf(args[0].carried)
     return q === null ? keep(args) : claim(args, q, '6 is off the grid as a rule: it is no multiple of a scale of 0.7')
   },
-  vjp: ({ g, args: [x], kit }) => [kit.emit('select', [kit.emit('mul', [kit.emit('less', [kit.constant(0), x]), kit.emit('less', [x, kit.constant(6)])]), g, kit.constant(0)])],
+  vjp: ({ g, args: [x], kit }) => [
+    kit.emit('select', [
+      kit.emit('mul', [kit.emit('less', [kit.constant(0), x]), kit.emit('less', [x, kit.constant(6)])]),
+      g,
+      kit.constant(0),
+    ]),
+  ],
 })

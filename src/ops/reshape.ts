@@ -11,16 +11,27 @@ type To = Attrs & { readonly shape: Shape }
 export const reshape: Op<To> = {
   name: 'reshape',
   doc: 'The same elements in another shape (torch.reshape, view, flatten).',
-  shape: ([x], { shape }) => (sizeOf(x) === sizeOf(shape) && shape.every((n) => Number.isInteger(n) && n >= 0) ? shape : refuse(`${sizeOf(x)} elements of ${showShape(x)} do not fill ${showShape(shape)}`, 'give a shape with the same number of elements')),
+  shape: ([x], { shape }) =>
+    sizeOf(x) === sizeOf(shape) && shape.every((n) => Number.isInteger(n) && n >= 0)
+      ? shape
+      : refuse(
+          `${sizeOf(x)} elements of ${showShape(x)} do not fill ${showShape(shape)}`,
+          'give a shape with the same number of elements',
+        ),
   carry: (args, _attrs, kit) => {
     const q = quantOf(args[0].carried)
-    return q === null || perTensor(q, kit) ? keep(args) : claim(args, q, 'a per-channel scale keeps its old shape and then broadcasts along other axes')
+    return q === null || perTensor(q, kit)
+      ? keep(args)
+      : claim(args, q, 'a per-channel scale keeps its old shape and then broadcasts along other axes')
   },
   vjp: ({ g, args: [x], kit }) => [kit.emit('reshape', [g], { shape: x.shape })],
   evaluate: ([x], _attrs, out) => {
     out.data.set(x.data)
     return null
   },
-  examples: [{ args: [{ shape: [2, 3], quant: { bits: 4, signed: true } }], attrs: { shape: [3, 2] } }, { args: [{ shape: [4] }], attrs: { shape: [1, 4, 1] } }],
+  examples: [
+    { args: [{ shape: [2, 3], quant: { bits: 4, signed: true } }], attrs: { shape: [3, 2] } },
+    { args: [{ shape: [4] }], attrs: { shape: [1, 4, 1] } },
+  ],
   smooth: true,
 }

@@ -14,11 +14,23 @@ const dpu = (x: number): number => (x < 0 && x - Math.floor(x) === 0.5 ? Math.ce
 
 /** The function of each rounding; of float32 numbers every result is exact. */
 export const ROUNDINGS: { readonly [R in Rounding]: (x: number) => number } = {
-  ROUND: roundHalfEven, FLOOR: Math.floor, CEIL: Math.ceil, ROUND_TO_ZERO: toZero, DPU: dpu,
+  ROUND: roundHalfEven,
+  FLOOR: Math.floor,
+  CEIL: Math.ceil,
+  ROUND_TO_ZERO: toZero,
+  DPU: dpu,
 }
 
 const rounding = (name: string, doc: string, f: (x: number) => number): Op =>
-  unary({ name, doc, attrs: {}, f, carry: strips(`${name} gives integers, which lie on no grid with scale 0.7`), vjp: noPath, smooth: false })
+  unary({
+    name,
+    doc,
+    attrs: {},
+    f,
+    carry: strips(`${name} gives integers, which lie on no grid with scale 0.7`),
+    vjp: noPath,
+    smooth: false,
+  })
 
 /** To the nearest integer, ties to even (torch.round). Gradient 0 everywhere, as torch's. */
 export const round: Op = rounding('round', 'x to the nearest integer, ties to even (torch.round).', roundHalfEven)
@@ -29,7 +41,11 @@ export const ceil: Op = rounding('ceil', 'x rounded up (torch.ceil).', Math.ceil
 /** Towards zero (Brevitas `round_to_zero`). */
 export const roundToZero: Op = rounding('roundToZero', 'x rounded towards zero (Brevitas round_to_zero).', toZero)
 /** Half to even, negative ties up (Brevitas `dpu_round`). */
-export const dpuRound: Op = rounding('dpuRound', 'x to the nearest integer, negative ties up, others to even (Brevitas dpu_round).', dpu)
+export const dpuRound: Op = rounding(
+  'dpuRound',
+  'x to the nearest integer, negative ties up, others to even (Brevitas dpu_round).',
+  dpu,
+)
 
 /** Straight-through roundings: the gradient passes unchanged. */
 export const roundSte: Op = surrogate(round, identity)

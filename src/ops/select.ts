@@ -22,9 +22,13 @@ export const select: Op = {
     if (c.data.length === z.length && a.data.length === z.length && b.data.length === 1)
       for (let i = 0, y = b.data[0]; i < z.length; i++) z[i] = c.data[i] !== 0 ? a.data[i] : y
     else
-      walk(out.shape, [c, a, b].map((t) => broadcastStrides(t.shape, out.shape)), (i, [j, k, l]) => {
-        z[i] = c.data[j] !== 0 ? a.data[k] : b.data[l]
-      })
+      walk(
+        out.shape,
+        [c, a, b].map((t) => broadcastStrides(t.shape, out.shape)),
+        (i, [j, k, l]) => {
+          z[i] = c.data[j] !== 0 ? a.data[k] : b.data[l]
+        },
+      )
     return null
   },
   examples: [

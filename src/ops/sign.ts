@@ -4,14 +4,22 @@ import { noPath, strips, unary } from './support/elementwise.js'
 
 /** -1, 0 or 1 (torch.sign; NaN gives 0); no gradient. */
 export const sign: Op = unary({
-  name: 'sign', doc: 'The sign of x: -1, 0 or 1 (torch.sign).', attrs: {}, smooth: false,
+  name: 'sign',
+  doc: 'The sign of x: -1, 0 or 1 (torch.sign).',
+  attrs: {},
+  smooth: false,
   f: (x) => (x > 0 ? 1 : x < 0 ? -1 : 0),
-  carry: strips('signs are -1, 0 and 1, which lie on no grid with scale 0.7'), vjp: noPath,
+  carry: strips('signs are -1, 0 and 1, which lie on no grid with scale 0.7'),
+  vjp: noPath,
 })
 
 /** 1 where `x >= 0`, else -1, so that 0 gives 1 and NaN gives -1 (Brevitas `binary_sign`); no gradient. */
 export const binarySign: Op = unary({
-  name: 'binarySign', doc: '1 where x >= 0, else -1 (Brevitas binary_sign).', attrs: {}, smooth: false,
+  name: 'binarySign',
+  doc: '1 where x >= 0, else -1 (Brevitas binary_sign).',
+  attrs: {},
+  smooth: false,
   f: (x) => (x >= 0 ? 1 : -1),
-  carry: strips('signs are -1 and 1, which lie on no grid with scale 0.7'), vjp: noPath,
+  carry: strips('signs are -1 and 1, which lie on no grid with scale 0.7'),
+  vjp: noPath,
 })

@@ -9,9 +9,15 @@ export type SliceAttrs = Attrs & { readonly dim: number; readonly start: number;
 
 const sliced = ([x]: readonly Shape[], { dim, start, end }: SliceAttrs): Shape | Refusal => {
   if (!Number.isInteger(dim) || dim < 0 || dim >= x.length)
-    return refuse(`there is no axis ${dim} in ${showShape(x)}`, x.length === 0 ? 'a scalar cannot be sliced' : `name an axis from 0 to ${x.length - 1}`)
+    return refuse(
+      `there is no axis ${dim} in ${showShape(x)}`,
+      x.length === 0 ? 'a scalar cannot be sliced' : `name an axis from 0 to ${x.length - 1}`,
+    )
   if (!Number.isInteger(start) || !Number.isInteger(end) || start < 0 || end < start || end > x[dim])
-    return refuse(`indices ${start} to ${end} are no stretch of axis ${dim} of ${showShape(x)}`, `give whole numbers with 0 <= start <= end <= ${x[dim]}`)
+    return refuse(
+      `indices ${start} to ${end} are no stretch of axis ${dim} of ${showShape(x)}`,
+      `give whole numbers with 0 <= start <= end <= ${x[dim]}`,
+    )
   return x.map((n, i) => (i === dim ? end - start : n))
 }
 
@@ -20,9 +26,15 @@ export const slice: Op<SliceAttrs> = {
   name: 'slice',
   doc: 'Elements start … end-1 along an axis (torch.narrow, torch.split).',
   shape: sliced,
-  carry: strips('torch.split and indexing are in no table of Brevitas: they get the bare value and return a plain tensor; quantize the parts again'),
+  carry: strips(
+    'torch.split and indexing are in no table of Brevitas: they get the bare value and return a plain tensor; quantize the parts again',
+  ),
   vjp: ({ g, args: [x], attrs: { dim, start, end }, kit }) => [
-    kit.emit('pad', [g], { pad: x.shape.map((n, i) => (i === dim ? [start, n - end] : [0, 0])), mode: 'constant', value: 0 }),
+    kit.emit('pad', [g], {
+      pad: x.shape.map((n, i) => (i === dim ? [start, n - end] : [0, 0])),
+      mode: 'constant',
+      value: 0,
+    }),
   ],
   evaluate: ([x], { dim, start }, out) => {
     const rows = sizeOf(x.shape.slice(0, dim))

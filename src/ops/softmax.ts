@@ -7,7 +7,9 @@ import { strips } from './support/elementwise.js'
 type Along = Attrs & { readonly dim: number }
 
 const alongAxis = ([x]: readonly Shape[], { dim }: Along) =>
-  Number.isInteger(dim) && dim >= 0 && dim < x.length ? x : refuse(`there is no axis ${dim} in ${showShape(x)}`, `name an axis from 0 to ${x.length - 1}`)
+  Number.isInteger(dim) && dim >= 0 && dim < x.length
+    ? x
+    : refuse(`there is no axis ${dim} in ${showShape(x)}`, `name an axis from 0 to ${x.length - 1}`)
 
 /** Calls `run(start, step, n)` for each line along the axis. */
 const lines = (shape: Shape, dim: number, run: (start: number, step: number, n: number) => void): void => {
@@ -25,7 +27,10 @@ const partition = (x: Float32Array, start: number, step: number, n: number): rea
   return [m, total]
 }
 
-const examples = [{ args: [{ shape: [2, 4] }], attrs: { dim: 1 } }, { args: [{ shape: [3, 2] }], attrs: { dim: 0 } }] as const
+const examples = [
+  { args: [{ shape: [2, 4] }], attrs: { dim: 1 } },
+  { args: [{ shape: [3, 2] }], attrs: { dim: 0 } },
+] as const
 
 /** `e^x / Σ e^x` along an axis (F.softmax). */
 export const softmax: Op<Along> = {
@@ -35,7 +40,12 @@ export const softmax: Op<Along> = {
   carry: strips('a share of a whole is on no grid of its input: softmax(0, 0) = (0.5, 0.5)'),
   vjp: ({ g, attrs: { dim }, out, kit }) => {
     const weighted = kit.emit('mul', [g, out()])
-    return [kit.emit('sub', [weighted, kit.emit('mul', [out(), kit.emit('sum', [weighted], { dims: [dim], keepdim: true })])])]
+    return [
+      kit.emit('sub', [
+        weighted,
+        kit.emit('mul', [out(), kit.emit('sum', [weighted], { dims: [dim], keepdim: true })]),
+      ]),
+    ]
   },
   evaluate: ([x], { dim }, out) => {
     lines(x.shape, dim, (start, step, n) => {
@@ -54,7 +64,12 @@ export const logSoftmax: Op<Along> = {
   name: 'logSoftmax',
   doc: 'The logarithm of the softmax along an axis (F.log_softmax).',
   carry: strips('a logarithm of a share is on no grid'),
-  vjp: ({ g, attrs: { dim }, out, kit }) => [kit.emit('sub', [g, kit.emit('mul', [kit.emit('exp', [out()]), kit.emit('sum', [g], { dims: [dim], keepdim: true })])])],
+  vjp: ({ g, attrs: { dim }, out, kit }) => [
+    kit.emit('sub', [
+      g,
+      kit.emit('mul', [kit.emit('exp', [out()]), kit.emit('sum', [g], { dims: [dim], keepdim: true })]),
+    ]),
+  ],
   evaluate: ([x], { dim }, out) => {
     lines(x.shape, dim, (start, step, n) => {
       const [m, total] = partition(x.data, start, step, n)

@@ -11,15 +11,20 @@ const kept = (x: Shape, dims: readonly number[]): Shape => x.map((n, i) => (dims
 
 const reduced = ([x]: readonly Shape[], { dims, keepdim }: Axes): Shape | Refusal => {
   const bad = dims.find((d) => !Number.isInteger(d) || d < 0 || d >= x.length)
-  if (bad !== undefined) return refuse(`there is no axis ${bad} in ${showShape(x)}`, `name axes from 0 to ${x.length - 1}`)
-  if (new Set(dims).size < dims.length) return refuse(`an axis of ${showShape(x)} is named twice: ${dims.join()}`, 'name each axis once')
+  if (bad !== undefined)
+    return refuse(`there is no axis ${bad} in ${showShape(x)}`, `name axes from 0 to ${x.length - 1}`)
+  if (new Set(dims).size < dims.length)
+    return refuse(`an axis of ${showShape(x)} is named twice: ${dims.join()}`, 'name each axis once')
   return keepdim ? kept(x, dims) : x.filter((_, i) => !dims.includes(i))
 }
 
 const sums = (x: Tensor, dims: readonly number[], size: number): Float64Array => {
   const out = new Float64Array(size)
   if (dims.length === x.shape.length) for (let i = 0; i < x.data.length; i++) out[0] += x.data[i]
-  else walk(x.shape, [broadcastStrides(kept(x.shape, dims), x.shape)], (i, [j]) => { out[j] += x.data[i] })
+  else
+    walk(x.shape, [broadcastStrides(kept(x.shape, dims), x.shape)], (i, [j]) => {
+      out[j] += x.data[i]
+    })
   return out
 }
 
@@ -35,7 +40,9 @@ export const sum: Op<Axes> = {
   doc: 'The sum over some axes (torch.sum).',
   shape: reduced,
   carry: strips('torch.sum gets the bare value and returns a plain tensor'),
-  vjp: ({ g, args: [x], attrs: { dims }, kit }) => [broadcastTo(kit.emit('reshape', [g], { shape: kept(x.shape, dims) }), x.shape)],
+  vjp: ({ g, args: [x], attrs: { dims }, kit }) => [
+    broadcastTo(kit.emit('reshape', [g], { shape: kept(x.shape, dims) }), x.shape),
+  ],
   evaluate: ([x], { dims }, out) => {
     out.data.set(sums(x, dims, out.data.length))
     return null

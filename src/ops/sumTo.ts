@@ -9,7 +9,10 @@ type To = Attrs & { readonly shape: Shape }
 const reaches = (small: Shape, large: Shape): boolean => sameShape(broadcastShapes(small, large) ?? [-1], large)
 
 const notBroadcastable = (small: Shape, large: Shape): Refusal =>
-  refuse(`${showShape(small)} does not broadcast to ${showShape(large)}`, 'make the axes equal (or 1), counted from the last one')
+  refuse(
+    `${showShape(small)} does not broadcast to ${showShape(large)}`,
+    'make the axes equal (or 1), counted from the last one',
+  )
 
 /** Sums a tensor down to a shape that broadcasts to it; accumulates in double, rounds once. */
 export const sumTo: Op<To> = {
@@ -20,11 +23,16 @@ export const sumTo: Op<To> = {
   vjp: ({ g, args: [x], kit }) => [kit.emit('broadcastTo', [g], { shape: x.shape })],
   evaluate: ([x], _attrs, out) => {
     const sums = new Float64Array(out.data.length)
-    walk(x.shape, [broadcastStrides(out.shape, x.shape)], (i, [j]) => { sums[j] += x.data[i] })
+    walk(x.shape, [broadcastStrides(out.shape, x.shape)], (i, [j]) => {
+      sums[j] += x.data[i]
+    })
     out.data.set(sums)
     return null
   },
-  examples: [{ args: [{ shape: [2, 3] }], attrs: { shape: [3] } }, { args: [{ shape: [2, 3, 2] }], attrs: { shape: [1, 3, 1] } }],
+  examples: [
+    { args: [{ shape: [2, 3] }], attrs: { shape: [3] } },
+    { args: [{ shape: [2, 3, 2] }], attrs: { shape: [1, 3, 1] } },
+  ],
   smooth: true,
 }
 
@@ -37,9 +45,15 @@ export const broadcastTo: Op<To> = {
   vjp: ({ g, args: [x], kit }) => [kit.emit('sumTo', [g], { shape: x.shape })],
   evaluate: ([x], _attrs, out) => {
     if (x.data.length === 1) out.data.fill(x.data[0])
-    else walk(out.shape, [broadcastStrides(x.shape, out.shape)], (i, [j]) => { out.data[i] = x.data[j] })
+    else
+      walk(out.shape, [broadcastStrides(x.shape, out.shape)], (i, [j]) => {
+        out.data[i] = x.data[j]
+      })
     return null
   },
-  examples: [{ args: [{ shape: [3] }], attrs: { shape: [2, 3] } }, { args: [{ shape: [1, 3, 1] }], attrs: { shape: [2, 3, 2] } }],
+  examples: [
+    { args: [{ shape: [3] }], attrs: { shape: [2, 3] } },
+    { args: [{ shape: [1, 3, 1] }], attrs: { shape: [2, 3, 2] } },
+  ],
   smooth: true,
 }

@@ -12,7 +12,9 @@ import { type LinearAttrs, linearAxes, resizedShape } from './support/resizing.j
 export type LinearGradAttrs = LinearAttrs & { readonly inputShape: readonly number[] }
 
 const linearShape = (name: string, x: Shape, attrs: LinearAttrs): Shape | Refusal =>
-  attrs.size.length > 3 ? refuse(`${name} of ${attrs.size.length} axes is not known to torch`, 'resize 1 to 3 axes') : resizedShape(name, x, attrs)
+  attrs.size.length > 3
+    ? refuse(`${name} of ${attrs.size.length} axes is not known to torch`, 'resize 1 to 3 axes')
+    : resizedShape(name, x, attrs)
 
 /** Each element of the result is a mixture of the elements of x around its position, with float32 weights. Source: torch.nn.functional.interpolate. */
 export const upsampleLinear: Op<LinearAttrs> = {
@@ -27,7 +29,10 @@ export const upsampleLinear: Op<LinearAttrs> = {
     return null
   },
   examples: [
-    { args: [{ shape: [1, 2, 2, 3], quant: { bits: 4, signed: true } }], attrs: { size: [4, 6], scales: [2, 2], alignCorners: false } },
+    {
+      args: [{ shape: [1, 2, 2, 3], quant: { bits: 4, signed: true } }],
+      attrs: { size: [4, 6], scales: [2, 2], alignCorners: false },
+    },
     { args: [{ shape: [2, 1, 5] }], attrs: { size: [3], scales: [null], alignCorners: true } },
     { args: [{ shape: [1, 1, 2, 1, 3] }], attrs: { size: [3, 2, 3], scales: [1.5, null, null], alignCorners: false } },
   ],
@@ -38,7 +43,8 @@ export const upsampleLinear: Op<LinearAttrs> = {
 export const upsampleLinearGrad: Op<LinearGradAttrs> = {
   name: 'upsampleLinearGrad',
   doc: 'Gradient of upsampleLinear: each cotangent, weighted, goes to every element of its mixture.',
-  shape: ([g], attrs) => cotangentOf('upsampleLinearGrad', g, attrs.inputShape, linearShape('upsampleLinearGrad', attrs.inputShape, attrs)),
+  shape: ([g], attrs) =>
+    cotangentOf('upsampleLinearGrad', g, attrs.inputShape, linearShape('upsampleLinearGrad', attrs.inputShape, attrs)),
   carry: strips('a gradient is a plain number'),
   vjp: ({ g, attrs: { inputShape: _, ...attrs }, kit }) => [kit.emit('upsampleLinear', [g], attrs)],
   evaluate: ([g], attrs, out) => {
@@ -47,7 +53,10 @@ export const upsampleLinearGrad: Op<LinearGradAttrs> = {
     return null
   },
   examples: [
-    { args: [{ shape: [1, 2, 4, 6] }], attrs: { size: [4, 6], scales: [2, 2], alignCorners: false, inputShape: [1, 2, 2, 3] } },
+    {
+      args: [{ shape: [1, 2, 4, 6] }],
+      attrs: { size: [4, 6], scales: [2, 2], alignCorners: false, inputShape: [1, 2, 2, 3] },
+    },
     { args: [{ shape: [2, 1, 3] }], attrs: { size: [3], scales: [null], alignCorners: true, inputShape: [2, 1, 5] } },
   ],
   smooth: true,

@@ -18,14 +18,28 @@ const carryNearest = (args: readonly Value[], { size }: ResizeAttrs, kit: Kit): 
   if (q === null) return keep(args)
   const rank = x.shape.length
   const axis = channelAxes(q, rank, kit).find((d) => d >= rank - size.length || d < 0)
-  return axis === undefined ? keep(args) : claim(args, q, `the scale ${showShape(kit.value(q.scale).shape)} varies along resized axis ${axis} of ${showShape(x.shape)} and no longer fits it`)
+  return axis === undefined
+    ? keep(args)
+    : claim(
+        args,
+        q,
+        `the scale ${showShape(kit.value(q.scale).shape)} varies along resized axis ${axis} of ${showShape(x.shape)} and no longer fits it`,
+      )
 }
 
 /** The two modes differ in name, offset and metadata only. */
-type Mode = { readonly name: string; readonly mode: string; readonly offset: number; readonly carry: Op<ResizeAttrs>['carry'] }
+type Mode = {
+  readonly name: string
+  readonly mode: string
+  readonly offset: number
+  readonly carry: Op<ResizeAttrs>['carry']
+}
 
 const examples: readonly Example<ResizeAttrs>[] = [
-  { args: [{ shape: [1, 2, 2, 3], quant: { bits: 4, signed: true, zero: 'integer' } }], attrs: { size: [4, 6], scales: [2, 2] } },
+  {
+    args: [{ shape: [1, 2, 2, 3], quant: { bits: 4, signed: true, zero: 'integer' } }],
+    attrs: { size: [4, 6], scales: [2, 2] },
+  },
   { args: [{ shape: [2, 1, 5] }], attrs: { size: [3], scales: [null] } },
   { args: [{ shape: [1, 1, 2, 1, 3] }], attrs: { size: [3, 2, 4], scales: [1.5, null, null] } },
 ]
@@ -48,7 +62,8 @@ const forward = ({ name, mode, offset, carry }: Mode): Op<ResizeAttrs> => ({
 const gradient = ({ name, offset }: Mode): Op<ResizeGradAttrs> => ({
   name: `${name}Grad`,
   doc: `Gradient of ${name}: each cotangent is added to the element that was copied there.`,
-  shape: ([g], attrs) => cotangentOf(`${name}Grad`, g, attrs.inputShape, resizedShape(`${name}Grad`, attrs.inputShape, attrs)),
+  shape: ([g], attrs) =>
+    cotangentOf(`${name}Grad`, g, attrs.inputShape, resizedShape(`${name}Grad`, attrs.inputShape, attrs)),
   carry: strips('a gradient is a plain number'),
   vjp: ({ g, attrs: { inputShape: _, ...attrs }, kit }) => [kit.emit(name, [g], attrs)],
   evaluate: ([g], attrs, out) => {
@@ -65,7 +80,9 @@ const gradient = ({ name, offset }: Mode): Op<ResizeGradAttrs> => ({
 
 const nearest: Mode = { name: 'upsampleNearest', mode: 'nearest', offset: 0, carry: carryNearest }
 const exact: Mode = {
-  name: 'upsampleNearestExact', mode: 'nearest-exact', offset: 0.5,
+  name: 'upsampleNearestExact',
+  mode: 'nearest-exact',
+  offset: 0.5,
   carry: strips('Brevitas keeps metadata in F.interpolate for mode nearest only; nearest-exact gives a plain tensor'),
 }
 

@@ -5,7 +5,16 @@ import { tensorOf, full } from '../data/tensor.js'
 import type { Kit, Value } from '../graph/op.js'
 import { mseAttrs } from './mse.js'
 import type { Quantizer } from './quantizer.js'
-import { average, byThreshold, lowerBound, preprocess, preprocessNumber, scaleInEval, scaleInTraining, scaleOfStatistic } from './scaling.js'
+import {
+  average,
+  byThreshold,
+  lowerBound,
+  preprocess,
+  preprocessNumber,
+  scaleInEval,
+  scaleInTraining,
+  scaleOfStatistic,
+} from './scaling.js'
 import { lowPercentile, rowsOf, statistic, statisticDims, viewAs } from './statistics.js'
 
 /** A leaf of a quantizer's state: shape, whether learned, and its first value. */
@@ -16,7 +25,8 @@ export type QuantizerSpec = { readonly [part: string]: { readonly [leaf: string]
 export type QuantizerState = { readonly [part: string]: { readonly [leaf: string]: Value } }
 
 /** In which shape the scale lies over the tensor: scalar, or per channel. */
-export const scaleShape = (q: Quantizer): Shape => (q.scalingPerOutputChannel && q.perChannelBroadcastableShape !== null ? q.perChannelBroadcastableShape : [])
+export const scaleShape = (q: Quantizer): Shape =>
+  q.scalingPerOutputChannel && q.perChannelBroadcastableShape !== null ? q.perChannelBroadcastableShape : []
 
 /** The threshold that a range gives: the largest magnitude. */
 const rangeThreshold = (q: Quantizer): number =>
@@ -37,10 +47,18 @@ export const activationState = (q: Quantizer): QuantizerSpec => {
   if (q.quantType === 'BINARY') return delayState(q)
   const shape = scaleShape(q)
   const scale: QuantizerSpec =
-    q.scalingImplType === 'PARAMETER_FROM_STATS' ? { scale: collecting(shape, 1) }
-    : q.scalingImplType === 'PARAMETER' ? { scale: { value: { shape, learned: true, value: preprocessNumber(rangeThreshold(q), q) } } }
-    : q.scalingImplType === 'STATS' ? { scale: { counter: { shape: [], learned: false, value: 0 }, runningStats: { shape, learned: false, value: 1 } } }
-    : {}
+    q.scalingImplType === 'PARAMETER_FROM_STATS'
+      ? { scale: collecting(shape, 1) }
+      : q.scalingImplType === 'PARAMETER'
+        ? { scale: { value: { shape, learned: true, value: preprocessNumber(rangeThreshold(q), q) } } }
+        : q.scalingImplType === 'STATS'
+          ? {
+              scale: {
+                counter: { shape: [], learned: false, value: 0 },
+                runningStats: { shape, learned: false, value: 1 },
+              },
+            }
+          : {}
   return {
     ...scale,
     ...(q.zeroPointImpl === 'stats' ? { zeroPoint: collecting(shape, 0) } : {}),
@@ -49,7 +67,8 @@ export const activationState = (q: Quantizer): QuantizerSpec => {
 }
 
 /** A leaf's first tensor. */
-export const initialTensor = (leaf: StateLeaf) => (leaf.shape.length === 0 ? tensorOf([], [leaf.value]) : full(leaf.shape, leaf.value))
+export const initialTensor = (leaf: StateLeaf) =>
+  leaf.shape.length === 0 ? tensorOf([], [leaf.value]) : full(leaf.shape, leaf.value)
 
 type Leaves = { readonly [leaf: string]: Value }
 type Step = readonly [scale: Value, next: Leaves]
@@ -66,11 +85,19 @@ type Collector = {
 
 /** `counter + 1` while collecting, then `N + 1` for ever. */
 const nextCounter = (kit: Kit, counter: Value, steps: number): Value =>
-  kit.emit('select', [kit.emit('less', [counter, kit.constant(steps)]), kit.emit('add', [counter, kit.constant(1)]), kit.constant(steps + 1)])
+  kit.emit('select', [
+    kit.emit('less', [counter, kit.constant(steps)]),
+    kit.emit('add', [counter, kit.constant(1)]),
+    kit.constant(steps + 1),
+  ])
 
 /** The learned value after this call: taken from the running average at the switch-over, else as it was. */
 const nextValue = ({ kit, state: { counter, buffer, value }, steps, leaf, take }: Collector): Value =>
-  kit.emit('assign', [kit.emit('select', [kit.emit('equal', [counter, kit.constant(steps)]), take(value, buffer), value])], { leaf })
+  kit.emit(
+    'assign',
+    [kit.emit('select', [kit.emit('equal', [counter, kit.constant(steps)]), take(value, buffer), value])],
+    { leaf },
+  )
 
 const searchOrStatistic = (x: Value, q: Quantizer): Value => {
   const rows = rowsOf(x, statisticDims(q))
@@ -80,10 +107,16 @@ const searchOrStatistic = (x: Value, q: Quantizer): Value => {
 
 /** PARAMETER_FROM_STATS in training: the statistic of this batch while collecting, unrestricted; then the learned value. */
 const collectedInTraining = (c: Collector, x: Value, q: Quantizer): Step => {
-  const { kit, state: { counter, buffer } } = c
+  const {
+    kit,
+    state: { counter, buffer },
+  } = c
   const value = nextValue(c)
   const [scale, after] = kit.phase({
-    counter, limit: c.steps, warnSteps: null, args: [x, buffer, value, counter],
+    counter,
+    limit: c.steps,
+    warnSteps: null,
+    args: [x, buffer, value, counter],
     collect: ([xs, old, , n], k) => {
       const stat = lowerBound(searchOrStatistic(xs, q), q)
       return [byThreshold(stat, q), average(k, n, old, stat, q.scalingStatsMomentum, 'mul')]
@@ -96,7 +129,10 @@ const collectedInTraining = (c: Collector, x: Value, q: Quantizer): Step => {
 /** PARAMETER_FROM_STATS in eval: the running average until the value is learned. */
 const collectedInEval = ({ kit, state, steps }: Collector, q: Quantizer): Step => {
   const [scale] = kit.phase({
-    counter: state.counter, limit: steps + 1, warnSteps: steps, args: [state.buffer, state.value],
+    counter: state.counter,
+    limit: steps + 1,
+    warnSteps: steps,
+    args: [state.buffer, state.value],
     collect: ([buffer]) => [scaleInEval(preprocess(buffer, q), q)],
     learned: ([, value]) => [scaleInEval(value, q)],
   })
@@ -108,16 +144,26 @@ const runningScale = (kit: Kit, state: Leaves, x: Value, q: Quantizer): Step => 
   if (kit.mode === 'eval') return [scaleOfStatistic(state.runningStats, q), state]
   const stat = searchOrStatistic(x, q)
   const one = kit.constant(1)
-  const runningStats = average(kit, state.counter, state.runningStats, kit.emit('detach', [stat]), q.scalingStatsMomentum, 'mul')
+  const runningStats = average(
+    kit,
+    state.counter,
+    state.runningStats,
+    kit.emit('detach', [stat]),
+    q.scalingStatsMomentum,
+    'mul',
+  )
   return [scaleOfStatistic(stat, q), { counter: kit.emit('add', [state.counter, one]), runningStats }]
 }
 
 /** The scale of this call and the state after it; `leaf` is the path of the quantizer's state. */
 export const activationScale = (kit: Kit, state: Leaves, x: Value, q: Quantizer, leaf: string): Step => {
   switch (q.scalingImplType) {
-    case 'CONST': return [scaleInTraining(kit.constant(preprocessNumber(rangeThreshold(q), q)), q), {}]
-    case 'PARAMETER': return [scaleInTraining(state.value, q), state]
-    case 'STATS': return runningScale(kit, state, x, q)
+    case 'CONST':
+      return [scaleInTraining(kit.constant(preprocessNumber(rangeThreshold(q), q)), q), {}]
+    case 'PARAMETER':
+      return [scaleInTraining(state.value, q), state]
+    case 'STATS':
+      return runningScale(kit, state, x, q)
     case 'PARAMETER_FROM_STATS': {
       const take = (value: Value, buffer: Value): Value => kit.emit('mul', [value, preprocess(buffer, q)])
       const c: Collector = { kit, state, steps: q.collectStatsSteps, leaf: `${leaf}.scale.value`, take }
@@ -131,7 +177,9 @@ export const quantizedZeroPoint = (w: Value, scale: Value, q: Quantizer): Value 
   const { kit } = w
   const b = q.bitWidth ?? 8
   const [lo, hi] = [intMin(b, q.signed, q.narrowRange), intMax(b, q.signed, q.narrowRange)]
-  const rounding = { ROUND: 'round', FLOOR: 'floor', CEIL: 'ceil', ROUND_TO_ZERO: 'roundToZero', DPU: 'dpuRound' }[q.floatToIntImplType]
+  const rounding = { ROUND: 'round', FLOOR: 'floor', CEIL: 'ceil', ROUND_TO_ZERO: 'roundToZero', DPU: 'dpuRound' }[
+    q.floatToIntImplType
+  ]
   const p = kit.emit('add', [kit.emit('div', [kit.emit('absBinarySign', [w]), scale]), kit.constant(lo)])
   return kit.emit('clamp', [kit.emit(`${rounding}~identity`, [p])], { min: lo, max: hi })
 }
@@ -143,14 +191,21 @@ const zeroPointOf = (kit: Kit, state: Leaves, x: Value, scale: Value, q: Quantiz
   const c: Collector = { kit, state, steps, leaf: `${leaf}.zeroPoint.value`, take }
   if (kit.mode === 'eval') {
     const [w] = kit.phase({
-      counter: state.counter, limit: steps + 1, warnSteps: steps, args: [state.buffer, state.value],
-      collect: ([buffer]) => [buffer], learned: ([, value]) => [value],
+      counter: state.counter,
+      limit: steps + 1,
+      warnSteps: steps,
+      args: [state.buffer, state.value],
+      collect: ([buffer]) => [buffer],
+      learned: ([, value]) => [value],
     })
     return [quantizedZeroPoint(w, scale, q), state]
   }
   const value = nextValue(c)
   const [w, buffer] = kit.phase({
-    counter: state.counter, limit: steps, warnSteps: null, args: [x, state.buffer, value, state.counter],
+    counter: state.counter,
+    limit: steps,
+    warnSteps: null,
+    args: [x, state.buffer, value, state.counter],
     collect: ([xs, old, , n], k) => {
       const stat = viewAs(lowPercentile(rowsOf(xs, statisticDims(q)), q), scaleShape(q))
       return [stat, average(k, n, old, stat, q.zeroPointStatsMomentum, 'add')]
@@ -176,15 +231,33 @@ export const delayed = (kit: Kit, y: Value, x: Value, state: QuantizerState): re
  * Quantizes x and threads the quantizer's state. `leaf` is the path of the quantizer's state, `act.actQuant`.
  * The result is a quant tensor.
  */
-export const quantizeActivation = (q: Quantizer, kit: Kit, state: QuantizerState, x: Value, leaf: string): readonly [Value, QuantizerState] => {
+export const quantizeActivation = (
+  q: Quantizer,
+  kit: Kit,
+  state: QuantizerState,
+  x: Value,
+  leaf: string,
+): readonly [Value, QuantizerState] => {
   if (q.quantType === 'BINARY') return delayed(kit, binary(kit, x, q), x, state)
   const [scale, scaleState] = activationScale(kit, state.scale ?? {}, x, q, leaf)
-  const [zeroPoint, zeroState] = q.zeroPointImpl === 'stats' ? zeroPointOf(kit, state.zeroPoint, x, scale, q, leaf) : [kit.constant(0), {}]
+  const [zeroPoint, zeroState] =
+    q.zeroPointImpl === 'stats' ? zeroPointOf(kit, state.zeroPoint, x, scale, q, leaf) : [kit.constant(0), {}]
   const y = kit.emit('quantize', [x, scale, zeroPoint], {
-    bits: q.bitWidth ?? 8, signed: q.signed, narrow: q.narrowRange, rounding: q.floatToIntImplType, clamp: 'mask',
-    training: kit.mode === 'train', zero: q.zeroPointImpl === 'stats' ? 'integer' : 'zero',
+    bits: q.bitWidth ?? 8,
+    signed: q.signed,
+    narrow: q.narrowRange,
+    rounding: q.floatToIntImplType,
+    clamp: 'mask',
+    training: kit.mode === 'train',
+    zero: q.zeroPointImpl === 'stats' ? 'integer' : 'zero',
   })
   const [out, delayState] = delayed(kit, y, x, state)
-  return [out, { ...(state.scale === undefined ? {} : { scale: scaleState }), ...(state.zeroPoint === undefined ? {} : { zeroPoint: zeroState }), ...delayState }]
+  return [
+    out,
+    {
+      ...(state.scale === undefined ? {} : { scale: scaleState }),
+      ...(state.zeroPoint === undefined ? {} : { zeroPoint: zeroState }),
+      ...delayState,
+    },
+  ]
 }
-

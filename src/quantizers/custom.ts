@@ -19,7 +19,8 @@ export type CustomQuantizer = {
   readonly scalingMinVal?: number
 }
 
-const plainOf = (x: Value): Value => (quantOf(x.carried) === null ? x : x.kit.emit('dequantize', [x], { why: 'it is quantized anew' }))
+const plainOf = (x: Value): Value =>
+  quantOf(x.carried) === null ? x : x.kit.emit('dequantize', [x], { why: 'it is quantized anew' })
 
 const scaleOf = (q: CustomQuantizer, x: Value): Value => {
   const { kit } = x
@@ -37,15 +38,28 @@ const scaleOf = (q: CustomQuantizer, x: Value): Value => {
  * const quantizer = customQuantizer({ name: 'Uint4Max', bits: 4, signed: false, threshold: (x) => max(abs(x)) })
  * const layer = functionLayer('Uint4Max', quantizer)
  */
-export const customQuantizer = (q: CustomQuantizer) => (input: Value): Value => {
-  const { kit } = input
-  if (!Number.isInteger(q.bits) || q.bits < 1 || q.bits > 32)
-    return kit.fail({ op: 'bits', tag: 'ConfigError', refuse: `${q.name}: a bit width of ${q.bits} was asked for; it must be a whole number from 1 to 32`, fix: 'give bits: 8, for instance' })
-  return kit.scoped(q.name, () => {
-    const x = plainOf(input)
-    const scale = scaleOf(q, x)
-    const steps = kit.emit('div', [x, scale])
-    const rounded = q.round === undefined ? kit.emit('round~identity', [steps]) : kit.apply(q.round, [steps])
-    return kit.emit('fromSteps', [rounded, scale, kit.constant(0)], { bits: q.bits, signed: q.signed, rounding: 'ROUND', training: kit.mode === 'train', zero: 'zero' })
-  })
-}
+export const customQuantizer =
+  (q: CustomQuantizer) =>
+  (input: Value): Value => {
+    const { kit } = input
+    if (!Number.isInteger(q.bits) || q.bits < 1 || q.bits > 32)
+      return kit.fail({
+        op: 'bits',
+        tag: 'ConfigError',
+        refuse: `${q.name}: a bit width of ${q.bits} was asked for; it must be a whole number from 1 to 32`,
+        fix: 'give bits: 8, for instance',
+      })
+    return kit.scoped(q.name, () => {
+      const x = plainOf(input)
+      const scale = scaleOf(q, x)
+      const steps = kit.emit('div', [x, scale])
+      const rounded = q.round === undefined ? kit.emit('round~identity', [steps]) : kit.apply(q.round, [steps])
+      return kit.emit('fromSteps', [rounded, scale, kit.constant(0)], {
+        bits: q.bits,
+        signed: q.signed,
+        rounding: 'ROUND',
+        training: kit.mode === 'train',
+        zero: 'zero',
+      })
+    })
+  }

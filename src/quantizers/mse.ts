@@ -9,8 +9,15 @@ export const mseAttrs = (q: Quantizer): MseAttrs => {
   const b = q.bitWidth ?? 8
   const weight = q.use === 'weight'
   return {
-    lo: intMin(b, q.signed, q.narrowRange), hi: intMax(b, q.signed, q.narrowRange), threshold: integerThreshold(q), rounding: q.floatToIntImplType,
-    restriction: !weight ? 'none' : q.restrictScalingType === 'POWER_OF_TWO' ? q.restrictValueFloatToIntImpl : q.restrictScalingType,
+    lo: intMin(b, q.signed, q.narrowRange),
+    hi: intMax(b, q.signed, q.narrowRange),
+    threshold: integerThreshold(q),
+    rounding: q.floatToIntImplType,
+    restriction: !weight
+      ? 'none'
+      : q.restrictScalingType === 'POWER_OF_TWO'
+        ? q.restrictValueFloatToIntImpl
+        : q.restrictScalingType,
     minVal: weight ? (q.scalingMinVal ?? 0) : 0,
   }
 }

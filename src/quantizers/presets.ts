@@ -4,15 +4,38 @@ import type { Quantizer } from './quantizer.js'
 type Piece = Partial<Quantizer>
 
 const base: Quantizer = {
-  name: '', use: 'act', quantType: 'INT', bitWidth: 8, signed: true, narrowRange: false, floatToIntImplType: 'ROUND',
-  scalingImplType: 'CONST', scalingStatsOp: 'MAX', mse: false, restrictScalingType: 'FP', restrictValueFloatToIntImpl: 'ROUND',
-  scalingMinVal: null, collectStatsSteps: 30, scalingStatsMomentum: 0.1, zeroPointStatsMomentum: 0.1,
-  highPercentileQ: 99.999, lowPercentileQ: 0.001, minVal: null, maxVal: null, scalingInit: null, scalingConst: null,
-  scalingPerOutputChannel: false, scalingStatsPermuteDims: null, perChannelBroadcastableShape: null,
-  zeroPointImpl: 'zero', biasScale: null, quantDelaySteps: 0,
+  name: '',
+  use: 'act',
+  quantType: 'INT',
+  bitWidth: 8,
+  signed: true,
+  narrowRange: false,
+  floatToIntImplType: 'ROUND',
+  scalingImplType: 'CONST',
+  scalingStatsOp: 'MAX',
+  mse: false,
+  restrictScalingType: 'FP',
+  restrictValueFloatToIntImpl: 'ROUND',
+  scalingMinVal: null,
+  collectStatsSteps: 30,
+  scalingStatsMomentum: 0.1,
+  zeroPointStatsMomentum: 0.1,
+  highPercentileQ: 99.999,
+  lowPercentileQ: 0.001,
+  minVal: null,
+  maxVal: null,
+  scalingInit: null,
+  scalingConst: null,
+  scalingPerOutputChannel: false,
+  scalingStatsPermuteDims: null,
+  perChannelBroadcastableShape: null,
+  zeroPointImpl: 'zero',
+  biasScale: null,
+  quantDelaySteps: 0,
 }
 
-const preset = (name: string, ...pieces: readonly Piece[]): Quantizer => Object.freeze(Object.assign({}, base, ...pieces, { name }))
+const preset = (name: string, ...pieces: readonly Piece[]): Quantizer =>
+  Object.freeze(Object.assign({}, base, ...pieces, { name }))
 
 const Int: Piece = { signed: true }
 const NarrowInt: Piece = { signed: true, narrowRange: true }
@@ -20,19 +43,35 @@ const Uint: Piece = { signed: false }
 const Shifted: Piece = { signed: false, zeroPointImpl: 'stats' }
 const Float: Piece = { restrictScalingType: 'FP' }
 const PoT: Piece = { restrictScalingType: 'POWER_OF_TWO', restrictValueFloatToIntImpl: 'CEIL' }
-const RuntimePercentile: Piece = { scalingImplType: 'PARAMETER_FROM_STATS', scalingStatsOp: 'PERCENTILE', scalingMinVal: 1e-10 }
+const RuntimePercentile: Piece = {
+  scalingImplType: 'PARAMETER_FROM_STATS',
+  scalingStatsOp: 'PERCENTILE',
+  scalingMinVal: 1e-10,
+}
 const RuntimePercentileInterval: Piece = { ...RuntimePercentile, scalingStatsOp: 'PERCENTILE_INTERVAL' }
 const MinMaxInit: Piece = { scalingImplType: 'PARAMETER' }
 const MaxInit: Piece = { ...MinMaxInit, minVal: 0 }
 const MSE: Piece = { mse: true, scalingImplType: 'PARAMETER_FROM_STATS' }
-const batchQuant = (dims: readonly number[]): Piece => ({ scalingImplType: 'STATS', scalingStatsOp: 'MAX_AVE', scalingStatsMomentum: null, scalingStatsPermuteDims: Object.freeze([...dims]), scalingMinVal: 1e-10 })
+const batchQuant = (dims: readonly number[]): Piece => ({
+  scalingImplType: 'STATS',
+  scalingStatsOp: 'MAX_AVE',
+  scalingStatsMomentum: null,
+  scalingStatsPermuteDims: Object.freeze([...dims]),
+  scalingMinVal: 1e-10,
+})
 const BatchQuant1d = batchQuant([1, 0, 2])
 const BatchQuant2d = batchQuant([1, 0, 2, 3])
 const Weight: Piece = { use: 'weight', scalingImplType: 'STATS', scalingStatsOp: 'MAX', scalingMinVal: 1e-10 }
 const PerChannel: Piece = { scalingPerOutputChannel: true }
 const ShiftedWeight: Piece = { ...Weight, ...Shifted, scalingStatsOp: 'MIN_MAX' }
 const bias = (bitWidth: number | null): Piece => ({ use: 'bias', bitWidth, biasScale: 'external' })
-const InternalBias: Piece = { use: 'bias', biasScale: 'internal', scalingImplType: 'STATS', scalingStatsOp: 'MAX', scalingMinVal: 1e-10 }
+const InternalBias: Piece = {
+  use: 'bias',
+  biasScale: 'internal',
+  scalingImplType: 'STATS',
+  scalingStatsOp: 'MAX',
+  scalingMinVal: 1e-10,
+}
 
 /** Signed 8-bit activations; the scale is a percentile, then learned. */
 export const Int8ActPerTensorFloat = preset('Int8ActPerTensorFloat', Int, RuntimePercentile, Float)
@@ -57,23 +96,58 @@ export const Uint8ActPerTensorFloatMSE = preset('Uint8ActPerTensorFloatMSE', Uin
 /** As Int8ActPerTensorFloatMSE, scales are powers of two. */
 export const Int8ActPerTensorFixedPointMSE = preset('Int8ActPerTensorFixedPointMSE', Int, RuntimePercentile, PoT, MSE)
 /** As Uint8ActPerTensorFloatMSE, scales are powers of two. */
-export const Uint8ActPerTensorFixedPointMSE = preset('Uint8ActPerTensorFixedPointMSE', Uint, RuntimePercentile, PoT, MSE)
+export const Uint8ActPerTensorFixedPointMSE = preset(
+  'Uint8ActPerTensorFixedPointMSE',
+  Uint,
+  RuntimePercentile,
+  PoT,
+  MSE,
+)
 /** Unsigned 8-bit activations with a zero point, so that negative numbers fit. */
-export const ShiftedUint8ActPerTensorFloat = preset('ShiftedUint8ActPerTensorFloat', Shifted, RuntimePercentileInterval, Float)
+export const ShiftedUint8ActPerTensorFloat = preset(
+  'ShiftedUint8ActPerTensorFloat',
+  Shifted,
+  RuntimePercentileInterval,
+  Float,
+)
 /** As ShiftedUint8ActPerTensorFloat, scales are powers of two. */
-export const ShiftedUint8ActPerTensorFixedPoint = preset('ShiftedUint8ActPerTensorFixedPoint', Shifted, RuntimePercentileInterval, PoT)
+export const ShiftedUint8ActPerTensorFixedPoint = preset(
+  'ShiftedUint8ActPerTensorFixedPoint',
+  Shifted,
+  RuntimePercentileInterval,
+  PoT,
+)
 /** Signed 8 bits by running statistics for ever, of inputs of rank 3. */
 export const Int8ActPerTensorFloatBatchQuant1d = preset('Int8ActPerTensorFloatBatchQuant1d', Int, BatchQuant1d, Float)
 /** Signed 8 bits by running statistics for ever, of inputs of rank 4. */
 export const Int8ActPerTensorFloatBatchQuant2d = preset('Int8ActPerTensorFloatBatchQuant2d', Int, BatchQuant2d, Float)
 /** Unsigned 8 bits by running statistics for ever, of inputs of rank 3. */
-export const Uint8ActPerTensorFloatBatchQuant1d = preset('Uint8ActPerTensorFloatBatchQuant1d', Uint, BatchQuant1d, Float)
+export const Uint8ActPerTensorFloatBatchQuant1d = preset(
+  'Uint8ActPerTensorFloatBatchQuant1d',
+  Uint,
+  BatchQuant1d,
+  Float,
+)
 /** Unsigned 8 bits by running statistics for ever, of inputs of rank 4. */
-export const Uint8ActPerTensorFloatBatchQuant2d = preset('Uint8ActPerTensorFloatBatchQuant2d', Uint, BatchQuant2d, Float)
+export const Uint8ActPerTensorFloatBatchQuant2d = preset(
+  'Uint8ActPerTensorFloatBatchQuant2d',
+  Uint,
+  BatchQuant2d,
+  Float,
+)
 /** Activations of -1 and 1. */
-export const SignedBinaryActPerTensorConst = preset('SignedBinaryActPerTensorConst', { quantType: 'BINARY', bitWidth: 1, minVal: -1, maxVal: 1 })
+export const SignedBinaryActPerTensorConst = preset('SignedBinaryActPerTensorConst', {
+  quantType: 'BINARY',
+  bitWidth: 1,
+  minVal: -1,
+  maxVal: 1,
+})
 /** Activations of -1, 0 and 1 (2-bit narrow integers with a constant scale). */
-export const SignedTernaryActPerTensorConst = preset('SignedTernaryActPerTensorConst', NarrowInt, { bitWidth: 2, minVal: -1, maxVal: 1 })
+export const SignedTernaryActPerTensorConst = preset('SignedTernaryActPerTensorConst', NarrowInt, {
+  bitWidth: 2,
+  minVal: -1,
+  maxVal: 1,
+})
 
 /** Signed narrow 8-bit weights; the scale is the largest magnitude. The default of layers with weights. */
 export const Int8WeightPerTensorFloat = preset('Int8WeightPerTensorFloat', NarrowInt, Weight, Float)
@@ -82,23 +156,57 @@ export const Int8WeightPerChannelFloat = preset('Int8WeightPerChannelFloat', Nar
 /** As Int8WeightPerTensorFloat, scales are powers of two. */
 export const Int8WeightPerTensorFixedPoint = preset('Int8WeightPerTensorFixedPoint', NarrowInt, Weight, PoT)
 /** As Int8WeightPerTensorFixedPoint, one scale per output channel. */
-export const Int8WeightPerChannelFixedPoint = preset('Int8WeightPerChannelFixedPoint', NarrowInt, Weight, PoT, PerChannel)
+export const Int8WeightPerChannelFixedPoint = preset(
+  'Int8WeightPerChannelFixedPoint',
+  NarrowInt,
+  Weight,
+  PoT,
+  PerChannel,
+)
 /** Weights; the threshold with the least squared error at the first call, then learned. */
 export const Int8WeightPerTensorFloatMSE = preset('Int8WeightPerTensorFloatMSE', NarrowInt, Weight, Float, MSE)
 /** As Int8WeightPerTensorFloatMSE, one scale per output channel. */
-export const Int8WeightPerChannelFloatMSE = preset('Int8WeightPerChannelFloatMSE', NarrowInt, Weight, Float, PerChannel, MSE)
+export const Int8WeightPerChannelFloatMSE = preset(
+  'Int8WeightPerChannelFloatMSE',
+  NarrowInt,
+  Weight,
+  Float,
+  PerChannel,
+  MSE,
+)
 /** As Int8WeightPerTensorFloatMSE, scales are powers of two. */
 export const Int8WeightPerTensorFixedPointMSE = preset('Int8WeightPerTensorFixedPointMSE', NarrowInt, Weight, PoT, MSE)
 /** As Int8WeightPerTensorFixedPointMSE, one scale per output channel. */
-export const Int8WeightPerChannelFixedPointMSE = preset('Int8WeightPerChannelFixedPointMSE', NarrowInt, Weight, PoT, PerChannel, MSE)
+export const Int8WeightPerChannelFixedPointMSE = preset(
+  'Int8WeightPerChannelFixedPointMSE',
+  NarrowInt,
+  Weight,
+  PoT,
+  PerChannel,
+  MSE,
+)
 /** Unsigned 8-bit weights with a zero point. */
 export const ShiftedUint8WeightPerTensorFloat = preset('ShiftedUint8WeightPerTensorFloat', ShiftedWeight, Float)
 /** As ShiftedUint8WeightPerTensorFloat, one scale per output channel. */
-export const ShiftedUint8WeightPerChannelFloat = preset('ShiftedUint8WeightPerChannelFloat', ShiftedWeight, Float, PerChannel)
+export const ShiftedUint8WeightPerChannelFloat = preset(
+  'ShiftedUint8WeightPerChannelFloat',
+  ShiftedWeight,
+  Float,
+  PerChannel,
+)
 /** Weights of -0.1 and 0.1; the float weights are clamped to that range by each forward. */
-export const SignedBinaryWeightPerTensorConst = preset('SignedBinaryWeightPerTensorConst', { use: 'weight', quantType: 'BINARY', bitWidth: 1, scalingConst: 0.1 })
+export const SignedBinaryWeightPerTensorConst = preset('SignedBinaryWeightPerTensorConst', {
+  use: 'weight',
+  quantType: 'BINARY',
+  bitWidth: 1,
+  scalingConst: 0.1,
+})
 /** Weights of -0.1, 0 and 0.1. */
-export const SignedTernaryWeightPerTensorConst = preset('SignedTernaryWeightPerTensorConst', NarrowInt, { use: 'weight', bitWidth: 2, scalingConst: 0.1 })
+export const SignedTernaryWeightPerTensorConst = preset('SignedTernaryWeightPerTensorConst', NarrowInt, {
+  use: 'weight',
+  bitWidth: 2,
+  scalingConst: 0.1,
+})
 
 /** Biases of the accumulator's scale, 8 bits. */
 export const Int8Bias = preset('Int8Bias', Int, bias(8))
@@ -111,9 +219,19 @@ export const Int32Bias = preset('Int32Bias', Int, bias(32))
 /** Biases of the accumulator's scale; the bit width must be given. */
 export const IntBias = preset('IntBias', Int, bias(null))
 /** 8-bit biases with a scale of their own. */
-export const Int8BiasPerTensorFloatInternalScaling = preset('Int8BiasPerTensorFloatInternalScaling', Int, InternalBias, Float)
+export const Int8BiasPerTensorFloatInternalScaling = preset(
+  'Int8BiasPerTensorFloatInternalScaling',
+  Int,
+  InternalBias,
+  Float,
+)
 /** 8-bit biases with a scale of their own, a power of two. */
-export const Int8BiasPerTensorFixedPointInternalScaling = preset('Int8BiasPerTensorFixedPointInternalScaling', Int, InternalBias, PoT)
+export const Int8BiasPerTensorFixedPointInternalScaling = preset(
+  'Int8BiasPerTensorFixedPointInternalScaling',
+  Int,
+  InternalBias,
+  PoT,
+)
 
 /** How a truncation drops bits: the rounding, and where the shift comes from. */
 export type TruncQuantizer = {
@@ -126,11 +244,26 @@ export type TruncQuantizer = {
 }
 
 /** Floors to 8 bits. */
-export const TruncTo8bit: TruncQuantizer = Object.freeze({ name: 'TruncTo8bit', use: 'trunc', bitWidth: 8, floatToIntImplType: 'FLOOR', collected: null })
+export const TruncTo8bit: TruncQuantizer = Object.freeze({
+  name: 'TruncTo8bit',
+  use: 'trunc',
+  bitWidth: 8,
+  floatToIntImplType: 'FLOOR',
+  collected: null,
+})
 /** Rounds half to even to 8 bits. The default of the truncating pools. */
-export const RoundTo8bit: TruncQuantizer = Object.freeze({ name: 'RoundTo8bit', use: 'trunc', bitWidth: 8, floatToIntImplType: 'ROUND', collected: null })
+export const RoundTo8bit: TruncQuantizer = Object.freeze({
+  name: 'RoundTo8bit',
+  use: 'trunc',
+  bitWidth: 8,
+  floatToIntImplType: 'ROUND',
+  collected: null,
+})
 /** Shifts by a collected power of two, rounds and saturates to 8 bits. */
 export const ShiftRoundSaturateTo8bit: TruncQuantizer = Object.freeze({
-  name: 'ShiftRoundSaturateTo8bit', use: 'trunc', bitWidth: 8, floatToIntImplType: 'ROUND',
+  name: 'ShiftRoundSaturateTo8bit',
+  use: 'trunc',
+  bitWidth: 8,
+  floatToIntImplType: 'ROUND',
   collected: preset('ShiftRoundSaturateTo8bit', Int, RuntimePercentile, PoT),
 })

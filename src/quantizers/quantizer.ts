@@ -60,18 +60,42 @@ export type Quantizer = {
 }
 
 /** What a layer option, or `withOptions`, may override. */
-export type QuantizerOptions = Partial<Omit<Quantizer, 'name' | 'use' | 'quantType' | 'mse' | 'biasScale' | 'zeroPointImpl'>>
+export type QuantizerOptions = Partial<
+  Omit<Quantizer, 'name' | 'use' | 'quantType' | 'mse' | 'biasScale' | 'zeroPointImpl'>
+>
 
 /** Names of the fields that options may override. */
 export const quantizerOptionNames = [
-  'bitWidth', 'signed', 'narrowRange', 'floatToIntImplType', 'scalingImplType', 'scalingStatsOp', 'restrictScalingType',
-  'restrictValueFloatToIntImpl', 'scalingMinVal', 'collectStatsSteps', 'scalingStatsMomentum', 'zeroPointStatsMomentum',
-  'highPercentileQ', 'lowPercentileQ', 'minVal', 'maxVal', 'scalingInit', 'scalingConst', 'scalingPerOutputChannel',
-  'scalingStatsPermuteDims', 'perChannelBroadcastableShape', 'quantDelaySteps',
+  'bitWidth',
+  'signed',
+  'narrowRange',
+  'floatToIntImplType',
+  'scalingImplType',
+  'scalingStatsOp',
+  'restrictScalingType',
+  'restrictValueFloatToIntImpl',
+  'scalingMinVal',
+  'collectStatsSteps',
+  'scalingStatsMomentum',
+  'zeroPointStatsMomentum',
+  'highPercentileQ',
+  'lowPercentileQ',
+  'minVal',
+  'maxVal',
+  'scalingInit',
+  'scalingConst',
+  'scalingPerOutputChannel',
+  'scalingStatsPermuteDims',
+  'perChannelBroadcastableShape',
+  'quantDelaySteps',
 ] as const satisfies readonly (keyof QuantizerOptions)[]
 
 /** A quantizer with some fields replaced; for `pipe`. */
-export const withOptions = (options: QuantizerOptions) => (q: Quantizer): Quantizer => ({ ...q, ...options })
+export const withOptions =
+  (options: QuantizerOptions) =>
+  (q: Quantizer): Quantizer => ({ ...q, ...options })
 
 /** A quantizer under a name of its own; errors and prints show it. */
-export const named = (name: string) => (q: Quantizer): Quantizer => ({ ...q, name })
+export const named =
+  (name: string) =>
+  (q: Quantizer): Quantizer => ({ ...q, name })

@@ -5,7 +5,13 @@ import { quantizerOptionNames, type Quantizer } from './quantizer.js'
 /** All fields of a quantizer. */
 const FIELDS = ['name', 'use', 'quantType', 'mse', 'zeroPointImpl', 'biasScale', ...quantizerOptionNames] as const
 
-const config = (option: string, message: string, fix: string): QuantError => ({ tag: 'ConfigError', option, path: '', message, fix })
+const config = (option: string, message: string, fix: string): QuantError => ({
+  tag: 'ConfigError',
+  option,
+  path: '',
+  message,
+  fix,
+})
 
 /** Brevitas' words for a field that nobody gave. */
 const missing = (q: Quantizer, field: string, brevitasName: string, fix: string): QuantError =>
@@ -13,54 +19,142 @@ const missing = (q: Quantizer, field: string, brevitasName: string, fix: string)
 
 const bitProblems = (q: Quantizer): readonly QuantError[] => {
   const b = q.bitWidth
-  if (b === null) return [config('bitWidth', `'${q.name}' can not resolve attribute 'bit_width'`, 'give the bit width: biasBitWidth: 16')]
-  if (!Number.isInteger(b) || b < 1 || b > 32) return [config('bitWidth', `${q.name}: a bit width of ${b} was asked for; it must be a whole number from 1 to 32`, 'give bitWidth: 8, for instance')]
-  if (b === 1 && q.quantType === 'INT' && q.signed && q.narrowRange) return [config('bitWidth', `${q.name}: one signed bit without its lowest integer leaves only 0, and its scale would be divided by 0`, 'use a binary quantizer (SignedBinaryWeightPerTensorConst), or 2 bits')]
+  if (b === null)
+    return [
+      config('bitWidth', `'${q.name}' can not resolve attribute 'bit_width'`, 'give the bit width: biasBitWidth: 16'),
+    ]
+  if (!Number.isInteger(b) || b < 1 || b > 32)
+    return [
+      config(
+        'bitWidth',
+        `${q.name}: a bit width of ${b} was asked for; it must be a whole number from 1 to 32`,
+        'give bitWidth: 8, for instance',
+      ),
+    ]
+  if (b === 1 && q.quantType === 'INT' && q.signed && q.narrowRange)
+    return [
+      config(
+        'bitWidth',
+        `${q.name}: one signed bit without its lowest integer leaves only 0, and its scale would be divided by 0`,
+        'use a binary quantizer (SignedBinaryWeightPerTensorConst), or 2 bits',
+      ),
+    ]
   return []
 }
 
 const percentProblems = (q: Quantizer): readonly QuantError[] =>
-  ([['highPercentileQ', q.highPercentileQ], ['lowPercentileQ', q.lowPercentileQ]] as const)
+  (
+    [
+      ['highPercentileQ', q.highPercentileQ],
+      ['lowPercentileQ', q.lowPercentileQ],
+    ] as const
+  )
     .filter(([, p]) => !(p >= 0 && p <= 100))
-    .map(([name, p]) => config(name, `${q.name}: q has to be a percentage, from 0 to 100; ${name} is ${p}`, `give ${name} as a percentage: 99.999`))
+    .map(([name, p]) =>
+      config(
+        name,
+        `${q.name}: q has to be a percentage, from 0 to 100; ${name} is ${p}`,
+        `give ${name} as a percentage: 99.999`,
+      ),
+    )
 
 /** Does the scale collect a statistic over channels? */
-const collectsPerChannel = (q: Quantizer): boolean => q.scalingPerOutputChannel && (q.scalingImplType === 'PARAMETER_FROM_STATS' || q.scalingImplType === 'STATS')
+const collectsPerChannel = (q: Quantizer): boolean =>
+  q.scalingPerOutputChannel && (q.scalingImplType === 'PARAMETER_FROM_STATS' || q.scalingImplType === 'STATS')
 
 const channelProblems = (q: Quantizer): readonly QuantError[] => {
   if (q.use === 'act' && q.quantType === 'INT' && q.scalingStatsOp === 'MAX_AVE' && q.scalingStatsPermuteDims === null)
-    return [config('scalingStatsPermuteDims', `${q.name}: MAX_AVE averages over channels and needs scaling_stats_permute_dims, which puts the channel axis first`, 'give scalingStatsPermuteDims: [1, 0, 2, 3] for inputs [N, C, H, W]')]
+    return [
+      config(
+        'scalingStatsPermuteDims',
+        `${q.name}: MAX_AVE averages over channels and needs scaling_stats_permute_dims, which puts the channel axis first`,
+        'give scalingStatsPermuteDims: [1, 0, 2, 3] for inputs [N, C, H, W]',
+      ),
+    ]
   if (q.use !== 'act' || !q.scalingPerOutputChannel || q.quantType === 'BINARY') return []
   const out: QuantError[] = []
   if (collectsPerChannel(q) && q.scalingStatsPermuteDims === null)
-    out.push(config('scalingStatsPermuteDims', `${q.name}: per-channel statistics need scaling_stats_permute_dims, which puts the channel axis first`, 'give scalingStatsPermuteDims: [1, 0, 2, 3] for inputs [N, C, H, W]'))
+    out.push(
+      config(
+        'scalingStatsPermuteDims',
+        `${q.name}: per-channel statistics need scaling_stats_permute_dims, which puts the channel axis first`,
+        'give scalingStatsPermuteDims: [1, 0, 2, 3] for inputs [N, C, H, W]',
+      ),
+    )
   if (q.perChannelBroadcastableShape === null && q.scalingImplType !== 'CONST')
-    out.push(config('perChannelBroadcastableShape', `'${q.name}' can not resolve attribute 'per_channel_broadcastable_shape'`, 'give perChannelBroadcastableShape: [1, C, 1, 1] for inputs [N, C, H, W]'))
+    out.push(
+      config(
+        'perChannelBroadcastableShape',
+        `'${q.name}' can not resolve attribute 'per_channel_broadcastable_shape'`,
+        'give perChannelBroadcastableShape: [1, C, 1, 1] for inputs [N, C, H, W]',
+      ),
+    )
   return out
 }
 
 const rangeProblems = (q: Quantizer): readonly QuantError[] => {
   if (q.use === 'bias' || q.scalingImplType === 'STATS' || q.scalingImplType === 'PARAMETER_FROM_STATS') return []
   if (q.use === 'weight') {
-    const [given, name] = q.scalingImplType === 'CONST' ? [q.scalingConst ?? q.scalingInit, 'scaling_const'] as const : [q.scalingInit ?? q.scalingConst, 'scaling_init'] as const
-    return given === null ? [missing(q, name === 'scaling_const' ? 'weightScalingConst' : 'weightScalingInit', name, `give weight${name === 'scaling_const' ? 'ScalingConst' : 'ScalingInit'}: 0.5, the threshold of the weights`)] : []
+    const [given, name] =
+      q.scalingImplType === 'CONST'
+        ? ([q.scalingConst ?? q.scalingInit, 'scaling_const'] as const)
+        : ([q.scalingInit ?? q.scalingConst, 'scaling_init'] as const)
+    return given === null
+      ? [
+          missing(
+            q,
+            name === 'scaling_const' ? 'weightScalingConst' : 'weightScalingInit',
+            name,
+            `give weight${name === 'scaling_const' ? 'ScalingConst' : 'ScalingInit'}: 0.5, the threshold of the weights`,
+          ),
+        ]
+      : []
   }
   if (q.scalingInit !== null || q.scalingConst !== null) return []
   if (q.maxVal === null) return [missing(q, 'maxVal', 'max_val', 'give the range: maxVal: 1 and minVal: -1')]
-  if (q.minVal === null && q.signed) return [missing(q, 'minVal', 'min_val', 'give the range: maxVal: 1 and minVal: -1')]
-  if (q.minVal !== null && q.minVal > q.maxVal) return [config('maxVal', `${q.name}: max_val ${q.maxVal} is below min_val ${q.minVal}`, 'swap them')]
+  if (q.minVal === null && q.signed)
+    return [missing(q, 'minVal', 'min_val', 'give the range: maxVal: 1 and minVal: -1')]
+  if (q.minVal !== null && q.minVal > q.maxVal)
+    return [config('maxVal', `${q.name}: max_val ${q.maxVal} is below min_val ${q.minVal}`, 'swap them')]
   return []
 }
 
 const stepProblems = (q: Quantizer): readonly QuantError[] => {
   const out: QuantError[] = []
-  if (q.scalingImplType === 'PARAMETER_FROM_STATS' && q.use === 'act' && !(Number.isInteger(q.collectStatsSteps) && q.collectStatsSteps > 0))
-    out.push(config('collectStatsSteps', `${q.name}: Steps should be more than 0; collectStatsSteps is ${q.collectStatsSteps}`, 'give collectStatsSteps: 30, or a quantizer with a fixed range (Int8ActPerTensorFloatMinMaxInit)'))
+  if (
+    q.scalingImplType === 'PARAMETER_FROM_STATS' &&
+    q.use === 'act' &&
+    !(Number.isInteger(q.collectStatsSteps) && q.collectStatsSteps > 0)
+  )
+    out.push(
+      config(
+        'collectStatsSteps',
+        `${q.name}: Steps should be more than 0; collectStatsSteps is ${q.collectStatsSteps}`,
+        'give collectStatsSteps: 30, or a quantizer with a fixed range (Int8ActPerTensorFloatMinMaxInit)',
+      ),
+    )
   if (!(Number.isInteger(q.quantDelaySteps) && q.quantDelaySteps >= 0))
-    out.push(config('quantDelaySteps', `${q.name}: quantDelaySteps is ${q.quantDelaySteps}; it counts calls`, 'give a whole number, 0 for no delay'))
-  if (q.use === 'bias' && q.quantDelaySteps > 0) out.push(config('quantDelaySteps', `${q.name}: a bias can not be delayed`, 'leave biasQuantDelaySteps out'))
-  for (const [name, m] of [['scalingStatsMomentum', q.scalingStatsMomentum], ['zeroPointStatsMomentum', q.zeroPointStatsMomentum]] as const)
-    if (m !== null && !(m >= 0 && m <= 1)) out.push(config(name, `${q.name}: ${name} is ${m}; a momentum lies between 0 and 1`, 'give 0.1, or null for the plain mean'))
+    out.push(
+      config(
+        'quantDelaySteps',
+        `${q.name}: quantDelaySteps is ${q.quantDelaySteps}; it counts calls`,
+        'give a whole number, 0 for no delay',
+      ),
+    )
+  if (q.use === 'bias' && q.quantDelaySteps > 0)
+    out.push(config('quantDelaySteps', `${q.name}: a bias can not be delayed`, 'leave biasQuantDelaySteps out'))
+  for (const [name, m] of [
+    ['scalingStatsMomentum', q.scalingStatsMomentum],
+    ['zeroPointStatsMomentum', q.zeroPointStatsMomentum],
+  ] as const)
+    if (m !== null && !(m >= 0 && m <= 1))
+      out.push(
+        config(
+          name,
+          `${q.name}: ${name} is ${m}; a momentum lies between 0 and 1`,
+          'give 0.1, or null for the plain mean',
+        ),
+      )
   return out
 }
 
@@ -79,17 +173,39 @@ const kindProblems = (q: Quantizer): readonly QuantError[] => {
   const fields: { readonly [name: string]: unknown } = q
   const shown = (name: string): string => JSON.stringify(fields[name])
   return [
-    ...Object.entries(CHOICES).filter(([name, known]) => !known.some((k) => k === fields[name]))
-      .map(([name, known]) => config(name, `${q.name}: ${name} is ${shown(name)}; known: ${known.join(', ')}`, `give ${name}: '${known[0]}', for instance`)),
-    ...BOOLEANS.filter((name) => typeof fields[name] !== 'boolean').map((name) => config(name, `${q.name}: ${name} is ${shown(name)}; it is true or false`, `give ${name}: true or false`)),
-    ...NUMBERS.filter((name) => fields[name] !== null && !Number.isFinite(fields[name])).map((name) => config(name, `${q.name}: ${name} is ${shown(name)}; it is a finite number`, `give ${name}: 1, for instance, or leave it out`)),
-    ...Object.keys(q).filter((name) => !(FIELDS as readonly string[]).includes(name)).map((name) => config(name, `${q.name} has no field ${JSON.stringify(name)}`, `leave it out; known: ${FIELDS.join(', ')}`)),
+    ...Object.entries(CHOICES)
+      .filter(([name, known]) => !known.some((k) => k === fields[name]))
+      .map(([name, known]) =>
+        config(
+          name,
+          `${q.name}: ${name} is ${shown(name)}; known: ${known.join(', ')}`,
+          `give ${name}: '${known[0]}', for instance`,
+        ),
+      ),
+    ...BOOLEANS.filter((name) => typeof fields[name] !== 'boolean').map((name) =>
+      config(name, `${q.name}: ${name} is ${shown(name)}; it is true or false`, `give ${name}: true or false`),
+    ),
+    ...NUMBERS.filter((name) => fields[name] !== null && !Number.isFinite(fields[name])).map((name) =>
+      config(
+        name,
+        `${q.name}: ${name} is ${shown(name)}; it is a finite number`,
+        `give ${name}: 1, for instance, or leave it out`,
+      ),
+    ),
+    ...Object.keys(q)
+      .filter((name) => !(FIELDS as readonly string[]).includes(name))
+      .map((name) =>
+        config(name, `${q.name} has no field ${JSON.stringify(name)}`, `leave it out; known: ${FIELDS.join(', ')}`),
+      ),
   ]
 }
 
 /** Everything that is wrong with a quantizer; empty if nothing is. */
-export const quantizerProblems = (q: Quantizer): readonly QuantError[] =>
-{
+export const quantizerProblems = (q: Quantizer): readonly QuantError[] => {
   const kinds = kindProblems(q)
-  return kinds.length > 0 ? kinds : q.quantType === 'BINARY' ? rangeProblems(q) : [...bitProblems(q), ...percentProblems(q), ...channelProblems(q), ...rangeProblems(q), ...stepProblems(q)]
+  return kinds.length > 0
+    ? kinds
+    : q.quantType === 'BINARY'
+      ? rangeProblems(q)
+      : [...bitProblems(q), ...percentProblems(q), ...channelProblems(q), ...rangeProblems(q), ...stepProblems(q)]
 }

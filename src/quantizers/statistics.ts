@@ -8,7 +8,12 @@ export const rowsOf = (x: Value, dims: readonly number[] | null): Value => {
   const { kit } = x
   if (dims === null) return kit.emit('reshape', [x], { shape: [sizeOf(x.shape)] })
   if (dims.length !== x.shape.length)
-    return kit.fail({ op: 'scalingStatsPermuteDims', tag: 'ConfigError', refuse: `[${dims.join()}] permutes ${dims.length} axes, but the input has ${x.shape.length}`, fix: 'give one entry per axis of the input, the channel axis first' })
+    return kit.fail({
+      op: 'scalingStatsPermuteDims',
+      tag: 'ConfigError',
+      refuse: `[${dims.join()}] permutes ${dims.length} axes, but the input has ${x.shape.length}`,
+      fix: 'give one entry per axis of the input, the channel axis first',
+    })
   const p = kit.emit('permute', [x], { dims })
   const channels = p.shape[0] ?? 1
   return kit.emit('reshape', [p], { shape: [channels, sizeOf(p.shape) / Math.max(1, channels)] })
@@ -30,7 +35,8 @@ const atMostZero = (x: Value): Value => x.kit.emit('clamp', [x], { min: null, ma
 const largest = (x: Value): Value => x.kit.emit(x.shape.length === 1 ? 'maxAll' : 'maxLast', [x])
 
 /** `min(kth(x, k_low), 0)`: the lower end of an interval, and the zero point's statistic. */
-export const lowPercentile = (rows: Value, q: Quantizer): Value => atMostZero(kth(rows, lowRank(q.lowPercentileQ, lastAxis(rows))))
+export const lowPercentile = (rows: Value, q: Quantizer): Value =>
+  atMostZero(kth(rows, lowRank(q.lowPercentileQ, lastAxis(rows))))
 
 /** `min(min(x), 0)` of each row. */
 export const smallestAtMostZero = (rows: Value): Value => atMostZero(neg(largest(neg(rows))))
@@ -40,13 +46,20 @@ export const statistic = (rows: Value, q: Quantizer): Value => {
   const { kit } = rows
   const high = highRank(q.highPercentileQ, lastAxis(rows))
   switch (q.scalingStatsOp) {
-    case 'PERCENTILE': return kth(abs(rows), high)
-    case 'PERCENTILE_INTERVAL': return abs(kit.emit('sub', [kth(rows, high), lowPercentile(rows, q)]))
-    case 'MAX': return largest(abs(rows))
-    case 'MIN_MAX': return abs(kit.emit('sub', [largest(rows), smallestAtMostZero(rows)]))
-    case 'ZERO_MIN_MAX': return kit.emit('sub', [kit.emit('clamp', [largest(rows)], { min: 0, max: null }), smallestAtMostZero(rows)])
-    case 'AVE': return kit.emit('mean', [abs(rows)], { dims: [rows.shape.length - 1], keepdim: false })
-    case 'MAX_AVE': return kit.emit('mean', [kit.emit('maxLast', [abs(rows)])], { dims: [0], keepdim: false })
+    case 'PERCENTILE':
+      return kth(abs(rows), high)
+    case 'PERCENTILE_INTERVAL':
+      return abs(kit.emit('sub', [kth(rows, high), lowPercentile(rows, q)]))
+    case 'MAX':
+      return largest(abs(rows))
+    case 'MIN_MAX':
+      return abs(kit.emit('sub', [largest(rows), smallestAtMostZero(rows)]))
+    case 'ZERO_MIN_MAX':
+      return kit.emit('sub', [kit.emit('clamp', [largest(rows)], { min: 0, max: null }), smallestAtMostZero(rows)])
+    case 'AVE':
+      return kit.emit('mean', [abs(rows)], { dims: [rows.shape.length - 1], keepdim: false })
+    case 'MAX_AVE':
+      return kit.emit('mean', [kit.emit('maxLast', [abs(rows)])], { dims: [0], keepdim: false })
   }
 }
 
@@ -57,5 +70,10 @@ export const statisticDims = (q: Quantizer): readonly number[] | null =>
 /** A statistic of rows, viewed in the shape in which it is broadcast over the tensor. */
 export const viewAs = (stat: Value, shape: Shape): Value => {
   if (sizeOf(stat.shape) === sizeOf(shape)) return stat.kit.emit('reshape', [stat], { shape })
-  return stat.kit.fail({ op: 'perChannelBroadcastableShape', tag: 'ConfigError', refuse: `[${shape.join()}] holds ${sizeOf(shape)} scales, but the input has ${sizeOf(stat.shape)} channels`, fix: 'make the channel entry equal to the number of channels of the input' })
+  return stat.kit.fail({
+    op: 'perChannelBroadcastableShape',
+    tag: 'ConfigError',
+    refuse: `[${shape.join()}] holds ${sizeOf(shape)} scales, but the input has ${sizeOf(stat.shape)} channels`,
+    fix: 'make the channel entry equal to the number of channels of the input',
+  })
 }

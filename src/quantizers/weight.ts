@@ -16,9 +16,16 @@ export const weightScaleShape = (q: Quantizer, weight: Shape, axis: number): Sha
 export const weightState = (q: Quantizer, weight: Shape, axis: number): QuantizerSpec => {
   if (q.quantType === 'BINARY') return delayState(q)
   const shape = weightScaleShape(q, weight, axis)
-  if (q.scalingImplType === 'PARAMETER') return { scale: { value: { shape, learned: true, value: preprocessNumber(q.scalingInit ?? q.scalingConst ?? 1, q) } }, ...delayState(q) }
+  if (q.scalingImplType === 'PARAMETER')
+    return {
+      scale: { value: { shape, learned: true, value: preprocessNumber(q.scalingInit ?? q.scalingConst ?? 1, q) } },
+      ...delayState(q),
+    }
   if (q.scalingImplType !== 'PARAMETER_FROM_STATS') return delayState(q)
-  return { scale: { initDone: { shape: [], learned: false, value: 0 }, value: { shape, learned: true, value: 1 } }, ...delayState(q) }
+  return {
+    scale: { initDone: { shape: [], learned: false, value: 0 }, value: { shape, learned: true, value: 1 } },
+    ...delayState(q),
+  }
 }
 
 /** The weight as rows for its statistic: `[n]`, or `[channels, n]`. */
@@ -37,49 +44,97 @@ type Scaled = { readonly scale: Value; readonly state: QuantizerState; readonly 
 const computedOnce = (kit: Kit, w: Value, q: Quantizer, axis: number, state: QuantizerState, leaf: string): Scaled => {
   const { initDone, value } = state.scale
   const [threshold] = kit.phase({
-    counter: initDone, limit: 1, warnSteps: null, args: [w, value],
+    counter: initDone,
+    limit: 1,
+    warnSteps: null,
+    args: [w, value],
     collect: ([weight]) => [preprocess(lowerBound(statisticOf(weight, q, axis), q), q)],
     learned: ([, v]) => [v],
   })
   const assigned = kit.emit('assign', [threshold], { leaf: `${leaf}.scale.value` })
-  return { scale: scaleInTraining(assigned, q), state: { scale: { initDone: kit.constant(1), value: assigned } }, clamp: 'mask' }
+  return {
+    scale: scaleInTraining(assigned, q),
+    state: { scale: { initDone: kit.constant(1), value: assigned } },
+    clamp: 'mask',
+  }
 }
 
 const scaleOfWeight = (kit: Kit, w: Value, q: Quantizer, axis: number, state: QuantizerState, leaf: string): Scaled => {
   switch (q.scalingImplType) {
-    case 'STATS': return { scale: scaleOfStatistic(statisticOf(w, q, axis), q), state, clamp: 'ste' }
-    case 'PARAMETER': return { scale: scaleInTraining(state.scale.value, q), state, clamp: 'mask' }
-    case 'CONST': return { scale: scaleInTraining(kit.constant(preprocessNumber(q.scalingConst ?? q.scalingInit ?? 1, q)), q), state, clamp: 'ste' }
-    case 'PARAMETER_FROM_STATS': return computedOnce(kit, w, q, axis, state, leaf)
+    case 'STATS':
+      return { scale: scaleOfStatistic(statisticOf(w, q, axis), q), state, clamp: 'ste' }
+    case 'PARAMETER':
+      return { scale: scaleInTraining(state.scale.value, q), state, clamp: 'mask' }
+    case 'CONST':
+      return {
+        scale: scaleInTraining(kit.constant(preprocessNumber(q.scalingConst ?? q.scalingInit ?? 1, q)), q),
+        state,
+        clamp: 'ste',
+      }
+    case 'PARAMETER_FROM_STATS':
+      return computedOnce(kit, w, q, axis, state, leaf)
   }
 }
 
 const zeroPointOfWeight = (kit: Kit, w: Value, scale: Value, q: Quantizer, axis: number): Value =>
-  q.zeroPointImpl === 'zero' ? kit.constant(0) : quantizedZeroPoint(viewAs(smallestAtMostZero(weightRows(w, q, axis)), weightScaleShape(q, w.shape, axis)), scale, q)
+  q.zeroPointImpl === 'zero'
+    ? kit.constant(0)
+    : quantizedZeroPoint(
+        viewAs(smallestAtMostZero(weightRows(w, q, axis)), weightScaleShape(q, w.shape, axis)),
+        scale,
+        q,
+      )
 
 const integerAttrs = (q: Quantizer, kit: Kit, clamp: 'mask' | 'ste') => ({
-  bits: q.bitWidth ?? 8, signed: q.signed, narrow: q.narrowRange, rounding: q.floatToIntImplType, clamp,
-  training: kit.mode === 'train', zero: q.zeroPointImpl === 'stats' ? 'integer' as const : 'zero' as const,
+  bits: q.bitWidth ?? 8,
+  signed: q.signed,
+  narrow: q.narrowRange,
+  rounding: q.floatToIntImplType,
+  clamp,
+  training: kit.mode === 'train',
+  zero: q.zeroPointImpl === 'stats' ? ('integer' as const) : ('zero' as const),
 })
 
 /** Quantizes a weight whose output channels stand at `axis`; the result is a quant tensor. */
-export const quantizeWeight = (q: Quantizer, kit: Kit, state: QuantizerState, w: Value, axis: number, leaf: string): readonly [Value, QuantizerState] => {
+export const quantizeWeight = (
+  q: Quantizer,
+  kit: Kit,
+  state: QuantizerState,
+  w: Value,
+  axis: number,
+  leaf: string,
+): readonly [Value, QuantizerState] => {
   if (q.quantType === 'BINARY') {
     const s = kit.constant(q.scalingConst ?? q.scalingInit ?? 1)
-    return delayed(kit, kit.emit('binaryQuantize', [w, s], { clamped: false, training: kit.mode === 'train' }), w, state)
+    return delayed(
+      kit,
+      kit.emit('binaryQuantize', [w, s], { clamped: false, training: kit.mode === 'train' }),
+      w,
+      state,
+    )
   }
   const scaled = scaleOfWeight(kit, w, q, axis, state, leaf)
   const z = zeroPointOfWeight(kit, w, scaled.scale, q, axis)
-  const [out, countdown] = delayed(kit, kit.emit('quantize', [w, scaled.scale, z], integerAttrs(q, kit, scaled.clamp)), w, state)
+  const [out, countdown] = delayed(
+    kit,
+    kit.emit('quantize', [w, scaled.scale, z], integerAttrs(q, kit, scaled.clamp)),
+    w,
+    state,
+  )
   return [out, { ...scaled.state, ...countdown }]
 }
 
 /** Quantizes a bias: on the accumulator's scale (`[1]` or `[C]`), or on a scale of its own. */
 export const quantizeBias = (q: Quantizer, kit: Kit, b: Value, accumulatorScale: Value | null): Value => {
   const zero = kit.constant(0)
-  if (q.biasScale === 'internal') return kit.emit('quantize', [b, scaleOfStatistic(statisticOf(b, q, 0), q), zero], integerAttrs(q, kit, 'ste'))
+  if (q.biasScale === 'internal')
+    return kit.emit('quantize', [b, scaleOfStatistic(statisticOf(b, q, 0), q), zero], integerAttrs(q, kit, 'ste'))
   if (accumulatorScale === null)
-    return kit.fail({ op: 'biasQuant', tag: 'MetadataError', refuse: `Input scale required: ${q.name} lies on the scale of input times weight, and one of them is a plain tensor`, fix: 'quantize the input (inputQuant, or a quant tensor), or use Int8BiasPerTensorFloatInternalScaling' })
+    return kit.fail({
+      op: 'biasQuant',
+      tag: 'MetadataError',
+      refuse: `Input scale required: ${q.name} lies on the scale of input times weight, and one of them is a plain tensor`,
+      fix: 'quantize the input (inputQuant, or a quant tensor), or use Int8BiasPerTensorFloatInternalScaling',
+    })
   return kit.emit('quantize', [b, accumulatorScale, zero], integerAttrs(q, kit, 'mask'))
 }
-

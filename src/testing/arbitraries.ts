@@ -7,18 +7,28 @@ import { full, scalar, type Tensor } from '../data/tensor.js'
 import type { Example, ExampleArg } from '../graph/op.js'
 
 /** A shape of at most `rank` axes with 1 to `most` elements each. */
-export const shapeArb = (rank = 3, most = 4): fc.Arbitrary<Shape> => fc.array(fc.integer({ min: 1, max: most }), { maxLength: rank })
+export const shapeArb = (rank = 3, most = 4): fc.Arbitrary<Shape> =>
+  fc.array(fc.integer({ min: 1, max: most }), { maxLength: rank })
 
 /** A tensor of finite float32 numbers from a range; none is closer to 0 than 1e-6 unless it is 0. */
 export const tensorArb = (shape: Shape, [least, most]: readonly [number, number] = [-3, 3]): fc.Arbitrary<Tensor> =>
-  fc.array(fc.double({ min: least, max: most, noNaN: true }), { minLength: sizeOf(shape), maxLength: sizeOf(shape) }).map((xs) => ({ shape, data: Float32Array.from(xs, (x) => (Math.abs(x) < 1e-6 ? 0 : x)) }))
+  fc
+    .array(fc.double({ min: least, max: most, noNaN: true }), { minLength: sizeOf(shape), maxLength: sizeOf(shape) })
+    .map((xs) => ({ shape, data: Float32Array.from(xs, (x) => (Math.abs(x) < 1e-6 ? 0 : x)) }))
 
 /** Cotangents: multiples of 1/64 between -1 and 1, so that no product of them is lost in subnormals. */
 export const cotangentArb = (shape: Shape): fc.Arbitrary<Tensor> =>
-  fc.array(fc.integer({ min: -64, max: 64 }), { minLength: sizeOf(shape), maxLength: sizeOf(shape) }).map((xs) => ({ shape, data: Float32Array.from(xs, (x) => x / 64) }))
+  fc
+    .array(fc.integer({ min: -64, max: 64 }), { minLength: sizeOf(shape), maxLength: sizeOf(shape) })
+    .map((xs) => ({ shape, data: Float32Array.from(xs, (x) => x / 64) }))
 
 /** What a drawn quant tensor is like. */
-export type QuantSpec = { readonly bits: number; readonly signed: boolean; readonly zero?: ZeroPointKind; readonly scaleShape?: Shape }
+export type QuantSpec = {
+  readonly bits: number
+  readonly signed: boolean
+  readonly zero?: ZeroPointKind
+  readonly scaleShape?: Shape
+}
 
 /** A scale that is neither zero nor extreme, and hardly ever a power of two. */
 export const scaleArb: fc.Arbitrary<number> = fc.double({ min: 0.01, max: 2, noNaN: true }).map(Math.fround)
@@ -26,21 +36,40 @@ export const scaleArb: fc.Arbitrary<number> = fc.double({ min: 0.01, max: 2, noN
 const valuesOf = (shape: Shape, ints: readonly number[], scale: Tensor, z: number): Tensor => {
   const axis = scale.shape.findIndex((n) => n > 1)
   const inner = axis < 0 ? ints.length : sizeOf(shape.slice(axis + 1 + shape.length - scale.shape.length))
-  return { shape, data: Float32Array.from(ints, (q, i) => Math.fround(q - z) * scale.data[axis < 0 ? 0 : Math.floor(i / inner) % scale.data.length]) }
+  return {
+    shape,
+    data: Float32Array.from(
+      ints,
+      (q, i) => Math.fround(q - z) * scale.data[axis < 0 ? 0 : Math.floor(i / inner) % scale.data.length],
+    ),
+  }
 }
 
 /** A quant tensor on its grid: every integer of the width can occur. */
-export const quantTensorArb = (shape: Shape, { bits, signed, zero = 'zero', scaleShape = [] }: QuantSpec): fc.Arbitrary<QuantTensor> => {
+export const quantTensorArb = (
+  shape: Shape,
+  { bits, signed, zero = 'zero', scaleShape = [] }: QuantSpec,
+): fc.Arbitrary<QuantTensor> => {
   const [lo, hi] = [intMin(bits, signed), intMax(bits, signed)]
   const n = sizeOf(shape)
-  return fc.record({
-    ints: fc.array(fc.integer({ min: lo, max: hi }), { minLength: n, maxLength: n }),
-    scales: fc.array(scaleArb, { minLength: sizeOf(scaleShape), maxLength: sizeOf(scaleShape) }),
-    z: zero === 'zero' ? fc.constant(0) : fc.integer({ min: lo, max: hi }),
-  }).map(({ ints, scales, z }) => {
-    const scale = { shape: scaleShape, data: Float32Array.from(scales) }
-    return { kind: 'quant', value: valuesOf(shape, ints, scale, z), scale, zeroPoint: z === 0 ? scalar(0) : full([], z), bitWidth: scalar(bits), signed, training: true }
-  })
+  return fc
+    .record({
+      ints: fc.array(fc.integer({ min: lo, max: hi }), { minLength: n, maxLength: n }),
+      scales: fc.array(scaleArb, { minLength: sizeOf(scaleShape), maxLength: sizeOf(scaleShape) }),
+      z: zero === 'zero' ? fc.constant(0) : fc.integer({ min: lo, max: hi }),
+    })
+    .map(({ ints, scales, z }) => {
+      const scale = { shape: scaleShape, data: Float32Array.from(scales) }
+      return {
+        kind: 'quant',
+        value: valuesOf(shape, ints, scale, z),
+        scale,
+        zeroPoint: z === 0 ? scalar(0) : full([], z),
+        bitWidth: scalar(bits),
+        signed,
+        training: true,
+      }
+    })
 }
 
 /** One operand of an example: a tensor, or a quant tensor where the example says so. */
@@ -48,4 +77,5 @@ export const operandArb = (arg: ExampleArg): fc.Arbitrary<Tensor | QuantTensor> 
   arg.quant === undefined ? tensorArb(arg.shape, arg.range) : quantTensorArb(arg.shape, arg.quant)
 
 /** All operands of an example. */
-export const operandsArb = (example: Example): fc.Arbitrary<readonly (Tensor | QuantTensor)[]> => fc.tuple(...example.args.map(operandArb))
+export const operandsArb = (example: Example): fc.Arbitrary<readonly (Tensor | QuantTensor)[]> =>
+  fc.tuple(...example.args.map(operandArb))

@@ -23,17 +23,33 @@ const get = <A>(e: E.Either<QuantErrors, A>): A => {
 const tableWith = (op: Op): OpTable => ({ ...ops, [op.name]: op })
 
 const declare = (arg: Example['args'][number]): InputDecl =>
-  arg.quant === undefined ? tensorInput(arg.shape) : quantInput(arg.shape, { bits: arg.quant.bits, signed: arg.quant.signed, zeroPoint: arg.quant.zero ?? 'zero', scaleShape: arg.quant.scaleShape ?? [], training: true })
+  arg.quant === undefined
+    ? tensorInput(arg.shape)
+    : quantInput(arg.shape, {
+        bits: arg.quant.bits,
+        signed: arg.quant.signed,
+        zeroPoint: arg.quant.zero ?? 'zero',
+        scaleShape: arg.quant.scaleShape ?? [],
+        training: true,
+      })
 
 /** The program that applies one op to the operands of an example. */
 export const programOf = (op: Op, example: Example, metadata = true): Program =>
-  get(traceProgram({
-    table: tableWith(op), mode: 'train', strict: false, locations: false, params: {}, state: {},
-    inputs: example.args.map((a) => (metadata ? declare(a) : tensorInput(a.shape))),
-    body: (_p, _s, inputs, kit) => ({ results: kit.apply(op, inputs as never, example.attrs), nextState: {} }),
-  }))
+  get(
+    traceProgram({
+      table: tableWith(op),
+      mode: 'train',
+      strict: false,
+      locations: false,
+      params: {},
+      state: {},
+      inputs: example.args.map((a) => (metadata ? declare(a) : tensorInput(a.shape))),
+      body: (_p, _s, inputs, kit) => ({ results: kit.apply(op, inputs as never, example.attrs), nextState: {} }),
+    }),
+  )
 
-const outcome = (program: Program, inputs: unknown): Ran<unknown, unknown> => get(run(program, { params: {}, state: {}, inputs }))
+const outcome = (program: Program, inputs: unknown): Ran<unknown, unknown> =>
+  get(run(program, { params: {}, state: {}, inputs }))
 
 /** What the op's rule says of its result. */
 export const carriedBy = (op: Op, example: Example): Carried => {
@@ -45,16 +61,22 @@ export const carriedBy = (op: Op, example: Example): Carried => {
 export const carrySound = (op: Op, example: Example, operands: readonly Operand[]): string | null => {
   if (carriedBy(op, example).tag !== 'carries') return null
   const out = outcome(programOf(op, example), operands).outputs as Operand
-  return isQuantTensor(out) && isValidQuantTensor(out) ? null : `${op.name} says carries, but the result is ${isQuantTensor(out) ? 'not valid' : 'no quant tensor'}`
+  return isQuantTensor(out) && isValidQuantTensor(out)
+    ? null
+    : `${op.name} says carries, but the result is ${isQuantTensor(out) ? 'not valid' : 'no quant tensor'}`
 }
 
 const plainOperands = (operands: readonly Operand[]): readonly Tensor[] => operands.map(valueOf)
 
-const differentiated = (op: Op, example: Example): Program => get(vjpProgram(tableWith(op))(programOf(op, example, false), { cotangent: 'given', inputs: true }))
+const differentiated = (op: Op, example: Example): Program =>
+  get(vjpProgram(tableWith(op))(programOf(op, example, false), { cotangent: 'given', inputs: true }))
 
 /** Gradients of `Σ g * op(operands)` with respect to the operands. */
 export const gradients = (op: Op, example: Example, operands: readonly Operand[], g: Tensor): readonly Tensor[] =>
-  leaves(isTensor, outcome(differentiated(op, example), { inputs: plainOperands(operands), cotangent: g }).grads.inputs).map((l) => l.leaf)
+  leaves(
+    isTensor,
+    outcome(differentiated(op, example), { inputs: plainOperands(operands), cotangent: g }).grads.inputs,
+  ).map((l) => l.leaf)
 
 const dot = (a: Tensor, b: Tensor): number => a.data.reduce((s, x, i) => s + x * b.data[i], 0)
 
@@ -68,7 +90,13 @@ const apart = (t: Tensor): Tensor => ({ shape: t.shape, data: t.data.map((x, i) 
  * The gradient of a smooth op agrees with central differences. Elements near a kink are passed over: there the
  * differences to both sides disagree with each other.
  */
-export const gradientMatches = (op: Op, example: Example, given: readonly Operand[], g: Tensor, tolerance = 0.03): string | null => {
+export const gradientMatches = (
+  op: Op,
+  example: Example,
+  given: readonly Operand[],
+  g: Tensor,
+  tolerance = 0.03,
+): string | null => {
   const operands = plainOperands(given).map((t, k) => (example.args[k].fixed === true ? t : apart(t)))
   const program = programOf(op, example, false)
   const f = (xs: readonly Tensor[]): number => dot(outcome(program, xs).outputs as Tensor, g)
@@ -82,7 +110,8 @@ export const gradientMatches = (op: Op, example: Example, given: readonly Operan
       const narrow = (up + down) / 2
       const size = 1 + Math.abs(narrow)
       if (Math.abs(up - down) > 2 * tolerance * size) continue
-      if (Math.abs(grads[k].data[i] - narrow) > tolerance * size) return `${op.name}: operand ${k}, element ${i}: gradient ${grads[k].data[i]}, differences ${narrow}`
+      if (Math.abs(grads[k].data[i] - narrow) > tolerance * size)
+        return `${op.name}: operand ${k}, element ${i}: gradient ${grads[k].data[i]}, differences ${narrow}`
     }
   }
   return null
@@ -95,15 +124,26 @@ const TINY = 1e-36
 export const vjpLinear = (op: Op, example: Example, operands: readonly Operand[], g: Tensor): string | null => {
   const once = gradients(op, example, operands, g)
   const twice = gradients(op, example, operands, { shape: g.shape, data: g.data.map((x) => 2 * x) })
-  const k = once.findIndex((t, j) => t.data.some((x, i) => 2 * x !== twice[j].data[i] && Math.abs(2 * x - twice[j].data[i]) > TINY))
+  const k = once.findIndex((t, j) =>
+    t.data.some((x, i) => 2 * x !== twice[j].data[i] && Math.abs(2 * x - twice[j].data[i]) > TINY),
+  )
   return k < 0 ? null : `${op.name}: twice the cotangent does not give twice the gradient of operand ${k}`
 }
 
-const sameBits = (a: Tensor, b: Tensor): boolean => a.data.length === b.data.length && a.data.every((x, i) => Object.is(x + 0, b.data[i] + 0))
+const sameBits = (a: Tensor, b: Tensor): boolean =>
+  a.data.length === b.data.length && a.data.every((x, i) => Object.is(x + 0, b.data[i] + 0))
 
 /** The law of surrogates: `surrogate(f, g)` evaluates as f and differentiates as g. */
-export const surrogateLaw = (s: Op, f: Op, g: Op, example: Example, operands: readonly Operand[], cotangent: Tensor): string | null => {
-  const value = (op: Op): Tensor => valueOf(outcome(programOf(op, example, false), plainOperands(operands)).outputs as Operand)
+export const surrogateLaw = (
+  s: Op,
+  f: Op,
+  g: Op,
+  example: Example,
+  operands: readonly Operand[],
+  cotangent: Tensor,
+): string | null => {
+  const value = (op: Op): Tensor =>
+    valueOf(outcome(programOf(op, example, false), plainOperands(operands)).outputs as Operand)
   if (!sameBits(value(s), value(f))) return `${s.name} does not evaluate as ${f.name}`
   const [ds, dg] = [gradients(s, example, operands, cotangent), gradients(g, example, operands, cotangent)]
   return ds.every((t, i) => sameBits(t, dg[i])) ? null : `${s.name} does not differentiate as ${g.name}`
@@ -121,7 +161,9 @@ export const quantizeWith = (quantizer: Quantizer, x: Tensor, mode: 'train' | 'e
 /** Quantizing what is quantized changes nothing (for a fixed range, where the scale does not follow the input). */
 export const idempotent = (quantizer: Quantizer, x: Tensor): string | null => {
   const once = quantizeWith(quantizer, x, 'eval')
-  return sameBits(once.value, quantizeWith(quantizer, once.value, 'eval').value) ? null : `${quantizer.name} is not idempotent`
+  return sameBits(once.value, quantizeWith(quantizer, once.value, 'eval').value)
+    ? null
+    : `${quantizer.name} is not idempotent`
 }
 
 /** A larger input never gives a smaller output. */
@@ -135,6 +177,8 @@ export const monotone = (quantizer: Quantizer, x: Tensor): string | null => {
 export const errorBounded = (quantizer: Quantizer, x: Tensor, range: readonly [number, number]): string | null => {
   const q = quantizeWith(quantizer, x, 'eval')
   const s = q.scale.data[0]
-  const i = x.data.findIndex((v, k) => v >= range[0] + s && v <= range[1] - s && Math.abs(v - q.value.data[k]) > s * 0.5001)
+  const i = x.data.findIndex(
+    (v, k) => v >= range[0] + s && v <= range[1] - s && Math.abs(v - q.value.data[k]) > s * 0.5001,
+  )
   return i < 0 ? null : `${quantizer.name}: ${x.data[i]} became ${q.value.data[i]}, more than half a step of ${s} away`
 }

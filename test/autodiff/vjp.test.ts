@@ -10,13 +10,19 @@ const get = <A>(e: E.Either<q.QuantErrors, A>): A => {
   if (E.isLeft(e)) throw new Error(q.explainAll(e.left))
   return e.right
 }
-const traced = (f: (x: q.Value) => q.Value, shape: q.Shape) => get(q.trace(q.functionLayer('f', f), q.tensorInput(shape), { mode: 'train' }))
+const traced = (f: (x: q.Value) => q.Value, shape: q.Shape) =>
+  get(q.trace(q.functionLayer('f', f), q.tensorInput(shape), { mode: 'train' }))
 const none = { params: {}, state: {} } as never
 
 test('the gradient of a gradient: d²/dx² of the sum of x³ is 6x, summed over the cotangent', () => {
-  const first = get(q.grad(traced((x) => q.sum(q.pow(x, 3)), []), { inputs: true }))
+  const first = get(
+    q.grad(
+      traced((x) => q.sum(q.pow(x, 3)), []),
+      { inputs: true },
+    ),
+  )
   const second = get(q.grad(first, { output: 'grads.inputs', inputs: true }))
-  const ran = get(q.run(second, { ...none as object, inputs: q.scalar(2) } as never))
+  const ran = get(q.run(second, { ...(none as object), inputs: q.scalar(2) } as never))
   assert.is((ran.grads.inputs as q.Tensor).data[0], 12)
 })
 
@@ -31,7 +37,11 @@ test('a second derivative of an estimator is a typed error', () => {
 })
 
 test('every node of a backward pass names the forward node that it belongs to, every differentiated node its cotangent', () => {
-  const layer = q.chain({ act: q.QuantIdentity({ returnQuantTensor: true }), fc: q.QuantLinear({ inFeatures: 3, outFeatures: 2 }), sum: q.functionLayer('sum', (x: q.Value) => q.sum(q.mul(x, x))) })
+  const layer = q.chain({
+    act: q.QuantIdentity({ returnQuantTensor: true }),
+    fc: q.QuantLinear({ inFeatures: 3, outFeatures: 2 }),
+    sum: q.functionLayer('sum', (x: q.Value) => q.sum(q.mul(x, x))),
+  })
   const forward = get(q.trace(layer, q.tensorInput([2, 3]), { mode: 'train' }))
   const program = get(q.grad(forward, { inputs: true }))
   const count = forward.graph.nodes.length
@@ -40,7 +50,10 @@ test('every node of a backward pass names the forward node that it belongs to, e
     if (n.backwardOf === undefined) continue
     const of = program.graph.nodes[n.backwardOf]
     // A sum of cotangents is emitted where the last of them is handed on.
-    assert.ok(of.id < count && (of.path === n.path || n.path === '' || n.op.name === 'add' || of.op.name === 'input'), `%${n.id} of %${of.id}`)
+    assert.ok(
+      of.id < count && (of.path === n.path || n.path === '' || n.op.name === 'add' || of.op.name === 'input'),
+      `%${n.id} of %${of.id}`,
+    )
   }
   const versions = new Set(forward.graph.nodes.filter((n) => n.op.name === 'assign').map((n) => n.attrs.leaf))
   for (const o of program.outputs.filter((x) => x.kind === 'grad' && !versions.has(x.path))) {
@@ -48,11 +61,19 @@ test('every node of a backward pass names the forward node that it belongs to, e
     assert.is(program.graph.nodes[input?.node ?? -1].cotangent, o.node, o.path)
   }
   const again = get(q.parseProgram(q.ops)(q.programToJSON(program)))
-  assert.equal(again.graph.nodes.map((n) => [n.backwardOf, n.cotangent]), program.graph.nodes.map((n) => [n.backwardOf, n.cotangent]))
+  assert.equal(
+    again.graph.nodes.map((n) => [n.backwardOf, n.cotangent]),
+    program.graph.nodes.map((n) => [n.backwardOf, n.cotangent]),
+  )
 })
 
 test('a straight-through estimator emits nothing: its operand has the cotangent of its result', () => {
-  const { graph } = get(q.grad(traced((x) => q.sum(x.kit.emit('clamp~identity', [q.mul(x, x)], { min: 0, max: 1 })), [2]), { inputs: true }))
+  const { graph } = get(
+    q.grad(
+      traced((x) => q.sum(x.kit.emit('clamp~identity', [q.mul(x, x)], { min: 0, max: 1 })), [2]),
+      { inputs: true },
+    ),
+  )
   const ste = graph.nodes.find((n) => n.op.name === 'clamp~identity')
   assert.ok(ste?.cotangent !== undefined)
   assert.is(graph.nodes[ste?.inputs[0] ?? -1].cotangent, ste?.cotangent)
@@ -60,12 +81,17 @@ test('a straight-through estimator emits nothing: its operand has the cotangent 
 })
 
 test('no gradient passes a detached value', () => {
-  const program = get(q.grad(traced((x) => q.sum(q.mul(x, q.detach(x))), [2]), { inputs: true }))
-  const ran = get(q.run(program, { ...none as object, inputs: q.tensorOf([2], [3, 5]) } as never))
+  const program = get(
+    q.grad(
+      traced((x) => q.sum(q.mul(x, q.detach(x))), [2]),
+      { inputs: true },
+    ),
+  )
+  const ran = get(q.run(program, { ...(none as object), inputs: q.tensorOf([2], [3, 5]) } as never))
   assert.equal([...(ran.grads.inputs as q.Tensor).data], [3, 5])
 })
 
-test('a result that is no scalar, or isn\'t there, is named', () => {
+test("a result that is no scalar, or isn't there, is named", () => {
   const program = traced((x) => x, [2])
   const [shape, name] = [q.grad(program), q.vjp(program, { output: 'logits' })]
   assert.ok(E.isLeft(shape) && E.isLeft(name))
@@ -80,7 +106,8 @@ test('while collecting, the learned value gets exactly 0; once learned, the stat
   const start = get(q.init(layer, 0))
   const collecting = get(q.run(program, { ...start, inputs: args }))
   const learned = get(q.run(program, { params: start.params, state: collecting.state, inputs: args }))
-  const valueGrad = (g: q.Grads): number => (g.state as { readonly actQuant: { readonly scale: { readonly value: q.Tensor } } }).actQuant.scale.value.data[0]
+  const valueGrad = (g: q.Grads): number =>
+    (g.state as { readonly actQuant: { readonly scale: { readonly value: q.Tensor } } }).actQuant.scale.value.data[0]
   assert.is(valueGrad(collecting.grads), 0)
   assert.ok(valueGrad(learned.grads) !== 0)
   assert.equal([...(learned.grads.inputs as q.Tensor).data], [1, 1, 1])
@@ -88,7 +115,9 @@ test('while collecting, the learned value gets exactly 0; once learned, the stat
 
 test('a debug run names the first node that makes a NaN', () => {
   const program = traced((x) => q.sum(q.log(x)), [2])
-  const ran = q.run(program, { ...none as object, inputs: q.tensorOf([2], [-1, 1]) } as never, { debugNonFinite: true })
+  const ran = q.run(program, { ...(none as object), inputs: q.tensorOf([2], [-1, 1]) } as never, {
+    debugNonFinite: true,
+  })
   assert.ok(E.isLeft(ran))
   if (E.isLeft(ran)) assert.match(ran.left[0].message, 'log')
 })

@@ -22,7 +22,8 @@ type Book = { readonly entries: Entry[]; readonly losses: Loss[]; readonly remar
 /** A measurement and the remarks on how it went. */
 export type Measured = { readonly ledger: Ledger; readonly notes: readonly string[]; readonly minutes: number }
 
-const label = (turn: Turn, variant: string): string => (turn.malloc === undefined ? variant : `${turn.malloc} malloc, ${variant}`)
+const label = (turn: Turn, variant: string): string =>
+  turn.malloc === undefined ? variant : `${turn.malloc} malloc, ${variant}`
 
 /** W8 runs once: in the way that was best at W5's batch of 32, where that was measured. */
 const onceVariant = (book: Book, turn: Turn, variants: readonly string[]): readonly string[] => {
@@ -36,7 +37,13 @@ const variantsFor = (book: Book, turn: Turn, id: string, quick: boolean): readon
   const all = variantsOf(turn.peer, id, quick)
   if (!isTorch(turn.peer)) return all
   if (id.startsWith('W8')) return onceVariant(book, turn, all)
-  const labels = worthwhile(book.entries, turn.peer, turn.threads, id, all.map((v) => label(turn, v)))
+  const labels = worthwhile(
+    book.entries,
+    turn.peer,
+    turn.threads,
+    id,
+    all.map((v) => label(turn, v)),
+  )
   return all.filter((v) => labels.includes(label(turn, v)))
 }
 
@@ -51,27 +58,54 @@ const record = (book: Book, turn: Turn, events: readonly Event[]): void => {
 }
 
 const idsFor = (book: Book, group: Group, turn: Turn, quick: boolean): readonly string[] =>
-  group.ids.filter((id) => !book.losses.some((l) => l.peer === turn.peer && l.id === id) && variantsFor(book, turn, id, quick).length > 0)
+  group.ids.filter(
+    (id) =>
+      !book.losses.some((l) => l.peer === turn.peer && l.id === id) && variantsFor(book, turn, id, quick).length > 0,
+  )
 
 /** Says what the peers of a group can't do, without asking them. */
 const noteUnable = (book: Book, group: Group, round: readonly Turn[]): void => {
-  for (const turn of round) for (const id of group.ids) {
-    const why = cannot(turn.peer, id)
-    const known = book.losses.some((l) => l.peer === turn.peer && l.threads === turn.threads && l.id === id)
-    if (why !== null && !known) book.losses.push({ tag: 'unable', id, why, peer: turn.peer, threads: turn.threads })
-  }
+  for (const turn of round)
+    for (const id of group.ids) {
+      const why = cannot(turn.peer, id)
+      const known = book.losses.some((l) => l.peer === turn.peer && l.threads === turn.threads && l.id === id)
+      if (why !== null && !known) book.losses.push({ tag: 'unable', id, why, peer: turn.peer, threads: turn.threads })
+    }
 }
 
-type Run = { readonly options: Options; readonly budget: Budget; readonly folder: string; readonly script: string; readonly deadline: number; readonly began: number }
+type Run = {
+  readonly options: Options
+  readonly budget: Budget
+  readonly folder: string
+  readonly script: string
+  readonly deadline: number
+  readonly began: number
+}
 
 const takeTurn = async (book: Book, run: Run, group: Group, turn: Turn): Promise<void> => {
   const { quick } = run.options
   const ids = idsFor(book, group, turn, quick)
   if (ids.length === 0) return
   const variants = Object.fromEntries(ids.map((id) => [id, variantsFor(book, turn, id, quick)]))
-  const spec: JobSpec = { peer: turn.peer, threads: turn.threads, folder: run.folder, budget: run.budget, ids, variants }
+  const spec: JobSpec = {
+    peer: turn.peer,
+    threads: turn.threads,
+    folder: run.folder,
+    budget: run.budget,
+    ids,
+    variants,
+  }
   const began = Date.now()
-  record(book, turn, await runJob(spec, { python: run.options.python, script: run.script, deadline: run.deadline, ...(turn.malloc === undefined ? {} : { malloc: turn.malloc }) }))
+  record(
+    book,
+    turn,
+    await runJob(spec, {
+      python: run.options.python,
+      script: run.script,
+      deadline: run.deadline,
+      ...(turn.malloc === undefined ? {} : { malloc: turn.malloc }),
+    }),
+  )
   const who = `${turn.peer}, ${turn.threads} ${turn.threads === 1 ? 'thread' : 'threads'}${turn.malloc === undefined ? '' : `, ${turn.malloc} malloc`}`
   console.log(`  ${who.padEnd(40)} ${((Date.now() - began) / 1000).toFixed(0).padStart(4)} s`)
 }
@@ -97,7 +131,8 @@ const runGroup = async (book: Book, run: Run, group: Group): Promise<void> => {
 }
 
 /** W8 trains for half a minute per peer: not in a quick look, unless it is asked for. */
-const workloadsOf = (o: Options): readonly WorkloadName[] => (o.quick && o.only.length === WORKLOADS.length ? o.only.filter((w) => w !== 'W8') : o.only)
+const workloadsOf = (o: Options): readonly WorkloadName[] =>
+  o.quick && o.only.length === WORKLOADS.length ? o.only.filter((w) => w !== 'W8') : o.only
 
 /** Measures all that the options ask for. */
 export const measureAll = async (options: Options): Promise<Measured> => {
@@ -109,12 +144,22 @@ export const measureAll = async (options: Options): Promise<Measured> => {
   const stop = (): never => process.exit(130)
   process.once('exit', end).once('SIGINT', stop).once('SIGTERM', stop)
   try {
-    const run: Run = { options, budget: options.quick ? QUICK : FULL, folder, script: await bundleChild(folder), deadline: began + WHOLE_MS, began }
+    const run: Run = {
+      options,
+      budget: options.quick ? QUICK : FULL,
+      folder,
+      script: await bundleChild(folder),
+      deadline: began + WHOLE_MS,
+      began,
+    }
     for (const group of groupsOf(workloadsOf(options), options.quick ? 1 : ROUNDS)) await runGroup(book, run, group)
   } finally {
     end()
     process.off('exit', end).off('SIGINT', stop).off('SIGTERM', stop)
   }
-  if (options.quick) book.notes.push(`--quick: one round, short samples; single calls over ${QUICK.limit} s are skipped${options.brevitas ? '; PyTorch with raised malloc thresholds, NCHW, and QuantTensors off, without trying the others' : ''}${workloadsOf(options).length === options.only.length ? '' : '; W8 is left out'}`)
+  if (options.quick)
+    book.notes.push(
+      `--quick: one round, short samples; single calls over ${QUICK.limit} s are skipped${options.brevitas ? '; PyTorch with raised malloc thresholds, NCHW, and QuantTensors off, without trying the others' : ''}${workloadsOf(options).length === options.only.length ? '' : '; W8 is left out'}`,
+    )
   return { ledger: book, notes: book.notes, minutes: (Date.now() - began) / MINUTE }
 }

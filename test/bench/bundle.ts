@@ -12,6 +12,17 @@ export const bundleFolder = (): string => {
 
 /** Compiles `child.ts` into a folder; gives the path of its script. Packages stay outside. */
 export const bundleChild = async (folder: string): Promise<string> => {
-  await build({ entryPoints: [join(root, 'test', 'bench', 'child.ts')], outdir: folder, outExtension: { '.js': '.mjs' }, bundle: true, splitting: true, packages: 'external', platform: 'node', format: 'esm', target: 'node20', logLevel: 'warning' })
+  await build({
+    entryPoints: [join(root, 'test', 'bench', 'child.ts')],
+    outdir: folder,
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    splitting: true,
+    packages: 'external',
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    logLevel: 'warning',
+  })
   return join(folder, 'child.mjs')
 }

@@ -1,5 +1,14 @@
 /** What is measured: workloads, sizes, phases, and the numbers that every peer is given. */
-import { QuantConv2d, QuantIdentity, QuantLinear, QuantReLU, Int8ActPerTensorFloat, MaxPool2d, Flatten, chain } from '../../src/index.js'
+import {
+  QuantConv2d,
+  QuantIdentity,
+  QuantLinear,
+  QuantReLU,
+  Int8ActPerTensorFloat,
+  MaxPool2d,
+  Flatten,
+  chain,
+} from '../../src/index.js'
 
 export const WORKLOADS = ['W1', 'W2', 'W3', 'W4', 'W5', 'W6', 'W7', 'W8'] as const
 export type WorkloadName = (typeof WORKLOADS)[number]
@@ -9,9 +18,15 @@ export type Case = { readonly workload: WorkloadName; readonly size: string; rea
 
 export const ELEMENTWISE = ['learned-fwd', 'learned-fwd-bwd', 'collecting-fwd', 'collecting-fwd-bwd'] as const
 /** Shapes of the element-wise workloads. */
-export const SHAPES: Readonly<Record<string, readonly number[]>> = { '50': [50], '1.6M': [32, 64, 28, 28], '12.8M': [256, 64, 28, 28] }
+export const SHAPES: Readonly<Record<string, readonly number[]>> = {
+  '50': [50],
+  '1.6M': [32, 64, 28, 28],
+  '12.8M': [256, 64, 28, 28],
+}
 /** Channels in, channels out and input shape of the convolutions. */
-export const CONVS: Readonly<Record<string, { readonly cin: number; readonly cout: number; readonly shape: readonly number[] }>> = {
+export const CONVS: Readonly<
+  Record<string, { readonly cin: number; readonly cout: number; readonly shape: readonly number[] }>
+> = {
   '64-64-8x28x28': { cin: 64, cout: 64, shape: [8, 64, 28, 28] },
   '3-32-32x32x32': { cin: 3, cout: 32, shape: [32, 3, 32, 32] },
 }
@@ -33,7 +48,11 @@ const sizesAndPhases: Readonly<Record<WorkloadName, readonly (readonly [readonly
 
 /** Every row of some workloads, in order. */
 export const casesOf = (only: readonly WorkloadName[]): readonly Case[] =>
-  only.flatMap((workload) => sizesAndPhases[workload].flatMap(([sizes, phases]) => sizes.flatMap((size) => phases.map((phase) => ({ workload, size, phase })))))
+  only.flatMap((workload) =>
+    sizesAndPhases[workload].flatMap(([sizes, phases]) =>
+      sizes.flatMap((size) => phases.map((phase) => ({ workload, size, phase }))),
+    ),
+  )
 
 /** `W1/1.6M/learned-fwd`. */
 export const idOf = (c: Case): string => `${c.workload}/${c.size}/${c.phase}`
@@ -72,14 +91,30 @@ export const classes = (batch: number): Float32Array => Float32Array.from({ leng
 
 /** The layer of an element-wise workload. */
 export const activation = (workload: WorkloadName, collectStatsSteps: number) =>
-  workload === 'W1' ? QuantIdentity({ collectStatsSteps })
-    : workload === 'W2' ? QuantReLU({ collectStatsSteps })
-      : QuantReLU({ collectStatsSteps, scalingPerOutputChannel: true, perChannelBroadcastableShape: [1, 64, 1, 1], scalingStatsPermuteDims: [1, 0, 2, 3] })
+  workload === 'W1'
+    ? QuantIdentity({ collectStatsSteps })
+    : workload === 'W2'
+      ? QuantReLU({ collectStatsSteps })
+      : QuantReLU({
+          collectStatsSteps,
+          scalingPerOutputChannel: true,
+          perChannelBroadcastableShape: [1, 64, 1, 1],
+          scalingStatsPermuteDims: [1, 0, 2, 3],
+        })
 
 /** The convolution of W4. */
 export const convolution = (size: string) => {
   const { cin, cout } = CONVS[size]
-  return QuantConv2d({ inChannels: cin, outChannels: cout, kernelSize: 3, padding: 1, inputQuant: Int8ActPerTensorFloat, outputQuant: Int8ActPerTensorFloat, inputCollectStatsSteps: COLLECT, outputCollectStatsSteps: COLLECT })
+  return QuantConv2d({
+    inChannels: cin,
+    outChannels: cout,
+    kernelSize: 3,
+    padding: 1,
+    inputQuant: Int8ActPerTensorFloat,
+    outputQuant: Int8ActPerTensorFloat,
+    inputCollectStatsSteps: COLLECT,
+    outputCollectStatsSteps: COLLECT,
+  })
 }
 
 /** The network of W5 to W8. */

@@ -29,7 +29,8 @@ const timeCase = async (peer: Peer, spec: JobSpec, id: string): Promise<void> =>
   if (prepared.tag === 'unable') return emit({ tag: 'unable', id, why: prepared.why })
   if (prepared.note !== undefined) emit({ tag: 'note', id, note: prepared.note })
   if (prepared.tag === 'done') {
-    for (const row of prepared.rows) emit({ tag: 'times', id: row.id, variant: '', best: row.ms, median: row.ms, samples: 1 })
+    for (const row of prepared.rows)
+      emit({ tag: 'times', id: row.id, variant: '', best: row.ms, median: row.ms, samples: 1 })
     if (prepared.accuracy !== undefined) emit({ tag: 'accuracy', id, accuracy: prepared.accuracy })
     return
   }
@@ -47,7 +48,11 @@ const main = async (): Promise<void> => {
     try {
       await timeCase(peer, spec, id)
     } catch (e) {
-      emit({ tag: e instanceof TooSlow ? 'slow' : e instanceof Mismatch ? 'mismatch' : 'failed', id, why: messageOf(e) })
+      emit({
+        tag: e instanceof TooSlow ? 'slow' : e instanceof Mismatch ? 'mismatch' : 'failed',
+        id,
+        why: messageOf(e),
+      })
     }
   }
   peer.close()

@@ -14,17 +14,56 @@ const LOCAL_SET = 0x21
 const [FROM, TO, END] = [0, 1, 2]
 /** Four vectors of 16 bytes a turn. */
 const STRIDE = 64
-const moves = [0, 16, 32, 48].flatMap((offset) => [LOCAL_GET, TO, LOCAL_GET, FROM, 0xfd, 0x00, 4, offset, 0xfd, 0x0b, 4, offset])
+const moves = [0, 16, 32, 48].flatMap((offset) => [
+  LOCAL_GET,
+  TO,
+  LOCAL_GET,
+  FROM,
+  0xfd,
+  0x00,
+  4,
+  offset,
+  0xfd,
+  0x0b,
+  4,
+  offset,
+])
 // i32.const 64 takes two bytes: one alone would be negative.
 const advance = (local: number): readonly number[] => [LOCAL_GET, local, 0x41, STRIDE | 128, 0, 0x6a, LOCAL_SET, local]
 
 /** `copy(from, to, end)` with a memory of its own. */
 const moduleBytes = (pages: number): Uint8Array => {
-  const code = [0, 0x03, 0x40, ...moves, ...advance(FROM), ...advance(TO), LOCAL_GET, FROM, LOCAL_GET, END, 0x49, 0x0d, 0, 0x0b, 0x0b]
+  const code = [
+    0,
+    0x03,
+    0x40,
+    ...moves,
+    ...advance(FROM),
+    ...advance(TO),
+    LOCAL_GET,
+    FROM,
+    LOCAL_GET,
+    END,
+    0x49,
+    0x0d,
+    0,
+    0x0b,
+    0x0b,
+  ]
   return Uint8Array.from([
-    0, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
-    ...section(1, [1, 0x60, 3, 0x7f, 0x7f, 0x7f, 0]), ...section(3, [1, 0]), ...section(5, [1, 0, ...leb(pages)]),
-    ...section(7, [2, ...name('copy'), 0, 0, ...name('memory'), 2, 0]), ...section(10, [1, ...leb(code.length), ...code]),
+    0,
+    0x61,
+    0x73,
+    0x6d,
+    1,
+    0,
+    0,
+    0,
+    ...section(1, [1, 0x60, 3, 0x7f, 0x7f, 0x7f, 0]),
+    ...section(3, [1, 0]),
+    ...section(5, [1, 0, ...leb(pages)]),
+    ...section(7, [2, ...name('copy'), 0, 0, ...name('memory'), 2, 0]),
+    ...section(10, [1, ...leb(code.length), ...code]),
   ])
 }
 
@@ -33,7 +72,8 @@ type Exports = { readonly copy: (from: number, to: number, end: number) => void;
 /** A copy of `bytes` (a multiple of 64) within the module's memory, in a loop over vectors. */
 export const copyInWasm = (bytes: number): { readonly run: () => void; readonly memory: WebAssembly.Memory } => {
   const pages = Math.ceil((2 * bytes) / PAGE)
-  const { copy, memory } = new WebAssembly.Instance(new WebAssembly.Module(moduleBytes(pages) as BufferSource)).exports as Exports
+  const { copy, memory } = new WebAssembly.Instance(new WebAssembly.Module(moduleBytes(pages) as BufferSource))
+    .exports as Exports
   return { run: () => copy(0, bytes, bytes), memory }
 }
 

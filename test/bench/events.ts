@@ -2,7 +2,15 @@
 import type { Budget } from './measure.js'
 
 /** Those we are compared with, as the JSON names them. */
-export const PEERS = ['brevitas', 'torch-compile', 'torch-float', 'tfjs-wasm', 'jax-js', 'ort-web', 'reference'] as const
+export const PEERS = [
+  'brevitas',
+  'torch-compile',
+  'torch-float',
+  'tfjs-wasm',
+  'jax-js',
+  'ort-web',
+  'reference',
+] as const
 export type PeerName = (typeof PEERS)[number]
 /** Limits of the machine: a copy of as many numbers by a loop in WebAssembly, and by the engine's own memmove. */
 export const LIMITS = ['copy-wasm', 'copy-memmove'] as const
@@ -22,9 +30,20 @@ export type JobSpec = {
 }
 
 /** Times of one case in one process, in milliseconds. */
-export type TimesEvent = { readonly tag: 'times'; readonly id: string; readonly variant: string; readonly best: number; readonly median: number; readonly samples: number }
+export type TimesEvent = {
+  readonly tag: 'times'
+  readonly id: string
+  readonly variant: string
+  readonly best: number
+  readonly median: number
+  readonly samples: number
+}
 /** Why there are no times. */
-export type Trouble = { readonly tag: 'unable' | 'slow' | 'failed' | 'mismatch'; readonly id: string; readonly why: string }
+export type Trouble = {
+  readonly tag: 'unable' | 'slow' | 'failed' | 'mismatch'
+  readonly id: string
+  readonly why: string
+}
 /** What a child says, one JSON value a line. */
 export type Event =
   | { readonly tag: 'begin'; readonly id: string }

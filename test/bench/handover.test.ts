@@ -20,22 +20,37 @@ const inFolder = (body: (folder: string) => void): void => {
   }
 }
 
-test('numbers come back as they were handed over, and the first to hand over wins', () => inFolder((folder) => {
-  const x = tensorOf([2, 2], [1, 2, 3, -0.1])
-  handOver(folder, 'W1/50/learned-fwd', () => ({ given: { x }, expected: {}, shared: { x: 'x.f32' } }))
-  handOver(folder, 'W1/50/learned-fwd', () => { throw new Error('it was there') })
-  handOver(folder, 'W2/50/learned-fwd', () => ({ given: { x: tensorOf([2, 2], [0, 0, 0, 0]) }, expected: {}, shared: { x: 'x.f32' } }))
-  assert.equal(receive(folder, 'W2/50/learned-fwd').given('x'), x)
-  assert.throws(() => receive(folder, 'W1/50/learned-fwd').given('y'), /no numbers y/)
-  assert.throws(() => receive(folder, 'W3/1.6M/learned-fwd'), /handed no numbers/)
-}))
+test('numbers come back as they were handed over, and the first to hand over wins', () =>
+  inFolder((folder) => {
+    const x = tensorOf([2, 2], [1, 2, 3, -0.1])
+    handOver(folder, 'W1/50/learned-fwd', () => ({ given: { x }, expected: {}, shared: { x: 'x.f32' } }))
+    handOver(folder, 'W1/50/learned-fwd', () => {
+      throw new Error('it was there')
+    })
+    handOver(folder, 'W2/50/learned-fwd', () => ({
+      given: { x: tensorOf([2, 2], [0, 0, 0, 0]) },
+      expected: {},
+      shared: { x: 'x.f32' },
+    }))
+    assert.equal(receive(folder, 'W2/50/learned-fwd').given('x'), x)
+    assert.throws(() => receive(folder, 'W1/50/learned-fwd').given('y'), /no numbers y/)
+    assert.throws(() => receive(folder, 'W3/1.6M/learned-fwd'), /handed no numbers/)
+  }))
 
-test('a peer that computes something else is found out', () => inFolder((folder) => {
-  handOver(folder, 'W4/a/b', () => ({ given: {}, expected: { y: { tensor: tensorOf([2], [3, 4]), tolerance: 0.01 } } }))
-  const from = receive(folder, 'W4/a/b')
-  from.check('y', [3, 4.04])
-  for (const wrong of [[3, 4.1], [3, NaN], [3], [3, 4, 0]]) assert.throws(() => from.check('y', wrong), (e: unknown) => e instanceof Mismatch)
-}))
+test('a peer that computes something else is found out', () =>
+  inFolder((folder) => {
+    handOver(folder, 'W4/a/b', () => ({
+      given: {},
+      expected: { y: { tensor: tensorOf([2], [3, 4]), tolerance: 0.01 } },
+    }))
+    const from = receive(folder, 'W4/a/b')
+    from.check('y', [3, 4.04])
+    for (const wrong of [[3, 4.1], [3, NaN], [3], [3, 4, 0]])
+      assert.throws(
+        () => from.check('y', wrong),
+        (e: unknown) => e instanceof Mismatch,
+      )
+  }))
 
 test('the relative error', () => {
   assert.is(relativeError([0, 0], [0, 0]), 0)
@@ -63,13 +78,24 @@ test('the copy in WebAssembly copies', () => {
 })
 
 test('a call over the limit ends a measurement', async () => {
-  const slow = (): Promise<void> => new Promise((done) => { setTimeout(done, 20) })
-  const failed = await measure(slow, { warm: 0, sample: 0, limit: 0.005 }).then(() => null, (e: unknown) => e)
+  const slow = (): Promise<void> =>
+    new Promise((done) => {
+      setTimeout(done, 20)
+    })
+  const failed = await measure(slow, { warm: 0, sample: 0, limit: 0.005 }).then(
+    () => null,
+    (e: unknown) => e,
+  )
   assert.instance(failed, TooSlow)
 })
 
 test('ONNX bytes: fields as onnx.proto3 numbers them', () => {
-  const model = onnxBytes({ input: { name: 'x', shape: [300] }, output: { name: 'y', shape: [300] }, initializers: [], nodes: [{ op: 'Relu', inputs: ['x'], output: 'y', attributes: { axis: 1 } }] })
+  const model = onnxBytes({
+    input: { name: 'x', shape: [300] },
+    output: { name: 'y', shape: [300] },
+    initializers: [],
+    nodes: [{ op: 'Relu', inputs: ['x'], output: 'y', attributes: { axis: 1 } }],
+  })
   // ir_version (field 1, varint) = 7, then producer_name (field 2, bytes).
   assert.equal(Array.from(model.subarray(0, 4)), [0x08, 7, 0x12, 'quantrace bench'.length])
   const text = Buffer.from(model).toString('latin1')

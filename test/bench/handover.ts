@@ -8,7 +8,10 @@ type Stored = { readonly file: string; readonly shape: readonly number[] }
 /** A result, and how far a peer's may be from it: the length of the difference over the length of the result. */
 type Expected = Stored & { readonly tolerance: number }
 /** All of one case; this is the text of its JSON file. */
-type Manifest = { readonly given: { readonly [name: string]: Stored }; readonly expected: { readonly [name: string]: Expected } }
+type Manifest = {
+  readonly given: { readonly [name: string]: Stored }
+  readonly expected: { readonly [name: string]: Expected }
+}
 
 /** The numbers of one case. `given` may be shared by cases under a name of its own. */
 export type Numbers = {
@@ -36,14 +39,27 @@ export const handOver = (folder: string, id: string, make: () => Numbers): void 
   if (existsSync(path)) return
   mkdirSync(folder, { recursive: true })
   const numbers = make()
-  const given = Object.fromEntries(Object.entries(numbers.given).map(([name, t]) => [name, put(folder, numbers.shared?.[name] ?? `${safe(id)}.${name}.f32`, t)]))
-  const expected = Object.fromEntries(Object.entries(numbers.expected).map(([name, e]) => [name, { ...put(folder, `${safe(id)}.${name}.expected.f32`, e.tensor), tolerance: e.tolerance }]))
+  const given = Object.fromEntries(
+    Object.entries(numbers.given).map(([name, t]) => [
+      name,
+      put(folder, numbers.shared?.[name] ?? `${safe(id)}.${name}.f32`, t),
+    ]),
+  )
+  const expected = Object.fromEntries(
+    Object.entries(numbers.expected).map(([name, e]) => [
+      name,
+      { ...put(folder, `${safe(id)}.${name}.expected.f32`, e.tensor), tolerance: e.tolerance },
+    ]),
+  )
   writeFileSync(path, JSON.stringify({ given, expected } satisfies Manifest))
 }
 
 const take = (folder: string, s: Stored): Tensor => {
   const bytes = readFileSync(join(folder, s.file))
-  return { shape: s.shape, data: new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)) }
+  return {
+    shape: s.shape,
+    data: new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)),
+  }
 }
 
 /** What a peer reads of a case. */
@@ -82,7 +98,10 @@ export const receive = (folder: string, id: string): Received => {
       const e = manifest.expected[name]
       if (e === undefined) throw new RangeError(`${id}: no result ${name} was handed over`)
       const error = relativeError(result, take(folder, e).data)
-      if (!(error <= e.tolerance)) throw new Mismatch(`its ${name} differs from ours: relative error ${error.toPrecision(3)}, at most ${e.tolerance} is allowed`)
+      if (!(error <= e.tolerance))
+        throw new Mismatch(
+          `its ${name} differs from ours: relative error ${error.toPrecision(3)}, at most ${e.tolerance} is allowed`,
+        )
     },
   }
 }

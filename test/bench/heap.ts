@@ -35,19 +35,29 @@ export type HeapReport = {
   readonly top: readonly string[]
 }
 
-const flatten = (node: HeapProfiler.SamplingHeapProfileNode): readonly HeapProfiler.SamplingHeapProfileNode[] => [node, ...node.children.flatMap(flatten)]
+const flatten = (node: HeapProfiler.SamplingHeapProfileNode): readonly HeapProfiler.SamplingHeapProfileNode[] => [
+  node,
+  ...node.children.flatMap(flatten),
+]
 
 /** A function by its name, or where it stands (as compiled: lines are those of tsx's output). */
 const placeOf = (f: { readonly functionName: string; readonly url: string; readonly lineNumber: number }): string =>
   `${f.functionName || 'anonymous'} of ${f.url.replace(/^.*\/(src|node_modules)\//, '$1/')}:${f.lineNumber + 1}`
 
-const sample = (session: Session, body: () => void): Promise<HeapProfiler.SamplingHeapProfile> => new Promise((resolve, reject) => {
-  const options = { samplingInterval: SAMPLING, includeObjectsCollectedByMajorGC: true, includeObjectsCollectedByMinorGC: true }
-  session.post('HeapProfiler.startSampling', options, () => {
-    body()
-    session.post('HeapProfiler.stopSampling', (error, { profile }) => (error === null ? resolve(profile) : reject(error)))
+const sample = (session: Session, body: () => void): Promise<HeapProfiler.SamplingHeapProfile> =>
+  new Promise((resolve, reject) => {
+    const options = {
+      samplingInterval: SAMPLING,
+      includeObjectsCollectedByMajorGC: true,
+      includeObjectsCollectedByMinorGC: true,
+    }
+    session.post('HeapProfiler.startSampling', options, () => {
+      body()
+      session.post('HeapProfiler.stopSampling', (error, { profile }) =>
+        error === null ? resolve(profile) : reject(error),
+      )
+    })
   })
-})
 
 const reportOf = async (id: string): Promise<HeapReport> => {
   const backend = get(await createWasm({ threads: 1 }))
@@ -58,7 +68,9 @@ const reportOf = async (id: string): Promise<HeapReport> => {
   let done = 0
   for (; since() < WARM_MS[0] || (done < WARM_STEPS && since() < WARM_MS[1]); done++) step()
   const count = since() / done > LONG.ms ? LONG.steps : STEPS
-  const steps = (): void => { for (let i = 0; i < count; i++) step() }
+  const steps = (): void => {
+    for (let i = 0; i < count; i++) step()
+  }
   // Counters first: a profiler allocates too.
   const before = [getHeapStatistics().used_heap_size, process.memoryUsage().arrayBuffers]
   steps()
@@ -67,25 +79,50 @@ const reportOf = async (id: string): Promise<HeapReport> => {
   session.connect()
   const profile = await sample(session, steps)
   const own = flatten(profile.head).filter((n) => n.selfSize > 0 && /\/(src|node_modules)\//.test(n.callFrame.url))
-  const top = own.toSorted((a, b) => b.selfSize - a.selfSize).slice(0, 3).map((n) => `${placeOf(n.callFrame)} ${(n.selfSize / count).toFixed(1)} B`)
-  return { id, steps: count, sampled: own.reduce((s, n) => s + n.selfSize, 0) / count, heap: (after[0] - before[0]) / count, external: (after[1] - before[1]) / count, top }
+  const top = own
+    .toSorted((a, b) => b.selfSize - a.selfSize)
+    .slice(0, 3)
+    .map((n) => `${placeOf(n.callFrame)} ${(n.selfSize / count).toFixed(1)} B`)
+  return {
+    id,
+    steps: count,
+    sampled: own.reduce((s, n) => s + n.selfSize, 0) / count,
+    heap: (after[0] - before[0]) / count,
+    external: (after[1] - before[1]) / count,
+    top,
+  }
 }
 
-const IDS = ['W1/50/learned-fwd-bwd', 'W3/1.6M/collecting-fwd-bwd', 'W4/3-32-32x32x32/fwd-bwd', 'W5/b1/step', 'W6/b32/eval'] as const
+const IDS = [
+  'W1/50/learned-fwd-bwd',
+  'W3/1.6M/collecting-fwd-bwd',
+  'W4/3-32-32x32x32/fwd-bwd',
+  'W5/b1/step',
+  'W6/b32/eval',
+] as const
 
 /** The table over some cases, or what went wrong. */
 export const heapTable = async (): Promise<string> => {
   const lines: string[][] = []
   const problems: string[] = []
   for (const id of IDS) {
-    const ended = await run(process.execPath, ['--import', 'tsx', join(root, 'test', 'bench', 'heap.ts'), id], { limit: 180_000 })
+    const ended = await run(process.execPath, ['--import', 'tsx', join(root, 'test', 'bench', 'heap.ts'), id], {
+      limit: 180_000,
+    })
     const line = ended.output.split('\n').find((l) => l.startsWith('{"id"'))
     if (line === undefined) {
       problems.push(`${id}: ${ended.output.trim().split('\n').slice(-2).join(' ').slice(0, 300)}`)
       continue
     }
     const r: HeapReport = JSON.parse(line)
-    lines.push([id.replaceAll('/', ' '), String(r.steps), r.sampled.toFixed(1), r.heap.toFixed(1), r.external.toFixed(1), r.top.join(', ') || 'nothing'])
+    lines.push([
+      id.replaceAll('/', ' '),
+      String(r.steps),
+      r.sampled.toFixed(1),
+      r.heap.toFixed(1),
+      r.external.toFixed(1),
+      r.top.join(', ') || 'nothing',
+    ])
   }
   const head = ['what a step allocates, in bytes', 'steps', 'sampled in our code', 'V8 heap', 'typed arrays', 'most by']
   return [columns([head, ...lines], 1), ...problems].join('\n')

@@ -2,7 +2,17 @@
  * jax-js on its WebAssembly backend: one thread, everything under `jit`. Its array functions consume their arguments
  * (`.ref` keeps one for later use).
  */
-import { blockUntilReady, defaultDevice, init, jit, lax, nn, numpy as np, valueAndGrad, type Array as JaxArray } from '@jax-js/jax'
+import {
+  blockUntilReady,
+  defaultDevice,
+  init,
+  jit,
+  lax,
+  nn,
+  numpy as np,
+  valueAndGrad,
+  type Array as JaxArray,
+} from '@jax-js/jax'
 import { BATCHES, type Case } from './cases.js'
 import type { Received } from './handover.js'
 import { ready, unable, type Peer, type Prepared } from './peer.js'
@@ -44,10 +54,13 @@ const elementwise = async (c: Case, from: Received): Promise<Prepared> => {
   }
   const g = arrayOf(from, 'g')
   const f = jit((a: A, b: A, d: A) => {
-    const [[loss, y], [ga, gb]] = valueAndGrad((u: A, v: A): [A, A] => {
-      const out = fakeQuantize(act(u), v, low, high)
-      return [out.ref.mul(d.ref).sum(), out]
-    }, { argnums: [0, 1], hasAux: true })(a, b)
+    const [[loss, y], [ga, gb]] = valueAndGrad(
+      (u: A, v: A): [A, A] => {
+        const out = fakeQuantize(act(u), v, low, high)
+        return [out.ref.mul(d.ref).sum(), out]
+      },
+      { argnums: [0, 1], hasAux: true },
+    )(a, b)
     return [loss, y, ga, gb] as A[]
   })
   const first = f(x.ref, s.ref, g.ref)
@@ -59,7 +72,12 @@ const convolution = async (c: Case, from: Received): Promise<Prepared> => {
   const [x, k, bias] = [arrayOf(from, 'x'), arrayOf(from, 'weight'), arrayOf(from, 'bias')]
   const [si, sw, so] = ['inScale', 'weightScale', 'outScale'].map((name) => arrayOf(from, name))
   const forward = (a: A, b: A, u: A, t: A, d: A, v: A): A =>
-    fakeQuantize(conv(fakeQuantize(a, u, -128, 127), fakeQuantize(b, t, -127, 127)).add(d.reshape([1, -1, 1, 1])), v, -128, 127)
+    fakeQuantize(
+      conv(fakeQuantize(a, u, -128, 127), fakeQuantize(b, t, -127, 127)).add(d.reshape([1, -1, 1, 1])),
+      v,
+      -128,
+      127,
+    )
   if (c.phase === 'fwd') {
     const f = jit(forward)
     const run = (): A => f(x.ref, k.ref, si.ref, sw.ref, bias.ref, so.ref)
@@ -68,7 +86,10 @@ const convolution = async (c: Case, from: Received): Promise<Prepared> => {
   }
   const g = arrayOf(from, 'g')
   const f = jit((a: A, b: A, u: A, t: A, d: A, v: A, w: A) => {
-    const [loss, grads] = valueAndGrad((a1: A, b1: A, u1: A, d1: A, v1: A): A => forward(a1, b1, u1, t.ref, d1, v1).mul(w.ref).sum(), { argnums: [0, 1, 2, 3, 4] })(a, b, u, d, v)
+    const [loss, grads] = valueAndGrad(
+      (a1: A, b1: A, u1: A, d1: A, v1: A): A => forward(a1, b1, u1, t.ref, d1, v1).mul(w.ref).sum(),
+      { argnums: [0, 1, 2, 3, 4] },
+    )(a, b, u, d, v)
     return [loss, ...grads] as A[]
   })
   const run = (): A[] => f(x.ref, k.ref, si.ref, sw.ref, bias.ref, so.ref, g.ref)
@@ -76,7 +97,16 @@ const convolution = async (c: Case, from: Received): Promise<Prepared> => {
   return ready(() => finished(run()))
 }
 
-const PARAMS = ['conv1.weight', 'conv1.bias', 'conv2.weight', 'conv2.bias', 'fc1.weight', 'fc1.bias', 'fc2.weight', 'fc2.bias'] as const
+const PARAMS = [
+  'conv1.weight',
+  'conv1.bias',
+  'conv2.weight',
+  'conv2.bias',
+  'fc1.weight',
+  'fc1.bias',
+  'fc2.weight',
+  'fc2.bias',
+] as const
 
 const pool = (x: A): A => lax.reduceWindow(x, np.max, [2, 2], [2, 2])
 
@@ -94,7 +124,13 @@ const step = async (c: Case, from: Received): Promise<Prepared> => {
   let momentum = params.map((p) => np.zeros(p.shape))
   const [x, y] = [arrayOf(from, 'x'), nn.oneHot(np.array(Int32Array.from(from.given('target').data)), 10)]
   const f = jit((p: A[], m: A[], a: A, b: A) => {
-    const [loss, g] = valueAndGrad((q: A[]): A => nn.logSoftmax(net(q, a, batch)).mul(b).sum().mul(-1 / batch))(p.map((q) => q.ref))
+    const [loss, g] = valueAndGrad((q: A[]): A =>
+      nn
+        .logSoftmax(net(q, a, batch))
+        .mul(b)
+        .sum()
+        .mul(-1 / batch),
+    )(p.map((q) => q.ref))
     const next = m.map((v, i) => v.mul(0.9).add(g[i]))
     return [loss, p.map((q, i) => q.sub(next[i].ref.mul(1e-4))), next] as [A, A[], A[]]
   })
@@ -114,7 +150,11 @@ const inference = async (c: Case, from: Received): Promise<Prepared> => {
   const params = PARAMS.map((name) => arrayOf(from, name))
   const x = arrayOf(from, 'x')
   const f = jit((p: A[], a: A): A => net(p, a, BATCHES[c.size]))
-  const run = (): A => f(params.map((p) => p.ref), x.ref)
+  const run = (): A =>
+    f(
+      params.map((p) => p.ref),
+      x.ref,
+    )
   from.check('float.y', await numbersOf(run()))
   return ready(() => finished([run()]))
 }
@@ -126,11 +166,19 @@ export const jaxjs = async (): Promise<Peer> => {
   defaultDevice('wasm')
   const prepare = async (c: Case, numbers: () => Received): Promise<Prepared> => {
     switch (c.workload) {
-      case 'W1': case 'W2': case 'W3': return elementwise(c, numbers())
-      case 'W4': return convolution(c, numbers())
-      case 'W5': return step(c, numbers())
-      case 'W6': return inference(c, numbers())
-      case 'W7': case 'W8': return unable('not written')
+      case 'W1':
+      case 'W2':
+      case 'W3':
+        return elementwise(c, numbers())
+      case 'W4':
+        return convolution(c, numbers())
+      case 'W5':
+        return step(c, numbers())
+      case 'W6':
+        return inference(c, numbers())
+      case 'W7':
+      case 'W8':
+        return unable('not written')
     }
   }
   return { prepare, close: () => {} }

@@ -10,7 +10,13 @@ import { isRefusal, type Attrs } from '../../src/graph/op.js'
 import { ops } from '../../src/ops/index.js'
 import { instantiate, type RunnableStage } from '../evaluator/support/instantiate.js'
 
-type Call = { readonly name: string; readonly op: string; readonly attrs: Attrs; readonly shapes: readonly Shape[]; readonly licence?: IntegerLicence }
+type Call = {
+  readonly name: string
+  readonly op: string
+  readonly attrs: Attrs
+  readonly shapes: readonly Shape[]
+  readonly licence?: IntegerLicence
+}
 
 const shapeOf = (op: string, attrs: Attrs, shapes: readonly Shape[]): Shape => {
   const shape = ops[op].shape(shapes, attrs)
@@ -18,7 +24,11 @@ const shapeOf = (op: string, attrs: Attrs, shapes: readonly Shape[]): Shape => {
   return shape
 }
 
-const licence = (weightScales: number): IntegerLicence => ({ x: { lo: -128, hi: 127 }, w: { lo: -127, hi: 127 }, weightScales })
+const licence = (weightScales: number): IntegerLicence => ({
+  x: { lo: -128, hi: 127 },
+  w: { lo: -127, hi: 127 },
+  weightScales,
+})
 
 /** All passes of a convolution. */
 const convs = (name: string, x: Shape, w: Shape, attrs: Attrs): readonly Call[] => {
@@ -31,12 +41,53 @@ const convs = (name: string, x: Shape, w: Shape, attrs: Attrs): readonly Call[] 
   ]
 }
 const linears = (name: string, n: number, ins: number, outs: number): readonly Call[] => [
-  { name: `${name} fwd`, op: 'linear', attrs: {}, shapes: [[n, ins], [outs, ins]] },
-  { name: `${name} fwd int`, op: 'linear', attrs: {}, shapes: [[n, ins], [outs, ins]], licence: licence(1) },
-  { name: `${name} dx`, op: 'matmul', attrs: {}, shapes: [[n, outs], [outs, ins]] },
-  { name: `${name} dw`, op: 'linearWeightGrad', attrs: {}, shapes: [[n, ins], [n, outs]] },
+  {
+    name: `${name} fwd`,
+    op: 'linear',
+    attrs: {},
+    shapes: [
+      [n, ins],
+      [outs, ins],
+    ],
+  },
+  {
+    name: `${name} fwd int`,
+    op: 'linear',
+    attrs: {},
+    shapes: [
+      [n, ins],
+      [outs, ins],
+    ],
+    licence: licence(1),
+  },
+  {
+    name: `${name} dx`,
+    op: 'matmul',
+    attrs: {},
+    shapes: [
+      [n, outs],
+      [outs, ins],
+    ],
+  },
+  {
+    name: `${name} dw`,
+    op: 'linearWeightGrad',
+    attrs: {},
+    shapes: [
+      [n, ins],
+      [n, outs],
+    ],
+  },
 ]
-const same = (groups = 1, stride = 1): Attrs => ({ stride: [stride, stride], padding: [[1, 1], [1, 1]], dilation: [1, 1], groups })
+const same = (groups = 1, stride = 1): Attrs => ({
+  stride: [stride, stride],
+  padding: [
+    [1, 1],
+    [1, 1],
+  ],
+  dilation: [1, 1],
+  groups,
+})
 
 const calls: readonly Call[] = [
   ...[1, 32, 128].flatMap((n) => [
@@ -68,7 +119,9 @@ const pieced = (stage: RunnableStage): number => {
   const whole = clock(() => stage.run(0, stage.units), 40).best
   const pieces = Math.min(stage.units, Math.max(1, Math.round(whole / 0.2)))
   const cuts = Array.from({ length: pieces + 1 }, (_, i) => Math.floor((i * stage.units) / pieces))
-  const sum = cuts.slice(1).reduce((t, end, i) => t + clock(() => stage.run(cuts[i], end), Math.max(3, 150 / pieces)).best, 0)
+  const sum = cuts
+    .slice(1)
+    .reduce((t, end, i) => t + clock(() => stage.run(cuts[i], end), Math.max(3, 150 / pieces)).best, 0)
   return Math.min(whole, sum)
 }
 
@@ -78,17 +131,32 @@ const measure = (call: Call): string => {
   if (kernel === null) return `${call.name}: none`
   const scales = call.licence === undefined ? [] : [1, call.licence.weightScales]
   const made = instantiate(kernel, [...call.shapes.map(sizeOf), ...scales], [sizeOf(shape)])
-  made.args.forEach((a, i) => a.set(a.map((_, j) => (i > 1 ? 0.01 : Math.round(((j * 7919 + 13 * i) % 251) - 125) * (call.licence === undefined ? 0.0137 : 0.01)))))
+  made.args.forEach((a, i) =>
+    a.set(
+      a.map((_, j) =>
+        i > 1 ? 0.01 : Math.round(((j * 7919 + 13 * i) % 251) - 125) * (call.licence === undefined ? 0.0137 : 0.01),
+      ),
+    ),
+  )
   clock(() => made.run(), 300)
   const whole = clock(() => made.run(), 250)
   const times = made.stages.map(pieced)
   const parts = made.stages.map((stage, i) => `${stage.label} ${times[i].toFixed(3)} (${stage.units})`)
   const sum = times.reduce((a, b) => a + b, 0)
   const rate = kernel.flops / Math.min(sum, whole.best) / 1e6
-  return [call.name.padEnd(28), sum.toFixed(4).padStart(9), whole.best.toFixed(4).padStart(9), whole.median.toFixed(4).padStart(9), rate.toFixed(1).padStart(7),
-    `${(made.size / 1024).toFixed(1)}K ${made.assembly.toFixed(1)}ms`.padStart(13), ` ${kernel.name}: ${parts.join(', ')}${made.fellBack() ? ' FELL BACK' : ''}`].join(' ')
+  return [
+    call.name.padEnd(28),
+    sum.toFixed(4).padStart(9),
+    whole.best.toFixed(4).padStart(9),
+    whole.median.toFixed(4).padStart(9),
+    rate.toFixed(1).padStart(7),
+    `${(made.size / 1024).toFixed(1)}K ${made.assembly.toFixed(1)}ms`.padStart(13),
+    ` ${kernel.name}: ${parts.join(', ')}${made.fellBack() ? ' FELL BACK' : ''}`,
+  ].join(' ')
 }
 
 const pattern = new RegExp(process.argv[2] ?? '.')
-console.log(`${process.version}  layer, ms as sum of stages, best ms, median ms, GFLOP/s, module, stages (best ms, units)`)
+console.log(
+  `${process.version}  layer, ms as sum of stages, best ms, median ms, GFLOP/s, module, stages (best ms, units)`,
+)
 for (const call of calls) if (pattern.test(call.name)) console.log(measure(call))

@@ -28,7 +28,11 @@ export const medianOf = (list: readonly number[]): number => {
   return sorted.length === 0 ? NaN : sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2
 }
 
-const timesOf = (samples: readonly number[]): Times => ({ best: Math.min(...samples), median: medianOf(samples), samples: samples.length })
+const timesOf = (samples: readonly number[]): Times => ({
+  best: Math.min(...samples),
+  median: medianOf(samples),
+  samples: samples.length,
+})
 
 /** Times a function that may give a promise. Throws `TooSlow`. */
 export const measure = async (body: () => unknown, budget: Budget): Promise<Times> => {

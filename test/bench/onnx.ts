@@ -31,7 +31,12 @@ type Storage = Float32Array | Int8Array | Uint8Array
 /** A constant of the graph. */
 export type Initializer = { readonly name: string; readonly shape: readonly number[]; readonly data: Storage }
 /** One operation; attributes are whole numbers or lists of them. */
-export type OnnxNode = { readonly op: string; readonly inputs: readonly string[]; readonly output: string; readonly attributes?: { readonly [name: string]: number | readonly number[] } }
+export type OnnxNode = {
+  readonly op: string
+  readonly inputs: readonly string[]
+  readonly output: string
+  readonly attributes?: { readonly [name: string]: number | readonly number[] }
+}
 /** A model of one float input and one float output. */
 export type OnnxModel = {
   readonly input: { readonly name: string; readonly shape: readonly number[] }
@@ -40,33 +45,54 @@ export type OnnxModel = {
   readonly nodes: readonly OnnxNode[]
 }
 
-const typeOf = (data: Storage): number => (data instanceof Float32Array ? TYPES.float : data instanceof Int8Array ? TYPES.int8 : TYPES.uint8)
+const typeOf = (data: Storage): number =>
+  data instanceof Float32Array ? TYPES.float : data instanceof Int8Array ? TYPES.int8 : TYPES.uint8
 
-const tensorProto = (i: Initializer): Uint8Array => join([
-  ...i.shape.map((n) => whole(1, n)), whole(2, typeOf(i.data)), text(8, i.name), bytes(9, new Uint8Array(i.data.buffer, i.data.byteOffset, i.data.byteLength)),
-])
+const tensorProto = (i: Initializer): Uint8Array =>
+  join([
+    ...i.shape.map((n) => whole(1, n)),
+    whole(2, typeOf(i.data)),
+    text(8, i.name),
+    bytes(9, new Uint8Array(i.data.buffer, i.data.byteOffset, i.data.byteLength)),
+  ])
 
 const INT = 2
 const INTS = 7
 const attributeProto = (name: string, value: number | readonly number[]): Uint8Array =>
-  typeof value === 'number' ? join([text(1, name), whole(3, value), whole(20, INT)]) : join([text(1, name), ...value.map((v) => whole(8, v)), whole(20, INTS)])
+  typeof value === 'number'
+    ? join([text(1, name), whole(3, value), whole(20, INT)])
+    : join([text(1, name), ...value.map((v) => whole(8, v)), whole(20, INTS)])
 
-const nodeProto = (n: OnnxNode): Uint8Array => join([
-  ...n.inputs.map((name) => text(1, name)), text(2, n.output), text(3, n.output), text(4, n.op),
-  ...Object.entries(n.attributes ?? {}).map(([name, value]) => bytes(5, attributeProto(name, value))),
-])
+const nodeProto = (n: OnnxNode): Uint8Array =>
+  join([
+    ...n.inputs.map((name) => text(1, name)),
+    text(2, n.output),
+    text(3, n.output),
+    text(4, n.op),
+    ...Object.entries(n.attributes ?? {}).map(([name, value]) => bytes(5, attributeProto(name, value))),
+  ])
 
 const valueInfo = (name: string, shape: readonly number[]): Uint8Array =>
-  join([text(1, name), message(2, message(1, whole(1, TYPES.float), message(2, ...shape.map((n) => message(1, whole(1, n))))))])
+  join([
+    text(1, name),
+    message(2, message(1, whole(1, TYPES.float), message(2, ...shape.map((n) => message(1, whole(1, n)))))),
+  ])
 
 const IR_VERSION = 7
 const OPSET = 13
 
 /** The file. Initializers are no graph inputs, so that a runtime may fold them. */
-export const onnxBytes = (m: OnnxModel): Uint8Array => join([
-  whole(1, IR_VERSION), text(2, 'quantrace bench'),
-  message(7,
-    ...m.nodes.map((n) => bytes(1, nodeProto(n))), text(2, 'net'), ...m.initializers.map((i) => bytes(5, tensorProto(i))),
-    bytes(11, valueInfo(m.input.name, m.input.shape)), bytes(12, valueInfo(m.output.name, m.output.shape))),
-  message(8, whole(2, OPSET)),
-])
+export const onnxBytes = (m: OnnxModel): Uint8Array =>
+  join([
+    whole(1, IR_VERSION),
+    text(2, 'quantrace bench'),
+    message(
+      7,
+      ...m.nodes.map((n) => bytes(1, nodeProto(n))),
+      text(2, 'net'),
+      ...m.initializers.map((i) => bytes(5, tensorProto(i))),
+      bytes(11, valueInfo(m.input.name, m.input.shape)),
+      bytes(12, valueInfo(m.output.name, m.output.shape)),
+    ),
+    message(8, whole(2, OPSET)),
+  ])

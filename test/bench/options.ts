@@ -18,7 +18,10 @@ export type Options = {
 }
 
 /** A command line: to be run, a request for help, or wrong. */
-export type CommandLine = { readonly tag: 'run'; readonly options: Options } | { readonly tag: 'help' } | { readonly tag: 'wrong'; readonly message: string }
+export type CommandLine =
+  | { readonly tag: 'run'; readonly options: Options }
+  | { readonly tag: 'help' }
+  | { readonly tag: 'wrong'; readonly message: string }
 
 export const USAGE = `usage: npm run bench -- [--only W1,W4] [--threads 1,2] [--peer brevitas] [--python PATH] [--quick] [--json FILE] [--heap]
 
@@ -32,8 +35,14 @@ export const USAGE = `usage: npm run bench -- [--only W1,W4] [--threads 1,2] [--
   --help       this text`
 
 const SPEC = {
-  only: { type: 'string' }, threads: { type: 'string' }, peer: { type: 'string' }, python: { type: 'string' },
-  quick: { type: 'boolean' }, json: { type: 'string' }, heap: { type: 'boolean' }, help: { type: 'boolean' },
+  only: { type: 'string' },
+  threads: { type: 'string' },
+  peer: { type: 'string' },
+  python: { type: 'string' },
+  quick: { type: 'boolean' },
+  json: { type: 'string' },
+  heap: { type: 'boolean' },
+  help: { type: 'boolean' },
 } as const
 
 const isWorkload = (name: string): name is WorkloadName => WORKLOADS.some((w) => w === name)
@@ -43,15 +52,21 @@ const unique = <A>(list: readonly A[]): readonly A[] => [...new Set(list)]
 const workloadsOf = (text: string): readonly WorkloadName[] => {
   const names = text.split(',').map((w) => w.trim())
   const unknown = names.filter((w) => !isWorkload(w))
-  if (unknown.length > 0) throw new RangeError(`--only ${text}: there is no workload ${unknown.map((w) => JSON.stringify(w)).join(', ')}; give some of ${WORKLOADS.join(',')}`)
+  if (unknown.length > 0)
+    throw new RangeError(
+      `--only ${text}: there is no workload ${unknown.map((w) => JSON.stringify(w)).join(', ')}; give some of ${WORKLOADS.join(',')}`,
+    )
   return unique(names.filter(isWorkload))
 }
 
-const threadsOf = (text: string): readonly number[] => unique(text.split(',').map((t) => {
-  const n = Number(t)
-  if (t.trim() !== '' && Number.isInteger(n) && n >= 1 && n <= 64) return n
-  throw new RangeError(`--threads ${text}: ${JSON.stringify(t)} is no whole number from 1 to 64`)
-}))
+const threadsOf = (text: string): readonly number[] =>
+  unique(
+    text.split(',').map((t) => {
+      const n = Number(t)
+      if (t.trim() !== '' && Number.isInteger(n) && n >= 1 && n <= 64) return n
+      throw new RangeError(`--threads ${text}: ${JSON.stringify(t)} is no whole number from 1 to 64`)
+    }),
+  )
 
 const filled = (name: string, text: string): string => {
   if (text.trim() === '') throw new RangeError(`--${name} is empty`)
@@ -63,14 +78,18 @@ export const readCommandLine = (args: readonly string[]): CommandLine => {
   try {
     const { values: v } = parseArgs({ args: [...args], options: SPEC, strict: true, allowPositionals: false })
     if (v.help === true) return { tag: 'help' }
-    if (v.peer !== undefined && v.peer !== 'brevitas') throw new RangeError(`--peer ${v.peer}: only brevitas can be asked for; the peers from npm are always there`)
+    if (v.peer !== undefined && v.peer !== 'brevitas')
+      throw new RangeError(`--peer ${v.peer}: only brevitas can be asked for; the peers from npm are always there`)
     return {
       tag: 'run',
       options: {
         only: v.only === undefined ? WORKLOADS : workloadsOf(v.only),
         threads: v.threads === undefined ? [1, 2] : threadsOf(v.threads),
-        brevitas: v.peer === 'brevitas', python: filled('python', v.python ?? 'python3'),
-        quick: v.quick ?? false, json: v.json === undefined ? null : filled('json', v.json), heap: v.heap ?? false,
+        brevitas: v.peer === 'brevitas',
+        python: filled('python', v.python ?? 'python3'),
+        quick: v.quick ?? false,
+        json: v.json === undefined ? null : filled('json', v.json),
+        heap: v.heap ?? false,
       },
     }
   } catch (e) {

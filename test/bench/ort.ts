@@ -16,16 +16,22 @@ const scalesOf = async (batch: number): Promise<ScaleAt> => {
   const one = { shape: [1, 1, 28, 28], data: inputs.x.data.subarray(0, 784) }
   const compiled = get(compile(get(trace(net, tensorInput(one.shape), { mode: 'eval' })), reference))
   const [values, scales] = [new Map<number, number>(), new Map<string, number>()]
-  get(compiled.run({ params, state, inputs: one }, {
-    observe: (node, value) => {
-      values.set(node.id, value.data[0])
-      const scale = values.get(node.inputs[1] ?? -1)
-      if (node.op.name === 'quantize' && scale !== undefined) scales.set(node.path, scale)
-    },
-  }))
+  get(
+    compiled.run(
+      { params, state, inputs: one },
+      {
+        observe: (node, value) => {
+          values.set(node.id, value.data[0])
+          const scale = values.get(node.inputs[1] ?? -1)
+          if (node.op.name === 'quantize' && scale !== undefined) scales.set(node.path, scale)
+        },
+      },
+    ),
+  )
   return (path) => {
     const scale = scales.get(path)
-    if (scale === undefined) throw new RangeError(`no quantizer ran at ${path}; there are ${[...scales.keys()].join(', ')}`)
+    if (scale === undefined)
+      throw new RangeError(`no quantizer ran at ${path}; there are ${[...scales.keys()].join(', ')}`)
     return scale
   }
 }
@@ -35,7 +41,11 @@ const WARM_MS = 1500
 
 const session = async (c: Case, from: Received, scaleAt: ScaleAt | null): Promise<() => Promise<unknown>> => {
   const batch = BATCHES[c.size]
-  const made = await InferenceSession.create(onnxBytes(onnxNet(batch, from.given, scaleAt)), { executionProviders: ['wasm'], graphOptimizationLevel: 'all', logSeverityLevel: 3 })
+  const made = await InferenceSession.create(onnxBytes(onnxNet(batch, from.given, scaleAt)), {
+    executionProviders: ['wasm'],
+    graphOptimizationLevel: 'all',
+    logSeverityLevel: 3,
+  })
   const feeds = { x: new OrtTensor('float32', from.given('x').data, [batch, 1, 28, 28]) }
   const y = (await made.run(feeds)).fc2.data
   if (!(y instanceof Float32Array)) throw new TypeError('the result is no float tensor')
@@ -62,7 +72,10 @@ export const ortWeb = async (around: Surroundings): Promise<Peer> => {
     const from = numbers()
     const [float, qcdq] = [await session(c, from, null), await session(c, from, await scalesOf(BATCHES[c.size]))]
     const [f, q] = [await timeOf(float), await timeOf(qcdq)]
-    return { ...ready(f <= q ? float : qcdq), note: `the ${f <= q ? 'float' : 'QCDQ'} export is the faster one (${f.toPrecision(3)} against ${q.toPrecision(3)} ms)` }
+    return {
+      ...ready(f <= q ? float : qcdq),
+      note: `the ${f <= q ? 'float' : 'QCDQ'} export is the faster one (${f.toPrecision(3)} against ${q.toPrecision(3)} ms)`,
+    }
   }
   return { prepare, close: () => {} }
 }

@@ -8,7 +8,10 @@ import { get, subjectOf, type Evaluation, type Training } from './subject.js'
 
 const evaluation = (s: Evaluation): Prepared => {
   const compiled = get(compile(s.program, backend))
-  return ready(() => void get(compiled.run(s.args)), () => compiled.dispose())
+  return ready(
+    () => void get(compiled.run(s.args)),
+    () => compiled.dispose(),
+  )
 }
 
 const training = (s: Training): Prepared => {

@@ -10,7 +10,8 @@ import { rowsOf } from './ledger.js'
 import { readCommandLine, USAGE, type Options } from './options.js'
 import { goalsTable, mainTable, meansTable, notesOf } from './table.js'
 
-const machine = (): string => `${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.versions.node} (V8 ${process.versions.v8})`
+const machine = (): string =>
+  `${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.versions.node} (V8 ${process.versions.v8})`
 
 const write = (file: string, value: unknown): void => {
   mkdirSync(dirname(file), { recursive: true })

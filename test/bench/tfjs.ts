@@ -16,34 +16,37 @@ type T4 = Tf.Tensor4D
 
 /** Straight-through rule of a learned scale, of which only the gradient to the input is compared. */
 const fakeQuantizer = (tf: typeof Tf) => {
-  const quantize = (x: T, s: T, low: number, high: number): T => tf.mul(tf.clipByValue(tf.round(tf.div(x, s)), low, high), s)
-  const learned = (low: number, high: number) => tf.customGrad((x, s, save) => {
-    const [value, scale] = [x as T, s as T]
-    if (typeof save === 'function') save([value, scale])
-    const gradFunc = (dy: T, saved: T[]): T[] => {
-      const r = tf.div(saved[0], saved[1])
-      const q = tf.round(r)
-      const inside = tf.cast(tf.logicalAnd(tf.greaterEqual(q, low), tf.lessEqual(q, high)), 'float32')
-      const steps = tf.mul(dy, tf.sub(tf.clipByValue(q, low, high), tf.mul(r, inside)))
-      return [tf.mul(dy, inside), saved[1].rank === 0 ? tf.sum(steps) : tf.sum(steps, [0, 2, 3], true)]
-    }
-    return { value: quantize(value, scale, low, high), gradFunc }
-  })
+  const quantize = (x: T, s: T, low: number, high: number): T =>
+    tf.mul(tf.clipByValue(tf.round(tf.div(x, s)), low, high), s)
+  const learned = (low: number, high: number) =>
+    tf.customGrad((x, s, save) => {
+      const [value, scale] = [x as T, s as T]
+      if (typeof save === 'function') save([value, scale])
+      const gradFunc = (dy: T, saved: T[]): T[] => {
+        const r = tf.div(saved[0], saved[1])
+        const q = tf.round(r)
+        const inside = tf.cast(tf.logicalAnd(tf.greaterEqual(q, low), tf.lessEqual(q, high)), 'float32')
+        const steps = tf.mul(dy, tf.sub(tf.clipByValue(q, low, high), tf.mul(r, inside)))
+        return [tf.mul(dy, inside), saved[1].rank === 0 ? tf.sum(steps) : tf.sum(steps, [0, 2, 3], true)]
+      }
+      return { value: quantize(value, scale, low, high), gradFunc }
+    })
   return { quantize, learned }
 }
 
-const convolutionOf = (tf: typeof Tf) => tf.customGrad((x, k, save) => {
-  const [value, kernel] = [x as T4, k as T4]
-  if (typeof save === 'function') save([value, kernel])
-  const gradFunc = (dy: T, saved: T[]): T[] => {
-    const [a, b, d] = [saved[0] as T4, saved[1] as T4, dy as T4]
-    return [
-      tf.conv2dTranspose(d, b, a.shape, 1, 'same'),
-      tf.transpose(tf.conv2d(tf.transpose(a, [3, 1, 2, 0]), tf.transpose(d, [1, 2, 0, 3]), 1, 1), [1, 2, 0, 3]),
-    ]
-  }
-  return { value: tf.conv2d(value, kernel, 1, 'same'), gradFunc }
-})
+const convolutionOf = (tf: typeof Tf) =>
+  tf.customGrad((x, k, save) => {
+    const [value, kernel] = [x as T4, k as T4]
+    if (typeof save === 'function') save([value, kernel])
+    const gradFunc = (dy: T, saved: T[]): T[] => {
+      const [a, b, d] = [saved[0] as T4, saved[1] as T4, dy as T4]
+      return [
+        tf.conv2dTranspose(d, b, a.shape, 1, 'same'),
+        tf.transpose(tf.conv2d(tf.transpose(a, [3, 1, 2, 0]), tf.transpose(d, [1, 2, 0, 3]), 1, 1), [1, 2, 0, 3]),
+      ]
+    }
+    return { value: tf.conv2d(value, kernel, 1, 'same'), gradFunc }
+  })
 
 const elementwise = (tf: typeof Tf, c: Case, from: Received): Prepared => {
   const { quantize, learned } = fakeQuantizer(tf)
@@ -87,7 +90,16 @@ const convolution = (tf: typeof Tf, c: Case, from: Received): Prepared => {
   return ready(() => tf.tidy(() => void grads([x, k, si, so], g)))
 }
 
-const PARAMS = ['conv1.weight', 'conv1.bias', 'conv2.weight', 'conv2.bias', 'fc1.weight', 'fc1.bias', 'fc2.weight', 'fc2.bias'] as const
+const PARAMS = [
+  'conv1.weight',
+  'conv1.bias',
+  'conv2.weight',
+  'conv2.bias',
+  'fc1.weight',
+  'fc1.bias',
+  'fc2.weight',
+  'fc2.bias',
+] as const
 
 /** The float twin, images first, then rows, columns, channels; the first linear layer's inputs are put in that order. */
 const twin = (tf: typeof Tf, from: Received, batch: number) => {
@@ -97,14 +109,26 @@ const twin = (tf: typeof Tf, from: Received, batch: number) => {
   }
   const first = (): T => {
     const w = from.given('fc1.weight')
-    return tf.reshape(tf.transpose(tf.reshape(tf.tensor(w.data, [128, 1568]), [128, 32, 7, 7]), [2, 3, 1, 0]), [1568, 128])
+    return tf.reshape(
+      tf.transpose(tf.reshape(tf.tensor(w.data, [128, 1568]), [128, 32, 7, 7]), [2, 3, 1, 0]),
+      [1568, 128],
+    )
   }
-  const params = PARAMS.map((name) => tf.variable(name.endsWith('bias') ? tf.tensor(from.given(name).data) : name === 'fc1.weight' ? first() : kernel(name)))
+  const params = PARAMS.map((name) =>
+    tf.variable(
+      name.endsWith('bias') ? tf.tensor(from.given(name).data) : name === 'fc1.weight' ? first() : kernel(name),
+    ),
+  )
   const conv = convolutionOf(tf)
   const x = tf.tensor(from.given('x').data, [batch, 28, 28, 1])
   const net = (trains: boolean): T => {
     const layer = (a: T, i: number): T => {
-      const y = tf.relu(tf.add(trains ? conv(a, params[i]) : tf.conv2d(a as T4, params[i] as Tf.Tensor as T4, 1, 'same'), params[i + 1])) as T4
+      const y = tf.relu(
+        tf.add(
+          trains ? conv(a, params[i]) : tf.conv2d(a as T4, params[i] as Tf.Tensor as T4, 1, 'same'),
+          params[i + 1],
+        ),
+      ) as T4
       return tf.maxPool(y, 2, 2, 'valid')
     }
     const flat = tf.reshape(layer(layer(x, 0), 2), [batch, 1568])
@@ -141,11 +165,19 @@ export const tfjs = async (): Promise<Peer> => {
   if (tf.getBackend() !== 'wasm') throw new Error(`tfjs chose the backend ${tf.getBackend()}`)
   const prepare = async (c: Case, numbers: () => Received): Promise<Prepared> => {
     switch (c.workload) {
-      case 'W1': case 'W2': case 'W3': return elementwise(tf, c, numbers())
-      case 'W4': return convolution(tf, c, numbers())
-      case 'W5': return step(tf, c, numbers())
-      case 'W6': return inference(tf, c, numbers())
-      case 'W7': case 'W8': return unable('not written')
+      case 'W1':
+      case 'W2':
+      case 'W3':
+        return elementwise(tf, c, numbers())
+      case 'W4':
+        return convolution(tf, c, numbers())
+      case 'W5':
+        return step(tf, c, numbers())
+      case 'W6':
+        return inference(tf, c, numbers())
+      case 'W7':
+      case 'W8':
+        return unable('not written')
     }
   }
   return { prepare, close: () => {} }

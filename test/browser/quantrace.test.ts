@@ -36,20 +36,26 @@ const PROGRAM = `
   }
 `
 
-test('the same bits in the browser as in Node', async () => {
-  const script = await bundle(`${PROGRAM}\nglobalThis.result = compute()`)
-  const index = '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/main.js"></script>'
-  const opened = await openPage({ files: { '/index.html': index, '/main.js': script } })
-  try {
-    await opened.page.waitForFunction('globalThis.result !== undefined')
-    const inPage = await opened.page.evaluate<string>('globalThis.result')
-    const here = await import(`data:text/javascript,${encodeURIComponent(script)}`).then(() => Reflect.get(globalThis, 'result'))
-    assert.is(inPage, here)
-    assert.ok(inPage.length > 1000)
-    assert.equal(opened.errors, [])
-  } finally {
-    await opened.close()
-  }
-}, { timeout: 120_000 })
+test(
+  'the same bits in the browser as in Node',
+  async () => {
+    const script = await bundle(`${PROGRAM}\nglobalThis.result = compute()`)
+    const index = '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/main.js"></script>'
+    const opened = await openPage({ files: { '/index.html': index, '/main.js': script } })
+    try {
+      await opened.page.waitForFunction('globalThis.result !== undefined')
+      const inPage = await opened.page.evaluate<string>('globalThis.result')
+      const here = await import(`data:text/javascript,${encodeURIComponent(script)}`).then(() =>
+        Reflect.get(globalThis, 'result'),
+      )
+      assert.is(inPage, here)
+      assert.ok(inPage.length > 1000)
+      assert.equal(opened.errors, [])
+    } finally {
+      await opened.close()
+    }
+  },
+  { timeout: 120_000 },
+)
 
 test.run()

@@ -34,10 +34,15 @@ type Computed = { readonly threads: number; readonly bits: readonly unknown[] }
 
 /** What a page computes, on its main thread or in a worker. */
 const inPage = async (isolated: boolean, inWorker: boolean): Promise<Computed> => {
-  const own = await bundle(`${PROGRAM}\n(async () => { globalThis.${inWorker ? 'postMessage(await compute(2))' : 'result = await compute(2)'} })()`)
+  const own = await bundle(
+    `${PROGRAM}\n(async () => { globalThis.${inWorker ? 'postMessage(await compute(2))' : 'result = await compute(2)'} })()`,
+  )
   const starter = `const w = new Worker('/work.js', { type: 'module' }); w.onmessage = (e) => { globalThis.result = e.data }; w.onerror = (e) => { throw new Error(e.message) }`
   const index = '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/main.js"></script>'
-  const opened = await openPage({ files: { '/index.html': index, '/main.js': inWorker ? starter : own, '/work.js': own }, isolated })
+  const opened = await openPage({
+    files: { '/index.html': index, '/main.js': inWorker ? starter : own, '/work.js': own },
+    isolated,
+  })
   try {
     await opened.page.waitForFunction('globalThis.result !== undefined', undefined, { timeout: 60_000 })
     assert.equal(opened.errors, [])
@@ -54,13 +59,17 @@ const inNode = async (): Promise<Computed> => {
   return JSON.parse(await compute(1)) as Computed
 }
 
-test('the same bits as in Node: with threads, without, and in a worker of an isolated page', async () => {
-  const here = await inNode()
-  const [threaded, alone, worker] = [await inPage(true, false), await inPage(false, false), await inPage(true, true)]
-  assert.equal([threaded.threads, alone.threads, worker.threads], [2, 1, 2])
-  assert.equal(threaded.bits, here.bits)
-  assert.equal(alone.bits, here.bits)
-  assert.equal(worker.bits, here.bits)
-}, { timeout: 180_000 })
+test(
+  'the same bits as in Node: with threads, without, and in a worker of an isolated page',
+  async () => {
+    const here = await inNode()
+    const [threaded, alone, worker] = [await inPage(true, false), await inPage(false, false), await inPage(true, true)]
+    assert.equal([threaded.threads, alone.threads, worker.threads], [2, 1, 2])
+    assert.equal(threaded.bits, here.bits)
+    assert.equal(alone.bits, here.bits)
+    assert.equal(worker.bits, here.bits)
+  },
+  { timeout: 180_000 },
+)
 
 test.run()

@@ -25,7 +25,8 @@ const presetNamed = (name: string): unknown => {
 
 const optionsOf = (spec: LayerJson): Json => {
   const out: Record<string, unknown> = {}
-  for (const prefix of stepPrefixes(spec.type)) out[prefix === '' ? 'collectStatsSteps' : `${prefix}CollectStatsSteps`] = BREVITAS_STEPS
+  for (const prefix of stepPrefixes(spec.type))
+    out[prefix === '' ? 'collectStatsSteps' : `${prefix}CollectStatsSteps`] = BREVITAS_STEPS
   for (const [k, v] of Object.entries(spec.kwargs)) out[camel(k)] = v
   for (const place of QUANTIZER_FIELDS) {
     const name = spec[place]

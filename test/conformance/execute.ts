@@ -9,9 +9,17 @@ import { bothMetadata, judgeMetadata, noMetadata, type Metadata } from './metada
 import { leafAt, loadInit, placeOf, sgd, type Nested, type Trees } from './state.js'
 
 /** The library's refusal: what it said, and when. */
-export type Refusal = { readonly errors: q.QuantErrors; readonly stage: 'construct' | 'trace' | 'run'; readonly step: number }
+export type Refusal = {
+  readonly errors: q.QuantErrors
+  readonly stage: 'construct' | 'trace' | 'run'
+  readonly step: number
+}
 /** Outcome of a case: all that disagrees, what was refused (then the steps end there), and the metadata check. */
-export type Outcome = { readonly differences: readonly string[]; readonly refusal: Refusal | null; readonly metadata: Metadata }
+export type Outcome = {
+  readonly differences: readonly string[]
+  readonly refusal: Refusal | null
+  readonly metadata: Metadata
+}
 
 type ByName<T> = { readonly [name: string]: T }
 type CaseModel = q.Layer<Nested, Nested, ByName<q.Value>, ByName<q.Value>>
@@ -19,19 +27,29 @@ type CaseProgram = q.Program<Nested, Nested, ByName<q.Tensor | q.QuantTensor>, B
 type Ran = q.Ran<Nested, ByName<q.Output>>
 type Call = (params: unknown, state: unknown, x: unknown) => readonly [q.Value, unknown]
 
-const mapNames = <A, B>(record: ByName<A>, f: (a: A) => B): ByName<B> => Object.fromEntries(Object.entries(record).map(([k, v]) => [safe(k), f(v)]))
+const mapNames = <A, B>(record: ByName<A>, f: (a: A) => B): ByName<B> =>
+  Object.fromEntries(Object.entries(record).map(([k, v]) => [safe(k), f(v)]))
 
 /** The case's program as one model, all of whose values are results. */
 const modelOf = (c: Case): CaseModel => {
   const layers = Object.fromEntries(Object.entries(c.layers).map(([id, spec]) => [id, buildLayer(spec)]))
   const names = [...new Set(c.steps.flatMap((s) => Object.keys(s.inputs)))]
-  const forward = (bound: ByName<Call>, params: Nested, state: Nested, inputs: ByName<q.Value>): readonly [ByName<q.Value>, ByName<unknown>] => {
+  const forward = (
+    bound: ByName<Call>,
+    params: Nested,
+    state: Nested,
+    inputs: ByName<q.Value>,
+  ): readonly [ByName<q.Value>, ByName<unknown>] => {
     const env = new Map(names.filter((n) => Object.hasOwn(inputs, safe(n))).map((n) => [n, inputs[safe(n)]] as const))
     const after: Record<string, unknown> = {}
     for (const s of c.program) {
       if (s.layer === undefined) env.set(s.out, callFunction(env, s))
       else {
-        const [y, next] = bound[s.layer](params[s.layer], after[s.layer] ?? state[s.layer], layerInput(c.layers[s.layer].type, env, s))
+        const [y, next] = bound[s.layer](
+          params[s.layer],
+          after[s.layer] ?? state[s.layer],
+          layerInput(c.layers[s.layer].type, env, s),
+        )
         env.set(s.out, y)
         after[s.layer] = next
       }
@@ -51,17 +69,37 @@ const declare = (v: ValueJson): q.InputDecl => {
   if (!isQuantJson(v)) return q.tensorInput(v.shape)
   const t = decodeQuant(v)
   const bits = t.bitWidth.data[0]
-  return q.quantInput(t.value.shape, { scaleShape: t.scale.shape, zeroPointShape: t.zeroPoint.shape, zeroPoint: zeroPointKind(t.zeroPoint, bits, t.signed), bits, signed: t.signed, training: t.training, valid: q.isValidQuantTensor(t) })
+  return q.quantInput(t.value.shape, {
+    scaleShape: t.scale.shape,
+    zeroPointShape: t.zeroPoint.shape,
+    zeroPoint: zeroPointKind(t.zeroPoint, bits, t.signed),
+    bits,
+    signed: t.signed,
+    training: t.training,
+    valid: q.isValidQuantTensor(t),
+  })
 }
 
 /** Runs a traced step, with a backward pass where the step has a gradient. */
-const runStep = (step: Step, program: CaseProgram, output: string, trees: Trees, backend: q.Backend): E.Either<q.QuantErrors, Ran> => {
+const runStep = (
+  step: Step,
+  program: CaseProgram,
+  output: string,
+  trees: Trees,
+  backend: q.Backend,
+): E.Either<q.QuantErrors, Ran> => {
   const data = mapNames(step.inputs, (v) => (isQuantJson(v) ? decodeQuant(v) : decode(v)))
-  if (step.output_grad === undefined) return E.chain((exe: q.Compiled<Nested, Nested, ByName<q.Tensor | q.QuantTensor>, ByName<q.Output>>) => exe.run({ ...trees, inputs: data }))(q.compile(program, backend))
+  if (step.output_grad === undefined)
+    return E.chain((exe: q.Compiled<Nested, Nested, ByName<q.Tensor | q.QuantTensor>, ByName<q.Output>>) =>
+      exe.run({ ...trees, inputs: data }),
+    )(q.compile(program, backend))
   const backward = q.vjp(program, { output, inputs: true })
   if (E.isLeft(backward)) return backward
   const cotangent = decode(step.output_grad)
-  return E.chain((exe: q.Compiled<Nested, Nested, q.WithCotangent<ByName<q.Tensor | q.QuantTensor>>, ByName<q.Output>>) => exe.run({ ...trees, inputs: { inputs: data, cotangent } }))(q.compile(backward.right, backend))
+  return E.chain(
+    (exe: q.Compiled<Nested, Nested, q.WithCotangent<ByName<q.Tensor | q.QuantTensor>>, ByName<q.Output>>) =>
+      exe.run({ ...trees, inputs: { inputs: data, cotangent } }),
+  )(q.compile(backward.right, backend))
 }
 
 const gradientOf = (grads: q.Grads, step: Step, trees: Trees, key: string): q.Tensor | undefined => {
@@ -79,22 +117,33 @@ const judgeStep = (c: Case, step: Step, ran: Ran, after: Trees): readonly string
   }
   return [
     ...(y === undefined ? [] : valueDifferences('y', y, ran.outputs[safe(outputOf(c))], c.compare)),
-    ...Object.entries(values ?? {}).flatMap(([name, v]) => valueDifferences(`values/${name}`, v, ran.outputs[safe(name)], c.compare)),
-    ...Object.entries(grads ?? {}).flatMap(([key, t]) => leafDifference('grads', key, t, gradientOf(ran.grads, step, after, key), c.compare)),
+    ...Object.entries(values ?? {}).flatMap(([name, v]) =>
+      valueDifferences(`values/${name}`, v, ran.outputs[safe(name)], c.compare),
+    ),
+    ...Object.entries(grads ?? {}).flatMap(([key, t]) =>
+      leafDifference('grads', key, t, gradientOf(ran.grads, step, after, key), c.compare),
+    ),
     ...Object.entries(state ?? {}).flatMap(([key, t]) => leafDifference('state', key, t, stateOf(key), c.compare)),
   ]
 }
 
 /** The case's program, traced in the mode of its first step; all its values are results. */
 export const traceCase = (c: Case): E.Either<q.QuantErrors, q.Program> =>
-  q.trace(modelOf(c), mapNames(c.steps[0].inputs, declare), { mode: c.steps[0].mode }) as E.Either<q.QuantErrors, q.Program>
+  q.trace(modelOf(c), mapNames(c.steps[0].inputs, declare), { mode: c.steps[0].mode }) as E.Either<
+    q.QuantErrors,
+    q.Program
+  >
 
 /** Runs all steps, or up to the one that the library refuses. */
 export const executeCase = (c: Case, backend: q.Backend): Outcome => {
   const model = modelOf(c)
   const differences: string[] = []
   let metadata = noMetadata
-  const refused = (errors: q.QuantErrors, stage: Refusal['stage'], step: number): Outcome => ({ differences, metadata, refusal: { errors, stage, step } })
+  const refused = (errors: q.QuantErrors, stage: Refusal['stage'], step: number): Outcome => ({
+    differences,
+    metadata,
+    refusal: { errors, stage, step },
+  })
   const first = q.init(model, 0)
   if (E.isLeft(first)) return refused(first.left, 'construct', 0)
   let trees = loadInit(c, first.right)
@@ -108,7 +157,9 @@ export const executeCase = (c: Case, backend: q.Backend): Outcome => {
     trees = step.sgd === undefined ? after : sgd(after, ran.right.grads, step.sgd.lr)
     const checked = judgeMetadata(c, step, program)
     metadata = bothMetadata(metadata, checked)
-    differences.push(...[...judgeStep(c, step, ran.right, trees), ...checked.differences].map((d) => `step ${index}: ${d}`))
+    differences.push(
+      ...[...judgeStep(c, step, ran.right, trees), ...checked.differences].map((d) => `step ${index}: ${d}`),
+    )
   }
   return { differences, metadata, refusal: null }
 }

@@ -1,7 +1,31 @@
 /** The fields that FORMAT.md names, so that a case with any other is refused instead of half checked. */
 
-const CASE = ['format', 'name', 'tags', 'source', 'layers', 'init', 'program', 'output', 'record', 'steps', 'compare', 'expect_error', 'seed', 'calls']
-const LAYER = ['type', 'kwargs', 'act_quant', 'input_quant', 'output_quant', 'weight_quant', 'bias_quant', 'trunc_quant']
+const CASE = [
+  'format',
+  'name',
+  'tags',
+  'source',
+  'layers',
+  'init',
+  'program',
+  'output',
+  'record',
+  'steps',
+  'compare',
+  'expect_error',
+  'seed',
+  'calls',
+]
+const LAYER = [
+  'type',
+  'kwargs',
+  'act_quant',
+  'input_quant',
+  'output_quant',
+  'weight_quant',
+  'bias_quant',
+  'trunc_quant',
+]
 const STATEMENT = ['out', 'layer', 'fn', 'args', 'attrs']
 const STEP = ['mode', 'inputs', 'output_grad', 'sgd', 'expect']
 const EXPECT = ['y', 'values', 'grads', 'state']
@@ -36,6 +60,7 @@ export const refuseUnknownFields = (file: unknown): void => {
     const expect = only('expect', step.expect, EXPECT)
     only('y', expect.y, VALUE)
     each('value', expect.values, VALUE)
-    if (step.mode !== 'train' && step.mode !== 'eval') throw new Error(`the mode ${String(step.mode)} is not train or eval`)
+    if (step.mode !== 'train' && step.mode !== 'eval')
+      throw new Error(`the mode ${String(step.mode)} is not train or eval`)
   }
 }

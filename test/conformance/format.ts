@@ -8,31 +8,91 @@ export type Json = { readonly [key: string]: unknown }
 /** A tensor of the file: a few numbers, or little-endian float32 in base64. */
 export type TensorJson = { readonly shape: readonly number[]; readonly data?: readonly number[]; readonly f32?: string }
 /** A quant tensor as an input. */
-export type QuantJson = { readonly kind: 'quant'; readonly value: TensorJson; readonly scale: TensorJson; readonly zero_point: TensorJson; readonly bit_width: TensorJson; readonly signed: boolean; readonly training: boolean }
+export type QuantJson = {
+  readonly kind: 'quant'
+  readonly value: TensorJson
+  readonly scale: TensorJson
+  readonly zero_point: TensorJson
+  readonly bit_width: TensorJson
+  readonly signed: boolean
+  readonly training: boolean
+}
 /** An input. */
 export type ValueJson = (TensorJson & { readonly kind?: undefined }) | QuantJson
 /** What a result must be. The fields of metadata are there if it is a quant tensor. */
-export type ExpectedJson = { readonly kind: 'tensor' | 'quant'; readonly value: TensorJson; readonly scale?: TensorJson; readonly zero_point?: TensorJson; readonly bit_width?: TensorJson; readonly signed?: boolean; readonly training?: boolean; readonly is_valid?: boolean | null; readonly int?: TensorJson }
+export type ExpectedJson = {
+  readonly kind: 'tensor' | 'quant'
+  readonly value: TensorJson
+  readonly scale?: TensorJson
+  readonly zero_point?: TensorJson
+  readonly bit_width?: TensorJson
+  readonly signed?: boolean
+  readonly training?: boolean
+  readonly is_valid?: boolean | null
+  readonly int?: TensorJson
+}
 /** Where a layer may name a quantizer, or disable it by null. */
-export const QUANTIZER_FIELDS = ['act_quant', 'input_quant', 'output_quant', 'weight_quant', 'bias_quant', 'trunc_quant'] as const
+export const QUANTIZER_FIELDS = [
+  'act_quant',
+  'input_quant',
+  'output_quant',
+  'weight_quant',
+  'bias_quant',
+  'trunc_quant',
+] as const
 /** A layer's specification. */
-export type LayerJson = { readonly type: string; readonly kwargs: Json } & { readonly [place in (typeof QUANTIZER_FIELDS)[number]]?: string | null }
+export type LayerJson = { readonly type: string; readonly kwargs: Json } & {
+  readonly [place in (typeof QUANTIZER_FIELDS)[number]]?: string | null
+}
 /** An argument of a statement: a name, a number, or a list of names. */
 export type Arg = string | number | readonly string[]
 /** A statement of a program: a call of a layer or of a function. */
-export type Statement = { readonly out: string; readonly layer?: string; readonly fn?: string; readonly args: readonly Arg[]; readonly attrs?: Json }
+export type Statement = {
+  readonly out: string
+  readonly layer?: string
+  readonly fn?: string
+  readonly args: readonly Arg[]
+  readonly attrs?: Json
+}
 /** How many of the integers may differ, and by how much. */
 export type Lsb = { readonly max_lsb: number; readonly fraction: number }
 /** How to compare numbers. */
-export type Tolerance = { readonly mode: 'exact' | 'close'; readonly rtol?: number; readonly atol?: number; readonly lsb?: Lsb }
+export type Tolerance = {
+  readonly mode: 'exact' | 'close'
+  readonly rtol?: number
+  readonly atol?: number
+  readonly lsb?: Lsb
+}
 /** How to compare a case. */
-export type Compare = { readonly default: Tolerance; readonly grads?: Tolerance; readonly state?: Tolerance; readonly by_key?: { readonly [key: string]: Tolerance }; readonly lsb?: Lsb }
+export type Compare = {
+  readonly default: Tolerance
+  readonly grads?: Tolerance
+  readonly state?: Tolerance
+  readonly by_key?: { readonly [key: string]: Tolerance }
+  readonly lsb?: Lsb
+}
 /** What must come out of a step. */
-export type Expect = { readonly y?: ExpectedJson; readonly values?: { readonly [name: string]: ExpectedJson }; readonly grads?: { readonly [key: string]: TensorJson }; readonly state?: { readonly [key: string]: TensorJson } }
+export type Expect = {
+  readonly y?: ExpectedJson
+  readonly values?: { readonly [name: string]: ExpectedJson }
+  readonly grads?: { readonly [key: string]: TensorJson }
+  readonly state?: { readonly [key: string]: TensorJson }
+}
 /** A step. */
-export type Step = { readonly mode: 'train' | 'eval'; readonly inputs: { readonly [name: string]: ValueJson }; readonly output_grad?: TensorJson; readonly sgd?: { readonly lr: number }; readonly expect?: Expect }
+export type Step = {
+  readonly mode: 'train' | 'eval'
+  readonly inputs: { readonly [name: string]: ValueJson }
+  readonly output_grad?: TensorJson
+  readonly sgd?: { readonly lr: number }
+  readonly expect?: Expect
+}
 /** How a case must fail. */
-export type ExpectError = { readonly when: 'construct' | 'call'; readonly message_contains: readonly string[]; readonly step?: number; readonly statement?: number }
+export type ExpectError = {
+  readonly when: 'construct' | 'call'
+  readonly message_contains: readonly string[]
+  readonly step?: number
+  readonly statement?: number
+}
 /** A program case. */
 export type Case = {
   readonly name: string
@@ -47,9 +107,20 @@ export type Case = {
   readonly expect_error?: ExpectError
 }
 /** One draw of a generator case. */
-export type RngCall = { readonly fn: string; readonly shape?: readonly number[]; readonly attrs?: Json; readonly compare: Tolerance; readonly expect: unknown }
+export type RngCall = {
+  readonly fn: string
+  readonly shape?: readonly number[]
+  readonly attrs?: Json
+  readonly compare: Tolerance
+  readonly expect: unknown
+}
 /** A generator case. */
-export type RngCase = { readonly name: string; readonly tags: readonly string[]; readonly seed: string; readonly calls: readonly RngCall[] }
+export type RngCase = {
+  readonly name: string
+  readonly tags: readonly string[]
+  readonly seed: string
+  readonly calls: readonly RngCall[]
+}
 
 /** Is it a generator case? */
 export const isRng = (c: Case | RngCase): c is RngCase => 'calls' in c
@@ -70,8 +141,12 @@ export const safe = (name: string): string => `v_${name}`
 /** A tensor of the file as ours. */
 export const decode = (t: TensorJson): Tensor => {
   const bytes = t.f32 === undefined ? null : Buffer.from(t.f32, 'base64')
-  const data = bytes === null ? Float32Array.from(t.data ?? []) : Float32Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readFloatLE(4 * i))
-  if (data.length !== t.shape.reduce((p, n) => p * n, 1)) throw new Error(`the file has a tensor of shape [${t.shape.join()}] with ${data.length} elements`)
+  const data =
+    bytes === null
+      ? Float32Array.from(t.data ?? [])
+      : Float32Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readFloatLE(4 * i))
+  if (data.length !== t.shape.reduce((p, n) => p * n, 1))
+    throw new Error(`the file has a tensor of shape [${t.shape.join()}] with ${data.length} elements`)
   return { shape: t.shape, data }
 }
 
@@ -79,7 +154,15 @@ export const decode = (t: TensorJson): Tensor => {
 export const isQuantJson = (v: ValueJson): v is QuantJson => v.kind === 'quant'
 
 /** A quant tensor of the file as ours. */
-export const decodeQuant = (t: QuantJson): QuantTensor => ({ kind: 'quant', value: decode(t.value), scale: decode(t.scale), zeroPoint: decode(t.zero_point), bitWidth: decode(t.bit_width), signed: t.signed, training: t.training })
+export const decodeQuant = (t: QuantJson): QuantTensor => ({
+  kind: 'quant',
+  value: decode(t.value),
+  scale: decode(t.scale),
+  zeroPoint: decode(t.zero_point),
+  bitWidth: decode(t.bit_width),
+  signed: t.signed,
+  training: t.training,
+})
 
 /** `weight_bit_width` → `weightBitWidth`. */
 export const camel = (name: string): string => name.replace(/_([a-z0-9])/g, (_, c: string) => c.toUpperCase())

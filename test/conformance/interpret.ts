@@ -27,18 +27,35 @@ const opt = (attrs: Json, key: string): number | null => {
   const v = attrs[key]
   return typeof v === 'number' ? v : null
 }
-const dims = (attrs: Json): number | readonly number[] | undefined => attrs.dim as number | readonly number[] | undefined
+const dims = (attrs: Json): number | readonly number[] | undefined =>
+  attrs.dim as number | readonly number[] | undefined
 
-const unary = (f: (x: q.Value) => q.Value): Call => ([x]) => f(one(x))
-const binary = (f: (a: q.Operand, b: q.Operand) => q.Value): Call => ([a, b]) => f(operand(a), operand(b))
-const pair = (f: (a: q.Value, b: q.Value) => q.Value): Call => ([a, b]) => f(one(a), one(b))
-const plainPair = (f: (a: q.Value, b: q.Operand) => q.Value): Call => ([a, b]) => f(one(a), operand(b))
+const unary =
+  (f: (x: q.Value) => q.Value): Call =>
+  ([x]) =>
+    f(one(x))
+const binary =
+  (f: (a: q.Operand, b: q.Operand) => q.Value): Call =>
+  ([a, b]) =>
+    f(operand(a), operand(b))
+const pair =
+  (f: (a: q.Value, b: q.Value) => q.Value): Call =>
+  ([a, b]) =>
+    f(one(a), one(b))
+const plainPair =
+  (f: (a: q.Value, b: q.Operand) => q.Value): Call =>
+  ([a, b]) =>
+    f(one(a), operand(b))
 
 const perAxis = (attrs: Json, key: string): { readonly [k: string]: number | readonly number[] } => {
   const v = attrs[key]
   return typeof v === 'number' || Array.isArray(v) ? { [camel(key)]: v as number | readonly number[] } : {}
 }
-const poolOptions = (attrs: Json): q.PoolOptions => ({ kernelSize: attrs.kernel_size as number, ...perAxis(attrs, 'stride'), ...perAxis(attrs, 'padding') })
+const poolOptions = (attrs: Json): q.PoolOptions => ({
+  kernelSize: attrs.kernel_size as number,
+  ...perAxis(attrs, 'stride'),
+  ...perAxis(attrs, 'padding'),
+})
 const avgOptions = (attrs: Json): q.AvgPoolOptions => ({
   ...poolOptions(attrs),
   ...(typeof attrs.count_include_pad === 'boolean' ? { countIncludePad: attrs.count_include_pad } : {}),
@@ -52,7 +69,8 @@ const interpolate: Call = ([given], attrs) => {
   const mode = typeof attrs.mode === 'string' ? attrs.mode : 'nearest'
   if (mode === 'nearest') return q.upsampleNearest(x, o)
   if (mode === 'nearest-exact') return q.upsampleNearestExact(x, o)
-  if (mode !== ['linear', 'bilinear', 'trilinear'][x.shape.length - 3]) throw new Error(`F.interpolate has no mode ${mode} for ${x.shape.length} axes`)
+  if (mode !== ['linear', 'bilinear', 'trilinear'][x.shape.length - 3])
+    throw new Error(`F.interpolate has no mode ${mode} for ${x.shape.length} axes`)
   return q.upsampleLinear(x, o)
 }
 
@@ -66,39 +84,92 @@ const dropout: Call = ([x], a) => {
   return q.identity(one(x))
 }
 /** Operators whose right side is a number in our API. What a quant tensor would be refused for does not depend on it. */
-const byNumber = (f: (x: q.Value, n: number) => q.Value): Call => ([given, n]) => {
-  const x = one(given)
-  if (typeof n === 'number') return f(x, n)
-  if (q.isQuantValue(x)) return f(x, 0)
-  throw new Error('a number was expected')
-}
+const byNumber =
+  (f: (x: q.Value, n: number) => q.Value): Call =>
+  ([given, n]) => {
+    const x = one(given)
+    if (typeof n === 'number') return f(x, n)
+    if (q.isQuantValue(x)) return f(x, 0)
+    throw new Error('a number was expected')
+  }
 const needsQuant = (f: (x: q.Value) => q.Value) => unary((x) => (q.isQuantValue(x) ? f(x) : q.scale(x)))
 
 const FUNCTIONS: { readonly [fn: string]: Call } = {
-  'torch.relu': unary(q.plain.relu), 'torch.sigmoid': unary(q.sigmoid), 'torch.tanh': unary(q.tanh), 'torch.abs': unary(q.plain.abs), 'torch.neg': unary(q.plain.neg), 'torch.round': unary(q.round),
-  'torch.add': plainPair(q.plain.add), 'torch.sub': plainPair(q.plain.sub), 'torch.mul': plainPair(q.plain.mul), 'torch.matmul': pair(q.matmul),
+  'torch.relu': unary(q.plain.relu),
+  'torch.sigmoid': unary(q.sigmoid),
+  'torch.tanh': unary(q.tanh),
+  'torch.abs': unary(q.plain.abs),
+  'torch.neg': unary(q.plain.neg),
+  'torch.round': unary(q.round),
+  'torch.add': plainPair(q.plain.add),
+  'torch.sub': plainPair(q.plain.sub),
+  'torch.mul': plainPair(q.plain.mul),
+  'torch.matmul': pair(q.matmul),
   'torch.clamp': ([x], a) => q.clamp(one(x), opt(a, 'min'), opt(a, 'max')),
-  'torch.mean': ([x], a) => q.mean(one(x), dims(a)), 'torch.sum': ([x], a) => q.sum(one(x), dims(a)), 'torch.max': unary(q.max),
-  'torch.squeeze': ([x], a) => q.squeeze(one(x), opt(a, 'dim') ?? undefined), 'torch.unsqueeze': ([x], a) => q.unsqueeze(one(x), num(a, 'dim')),
-  'torch.flatten': flattenFrom, 'torch.reshape': reshape, 'torch.transpose': transpose,
+  'torch.mean': ([x], a) => q.mean(one(x), dims(a)),
+  'torch.sum': ([x], a) => q.sum(one(x), dims(a)),
+  'torch.max': unary(q.max),
+  'torch.squeeze': ([x], a) => q.squeeze(one(x), opt(a, 'dim') ?? undefined),
+  'torch.unsqueeze': ([x], a) => q.unsqueeze(one(x), num(a, 'dim')),
+  'torch.flatten': flattenFrom,
+  'torch.reshape': reshape,
+  'torch.transpose': transpose,
   'torch.permute': ([x], a) => q.plain.permute(one(x), list(a, 'dims')),
   'torch.max_pool2d': ([x], a) => q.plain.maxPool2d(one(x), poolOptions(a)),
-  'torch.cat': ([xs], a) => q.cat(many(xs), num(a, 'dim', 0)), 'torch.stack': ([xs], a) => q.stack(many(xs), num(a, 'dim', 0)),
-  'F.relu': unary(q.relu), 'F.relu6': unary(q.relu6), 'F.hardtanh': ([x], a) => q.hardtanh(one(x), num(a, 'min_val', -1), num(a, 'max_val', 1)),
-  'F.leaky_relu': ([x], a) => q.leakyRelu(one(x), num(a, 'negative_slope', 0.01)), 'F.elu': ([x], a) => q.elu(one(x), num(a, 'alpha', 1)), 'F.gelu': unary(q.gelu), 'F.hardswish': unary(q.hardswish),
-  'F.softmax': ([x], a) => q.softmax(one(x), num(a, 'dim')), 'F.log_softmax': ([x], a) => q.logSoftmax(one(x), num(a, 'dim')),
-  'F.max_pool1d': ([x], a) => q.maxPool(one(x), poolOptions(a), 1), 'F.max_pool2d': ([x], a) => q.maxPool(one(x), poolOptions(a), 2), 'F.avg_pool1d': ([x], a) => q.avgPool(one(x), poolOptions(a), 1),
-  'F.adaptive_max_pool2d': ([x], a) => q.adaptiveMaxPool(one(x), outputSize(a), 2), 'F.adaptive_avg_pool2d': ([x], a) => q.adaptiveAvgPool(one(x), outputSize(a), 2),
-  'F.pad': ([x], a) => q.pad(one(x), list(a, 'pad'), num(a, 'value', 0)), 'F.interpolate': interpolate,
-  'F.pixel_shuffle': ([x], a) => q.pixelShuffle(one(x), num(a, 'upscale_factor')), 'F.pixel_unshuffle': ([x], a) => q.pixelUnshuffle(one(x), num(a, 'downscale_factor')),
-  'F.dropout': dropout, 'F.dropout2d': dropout,
-  'op.add': binary(q.add), 'op.sub': binary(q.sub), 'op.mul': binary(q.mul), 'op.div': binary(q.div), 'op.neg': unary(q.neg), 'op.abs': unary(q.abs), 'op.pos': unary(q.identity),
-  'op.lshift': byNumber(q.shiftLeft), 'op.pow': byNumber(q.pow), 'op.matmul': pair(q.matmulOperator),
-  'qt.view': reshape, 'qt.reshape': reshape, 'qt.flatten': flattenFrom, 'qt.transpose': transpose, 'qt.permute': permute, 'qt.detach': needsQuant(q.detach), 'qt.contiguous': needsQuant(q.identity), 'qt.add': binary(q.add),
-  'qt.value': unary(q.value), 'qt.scale': unary(q.scale), 'qt.zero_point': unary(q.zeroPoint), 'qt.bit_width': unary(q.bitWidth), 'qt.int': unary(q.int),
-  'nn.ReLU': unary(q.relu), 'nn.MaxPool2d': ([x], a) => q.maxPool(one(x), poolOptions(a), 2), 'nn.AvgPool2d': ([x], a) => q.avgPool(one(x), avgOptions(a), 2),
-  'nn.AdaptiveAvgPool2d': ([x], a) => q.adaptiveAvgPool(one(x), outputSize(a), 2), 'nn.Flatten': ([x], a) => q.flatten(one(x), num(a, 'start_dim', 1)), 'nn.Dropout': dropout, 'nn.Identity': unary(q.identity),
-  sum_squares: unary(q.sumSquares), cross_entropy: pair(q.crossEntropy),
+  'torch.cat': ([xs], a) => q.cat(many(xs), num(a, 'dim', 0)),
+  'torch.stack': ([xs], a) => q.stack(many(xs), num(a, 'dim', 0)),
+  'F.relu': unary(q.relu),
+  'F.relu6': unary(q.relu6),
+  'F.hardtanh': ([x], a) => q.hardtanh(one(x), num(a, 'min_val', -1), num(a, 'max_val', 1)),
+  'F.leaky_relu': ([x], a) => q.leakyRelu(one(x), num(a, 'negative_slope', 0.01)),
+  'F.elu': ([x], a) => q.elu(one(x), num(a, 'alpha', 1)),
+  'F.gelu': unary(q.gelu),
+  'F.hardswish': unary(q.hardswish),
+  'F.softmax': ([x], a) => q.softmax(one(x), num(a, 'dim')),
+  'F.log_softmax': ([x], a) => q.logSoftmax(one(x), num(a, 'dim')),
+  'F.max_pool1d': ([x], a) => q.maxPool(one(x), poolOptions(a), 1),
+  'F.max_pool2d': ([x], a) => q.maxPool(one(x), poolOptions(a), 2),
+  'F.avg_pool1d': ([x], a) => q.avgPool(one(x), poolOptions(a), 1),
+  'F.adaptive_max_pool2d': ([x], a) => q.adaptiveMaxPool(one(x), outputSize(a), 2),
+  'F.adaptive_avg_pool2d': ([x], a) => q.adaptiveAvgPool(one(x), outputSize(a), 2),
+  'F.pad': ([x], a) => q.pad(one(x), list(a, 'pad'), num(a, 'value', 0)),
+  'F.interpolate': interpolate,
+  'F.pixel_shuffle': ([x], a) => q.pixelShuffle(one(x), num(a, 'upscale_factor')),
+  'F.pixel_unshuffle': ([x], a) => q.pixelUnshuffle(one(x), num(a, 'downscale_factor')),
+  'F.dropout': dropout,
+  'F.dropout2d': dropout,
+  'op.add': binary(q.add),
+  'op.sub': binary(q.sub),
+  'op.mul': binary(q.mul),
+  'op.div': binary(q.div),
+  'op.neg': unary(q.neg),
+  'op.abs': unary(q.abs),
+  'op.pos': unary(q.identity),
+  'op.lshift': byNumber(q.shiftLeft),
+  'op.pow': byNumber(q.pow),
+  'op.matmul': pair(q.matmulOperator),
+  'qt.view': reshape,
+  'qt.reshape': reshape,
+  'qt.flatten': flattenFrom,
+  'qt.transpose': transpose,
+  'qt.permute': permute,
+  'qt.detach': needsQuant(q.detach),
+  'qt.contiguous': needsQuant(q.identity),
+  'qt.add': binary(q.add),
+  'qt.value': unary(q.value),
+  'qt.scale': unary(q.scale),
+  'qt.zero_point': unary(q.zeroPoint),
+  'qt.bit_width': unary(q.bitWidth),
+  'qt.int': unary(q.int),
+  'nn.ReLU': unary(q.relu),
+  'nn.MaxPool2d': ([x], a) => q.maxPool(one(x), poolOptions(a), 2),
+  'nn.AvgPool2d': ([x], a) => q.avgPool(one(x), avgOptions(a), 2),
+  'nn.AdaptiveAvgPool2d': ([x], a) => q.adaptiveAvgPool(one(x), outputSize(a), 2),
+  'nn.Flatten': ([x], a) => q.flatten(one(x), num(a, 'start_dim', 1)),
+  'nn.Dropout': dropout,
+  'nn.Identity': unary(q.identity),
+  sum_squares: unary(q.sumSquares),
+  cross_entropy: pair(q.crossEntropy),
 }
 
 const lookUp = (env: Env, name: string): q.Value => {
@@ -116,7 +187,9 @@ export const callFunction = (env: Env, s: Statement): q.Value => {
   const f = FUNCTIONS[s.fn ?? '']
   if (f === undefined) throw new Error(`no function ${s.fn}`)
   const unread = new Set(Object.keys(s.attrs ?? {}))
-  const attrs = new Proxy(s.attrs ?? {}, { get: (target, key) => (unread.delete(String(key)), Reflect.get(target, key) as unknown) })
+  const attrs = new Proxy(s.attrs ?? {}, {
+    get: (target, key) => (unread.delete(String(key)), Reflect.get(target, key) as unknown),
+  })
   const y = f(argumentsOf(env, s.args), attrs)
   for (const key of unread) throw new Error(`${s.fn} does not know the attribute ${key}`)
   return y

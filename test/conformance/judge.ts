@@ -6,13 +6,25 @@ const EXACT: Tolerance = { mode: 'exact' }
 
 const same = (a: number, b: number): boolean => a === b || (Number.isNaN(a) && Number.isNaN(b))
 const near = (expected: number, actual: number, t: Tolerance): boolean =>
-  same(expected, actual) || (t.mode === 'close' && Number.isFinite(expected) && Number.isFinite(actual) && Math.abs(expected - actual) <= (t.atol ?? 0) + (t.rtol ?? 0) * Math.abs(expected))
+  same(expected, actual) ||
+  (t.mode === 'close' &&
+    Number.isFinite(expected) &&
+    Number.isFinite(actual) &&
+    Math.abs(expected - actual) <= (t.atol ?? 0) + (t.rtol ?? 0) * Math.abs(expected))
 
 const shapeDifference = (what: string, expected: q.Tensor, actual: q.Tensor): string | null =>
-  expected.shape.join() === actual.shape.join() && expected.data.length === actual.data.length ? null : `${what}: shape [${expected.shape.join()}] expected, [${actual.shape.join()}] found`
+  expected.shape.join() === actual.shape.join() && expected.data.length === actual.data.length
+    ? null
+    : `${what}: shape [${expected.shape.join()}] expected, [${actual.shape.join()}] found`
 
 /** The first difference as text, or null. `anyShape`: one element may have any shape of one element. */
-export const tensorDifference = (what: string, expected: q.Tensor, actual: q.Tensor, t: Tolerance, anyShape = false): string | null => {
+export const tensorDifference = (
+  what: string,
+  expected: q.Tensor,
+  actual: q.Tensor,
+  t: Tolerance,
+  anyShape = false,
+): string | null => {
   const reshaped = anyShape && expected.data.length === 1 && actual.data.length === 1
   const shape = reshaped ? null : shapeDifference(what, expected, actual)
   if (shape !== null) return shape
@@ -28,7 +40,9 @@ const intDifference = (what: string, expected: q.Tensor, actual: q.Tensor, lsb: 
   if (strict === null || lsb === undefined || shapeDifference(what, expected, actual) !== null) return strict
   const distances = Array.from(expected.data, (e, i) => Math.abs(e - actual.data[i]))
   const off = distances.filter((d) => d !== 0).length
-  return distances.every((d) => d <= lsb.max_lsb) && off <= lsb.fraction * distances.length ? null : `${strict}; ${off} of ${distances.length} integers differ`
+  return distances.every((d) => d <= lsb.max_lsb) && off <= lsb.fraction * distances.length
+    ? null
+    : `${strict}; ${off} of ${distances.length} integers differ`
 }
 
 const toleranceOf = (c: Compare, key: string, fallback: Tolerance): Tolerance => c.by_key?.[key] ?? fallback
@@ -36,29 +50,59 @@ const fieldDifference = (what: string, expected: unknown, actual: unknown): stri
   expected === actual ? null : `${what}: ${String(expected)} expected, ${String(actual)} found`
 
 /** All differences of one result: kind, numbers, metadata, validity, integers. `key` is `y` or `values/<name>`. */
-export const valueDifferences = (key: string, expected: ExpectedJson, actual: q.Output | undefined, c: Compare): readonly string[] => {
+export const valueDifferences = (
+  key: string,
+  expected: ExpectedJson,
+  actual: q.Output | undefined,
+  c: Compare,
+): readonly string[] => {
   if (actual === undefined) return [`${key}: expected, but there is no such result`]
   const quant = q.isQuantTensor(actual)
   const kind = fieldDifference(`${key}.kind`, expected.kind, quant ? 'quant' : 'tensor')
   if (kind !== null) return [kind]
-  if (!quant) return [tensorDifference(key, decode(expected.value), actual, toleranceOf(c, key, c.default))].filter((d) => d !== null)
+  if (!quant)
+    return [tensorDifference(key, decode(expected.value), actual, toleranceOf(c, key, c.default))].filter(
+      (d) => d !== null,
+    )
   const part = (name: string, t: TensorJson | undefined, mine: q.Tensor, fallback: Tolerance): string | null => {
     const what = `${key}.${name}`
     if (t === undefined) return `${what}: the case does not say what it expects`
-    return tensorDifference(what, decode(t), mine, name === 'bit_width' ? EXACT : toleranceOf(c, what, fallback), name !== 'value')
+    return tensorDifference(
+      what,
+      decode(t),
+      mine,
+      name === 'bit_width' ? EXACT : toleranceOf(c, what, fallback),
+      name !== 'value',
+    )
   }
   return [
-    part('value', expected.value, actual.value, c.default), part('scale', expected.scale, actual.scale, c.default),
-    part('zero_point', expected.zero_point, actual.zeroPoint, c.default), part('bit_width', expected.bit_width, actual.bitWidth, EXACT),
-    fieldDifference(`${key}.signed`, expected.signed, actual.signed), fieldDifference(`${key}.training`, expected.training, actual.training),
-    expected.is_valid === null ? null : fieldDifference(`${key}.is_valid`, expected.is_valid, q.isValidQuantTensor(actual)),
-    expected.int === undefined ? null : intDifference(`${key}.int`, decode(expected.int), q.intRepr(actual), c.lsb ?? c.default.lsb),
+    part('value', expected.value, actual.value, c.default),
+    part('scale', expected.scale, actual.scale, c.default),
+    part('zero_point', expected.zero_point, actual.zeroPoint, c.default),
+    part('bit_width', expected.bit_width, actual.bitWidth, EXACT),
+    fieldDifference(`${key}.signed`, expected.signed, actual.signed),
+    fieldDifference(`${key}.training`, expected.training, actual.training),
+    expected.is_valid === null
+      ? null
+      : fieldDifference(`${key}.is_valid`, expected.is_valid, q.isValidQuantTensor(actual)),
+    expected.int === undefined
+      ? null
+      : intDifference(`${key}.int`, decode(expected.int), q.intRepr(actual), c.lsb ?? c.default.lsb),
   ].filter((d) => d !== null)
 }
 
 /** What a gradient or a leaf of state differs in, by its key. */
-export const leafDifference = (section: 'grads' | 'state', key: string, expected: TensorJson, actual: q.Tensor | undefined, c: Compare): readonly string[] => {
+export const leafDifference = (
+  section: 'grads' | 'state',
+  key: string,
+  expected: TensorJson,
+  actual: q.Tensor | undefined,
+  c: Compare,
+): readonly string[] => {
   const what = `${section}/${key}`
-  const bad = actual === undefined ? `${what}: expected, but there is none` : tensorDifference(what, decode(expected), actual, toleranceOf(c, what, c[section] ?? c.default))
+  const bad =
+    actual === undefined
+      ? `${what}: expected, but there is none`
+      : tensorDifference(what, decode(expected), actual, toleranceOf(c, what, c[section] ?? c.default))
   return bad === null ? [] : [bad]
 }

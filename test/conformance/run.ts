@@ -13,38 +13,81 @@ import { createWasm, explainAll, reference, type Backend, type WasmBackend } fro
 import { writePages } from './html.js'
 import { judgeFile, type Verdict } from './verdict.js'
 
-const USAGE = 'npm run conformance -- [--backend reference|wasm] [--threads N] [--tag T] [--verbose] [--claims] [--write-not-yet] [--html OUTDIR] DIR…'
+const USAGE =
+  'npm run conformance -- [--backend reference|wasm] [--threads N] [--tag T] [--verbose] [--claims] [--write-not-yet] [--html OUTDIR] DIR…'
 const NOT_YET = fileURLToPath(new URL('not-yet.txt', import.meta.url))
 const BACKENDS: readonly string[] = ['reference', 'wasm']
 
 const filesUnder = (path: string): readonly string[] =>
-  statSync(path).isDirectory() ? readdirSync(path).sort().flatMap((n) => filesUnder(join(path, n))) : path.endsWith('.json') ? [path] : []
+  statSync(path).isDirectory()
+    ? readdirSync(path)
+        .sort()
+        .flatMap((n) => filesUnder(join(path, n)))
+    : path.endsWith('.json')
+      ? [path]
+      : []
 
 /** A mistake on the command line; exit status 2. */
 class Usage extends Error {}
 
-type Options = { readonly backend: string; readonly threads: number; readonly tag: string | null; readonly verbose: boolean; readonly claims: boolean; readonly write: boolean; readonly html: string | null; readonly files: readonly string[] }
+type Options = {
+  readonly backend: string
+  readonly threads: number
+  readonly tag: string | null
+  readonly verbose: boolean
+  readonly claims: boolean
+  readonly write: boolean
+  readonly html: string | null
+  readonly files: readonly string[]
+}
 
 const parse = (args: readonly string[]): Options => {
   const { values: o, positionals: dirs } = parseArgs({
-    args: [...args], allowPositionals: true,
-    options: { backend: { type: 'string', default: 'reference' }, threads: { type: 'string', default: '1' }, tag: { type: 'string' }, verbose: { type: 'boolean', default: false }, claims: { type: 'boolean', default: false }, 'write-not-yet': { type: 'boolean', default: false }, html: { type: 'string' } },
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      backend: { type: 'string', default: 'reference' },
+      threads: { type: 'string', default: '1' },
+      tag: { type: 'string' },
+      verbose: { type: 'boolean', default: false },
+      claims: { type: 'boolean', default: false },
+      'write-not-yet': { type: 'boolean', default: false },
+      html: { type: 'string' },
+    },
   })
-  if (!BACKENDS.includes(o.backend)) throw new Usage(`this build has no ${o.backend} backend, only ${BACKENDS.join(', ')}`)
+  if (!BACKENDS.includes(o.backend))
+    throw new Usage(`this build has no ${o.backend} backend, only ${BACKENDS.join(', ')}`)
   if (!/^[1-9]\d*$/.test(o.threads)) throw new Usage(`--threads ${o.threads} is not a number of threads`)
   if (dirs.length === 0) throw new Usage('name a folder of case files, for instance test/conformance/cases')
   const missing = dirs.find((d) => !existsSync(d))
   if (missing !== undefined) throw new Usage(`there is no ${missing}`)
-  return { backend: o.backend, threads: Number(o.threads), tag: o.tag ?? null, verbose: o.verbose, claims: o.claims, write: o['write-not-yet'], html: o.html ?? null, files: dirs.flatMap(filesUnder) }
+  return {
+    backend: o.backend,
+    threads: Number(o.threads),
+    tag: o.tag ?? null,
+    verbose: o.verbose,
+    claims: o.claims,
+    write: o['write-not-yet'],
+    html: o.html ?? null,
+    files: dirs.flatMap(filesUnder),
+  }
 }
 
 const listed = (): ReadonlySet<string> =>
-  new Set(existsSync(NOT_YET) ? readFileSync(NOT_YET, 'utf8').split('\n').map((l) => l.trim()).filter((l) => l !== '') : [])
+  new Set(
+    existsSync(NOT_YET)
+      ? readFileSync(NOT_YET, 'utf8')
+          .split('\n')
+          .map((l) => l.trim())
+          .filter((l) => l !== '')
+      : [],
+  )
 
 /** Prints what is red about a case; is it? */
 const report = (v: Verdict, allowed: boolean, verbose: boolean): boolean => {
   const failed = v.differences.length > 0
-  if (failed && !allowed) for (const d of verbose ? v.differences : v.differences.slice(0, 1)) console.log(`FAIL ${v.name}: ${d}`)
+  if (failed && !allowed)
+    for (const d of verbose ? v.differences : v.differences.slice(0, 1)) console.log(`FAIL ${v.name}: ${d}`)
   else if (!failed && allowed) console.log(`FAIL ${v.name}: it passes, but ${basename(NOT_YET)} lists it`)
   else if (verbose) console.log(`${failed ? 'not yet' : 'ok'} ${v.name}`)
   return failed !== allowed
@@ -98,7 +141,8 @@ try {
   process.exitCode = main(options, backend)
   backend.dispose?.()
 } catch (e) {
-  if (!(e instanceof Usage || (e instanceof Error && 'code' in e && String(e.code).startsWith('ERR_PARSE_ARGS')))) throw e
+  if (!(e instanceof Usage || (e instanceof Error && 'code' in e && String(e.code).startsWith('ERR_PARSE_ARGS'))))
+    throw e
   console.error(`${e.message}\nusage: ${USAGE}`)
   process.exitCode = 2
 }

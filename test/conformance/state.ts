@@ -10,7 +10,14 @@ export type Trees = { readonly params: Nested; readonly state: Nested }
 /** A leaf of the trees. */
 export type Place = { readonly which: 'params' | 'state'; readonly path: readonly string[] }
 
-const PLACES: { readonly [place: string]: string } = { act_quant: 'actQuant', input_quant: 'inputQuant', output_quant: 'outputQuant', weight_quant: 'weightQuant', bias_quant: 'biasQuant', trunc_quant: 'truncQuant' }
+const PLACES: { readonly [place: string]: string } = {
+  act_quant: 'actQuant',
+  input_quant: 'inputQuant',
+  output_quant: 'outputQuant',
+  weight_quant: 'weightQuant',
+  bias_quant: 'biasQuant',
+  trunc_quant: 'truncQuant',
+}
 
 /** `m.weight_quant.tensor_quant.scaling_impl.value` → `m`, `weightQuant`, `scale`, `value`. */
 const pathOf = (key: string): readonly string[] => {
@@ -25,7 +32,8 @@ const isLeaf = (t: q.Tensor | Nested): t is q.Tensor => t.data instanceof Float3
 
 /** The leaf at a path, if there is one. */
 export const leafAt = (tree: unknown, path: readonly string[]): q.Tensor | undefined =>
-  path.reduce<unknown>((t, k) => (typeof t === 'object' && t !== null ? (t as Nested)[k] : undefined), tree) as q.Tensor | undefined
+  path.reduce<unknown>((t, k) => (typeof t === 'object' && t !== null ? (t as Nested)[k] : undefined), tree) as
+    q.Tensor | undefined
 
 /** A copy of nested records with one leaf replaced. */
 const put = (tree: Nested, path: readonly string[], leaf: q.Tensor): Nested => {
@@ -41,7 +49,10 @@ export const placeOf = (trees: Trees, key: string): Place => {
 }
 
 /** Loading a learned value ends its collection: the leaf that says so, if this quantizer collects, and its number. */
-const endOfCollection = (c: Case, [id, place, part, leaf]: readonly string[]): { readonly path: readonly string[]; readonly value: number } | null => {
+const endOfCollection = (
+  c: Case,
+  [id, place, part, leaf]: readonly string[],
+): { readonly path: readonly string[]; readonly value: number } | null => {
   if (leaf !== 'value') return null
   if (place === 'weightQuant') return { path: [id, place, part, 'initDone'], value: 1 }
   const prefix = place === 'inputQuant' ? 'input_' : place === 'outputQuant' ? 'output_' : ''
@@ -54,7 +65,8 @@ const loadLeaf = (trees: Trees, key: string, json: TensorJson): Trees => {
   const old = leafAt(trees[which], path)
   const given = decode(json)
   if (old === undefined) throw new Error(`init/${key}: the layer has no such leaf`)
-  if (given.data.length !== old.data.length || (given.data.length > 1 && given.shape.join() !== old.shape.join())) throw new Error(`init/${key}: shape [${given.shape.join()}] given, but the layer has [${old.shape.join()}]`)
+  if (given.data.length !== old.data.length || (given.data.length > 1 && given.shape.join() !== old.shape.join()))
+    throw new Error(`init/${key}: shape [${given.shape.join()}] given, but the layer has [${old.shape.join()}]`)
   return { ...trees, [which]: put(trees[which], path, { ...old, data: given.data }) }
 }
 
@@ -65,9 +77,16 @@ const loadFolded = (c: Case, trees: Trees, id: string): Trees => {
     return json === undefined ? undefined : decode(json)
   }
   const [weight, bias, runningMean, runningVar] = ['weight', 'bias', 'running_mean', 'running_var'].map(own)
-  if (weight === undefined || bias === undefined || runningMean === undefined || runningVar === undefined) throw new Error(`init/${id}: a batch norm needs weight, bias, running_mean and running_var`)
+  if (weight === undefined || bias === undefined || runningMean === undefined || runningVar === undefined)
+    throw new Error(`init/${id}: a batch norm needs weight, bias, running_mean and running_var`)
   const { eps } = c.layers[id].kwargs
-  return { ...trees, params: { ...trees.params, [id]: q.foldBatchNorm({ weight, bias, runningMean, runningVar }, typeof eps === 'number' ? eps : 1e-5) } }
+  return {
+    ...trees,
+    params: {
+      ...trees.params,
+      [id]: q.foldBatchNorm({ weight, bias, runningMean, runningVar }, typeof eps === 'number' ? eps : 1e-5),
+    },
+  }
 }
 
 /** The trees with all that the case loads before its first step. */
@@ -80,19 +99,24 @@ export const loadInit = (c: Case, fresh: Trees): Trees => {
     if (folds(id)) continue
     trees = loadLeaf(trees, key, json)
     const end = endOfCollection(c, pathOf(key))
-    if (end !== null && leafAt(trees.state, end.path) !== undefined) trees = { ...trees, state: put(trees.state, end.path, q.scalar(end.value)) }
+    if (end !== null && leafAt(trees.state, end.path) !== undefined)
+      trees = { ...trees, state: put(trees.state, end.path, q.scalar(end.value)) }
   }
-  return Object.keys(c.layers).filter(folds).reduce((t, id) => loadFolded(c, t, id), trees)
+  return Object.keys(c.layers)
+    .filter(folds)
+    .reduce((t, id) => loadFolded(c, t, id), trees)
 }
 
 const stepped = (tree: Nested, grads: q.Tree<q.Tensor>, rate: number): Nested =>
-  Object.fromEntries(Object.entries(tree).map(([k, t]) => {
-    const own = (grads as Nested)[k]
-    if (own === undefined) return [k, t]
-    if (!isLeaf(t)) return [k, stepped(t, own as q.Tree<q.Tensor>, rate)]
-    const g = own as q.Tensor
-    return [k, { ...t, data: t.data.map((p, i) => p - Math.fround(rate * g.data[i])) }]
-  }))
+  Object.fromEntries(
+    Object.entries(tree).map(([k, t]) => {
+      const own = (grads as Nested)[k]
+      if (own === undefined) return [k, t]
+      if (!isLeaf(t)) return [k, stepped(t, own as q.Tree<q.Tensor>, rate)]
+      const g = own as q.Tensor
+      return [k, { ...t, data: t.data.map((p, i) => p - Math.fround(rate * g.data[i])) }]
+    }),
+  )
 
 /** `p <- p - lr*g` in float32, for parameters and learned state that have a gradient. */
 export const sgd = (trees: Trees, grads: q.Grads, lr: number): Trees => {

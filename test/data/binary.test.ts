@@ -9,7 +9,9 @@ import { suite } from '../support/suite.js'
 const test = suite('binary')
 const tree = {
   conv: { weight: tensorOf([2, 2], [1.5, -0, NaN, -Infinity]), none: tensorOf([0, 3], []) },
-  empty: {}, list: [scalar(1), {}], act: { value: { ...scalar(0.1), learned: true } },
+  empty: {},
+  list: [scalar(1), {}],
+  act: { value: { ...scalar(0.1), learned: true } },
 }
 const bytes = tensorsToBytes(tree)
 
@@ -77,14 +79,26 @@ test('a forged header is refused, whatever its checksum', () => {
   const one = '{"path":"a","shape":[1],"offset":0}'
   assert.ok(E.isRight(parseTensors(forged(`{"tree":{"a":0},"tensors":[${one}]}`, 4))))
   const bad: readonly (readonly [string, number, RegExp])[] = [
-    ['{', 0, /JSON/], ['[]', 0, /record/], ['{"tree":{}}', 0, /list/], ['{"tree":{},"tensors":[]}', 4, /belong to no tensor/],
-    [`{"tree":{"a":0,"b":0},"tensors":[${one}]}`, 4, /once/], [`{"tree":{},"tensors":[${one}]}`, 4, /once/],
-    [`{"tree":{"b":0},"tensors":[${one}]}`, 4, /path/], [`{"tree":{"a":7},"tensors":[${one}]}`, 4, /once/],
-    [`{"tree":{"a":0},"tensors":[${one.replace('[1]', '[1e9]')}]}`, 4, /beyond/], [`{"tree":{"a":0},"tensors":[${one.replace('[1]', '[1e300,1e300]')}]}`, 4, /shape/],
-    [`{"tree":{"a":0},"tensors":[${one.replace('[1]', '[-1]')}]}`, 4, /shape/], [`{"tree":{"a":0},"tensors":[${one.replace(':0}', ':4}')}]}`, 4, /starts at/],
+    ['{', 0, /JSON/],
+    ['[]', 0, /record/],
+    ['{"tree":{}}', 0, /list/],
+    ['{"tree":{},"tensors":[]}', 4, /belong to no tensor/],
+    [`{"tree":{"a":0,"b":0},"tensors":[${one}]}`, 4, /once/],
+    [`{"tree":{},"tensors":[${one}]}`, 4, /once/],
+    [`{"tree":{"b":0},"tensors":[${one}]}`, 4, /path/],
+    [`{"tree":{"a":7},"tensors":[${one}]}`, 4, /once/],
+    [`{"tree":{"a":0},"tensors":[${one.replace('[1]', '[1e9]')}]}`, 4, /beyond/],
+    [`{"tree":{"a":0},"tensors":[${one.replace('[1]', '[1e300,1e300]')}]}`, 4, /shape/],
+    [`{"tree":{"a":0},"tensors":[${one.replace('[1]', '[-1]')}]}`, 4, /shape/],
+    [`{"tree":{"a":0},"tensors":[${one.replace(':0}', ':4}')}]}`, 4, /starts at/],
     [`{"tree":{"a":0,"b":1},"tensors":[${one},${one.replace('"a"', '"b"')}]}`, 8, /starts at/],
-    [`{"tree":{"a.b":0,"a":{"b":1}},"tensors":[${one.replace('"a"', '"a.b"')},${one.replace('"a"', '"a.b"').replace(':0}', ':4}')}]}`, 8, /same path/],
-    ['{"tree":{"__proto__":{"polluted":{}}},"tensors":[]}', 0, /__proto__/], ['{"tree":{"a":"x"},"tensors":[]}', 0, /leaf/],
+    [
+      `{"tree":{"a.b":0,"a":{"b":1}},"tensors":[${one.replace('"a"', '"a.b"')},${one.replace('"a"', '"a.b"').replace(':0}', ':4}')}]}`,
+      8,
+      /same path/,
+    ],
+    ['{"tree":{"__proto__":{"polluted":{}}},"tensors":[]}', 0, /__proto__/],
+    ['{"tree":{"a":"x"},"tensors":[]}', 0, /leaf/],
     [`{"tree":${'['.repeat(1e5)}${']'.repeat(1e5)},"tensors":[]}`, 0, /deeply/],
   ]
   for (const [header, size, message] of bad) assert.match(refused(forged(header, size)), message)

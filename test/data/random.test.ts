@@ -6,8 +6,21 @@ import type { State } from 'fp-ts/lib/State.js'
 import * as assert from 'uvu/assert'
 import type { Generator } from '../../src/data/random.js'
 import {
-  bernoulli, dropoutMask, generatorFromJSON, generatorToJSON, kaimingNormal, kaimingUniform, manualSeed, normal, rand, randint, randn, randperm,
-  uniform, weightAndBias, xavierUniform,
+  bernoulli,
+  dropoutMask,
+  generatorFromJSON,
+  generatorToJSON,
+  kaimingNormal,
+  kaimingUniform,
+  manualSeed,
+  normal,
+  rand,
+  randint,
+  randn,
+  randperm,
+  uniform,
+  weightAndBias,
+  xavierUniform,
 } from '../../src/data/random.js'
 import type { Shape } from '../../src/data/shape.js'
 import type { Tensor } from '../../src/data/tensor.js'
@@ -29,12 +42,17 @@ type Call = {
 type Case = { readonly name: string; readonly seed: string; readonly calls: readonly Call[] }
 
 const folder = new URL('../conformance/cases/rng/', import.meta.url)
-const cases: readonly Case[] = readdirSync(folder).map((file) => JSON.parse(readFileSync(new URL(file, folder), 'utf8')))
+const cases: readonly Case[] = readdirSync(folder).map((file) =>
+  JSON.parse(readFileSync(new URL(file, folder), 'utf8')),
+)
 
 const decode = ({ shape, data, f32 }: Stored): Tensor => {
   if (data !== undefined) return tensorOf(shape, data)
   const bytes = Buffer.from(f32 ?? '', 'base64')
-  return tensorOf(shape, Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readFloatLE(4 * i)))
+  return tensorOf(
+    shape,
+    Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readFloatLE(4 * i)),
+  )
 }
 
 const number = (attrs: Attrs, key: string): number => Number(attrs[key])
@@ -62,19 +80,23 @@ const weightShape = (fn: string, attrs: Attrs): Shape => {
 }
 
 /** What a call draws, in order. */
-const perform = ({ fn, shape, attrs = {} }: Call): State<Generator, readonly Tensor[]> => (generator) => {
-  const fill = fills[fn]
-  if (fill !== undefined) {
-    const [value, next] = fill(shape ?? [], attrs)(generator)
-    return [[value], next]
+const perform =
+  ({ fn, shape, attrs = {} }: Call): State<Generator, readonly Tensor[]> =>
+  (generator) => {
+    const fill = fills[fn]
+    if (fill !== undefined) {
+      const [value, next] = fill(shape ?? [], attrs)(generator)
+      return [[value], next]
+    }
+    const draw = weightAndBias({ weightShape: weightShape(fn, attrs), bias: attrs['bias'] !== false })
+    const [{ weight, bias }, next] = draw(generator)
+    return [bias === null ? [weight] : [weight, bias], next]
   }
-  const draw = weightAndBias({ weightShape: weightShape(fn, attrs), bias: attrs['bias'] !== false })
-  const [{ weight, bias }, next] = draw(generator)
-  return [bias === null ? [weight] : [weight, bias], next]
-}
 
 const expected = ({ expect }: Call): readonly Tensor[] =>
-  'weight' in expect ? [expect.weight, ...(expect.bias === undefined ? [] : [expect.bias])].map(decode) : [decode(expect)]
+  'weight' in expect
+    ? [expect.weight, ...(expect.bias === undefined ? [] : [expect.bias])].map(decode)
+    : [decode(expect)]
 
 const near = (compare: Compare, want: number, got: number): boolean =>
   compare.mode === 'exact' ? want === got : Math.abs(want - got) <= compare.atol + compare.rtol * Math.abs(want)
@@ -82,7 +104,9 @@ const near = (compare: Compare, want: number, got: number): boolean =>
 const compareTensors = (where: string, compare: Compare, want: Tensor, got: Tensor): void => {
   assert.equal(got.shape, want.shape, where)
   assert.is(got.data.length, want.data.length, where)
-  want.data.forEach((w, i) => assert.ok(near(compare, w, got.data[i]), `${where}[${i}]: ${got.data[i]} instead of ${w}`))
+  want.data.forEach((w, i) =>
+    assert.ok(near(compare, w, got.data[i]), `${where}[${i}]: ${got.data[i]} instead of ${w}`),
+  )
 }
 
 const recorded = suite('random: recorded cases')
@@ -109,7 +133,12 @@ recorded('most of the numbers that may differ in their last bits do not', () => 
     let generator = manualSeed(BigInt(seed))
     for (const call of calls) {
       const [got, next] = perform(call)(generator)
-      expected(call).forEach((w, j) => w.data.forEach((x, i) => { all++; if (x === got[j].data[i]) same++ }))
+      expected(call).forEach((w, j) =>
+        w.data.forEach((x, i) => {
+          all++
+          if (x === got[j].data[i]) same++
+        }),
+      )
       generator = next
     }
   }
@@ -132,35 +161,52 @@ const draws: fc.Arbitrary<State<Generator, Tensor>> = fc.oneof(
   shapes.map((shape) => uniform(-3, 4, shape)),
   shapes.map((shape) => normal(1, 2, shape)),
 )
-const generators = fc.tuple(fc.maxSafeInteger(), fc.integer({ min: 0, max: 700 }), fc.integer({ min: 0, max: 3 }))
+const generators = fc
+  .tuple(fc.maxSafeInteger(), fc.integer({ min: 0, max: 700 }), fc.integer({ min: 0, max: 3 }))
   .map(([seed, skipped, normals]) => randn([normals])(rand([skipped])(manualSeed(seed))[1])[1])
 
 const laws = suite('random: laws')
 
 laws('the same generator draws the same, and stays as it was', () => {
-  fc.assert(fc.property(generators, draws, (generator, draw) => {
-    const before = JSON.stringify(generatorToJSON(generator))
-    const [first, after] = draw(generator)
-    const [second, afterAgain] = draw(generator)
-    assert.equal(first, second)
-    assert.equal(generatorToJSON(after), generatorToJSON(afterAgain))
-    assert.is(JSON.stringify(generatorToJSON(generator)), before)
-  }), { numRuns: 60 })
+  fc.assert(
+    fc.property(generators, draws, (generator, draw) => {
+      const before = JSON.stringify(generatorToJSON(generator))
+      const [first, after] = draw(generator)
+      const [second, afterAgain] = draw(generator)
+      assert.equal(first, second)
+      assert.equal(generatorToJSON(after), generatorToJSON(afterAgain))
+      assert.is(JSON.stringify(generatorToJSON(generator)), before)
+    }),
+    { numRuns: 60 },
+  )
 })
 
 laws('a generator survives JSON', () => {
-  fc.assert(fc.property(generators, draws, (generator, draw) => {
-    const back = generatorFromJSON(JSON.parse(JSON.stringify(generatorToJSON(generator))))
-    assert.ok(isRight(back))
-    if (isRight(back)) assert.equal(draw(back.right)[0], draw(generator)[0])
-  }), { numRuns: 60 })
+  fc.assert(
+    fc.property(generators, draws, (generator, draw) => {
+      const back = generatorFromJSON(JSON.parse(JSON.stringify(generatorToJSON(generator))))
+      assert.ok(isRight(back))
+      if (isRight(back)) assert.equal(draw(back.right)[0], draw(generator)[0])
+    }),
+    { numRuns: 60 },
+  )
 })
 
 laws('broken JSON is refused with a reason', () => {
   const good = generatorToJSON(manualSeed(3))
   const bad: readonly unknown[] = [
-    null, 7, [], {}, { ...good, algorithm: 'pcg' }, { ...good, words: [1, 2] }, { ...good, words: good.words.map(() => -1) },
-    { ...good, words: good.words.map(() => 0.5) }, { ...good, index: 625 }, { ...good, index: -1 }, { ...good, kept: '1' }, { ...good, kept: NaN },
+    null,
+    7,
+    [],
+    {},
+    { ...good, algorithm: 'pcg' },
+    { ...good, words: [1, 2] },
+    { ...good, words: good.words.map(() => -1) },
+    { ...good, words: good.words.map(() => 0.5) },
+    { ...good, index: 625 },
+    { ...good, index: -1 },
+    { ...good, kept: '1' },
+    { ...good, kept: NaN },
   ]
   for (const json of bad) {
     const back = generatorFromJSON(json)
@@ -169,11 +215,14 @@ laws('broken JSON is refused with a reason', () => {
 })
 
 laws('rand in two parts is rand in one', () => {
-  fc.assert(fc.property(generators, fc.nat(700), fc.nat(700), (generator, m, n) => {
-    const [a, next] = rand([m])(generator)
-    const [b] = rand([n])(next)
-    assert.equal([...a.data, ...b.data], [...rand([m + n])(generator)[0].data])
-  }), { numRuns: 20 })
+  fc.assert(
+    fc.property(generators, fc.nat(700), fc.nat(700), (generator, m, n) => {
+      const [a, next] = rand([m])(generator)
+      const [b] = rand([n])(next)
+      assert.equal([...a.data, ...b.data], [...rand([m + n])(generator)[0].data])
+    }),
+    { numRuns: 20 },
+  )
 })
 
 laws('mt19937: the 10000th number after the seed 5489 is 4123659995', () => {
@@ -189,26 +238,40 @@ laws('only the low 32 bits of a seed count', () => {
 })
 
 laws('randint stays in its range, randperm is a permutation', () => {
-  fc.assert(fc.property(generators, fc.integer({ min: -1000, max: 1000 }), fc.integer({ min: 1, max: 2000 }), (generator, low, width) => {
-    const [drawn] = randint(low, low + width, [50])(generator)
-    assert.ok(drawn.data.every((x) => Number.isInteger(x) && x >= low && x < low + width))
-    const [order] = randperm(width)(generator)
-    assert.equal([...order.data].sort((a, b) => a - b), Array.from({ length: width }, (_, i) => i))
-  }), { numRuns: 20 })
+  fc.assert(
+    fc.property(
+      generators,
+      fc.integer({ min: -1000, max: 1000 }),
+      fc.integer({ min: 1, max: 2000 }),
+      (generator, low, width) => {
+        const [drawn] = randint(low, low + width, [50])(generator)
+        assert.ok(drawn.data.every((x) => Number.isInteger(x) && x >= low && x < low + width))
+        const [order] = randperm(width)(generator)
+        assert.equal(
+          [...order.data].sort((a, b) => a - b),
+          Array.from({ length: width }, (_, i) => i),
+        )
+      },
+    ),
+    { numRuns: 20 },
+  )
 })
 
 /** The 32-bit numbers to come: their low 24 bits from `rand`, and the high 8 from their remainder by 257. */
 const coming = (n: number, generator: Generator): readonly bigint[] => {
   const low = rand([n])(generator)[0].data.map((x) => x * 2 ** 24)
   const remainder = randint(0, 257, [n])(generator)[0].data
-  const high = (i: number) => Array.from({ length: 256 }, (_, top) => top).findIndex((top) => (top * 2 ** 24 + low[i]) % 257 === remainder[i])
+  const high = (i: number) =>
+    Array.from({ length: 256 }, (_, top) => top).findIndex((top) => (top * 2 ** 24 + low[i]) % 257 === remainder[i])
   return Array.from({ length: n }, (_, i) => BigInt(high(i) * 2 ** 24 + low[i]))
 }
 
 laws('a randint of a range from 2^28 on takes two numbers, the first as the high half', () => {
   const words = coming(8, manualSeed(9))
   for (const range of [2 ** 28, 3 * 2 ** 27, 2 ** 33 + 1, 2 ** 53 - 1]) {
-    const want = [0, 1, 2, 3].map((i) => Math.fround(Number((words[2 * i] * 2n ** 32n + words[2 * i + 1]) % BigInt(range) - 5n)))
+    const want = [0, 1, 2, 3].map((i) =>
+      Math.fround(Number(((words[2 * i] * 2n ** 32n + words[2 * i + 1]) % BigInt(range)) - 5n)),
+    )
     assert.equal([...randint(-5, range - 5, [4])(manualSeed(9))[0].data], want)
   }
 })
@@ -219,7 +282,13 @@ laws('bernoulli and dropout at their ends; dropout keeps 1 - p', () => {
   assert.ok(bernoulli(1, [40])(generator)[0].data.every((x) => x === 1))
   const [all, afterAll] = dropoutMask(0, [4])(generator)
   const [none, afterNone] = dropoutMask(1, [4])(generator)
-  assert.equal([[...all.data], [...none.data]], [[1, 1, 1, 1], [0, 0, 0, 0]])
+  assert.equal(
+    [[...all.data], [...none.data]],
+    [
+      [1, 1, 1, 1],
+      [0, 0, 0, 0],
+    ],
+  )
   assert.equal(generatorToJSON(afterAll), generatorToJSON(generator))
   assert.equal(generatorToJSON(afterNone), generatorToJSON(generator))
   const [mask] = dropoutMask(0.25, [10000])(generator)
@@ -246,8 +315,14 @@ laws('layers: bounds, missing bias, size of a transposed bias, empty weights', (
   assert.ok([...weight.data, ...(bias?.data ?? [])].every((x) => Math.abs(x) <= 1 / 9))
   assert.equal(bias?.shape, [9])
   assert.is(weightAndBias({ weightShape: [4, 9], bias: false })(generator)[0].bias, null)
-  assert.equal(weightAndBias({ weightShape: [2, 9], fanIn: 9, bias: true })(generator), weightAndBias({ weightShape: [2, 9], bias: true })(generator))
-  assert.equal([...(weightAndBias({ weightShape: [3, 0], bias: true })(generator)[0].bias?.data ?? [])].map(Math.abs), [0, 0, 0])
+  assert.equal(
+    weightAndBias({ weightShape: [2, 9], fanIn: 9, bias: true })(generator),
+    weightAndBias({ weightShape: [2, 9], bias: true })(generator),
+  )
+  assert.equal(
+    [...(weightAndBias({ weightShape: [3, 0], bias: true })(generator)[0].bias?.data ?? [])].map(Math.abs),
+    [0, 0, 0],
+  )
 })
 
 laws('bad arguments are refused by name, value and range', () => {

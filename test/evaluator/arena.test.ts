@@ -18,7 +18,13 @@ const test = suite('wasm: updates of many leaves')
 
 /** How a leaf's gradient is made of a data input, and of what other leaves hold. */
 type GradientOf = (kit: Kit, g: Value, leaves: readonly Value[], gradients: readonly Value[]) => Value
-type LeafSpec = { readonly size: number; readonly gradient?: GradientOf; readonly weightDecay?: number; readonly lrScale?: number; readonly shown?: boolean }
+type LeafSpec = {
+  readonly size: number
+  readonly gradient?: GradientOf
+  readonly weightDecay?: number
+  readonly lrScale?: number
+  readonly shown?: boolean
+}
 type Step = { readonly program: q.Program; readonly commits: readonly Commit[]; readonly updated: number }
 
 /** A program that updates these leaves by an optimizer's rule: inputs are the leaves, their gradients, memory and the step's numbers. */
@@ -37,7 +43,11 @@ const stepOf = (optimizer: q.Optimizer, specs: readonly LeafSpec[]): Step => {
   const hypers = new Map<string, readonly (readonly [string, number])[]>()
   for (const s of specs) {
     const key = `${s.lrScale ?? 1}/${decayOf(s)}`
-    if (!hypers.has(key)) hypers.set(key, Object.keys(rule.hyper(1, 1, decayOf(s))).map((name) => [name, input('hyper', `${key}/${name}`, [])]))
+    if (!hypers.has(key))
+      hypers.set(
+        key,
+        Object.keys(rule.hyper(1, 1, decayOf(s))).map((name) => [name, input('hyper', `${key}/${name}`, [])]),
+      )
   }
   const fresh = specs.map((_, i) => (rule.asksFresh ? input('hyper', `fresh/p${i}`, []) : -1))
   const pairs: number[] = []
@@ -45,8 +55,18 @@ const stepOf = (optimizer: q.Optimizer, specs: readonly LeafSpec[]): Step => {
     const [params, grads] = [leaves.map((i) => inputs[i]), gradients.map((i) => inputs[i])]
     const made = specs.map((s, i) => {
       const g = s.gradient === undefined ? grads[i] : s.gradient(kit, grads[i], params, grads)
-      const hyper = Object.fromEntries((hypers.get(`${s.lrScale ?? 1}/${decayOf(s)}`) ?? []).map(([name, k]) => [name, inputs[k]]))
-      return rule.apply({ kit, p: params[i], g, slots: Object.fromEntries(rule.slots.map((slot, k) => [slot.name, inputs[slots[i][k]]])), hyper, weightDecay: decayOf(s), fresh: fresh[i] < 0 ? null : inputs[fresh[i]] })
+      const hyper = Object.fromEntries(
+        (hypers.get(`${s.lrScale ?? 1}/${decayOf(s)}`) ?? []).map(([name, k]) => [name, inputs[k]]),
+      )
+      return rule.apply({
+        kit,
+        p: params[i],
+        g,
+        slots: Object.fromEntries(rule.slots.map((slot, k) => [slot.name, inputs[slots[i][k]]])),
+        hyper,
+        weightDecay: decayOf(s),
+        fresh: fresh[i] < 0 ? null : inputs[fresh[i]],
+      })
     })
     const results = made.flatMap((m, i) => {
       pairs.push(leaves[i], ...slots[i])
@@ -55,18 +75,32 @@ const stepOf = (optimizer: q.Optimizer, specs: readonly LeafSpec[]): Step => {
     return [...results, ...specs.flatMap((s, i) => (s.shown === true ? [params[i]] : []))]
   })
   const inputs = traced.inputs.map((p, i): ProgramInput => ({ ...p, kind: kinds[i][0], path: kinds[i][1] }))
-  const outputs = traced.outputs.map((o, k): ProgramOutput => (k < pairs.length ? { ...o, kind: inputs[pairs[k]].kind === 'param' ? 'param' : 'slot', path: inputs[pairs[k]].path } : o))
-  return { program: { ...traced, inputs, outputs }, commits: pairs.map((p, output) => ({ output, input: p })), updated: pairs.length }
+  const outputs = traced.outputs.map((o, k): ProgramOutput =>
+    k < pairs.length
+      ? { ...o, kind: inputs[pairs[k]].kind === 'param' ? 'param' : 'slot', path: inputs[pairs[k]].path }
+      : o,
+  )
+  return {
+    program: { ...traced, inputs, outputs },
+    commits: pairs.map((p, output) => ({ output, input: p })),
+    updated: pairs.length,
+  }
 }
 
-const planFor = ({ program, commits }: Step): Plan => planOf(program, (i) => q.zeros(program.inputs[i].shape).data, commits, newMath())
+const planFor = ({ program, commits }: Step): Plan =>
+  planOf(program, (i) => q.zeros(program.inputs[i].shape).data, commits, newMath())
 const updates = (plan: Plan) => plan.steps.filter((s) => isJoined(s.step))
 
 const ODD = [0, -0, NaN, Infinity, -Infinity, 1e-45, -1e-40, 3.4e38]
 /** Numbers of a gradient or leaf; the last ones of a leaf are the oddest, should they reach its neighbour. */
 const numbers = (shape: readonly number[], seed: number, odd: boolean): q.Tensor => {
   const t = q.randn(shape)(q.manualSeed(seed))[0]
-  return odd ? { shape, data: t.data.map((x, i) => (t.data.length - i <= 3 && t.data.length > 3 ? ODD[(seed + i) % ODD.length] : x)) } : t
+  return odd
+    ? {
+        shape,
+        data: t.data.map((x, i) => (t.data.length - i <= 3 && t.data.length > 3 ? ODD[(seed + i) % ODD.length] : x)),
+      }
+    : t
 }
 
 /** Several steps on both backends, inputs committed: every output of every step has the same bits. */
@@ -75,7 +109,9 @@ const assertTrainsAlike = (optimizer: q.Optimizer, step: Step, odd: boolean, ste
   const wasm = get(q.wasm.prepare(program))
   const resident = get(wasm.resident(commits))
   const plain = get(q.reference.prepare(program))
-  let values: readonly q.Tensor[] = program.inputs.map((i, k) => (i.kind === 'slot' ? q.zeros(i.shape) : numbers(i.shape, k, false)))
+  let values: readonly q.Tensor[] = program.inputs.map((i, k) =>
+    i.kind === 'slot' ? q.zeros(i.shape) : numbers(i.shape, k, false),
+  )
   values.forEach((t, i) => resident.write(i, t))
   for (let k = 1; k <= steps; k++) {
     values = values.map((t, i) => {
@@ -83,9 +119,13 @@ const assertTrainsAlike = (optimizer: q.Optimizer, step: Step, odd: boolean, ste
       if (kind === 'data') return numbers(shape, 100 * k + i, odd)
       if (kind !== 'hyper') return t
       const [key, decay, name] = path.split('/')
-      return q.scalar(key === 'fresh' ? Number(k === 1) : optimizer.rule.hyper(k, 0.05 * Number(key), Number(decay))[name])
+      return q.scalar(
+        key === 'fresh' ? Number(k === 1) : optimizer.rule.hyper(k, 0.05 * Number(key), Number(decay))[name],
+      )
     })
-    values.forEach((t, i) => { if (program.inputs[i].kind === 'data' || program.inputs[i].kind === 'hyper') resident.write(i, t) })
+    values.forEach((t, i) => {
+      if (program.inputs[i].kind === 'data' || program.inputs[i].kind === 'hyper') resident.write(i, t)
+    })
     const expected = get(plain.run(values)).outputs
     get(resident.execute())
     // Outputs that are leaves themselves show what they were before.
@@ -114,7 +154,10 @@ for (const [name, optimizer] of Object.entries(optimizers)) {
   test(`${name}: leaves of odd sizes in one step, with the reference's bits`, () => {
     const step = stepOf(optimizer, leavesOf(SIZES))
     const plan = planFor(step)
-    assert.deepEqual(plan.steps.map((s) => s.label), [`update of ${SIZES.length} leaves, ${SIZES.reduce((a, b) => a + b)} elements`])
+    assert.deepEqual(
+      plan.steps.map((s) => s.label),
+      [`update of ${SIZES.length} leaves, ${SIZES.reduce((a, b) => a + b)} elements`],
+    )
     assert.equal(plan.copies.length, 0)
     assert.equal(plan.steps[0].alone, true)
     assert.deepEqual(misplaced(plan, step.commits), [])
@@ -123,17 +166,27 @@ for (const [name, optimizer] of Object.entries(optimizers)) {
   })
 
   test(`${name}: groups of leaves with their own rate share the loop, those with their own decay have another`, () => {
-    const specs = [3, 17, 64, 65, 5, 130].map((size, i): LeafSpec => ({ size, lrScale: i % 2 === 0 ? 1 : 0.1, weightDecay: i < 3 ? 0.5 : 0.25 }))
+    const specs = [3, 17, 64, 65, 5, 130].map((size, i): LeafSpec => ({
+      size,
+      lrScale: i % 2 === 0 ? 1 : 0.1,
+      weightDecay: i < 3 ? 0.5 : 0.25,
+    }))
     const step = stepOf(optimizer, specs)
     // AdamW's decay is a number of the step, so it is no part of the loop.
-    assert.deepEqual(updates(planFor(step)).map((s) => isJoined(s.step) && s.step.leaves.length), name === 'adamW' ? [6] : [3, 3])
+    assert.deepEqual(
+      updates(planFor(step)).map((s) => isJoined(s.step) && s.step.leaves.length),
+      name === 'adamW' ? [6] : [3, 3],
+    )
     assertTrainsAlike(optimizer, step, false)
   })
 }
 
 test('single elements alone are one step, too', () => {
   const step = stepOf(q.adam(), leavesOf([1, 1, 1]))
-  assert.deepEqual(planFor(step).steps.map((s) => s.label), ['update of 3 leaves, 3 elements'])
+  assert.deepEqual(
+    planFor(step).steps.map((s) => s.label),
+    ['update of 3 leaves, 3 elements'],
+  )
   assertTrainsAlike(q.adam(), step, true)
 })
 
@@ -158,22 +211,43 @@ test('the plan as text names the leaves and their elements', () => {
 const GRADIENTS: Readonly<Record<string, (leaf: number) => GradientOf>> = {
   given: () => (_, g) => g,
   doubled: () => (kit, g) => kit.emit('add', [g, g]),
-  shared: (leaf) => (_, g, __, gradients) => gradients.find((o, i) => i < leaf && String(o.shape) === String(g.shape)) ?? g,
-  entangled: (leaf) => (kit, g, leaves) => kit.emit('mul', [g, leaves.find((p, i) => i !== leaf && String(p.shape) === String(g.shape)) ?? leaves[leaf]]),
-  scaled: (leaf) => (kit, g, leaves) => kit.emit('mul', [g, leaves.find((p, i) => i !== leaf && sizeOf(p.shape) === 1) ?? g]),
+  shared: (leaf) => (_, g, __, gradients) =>
+    gradients.find((o, i) => i < leaf && String(o.shape) === String(g.shape)) ?? g,
+  entangled: (leaf) => (kit, g, leaves) =>
+    kit.emit('mul', [g, leaves.find((p, i) => i !== leaf && String(p.shape) === String(g.shape)) ?? leaves[leaf]]),
+  scaled: (leaf) => (kit, g, leaves) =>
+    kit.emit('mul', [g, leaves.find((p, i) => i !== leaf && sizeOf(p.shape) === 1) ?? g]),
   // Sums of signs are whole numbers, so their order doesn't matter.
-  summed: (leaf) => (kit, g, leaves) => kit.emit('mul', [g, kit.emit('sum', [kit.emit('sign', [leaves[leaf]])], { dims: [0], keepdim: true })]),
+  summed: (leaf) => (kit, g, leaves) =>
+    kit.emit('mul', [g, kit.emit('sum', [kit.emit('sign', [leaves[leaf]])], { dims: [0], keepdim: true })]),
   constant: () => (kit, g) => kit.emit('broadcastTo', [kit.constant(0.5)], { shape: g.shape }),
 }
 
-test('any leaves, gradients that are shared, entangled, constant: the reference\'s bits, and no value in another\'s place', () => {
-  const leaf = fc.record({ size: fc.oneof(fc.constantFrom(1, 4, 17), fc.integer({ min: 1, max: 150 })), gradient: fc.constantFrom(...Object.keys(GRADIENTS)), lrScale: fc.constantFrom(1, 0.5), shown: fc.boolean() })
-  fc.assert(fc.property(fc.array(leaf, { minLength: 1, maxLength: 9 }), fc.constantFrom(...Object.keys(optimizers)), (drawn, name) => {
-    const specs = drawn.map((d, i): LeafSpec => ({ size: d.size, lrScale: d.lrScale, shown: d.shown, gradient: GRADIENTS[d.gradient](i) }))
-    const step = stepOf(optimizers[name], specs)
-    assert.deepEqual(misplaced(planFor(step), step.commits), [])
-    assertTrainsAlike(optimizers[name], step, false, 2)
-  }), { numRuns: 60, includeErrorInReport: true })
+test("any leaves, gradients that are shared, entangled, constant: the reference's bits, and no value in another's place", () => {
+  const leaf = fc.record({
+    size: fc.oneof(fc.constantFrom(1, 4, 17), fc.integer({ min: 1, max: 150 })),
+    gradient: fc.constantFrom(...Object.keys(GRADIENTS)),
+    lrScale: fc.constantFrom(1, 0.5),
+    shown: fc.boolean(),
+  })
+  fc.assert(
+    fc.property(
+      fc.array(leaf, { minLength: 1, maxLength: 9 }),
+      fc.constantFrom(...Object.keys(optimizers)),
+      (drawn, name) => {
+        const specs = drawn.map((d, i): LeafSpec => ({
+          size: d.size,
+          lrScale: d.lrScale,
+          shown: d.shown,
+          gradient: GRADIENTS[d.gradient](i),
+        }))
+        const step = stepOf(optimizers[name], specs)
+        assert.deepEqual(misplaced(planFor(step), step.commits), [])
+        assertTrainsAlike(optimizers[name], step, false, 2)
+      },
+    ),
+    { numRuns: 60, includeErrorInReport: true },
+  )
 })
 
 test.run()

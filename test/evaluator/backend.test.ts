@@ -18,8 +18,13 @@ const net = q.chain({
 })
 const task = q.withLoss(net, q.crossEntropy)
 const program = get(E.chain((p: ReturnType<typeof traced>) => q.grad(p, { output: 'loss' }))(E.right(traced())))
-function traced() { return get(q.trace(task, { x: q.tensorInput([3, 1, 6, 6]), target: q.tensorInput([3]) }, { mode: 'train' })) }
-const batch = (seed: number) => ({ x: q.randn([3, 1, 6, 6])(q.manualSeed(seed))[0], target: q.tensorOf([3], [0, 1, 2]) })
+function traced() {
+  return get(q.trace(task, { x: q.tensorInput([3, 1, 6, 6]), target: q.tensorInput([3]) }, { mode: 'train' }))
+}
+const batch = (seed: number) => ({
+  x: q.randn([3, 1, 6, 6])(q.manualSeed(seed))[0],
+  target: q.tensorOf([3], [0, 1, 2]),
+})
 const initial = get(q.init(task, 2))
 const adam = q.adam({ lr: 0.01 })
 
@@ -36,21 +41,30 @@ const trained = (backend: q.Backend) => {
 
 test('a trainer through collecting, switch and learned follows the reference, step by step', () => {
   const [a, b] = [trained(q.reference), trained(q.wasm)]
-  a.losses.forEach((x, i) => assert.ok(Math.abs(x - b.losses[i]) <= 1e-3 * (1 + Math.abs(x)), `step ${i + 1}: ${b.losses[i]}, the reference gives ${x}`))
+  a.losses.forEach((x, i) =>
+    assert.ok(
+      Math.abs(x - b.losses[i]) <= 1e-3 * (1 + Math.abs(x)),
+      `step ${i + 1}: ${b.losses[i]}, the reference gives ${x}`,
+    ),
+  )
 })
 
-test('forward, backward and updates give the same bits on 1, 2 and 3 threads', async () => {
-  const one = trained(q.wasm)
-  for (const threads of [1, 2, 3]) {
-    const backend = get(await q.createWasm({ threads, splitAbove: 0 }))
-    try {
-      assert.equal(backend.features.threads, threads)
-      assert.deepEqual(trained(backend), one)
-    } finally {
-      backend.dispose()
+test(
+  'forward, backward and updates give the same bits on 1, 2 and 3 threads',
+  async () => {
+    const one = trained(q.wasm)
+    for (const threads of [1, 2, 3]) {
+      const backend = get(await q.createWasm({ threads, splitAbove: 0 }))
+      try {
+        assert.equal(backend.features.threads, threads)
+        assert.deepEqual(trained(backend), one)
+      } finally {
+        backend.dispose()
+      }
     }
-  }
-}, patient)
+  },
+  patient,
+)
 
 test('a failed step leaves the training as it was', () => {
   const t = get(q.trainer(program, adam, q.startTraining(initial, adam), q.wasm))
@@ -67,7 +81,9 @@ test('a failed step leaves the training as it was', () => {
 })
 
 test('more than 4 GiB of values is a typed error', () => {
-  const big = programOfBody([[]], ([x], kit) => [1, 2, 3, 4, 5].map((k) => kit.emit('broadcastTo', [kit.emit('add', [x, kit.constant(k)])], { shape: [2 ** 28] })))
+  const big = programOfBody([[]], ([x], kit) =>
+    [1, 2, 3, 4, 5].map((k) => kit.emit('broadcastTo', [kit.emit('add', [x, kit.constant(k)])], { shape: [2 ** 28] })),
+  )
   const ran = runOn(q.wasm, big, [q.scalar(1)])
   assert.equal(E.isLeft(ran) && ran.left[0].tag, 'BackendError')
 })
@@ -80,19 +96,33 @@ test('threads that are no whole number from 1 on are refused', async () => {
 })
 
 const child = async (source: string): Promise<string> => {
-  const ended = await runProcess(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', source], { limit: 60_000 })
+  const ended = await runProcess(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', source], {
+    limit: 60_000,
+  })
   assert.equal(ended.code, 0, `${ended.signal ?? ''} ${ended.output}`)
   return ended.output
 }
 
-test('without shared memory there is one thread, and a note; without SIMD the reference runs', async () => {
-  const features = `const made = await (await import('./src/index.ts')).createWasm({ threads: 2 }); console.log(JSON.stringify(made.right.features))`
-  assert.match(await child(`delete globalThis.SharedArrayBuffer; ${features}`), /"threads":1,"level":"simd","notes":\["no shared memory/)
-  assert.match(await child(`WebAssembly.validate = () => false; ${features}`), /"threads":1,"level":"plain","notes":\["no WebAssembly SIMD/)
-}, patient)
+test(
+  'without shared memory there is one thread, and a note; without SIMD the reference runs',
+  async () => {
+    const features = `const made = await (await import('./src/index.ts')).createWasm({ threads: 2 }); console.log(JSON.stringify(made.right.features))`
+    assert.match(
+      await child(`delete globalThis.SharedArrayBuffer; ${features}`),
+      /"threads":1,"level":"simd","notes":\["no shared memory/,
+    )
+    assert.match(
+      await child(`WebAssembly.validate = () => false; ${features}`),
+      /"threads":1,"level":"plain","notes":\["no WebAssembly SIMD/,
+    )
+  },
+  patient,
+)
 
-test('a process that forgets to dispose of its threads ends by itself', async () => {
-  const out = await child(`
+test(
+  'a process that forgets to dispose of its threads ends by itself',
+  async () => {
+    const out = await child(`
     const q = await import('./src/index.ts')
     const backend = (await q.createWasm({ threads: 3, splitAbove: 0 })).right
     const layer = q.QuantReLU({})
@@ -101,7 +131,9 @@ test('a process that forgets to dispose of its threads ends by itself', async ()
     const ran = q.compile(program, backend).right.run({ params, state, inputs: q.full([40000], 1) })
     console.log(ran._tag)
   `)
-  assert.match(out, /Right/)
-}, patient)
+    assert.match(out, /Right/)
+  },
+  patient,
+)
 
 test.run()

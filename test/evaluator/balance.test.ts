@@ -18,7 +18,8 @@ const splits = (b: ReturnType<typeof newBalance>, n: number, split: number, whol
 
 test('begins with threads', () => assert.is(splits(newBalance(), 5, 1, 1), 5))
 
-test('keeps to threads where they are faster, but for some tries', () => assert.ok(splits(newBalance(), 1000, 1, 1.8) > 900))
+test('keeps to threads where they are faster, but for some tries', () =>
+  assert.ok(splits(newBalance(), 1000, 1, 1.8) > 900))
 
 test('leaves them where they are slower, but for some tries', () => assert.ok(splits(newBalance(), 1000, 5, 1) < 100))
 

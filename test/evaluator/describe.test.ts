@@ -22,11 +22,25 @@ const argsFor = (n: number) => ({ params: start.params, state: start.state, inpu
 
 test('products of quantized operands run on integers, others say which operand prevents it', () => {
   const d = get(q.explainPlan(programFor(8), argsFor(8)))
-  same(d.products.map((p) => [p.op, p.path, p.runsOn]), [['conv', 'conv1', 'integers'], ['linear', 'fc', 'integers']])
+  same(
+    d.products.map((p) => [p.op, p.path, p.runsOn]),
+    [
+      ['conv', 'conv1', 'integers'],
+      ['linear', 'fc', 'integers'],
+    ],
+  )
   const floating = q.chain({ conv: q.QuantConv2d({ inChannels: 1, outChannels: 2, kernelSize: 3 }) })
   const init = get(q.init(floating, 0))
-  const e = get(q.explainPlan(get(q.trace(floating, q.tensorInput([1, 1, 5, 5]), { mode: 'eval' })), { ...init, inputs: q.zeros([1, 1, 5, 5]) }))
-  same(e.products.map((p) => p.runsOn), ['float'])
+  const e = get(
+    q.explainPlan(get(q.trace(floating, q.tensorInput([1, 1, 5, 5]), { mode: 'eval' })), {
+      ...init,
+      inputs: q.zeros([1, 1, 5, 5]),
+    }),
+  )
+  same(
+    e.products.map((p) => p.runsOn),
+    ['float'],
+  )
   says(e.products[0].why, /^input %\d+: it never had metadata$/)
 })
 
@@ -47,19 +61,37 @@ test('the memory that is told is the memory that is taken', () => {
     same(loaded.right.outputs[0].data.buffer.byteLength, pages * 65536)
   }
   const d = get(q.explainPlan(programFor(8), argsFor(8)))
-  same(d.steps.every((s) => [...s.reads, ...s.stores].every((a) => a >= 0 && a < d.bytes)), true)
+  same(
+    d.steps.every((s) => [...s.reads, ...s.stores].every((a) => a >= 0 && a < d.bytes)),
+    true,
+  )
 })
 
 test('the phases decide the plan: collecting has a percentile, learned has none', () => {
   const args = argsFor(8)
   const collecting = get(q.explainPlan(programFor(8), args))
-  same(collecting.phases.every((p) => p.phase === 'collecting'), true)
-  same(collecting.steps.some((s) => s.ops.includes('kthValue')), true)
+  same(
+    collecting.phases.every((p) => p.phase === 'collecting'),
+    true,
+  )
+  same(
+    collecting.steps.some((s) => s.ops.includes('kthValue')),
+    true,
+  )
   const counter = q.scalar(31)
-  const learned = (tree: object): object => Object.fromEntries(Object.entries(tree).map(([k, v]) => [k, k === 'counter' ? counter : 'data' in v ? v : learned(v)]))
+  const learned = (tree: object): object =>
+    Object.fromEntries(
+      Object.entries(tree).map(([k, v]) => [k, k === 'counter' ? counter : 'data' in v ? v : learned(v)]),
+    )
   const after = get(q.explainPlan(programFor(8), { ...args, state: learned(args.state) as typeof args.state }))
-  same(after.phases.every((p) => p.phase === 'learned'), true)
-  same(after.steps.some((s) => s.ops.includes('kthValue')), false)
+  same(
+    after.phases.every((p) => p.phase === 'learned'),
+    true,
+  )
+  same(
+    after.steps.some((s) => s.ops.includes('kthValue')),
+    false,
+  )
 })
 
 test('one plan per vector of phases: the switch to learned makes one more, and going back none', () => {

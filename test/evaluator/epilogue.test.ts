@@ -22,16 +22,35 @@ const after = (kit: Kit, y: Value, b: Value, s: Value): readonly Value[] => {
 /** A unit of 8192 elements is summed in 8 float32 lanes, whose sums are added in double. */
 const LANE_TERMS = 8192 / 8 + 2
 
-type Made = { readonly shapes: readonly Shape[]; readonly body: (kit: Kit, inputs: readonly Value[]) => Value; readonly result: Shape }
+type Made = {
+  readonly shapes: readonly Shape[]
+  readonly body: (kit: Kit, inputs: readonly Value[]) => Value
+  readonly result: Shape
+}
 
 const conv = (n: number, ins: number, outs: number, size: number): Made => ({
-  shapes: [[n, ins, size, size], [outs, ins, 3, 3]],
-  body: (kit, [x, w]) => kit.emit('conv', [x, w], { stride: [1, 1], padding: [[1, 1], [1, 1]], dilation: [1, 1], groups: 1 }),
+  shapes: [
+    [n, ins, size, size],
+    [outs, ins, 3, 3],
+  ],
+  body: (kit, [x, w]) =>
+    kit.emit('conv', [x, w], {
+      stride: [1, 1],
+      padding: [
+        [1, 1],
+        [1, 1],
+      ],
+      dilation: [1, 1],
+      groups: 1,
+    }),
   result: [n, outs, size, size],
 })
-const numbers = (shapes: readonly Shape[], seed: number): readonly q.Tensor[] => shapes.map((s, i) => q.randn(s)(q.manualSeed(seed + i))[0])
+const numbers = (shapes: readonly Shape[], seed: number): readonly q.Tensor[] =>
+  shapes.map((s, i) => q.randn(s)(q.manualSeed(seed + i))[0])
 const joinedSteps = (program: q.Program, inputs: readonly q.Tensor[]): number =>
-  planOf(program, (i) => inputs[i].data, [], newMath()).steps.filter((s) => s.step.kind === 'op' && s.step.behind !== undefined).length
+  planOf(program, (i) => inputs[i].data, [], newMath()).steps.filter(
+    (s) => s.step.kind === 'op' && s.step.behind !== undefined,
+  ).length
 
 /** A program that shows the kernel's result beside what the loop makes of it, and the loop alone. */
 const programsOf = (made: Made, scale: Shape) => {
@@ -47,27 +66,52 @@ const programsOf = (made: Made, scale: Shape) => {
 const checked = async (made: Made, scale: Shape, seed: number, threads: readonly q.WasmBackend[]): Promise<boolean> => {
   const { whole, alone } = programsOf(made, scale)
   const inputs = numbers([...made.shapes, scale, scale], seed)
-  assert.deepEqual(misplaced(planOf(whole, (i) => inputs[i].data, [], newMath()), []), [])
+  assert.deepEqual(
+    misplaced(
+      planOf(whole, (i) => inputs[i].data, [], newMath()),
+      [],
+    ),
+    [],
+  )
   const results = threads.map((b) => get(runOn(b, whole, inputs)).outputs)
   results.slice(1).forEach((r) => r.forEach((t, i) => assertSame(t, results[0][i], `output ${i} with more threads`)))
   const [y, z, sum] = results[0]
   const [z2, sum2] = get(runOn(q.reference, alone, [y, ...inputs.slice(-2)])).outputs
   assertSame(z, z2, 'the loop behind the kernel')
-  assert.ok(Math.abs(sum.data[0] - sum2.data[0]) <= LANE_TERMS * 2 ** -24 * z2.data.reduce((t, x) => t + x, 0), `the sum over the loop is ${sum.data[0]}, the reference's ${sum2.data[0]}`)
+  assert.ok(
+    Math.abs(sum.data[0] - sum2.data[0]) <= LANE_TERMS * 2 ** -24 * z2.data.reduce((t, x) => t + x, 0),
+    `the sum over the loop is ${sum.data[0]}, the reference's ${sum2.data[0]}`,
+  )
   return joinedSteps(whole, inputs) === 1
 }
 
 test('a kernel with a loop behind it gives the bits of both after one another, on any number of threads', async () => {
-  const backends = [get(await q.createWasm({ threads: 1 })), get(await q.createWasm({ threads: 2, splitAbove: 0 })), get(await q.createWasm({ threads: 3, splitAbove: 0 }))]
+  const backends = [
+    get(await q.createWasm({ threads: 1 })),
+    get(await q.createWasm({ threads: 2, splitAbove: 0 })),
+    get(await q.createWasm({ threads: 3, splitAbove: 0 })),
+  ]
   const net = fc.oneof(
-    fc.record({ n: fc.integer({ min: 1, max: 20 }), ins: fc.integer({ min: 1, max: 3 }), outs: fc.integer({ min: 1, max: 9 }), size: fc.constantFrom(6, 8, 14, 15) }).map(({ n, ins, outs, size }) => conv(n, ins, outs, size)),
-    fc.record({ n: fc.constantFrom(1, 16, 33), outs: fc.constantFrom(16, 32), size: fc.constantFrom(8, 14) }).map(({ n, outs, size }) => conv(n, 16, outs, size)),
+    fc
+      .record({
+        n: fc.integer({ min: 1, max: 20 }),
+        ins: fc.integer({ min: 1, max: 3 }),
+        outs: fc.integer({ min: 1, max: 9 }),
+        size: fc.constantFrom(6, 8, 14, 15),
+      })
+      .map(({ n, ins, outs, size }) => conv(n, ins, outs, size)),
+    fc
+      .record({ n: fc.constantFrom(1, 16, 33), outs: fc.constantFrom(16, 32), size: fc.constantFrom(8, 14) })
+      .map(({ n, outs, size }) => conv(n, 16, outs, size)),
   )
   let joined = 0
   try {
-    await fc.assert(fc.asyncProperty(net, fc.boolean(), fc.nat(1e6), async (made, perChannel, seed) => {
-      if (await checked(made, perChannel ? [1, made.result[1], 1, 1] : [], seed, backends)) joined++
-    }), { numRuns: 60, includeErrorInReport: true })
+    await fc.assert(
+      fc.asyncProperty(net, fc.boolean(), fc.nat(1e6), async (made, perChannel, seed) => {
+        if (await checked(made, perChannel ? [1, made.result[1], 1, 1] : [], seed, backends)) joined++
+      }),
+      { numRuns: 60, includeErrorInReport: true },
+    )
   } finally {
     backends.forEach((b) => b.dispose())
   }
@@ -86,9 +130,16 @@ test('the float kernel that takes over for numbers off the grid has the loop beh
   const program = get(q.trace(layers, q.tensorInput(shape), { mode: 'eval' }))
   const x = q.randn(shape)(q.manualSeed(1))[0]
   const broken = { ...x, data: x.data.map((v, i) => (i === 300 ? NaN : v)) }
-  assert.match(get(q.explainPlan(program, { ...start, inputs: x })).steps.map((s) => s.kernel).join(), /conv i16 along \+ loop/)
+  assert.match(
+    get(q.explainPlan(program, { ...start, inputs: x }))
+      .steps.map((s) => s.kernel)
+      .join(),
+    /conv i16 along \+ loop/,
+  )
   for (const inputs of [x, broken, x]) {
-    const [a, b] = [q.wasm, q.reference].map((backend) => get(get(q.compile(program, backend)).run({ ...start, inputs })).outputs)
+    const [a, b] = [q.wasm, q.reference].map(
+      (backend) => get(get(q.compile(program, backend)).run({ ...start, inputs })).outputs,
+    )
     const [ours, theirs] = [a, b].map((t) => ('data' in t ? t.data : new Float32Array(0)))
     assert.ok(ours.length > 0)
     assert.deepEqual([...ours].map(Number.isNaN), [...theirs].map(Number.isNaN))
@@ -98,12 +149,14 @@ test('the float kernel that takes over for numbers off the grid has the loop beh
 })
 
 test('a unit of a loop divides the piece, and is neither tiny nor larger than a first-level cache', () => {
-  fc.assert(fc.property(fc.integer({ min: 1, max: 100_000 }), (piece) => {
-    const chunk = chunkOf(piece)
-    if (chunk === null) return
-    assert.equal(piece % chunk, 0)
-    assert.ok(chunk >= 512 && chunk <= 8192)
-  }))
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 100_000 }), (piece) => {
+      const chunk = chunkOf(piece)
+      if (chunk === null) return
+      assert.equal(piece % chunk, 0)
+      assert.ok(chunk >= 512 && chunk <= 8192)
+    }),
+  )
   assert.equal(chunkOf(12_544), 6272)
   assert.equal(chunkOf(100), null)
 })

@@ -9,7 +9,17 @@ import { kthValue } from '../../src/ops/kthValue.js'
 import { maxAll, maxLast } from '../../src/ops/largest.js'
 import { evaluate } from '../ops/direct.js'
 import { suite } from '../support/suite.js'
-import { assertSameBits, backwards, kinds, numbers, runKernel, seeds, third, whole, type Split } from './support/kernels.js'
+import {
+  assertSameBits,
+  backwards,
+  kinds,
+  numbers,
+  runKernel,
+  seeds,
+  third,
+  whole,
+  type Split,
+} from './support/kernels.js'
 
 const test = suite('kernels of selection')
 
@@ -37,28 +47,66 @@ const ranks = fc.constantFrom(0, 0.001, 0.01, 0.3, 0.5, 0.9, 0.99, 0.999, 1)
 const rankOf = (n: number, q: number): number => Math.min(n, 1 + Math.floor(q * (n - 1)))
 
 test('short rows', () => {
-  fc.assert(fc.property(fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 40 }), ranks, fc.boolean(), kinds, seeds, (rows, n, q, abs, kind, seed) => {
-    check([rows, n], rankOf(n, q), abs, numbers(rows * n, seed, kind))
-  }), { numRuns: 150 })
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 6 }),
+      fc.integer({ min: 1, max: 40 }),
+      ranks,
+      fc.boolean(),
+      kinds,
+      seeds,
+      (rows, n, q, abs, kind, seed) => {
+        check([rows, n], rankOf(n, q), abs, numbers(rows * n, seed, kind))
+      },
+    ),
+    { numRuns: 150 },
+  )
 })
 
 test('rows that are sampled', () => {
-  fc.assert(fc.property(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1025, max: 6000 }), ranks, fc.boolean(), kinds, seeds, (rows, n, q, abs, kind, seed) => {
-    check([rows, n], rankOf(n, q), abs, numbers(rows * n, seed, kind))
-  }), { numRuns: 60 })
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 3 }),
+      fc.integer({ min: 1025, max: 6000 }),
+      ranks,
+      fc.boolean(),
+      kinds,
+      seeds,
+      (rows, n, q, abs, kind, seed) => {
+        check([rows, n], rankOf(n, q), abs, numbers(rows * n, seed, kind))
+      },
+    ),
+    { numRuns: 60 },
+  )
 })
 
-test('long rows, in chunks', () => {
-  fc.assert(fc.property(fc.integer({ min: 1, max: 2 }), fc.integer({ min: 65536, max: 150000 }), ranks, fc.boolean(), kinds, seeds, (rows, n, q, abs, kind, seed) => {
-    check([rows, n], rankOf(n, q), abs, numbers(rows * n, seed, kind))
-  }), { numRuns: 12 })
-}, { timeout: 60000 })
+test(
+  'long rows, in chunks',
+  () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 2 }),
+        fc.integer({ min: 65536, max: 150000 }),
+        ranks,
+        fc.boolean(),
+        kinds,
+        seeds,
+        (rows, n, q, abs, kind, seed) => {
+          check([rows, n], rankOf(n, q), abs, numbers(rows * n, seed, kind))
+        },
+      ),
+      { numRuns: 12 },
+    )
+  },
+  { timeout: 60000 },
+)
 
 /** Numbers that the samples say nothing of: they are taken at fixed places, so these can be met or missed on purpose. */
 const adversaries: Readonly<Record<string, (n: number) => Float32Array>> = {
   rising: (n) => Float32Array.from({ length: n }, (_, i) => i),
   falling: (n) => Float32Array.from({ length: n }, (_, i) => -i),
-  'outliers in one place': (n) => Float32Array.from({ length: n }, (_, i) => (i > n - n / 50 ? 1000 + (i % 97) : i % 13)),
+  'outliers in one place': (n) =>
+    Float32Array.from({ length: n }, (_, i) => (i > n - n / 50 ? 1000 + (i % 97) : i % 13)),
   'half NaN': (n) => Float32Array.from({ length: n }, (_, i) => (i % 2 === 0 ? NaN : Math.fround(Math.sin(i)))),
   'all NaN': (n) => new Float32Array(n).fill(NaN),
   'all infinite': (n) => Float32Array.from({ length: n }, (_, i) => (i % 3 === 0 ? -Infinity : Infinity)),
@@ -66,12 +114,16 @@ const adversaries: Readonly<Record<string, (n: number) => Float32Array>> = {
   'one value': (n) => new Float32Array(n).fill(-2.5),
 }
 
-test('numbers that mislead', () => {
-  for (const [name, make] of Object.entries(adversaries))
-    for (const n of [1, 16, 1500, 65601])
-      for (const q of [0.001, 0.5, 0.999])
-        for (const abs of [false, true]) assert.doesNotThrow(() => check([n], rankOf(n, q), abs, make(n)), name)
-}, { timeout: 60000 })
+test(
+  'numbers that mislead',
+  () => {
+    for (const [name, make] of Object.entries(adversaries))
+      for (const n of [1, 16, 1500, 65601])
+        for (const q of [0.001, 0.5, 0.999])
+          for (const abs of [false, true]) assert.doesNotThrow(() => check([n], rankOf(n, q), abs, make(n)), name)
+  },
+  { timeout: 60000 },
+)
 
 test('NaN with the sign bit sorts last too', () => {
   const x = new Float32Array(3000).fill(1)
@@ -79,18 +131,33 @@ test('NaN with the sign bit sorts last too', () => {
   for (const k of [1, 2900, 2901, 3000]) check([3000], k, false, x)
 })
 
-test('maxima, of x and of |x|', () => {
-  const sizes = fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 65500, max: 140000 }))
-  fc.assert(fc.property(fc.integer({ min: 1, max: 5 }), sizes, fc.boolean(), kinds, seeds, (rows, n, abs, kind, seed) => {
-    const x = numbers(rows * n, seed, kind)
-    const seen = abs ? x.map(Math.abs) : x
-    for (const [op, shape, out] of [[maxAll, [rows, n], []], [maxLast, [rows, n], [rows]]] as const) {
-      const kernel = extremeKernel({ op: op.name, attrs: {}, shapes: [shape], shape: out }, { abs })
-      if (kernel === null) return assert.fail('no kernel')
-      for (const split of splits) assertSameBits(runKernel(kernel, [x], [sizeOf(out)], split)[0], evaluate(op, [tensor(shape, seen)], {}).data, `${op.name} of ${rows}x${n}`)
-    }
-  }), { numRuns: 30 })
-}, { timeout: 60000 })
+test(
+  'maxima, of x and of |x|',
+  () => {
+    const sizes = fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 65500, max: 140000 }))
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 5 }), sizes, fc.boolean(), kinds, seeds, (rows, n, abs, kind, seed) => {
+        const x = numbers(rows * n, seed, kind)
+        const seen = abs ? x.map(Math.abs) : x
+        for (const [op, shape, out] of [
+          [maxAll, [rows, n], []],
+          [maxLast, [rows, n], [rows]],
+        ] as const) {
+          const kernel = extremeKernel({ op: op.name, attrs: {}, shapes: [shape], shape: out }, { abs })
+          if (kernel === null) return assert.fail('no kernel')
+          for (const split of splits)
+            assertSameBits(
+              runKernel(kernel, [x], [sizeOf(out)], split)[0],
+              evaluate(op, [tensor(shape, seen)], {}).data,
+              `${op.name} of ${rows}x${n}`,
+            )
+        }
+      }),
+      { numRuns: 30 },
+    )
+  },
+  { timeout: 60000 },
+)
 
 test('sizes', () => {
   assert.equal(sizeOf([]), 1)

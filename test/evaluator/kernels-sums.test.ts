@@ -22,22 +22,65 @@ const close = (op: string, x: Shape, attrs: Attrs, kind: Kind, seed: number): vo
   })
 }
 
-const shapes = fc.array(fc.oneof(fc.integer({ min: 1, max: 4 }), fc.constantFrom(1, 7, 16, 19, 40)), { minLength: 0, maxLength: 4 })
+const shapes = fc.array(fc.oneof(fc.integer({ min: 1, max: 4 }), fc.constantFrom(1, 7, 16, 19, 40)), {
+  minLength: 0,
+  maxLength: 4,
+})
 
 test('over any axes', () => {
-  fc.assert(fc.property(fc.constantFrom('sum', 'mean'), shapes, fc.integer({ min: 0, max: 15 }), fc.boolean(), kinds, seeds, (op, shape, mask, keepdim, kind, seed) => {
-    close(op, shape, { dims: shape.map((_, d) => d).filter((d) => (mask >> d) & 1), keepdim }, kind, seed)
-  }), { numRuns: 200 })
+  fc.assert(
+    fc.property(
+      fc.constantFrom('sum', 'mean'),
+      shapes,
+      fc.integer({ min: 0, max: 15 }),
+      fc.boolean(),
+      kinds,
+      seeds,
+      (op, shape, mask, keepdim, kind, seed) => {
+        close(op, shape, { dims: shape.map((_, d) => d).filter((d) => (mask >> d) & 1), keepdim }, kind, seed)
+      },
+    ),
+    { numRuns: 200 },
+  )
 })
 
 test('down to a shape', () => {
-  fc.assert(fc.property(shapes, fc.integer({ min: 0, max: 15 }), fc.nat({ max: 4 }), kinds, seeds, (shape, mask, drop, kind, seed) => {
-    close('sumTo', shape, { shape: shape.map((n, d) => ((mask >> d) & 1 ? 1 : n)).slice(Math.min(drop, shape.length)) }, kind, seed)
-  }), { numRuns: 200 })
+  fc.assert(
+    fc.property(
+      shapes,
+      fc.integer({ min: 0, max: 15 }),
+      fc.nat({ max: 4 }),
+      kinds,
+      seeds,
+      (shape, mask, drop, kind, seed) => {
+        close(
+          'sumTo',
+          shape,
+          { shape: shape.map((n, d) => ((mask >> d) & 1 ? 1 : n)).slice(Math.min(drop, shape.length)) },
+          kind,
+          seed,
+        )
+      },
+    ),
+    { numRuns: 200 },
+  )
 })
 
 test('large sums, in parts', () => {
-  for (const [shape, dims] of [[[200001], [0]], [[70000, 3], [0]], [[5000, 33], [0]], [[40, 3, 1000], [0, 2]], [[3, 50000], [1]], [[2, 3, 50, 400], [0, 2]]] as const)
+  for (const [shape, dims] of [
+    [[200001], [0]],
+    [[70000, 3], [0]],
+    [[5000, 33], [0]],
+    [
+      [40, 3, 1000],
+      [0, 2],
+    ],
+    [[3, 50000], [1]],
+    [
+      [2, 3, 50, 400],
+      [0, 2],
+    ],
+  ] as const)
     for (const kind of ['plain', 'wild'] as const) close('sum', shape, { dims, keepdim: false }, kind, 5)
 })
 

@@ -23,11 +23,19 @@ const sourceFor = (threads: number): string => `
 `
 
 for (const threads of [1, 2])
-  test(`1,000 plans prepared, run and disposed of leave the process as large as it was: ${threads} threads`, async () => {
-    const ended = await run(process.execPath, ['--expose-gc', '--import', 'tsx', '--input-type=module', '-e', sourceFor(threads)], { limit: 110_000 })
-    const grew = /grew (-?\d+)/.exec(ended.output)
-    assert.ok(grew !== null, `${ended.signal ?? ended.code}: ${ended.output}`)
-    assert.ok(Number(grew[1]) < 60, `the process grew by ${grew[1]} MB`)
-  }, { timeout: 120_000 })
+  test(
+    `1,000 plans prepared, run and disposed of leave the process as large as it was: ${threads} threads`,
+    async () => {
+      const ended = await run(
+        process.execPath,
+        ['--expose-gc', '--import', 'tsx', '--input-type=module', '-e', sourceFor(threads)],
+        { limit: 110_000 },
+      )
+      const grew = /grew (-?\d+)/.exec(ended.output)
+      assert.ok(grew !== null, `${ended.signal ?? ended.code}: ${ended.output}`)
+      assert.ok(Number(grew[1]) < 60, `the process grew by ${grew[1]} MB`)
+    },
+    { timeout: 120_000 },
+  )
 
 test.run()

@@ -36,36 +36,88 @@ test('one quantizer called twice, from collecting to learned, compiled and in re
 
 const SHAPES = [[2, 3, 4], [3, 1], [4], [1, 3, 1], [], [2, 3, 4], [2, 1, 1]] as const
 const BINARY = ['add', 'sub', 'mul', 'div', 'maximum', 'minimum', 'less', 'lessEqual', 'equal'] as const
-const UNARY = ['neg', 'abs', 'sqrt', 'round', 'floor', 'ceil', 'dpuRound', 'sign', 'relu', 'binarySign', 'sigmoid'] as const
+const UNARY = [
+  'neg',
+  'abs',
+  'sqrt',
+  'round',
+  'floor',
+  'ceil',
+  'dpuRound',
+  'sign',
+  'relu',
+  'binarySign',
+  'sigmoid',
+] as const
 type Pick = { readonly op: number; readonly a: number; readonly b: number; readonly c: number }
 
 /** A program of random element-wise nodes; the last five are outputs, with an input, a constant, one node twice and a view. */
-const dag = (picks: readonly Pick[]) => programOfBody(SHAPES, (inputs, kit: Kit) => {
-  const values: q.Value[] = [...inputs]
-  for (const { op, a, b, c } of picks) {
-    const [x, y, z] = [a, b, c].map((i) => values[values.length - 1 - (i % values.length)])
-    const k = op % (BINARY.length + UNARY.length + 1)
-    values.push(k < BINARY.length ? kit.emit(BINARY[k], [x, y]) : k < BINARY.length + UNARY.length ? kit.emit(UNARY[k - BINARY.length], [x]) : kit.emit('select', [x, y, z]))
-  }
-  const last = kit.emit('add', [values[values.length - 1], inputs[0]])
-  return [...values.slice(-5), last, last, inputs[1], kit.constant(2.5, [3]), kit.emit('reshape', [last], { shape: [6, 4] })]
-})
+const dag = (picks: readonly Pick[]) =>
+  programOfBody(SHAPES, (inputs, kit: Kit) => {
+    const values: q.Value[] = [...inputs]
+    for (const { op, a, b, c } of picks) {
+      const [x, y, z] = [a, b, c].map((i) => values[values.length - 1 - (i % values.length)])
+      const k = op % (BINARY.length + UNARY.length + 1)
+      values.push(
+        k < BINARY.length
+          ? kit.emit(BINARY[k], [x, y])
+          : k < BINARY.length + UNARY.length
+            ? kit.emit(UNARY[k - BINARY.length], [x])
+            : kit.emit('select', [x, y, z]),
+      )
+    }
+    const last = kit.emit('add', [values[values.length - 1], inputs[0]])
+    return [
+      ...values.slice(-5),
+      last,
+      last,
+      inputs[1],
+      kit.constant(2.5, [3]),
+      kit.emit('reshape', [last], { shape: [6, 4] }),
+    ]
+  })
 
-test('random element-wise programs with broadcasting operands give the bits of the reference', () => {
-  const pick = fc.record({ op: fc.nat(100), a: fc.nat(12), b: fc.nat(12), c: fc.nat(12) })
-  fc.assert(fc.property(fc.array(pick, { minLength: 1, maxLength: 25 }), fc.constantFrom('ties' as const, 'wild' as const, 'plain' as const), fc.nat(1000), (picks, kind, seed) => {
-    const inputs = SHAPES.map((shape, i) => ({ shape, data: numbers(shape.reduce<number>((p, n) => p * n, 1), seed + i, kind) }))
-    runBoth(q.wasm, dag(picks), inputs).forEach(([a, b], i) => assertSame(b, a, `output ${i}`))
-  }), { numRuns: 120 })
-}, { timeout: 60_000 })
+test(
+  'random element-wise programs with broadcasting operands give the bits of the reference',
+  () => {
+    const pick = fc.record({ op: fc.nat(100), a: fc.nat(12), b: fc.nat(12), c: fc.nat(12) })
+    fc.assert(
+      fc.property(
+        fc.array(pick, { minLength: 1, maxLength: 25 }),
+        fc.constantFrom('ties' as const, 'wild' as const, 'plain' as const),
+        fc.nat(1000),
+        (picks, kind, seed) => {
+          const inputs = SHAPES.map((shape, i) => ({
+            shape,
+            data: numbers(
+              shape.reduce<number>((p, n) => p * n, 1),
+              seed + i,
+              kind,
+            ),
+          }))
+          runBoth(q.wasm, dag(picks), inputs).forEach(([a, b], i) => assertSame(b, a, `output ${i}`))
+        },
+      ),
+      { numRuns: 120 },
+    )
+  },
+  { timeout: 60_000 },
+)
 
 test('the gradient of a percentile times infinity is NaN beside its place, as on the reference', () => {
   const loss = programOfBody([[5], [5], [5]], ([x, y, z], kit) => {
-    const both = kit.emit('add', [kit.emit('kthValue', [kit.emit('mul', [x, y])], { k: 4 }), kit.emit('sum', [kit.emit('mul', [x, z])], { dims: [0], keepdim: false })])
+    const both = kit.emit('add', [
+      kit.emit('kthValue', [kit.emit('mul', [x, y])], { k: 4 }),
+      kit.emit('sum', [kit.emit('mul', [x, z])], { dims: [0], keepdim: false }),
+    ])
     return [both]
   })
   const program = get(vjpProgram(ops)(loss, { inputs: true, cotangent: 'one' }))
-  const inputs = [[1, 2, 3, 4, 5], [1, 1, Infinity, 2, 1], [1, 2, 3, 4, 5]].map((x) => q.tensorOf([5], x))
+  const inputs = [
+    [1, 2, 3, 4, 5],
+    [1, 1, Infinity, 2, 1],
+    [1, 2, 3, 4, 5],
+  ].map((x) => q.tensorOf([5], x))
   const outs = runBoth(q.wasm, program, inputs)
   assert.ok(outs.some(([a]) => Number.isNaN(a.data[2])))
   outs.forEach(([a, b], i) => assertSame(b, a, `output ${i}`))
@@ -90,10 +142,16 @@ const DYING = `
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
   console.log('then', ran(), ran(), ran())
 `
-test('a worker that dies at work ends in a typed error, and the next run goes on with one thread', async () => {
-  const ended = await run(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', DYING], { limit: 60_000 })
-  assert.equal(ended.code, 0, ended.output)
-  assert.match(ended.output, /1 true\nthen BackendError true true/)
-}, { timeout: 90_000 })
+test(
+  'a worker that dies at work ends in a typed error, and the next run goes on with one thread',
+  async () => {
+    const ended = await run(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', DYING], {
+      limit: 60_000,
+    })
+    assert.equal(ended.code, 0, ended.output)
+    assert.match(ended.output, /1 true\nthen BackendError true true/)
+  },
+  { timeout: 90_000 },
+)
 
 test.run()

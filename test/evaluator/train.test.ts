@@ -7,15 +7,31 @@ import { get } from './support/programs.js'
 
 const test = suite('wasm: train')
 
-const net = q.chain({ input: q.QuantIdentity({ collectStatsSteps: 4, returnQuantTensor: true }), fc: q.QuantLinear({ inFeatures: 3, outFeatures: 2 }) })
+const net = q.chain({
+  input: q.QuantIdentity({ collectStatsSteps: 4, returnQuantTensor: true }),
+  fc: q.QuantLinear({ inFeatures: 3, outFeatures: 2 }),
+})
 const task = q.withLoss(net, q.crossEntropy)
 const n = 22
-const data = { x: q.randn([n, 3])(q.manualSeed(3))[0], target: q.tensorOf([n], Array.from({ length: n }, (_, i) => i % 2)) }
+const data = {
+  x: q.randn([n, 3])(q.manualSeed(3))[0],
+  target: q.tensorOf(
+    [n],
+    Array.from({ length: n }, (_, i) => i % 2),
+  ),
+}
 const initial = get(q.init(task, 1))
 const optimizer = q.adam({ lr: 0.02 })
 const config = (signal?: AbortSignal) => ({
-  program: (size: number) => q.grad(get(q.trace(task, { x: q.tensorInput([size, 3]), target: q.tensorInput([size]) }, { mode: 'train' })), { output: 'loss' }),
-  data, loader: { batchSize: 4, seed: 9 }, epochs: 3, optimizer, backend: q.wasm,
+  program: (size: number) =>
+    q.grad(get(q.trace(task, { x: q.tensorInput([size, 3]), target: q.tensorInput([size]) }, { mode: 'train' })), {
+      output: 'loss',
+    }),
+  data,
+  loader: { batchSize: 4, seed: 9 },
+  epochs: 3,
+  optimizer,
+  backend: q.wasm,
   inputs: (batch: typeof data) => batch,
   measure: (out: { readonly loss: q.Output }) => ({ loss: q.valueOf(out.loss).data[0] }),
   ...(signal === undefined ? {} : { signal }),

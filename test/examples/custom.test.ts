@@ -18,12 +18,17 @@ const quantOf = (y: q.Output): q.QuantTensor => {
   return y
 }
 
-test('the example runs by itself and shows its surrogates by name', () => {
-  const file = fileURLToPath(new URL('../../examples/custom-quantizer.ts', import.meta.url))
-  const text = execFileSync(process.execPath, ['--import', 'tsx', file], { encoding: 'utf8' })
-  for (const part of [/halfAway~identity/, /ceil~identity/, /binarySign~hardtanh/, /carries 4s/, /@Int4MeanStd/]) says(text, part)
-  says(text, /signed\(x\) -1,-1,-1,1,1,1,1,1\ndx {4}0,0,1,1,1,1,1,0/)
-}, { timeout: 60_000 })
+test(
+  'the example runs by itself and shows its surrogates by name',
+  () => {
+    const file = fileURLToPath(new URL('../../examples/custom-quantizer.ts', import.meta.url))
+    const text = execFileSync(process.execPath, ['--import', 'tsx', file], { encoding: 'utf8' })
+    for (const part of [/halfAway~identity/, /ceil~identity/, /binarySign~hardtanh/, /carries 4s/, /@Int4MeanStd/])
+      says(text, part)
+    says(text, /signed\(x\) -1,-1,-1,1,1,1,1,1\ndx {4}0,0,1,1,1,1,1,0/)
+  },
+  { timeout: 60_000 },
+)
 
 /** The quantizer again, in double. */
 const byHand = (xs: readonly number[]): { readonly scale: number; readonly ints: readonly number[] } => {
@@ -40,21 +45,37 @@ test('statistic, restriction and rounding are those that were asked for', () => 
   const { scale, ints } = byHand(xs)
   close(y.scale.data[0], scale, 1e-6)
   same(Number.isInteger(y.scale.data[0] * 128), true)
-  same([...q.intRepr(y).data].map((i) => i + 0), ints.map((i) => i + 0))
+  same(
+    [...q.intRepr(y).data].map((i) => i + 0),
+    ints.map((i) => i + 0),
+  )
   same([y.bitWidth.data[0], y.signed, y.training], [4, true, true])
 })
 
 test('ties go away from zero', () => {
   const layer = q.functionLayer('halfAway', (x: q.Value) => q.apply(halfAwaySte, [x]))
-  const out = get(q.run(get(q.trace(layer, q.tensorInput([6]), { mode: 'eval' })), { params: {}, state: {}, inputs: q.tensorOf([6], [-2.5, -1.5, -0.5, 0.5, 1.5, 2.5]) })).outputs
+  const out = get(
+    q.run(get(q.trace(layer, q.tensorInput([6]), { mode: 'eval' })), {
+      params: {},
+      state: {},
+      inputs: q.tensorOf([6], [-2.5, -1.5, -0.5, 0.5, 1.5, 2.5]),
+    }),
+  ).outputs
   same([...q.valueOf(out).data], [-3, -2, -1, 1, 2, 3])
 })
 
 test('the gradient stays finite where all magnitudes are equal', () => {
-  for (const x of [q.zeros([4]), q.tensorOf([4], [1, -1, 1, -1])]) same([...show('quantizer', quantizer, x, silent).dx.data].every(Number.isFinite), true)
+  for (const x of [q.zeros([4]), q.tensorOf([4], [1, -1, 1, -1])])
+    same([...show('quantizer', quantizer, x, silent).dx.data].every(Number.isFinite), true)
 })
 
-const fixed = q.customQuantizer({ name: 'fixed', bits: 4, signed: true, threshold: (x) => x.kit.constant(1), round: halfAwaySte })
+const fixed = q.customQuantizer({
+  name: 'fixed',
+  bits: 4,
+  signed: true,
+  threshold: (x) => x.kit.constant(1),
+  round: halfAwaySte,
+})
 test('the gradient is 1 inside the range and 0 where x is clipped', () => {
   same([...show('fixed', fixed, q.tensorOf([5], [-2, -0.9, 0, 0.8, 1.2]), silent).dx.data], [0, 1, 1, 1, 0])
 })
@@ -74,25 +95,51 @@ test('carry soundness: whatever the input, the result lies on its grid', () => {
 })
 
 test('carry soundness holds for any width, sign and even a rounding that is none', () => {
-  const none = q.unary({ name: 'none', doc: 'x', attrs: {}, f: (x) => x, carry: q.strips('no grid'), vjp: q.ops.identity.vjp })
-  const spec = fc.record({ bits: fc.integer({ min: 2, max: 16 }), signed: fc.boolean(), round: fc.constantFrom(halfAwaySte, none, q.ops['floor~identity']) })
-  fc.assert(fc.property(spec, tensorArb([7]), (o, x) => holds(sound(q.customQuantizer({ name: 'any', threshold: (v) => q.max(q.abs(v)), ...o }), x))))
+  const none = q.unary({
+    name: 'none',
+    doc: 'x',
+    attrs: {},
+    f: (x) => x,
+    carry: q.strips('no grid'),
+    vjp: q.ops.identity.vjp,
+  })
+  const spec = fc.record({
+    bits: fc.integer({ min: 2, max: 16 }),
+    signed: fc.boolean(),
+    round: fc.constantFrom(halfAwaySte, none, q.ops['floor~identity']),
+  })
+  fc.assert(
+    fc.property(spec, tensorArb([7]), (o, x) =>
+      holds(sound(q.customQuantizer({ name: 'any', threshold: (v) => q.max(q.abs(v)), ...o }), x)),
+    ),
+  )
 })
 
 const example = { args: [{ shape: [6] }], attrs: { minVal: -1, maxVal: 1 } }
 test('surrogate law: values of f, gradients of g', () => {
-  fc.assert(fc.property(tensorArb([6]), cotangentArb([6]), (x, g) => {
-    holds(surrogateLaw(hardSign, q.ops.binarySign, q.ops.hardtanh, example, [x], g))
-    holds(surrogateLaw(halfAwaySte, halfAway, q.ops.identity, { args: example.args, attrs: {} }, [x], g))
-  }))
+  fc.assert(
+    fc.property(tensorArb([6]), cotangentArb([6]), (x, g) => {
+      holds(surrogateLaw(hardSign, q.ops.binarySign, q.ops.hardtanh, example, [x], g))
+      holds(surrogateLaw(halfAwaySte, halfAway, q.ops.identity, { args: example.args, attrs: {} }, [x], g))
+    }),
+  )
 })
 test('the custom ops obey the carry law', () => {
   for (const op of [halfAway, halfAwaySte, hardSign])
-    for (const e of op.examples) fc.assert(fc.property(fc.tuple(...e.args.map((a) => tensorArb(a.shape))), (xs) => holds(carrySound(op, { ...e, args: e.args.map(({ shape }) => ({ shape })) }, xs))), { numRuns: 20 })
+    for (const e of op.examples)
+      fc.assert(
+        fc.property(fc.tuple(...e.args.map((a) => tensorArb(a.shape))), (xs) =>
+          holds(carrySound(op, { ...e, args: e.args.map(({ shape }) => ({ shape })) }, xs)),
+        ),
+        { numRuns: 20 },
+      )
 })
 
 test('a custom quantizer takes part in a model, and its result in the algebra of quant tensors', () => {
-  const net = q.chain({ q: q.functionLayer('Int4MeanStd', quantizer), fc: q.QuantLinear({ inFeatures: 4, outFeatures: 2, bias: false, returnQuantTensor: true }) })
+  const net = q.chain({
+    q: q.functionLayer('Int4MeanStd', quantizer),
+    fc: q.QuantLinear({ inFeatures: 4, outFeatures: 2, bias: false, returnQuantTensor: true }),
+  })
   const { params, state } = get(q.init(net, 0))
   const program = get(q.trace(net, q.tensorInput([3, 4]), { mode: 'train' }))
   same(program.graph.nodes[program.outputs[0].node].carried.tag, 'carries')
@@ -102,10 +149,19 @@ test('a custom quantizer takes part in a model, and its result in the algebra of
 
 test('mistakes are typed errors: a width, a threshold that does not broadcast, a gradient that is not there', () => {
   const traced = (f: (x: q.Value) => q.Value) => q.trace(q.functionLayer('f', f), q.tensorInput([4]), { mode: 'train' })
-  same(errorsOf(traced(q.customQuantizer({ name: 'wide', bits: 40, signed: true, threshold: q.max })))[0].tag, 'ConfigError')
-  const [e] = errorsOf(traced(q.customQuantizer({ name: 'odd', bits: 4, signed: true, threshold: (x) => x.kit.constant(1, [3]) })))
+  same(
+    errorsOf(traced(q.customQuantizer({ name: 'wide', bits: 40, signed: true, threshold: q.max })))[0].tag,
+    'ConfigError',
+  )
+  const [e] = errorsOf(
+    traced(q.customQuantizer({ name: 'odd', bits: 4, signed: true, threshold: (x) => x.kit.constant(1, [3]) })),
+  )
   same([e.tag, e.path], ['ShapeError', 'odd'])
-  const bare = get(traced(q.customQuantizer({ name: 'bare', bits: 4, signed: true, threshold: (x) => q.max(q.abs(x)), round: halfAway })))
+  const bare = get(
+    traced(
+      q.customQuantizer({ name: 'bare', bits: 4, signed: true, threshold: (x) => q.max(q.abs(x)), round: halfAway }),
+    ),
+  )
   same(errorsOf(q.vjp(bare, { inputs: true }))[0].tag, 'NotDifferentiable')
   get(traced(signed))
 })

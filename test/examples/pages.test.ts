@@ -13,7 +13,9 @@ import { openHtml } from '../viz/open.js'
 const test = suite('pages of the tutorial')
 let browser: Browser
 const folder = mkdtempSync(join(tmpdir(), 'quantrace-pages-'))
-test.before(async () => { browser = await launch() })
+test.before(async () => {
+  browser = await launch()
+})
 test.after(async () => {
   await browser.close()
   rmSync(folder, { recursive: true, force: true })
@@ -23,8 +25,10 @@ const says = new Map(ideas().map((i) => [i.file, sentenceOf(i)]))
 
 test('each idea is said by its sentence, from the programs and the numbers of their runs', () => {
   const wanted: { readonly [file: string]: RegExp } = {
-    'two-styles': /^The same numbers: all 27 results are equal, bit by bit\. They part at conv .*Only “a layer of its own” has quant\.$/,
-    'return-quant-tensor': /^The same numbers: .*In “returns plain” its product runs in float, in “returns quant” its product runs on integers/,
+    'two-styles':
+      /^The same numbers: all 27 results are equal, bit by bit\. They part at conv .*Only “a layer of its own” has quant\.$/,
+    'return-quant-tensor':
+      /^The same numbers: .*In “returns plain” its product runs in float, in “returns quant” its product runs on integers/,
     'disabled-quantizer': /^The same numbers: .*disabled \(stripped ≠ int8\)/,
     'zero-point': /quant \(int8 ≠ uint8\), relu \(int8 ≠ uint8\)/,
     'wasted-bit': /The result output uses 7\.0 bits of its grid in “conv, quant, ReLU”, 8\.0 in “conv, QuantReLU”/,
@@ -36,25 +40,37 @@ test('each idea is said by its sentence, from the programs and the numbers of th
   for (const [file, pattern] of Object.entries(wanted)) assert.match(says.get(file) ?? '', pattern, file)
 })
 
-test('all pages open without a complaint; the index leads to each; both panels show numbers', async () => {
-  const [index, ...pages] = writePages(folder)
-  const { page, errors, requests, close } = await openHtml(browser, readFileSync(index, 'utf8'))
-  const links = await page.evaluate(() => [...document.querySelectorAll('a')].map((a) => a.getAttribute('href') ?? ''))
-  assert.equal(links.map((l) => join(folder, l)), [...pages])
-  assert.is(await page.evaluate(() => [...document.images].filter((i) => i.complete && i.naturalWidth > 0).length), 2 * pages.length)
-  assert.equal(errors, [])
-  assert.is(requests.filter((r) => !r.startsWith('data:')).length, 1)
-  await close()
-  for (const path of pages) {
-    assert.ok(existsSync(path))
-    const opened = await openHtml(browser, readFileSync(path, 'utf8'))
-    assert.is(await opened.page.locator('[data-program]').count(), 2, path)
-    assert.is(await opened.page.locator('#sentence').innerText(), says.get(path.slice(folder.length + 1, -5)))
-    assert.equal(opened.errors, [], path)
-    assert.is(opened.requests.length, 1)
-    await opened.close()
-  }
-}, { timeout: 90_000 })
+test(
+  'all pages open without a complaint; the index leads to each; both panels show numbers',
+  async () => {
+    const [index, ...pages] = writePages(folder)
+    const { page, errors, requests, close } = await openHtml(browser, readFileSync(index, 'utf8'))
+    const links = await page.evaluate(() =>
+      [...document.querySelectorAll('a')].map((a) => a.getAttribute('href') ?? ''),
+    )
+    assert.equal(
+      links.map((l) => join(folder, l)),
+      [...pages],
+    )
+    assert.is(
+      await page.evaluate(() => [...document.images].filter((i) => i.complete && i.naturalWidth > 0).length),
+      2 * pages.length,
+    )
+    assert.equal(errors, [])
+    assert.is(requests.filter((r) => !r.startsWith('data:')).length, 1)
+    await close()
+    for (const path of pages) {
+      assert.ok(existsSync(path))
+      const opened = await openHtml(browser, readFileSync(path, 'utf8'))
+      assert.is(await opened.page.locator('[data-program]').count(), 2, path)
+      assert.is(await opened.page.locator('#sentence').innerText(), says.get(path.slice(folder.length + 1, -5)))
+      assert.equal(opened.errors, [], path)
+      assert.is(opened.requests.length, 1)
+      await opened.close()
+    }
+  },
+  { timeout: 90_000 },
+)
 
 test('the wasted bit is seen: seven of eight bits beside eight, each over its grid', async () => {
   const { page, close } = await openHtml(browser, readFileSync(join(folder, 'wasted-bit.html'), 'utf8'))

@@ -8,7 +8,8 @@ const test = suite('diff')
 const of = (f: (x: Value) => Value): Program => right(trace(functionLayer('f', f), tensorInput([2]), { mode: 'eval' }))
 
 test('equal programs do not differ', () => {
-  for (const make of [() => net('train'), () => net('eval'), netGrad, () => deep(10_000)]) assert.is(diffPrograms(make(), make()), '')
+  for (const make of [() => net('train'), () => net('eval'), netGrad, () => deep(10_000)])
+    assert.is(diffPrograms(make(), make()), '')
 })
 
 test('shows changed attributes and metadata, in branches too', () => {
@@ -19,8 +20,23 @@ test('shows changed attributes and metadata, in branches too', () => {
 })
 
 test('shows what stands on one side alone', () => {
-  assert.is(diffPrograms(of((x) => tanh(relu(x))), of((x) => tanh(relu6(x)))).split('\n').filter((l) => /^ {2}[-+]/.test(l)).join('|'), '  - %1:f32[2] = relu %0|  + %1:f32[2] = relu6 %0')
-  assert.match(diffPrograms(of(relu), of((x) => tanh(relu(x)))), /^ {2}\+ %2:f32\[2\] = tanh %1$/m)
+  assert.is(
+    diffPrograms(
+      of((x) => tanh(relu(x))),
+      of((x) => tanh(relu6(x))),
+    )
+      .split('\n')
+      .filter((l) => /^ {2}[-+]/.test(l))
+      .join('|'),
+    '  - %1:f32[2] = relu %0|  + %1:f32[2] = relu6 %0',
+  )
+  assert.match(
+    diffPrograms(
+      of(relu),
+      of((x) => tanh(relu(x))),
+    ),
+    /^ {2}\+ %2:f32\[2\] = tanh %1$/m,
+  )
   assert.match(diffPrograms(net('train'), net('eval')), /^~ mode train → eval/)
 })
 

@@ -19,7 +19,8 @@ const errorOf = (t: string): QuantError => {
   return e.left[0]
 }
 
-const frozen = (x: unknown): boolean => typeof x !== 'object' || x === null || (Object.isFrozen(x) && Object.values(x).every(frozen))
+const frozen = (x: unknown): boolean =>
+  typeof x !== 'object' || x === null || (Object.isFrozen(x) && Object.values(x).every(frozen))
 
 /** The text with one piece replaced; the piece must be there. */
 const changed = (from: string | RegExp, to: string): string => {
@@ -42,7 +43,13 @@ test('gives back what was stored, frozen', () => {
 test('keeps -0, NaN and infinities in attributes and metadata', () => {
   const program = deep(1)
   const [first, ...rest] = program.graph.nodes
-  const odd: Program = { ...program, graph: { ...program.graph, nodes: [{ ...first, attrs: { ...first.attrs, odd: [-0, NaN, [Infinity, -Infinity]] } }, ...rest] } }
+  const odd: Program = {
+    ...program,
+    graph: {
+      ...program.graph,
+      nodes: [{ ...first, attrs: { ...first.attrs, odd: [-0, NaN, [Infinity, -Infinity]] } }, ...rest],
+    },
+  }
   assert.equal(right(parse(programToJSON(odd))).graph.nodes[0].attrs.odd, [-0, NaN, [Infinity, -Infinity]])
   const minusZero = right(parse(text)).graph.nodes.some((n) => n.op.name === 'const' && n.attrs.value === '-0')
   assert.ok(minusZero)
@@ -70,11 +77,17 @@ test('names what is wrong', () => {
   assert.match(errorOf(changed('"op":"relu"', '"op":"rehu"')).message, /no op named "rehu"/)
   assert.match(errorOf(changed('"op":"relu"', '"op":"constructor"')).message, /no op named "constructor"/)
   assert.match(errorOf(changed('"op":"relu","in":[48]', '"op":"relu","in":[49]')).message, /before it/)
-  assert.match(errorOf(changed('"op":"relu","in":[48],"shape":[1,3,4,4]', '"op":"relu","in":[48],"shape":[1,3,4,5]')).message, /relu gives \[1,3,4,4\]/)
+  assert.match(
+    errorOf(changed('"op":"relu","in":[48],"shape":[1,3,4,4]', '"op":"relu","in":[48],"shape":[1,3,4,5]')).message,
+    /relu gives \[1,3,4,4\]/,
+  )
   assert.match(errorOf(changed('"op":"relu","in":[48]', '"op":"relu","in":[]')).message, /operands/)
   assert.match(errorOf(changed('"rounding":"ROUND",', '')).message, /rounding/)
   assert.match(errorOf(changed('"scale":41', '"scale":4100')).message, /metadata/)
-  assert.match(errorOf(changed('"kind":"result","path":"","node":72', '"kind":"result","path":"","node":71')).message, /outputs of the graph/)
+  assert.match(
+    errorOf(changed('"kind":"result","path":"","node":72', '"kind":"result","path":"","node":71')).message,
+    /outputs of the graph/,
+  )
   assert.match(errorOf(changed('"strict":false', '"strict":0')).message, /true or false/)
   assert.match(errorOf(changed('"limit":30', '"limit":"x"')).message, /phase/)
   assert.match(errorOf(changed('"attrs":{"index":1}', '"attrs":{"index":7}')).message, /get/)

@@ -11,7 +11,10 @@ const text = printProgram(net('train'))
 
 test('names inputs, metadata, layers and outputs', () => {
   assert.match(text, /^program train \{\n {2}inputs\n {4}%0:f32\[3,2,3,3\] param conv\.weight learned\n/)
-  assert.match(text, /= quantize\[bits=8 signed !narrow rounding=ROUND clamp=mask training zero=zero\] %8 %16 %23 +# carries 8s scale %16 {2}@quant\.actQuant/)
+  assert.match(
+    text,
+    /= quantize\[bits=8 signed !narrow rounding=ROUND clamp=mask training zero=zero\] %8 %16 %23 +# carries 8s scale %16 {2}@quant\.actQuant/,
+  )
   assert.match(text, /= relu %48 +# claimed 21s scale %41 zeroPoint %47 \(any\): its zero point may be/)
   assert.match(text, /# stripped: one factor is a plain tensor/)
   assert.match(text, /%22:f32\[\] state quant\.actQuant\.scale\.counter/)

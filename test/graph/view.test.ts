@@ -9,25 +9,43 @@ const view = toGraphology(program)
 
 test('has a node for each node and an edge for each operand', () => {
   assert.is(view.order, program.graph.nodes.length)
-  assert.is(view.size, program.graph.nodes.reduce((n, x) => n + x.inputs.length, 0))
+  assert.is(
+    view.size,
+    program.graph.nodes.reduce((n, x) => n + x.inputs.length, 0),
+  )
   const { op, path, carry, bits, signed, why } = view.getNodeAttributes('49')
   assert.equal([op, path, carry, bits, signed], ['relu', 'act', 'claimed', 21, true])
   assert.match(String(why), /zero point/)
 })
 
 test('edges tell the metadata of the value that flows along them', () => {
-  assert.equal(view.getEdgeAttributes('44:0'), { slot: 0, carry: 'carries', bits: 8, signed: true, scale: 16, why: null })
+  assert.equal(view.getEdgeAttributes('44:0'), {
+    slot: 0,
+    carry: 'carries',
+    bits: 8,
+    signed: true,
+    scale: 16,
+    why: null,
+  })
   assert.is(view.source('44:1'), '38')
   assert.is(view.getEdgeAttribute('25:0', 'carry'), 'float')
 })
 
 test('a branch of a phase can be drawn on its own', () => {
   const phase = program.graph.nodes.find((n) => n.branches !== undefined)
-  assert.ok(phase?.branches !== undefined && graphToGraphology(phase.branches[0]).order === phase.branches[0].nodes.length)
+  assert.ok(
+    phase?.branches !== undefined && graphToGraphology(phase.branches[0]).order === phase.branches[0].nodes.length,
+  )
 })
 
 test('lists where metadata is lost or only claimed', () => {
-  assert.equal(lossesOf(program).map((l) => [l.op, l.path, l.tag]), [['relu', 'act', 'claimed'], ['mul', 'shift', 'stripped']])
+  assert.equal(
+    lossesOf(program).map((l) => [l.op, l.path, l.tag]),
+    [
+      ['relu', 'act', 'claimed'],
+      ['mul', 'shift', 'stripped'],
+    ],
+  )
 })
 
 test('reachability agrees with a walk over the program', () => {

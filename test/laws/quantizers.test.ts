@@ -14,60 +14,103 @@ const get = <A>(e: E.Either<q.QuantErrors, A>): A => {
   return e.right
 }
 
-const fixedRange = fc.record({ bits: fc.integer({ min: 2, max: 12 }), narrowRange: fc.boolean(), maxVal: fc.double({ min: 0.1, max: 10, noNaN: true }) })
-  .map(({ bits, narrowRange, maxVal }) => q.withOptions({ bitWidth: bits, narrowRange, maxVal: Math.fround(maxVal), minVal: -Math.fround(maxVal) })(q.Int8ActPerTensorFloatMinMaxInit))
+const fixedRange = fc
+  .record({
+    bits: fc.integer({ min: 2, max: 12 }),
+    narrowRange: fc.boolean(),
+    maxVal: fc.double({ min: 0.1, max: 10, noNaN: true }),
+  })
+  .map(({ bits, narrowRange, maxVal }) =>
+    q.withOptions({ bitWidth: bits, narrowRange, maxVal: Math.fround(maxVal), minVal: -Math.fround(maxVal) })(
+      q.Int8ActPerTensorFloatMinMaxInit,
+    ),
+  )
 const inputs = tensorArb([12], [-12, 12])
 
 test('idempotence', () => fc.assert(fc.property(fixedRange, inputs, (z, x) => holds(idempotent(z, x)))))
 test('monotonicity', () => fc.assert(fc.property(fixedRange, inputs, (z, x) => holds(monotone(z, x)))))
-test('half a step of error inside the range', () => fc.assert(fc.property(fixedRange, inputs, (z, x) => holds(errorBounded(z, x, [-(z.maxVal ?? 0), z.maxVal ?? 0])))))
+test('half a step of error inside the range', () =>
+  fc.assert(fc.property(fixedRange, inputs, (z, x) => holds(errorBounded(z, x, [-(z.maxVal ?? 0), z.maxVal ?? 0])))))
 
 const [bits, lo, hi] = [4, -8, 7]
 
 /** The decomposition: (clamp(round~identity(x/s + z)) - z) * s. */
 const decomposed = (x: q.Value, s: q.Value, z: q.Value): q.Value => {
   const { kit } = x
-  const r = kit.emit('clamp', [kit.emit('round~identity', [kit.emit('add', [kit.emit('div', [x, s]), z])])], { min: lo, max: hi })
+  const r = kit.emit('clamp', [kit.emit('round~identity', [kit.emit('add', [kit.emit('div', [x, s]), z])])], {
+    min: lo,
+    max: hi,
+  })
   return kit.emit('mul', [kit.emit('sub', [r, z]), s])
 }
 const fused = (x: q.Value, s: q.Value, z: q.Value): q.Value =>
-  x.kit.emit('quantize', [x, s, z], { bits, signed: true, narrow: false, rounding: 'ROUND', clamp: 'mask', training: true, zero: 'integer' })
+  x.kit.emit('quantize', [x, s, z], {
+    bits,
+    signed: true,
+    narrow: false,
+    rounding: 'ROUND',
+    clamp: 'mask',
+    training: true,
+    zero: 'integer',
+  })
 
 type Three = readonly [q.Value, q.Value, q.Value]
-const gradsOf = (f: (x: q.Value, s: q.Value, z: q.Value) => q.Value, x: q.Tensor, s: number, z: number, g: q.Tensor) => {
+const gradsOf = (
+  f: (x: q.Value, s: q.Value, z: q.Value) => q.Value,
+  x: q.Tensor,
+  s: number,
+  z: number,
+  g: q.Tensor,
+) => {
   const layer = q.functionLayer<Three>('f', ([a, b, c]) => q.dequantize(f(a, b, c)))
-  const program = get(q.vjp(get(q.trace(layer, [q.tensorInput(x.shape), q.tensorInput([]), q.tensorInput([])] as never, { mode: 'train' })), { inputs: true }))
-  const ran = get(q.run(program, { params: {}, state: {}, inputs: { inputs: [x, q.scalar(s), q.scalar(z)], cotangent: g } as never }))
+  const program = get(
+    q.vjp(
+      get(q.trace(layer, [q.tensorInput(x.shape), q.tensorInput([]), q.tensorInput([])] as never, { mode: 'train' })),
+      { inputs: true },
+    ),
+  )
+  const ran = get(
+    q.run(program, { params: {}, state: {}, inputs: { inputs: [x, q.scalar(s), q.scalar(z)], cotangent: g } as never }),
+  )
   return { y: q.valueOf(ran.outputs as q.Output), grads: ran.grads.inputs as unknown as readonly q.Tensor[] }
 }
-const near = (a: q.Tensor, b: q.Tensor, tolerance: number): boolean => a.data.every((v, i) => Math.abs(v - b.data[i]) <= tolerance * (1 + Math.abs(v)))
+const near = (a: q.Tensor, b: q.Tensor, tolerance: number): boolean =>
+  a.data.every((v, i) => Math.abs(v - b.data[i]) <= tolerance * (1 + Math.abs(v)))
 
 test('quantize equals its decomposition in value and in every gradient', () => {
-  fc.assert(fc.property(tensorArb([9]), scaleArb, fc.integer({ min: lo, max: hi }), tensorArb([9], [-1, 1]), (x, s, z, g) => {
-    const [a, b] = [gradsOf(fused, x, s, z, g), gradsOf(decomposed, x, s, z, g)]
-    if (!a.y.data.every((v, i) => v === b.y.data[i])) throw new Error('the values differ')
-    a.grads.forEach((t, k) => { if (!near(t, b.grads[k], 1e-4)) throw new Error(`the gradient of operand ${k} differs: ${t.data} and ${b.grads[k].data}`) })
-  }))
+  fc.assert(
+    fc.property(tensorArb([9]), scaleArb, fc.integer({ min: lo, max: hi }), tensorArb([9], [-1, 1]), (x, s, z, g) => {
+      const [a, b] = [gradsOf(fused, x, s, z, g), gradsOf(decomposed, x, s, z, g)]
+      if (!a.y.data.every((v, i) => v === b.y.data[i])) throw new Error('the values differ')
+      a.grads.forEach((t, k) => {
+        if (!near(t, b.grads[k], 1e-4))
+          throw new Error(`the gradient of operand ${k} differs: ${t.data} and ${b.grads[k].data}`)
+      })
+    }),
+  )
 })
 
 test('threading state is a replay: the same start gives the same bits, old states stay valid', () => {
   const layer = q.QuantReLU({ collectStatsSteps: 3, returnQuantTensor: true })
   const program = get(q.trace(layer, q.tensorInput([6]), { mode: 'train' }))
-  fc.assert(fc.property(fc.array(tensorArb([6]), { minLength: 5, maxLength: 6 }), (xs) => {
-    const play = () => {
-      let { state } = get(q.init(layer, 0))
-      const states = [state]
-      for (const x of xs) {
-        state = get(q.run(program, { params: {}, state, inputs: x })).state
-        states.push(state)
+  fc.assert(
+    fc.property(fc.array(tensorArb([6]), { minLength: 5, maxLength: 6 }), (xs) => {
+      const play = () => {
+        let { state } = get(q.init(layer, 0))
+        const states = [state]
+        for (const x of xs) {
+          state = get(q.run(program, { params: {}, state, inputs: x })).state
+          states.push(state)
+        }
+        return states
       }
-      return states
-    }
-    const [a, b] = [play(), play()]
-    if (JSON.stringify(a) !== JSON.stringify(b)) throw new Error('a replay differs')
-    const again = get(q.run(program, { params: {}, state: a[2], inputs: xs[2] })).state
-    if (JSON.stringify(again) !== JSON.stringify(a[3])) throw new Error('an old state gives something else now')
-  }), { numRuns: 20 })
+      const [a, b] = [play(), play()]
+      if (JSON.stringify(a) !== JSON.stringify(b)) throw new Error('a replay differs')
+      const again = get(q.run(program, { params: {}, state: a[2], inputs: xs[2] })).state
+      if (JSON.stringify(again) !== JSON.stringify(a[3])) throw new Error('an old state gives something else now')
+    }),
+    { numRuns: 20 },
+  )
 })
 
 test.run()

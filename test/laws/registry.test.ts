@@ -2,7 +2,16 @@
 import fc from 'fast-check'
 import { hasVjp } from '../../src/graph/op.js'
 import { primitiveOps, ops } from '../../src/ops/index.js'
-import { carriedBy, carrySound, cotangentArb, gradientMatches, operandsArb, programOf, surrogateLaw, vjpLinear } from '../../src/testing/index.js'
+import {
+  carriedBy,
+  carrySound,
+  cotangentArb,
+  gradientMatches,
+  operandsArb,
+  programOf,
+  surrogateLaw,
+  vjpLinear,
+} from '../../src/testing/index.js'
 import { suite } from '../support/suite.js'
 
 const test = suite('laws: registry')
@@ -21,14 +30,21 @@ test('every op says what it is and can be sampled', () => {
 })
 
 test('carry soundness: what carries lies on its grid', () => {
-  for (const op of primitiveOps) for (const e of op.examples) fc.assert(fc.property(operandsArb(e), (xs) => holds(carrySound(op, e, xs))), { numRuns: 40 })
+  for (const op of primitiveOps)
+    for (const e of op.examples)
+      fc.assert(
+        fc.property(operandsArb(e), (xs) => holds(carrySound(op, e, xs))),
+        { numRuns: 40 },
+      )
 })
 
 test('every lost or claimed grid has its reason', () => {
-  for (const op of primitiveOps) for (const e of op.examples) {
-    const c = carriedBy(op, e)
-    if ((c.tag === 'stripped' || c.tag === 'claimed') && c.why.length < 10) throw new Error(`${op.name} does not say why`)
-  }
+  for (const op of primitiveOps)
+    for (const e of op.examples) {
+      const c = carriedBy(op, e)
+      if ((c.tag === 'stripped' || c.tag === 'claimed') && c.why.length < 10)
+        throw new Error(`${op.name} does not say why`)
+    }
 })
 
 test('smooth ops: the vjp agrees with finite differences', () => {
@@ -37,7 +53,10 @@ test('smooth ops: the vjp agrees with finite differences', () => {
     for (const e of op.examples) {
       const [out] = programOf(op, e).outputs
       const { shape } = programOf(op, e).graph.nodes[out.node]
-      fc.assert(fc.property(operandsArb(e), cotangentArb(shape), (xs, g) => holds(gradientMatches(op, e, xs, g))), { numRuns: RUNS })
+      fc.assert(
+        fc.property(operandsArb(e), cotangentArb(shape), (xs, g) => holds(gradientMatches(op, e, xs, g))),
+        { numRuns: RUNS },
+      )
     }
   }
 })
@@ -48,7 +67,10 @@ test('every vjp is linear in the cotangent', () => {
     for (const e of op.examples) {
       const program = programOf(op, e)
       const { shape } = program.graph.nodes[program.outputs[0].node]
-      fc.assert(fc.property(operandsArb(e), cotangentArb(shape), (xs, g) => holds(vjpLinear(op, e, xs, g))), { numRuns: RUNS })
+      fc.assert(
+        fc.property(operandsArb(e), cotangentArb(shape), (xs, g) => holds(vjpLinear(op, e, xs, g))),
+        { numRuns: RUNS },
+      )
     }
   }
 })
@@ -56,7 +78,13 @@ test('every vjp is linear in the cotangent', () => {
 test('surrogates evaluate as f and differentiate as g', () => {
   for (const op of primitiveOps.filter((o) => o.name.includes('~'))) {
     const [f, g] = op.name.split('~').map((n) => ops[n])
-    for (const e of op.examples) fc.assert(fc.property(operandsArb(e), cotangentArb(e.args[0].shape), (xs, ct) => holds(surrogateLaw(op, f, g, e, xs, ct))), { numRuns: RUNS })
+    for (const e of op.examples)
+      fc.assert(
+        fc.property(operandsArb(e), cotangentArb(e.args[0].shape), (xs, ct) =>
+          holds(surrogateLaw(op, f, g, e, xs, ct)),
+        ),
+        { numRuns: RUNS },
+      )
   }
 })
 

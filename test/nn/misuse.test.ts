@@ -3,8 +3,29 @@ import * as assert from 'uvu/assert'
 import * as E from 'fp-ts/lib/Either.js'
 import { pipe } from 'fp-ts/lib/function.js'
 import {
-  chain, compile, crossEntropy, explainAll, grad, init, QuantIdentity, QuantLinear, reference, run, sgd, startTraining, tensor, tensorInput, tensorOf, trace, train, trainer,
-  valueOf, wasm, withLoss, zeros, type QuantErrors,
+  chain,
+  compile,
+  crossEntropy,
+  explainAll,
+  grad,
+  init,
+  QuantIdentity,
+  QuantLinear,
+  reference,
+  run,
+  sgd,
+  startTraining,
+  tensor,
+  tensorInput,
+  tensorOf,
+  trace,
+  train,
+  trainer,
+  valueOf,
+  wasm,
+  withLoss,
+  zeros,
+  type QuantErrors,
 } from '../../src/index.js'
 import { suite } from '../support/suite.js'
 
@@ -20,13 +41,19 @@ const refused = (e: E.Either<QuantErrors, unknown>, tag: string, words: RegExp):
   assert.match(explainAll(e.left), words)
 }
 
-const net = chain({ input: QuantIdentity({ returnQuantTensor: true }), fc: QuantLinear({ inFeatures: 2, outFeatures: 2 }) })
+const net = chain({
+  input: QuantIdentity({ returnQuantTensor: true }),
+  fc: QuantLinear({ inFeatures: 2, outFeatures: 2 }),
+})
 const start = right(init(net, 0))
 const program = right(trace(net, tensorInput([3, 2]), { mode: 'eval' }))
 const args = { ...start, inputs: tensorOf([3, 2], [0, 1, 2, 3, 4, 5]) }
-const differentiated = right(pipe(
-  trace(withLoss(net, crossEntropy), { x: tensorInput([3, 2]), target: tensorInput([3]) }, { mode: 'train' }),
-  E.chain((p) => grad(p, { output: 'loss' }))))
+const differentiated = right(
+  pipe(
+    trace(withLoss(net, crossEntropy), { x: tensorInput([3, 2]), target: tensorInput([3]) }, { mode: 'train' }),
+    E.chain((p) => grad(p, { output: 'loss' })),
+  ),
+)
 const batch = { x: args.inputs, target: tensorOf([3], [0, 1, 0]) }
 const optimizer = sgd({ lr: 0.1 })
 
@@ -60,24 +87,39 @@ for (const backend of [reference, wasm]) {
 
   test(`a learning rate that isn't a finite number is refused before the step: ${backend.name}`, () => {
     const t = right(trainer(differentiated, optimizer, startTraining(start, optimizer), backend))
-    for (const lr of [NaN, Infinity]) refused(t.step(batch, lr), 'InputError', /the learning rate of this step is (NaN|Infinity)/)
+    for (const lr of [NaN, Infinity])
+      refused(t.step(batch, lr), 'InputError', /the learning rate of this step is (NaN|Infinity)/)
     assert.equal(t.training().params, start.params)
     t.dispose()
   })
 
   test(`a class that the network has no logit for: ${backend.name}`, () => {
     const t = right(trainer(differentiated, optimizer, startTraining(start, optimizer), backend))
-    refused(t.step({ ...batch, target: tensorOf([3], [0, 1, 2]) }), 'CheckFailed', /class 2 of row 2 .*\n.*count classes from 0/)
+    refused(
+      t.step({ ...batch, target: tensorOf([3], [0, 1, 2]) }),
+      'CheckFailed',
+      /class 2 of row 2 .*\n.*count classes from 0/,
+    )
     t.dispose()
   })
 }
 
 test('train refuses such a rate, with and without a transform', async () => {
   for (const transform of [{}, { transform: <A>(grads: A): A => grads }]) {
-    const events = train({
-      program: () => E.right(differentiated), data: batch, loader: { batchSize: 3, seed: 0 }, epochs: 1, optimizer, schedule: () => NaN,
-      inputs: (b) => b, measure: () => ({ loss: 0 }), ...transform,
-    }, startTraining(start, optimizer))
+    const events = train(
+      {
+        program: () => E.right(differentiated),
+        data: batch,
+        loader: { batchSize: 3, seed: 0 },
+        epochs: 1,
+        optimizer,
+        schedule: () => NaN,
+        inputs: (b) => b,
+        measure: () => ({ loss: 0 }),
+        ...transform,
+      },
+      startTraining(start, optimizer),
+    )
     const next = await events.next()
     assert.is(next.done, true)
     if (next.done === true) refused(next.value, 'InputError', /the learning rate of this step is NaN/)
@@ -86,7 +128,11 @@ test('train refuses such a rate, with and without a transform', async () => {
 
 test('what stands where a tensor should is named', () => {
   const given = (inputs: unknown) => run(program, { ...args, inputs } as never)
-  refused(given([[1, 2]]), 'InputError', /data input is an array: a tensor of shape \[3,2\] was declared\n.*tensorOf\(\[3,2\], numbers\)/)
+  refused(
+    given([[1, 2]]),
+    'InputError',
+    /data input is an array: a tensor of shape \[3,2\] was declared\n.*tensorOf\(\[3,2\], numbers\)/,
+  )
   refused(given({ shape: [3, 2], data: [1, 2, 3, 4, 5, 6] }), 'InputError', /an object whose data is no Float32Array/)
   refused(given(E.right(args.inputs)), 'InputError', /an Either, whose value is its right/)
   refused(given(undefined), 'InputError', /data input is missing/)
@@ -94,8 +140,20 @@ test('what stands where a tensor should is named', () => {
 
 test('a debug run names an input with a NaN', () => {
   const nan = tensor([3, 2], Float32Array.of(0, 1, NaN, 3, 4, 5))
-  refused(run(program, { ...args, inputs: nan }, { debugNonFinite: true }), 'NonFinite', /the data input, was given with a NaN: element 2 of 6/)
-  refused(run(program, { ...args, params: { ...start.params, fc: { ...start.params.fc, bias: tensorOf([2], [NaN, 0]) } } }, { debugNonFinite: true }), 'NonFinite', /the param fc.bias, was given with a NaN/)
+  refused(
+    run(program, { ...args, inputs: nan }, { debugNonFinite: true }),
+    'NonFinite',
+    /the data input, was given with a NaN: element 2 of 6/,
+  )
+  refused(
+    run(
+      program,
+      { ...args, params: { ...start.params, fc: { ...start.params.fc, bias: tensorOf([2], [NaN, 0]) } } },
+      { debugNonFinite: true },
+    ),
+    'NonFinite',
+    /the param fc.bias, was given with a NaN/,
+  )
   assert.is(valueOf(right(run(program, args, { debugNonFinite: true })).outputs).data.some(Number.isNaN), false)
   right(run(program, { ...args, inputs: zeros([3, 2]) }, { debugNonFinite: true }))
 })

@@ -6,14 +6,16 @@ import { suite } from '../support/suite.js'
 const test = suite('nn: model')
 
 const quant = (steps = 5) => q.QuantIdentity({ collectStatsSteps: steps, returnQuantTensor: true })
-const linear = (inFeatures: number, outFeatures: number) => q.QuantLinear({ inFeatures, outFeatures, returnQuantTensor: true })
+const linear = (inFeatures: number, outFeatures: number) =>
+  q.QuantLinear({ inFeatures, outFeatures, returnQuantTensor: true })
 const x4 = q.tensorInput([2, 4])
 const some = (shape: q.Shape, seed = 0): q.Tensor => q.uniform(-1, 1, shape)(q.manualSeed(seed))[0]
 
 /** The first StateError of a layer whose trace must fail, for reasons of state alone. */
 const stateErrorOf = (layer: q.AnyLayer): Extract<q.QuantError, { readonly tag: 'StateError' }> => {
   const [e, ...more] = errorsOf(q.trace(layer as q.Layer, x4, { mode: 'train' }))
-  if (e.tag !== 'StateError' || more.some((m) => m.tag !== 'StateError')) throw new Error(`not StateErrors alone: ${q.explainAll([e, ...more])}`)
+  if (e.tag !== 'StateError' || more.some((m) => m.tag !== 'StateError'))
+    throw new Error(`not StateErrors alone: ${q.explainAll([e, ...more])}`)
   return e
 }
 const namesTwoPlaces = (e: ReturnType<typeof stateErrorOf>): void => {
@@ -77,30 +79,37 @@ test('a new state that is spread is a compile error', () => {
 })
 
 test('a layer without state need not be handed back', () => {
-  const net = q.model({ flat: q.functionLayer('Flatten', (x: q.Value) => q.flatten(x, 1)), a: quant() }, (layers, params, state, x: q.Value) => {
-    const [y] = layers.flat(params.flat, state.flat, x)
-    const [z, a] = layers.a(params.a, state.a, y)
-    return [z, { a }]
-  })
+  const net = q.model(
+    { flat: q.functionLayer('Flatten', (x: q.Value) => q.flatten(x, 1)), a: quant() },
+    (layers, params, state, x: q.Value) => {
+      const [y] = layers.flat(params.flat, state.flat, x)
+      const [z, a] = layers.a(params.a, state.a, y)
+      return [z, { a }]
+    },
+  )
   get(q.trace(net, q.tensorInput([2, 2, 2]), { mode: 'train' }))
 })
 
 test('the same state used twice names both calls', () => {
-  const e = stateErrorOf(q.model({ a: quant() }, (layers, params, state, x: q.Value) => {
-    const [y] = layers.a(params.a, state.a, x)
-    const [z, a] = layers.a(params.a, state.a, y)
-    return [z, { a }]
-  }))
+  const e = stateErrorOf(
+    q.model({ a: quant() }, (layers, params, state, x: q.Value) => {
+      const [y] = layers.a(params.a, state.a, x)
+      const [z, a] = layers.a(params.a, state.a, y)
+      return [z, { a }]
+    }),
+  )
   says(e.message, /the same state of a was used twice/)
   namesTwoPlaces(e)
 })
 
 test('a stale state handed back names where it and the last one were made', () => {
-  const e = stateErrorOf(q.model({ a: quant() }, (layers, params, state, x: q.Value) => {
-    const [y, first] = layers.a(params.a, state.a, x)
-    const [z] = layers.a(params.a, first, y)
-    return [z, { a: first }]
-  }))
+  const e = stateErrorOf(
+    q.model({ a: quant() }, (layers, params, state, x: q.Value) => {
+      const [y, first] = layers.a(params.a, state.a, x)
+      const [z] = layers.a(params.a, first, y)
+      return [z, { a: first }]
+    }),
+  )
   says(e.message, /not the last one/)
   namesTwoPlaces(e)
 })
@@ -119,10 +128,13 @@ test('numeric names are rejected by type and by the trace', () => {
     // @ts-expect-error a name may not be a number
     '1': quant(),
   })
-  const hand = q.model({
-    // @ts-expect-error a name may not be a number
-    '0': quant(),
-  }, (_layers, _params, _state, x: q.Value) => [x, {} as never])
+  const hand = q.model(
+    {
+      // @ts-expect-error a name may not be a number
+      '0': quant(),
+    },
+    (_layers, _params, _state, x: q.Value) => [x, {} as never],
+  )
   for (const layer of [named, hand]) {
     const [e] = errorsOf(q.trace(layer as unknown as q.Layer, x4, { mode: 'train' }))
     same(e.tag, 'ConfigError')
@@ -139,11 +151,14 @@ test('names with dots and empty names are rejected', () => {
 
 test('nested models thread state at any depth', () => {
   const block = q.chain({ fc: linear(4, 4), act: q.QuantReLU({ returnQuantTensor: true, collectStatsSteps: 5 }) })
-  const net = q.model({ one: block, body: q.residual(q.chain({ deep: block })) }, (layers, params, state, x: q.Value) => {
-    const [y, one] = layers.one(params.one, state.one, x)
-    const [z, body] = layers.body(params.body, state.body, y)
-    return [z, { one, body }]
-  })
+  const net = q.model(
+    { one: block, body: q.residual(q.chain({ deep: block })) },
+    (layers, params, state, x: q.Value) => {
+      const [y, one] = layers.one(params.one, state.one, x)
+      const [z, body] = layers.body(params.body, state.body, y)
+      return [z, { one, body }]
+    },
+  )
   const start = get(q.init(net, 0))
   const program = get(q.trace(q.chain({ q: quant(), net }), x4, { mode: 'train' }))
   const outer = get(q.init(q.chain({ q: quant(), net }), 0))
@@ -161,7 +176,10 @@ const counter = (state: q.TensorTree): number => {
 test('residual adds the input to the body', () => {
   const layer = q.residual(q.functionLayer('twice', (x: q.Value) => q.mul(x, 2)))
   const program = get(q.trace(layer, q.tensorInput([3]), { mode: 'train' }))
-  same([...q.valueOf(get(q.run(program, { ...get(q.init(layer, 0)), inputs: q.tensorOf([3], [1, 2, -3]) })).outputs).data], [3, 6, -9])
+  same(
+    [...q.valueOf(get(q.run(program, { ...get(q.init(layer, 0)), inputs: q.tensorOf([3], [1, 2, -3]) })).outputs).data],
+    [3, 6, -9],
+  )
 })
 
 test('one layer value under two names is two layers', () => {
@@ -176,11 +194,12 @@ test('one layer value under two names is two layers', () => {
 })
 
 /** Two calls of one quantizer, and the sum of what they give. */
-const twice = (steps: number) => q.model({ a: quant(steps) }, (layers, params, state, [x, y]: readonly [q.Value, q.Value]) => {
-  const [u, once] = layers.a(params.a, state.a, x)
-  const [v, a] = layers.a(params.a, once, y)
-  return [{ u, v, sum: q.add(u, v) }, { a }]
-})
+const twice = (steps: number) =>
+  q.model({ a: quant(steps) }, (layers, params, state, [x, y]: readonly [q.Value, q.Value]) => {
+    const [u, once] = layers.a(params.a, state.a, x)
+    const [v, a] = layers.a(params.a, once, y)
+    return [{ u, v, sum: q.add(u, v) }, { a }]
+  })
 const two = [x4, x4] as const
 const inputs = [some([2, 4], 1), some([2, 4], 2)] as const
 
@@ -200,7 +219,8 @@ const resultOf = (program: q.Program, path: string): q.Node => {
   const o = program.outputs.find((r) => r.kind === 'result' && r.path === path)
   return program.graph.nodes[o?.node ?? -1]
 }
-const scaleNode = (program: q.Program, path: string): q.NodeId => program.outputs.find((r) => r.path === path)?.quant?.scale ?? -1
+const scaleNode = (program: q.Program, path: string): q.NodeId =>
+  program.outputs.find((r) => r.path === path)?.quant?.scale ?? -1
 
 test('in eval the two calls have one scale node, and their sum carries', () => {
   const program = get(q.trace(twice(3), two, { mode: 'eval' }))
@@ -221,7 +241,10 @@ test('in train each call has a scale node of its own, and their sum is only clai
 test('a model is a value: tracing it twice gives the same program', () => {
   const net = twice(3)
   const [a, b] = [get(q.trace(net, two, { mode: 'train' })), get(q.trace(net, two, { mode: 'train' }))]
-  same(a.graph.nodes.map((n) => `${n.op.name} ${n.inputs}`), b.graph.nodes.map((n) => `${n.op.name} ${n.inputs}`))
+  same(
+    a.graph.nodes.map((n) => `${n.op.name} ${n.inputs}`),
+    b.graph.nodes.map((n) => `${n.op.name} ${n.inputs}`),
+  )
   same(Object.isFrozen(a) && Object.isFrozen(a.graph.nodes), true)
 })
 

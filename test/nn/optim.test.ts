@@ -9,7 +9,8 @@ type P = { readonly w: q.Tensor; readonly scale: q.Tensor }
 const start: P = { w: q.tensorOf([3], [0.5, -1.25, 2]), scale: q.tensorOf([], [0.75]) }
 /** Gradients that change from step to step. */
 const gradsAt = (k: number): Pick<q.Grads, 'params' | 'state'> => ({
-  params: { w: q.tensorOf([3], [0.3 + 0.1 * k, -0.2 * k, 0.05]), scale: q.tensorOf([], [0.4 - 0.07 * k]) }, state: {},
+  params: { w: q.tensorOf([3], [0.3 + 0.1 * k, -0.2 * k, 0.05]), scale: q.tensorOf([], [0.4 - 0.07 * k]) },
+  state: {},
 })
 const gradOf = (k: number, i: number): number => (gradsAt(k).params as P).w.data[i]
 
@@ -19,9 +20,19 @@ const play = (o: q.Optimizer, steps: number, lr?: number): q.Updated<P, object> 
   return at
 }
 
-type SgdCase = { readonly momentum: number; readonly dampening?: number; readonly weightDecay: number; readonly nesterov: boolean }
+type SgdCase = {
+  readonly momentum: number
+  readonly dampening?: number
+  readonly weightDecay: number
+  readonly nesterov: boolean
+}
 /** torch's documented SGD for one number, in double. */
-const sgdByHand = (p: number, i: number, steps: number, { momentum, dampening = 0, weightDecay, nesterov }: SgdCase): number => {
+const sgdByHand = (
+  p: number,
+  i: number,
+  steps: number,
+  { momentum, dampening = 0, weightDecay, nesterov }: SgdCase,
+): number => {
   let [x, b] = [p, 0]
   for (let k = 0; k < steps; k++) {
     const g = gradOf(k, i) + weightDecay * x
@@ -74,18 +85,28 @@ test('adamW decays by 0.01 unless told otherwise', () => {
 })
 
 const freezeScale: q.Mask = (leaf) => (leaf.path === 'scale' ? { frozen: true } : {})
-for (const [name, o] of [['sgd', q.sgd({ lr: 0.1, momentum: 0.9, weightDecay: 0.1, mask: freezeScale })], ['adam', q.adam({ mask: freezeScale, weightDecay: 0.1 })], ['adamW', q.adamW({ mask: freezeScale })]] as const)
+for (const [name, o] of [
+  ['sgd', q.sgd({ lr: 0.1, momentum: 0.9, weightDecay: 0.1, mask: freezeScale })],
+  ['adam', q.adam({ mask: freezeScale, weightDecay: 0.1 })],
+  ['adamW', q.adamW({ mask: freezeScale })],
+] as const)
   test(`${name}: a frozen leaf is the very same tensor after 100 steps`, () => {
     const { params, optim } = play(o, 100)
     same(params.scale === start.scale, true)
     same(params.w === start.w, false)
-    same(Object.keys(optim.slots).some((k) => k.includes('scale')), false)
+    same(
+      Object.keys(optim.slots).some((k) => k.includes('scale')),
+      false,
+    )
   })
 
 test('a mask takes the decay from thresholds alone, and scales the rate', () => {
   const decayed = play(q.sgd({ lr: 0.1, weightDecay: 0.5 }), 3)
   const plain = play(q.sgd({ lr: 0.1 }), 3)
-  const masked = play(q.sgd({ lr: 0.1, weightDecay: 0.5, mask: ({ path }) => (path === 'scale' ? { weightDecay: 0 } : {}) }), 3)
+  const masked = play(
+    q.sgd({ lr: 0.1, weightDecay: 0.5, mask: ({ path }) => (path === 'scale' ? { weightDecay: 0 } : {}) }),
+    3,
+  )
   sameBits(masked.params.scale, plain.params.scale)
   sameBits(masked.params.w, decayed.params.w)
   const slow = play(q.sgd({ lr: 0.1, mask: ({ path }) => (path === 'w' ? { lrScale: 0.5 } : {}) }), 3)
@@ -94,10 +115,22 @@ test('a mask takes the decay from thresholds alone, and scales the rate', () => 
 
 test('learned state is updated too, and told apart from a parameter of the same path', () => {
   const seen: string[] = []
-  const o = q.sgd({ lr: 1, momentum: 0.9, mask: (l) => { seen.push(`${l.kind} ${l.path}`); return {} } })
+  const o = q.sgd({
+    lr: 1,
+    momentum: 0.9,
+    mask: (l) => {
+      seen.push(`${l.kind} ${l.path}`)
+      return {}
+    },
+  })
   const one = q.tensorOf([], [1])
   const state = { a: one, counter: q.tensorOf([], [7]) }
-  const out = o.update({ params: { a: q.tensorOf([], [0.25]) }, state: { a: q.tensorOf([], [0.5]) } }, o.init(), { a: one }, state)
+  const out = o.update(
+    { params: { a: q.tensorOf([], [0.25]) }, state: { a: q.tensorOf([], [0.5]) } },
+    o.init(),
+    { a: one },
+    state,
+  )
   same([out.params.a.data[0], out.state.a.data[0]], [0.75, 0.5])
   same(out.state.counter === state.counter, true)
   same(seen, ['param a', 'state a'])
@@ -118,7 +151,10 @@ test('inputs stay as they are, and the same arguments give the same bits', () =>
   const copy = structuredClone(before)
   const g = gradsAt(3)
   const gCopy = structuredClone(g)
-  const [a, b] = [o.update(g, before.optim, before.params, before.state), o.update(g, before.optim, before.params, before.state)]
+  const [a, b] = [
+    o.update(g, before.optim, before.params, before.state),
+    o.update(g, before.optim, before.params, before.state),
+  ]
   same(before, copy)
   same(g, gCopy)
   sameBits(a.params.w, b.params.w)

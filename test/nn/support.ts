@@ -25,7 +25,10 @@ export const close = (a: number, b: number, tolerance: number): void =>
 /** Equality of every bit, the sign of zero included. */
 export const sameBits = (a: q.Tensor, b: q.Tensor): void => {
   assert.equal(a.shape, b.shape)
-  assert.ok(a.data.every((x, i) => Object.is(x, b.data[i])), `[${a.data}] and [${b.data}] differ`)
+  assert.ok(
+    a.data.every((x, i) => Object.is(x, b.data[i])),
+    `[${a.data}] and [${b.data}] differ`,
+  )
 }
 
 /** A match somewhere in a text. */

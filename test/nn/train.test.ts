@@ -18,7 +18,13 @@ const n = 22
 /** Two classes: is the first coordinate the larger one? */
 const data = (() => {
   const [x] = q.uniform(-1, 1, [n, 2])(q.manualSeed(3))
-  return { x, target: { shape: [n], data: Float32Array.from({ length: n }, (_, i) => (x.data[2 * i] > x.data[2 * i + 1] ? 1 : 0)) } }
+  return {
+    x,
+    target: {
+      shape: [n],
+      data: Float32Array.from({ length: n }, (_, i) => (x.data[2 * i] > x.data[2 * i + 1] ? 1 : 0)),
+    },
+  }
 })()
 
 const initial = get(q.init(task, 1))
@@ -29,13 +35,22 @@ const configOf = (sizes: number[] = [], signal?: AbortSignal, schedule: q.Schedu
       sizes.push(size)
       return E.chain((p: ReturnType<typeof traced>) => q.grad(p, { output: 'loss' }))(traceFor(size))
     },
-    data, loader: { batchSize: 4, seed: 9 }, epochs: 8, optimizer, schedule, transform: q.clipGradNorm(1),
+    data,
+    loader: { batchSize: 4, seed: 9 },
+    epochs: 8,
+    optimizer,
+    schedule,
+    transform: q.clipGradNorm(1),
     inputs: (batch: typeof data) => batch,
-    measure: (out: { readonly loss: q.Output; readonly y: q.Output }, batch: typeof data) => ({ loss: q.valueOf(out.loss).data[0], accuracy: q.accuracy(q.valueOf(out.y), batch.target) }),
+    measure: (out: { readonly loss: q.Output; readonly y: q.Output }, batch: typeof data) => ({
+      loss: q.valueOf(out.loss).data[0],
+      accuracy: q.accuracy(q.valueOf(out.y), batch.target),
+    }),
     ...(signal === undefined ? {} : { signal }),
   }
 }
-const traceFor = (size: number) => q.trace(task, { x: q.tensorInput([size, 2]), target: q.tensorInput([size]) }, { mode: 'train' })
+const traceFor = (size: number) =>
+  q.trace(task, { x: q.tensorInput([size, 2]), target: q.tensorInput([size]) }, { mode: 'train' })
 const traced = (size: number) => get(traceFor(size))
 
 type Start = q.TrainState<typeof initial.params, typeof initial.state>
@@ -43,7 +58,11 @@ type Told = Omit<q.TrainEvent<typeof initial.params, typeof initial.state>, 'tra
 const begin: Start = q.startTraining(initial, configOf().optimizer)
 
 /** Runs to the end, or until `stopAfter` steps have been told. */
-const play = async (start: Start, stopAfter = Infinity, sizes: number[] = []): Promise<{ readonly end: Start; readonly events: readonly Told[] }> => {
+const play = async (
+  start: Start,
+  stopAfter = Infinity,
+  sizes: number[] = [],
+): Promise<{ readonly end: Start; readonly events: readonly Told[] }> => {
   const stop = new AbortController()
   const walk = q.train(configOf(sizes, stop.signal), start)
   const events: Told[] = []
@@ -74,10 +93,14 @@ test('events: a step each, an epoch at its end, the ragged batch with its size',
   const sizes: number[] = []
   const { events } = await play(begin, Infinity, sizes)
   const first = events.slice(0, 7)
-  same(first.map((e) => [e.tag, e.step, e.epoch, e.batch, e.batches, e.size]), [
-    ...[1, 2, 3, 4, 5].map((k) => ['step', k, 0, k, 6, 4]), ['step', 6, 0, 6, 6, 2], ['epoch', 6, 0, 6, 6, 2],
-  ])
-  same(events.every((e) => e.accuracy !== null && e.accuracy >= 0 && e.accuracy <= 1 && e.warnings.length === 0), true)
+  same(
+    first.map((e) => [e.tag, e.step, e.epoch, e.batch, e.batches, e.size]),
+    [...[1, 2, 3, 4, 5].map((k) => ['step', k, 0, k, 6, 4]), ['step', 6, 0, 6, 6, 2], ['epoch', 6, 0, 6, 6, 2]],
+  )
+  same(
+    events.every((e) => e.accuracy !== null && e.accuracy >= 0 && e.accuracy <= 1 && e.warnings.length === 0),
+    true,
+  )
   same(events[0].lr, 0.02)
   same(sizes, [4, 2])
 })
@@ -89,7 +112,10 @@ test('stopped after k steps and gone on from there: the same bits as without a s
     same(cut.end.step, k)
     const rest = await play(structuredClone(cut.end))
     same(rest.end, whole.end)
-    same([...cut.events, ...rest.events].filter((e) => e.tag === 'step'), whole.events.filter((e) => e.tag === 'step'))
+    same(
+      [...cut.events, ...rest.events].filter((e) => e.tag === 'step'),
+      whole.events.filter((e) => e.tag === 'step'),
+    )
   }
 })
 
@@ -119,9 +145,20 @@ test('the start stays valid: training twice from it gives the same end', async (
 })
 
 test('errors of a trace end training with a value', async () => {
-  const broken = { ...configOf(), program: (size: number) => E.chain((p: ReturnType<typeof traced>) => q.grad(p))(q.trace(task, { x: q.tensorInput([size, 3]), target: q.tensorInput([size]) }, { mode: 'train' })) }
+  const broken = {
+    ...configOf(),
+    program: (size: number) =>
+      E.chain((p: ReturnType<typeof traced>) => q.grad(p))(
+        q.trace(task, { x: q.tensorInput([size, 3]), target: q.tensorInput([size]) }, { mode: 'train' }),
+      ),
+  }
   const done = await q.train(broken, begin).next()
-  same(done.done === true && E.isLeft(done.value) && done.value.left.some((e) => e.tag === 'ShapeError' && e.path === 'fc1'), true)
+  same(
+    done.done === true &&
+      E.isLeft(done.value) &&
+      done.value.left.some((e) => e.tag === 'ShapeError' && e.path === 'fc1'),
+    true,
+  )
 })
 
 test.run()

@@ -9,7 +9,10 @@ import { ops } from '../../src/ops/index.js'
 
 /** The result of an op on tensors. */
 export const evaluate = <A extends Attrs>(op: Op<A>, args: readonly Tensor[], attrs: A): Tensor => {
-  const shape = op.shape(args.map((a) => a.shape), attrs)
+  const shape = op.shape(
+    args.map((a) => a.shape),
+    attrs,
+  )
   if (isRefusal(shape)) throw new Error(shape.refuse)
   const out = tensor(shape, new Float32Array(sizeOf(shape)).fill(NaN))
   const failure = op.evaluate(args, attrs, out)
@@ -36,7 +39,10 @@ export const randomTensor = (shape: Shape, seed: number): Tensor => {
 /** A tensor of random integers lo … hi. */
 export const randomIntegers = (shape: Shape, lo: number, hi: number, seed: number): Tensor => {
   const t = randomTensor(shape, seed)
-  return tensor(shape, t.data.map((x) => lo + Math.min(hi - lo, Math.floor(((x + 1) / 2) * (hi - lo + 1)))))
+  return tensor(
+    shape,
+    t.data.map((x) => lo + Math.min(hi - lo, Math.floor(((x + 1) / 2) * (hi - lo + 1)))),
+  )
 }
 
 /** Sum of products of equally long tensors, in double. */
@@ -47,11 +53,13 @@ export const indices = (shape: Shape): readonly (readonly number[])[] =>
   Array.from({ length: sizeOf(shape) }, (_, i) => stridesOf(shape).map((s, d) => Math.floor(i / s) % shape[d]))
 
 /** One element. */
-export const at = (t: Tensor, index: readonly number[]): number => t.data[index.reduce((n, i, d) => n + i * stridesOf(t.shape)[d], 0)]
+export const at = (t: Tensor, index: readonly number[]): number =>
+  t.data[index.reduce((n, i, d) => n + i * stridesOf(t.shape)[d], 0)]
 
 /** Do two tensors agree up to rounding? */
 export const isClose = (a: Tensor, b: ArrayLike<number>, size = 1): boolean =>
-  a.data.length === b.length && a.data.every((x, i) => Object.is(x, b[i]) || Math.abs(x - b[i]) <= 1e-6 * size + 1e-6 * Math.abs(b[i]))
+  a.data.length === b.length &&
+  a.data.every((x, i) => Object.is(x, b[i]) || Math.abs(x - b[i]) <= 1e-6 * size + 1e-6 * Math.abs(b[i]))
 
 /** Seeds. */
 export const seeds = fc.integer({ min: 0, max: 2 ** 30 })
@@ -63,14 +71,29 @@ export const builderWith = (more: readonly Op[]): Builder => {
 }
 
 /** An input that carries a grid of `bits` and a scale of the given shape, changed by `more`. */
-export const quantInput = (b: Builder, name: string, shape: Shape, bits: number, signed: boolean, scaleShape: Shape = [], more: Partial<Quant> = {}): Value => {
+export const quantInput = (
+  b: Builder,
+  name: string,
+  shape: Shape,
+  bits: number,
+  signed: boolean,
+  scaleShape: Shape = [],
+  more: Partial<Quant> = {},
+): Value => {
   const v = b.input('data', name, shape)
   const [lo, hi] = signed ? [-(2 ** (bits - 1)), 2 ** (bits - 1) - 1] : [0, 2 ** bits - 1]
   const quant: Quant = {
     scale: b.input('data', `${name}.scale`, scaleShape).id,
     zeroPoint: b.constant(0).id,
     bitWidth: b.constant(bits).id,
-    bits, signed, training: false, zero: 'zero', lo, hi, slack: 2 ** -24 * Math.max(-lo, hi), ...more,
+    bits,
+    signed,
+    training: false,
+    zero: 'zero',
+    lo,
+    hi,
+    slack: 2 ** -24 * Math.max(-lo, hi),
+    ...more,
   }
   return b.declare(v, carries(quant))
 }

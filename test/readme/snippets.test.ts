@@ -4,9 +4,33 @@ import { readFileSync } from 'node:fs'
 import { pipe } from 'fp-ts/lib/function.js'
 import * as E from 'fp-ts/lib/Either.js'
 import {
-  accuracy, adam, chain, compile, createWasm, crossEntropy, explainAll, explainPlan, Flatten, grad, init, model, profile, QuantConv2d, QuantIdentity, QuantLinear, showPlan, showProfile, startTraining, tensorInput,
-  trace, train, valueOf, withLoss, zeros,
-  type QuantErrors, type Value,
+  accuracy,
+  adam,
+  chain,
+  compile,
+  createWasm,
+  crossEntropy,
+  explainAll,
+  explainPlan,
+  Flatten,
+  grad,
+  init,
+  model,
+  profile,
+  QuantConv2d,
+  QuantIdentity,
+  QuantLinear,
+  showPlan,
+  showProfile,
+  startTraining,
+  tensorInput,
+  trace,
+  train,
+  valueOf,
+  withLoss,
+  zeros,
+  type QuantErrors,
+  type Value,
 } from '../../src/index.js'
 import { suite } from '../support/suite.js'
 
@@ -17,21 +41,29 @@ const right = <A>(e: E.Either<QuantErrors, A>): A => {
 }
 
 /** README's ts blocks after the first, which test/support/pack.ts runs as a user would. */
-const blocks = [...readFileSync(new URL('../../README.md', import.meta.url), 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)].map((m) => m[1]).slice(1)
+const blocks = [...readFileSync(new URL('../../README.md', import.meta.url), 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)]
+  .map((m) => m[1])
+  .slice(1)
 const own = readFileSync(new URL(import.meta.url), 'utf8').replace(/\s+/g, ' ')
 
 test('what is tested below is what README says', () => {
   assert.is(blocks.length, 3)
-  for (const line of blocks.flatMap((b) => b.split('\n')).map((l) => l.replace(/\/\/.*/, '').trim()).filter((l) => l !== '')) assert.ok(own.includes(line.replace(/\s+/g, ' ')), `README has a line that is not tested: ${line}`)
+  for (const line of blocks
+    .flatMap((b) => b.split('\n'))
+    .map((l) => l.replace(/\/\/.*/, '').trim())
+    .filter((l) => l !== ''))
+    assert.ok(own.includes(line.replace(/\s+/g, ' ')), `README has a line that is not tested: ${line}`)
 })
 
 test('a model by hand', () => {
-  const net = model({ q: QuantIdentity({ returnQuantTensor: true }), fc: QuantLinear({ inFeatures: 4, outFeatures: 2 }) },
+  const net = model(
+    { q: QuantIdentity({ returnQuantTensor: true }), fc: QuantLinear({ inFeatures: 4, outFeatures: 2 }) },
     (layers, params, state, x: Value) => {
       const [a, q] = layers.q(params.q, state.q, x)
       const [y, fc] = layers.fc(params.fc, state.fc, a)
       return [y, { q, fc }]
-    })
+    },
+  )
   right(trace(net, tensorInput([1, 4]), { mode: 'train' }))
 })
 
@@ -41,14 +73,22 @@ test('training', async () => {
   const [images, labels] = [zeros([33, 1, 28, 28]), zeros([33])]
   const loss = withLoss(net, crossEntropy)
   const optimizer = adam({ lr: 1e-3 })
-  const events = train({
-    program: (n) => pipe(
-      trace(loss, { x: tensorInput([n, 1, 28, 28]), target: tensorInput([n]) }, { mode: 'train' }),
-      E.chain((p) => grad(p, { output: 'loss' }))),
-    data: { x: images, target: labels }, loader: { batchSize: 32, seed: 1 }, epochs: 6, optimizer,
-    inputs: (batch) => batch,
-    measure: (out, batch) => ({ loss: valueOf(out.loss).data[0], accuracy: accuracy(valueOf(out.y), batch.target) }),
-  }, startTraining(start, optimizer))
+  const events = train(
+    {
+      program: (n) =>
+        pipe(
+          trace(loss, { x: tensorInput([n, 1, 28, 28]), target: tensorInput([n]) }, { mode: 'train' }),
+          E.chain((p) => grad(p, { output: 'loss' })),
+        ),
+      data: { x: images, target: labels },
+      loader: { batchSize: 32, seed: 1 },
+      epochs: 6,
+      optimizer,
+      inputs: (batch) => batch,
+      measure: (out, batch) => ({ loss: valueOf(out.loss).data[0], accuracy: accuracy(valueOf(out.y), batch.target) }),
+    },
+    startTraining(start, optimizer),
+  )
   let next = await events.next()
   while (next.done !== true) next = await events.next()
   assert.is(right(next.value).step, 12)
@@ -67,7 +107,11 @@ test('running fast', async () => {
   right(resident.execute())
   assert.equal(valueOf(resident.results().outputs), valueOf(ran.outputs))
   const printed: string[] = []
-  const console = { log: (text: string): void => { printed.push(text) } }
+  const console = {
+    log: (text: string): void => {
+      printed.push(text)
+    },
+  }
   console.log(showPlan(right(explainPlan(program, args))))
   console.log(showProfile(right(profile(program, args))))
   assert.match(printed[0], /products:/)

@@ -20,7 +20,9 @@ const packageFolder = join(root, 'node_modules', '@sparticuz', 'chromium')
  * temporary folder (we give it one of our own) and its libraries only where it believes to be in Amazon's cloud, hence the variable.
  */
 const unpack = async (): Promise<string> => {
-  const { version }: { readonly version: string } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8'))
+  const { version }: { readonly version: string } = JSON.parse(
+    readFileSync(join(packageFolder, 'package.json'), 'utf8'),
+  )
   const folder = join(cacheFolder, `chromium-${version}`)
   if (existsSync(folder)) return folder
   // Unpacked beside its place and moved there whole: two test files may do this at the same time, and either may be killed.
@@ -50,10 +52,20 @@ export const launch = async (args: readonly string[] = []): Promise<Browser> => 
   const folder = await unpack()
   const libraries = join(folder, 'al2023', 'lib')
   const inherited = process.env['LD_LIBRARY_PATH']
-  const env = Object.fromEntries(Object.entries(process.env).flatMap(([key, value]) => value === undefined ? [] : [[key, value]]))
+  const env = Object.fromEntries(
+    Object.entries(process.env).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])),
+  )
   return chromium.launch({
     executablePath: join(folder, 'chromium'),
-    args: ['--no-sandbox', '--no-zygote', '--disable-gpu', '--disable-dev-shm-usage', '--disable-extensions', '--no-first-run', ...args],
+    args: [
+      '--no-sandbox',
+      '--no-zygote',
+      '--disable-gpu',
+      '--disable-dev-shm-usage',
+      '--disable-extensions',
+      '--no-first-run',
+      ...args,
+    ],
     env: {
       ...env,
       FONTCONFIG_PATH: join(folder, 'fonts'),
@@ -90,19 +102,26 @@ export const serve = ({ files, isolated = false }: ServerSettings): Promise<Serv
     ['/index.html', '<!doctype html><meta charset="utf-8"><title>quantrace</title><link rel="icon" href="data:,">'],
     ...Object.entries(files),
   ])
-  const isolation = isolated ? { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' } : {}
+  const isolation = isolated
+    ? { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' }
+    : {}
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost')
     const path = pathname === '/' ? '/index.html' : pathname
     const body = table.get(path)
     const type = types[extname(path)] ?? 'application/octet-stream'
-    response.writeHead(body === undefined ? 404 : 200, { 'content-type': body === undefined ? 'text/plain' : type, 'cache-control': 'no-store', ...isolation })
+    response.writeHead(body === undefined ? 404 : 200, {
+      'content-type': body === undefined ? 'text/plain' : type,
+      'cache-control': 'no-store',
+      ...isolation,
+    })
     response.end(body ?? `no such file: ${path}`)
   })
-  const close = (): Promise<void> => new Promise((resolve) => {
-    server.close(() => resolve())
-    server.closeAllConnections()
-  })
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.close(() => resolve())
+      server.closeAllConnections()
+    })
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen(0, '127.0.0.1', () => {
@@ -124,7 +143,10 @@ export type BundleSettings = {
 }
 
 /** Bundles TypeScript source, whose relative imports start at the repository's root, into one JavaScript file. */
-export const bundle = async (source: string, { minify = false, format = 'esm', globalName }: BundleSettings = {}): Promise<string> => {
+export const bundle = async (
+  source: string,
+  { minify = false, format = 'esm', globalName }: BundleSettings = {},
+): Promise<string> => {
   const { outputFiles } = await build({
     stdin: { contents: source, loader: 'ts', resolveDir: root, sourcefile: 'bundle.ts' },
     bundle: true,
@@ -158,8 +180,12 @@ export const openPage = async (settings: ServerSettings, args: readonly string[]
     const opened = browser
     const errors: string[] = []
     const page = await opened.newPage()
-    page.on('pageerror', (error) => { errors.push(String(error)) })
-    page.on('console', (message) => { if (message.type() === 'error') errors.push(message.text()) })
+    page.on('pageerror', (error) => {
+      errors.push(String(error))
+    })
+    page.on('console', (message) => {
+      if (message.type() === 'error') errors.push(message.text())
+    })
     await page.goto(server.url)
     return {
       page,

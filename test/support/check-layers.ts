@@ -26,13 +26,18 @@ const below: Readonly<Record<string, readonly string[]>> = {
 /** What examples may import of src. */
 const publicEntries = ['src/index.ts', 'src/testing/index.ts', 'viz/index.ts']
 
-const manifest: { readonly dependencies?: Readonly<Record<string, string>> } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const manifest: { readonly dependencies?: Readonly<Record<string, string>> } = JSON.parse(
+  readFileSync(join(root, 'package.json'), 'utf8'),
+)
 
 /** Why a package may not be imported here, or undefined if it may. */
 const packageProblem = (from: string, specifier: string): string | undefined => {
   if (!from.startsWith('src/')) return undefined
   if (specifier.startsWith('node:')) return 'src must also run in a browser'
-  const name = specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/')
+  const name = specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/')
   // Laws for users' own tests need fast-check, which they bring along.
   if (name === 'fast-check' && from.startsWith('src/testing/')) return undefined
   return name in (manifest.dependencies ?? {}) ? undefined : `${name} is not in package.json's dependencies`
@@ -44,13 +49,19 @@ const fileProblem = (from: string, to: string): string | undefined => {
   const [toTop, toLayer] = to.split('/')
   if (fromTop === 'src') {
     if (toTop !== 'src') return `src may not import ${toTop}`
-    if (from === 'src/index.ts') return toLayer === 'testing' ? 'quantrace must not need fast-check; testing has its own entry' : undefined
+    if (from === 'src/index.ts')
+      return toLayer === 'testing' ? 'quantrace must not need fast-check; testing has its own entry' : undefined
     if (to === 'src/index.ts') return 'only src/index.ts re-exports everything; import the module itself'
-    if (!(fromLayer in below)) return `src/${fromLayer} has no place in the order; add it to test/support/check-layers.ts`
-    return fromLayer === toLayer || below[fromLayer].includes(toLayer) ? undefined : `${fromLayer} may not import ${toLayer}`
+    if (!(fromLayer in below))
+      return `src/${fromLayer} has no place in the order; add it to test/support/check-layers.ts`
+    return fromLayer === toLayer || below[fromLayer].includes(toLayer)
+      ? undefined
+      : `${fromLayer} may not import ${toLayer}`
   }
   if (fromTop === 'viz') return toTop === 'viz' || toTop === 'src' ? undefined : `viz may not import ${toTop}`
-  return toTop === 'examples' || publicEntries.includes(to) ? undefined : `examples import each other and ${publicEntries.join(', ')}`
+  return toTop === 'examples' || publicEntries.includes(to)
+    ? undefined
+    : `examples import each other and ${publicEntries.join(', ')}`
 }
 
 type Edge = { readonly from: string; readonly specifier: string; readonly to: string | null }
@@ -61,15 +72,25 @@ const edgeProblem = ({ from, specifier, to }: Edge): string | undefined => {
 }
 
 const folders = /^(src|viz|examples)\//
-const tree = await parseDependencyTree(['src/**/*.ts', 'viz/**/*.ts', 'examples/**/*.ts'], { cwd: root, context: root, transform: false })
-const files = Object.keys(tree).filter(file => folders.test(file)).toSorted()
-const edges: readonly Edge[] = files.flatMap(from => (tree[from] ?? []).map(({ request, id }) => ({ from, specifier: request, to: id })))
+const tree = await parseDependencyTree(['src/**/*.ts', 'viz/**/*.ts', 'examples/**/*.ts'], {
+  cwd: root,
+  context: root,
+  transform: false,
+})
+const files = Object.keys(tree)
+  .filter((file) => folders.test(file))
+  .toSorted()
+const edges: readonly Edge[] = files.flatMap((from) =>
+  (tree[from] ?? []).map(({ request, id }) => ({ from, specifier: request, to: id })),
+)
 
-const forbidden = edges.flatMap(edge => {
+const forbidden = edges.flatMap((edge) => {
   const problem = edgeProblem(edge)
   return problem === undefined ? [] : [`${edge.from} imports ${edge.to ?? edge.specifier}: ${problem}`]
 })
-const cycles = parseCircular(tree).filter(path => path.some(file => folders.test(file))).map(path => `cycle: ${[...path, path[0]].join(' -> ')}`)
+const cycles = parseCircular(tree)
+  .filter((path) => path.some((file) => folders.test(file)))
+  .map((path) => `cycle: ${[...path, path[0]].join(' -> ')}`)
 
 for (const problem of [...forbidden, ...cycles]) console.error(problem)
 console.log(`${files.length} files, ${edges.length} imports: ${forbidden.length} forbidden, ${cycles.length} cycles`)

@@ -6,7 +6,7 @@ export type Counts = { readonly passed: number; readonly failed: number }
 /** Sum of many counts. */
 export const total = (all: readonly Counts[]): Counts => ({
   passed: all.reduce((n, c) => n + c.passed, 0),
-  failed: all.reduce((n, c) => n + c.failed, 0)
+  failed: all.reduce((n, c) => n + c.failed, 0),
 })
 
 /** `12 passed, 0 failed`. */

@@ -12,7 +12,10 @@ import { suite } from './suite.js'
 const test = suite('harness')
 
 /** Writes files into a new folder, works there, and removes it. */
-const withFiles = async <T>(files: Readonly<Record<string, string>>, work: (folder: string) => Promise<T>): Promise<T> => {
+const withFiles = async <T>(
+  files: Readonly<Record<string, string>>,
+  work: (folder: string) => Promise<T>,
+): Promise<T> => {
   const folder = mkdtempSync(join(tmpdir(), 'quantrace-harness-'))
   try {
     for (const [path, text] of Object.entries(files)) {
@@ -28,7 +31,9 @@ const withFiles = async <T>(files: Readonly<Record<string, string>>, work: (fold
 const header = `import { suite } from '${pathToFileURL(join(root, 'test/support/suite.ts')).href}'\nconst test = suite('fixture')\n`
 
 const outcomeOf = (body: string, limit?: number): Promise<Outcome> =>
-  withFiles({ 'package.json': '{"type":"module"}', 'x.test.ts': body }, folder => runFile(join(folder, 'x.test.ts'), limit))
+  withFiles({ 'package.json': '{"type":"module"}', 'x.test.ts': body }, (folder) =>
+    runFile(join(folder, 'x.test.ts'), limit),
+  )
 
 const expectRed = async (body: string, why: RegExp, limit?: number): Promise<Outcome> => {
   const outcome = await outcomeOf(body, limit)
@@ -43,17 +48,26 @@ test('a file whose tests pass is green and counted', async () => {
 })
 
 test('a failing test is red, and the others still count', async () => {
-  const { counts } = await expectRed(`${header}test('a', () => {})\ntest('b', () => { throw new Error('no') })\ntest.run()`, /no/)
+  const { counts } = await expectRed(
+    `${header}test('a', () => {})\ntest('b', () => { throw new Error('no') })\ntest.run()`,
+    /no/,
+  )
   assert.equal(counts, { passed: 1, failed: 1 })
 })
 
 test('a test that never ends is timed out', async () => {
-  await expectRed(`${header}test('a', () => new Promise(() => {}), { timeout: 50 })\ntest.run()`, /timed out after 50 ms/)
+  await expectRed(
+    `${header}test('a', () => new Promise(() => {}), { timeout: 50 })\ntest.run()`,
+    /timed out after 50 ms/,
+  )
 })
 
 test('a test that blocks beyond its limit is red', async () => {
   const block = 'const end = Date.now() + 80; while (Date.now() < end);'
-  await expectRed(`${header}test('a', () => { ${block} }, { timeout: 20 })\ntest.run()`, /limit is 20 ms|timed out after 20 ms/)
+  await expectRed(
+    `${header}test('a', () => { ${block} }, { timeout: 20 })\ntest.run()`,
+    /limit is 20 ms|timed out after 20 ms/,
+  )
 })
 
 test('a test that never yields is killed', async () => {
@@ -75,7 +89,10 @@ test('a file without a suite is red', async () => {
 
 test('a file that dies is red, before its tests and amid them', async () => {
   await expectRed(`throw new Error('early')`, /early/)
-  const { counts } = await expectRed(`${header}test('a', () => {})\ntest('b', () => process.exit(0))\ntest('c', () => {})\ntest.run()`, /FAIL/)
+  const { counts } = await expectRed(
+    `${header}test('a', () => {})\ntest('b', () => process.exit(0))\ntest('c', () => {})\ntest.run()`,
+    /FAIL/,
+  )
   assert.equal(counts, { passed: 1, failed: 2 })
 })
 
@@ -90,8 +107,10 @@ test('counts are read back from the line that reports them', () => {
 })
 
 const layers = (files: Readonly<Record<string, string>>): Promise<Ended> =>
-  withFiles({ 'package.json': '{"type":"module"}', 'tsconfig.json': '{"compilerOptions":{"module":"nodenext"}}', ...files }, folder =>
-    run(process.execPath, ['--import', 'tsx', join(root, 'test/support/check-layers.ts'), folder]))
+  withFiles(
+    { 'package.json': '{"type":"module"}', 'tsconfig.json': '{"compilerOptions":{"module":"nodenext"}}', ...files },
+    (folder) => run(process.execPath, ['--import', 'tsx', join(root, 'test/support/check-layers.ts'), folder]),
+  )
 
 const leaf = 'export type A = number\nexport const a: A = 1\n'
 
@@ -100,7 +119,7 @@ test('imports that go down are allowed', async () => {
     'src/data/a.ts': leaf,
     'src/ops/b.ts': `import { a } from '../data/a.js'\nexport const b = a\n`,
     'src/index.ts': `export { b } from './ops/b.js'\n`,
-    'examples/e.ts': `import { b } from '../src/index.js'\nconsole.log(b)\n`
+    'examples/e.ts': `import { b } from '../src/index.js'\nconsole.log(b)\n`,
   })
   assert.is(code, 0, output)
   assert.match(output, '4 files, 3 imports: 0 forbidden, 0 cycles')
@@ -112,7 +131,7 @@ test('an import that goes up is named, type-only and dynamic ones too', async ()
     'src/data/value.ts': `import { a } from '../ops/a.js'\nexport const v = a\n`,
     'src/data/type.ts': `import type { A } from '../ops/a.js'\nexport type T = A\n`,
     'src/data/reexport.ts': `export * from '../ops/a.js'\n`,
-    'src/graph/lazy.ts': `export const l = () => import('../ops/a.js')\n`
+    'src/graph/lazy.ts': `export const l = () => import('../ops/a.js')\n`,
   })
   assert.is(code, 1)
   for (const file of ['data/value', 'data/type', 'data/reexport', 'graph/lazy']) {
@@ -128,10 +147,16 @@ test('viz, Node, foreign packages and private modules are out of reach where the
     'src/nn/node.ts': `export { join } from 'node:path'\n`,
     'src/nn/foreign.ts': `export * from 'uvu'\n`,
     'src/nn/missing.ts': `export * from './nowhere.js'\n`,
-    'examples/e.ts': `export * from '../src/data/a.js'\n`
+    'examples/e.ts': `export * from '../src/data/a.js'\n`,
   })
   assert.is(code, 1)
-  for (const why of ['src may not import viz', 'also run in a browser', "uvu is not in package.json's dependencies", 'no such file', 'examples import each other']) {
+  for (const why of [
+    'src may not import viz',
+    'also run in a browser',
+    "uvu is not in package.json's dependencies",
+    'no such file',
+    'examples import each other',
+  ]) {
     assert.match(output, why)
   }
 })
@@ -139,7 +164,7 @@ test('viz, Node, foreign packages and private modules are out of reach where the
 test('a cycle is printed, through types too', async () => {
   const { code, output } = await layers({
     'src/data/a.ts': `import type { B } from './b.js'\nexport type A = B\n`,
-    'src/data/b.ts': `import type { A } from './a.js'\nexport type B = A\n`
+    'src/data/b.ts': `import type { A } from './a.js'\nexport type B = A\n`,
   })
   assert.is(code, 1)
   assert.match(output, /cycle: src\/data\/[ab]\.ts -> src\/data\/[ab]\.ts -> src\/data\/[ab]\.ts/)

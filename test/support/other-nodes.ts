@@ -16,7 +16,8 @@ const limit = 300_000
 /** Installs one major version, once, and gives the path of its binary. */
 const install = async (major: string): Promise<string> => {
   const folder = join(cacheFolder, `node-${major}`)
-  const binary = (base: string): string => join(base, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node')
+  const binary = (base: string): string =>
+    join(base, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node')
   if (!existsSync(folder)) {
     // Installed beside its place and moved there whole, so that an interrupted download is not taken for an installation.
     const partial = `${folder}.${process.pid}`
@@ -24,14 +25,27 @@ const install = async (major: string): Promise<string> => {
       rmSync(partial, { recursive: true, force: true })
       mkdirSync(partial, { recursive: true })
       writeFileSync(join(partial, 'package.json'), JSON.stringify({ name: 'other-node', private: true }))
-      await mustRun('npm', ['install', '--no-audit', '--no-fund', '--no-save', '--foreground-scripts', '--ignore-scripts=false', `node@${major}`], { cwd: partial, limit })
+      await mustRun(
+        'npm',
+        [
+          'install',
+          '--no-audit',
+          '--no-fund',
+          '--no-save',
+          '--foreground-scripts',
+          '--ignore-scripts=false',
+          `node@${major}`,
+        ],
+        { cwd: partial, limit },
+      )
       renameSync(partial, folder)
     } finally {
       rmSync(partial, { recursive: true, force: true })
     }
   }
   const version = (await mustRun(binary(folder), ['--version'], { limit: 20_000 })).trim()
-  if (!version.startsWith(`v${major}.`)) throw new Error(`${binary(folder)} is ${version}, not ${major}. Remove ${folder} and try again.`)
+  if (!version.startsWith(`v${major}.`))
+    throw new Error(`${binary(folder)} is ${version}, not ${major}. Remove ${folder} and try again.`)
   console.log(`node ${version}`)
   return binary(folder)
 }
@@ -39,7 +53,10 @@ const install = async (major: string): Promise<string> => {
 /** Runs the conformance cases and the laws with one version; a run that ends badly or counts nothing is a failure. */
 const tryVersion = async (major: string): Promise<Counts> => {
   const binary = await install(major)
-  const ended = await run(binary, ['--import', 'tsx', 'test/support/run-tests.ts', '^test/(laws|conformance)/'], { limit, live: true })
+  const ended = await run(binary, ['--import', 'tsx', 'test/support/run-tests.ts', '^test/(laws|conformance)/'], {
+    limit,
+    live: true,
+  })
   const counts = readCounts(ended.output) ?? { passed: 0, failed: 0 }
   if (ended.code === 0 && counts.passed > 0) return counts
   console.log(`FAIL node ${major} ended with ${ended.code ?? ended.signal}`)

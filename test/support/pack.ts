@@ -26,7 +26,8 @@ const must = async (what: string, command: string, args: readonly string[], sett
 }
 
 /** The first block of TypeScript in a Markdown text. */
-const firstBlock = (markdown: string): string | undefined => /^```(?:ts|typescript)\b[^\n]*\n([\s\S]*?)^```/m.exec(markdown)?.[1]
+const firstBlock = (markdown: string): string | undefined =>
+  /^```(?:ts|typescript)\b[^\n]*\n([\s\S]*?)^```/m.exec(markdown)?.[1]
 
 const checkReadme = async (folder: string): Promise<void> => {
   const readme = join(root, 'README.md')
@@ -34,22 +35,30 @@ const checkReadme = async (folder: string): Promise<void> => {
   const block = firstBlock(readFileSync(readme, 'utf8'))
   if (block === undefined) throw new Error('README.md has no ```ts block')
   writeFileSync(join(folder, 'readme.ts'), block)
-  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({
-    compilerOptions: {
-      module: 'nodenext',
-      moduleResolution: 'nodenext',
-      target: 'es2022',
-      lib: ['es2023', 'dom'],
-      strict: true,
-      noEmit: true,
-      // A user's own settings: our declarations must stand without skipLibCheck.
-      skipLibCheck: false,
-      types: ['node'],
-      typeRoots: [join(root, 'node_modules', '@types')],
-    },
-    include: ['readme.ts'],
-  }))
-  await must('README.md: its first block type-checks', process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', folder], { cwd: folder })
+  writeFileSync(
+    join(folder, 'tsconfig.json'),
+    JSON.stringify({
+      compilerOptions: {
+        module: 'nodenext',
+        moduleResolution: 'nodenext',
+        target: 'es2022',
+        lib: ['es2023', 'dom'],
+        strict: true,
+        noEmit: true,
+        // A user's own settings: our declarations must stand without skipLibCheck.
+        skipLibCheck: false,
+        types: ['node'],
+        typeRoots: [join(root, 'node_modules', '@types')],
+      },
+      include: ['readme.ts'],
+    }),
+  )
+  await must(
+    'README.md: its first block type-checks',
+    process.execPath,
+    [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', folder],
+    { cwd: folder },
+  )
   const tsx = pathToFileURL(join(root, 'node_modules', 'tsx', 'dist', 'loader.mjs')).href
   await must('README.md: its first block runs', process.execPath, ['--import', tsx, 'readme.ts'], { cwd: folder })
 }
@@ -58,11 +67,15 @@ const checkReadme = async (folder: string): Promise<void> => {
 const checkFiles = (manifest: Manifest, installed: string): void => {
   for (const [path, entry] of Object.entries(manifest.exports)) {
     for (const target of typeof entry === 'string' ? [entry] : Object.values(entry)) {
-      if (!existsSync(join(installed, target))) throw new Error(`exports['${path}'] names ${target}, which is not in the tarball`)
+      if (!existsSync(join(installed, target)))
+        throw new Error(`exports['${path}'] names ${target}, which is not in the tarball`)
     }
   }
-  const stray = readdirSync(installed, { recursive: true, encoding: 'utf8' })
-    .find(file => !/^(dist([/\\].*)?|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(file) || /(^|[/\\])(test|examples)[/\\]|\.test\./.test(file))
+  const stray = readdirSync(installed, { recursive: true, encoding: 'utf8' }).find(
+    (file) =>
+      !/^(dist([/\\].*)?|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(file) ||
+      /(^|[/\\])(test|examples)[/\\]|\.test\./.test(file),
+  )
   if (stray !== undefined) throw new Error(`${stray} does not belong in the tarball`)
   console.log('ok   the tarball holds what exports names, and no tests')
 }
@@ -70,9 +83,14 @@ const checkFiles = (manifest: Manifest, installed: string): void => {
 /** Imports each entry with plain Node; one that needs an optional peer, and says so, gets another try once the peers are installed. */
 const importEntries = async (manifest: Manifest, folder: string): Promise<void> => {
   const peers = Object.entries(manifest.peerDependencies ?? {})
-  const names = Object.keys(manifest.exports).filter(path => !path.endsWith('.json')).map(path => path.replace(/^\./, manifest.name))
-  const commandFor = (name: string): readonly string[] =>
-    ['--input-type=module', '-e', `const names = Object.keys(await import('${name}')); if (names.length === 0) throw new Error('it exports nothing')`]
+  const names = Object.keys(manifest.exports)
+    .filter((path) => !path.endsWith('.json'))
+    .map((path) => path.replace(/^\./, manifest.name))
+  const commandFor = (name: string): readonly string[] => [
+    '--input-type=module',
+    '-e',
+    `const names = Object.keys(await import('${name}')); if (names.length === 0) throw new Error('it exports nothing')`,
+  ]
   const waiting: string[] = []
   for (const name of names) {
     const first = await run(process.execPath, commandFor(name), { cwd: folder, limit: 60_000 })
@@ -82,8 +100,16 @@ const importEntries = async (manifest: Manifest, folder: string): Promise<void> 
     else throw new Error(`import '${name}': it ended with ${first.code ?? first.signal}\n${first.output}`)
   }
   if (waiting.length === 0) return
-  await must('npm install of the optional peers', 'npm', [...installing, ...peers.map(([peer, range]) => `${peer}@${range}`)], { cwd: folder })
-  for (const name of waiting) await must(`import '${name}' with plain node and the optional peers`, process.execPath, commandFor(name), { cwd: folder })
+  await must(
+    'npm install of the optional peers',
+    'npm',
+    [...installing, ...peers.map(([peer, range]) => `${peer}@${range}`)],
+    { cwd: folder },
+  )
+  for (const name of waiting)
+    await must(`import '${name}' with plain node and the optional peers`, process.execPath, commandFor(name), {
+      cwd: folder,
+    })
 }
 
 const main = async (folder: string): Promise<void> => {
@@ -91,8 +117,17 @@ const main = async (folder: string): Promise<void> => {
   // Stale files of an earlier build would be packed too, and hide that a file is missing.
   rmSync(join(root, 'dist'), { recursive: true, force: true })
   await must('build', 'npm', ['run', 'build'], {})
-  const packed = await must('npm pack', 'npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder], {})
-  const tarball = packed.trim().split('\n').findLast((line) => line.trim().endsWith('.tgz'))?.trim()
+  const packed = await must(
+    'npm pack',
+    'npm',
+    ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder],
+    {},
+  )
+  const tarball = packed
+    .trim()
+    .split('\n')
+    .findLast((line) => line.trim().endsWith('.tgz'))
+    ?.trim()
   if (tarball === undefined) throw new Error(`npm pack named no tarball:\n${packed}`)
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'user', private: true, type: 'module' }))
   await must('npm install of the tarball', 'npm', [...installing, join(folder, tarball)], { cwd: folder })

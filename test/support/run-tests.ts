@@ -20,8 +20,8 @@ export type Outcome = { readonly file: string; readonly counts: Counts; readonly
 /** Test files below a folder, as paths from the root, in a fixed order. */
 export const discover = (from = 'test'): readonly string[] =>
   readdirSync(join(root, from), { recursive: true, encoding: 'utf8' })
-    .map(path => `${from}/${path.replaceAll('\\', '/')}`)
-    .filter(path => path.endsWith('.test.ts'))
+    .map((path) => `${from}/${path.replaceAll('\\', '/')}`)
+    .filter((path) => path.endsWith('.test.ts'))
     .toSorted()
 
 const readReport = (path: string): Report | null => (existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : null)
@@ -70,19 +70,27 @@ const runFiles = async (files: readonly string[], jobs: number): Promise<readonl
     }
   }
   await Promise.all(Array.from({ length: jobs }, work))
-  return outcomes.filter(outcome => outcome !== undefined)
+  return outcomes.filter((outcome) => outcome !== undefined)
 }
 
 /** Every backend passes the recorded cases, with one thread and with two. */
-const backends: readonly (readonly string[])[] = [['--backend', 'reference'], ['--backend', 'wasm', '--threads', '1'], ['--backend', 'wasm', '--threads', '2']]
+const backends: readonly (readonly string[])[] = [
+  ['--backend', 'reference'],
+  ['--backend', 'wasm', '--threads', '1'],
+  ['--backend', 'wasm', '--threads', '2'],
+]
 
 /** Runs the conformance cases on one backend; its own last line gives the counts. */
 const runCases = async (options: readonly string[]): Promise<Counts> => {
   console.log(`\n${conformance.script} ${options.join(' ')} ${conformance.cases}`)
-  const ended = await run(process.execPath, ['--import', 'tsx', conformance.script, ...options, conformance.cases], { live: true })
+  const ended = await run(process.execPath, ['--import', 'tsx', conformance.script, ...options, conformance.cases], {
+    live: true,
+  })
   const counts = readCounts(ended.output)
   if (counts === null) {
-    console.log(`FAIL ${conformance.script}: its last line is not "N passed, N failed" (ended with ${ended.code ?? ended.signal})`)
+    console.log(
+      `FAIL ${conformance.script}: its last line is not "N passed, N failed" (ended with ${ended.code ?? ended.signal})`,
+    )
     return { passed: 0, failed: 1 }
   }
   if (ended.code !== 0 && counts.failed === 0) {
@@ -105,14 +113,14 @@ const runConformance = async (): Promise<Counts> => {
 /** Runs all that matches the pattern (a regular expression over paths); true if something ran and nothing failed. */
 export const runTests = async (pattern = ''): Promise<boolean> => {
   const matches = new RegExp(pattern)
-  const files = discover().filter(file => matches.test(file))
+  const files = discover().filter((file) => matches.test(file))
   const outcomes = await runFiles(files, Math.min(availableParallelism(), 4))
   const suites = outcomes.reduce((n, outcome) => n + outcome.suites, 0)
   console.log(`\n${files.length} files, ${suites} suites`)
   const lost = files.length - outcomes.length
   if (lost !== 0) console.log(`FAIL ${lost} files have no outcome`)
   const cases = matches.test(conformance.script) ? await runConformance() : { passed: 0, failed: 0 }
-  const counts = total([...outcomes.map(outcome => outcome.counts), cases, { passed: 0, failed: lost }])
+  const counts = total([...outcomes.map((outcome) => outcome.counts), cases, { passed: 0, failed: lost }])
   if (counts.passed + counts.failed === 0) console.log(`Nothing matches ${String(matches)}`)
   console.log(showCounts(counts))
   return counts.failed === 0 && counts.passed > 0

@@ -40,7 +40,7 @@ const report = (): Report => ({
   suites: [...ledger.made.values()],
   neverRun: [...ledger.made].filter(([key]) => !ledger.ran.has(key)).map(([, name]) => name),
   declared: ledger.declared,
-  passed: ledger.passed
+  passed: ledger.passed,
 })
 
 process.on('exit', () => {
@@ -71,7 +71,11 @@ const limited = async (body: () => void | Promise<void>, limit: number): Promise
 export const suite = (name: string): Suite => {
   const inner = uvuSuite(name)
   ledger.made.set(inner, name)
-  const declare = (testName: string, body: () => void | Promise<void>, options: { readonly timeout?: number } = {}): void => {
+  const declare = (
+    testName: string,
+    body: () => void | Promise<void>,
+    options: { readonly timeout?: number } = {},
+  ): void => {
     ledger.declared++
     inner(testName, async () => {
       await limited(body, options.timeout ?? defaultTimeout)
@@ -84,6 +88,6 @@ export const suite = (name: string): Suite => {
     run: () => {
       ledger.ran.add(inner)
       inner.run()
-    }
+    },
   })
 }

@@ -10,13 +10,19 @@ import { openHtml, readBack } from './open.js'
 
 const test = suite('hostile names')
 let browser: Browser
-test.before(async () => { browser = await launch() })
-test.after(async () => { await browser.close() })
+test.before(async () => {
+  browser = await launch()
+})
+test.after(async () => {
+  await browser.close()
+})
 
 for (const attack of ATTACKS) {
   test(`nothing runs and nothing is fetched: ${JSON.stringify(attack).slice(0, 40)}`, async () => {
     const program = hostile(attack)
-    const { page, errors, requests, close } = await openHtml(browser, toHtml(program, { title: attack }), { hash: '#expand=all' })
+    const { page, errors, requests, close } = await openHtml(browser, toHtml(program, { title: attack }), {
+      hash: '#expand=all',
+    })
     try {
       await page.keyboard.press('n')
       await page.keyboard.press('Escape')
@@ -39,7 +45,12 @@ test('a drawing with such names is well-formed and has no handlers', async () =>
       const svg = toSvg(hostile(attack), { title: attack, expand: 'all' })
       const found = await page.evaluate((text) => {
         const d = new DOMParser().parseFromString(text, 'image/svg+xml')
-        return [d.querySelectorAll('parsererror,script,img,foreignObject').length, [...d.querySelectorAll('*')].flatMap((e) => [...e.attributes]).filter((a) => a.name.startsWith('on') || a.name === 'href').length]
+        return [
+          d.querySelectorAll('parsererror,script,img,foreignObject').length,
+          [...d.querySelectorAll('*')]
+            .flatMap((e) => [...e.attributes])
+            .filter((a) => a.name.startsWith('on') || a.name === 'href').length,
+        ]
       }, svg)
       assert.equal(found, [0, 0])
       assert.not.match(toMermaid(hostile(attack)), /[<>](?!\||\s)(?!.*==>|.*->)|javascript:|onerror=/)
@@ -56,16 +67,26 @@ test('graph files with such names are well-formed XML, and say the names as they
   try {
     for (const attack of ATTACKS) {
       const texts = [toGraphml(hostile(attack), { title: attack }), toGexf(hostile(attack), { title: attack })]
-      const found = await page.evaluate((xmls) => xmls.map((text) => {
-        const d = new DOMParser().parseFromString(text, 'application/xml')
-        const said = [...d.querySelectorAll('data,attvalue')].map((e) => e.getAttribute('value') ?? e.textContent ?? '')
-        return { broken: d.querySelectorAll('parsererror,script,img,svg').length, said }
-      }), texts)
+      const found = await page.evaluate(
+        (xmls) =>
+          xmls.map((text) => {
+            const d = new DOMParser().parseFromString(text, 'application/xml')
+            const said = [...d.querySelectorAll('data,attvalue')].map(
+              (e) => e.getAttribute('value') ?? e.textContent ?? '',
+            )
+            return { broken: d.querySelectorAll('parsererror,script,img,svg').length, said }
+          }),
+        texts,
+      )
       for (const { broken, said } of found) {
         assert.is(broken, 0, attack)
         assert.ok(said.includes(attack.replace(/[\0\ufffe]/g, '\ufffd')), attack)
       }
-      assert.ok(JSON.stringify(JSON.parse(toModelExplorer(hostile(attack), { title: attack }))).includes(JSON.stringify(attack)))
+      assert.ok(
+        JSON.stringify(JSON.parse(toModelExplorer(hostile(attack), { title: attack }))).includes(
+          JSON.stringify(attack),
+        ),
+      )
     }
     assert.equal(errors, [])
     assert.is(requests.length, 1)
@@ -75,12 +96,17 @@ test('graph files with such names are well-formed XML, and say the names as they
 })
 
 test('any text survives the way through a script element, and can not end it', () => {
-  fc.assert(fc.property(fc.anything({ values: [fc.string({ unit: 'binary' }), fc.constantFrom(...ATTACKS)], withNullPrototype: false }), (x) => {
-    const json = JSON.stringify(x)
-    if (json === undefined) return
-    assert.not.match(escapeJSON(x), /[<>&\u2028\u2029]/)
-    assert.equal(JSON.stringify(JSON.parse(escapeJSON(x))), json)
-  }))
+  fc.assert(
+    fc.property(
+      fc.anything({ values: [fc.string({ unit: 'binary' }), fc.constantFrom(...ATTACKS)], withNullPrototype: false }),
+      (x) => {
+        const json = JSON.stringify(x)
+        if (json === undefined) return
+        assert.not.match(escapeJSON(x), /[<>&\u2028\u2029]/)
+        assert.equal(JSON.stringify(JSON.parse(escapeJSON(x))), json)
+      },
+    ),
+  )
 })
 
 test.run()

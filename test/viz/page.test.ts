@@ -13,18 +13,29 @@ import { kept, layers, named, programs, stripped } from './programs.js'
 
 const test = suite('page')
 let browser: Browser
-test.before(async () => { browser = await launch() })
-test.after(async () => { await browser.close() })
+test.before(async () => {
+  browser = await launch()
+})
+test.after(async () => {
+  await browser.close()
+})
 
-const sorted = (xs: readonly unknown[]): readonly string[] => xs.map((x) => JSON.stringify(x, Object.keys(x ?? {}).sort())).sort()
+const sorted = (xs: readonly unknown[]): readonly string[] =>
+  xs.map((x) => JSON.stringify(x, Object.keys(x ?? {}).sort())).sort()
 
 /** Notes, in the page, how often named values entered the document, and whether before `load`. */
 const watchValues = (): void => {
   const seen = { batches: 0, loaded: false, late: 0 }
   Object.assign(globalThis, { seen })
-  window.addEventListener('load', () => { seen.loaded = true })
+  window.addEventListener('load', () => {
+    seen.loaded = true
+  })
   new MutationObserver((records) => {
-    const entered = records.filter((r) => [...r.addedNodes].some((n) => n instanceof Element && (n.matches('[data-value]') || n.querySelector('[data-value]') !== null)))
+    const entered = records.filter((r) =>
+      [...r.addedNodes].some(
+        (n) => n instanceof Element && (n.matches('[data-value]') || n.querySelector('[data-value]') !== null),
+      ),
+    )
     seen.batches += entered.length
     if (seen.loaded) seen.late += entered.length
   }).observe(document, { childList: true, subtree: true })
@@ -34,7 +45,10 @@ for (const [name, make] of Object.entries(programs)) {
   test(`${name}: what is drawn is what the program says, edge by edge`, async () => {
     const program = make()
     const { nodes, edges } = expectedOf(program)
-    const { page, errors, requests, close } = await openHtml(browser, toHtml(program), { hash: '#expand=all', before: watchValues })
+    const { page, errors, requests, close } = await openHtml(browser, toHtml(program), {
+      hash: '#expand=all',
+      before: watchValues,
+    })
     try {
       const drawn = await readBack(page, '[data-from][data-to]')
       const bare = drawn.map(({ 'data-scale-id': _, 'data-line': __, ...rest }) => rest)
@@ -49,13 +63,28 @@ for (const [name, make] of Object.entries(programs)) {
         scaleOf.set(scale, seen)
       }
       const boxes = new Set(['layer', 'branch'])
-      assert.equal(new Map((await readBack(page, '[data-node]')).filter((n) => !boxes.has(n['data-op'])).map((n): [string, string] => [n['data-node'], n['data-op']]).sort()), new Map([...nodes].sort()))
+      assert.equal(
+        new Map(
+          (await readBack(page, '[data-node]'))
+            .filter((n) => !boxes.has(n['data-op']))
+            .map((n): [string, string] => [n['data-node'], n['data-op']])
+            .sort(),
+        ),
+        new Map([...nodes].sort()),
+      )
       const values = (await readBack(page, '[data-value]')).map((v) => [v['data-value'], v['data-carry']])
       const wanted = [
-        ...program.inputs.filter((i) => i.kind === 'data' && ['tensor', 'value'].includes(i.part)).map((i) => [i.path || 'input', program.graph.nodes[i.node].carried.tag, i.node]),
-        ...program.outputs.filter((o) => o.kind === 'result').map((o) => [o.path || 'output', program.graph.nodes[o.node].carried.tag, o.node]),
+        ...program.inputs
+          .filter((i) => i.kind === 'data' && ['tensor', 'value'].includes(i.part))
+          .map((i) => [i.path || 'input', program.graph.nodes[i.node].carried.tag, i.node]),
+        ...program.outputs
+          .filter((o) => o.kind === 'result')
+          .map((o) => [o.path || 'output', program.graph.nodes[o.node].carried.tag, o.node]),
       ]
-      assert.equal(values.map((v) => v.join()).sort(), [...new Set(wanted.map((w) => w.join()))].map((w) => w.split(',').slice(0, 2).join()).sort())
+      assert.equal(
+        values.map((v) => v.join()).sort(),
+        [...new Set(wanted.map((w) => w.join()))].map((w) => w.split(',').slice(0, 2).join()).sort(),
+      )
       assert.equal(await page.evaluate(() => Reflect.get(globalThis, 'seen')), { batches: 1, loaded: true, late: 0 })
       assert.equal(errors, [])
       assert.is(requests.length, 1)
@@ -68,7 +97,12 @@ for (const [name, make] of Object.entries(programs)) {
 test('values are there without #expand=all too', async () => {
   const { page, close } = await openHtml(browser, toHtml(named()))
   try {
-    assert.equal((await readBack(page, '[data-value]')).map((v) => `${v['data-value']} ${v['data-carry']}`).sort(), ['a carries', 'b float', 'plain stripped', 'sum carries'])
+    assert.equal((await readBack(page, '[data-value]')).map((v) => `${v['data-value']} ${v['data-carry']}`).sort(), [
+      'a carries',
+      'b float',
+      'plain stripped',
+      'sum carries',
+    ])
   } finally {
     await close()
   }
@@ -120,12 +154,36 @@ test('pointer: a click opens a box in place, a click on the sentence goes to the
 test('first look: a network of 30 layers fits the window, readable, and no tool covers a node', async () => {
   const { page, errors, close } = await openHtml(browser, toHtml(layers(30)), { width: 1440, height: 900 })
   try {
-    const rects = (selector: string): Promise<readonly { readonly left: number; readonly right: number; readonly top: number; readonly bottom: number }[]> =>
-      page.evaluate((q) => [...document.querySelectorAll(q)].map((e) => e.getBoundingClientRect()).map(({ left, right, top, bottom }) => ({ left, right, top, bottom })), selector)
-    const [[main], [tools], [title], items] = [await rects('main'), await rects('#tools'), await rects('[data-item] .title'), await rects('[data-item]')]
-    assert.ok(items.length >= 31 && title.bottom - title.top >= 9, `${items.length} items, text ${title.bottom - title.top} high`)
-    assert.equal(items.filter((r) => r.left < main.left || r.right > main.right || r.top < main.top || r.bottom > main.bottom), [])
-    assert.equal(items.filter((r) => r.right > tools.left && r.left < tools.right && r.bottom > tools.top && r.top < tools.bottom), [])
+    const rects = (
+      selector: string,
+    ): Promise<
+      readonly { readonly left: number; readonly right: number; readonly top: number; readonly bottom: number }[]
+    > =>
+      page.evaluate(
+        (q) =>
+          [...document.querySelectorAll(q)]
+            .map((e) => e.getBoundingClientRect())
+            .map(({ left, right, top, bottom }) => ({ left, right, top, bottom })),
+        selector,
+      )
+    const [[main], [tools], [title], items] = [
+      await rects('main'),
+      await rects('#tools'),
+      await rects('[data-item] .title'),
+      await rects('[data-item]'),
+    ]
+    assert.ok(
+      items.length >= 31 && title.bottom - title.top >= 9,
+      `${items.length} items, text ${title.bottom - title.top} high`,
+    )
+    assert.equal(
+      items.filter((r) => r.left < main.left || r.right > main.right || r.top < main.top || r.bottom > main.bottom),
+      [],
+    )
+    assert.equal(
+      items.filter((r) => r.right > tools.left && r.left < tools.right && r.bottom > tools.top && r.top < tools.bottom),
+      [],
+    )
     assert.is(await page.locator('#minimap').isVisible(), false)
     assert.equal(errors, [])
   } finally {
@@ -142,14 +200,17 @@ const spent = async (client: CDPSession): Promise<number> => {
 /** What loading a page with everything open takes: time of the thread that parses, lays out and draws, and time on the clock. */
 const timeOf = async (program: Program): Promise<{ readonly busy: number; readonly clock: number }> => {
   // The thread is counted from a small page on, out of which one goes to the large one.
-  const [file, { page, errors, close }] = [await openHtml(browser, toHtml(program)), await openHtml(browser, toHtml(kept()))]
+  const [file, { page, errors, close }] = [
+    await openHtml(browser, toHtml(program)),
+    await openHtml(browser, toHtml(kept())),
+  ]
   try {
     const client = await page.context().newCDPSession(page)
     await client.send('Performance.enable', { timeDomain: 'threadTicks' })
     const [before, started] = [await spent(client), performance.now()]
     await page.goto(`${file.page.url()}#expand=all`)
-    const [clock, busy] = [performance.now() - started, await spent(client) - before]
-    assert.ok(await page.locator('[data-node]').count() >= program.graph.nodes.length)
+    const [clock, busy] = [performance.now() - started, (await spent(client)) - before]
+    assert.ok((await page.locator('[data-node]').count()) >= program.graph.nodes.length)
     assert.equal(errors, [])
     return { busy, clock }
   } finally {
@@ -158,17 +219,28 @@ const timeOf = async (program: Program): Promise<{ readonly busy: number; readon
   }
 }
 
-test('large programs: 500 nodes within a second, 5,000 within five, a page for 50 layers within 600 KB', async () => {
-  const html = toHtml(layers(50))
-  assert.ok(Buffer.byteLength(html) <= 600_000, String(html.length))
-  for (const [program, limit] of [[deep(500), 1000], [layers(50), 5000], [deep(5000), 5000]] as const) {
-    const times = [await timeOf(program), await timeOf(program)]
-    const text = `${program.graph.nodes.length} nodes took ${times.map((t) => `${Math.round(t.busy)} ms of the processor, ${Math.round(t.clock)} on the clock`).join('; ')}`
-    // A clock that shows less than the processor's time would mean that nothing was measured.
-    assert.ok(times.every((t) => t.busy > 20 && t.busy < t.clock * 1.5), text)
-    assert.ok(Math.min(...times.map((t) => t.busy)) < limit, text)
-  }
-}, { timeout: 120_000 })
+test(
+  'large programs: 500 nodes within a second, 5,000 within five, a page for 50 layers within 600 KB',
+  async () => {
+    const html = toHtml(layers(50))
+    assert.ok(Buffer.byteLength(html) <= 600_000, String(html.length))
+    for (const [program, limit] of [
+      [deep(500), 1000],
+      [layers(50), 5000],
+      [deep(5000), 5000],
+    ] as const) {
+      const times = [await timeOf(program), await timeOf(program)]
+      const text = `${program.graph.nodes.length} nodes took ${times.map((t) => `${Math.round(t.busy)} ms of the processor, ${Math.round(t.clock)} on the clock`).join('; ')}`
+      // A clock that shows less than the processor's time would mean that nothing was measured.
+      assert.ok(
+        times.every((t) => t.busy > 20 && t.busy < t.clock * 1.5),
+        text,
+      )
+      assert.ok(Math.min(...times.map((t) => t.busy)) < limit, text)
+    }
+  },
+  { timeout: 120_000 },
+)
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
@@ -181,8 +253,23 @@ for (const dark of [false, true]) {
       await page.evaluate(axe)
       for (const key of ['Escape', 'n', 'ArrowDown']) {
         await page.keyboard.press(key)
-        const { violations } = await page.evaluate(() => (Reflect.get(globalThis, 'axe') as { readonly run: () => Promise<{ readonly violations: readonly { readonly id: string; readonly help: string; readonly nodes: readonly { readonly html: string }[] }[] }> }).run())
-        assert.equal(violations.map((v) => `${v.id}: ${v.help}: ${v.nodes[0]?.html}`), [])
+        const { violations } = await page.evaluate(() =>
+          (
+            Reflect.get(globalThis, 'axe') as {
+              readonly run: () => Promise<{
+                readonly violations: readonly {
+                  readonly id: string
+                  readonly help: string
+                  readonly nodes: readonly { readonly html: string }[]
+                }[]
+              }>
+            }
+          ).run(),
+        )
+        assert.equal(
+          violations.map((v) => `${v.id}: ${v.help}: ${v.nodes[0]?.html}`),
+          [],
+        )
       }
     } finally {
       await close()

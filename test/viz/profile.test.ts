@@ -14,8 +14,12 @@ import { openHtml } from './open.js'
 
 const test = suite('viz: profile')
 let browser: Browser
-test.before(async () => { browser = await launch() })
-test.after(async () => { await browser.close() })
+test.before(async () => {
+  browser = await launch()
+})
+test.after(async () => {
+  await browser.close()
+})
 
 const net = q.chain({
   input: q.QuantIdentity({ returnQuantTensor: true }),
@@ -25,7 +29,11 @@ const net = q.chain({
 })
 const program = right(q.grad(right(q.trace(net, q.tensorInput([4, 1, 8, 8]), { mode: 'train' }))))
 const start = right(q.init(net, 1))
-const args = { params: start.params, state: start.state, inputs: { shape: [4, 1, 8, 8], data: Float32Array.from({ length: 256 }, (_, i) => Math.sin(i * 1.7)) } }
+const args = {
+  params: start.params,
+  state: start.state,
+  inputs: { shape: [4, 1, 8, 8], data: Float32Array.from({ length: 256 }, (_, i) => Math.sin(i * 1.7)) },
+}
 const profile = right(q.profile(program, args as never, { rounds: 3, warmUpMs: 5 }))
 const scene = sceneOf(program as q.Program, { profile })
 const plan = right(q.explainPlan(program, args as never))
@@ -43,25 +51,37 @@ test('times of the steps add up to the total, shares to one, and every node of a
 
 test('products say on what they run and why; the data of explainPlan says the same', () => {
   const told = scene.profile?.steps.flatMap((s) => (s.product === undefined ? [] : [s.product]))
-  assert.equal(told, plan.products.map(({ runsOn, why }) => ({ runsOn, why })))
+  assert.equal(
+    told,
+    plan.products.map(({ runsOn, why }) => ({ runsOn, why })),
+  )
   assert.ok(told !== undefined && told.length > 0)
 })
 
 test('a box has at least the share of each node in it, and no more than the whole', () => {
   const shares = sharesOf(scene)
-  for (const n of scene.nodes) if (n.box !== '') assert.ok((shares.get(n.box) ?? 0) >= (shares.get(n.id) ?? 0) - 1e-9, n.id)
+  for (const n of scene.nodes)
+    if (n.box !== '') assert.ok((shares.get(n.box) ?? 0) >= (shares.get(n.id) ?? 0) - 1e-9, n.id)
   for (const x of shares.values()) assert.ok(x >= 0 && x < 1.01)
   assert.equal([0.005, 0.01, 0.05, 0.1, 0.2, 0.9].map(timeClass), [0, 1, 2, 3, 4, 5])
 })
 
 test('the steps of the plan are those of the profile, node by node, and its counts agree', async () => {
   const facts = sceneOf(program as q.Program, { plan }).plan
-  assert.equal(facts?.steps.map((s) => [s.kernel, s.nodes]), scene.profile?.steps.map((s) => [s.kernel, s.nodes]))
+  assert.equal(
+    facts?.steps.map((s) => [s.kernel, s.nodes]),
+    scene.profile?.steps.map((s) => [s.kernel, s.nodes]),
+  )
   assert.equal(facts?.passes, plan.passes)
   assert.is(plan.passes.loops + plan.passes.kernels + plan.passes.hostSteps, plan.steps.length)
   const { page, errors, close } = await openHtml(browser, html())
   try {
-    assert.match(await page.locator('#panel').innerText(), new RegExp(`traced: ${plan.passes.programNodes} nodes[\\s\\S]*flattened: ${plan.passes.flatNodes} nodes[\\s\\S]*placed: `))
+    assert.match(
+      await page.locator('#panel').innerText(),
+      new RegExp(
+        `traced: ${plan.passes.programNodes} nodes[\\s\\S]*flattened: ${plan.passes.flatNodes} nodes[\\s\\S]*placed: `,
+      ),
+    )
     await page.locator('#times').click()
     await page.locator('#profile tbody button').first().click()
     assert.match(await page.locator('#panel').innerText(), /In the plan\s+Step \d+, level \d+/)
@@ -84,13 +104,20 @@ test('the button tints and lists; heads sort, by key too; a row selects its node
     await page.locator('#times').focus()
     await page.keyboard.press('Enter')
     assert.is(await page.locator('#profile tbody tr').count(), profile.rows.length)
-    assert.ok(await page.locator('.item[class*=" time"]').count() > 0)
-    const steps = (): Promise<readonly number[]> => page.locator('#profile tbody tr').evaluateAll((rows) => rows.map((r) => Number(r.getAttribute('data-step'))))
+    assert.ok((await page.locator('.item[class*=" time"]').count()) > 0)
+    const steps = (): Promise<readonly number[]> =>
+      page.locator('#profile tbody tr').evaluateAll((rows) => rows.map((r) => Number(r.getAttribute('data-step'))))
     const times = (await steps()).map((k) => profile.rows[k].ms)
-    assert.ok(times.every((t, i) => i === 0 || Number(times[i - 1].toPrecision(4)) >= Number(t.toPrecision(4))), times.join())
+    assert.ok(
+      times.every((t, i) => i === 0 || Number(times[i - 1].toPrecision(4)) >= Number(t.toPrecision(4))),
+      times.join(),
+    )
     await page.locator('#profile th button', { hasText: 'Step' }).focus()
     await page.keyboard.press('Enter')
-    assert.equal(await steps(), profile.rows.map((r) => r.step))
+    assert.equal(
+      await steps(),
+      profile.rows.map((r) => r.step),
+    )
     assert.is(await page.locator('#profile th[aria-sort]').getAttribute('aria-sort'), 'ascending')
     const conv = profile.rows.find((r) => r.product !== undefined)
     await page.locator(`#profile tr[data-step="${conv?.step}"] button`).focus()
@@ -100,7 +127,7 @@ test('the button tints and lists; heads sort, by key too; a row selects its node
     const loop = profile.rows.find((r) => r.nodes.length > 1)
     await page.locator(`#profile tr[data-step="${loop?.step}"] td`).nth(2).click()
     assert.match(await page.locator('#panel').innerText(), /shared with/)
-    assert.ok(await page.locator('.item.lit').count() > 0)
+    assert.ok((await page.locator('.item.lit').count()) > 0)
     await page.locator('#times').click()
     assert.is(await page.locator('#profile').isVisible(), false)
     assert.is(await page.locator('.item[class*=" time"]').count(), 0)
@@ -114,21 +141,42 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 
 for (const dark of [false, true]) {
   test(`axe finds nothing to complain about, ${dark ? 'dark' : 'light'}`, async () => {
-    const { page, close } = await openHtml(browser, html().replace(/<meta http-equiv="Content-Security-Policy"[^>]*>/, ''), { dark })
+    const { page, close } = await openHtml(
+      browser,
+      html().replace(/<meta http-equiv="Content-Security-Policy"[^>]*>/, ''),
+      { dark },
+    )
     try {
       await page.evaluate(axe)
       await page.locator('#times').click()
       await page.locator('#profile tbody button').first().click()
-      if (process.env.SHOT !== undefined) for (const width of [1280, 800]) {
-        await page.setViewportSize({ width, height: 800 })
-        await page.screenshot({ path: `/tmp/v-${dark ? 'dark' : 'light'}-${width}.png` })
-      }
-      const { violations } = await page.evaluate(() => (Reflect.get(globalThis, 'axe') as { readonly run: () => Promise<{ readonly violations: readonly { readonly id: string; readonly help: string; readonly nodes: readonly { readonly html: string }[] }[] }> }).run())
-      assert.equal(violations.map((v) => `${v.id}: ${v.help}: ${v.nodes[0]?.html}`), [])
-      if (process.env.SHOT !== undefined) for (const width of [1280, 800]) {
-        await page.setViewportSize({ width, height: 800 })
-        await page.screenshot({ path: `/tmp/v-${dark ? 'dark' : 'light'}-${width}.png` })
-      }
+      if (process.env.SHOT !== undefined)
+        for (const width of [1280, 800]) {
+          await page.setViewportSize({ width, height: 800 })
+          await page.screenshot({ path: `/tmp/v-${dark ? 'dark' : 'light'}-${width}.png` })
+        }
+      const { violations } = await page.evaluate(() =>
+        (
+          Reflect.get(globalThis, 'axe') as {
+            readonly run: () => Promise<{
+              readonly violations: readonly {
+                readonly id: string
+                readonly help: string
+                readonly nodes: readonly { readonly html: string }[]
+              }[]
+            }>
+          }
+        ).run(),
+      )
+      assert.equal(
+        violations.map((v) => `${v.id}: ${v.help}: ${v.nodes[0]?.html}`),
+        [],
+      )
+      if (process.env.SHOT !== undefined)
+        for (const width of [1280, 800]) {
+          await page.setViewportSize({ width, height: 800 })
+          await page.screenshot({ path: `/tmp/v-${dark ? 'dark' : 'light'}-${width}.png` })
+        }
     } finally {
       await close()
     }

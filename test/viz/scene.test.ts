@@ -14,14 +14,20 @@ import { expectedOf } from './expected.js'
 import { kept, layers, named, plain, programs, residual, stripped } from './programs.js'
 
 const test = suite('scene')
-const said = (program: Parameters<typeof sceneOf>[0]): string => sceneOf(program).sentence.map((p) => p.text).join('')
+const said = (program: Parameters<typeof sceneOf>[0]): string =>
+  sceneOf(program)
+    .sentence.map((p) => p.text)
+    .join('')
 
 for (const [name, make] of Object.entries(programs)) {
   test(`${name}: every node and operand of the program, and no other`, () => {
     const scene = sceneOf(make())
     const { nodes, edges } = expectedOf(make())
     assert.equal(new Map(scene.nodes.map((n) => [n.id, n.op])), nodes)
-    assert.equal(scene.edges.map((e) => [e.from, e.to, e.slot].join()).sort(), edges.map((e) => [e.from, e.to, e.slot].join()).sort())
+    assert.equal(
+      scene.edges.map((e) => [e.from, e.to, e.slot].join()).sort(),
+      edges.map((e) => [e.from, e.to, e.slot].join()).sort(),
+    )
     const boxes = new Set(['', ...scene.boxes.map((b) => b.id)])
     assert.ok(scene.nodes.every((n) => boxes.has(n.box)) && scene.boxes.every((b) => boxes.has(b.parent)))
   })
@@ -38,11 +44,24 @@ for (const [name, make] of Object.entries(programs)) {
       const items = [...v.at.values()]
       for (const i of items) {
         const [r, p] = [rects.get(i.id), rects.get(i.parent) ?? { x: 0, y: 0, width, height }]
-        assert.ok(r !== undefined && r.x >= p.x - 0.01 && r.y >= p.y - 0.01 && r.x + r.width <= p.x + p.width + 0.01 && r.y + r.height <= p.y + p.height + 0.01, i.id)
+        assert.ok(
+          r !== undefined &&
+            r.x >= p.x - 0.01 &&
+            r.y >= p.y - 0.01 &&
+            r.x + r.width <= p.x + p.width + 0.01 &&
+            r.y + r.height <= p.y + p.height + 0.01,
+          i.id,
+        )
         for (const j of items) {
           const o = rects.get(j.id)
           if (j.parent !== i.parent || j.id <= i.id || o === undefined || r === undefined) continue
-          assert.ok(r.x + r.width <= o.x + 0.01 || o.x + o.width <= r.x + 0.01 || r.y + r.height <= o.y + 0.01 || o.y + o.height <= r.y + 0.01, `${i.id} and ${j.id} overlap`)
+          assert.ok(
+            r.x + r.width <= o.x + 0.01 ||
+              o.x + o.width <= r.x + 0.01 ||
+              r.y + r.height <= o.y + 0.01 ||
+              o.y + o.height <= r.y + 0.01,
+            `${i.id} and ${j.id} overlap`,
+          )
         }
       }
       for (const l of v.lines) assert.ok((ways.get(l.id) ?? []).length >= 2, l.id)
@@ -78,11 +97,17 @@ test('a tall drawing folds into columns that fit: nothing lost, nothing overlaps
   const rects = v.items.map((i) => folded.rects.get(i.id) ?? { x: NaN, y: NaN, width: NaN, height: NaN })
   for (const [k, r] of rects.entries()) {
     assert.ok(r.x >= 0 && r.y >= 0 && r.x + r.width <= folded.width && r.y + r.height <= folded.height)
-    for (const o of rects.slice(k + 1)) assert.ok(r.x + r.width <= o.x || o.x + o.width <= r.x || r.y + r.height <= o.y + 0.01 || o.y + o.height <= r.y + 0.01)
+    for (const o of rects.slice(k + 1))
+      assert.ok(
+        r.x + r.width <= o.x || o.x + o.width <= r.x || r.y + r.height <= o.y + 0.01 || o.y + o.height <= r.y + 0.01,
+      )
   }
   const columns = new Set(v.lines.filter((l) => folded.across.has(l.id)).map((l) => folded.rects.get(l.to)?.x))
   assert.is(columns.size, folded.across.size)
-  for (const l of v.lines) assert.ok((folded.ways.get(l.id) ?? []).every(([x, y]) => x >= 0 && x <= folded.width && y >= 0 && y <= folded.height))
+  for (const l of v.lines)
+    assert.ok(
+      (folded.ways.get(l.id) ?? []).every(([x, y]) => x >= 0 && x <= folded.width && y >= 0 && y <= folded.height),
+    )
   assert.is(foldedInto(v, flat, { width: flat.width, height: flat.height }), flat)
 })
 
@@ -91,13 +116,36 @@ test('a loss is a place to change, free, or a consequence; boxes tell how they m
   const losses = scene.nodes.filter((n) => n.flow && n.carry === 'stripped').map((n) => `${n.box} ${n.loss ?? ''}`)
   assert.equal(losses, ['act costly', 'conv2 behind'])
   const { at } = visibleOf(scene, new Set(), false)
-  const texts = Object.fromEntries([...at].flatMap(([id, i]) => (i.kind === 'box' ? [[id, piecesOf(i).map((p) => p.text).join(' · ')]] : [])))
+  const texts = Object.fromEntries(
+    [...at].flatMap(([id, i]) =>
+      i.kind === 'box'
+        ? [
+            [
+              id,
+              piecesOf(i)
+                .map((p) => p.text)
+                .join(' · '),
+            ],
+          ]
+        : [],
+    ),
+  )
   assert.equal(texts, { input: '1×4×6×6', conv1: 'int · 1 claimed', act: '1×4×6×6', conv2: 'float · 1×2×4×4' })
-  assert.is(sceneOf(kept()).nodes.some((n) => n.loss !== undefined), false)
+  assert.is(
+    sceneOf(kept()).nodes.some((n) => n.loss !== undefined),
+    false,
+  )
 })
 
 test('advice in code stands under the name of the layer only where the layer is that one function', () => {
-  const net = (f: (x: q.Value) => q.Value): q.Program => right(q.trace(q.chain({ input: q.QuantIdentity({ returnQuantTensor: true }), squash: q.functionLayer('squash', f) }) as never, q.tensorInput([2, 3]) as never, { mode: 'eval' })) as q.Program
+  const net = (f: (x: q.Value) => q.Value): q.Program =>
+    right(
+      q.trace(
+        q.chain({ input: q.QuantIdentity({ returnQuantTensor: true }), squash: q.functionLayer('squash', f) }) as never,
+        q.tensorInput([2, 3]) as never,
+        { mode: 'eval' },
+      ),
+    ) as q.Program
   const code = (program: q.Program): string | undefined => sceneOf(program).losses[0]?.advice[0]?.code
   assert.is(code(net((x) => q.plain.relu(x))), 'squash: QuantReLU({ returnQuantTensor: true })')
   assert.is(code(net((x) => q.add(q.plain.relu(x), q.plain.relu(x)))), 'act: QuantReLU({ returnQuantTensor: true })')
@@ -108,24 +156,47 @@ test('the cost of a loss ends at the next quantizer; births are the quantizers b
   const loss = index.scene.nodes.find((n) => n.box === 'act' && n.carry === 'stripped')
   assert.ok(loss !== undefined)
   const { products, results } = costOf(index, loss.id)
-  assert.equal(products.map((id) => index.node.get(id)?.box), ['conv2'])
+  assert.equal(
+    products.map((id) => index.node.get(id)?.box),
+    ['conv2'],
+  )
   assert.equal(results, ['output'])
   const conv1 = index.scene.nodes.find((n) => n.box === 'conv1' && n.op === 'conv')
-  assert.equal(birthsOf(index, conv1?.id ?? '').map((id) => index.node.get(id)?.box).sort(), ['conv1.weightQuant', 'input.actQuant'])
-  assert.match(index.scene.losses.find((l) => l.node === loss.id)?.advice[0].code ?? '', /^act: QuantReLU\(.*returnQuantTensor: true/)
+  assert.equal(
+    birthsOf(index, conv1?.id ?? '')
+      .map((id) => index.node.get(id)?.box)
+      .sort(),
+    ['conv1.weightQuant', 'input.actQuant'],
+  )
+  assert.match(
+    index.scene.losses.find((l) => l.node === loss.id)?.advice[0].code ?? '',
+    /^act: QuantReLU\(.*returnQuantTensor: true/,
+  )
 })
 
 test('equal expressions are one scale, two quantizers are two', () => {
   const program = residual()
   const same = identities(program.graph)
   program.graph.nodes.forEach((n) => assert.ok(same[n.id] <= n.id))
-  const scales = new Set(sceneOf(program).nodes.filter((n) => n.flow && n.scale !== undefined && n.box.endsWith('actQuant')).map((n) => n.scale))
+  const scales = new Set(
+    sceneOf(program)
+      .nodes.filter((n) => n.flow && n.scale !== undefined && n.box.endsWith('actQuant'))
+      .map((n) => n.scale),
+  )
   assert.is(scales.size, 3)
 })
 
 test('named values: inputs and results, each once, under any naming', () => {
   const values = sceneOf(named(), { nameOf: (path) => path.toUpperCase() }).values
-  assert.equal(values.map((v) => [v.name, v.role]), [['A', 'input'], ['B', 'input'], ['SUM', 'result'], ['PLAIN', 'result']])
+  assert.equal(
+    values.map((v) => [v.name, v.role]),
+    [
+      ['A', 'input'],
+      ['B', 'input'],
+      ['SUM', 'result'],
+      ['PLAIN', 'result'],
+    ],
+  )
 })
 
 test('10,000 nodes in a row make a scene', () => {

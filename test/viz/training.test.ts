@@ -4,7 +4,16 @@ import { createRequire } from 'node:module'
 import type { Browser } from 'playwright-core'
 import * as assert from 'uvu/assert'
 import * as q from '../../src/index.js'
-import { addEvent, emptyLog, sceneOf, toHtml, watch, type LogRecord, type SceneOptions, type TrainLog } from '../../viz/index.js'
+import {
+  addEvent,
+  emptyLog,
+  sceneOf,
+  toHtml,
+  watch,
+  type LogRecord,
+  type SceneOptions,
+  type TrainLog,
+} from '../../viz/index.js'
 import { partnersOf } from '../../viz/scene/sides.js'
 import { indexOf } from '../../viz/scene/reach.js'
 import { sqnrOf } from '../../viz/scene/observed.js'
@@ -16,17 +25,30 @@ import { openHtml } from './open.js'
 
 const test = suite('viz: runs and training')
 let browser: Browser
-test.before(async () => { browser = await launch() })
-test.after(async () => { await browser.close() })
+test.before(async () => {
+  browser = await launch()
+})
+test.after(async () => {
+  await browser.close()
+})
 
 const SHAPE = [4, 8]
-const after = { quant: q.QuantIdentity({ returnQuantTensor: true, collectStatsSteps: 2 }), relu: q.functionLayer('relu', (x: q.Value) => q.relu(x)) }
+const after = {
+  quant: q.QuantIdentity({ returnQuantTensor: true, collectStatsSteps: 2 }),
+  relu: q.functionLayer('relu', (x: q.Value) => q.relu(x)),
+}
 const fused = { act: q.QuantReLU({ returnQuantTensor: true, collectStatsSteps: 2 }) }
 const sum = { sum: q.functionLayer('sum', (x: q.Value) => q.sum(q.mul(x, x))) }
-const noise = (): q.Tensor => ({ shape: SHAPE, data: Float32Array.from({ length: 32 }, (_, i) => Math.sin(i * 1.7) * 2) })
+const noise = (): q.Tensor => ({
+  shape: SHAPE,
+  data: Float32Array.from({ length: 32 }, (_, i) => Math.sin(i * 1.7) * 2),
+})
 
 /** A differentiated program, and what the page is given of a run of it. */
-const ran = (layers: { readonly [name: string]: unknown }, x = noise()): { readonly program: q.Program; readonly options: SceneOptions } => {
+const ran = (
+  layers: { readonly [name: string]: unknown },
+  x = noise(),
+): { readonly program: q.Program; readonly options: SceneOptions } => {
   const net = q.chain({ ...layers, ...sum } as never) as q.Layer<unknown, unknown>
   const program = right(q.grad(right(q.trace(net, q.tensorInput(SHAPE) as never, { mode: 'train' })))) as q.Program
   const start = right(q.init(net, 1))
@@ -39,7 +61,10 @@ const ran = (layers: { readonly [name: string]: unknown }, x = noise()): { reado
 test('quantizing before a ReLU wastes a bit, quantizing with it does not', () => {
   const one = ran(after)
   const scene = sceneOf(one.program, one.options)
-  assert.equal(scene.wasted.map((w) => [scene.nodes[Number(w.node)].op, w.bits, w.used.toFixed(1)]), [['relu', 8, '7.0']])
+  assert.equal(
+    scene.wasted.map((w) => [scene.nodes[Number(w.node)].op, w.bits, w.used.toFixed(1)]),
+    [['relu', 8, '7.0']],
+  )
   assert.match(scene.sentence.map((p) => p.text).join(''), /relu uses 7\.0 of 8 bits/)
   assert.match(scene.wasted[0].advice[0].code ?? '', /QuantReLU/)
   const two = ran(fused)
@@ -78,7 +103,18 @@ test('partners are mutual, and each side has the other', () => {
 })
 
 test('columns that are set level keep their order, and pairs meet', () => {
-  const [a, b] = alignColumns([[0, 10], [20, 30]], [[0, 10], [40, 50], [60, 90]], [[25, 45]])
+  const [a, b] = alignColumns(
+    [
+      [0, 10],
+      [20, 30],
+    ],
+    [
+      [0, 10],
+      [40, 50],
+      [60, 90],
+    ],
+    [[25, 45]],
+  )
   assert.is(a(25), b(45))
   assert.is(a(5), 5)
   assert.ok(b(60) > b(50) && b(40) > b(10))
@@ -86,17 +122,41 @@ test('columns that are set level keep their order, and pairs meet', () => {
 
 /** Events as training tells them, of one quantizer that collects for 30 steps. */
 const logOf = (steps: number): { readonly log: readonly LogRecord[]; readonly reads: number } => {
-  const add = addEvent<unknown, unknown>({ most: 80, scales: () => ({ 'quant.actQuant': { scale: 0.01, zeroPoint: 0 } }) })
+  const add = addEvent<unknown, unknown>({
+    most: 80,
+    scales: () => ({ 'quant.actQuant': { scale: 0.01, zeroPoint: 0 } }),
+  })
   let [log, reads, buffer]: [TrainLog, number, number] = [emptyLog, 0, 1]
   for (let step = 1; step <= steps; step++) {
     const statistic = 2 + step / 100
     if (step <= 30) buffer = step === 1 ? statistic : 0.9 * buffer + 0.1 * statistic
-    const state = { quant: { actQuant: { scale: { counter: q.scalar(Math.min(31, step)), buffer: { shape: [], data: Float32Array.of(buffer) }, value: q.scalar(buffer) } } } }
-    const training = { params: {}, get state() {
-      reads++
-      return state
-    } }
-    log = add(log, { tag: 'step', step, epoch: Math.floor(step / 100), lr: 0.1, loss: 1 / step, accuracy: step / steps, training })
+    const state = {
+      quant: {
+        actQuant: {
+          scale: {
+            counter: q.scalar(Math.min(31, step)),
+            buffer: { shape: [], data: Float32Array.of(buffer) },
+            value: q.scalar(buffer),
+          },
+        },
+      },
+    }
+    const training = {
+      params: {},
+      get state() {
+        reads++
+        return state
+      },
+    }
+    log = add(log, {
+      tag: 'step',
+      step,
+      epoch: Math.floor(step / 100),
+      lr: 0.1,
+      loss: 1 / step,
+      accuracy: step / steps,
+      training,
+    })
   }
   return { log: log.records, reads }
 }
@@ -106,7 +166,10 @@ test('a log is short, reads state seldom, and finds the statistic of a batch in 
   assert.ok(log.length <= 80 && reads < 110, `${log.length} ${reads}`)
   assert.is(log[0].step, 1)
   assert.is(log[log.length - 1].step, 500)
-  assert.is(log.reduce((n, r) => n + r.over, 0), 500)
+  assert.is(
+    log.reduce((n, r) => n + r.over, 0),
+    500,
+  )
   for (const r of log) {
     const { statistic } = r.quantizers['quant.actQuant']
     if (statistic !== undefined) assert.ok(Math.abs(statistic - (2 + r.step / 100)) < 1e-4, `${r.step}: ${statistic}`)
@@ -124,19 +187,22 @@ test('in the page: passes side by side, partners lit, errors coloured, steps scr
   try {
     assert.is(await p.locator('[data-node^="∂"]').count(), 0)
     await p.locator('[data-side=both]').click()
-    assert.ok(await p.locator('[data-node="∂quant"]').count() === 1)
-    const [front, back] = [await p.locator('[data-node="quant"]').boundingBox(), await p.locator('[data-node="∂quant"]').boundingBox()]
+    assert.ok((await p.locator('[data-node="∂quant"]').count()) === 1)
+    const [front, back] = [
+      await p.locator('[data-node="quant"]').boundingBox(),
+      await p.locator('[data-node="∂quant"]').boundingBox(),
+    ]
     assert.ok(front !== null && back !== null && front.x < back.x)
     await p.locator('[data-node="quant"]').click()
-    assert.match(await p.locator('[data-node="∂quant"]').getAttribute('class') ?? '', /partner/)
+    assert.match((await p.locator('[data-node="∂quant"]').getAttribute('class')) ?? '', /partner/)
     await p.locator('#errors').click()
-    assert.match(await p.locator('#canvas').textContent() ?? '', /dB/)
-    assert.match(await p.locator('#canvas').textContent() ?? '', /7\.0 of 8 bits used/)
+    assert.match((await p.locator('#canvas').textContent()) ?? '', /dB/)
+    assert.match((await p.locator('#canvas').textContent()) ?? '', /7\.0 of 8 bits used/)
     await p.locator('#step').focus()
     await p.keyboard.press('Home')
-    assert.match(await p.locator('#at').textContent() ?? '', /step 1,/)
-    assert.match(await p.locator('#canvas').textContent() ?? '', /= 0\.01000/)
-    assert.match(await p.locator('#history').textContent() ?? '', /learned from step/)
+    assert.match((await p.locator('#at').textContent()) ?? '', /step 1,/)
+    assert.match((await p.locator('#canvas').textContent()) ?? '', /= 0\.01000/)
+    assert.match((await p.locator('#history').textContent()) ?? '', /learned from step/)
     assert.equal(errors, [])
   } finally {
     await close()
@@ -147,13 +213,31 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 
 for (const dark of [false, true]) {
   test(`axe finds nothing with a log and both passes, ${dark ? 'dark' : 'light'}`, async () => {
-    const { page: p, close } = await openHtml(browser, page().replace(/<meta http-equiv="Content-Security-Policy"[^>]*>/, ''), { dark })
+    const { page: p, close } = await openHtml(
+      browser,
+      page().replace(/<meta http-equiv="Content-Security-Policy"[^>]*>/, ''),
+      { dark },
+    )
     try {
       await p.locator('[data-side=both]').click()
       await p.locator('#errors').click()
       await p.evaluate(axe)
-      const { violations } = await p.evaluate(() => (Reflect.get(globalThis, 'axe') as { readonly run: () => Promise<{ readonly violations: readonly { readonly id: string; readonly nodes: readonly { readonly html: string }[] }[] }> }).run())
-      assert.equal(violations.map((v) => `${v.id}: ${v.nodes[0]?.html}`), [])
+      const { violations } = await p.evaluate(() =>
+        (
+          Reflect.get(globalThis, 'axe') as {
+            readonly run: () => Promise<{
+              readonly violations: readonly {
+                readonly id: string
+                readonly nodes: readonly { readonly html: string }[]
+              }[]
+            }>
+          }
+        ).run(),
+      )
+      assert.equal(
+        violations.map((v) => `${v.id}: ${v.nodes[0]?.html}`),
+        [],
+      )
     } finally {
       await close()
     }

@@ -10,14 +10,27 @@ export type Mark = {
 }
 
 /** Makes an element. */
-export const mark = (tag: Mark['tag'], key: string, attrs: Mark['attrs'], content: string | readonly Mark[] = []): Mark =>
-  typeof content === 'string' ? { tag, key, attrs, text: content } : { tag, key, attrs, children: content }
+export const mark = (
+  tag: Mark['tag'],
+  key: string,
+  attrs: Mark['attrs'],
+  content: string | readonly Mark[] = [],
+): Mark => (typeof content === 'string' ? { tag, key, attrs, text: content } : { tag, key, attrs, children: content })
 
-const ENTITIES: { readonly [character: string]: string } = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
+const ENTITIES: { readonly [character: string]: string } = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
+
+// oxlint-disable-next-line no-control-regex
+const FORBIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g
 
 /** Text for HTML, SVG and attributes. Characters that XML forbids become a replacement character. */
-// oxlint-disable-next-line no-control-regex
-export const escapeText = (text: string): string => text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '\ufffd').replace(/[&<>"']/g, (c) => ENTITIES[c])
+export const escapeText = (text: string): string =>
+  text.replace(FORBIDDEN, '\ufffd').replace(/[&<>"']/g, (c) => ENTITIES[c])
 
 /** JSON that may stand inside a script element: no `<` can end it, and no line separator breaks it. */
 export const escapeJSON = (value: unknown): string =>
@@ -25,7 +38,9 @@ export const escapeJSON = (value: unknown): string =>
 
 /** Markup of a mark. */
 export const markup = (m: Mark): string => {
-  const attrs = Object.entries(m.attrs).map(([k, v]) => ` ${k}="${escapeText(String(v))}"`).join('')
+  const attrs = Object.entries(m.attrs)
+    .map(([k, v]) => ` ${k}="${escapeText(String(v))}"`)
+    .join('')
   const inner = m.text === undefined ? (m.children ?? []).map(markup).join('') : escapeText(m.text)
   return `<${m.tag}${attrs}>${inner}</${m.tag}>`
 }

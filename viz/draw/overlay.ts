@@ -20,10 +20,22 @@ export type Overlay = {
 }
 
 /** Nothing is laid over. */
-export const noOverlay: Overlay = { scales: new Map(), wasted: new Map(), errors: null, times: null, nonfinite: new Set(), estimators: new Set() }
+export const noOverlay: Overlay = {
+  scales: new Map(),
+  wasted: new Map(),
+  errors: null,
+  times: null,
+  nonfinite: new Set(),
+  estimators: new Set(),
+}
 
 /** What the reader chose. */
-export type OverlayChoice = { readonly errors: boolean; readonly times?: boolean; readonly at: number | null; readonly backward: boolean }
+export type OverlayChoice = {
+  readonly errors: boolean
+  readonly times?: boolean
+  readonly at: number | null
+  readonly backward: boolean
+}
 
 /** A node with all boxes around it, the innermost first. */
 const upwards = (scene: Scene): ((id: string) => readonly string[]) => {
@@ -38,26 +50,37 @@ const upwards = (scene: Scene): ((id: string) => readonly string[]) => {
 
 /** Which scale each quantizer of a log has, by path. */
 export const scalesByPath = (scene: Scene): ReadonlyMap<string, string> =>
-  new Map(scene.nodes.flatMap((n): readonly [string, string][] => (n.scale !== undefined && n.side === undefined && n.op.toLowerCase().includes('quantize') ? [[n.box.replace(/^\//, ''), n.scale]] : [])))
+  new Map(
+    scene.nodes.flatMap((n): readonly [string, string][] =>
+      n.scale !== undefined && n.side === undefined && n.op.toLowerCase().includes('quantize')
+        ? [[n.box.replace(/^\//, ''), n.scale]]
+        : [],
+    ),
+  )
 
 const said = (scale: number | null, zeroPoint: number | null, channels = 1): string | null =>
-  (scale === null || channels > 1 ? null : `${number(scale)}${zeroPoint === null || zeroPoint === 0 ? '' : `, z = ${number(zeroPoint)}`}`)
+  scale === null || channels > 1
+    ? null
+    : `${number(scale)}${zeroPoint === null || zeroPoint === 0 ? '' : `, z = ${number(zeroPoint)}`}`
 
 const valueAt = (c: Column, i: number): number | null => c[i] ?? null
 
 const scalesAt = (scene: Scene, log: SceneLog, i: number): ReadonlyMap<string, string> => {
   const paths = scalesByPath(scene)
-  return new Map(log.tracks.flatMap((t): readonly [string, string][] => {
-    const [scale, text] = [paths.get(t.path), said(valueAt(t.scale, i), valueAt(t.zeroPoint, i))]
-    return scale === undefined || text === null ? [] : [[scale, text]]
-  }))
+  return new Map(
+    log.tracks.flatMap((t): readonly [string, string][] => {
+      const [scale, text] = [paths.get(t.path), said(valueAt(t.scale, i), valueAt(t.zeroPoint, i))]
+      return scale === undefined || text === null ? [] : [[scale, text]]
+    }),
+  )
 }
 
 const scalesOfRun = (scene: Scene): ReadonlyMap<string, string> => {
   const out = new Map<string, string>()
   for (const n of scene.nodes) {
     const x = scene.observed[n.id]
-    const text = n.scale === undefined || x?.scales === undefined ? null : said(x.scales[0], x.zeroPoints?.[0] ?? null, x.channels)
+    const text =
+      n.scale === undefined || x?.scales === undefined ? null : said(x.scales[0], x.zeroPoints?.[0] ?? null, x.channels)
     if (n.scale !== undefined && text !== null && !out.has(n.scale)) out.set(n.scale, text)
   }
   return out
@@ -77,7 +100,8 @@ export const errorsOf = (scene: Scene): ReadonlyMap<string, number> => {
 /** Shares of time by node and by box: of all steps that compute it, or something in it. A loop counts whole for each of its nodes. */
 export const sharesOf = (scene: Scene): ReadonlyMap<string, number> => {
   const [up, sums] = [upwards(scene), new Map<string, number>()]
-  for (const s of scene.profile?.steps ?? []) for (const id of new Set(s.nodes.flatMap(up))) sums.set(id, (sums.get(id) ?? 0) + s.share)
+  for (const s of scene.profile?.steps ?? [])
+    for (const id of new Set(s.nodes.flatMap(up))) sums.set(id, (sums.get(id) ?? 0) + s.share)
   return sums
 }
 
@@ -88,7 +112,10 @@ export const trackOf = (scene: Scene, scale: string): SceneTrack | undefined => 
 }
 
 /** The overlay of a scene. */
-export const overlayOf = (scene: Scene, choice: OverlayChoice = { errors: false, at: null, backward: false }): Overlay => {
+export const overlayOf = (
+  scene: Scene,
+  choice: OverlayChoice = { errors: false, at: null, backward: false },
+): Overlay => {
   const up = upwards(scene)
   const guesses = scene.nodes.filter((n) => n.estimator !== undefined && n.flow).map((n) => n.id)
   return {
@@ -97,7 +124,9 @@ export const overlayOf = (scene: Scene, choice: OverlayChoice = { errors: false,
     errors: choice.errors ? errorsOf(scene) : null,
     times: choice.times === true ? sharesOf(scene) : null,
     nonfinite: new Set(scene.nonfinite.flatMap(up)),
-    estimators: new Set(choice.backward ? guesses.flatMap(up) : scene.nodes.filter((n) => n.estimator !== undefined).map((n) => n.id)),
+    estimators: new Set(
+      choice.backward ? guesses.flatMap(up) : scene.nodes.filter((n) => n.estimator !== undefined).map((n) => n.id),
+    ),
   }
 }
 
@@ -108,7 +137,8 @@ export const errorClass = (dB: number): number => Math.max(0, Math.min(5, Math.f
 export const errorAt = (o: Overlay, i: Item): number | undefined => o.errors?.get(i.id)
 
 /** In which of six classes a share of time falls: below 1 %, 3, 8, 15, 30, or more. */
-export const timeClass = (share: number): number => [0.01, 0.03, 0.08, 0.15, 0.3].filter((least) => share >= least).length
+export const timeClass = (share: number): number =>
+  [0.01, 0.03, 0.08, 0.15, 0.3].filter((least) => share >= least).length
 
 /** A share of time as text. */
 export const shareText = (share: number): string => `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`

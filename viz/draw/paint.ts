@@ -5,7 +5,8 @@ import type { Mark } from './mark.js'
 const SVG = 'http://www.w3.org/2000/svg'
 
 const update = (element: Element, m: Mark): void => {
-  for (const { name } of Array.from(element.attributes)) if (!(name in m.attrs) && name !== 'tabindex') element.removeAttribute(name)
+  for (const { name } of Array.from(element.attributes))
+    if (!(name in m.attrs) && name !== 'tabindex') element.removeAttribute(name)
   for (const [name, value] of Object.entries(m.attrs)) {
     if (name === 'tabindex' && element.hasAttribute('tabindex')) continue
     if (element.getAttribute(name) !== String(value)) element.setAttribute(name, String(value))
@@ -19,8 +20,14 @@ const update = (element: Element, m: Mark): void => {
 
 /** Makes the children of an element those that the marks describe. */
 export const paint = (parent: Element, marks: readonly Mark[]): void => {
-  select(parent).selectChildren<Element, Mark>().data(marks, function key(this: BaseType, m) { return `${m.tag} ${m.key}` })
+  select(parent)
+    .selectChildren<Element, Mark>()
+    .data(marks, function key(this: BaseType, m) {
+      return `${m.tag} ${m.key}`
+    })
     .join((enter) => enter.append((m) => document.createElementNS(SVG, m.tag)))
     .order()
-    .each(function each(m) { update(this, m) })
+    .each(function each(m) {
+      update(this, m)
+    })
 }

@@ -14,7 +14,10 @@ const dark = `
 --t0:#2b2a27;--t1:#3a3226;--t2:#4d3b22;--t3:#614420;--t4:#774c1c;--t5:#8f5318;
 --h0:#6ea8ff;--h1:#45c9a5;--h2:#b794f4;--h3:#4cc2ee;--h4:#eb8fd0;--h5:#b5d04f;--h6:#97a3ff;--h7:#d1a184;--h8:#a9b4c2;`
 
-const hues = Array.from({ length: 9 }, (_, i) => `.hue${i} .way{stroke:var(--h${i})}.hue${i} .label{fill:var(--h${i})}`).join('')
+const hues = Array.from(
+  { length: 9 },
+  (_, i) => `.hue${i} .way{stroke:var(--h${i})}.hue${i} .label{fill:var(--h${i})}`,
+).join('')
 
 const drawing = `
 .scene{font:12px/1.4 system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif}

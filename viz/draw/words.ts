@@ -11,12 +11,20 @@ export const subscript = (text: string): string => text.replace(/\d/g, (d) => DI
 export const scaleName = (scale: string): string => `s${subscript(scale.split('.').at(-1) ?? scale)}`
 
 /** A formula with the names of scales, zero points and bit widths set as subscripts. */
-export const setFormula = (text: string): string => text.replace(/\b([szb])(\d+)\b/g, (_, letter: string, digits: string) => `${letter}${subscript(digits)}`)
+export const setFormula = (text: string): string =>
+  text.replace(/\b([szb])(\d+)\b/g, (_, letter: string, digits: string) => `${letter}${subscript(digits)}`)
 
 /** A number with four significant digits and a true minus sign. */
 export const number = (x: number): string => {
   if (!Number.isFinite(x)) return Number.isNaN(x) ? 'NaN' : x > 0 ? '∞' : '−∞'
-  const text = x === 0 ? '0' : Number.isInteger(x) && Math.abs(x) < 1e6 ? String(x) : Math.abs(x) >= 1e-4 && Math.abs(x) < 1e6 ? x.toPrecision(4) : x.toExponential(3)
+  const text =
+    x === 0
+      ? '0'
+      : Number.isInteger(x) && Math.abs(x) < 1e6
+        ? String(x)
+        : Math.abs(x) >= 1e-4 && Math.abs(x) < 1e6
+          ? x.toPrecision(4)
+          : x.toExponential(3)
   return text.replaceAll('-', '−')
 }
 
@@ -25,7 +33,11 @@ export const typeName = (m: Meta): string => (m.bits === undefined ? '' : `${m.s
 
 /** The label of a line: `int8 · s₁₆`, `stripped`, or nothing. */
 export const lineLabel = (m: Meta): string =>
-  m.carry === 'stripped' ? 'stripped' : m.scale === undefined ? '' : `${m.carry === 'claimed' ? 'claimed ' : ''}${typeName(m)} · ${scaleName(m.scale)}`
+  m.carry === 'stripped'
+    ? 'stripped'
+    : m.scale === undefined
+      ? ''
+      : `${m.carry === 'claimed' ? 'claimed ' : ''}${typeName(m)} · ${scaleName(m.scale)}`
 
 /** What is known of the metadata of a value, as a sentence. */
 export const saysOf = (m: Meta): string => {
@@ -36,17 +48,22 @@ export const saysOf = (m: Meta): string => {
 }
 
 /** A node's name for people: its layer, its op, its number. */
-export const nodeName = (n: SceneNode): string => (n.origin !== undefined ? n.origin : `${n.box === '' ? '' : `${n.box} · `}${n.op} %${n.id}`)
+export const nodeName = (n: SceneNode): string =>
+  n.origin !== undefined ? n.origin : `${n.box === '' ? '' : `${n.box} · `}${n.op} %${n.id}`
 
 /** What a screen reader says of an item; `seen` is its text in the drawing. */
 export const sayItem = (i: Item, seen: string, more: readonly string[] = []): string => {
   if (i.kind === 'result') return `${seen}, named result`
   if (i.kind === 'box') {
-    const inside = [i.hidden.stripped > 0 ? `${i.hidden.stripped} stripped inside` : '', i.hidden.claimed > 0 ? `${i.hidden.claimed} claimed inside` : ''].filter((t) => t !== '')
+    const inside = [
+      i.hidden.stripped > 0 ? `${i.hidden.stripped} stripped inside` : '',
+      i.hidden.claimed > 0 ? `${i.hidden.claimed} claimed inside` : '',
+    ].filter((t) => t !== '')
     return [`${seen}, ${i.box?.kind ?? 'layer'} ${i.id}`, i.open ? 'open' : 'closed', ...inside, ...more].join(', ')
   }
   return i.node === undefined ? seen : `${seen}, ${nodeName(i.node)}, ${[saysOf(i.node), ...more].join(', ')}`
 }
 
 /** What a screen reader says of a line. */
-export const sayLine = (l: Line, from: Item | undefined, to: Item | undefined, seen = lineLabel(l.source)): string => `${seen} from ${from?.label ?? l.from} to ${to?.label ?? l.to}: ${saysOf(l.source)}`
+export const sayLine = (l: Line, from: Item | undefined, to: Item | undefined, seen = lineLabel(l.source)): string =>
+  `${seen} from ${from?.label ?? l.from} to ${to?.label ?? l.to}: ${saysOf(l.source)}`

@@ -5,8 +5,13 @@ import { sceneOf, type SceneOptions } from '../scene/fromProgram.js'
 import { sceneGraph, type Scalars } from './graph.js'
 
 /** No name of ours asks for a colour or a position: all but the label are plain attributes. */
-const format = (_key: string, { label, ...attributes }: Scalars): { readonly label?: string; readonly attributes: Scalars } =>
-  ({ ...(label === undefined || label === '' ? {} : { label: String(label) }), attributes })
+const format = (
+  _key: string,
+  { label, ...attributes }: Scalars,
+): { readonly label?: string; readonly attributes: Scalars } => ({
+  ...(label === undefined || label === '' ? {} : { label: String(label) }),
+  attributes,
+})
 
 /** A program as GEXF: every node with its op, layer, shape and metadata (carry, bits, signed, scale, why …), every edge with those of the value that flows. */
 export const toGexf = (program: Program, options: SceneOptions = {}): string =>

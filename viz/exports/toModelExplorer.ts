@@ -9,7 +9,12 @@ import type { Scene, SceneBox, SceneEdge, SceneNode, SceneValue } from '../scene
 import { groupBy } from '../scene/visible.js'
 
 type KeyValue = { readonly key: string; readonly value: string }
-type Incoming = { readonly sourceNodeId: string; readonly sourceNodeOutputId: string; readonly targetNodeInputId: string; readonly metadata: { readonly [key: string]: string } }
+type Incoming = {
+  readonly sourceNodeId: string
+  readonly sourceNodeOutputId: string
+  readonly targetNodeInputId: string
+  readonly metadata: { readonly [key: string]: string }
+}
 type Metadata = { readonly id: string; readonly attrs: readonly KeyValue[] }
 
 /** A node of Model Explorer. All values are text, as its format wants them. */
@@ -24,7 +29,11 @@ export type ModelExplorerNode = {
   readonly style?: { readonly borderColor: string }
 }
 /** A graph of Model Explorer. */
-export type ModelExplorerGraph = { readonly id: string; readonly nodes: readonly ModelExplorerNode[]; readonly groupNodeAttributes?: { readonly [namespace: string]: { readonly [key: string]: string } } }
+export type ModelExplorerGraph = {
+  readonly id: string
+  readonly nodes: readonly ModelExplorerNode[]
+  readonly groupNodeAttributes?: { readonly [namespace: string]: { readonly [key: string]: string } }
+}
 /** What Model Explorer opens. */
 export type ModelExplorerCollection = { readonly label: string; readonly graphs: readonly ModelExplorerGraph[] }
 
@@ -34,10 +43,20 @@ const pairs = (values: { readonly [key: string]: string | number | boolean | und
   Object.entries(values).flatMap(([key, v]) => (v === undefined || v === '' ? [] : [{ key, value: String(v) }]))
 
 const metadata = (n: SceneNode): readonly KeyValue[] =>
-  pairs({ carry: n.carry, bits: n.bits, signed: n.signed, scale: n.scale, formula: n.formula, zeroPoint: n.zeroPoint, lo: n.lo, hi: n.hi, why: n.why })
+  pairs({
+    carry: n.carry,
+    bits: n.bits,
+    signed: n.signed,
+    scale: n.scale,
+    formula: n.formula,
+    zeroPoint: n.zeroPoint,
+    lo: n.lo,
+    hi: n.hi,
+    why: n.why,
+  })
 
 /** Slashes part the levels of a namespace, so those inside a name become a look-alike. */
-const namespaceOf = (scene: Scene): (box: string) => string => {
+const namespaceOf = (scene: Scene): ((box: string) => string) => {
   const boxes = new Map(scene.boxes.map((b) => [b.id, b]))
   const known = new Map<string, string>([['', '']])
   const find = (id: string): string => {
@@ -54,24 +73,53 @@ const namespaceOf = (scene: Scene): (box: string) => string => {
 /** The branch in which a node stands: the part of its id before the last dot; the empty string at the top. */
 const graphOf = (id: string): string => id.slice(0, Math.max(0, id.lastIndexOf('.')))
 
-type Context = { readonly namespace: (box: string) => string; readonly into: ReadonlyMap<string, readonly SceneEdge[]>; readonly nodes: ReadonlyMap<string, SceneNode>; readonly branches: ReadonlyMap<string, readonly SceneBox[]>; readonly values: ReadonlyMap<string, readonly SceneValue[]> }
+type Context = {
+  readonly namespace: (box: string) => string
+  readonly into: ReadonlyMap<string, readonly SceneEdge[]>
+  readonly nodes: ReadonlyMap<string, SceneNode>
+  readonly branches: ReadonlyMap<string, readonly SceneBox[]>
+  readonly values: ReadonlyMap<string, readonly SceneValue[]>
+}
 
-const incoming = (c: Context, n: SceneNode): readonly Incoming[] => (c.into.get(n.id) ?? []).map((e) => {
-  const source = c.nodes.get(e.from)
-  const meta = source === undefined ? [] : metadata(source)
-  return { sourceNodeId: e.from, sourceNodeOutputId: '0', targetNodeInputId: String(e.slot), metadata: Object.fromEntries(meta.map((m) => [m.key, m.value])) }
-})
+const incoming = (c: Context, n: SceneNode): readonly Incoming[] =>
+  (c.into.get(n.id) ?? []).map((e) => {
+    const source = c.nodes.get(e.from)
+    const meta = source === undefined ? [] : metadata(source)
+    return {
+      sourceNodeId: e.from,
+      sourceNodeOutputId: '0',
+      targetNodeInputId: String(e.slot),
+      metadata: Object.fromEntries(meta.map((m) => [m.key, m.value])),
+    }
+  })
 
 const nodeOf = (c: Context, n: SceneNode): ModelExplorerNode => {
   const branches = (c.branches.get(n.id) ?? []).map((b) => b.id)
   const names = c.values.get(n.id) ?? []
   const shape = n.shape.length === 0 ? 'scalar' : n.shape.join('×')
   return {
-    id: n.id, label: n.label, namespace: n.id.includes('.') ? '' : c.namespace(n.box),
-    attrs: [...pairs({ op: n.op, ...(n.attrs === undefined ? {} : { attributes: n.attrs }), origin: n.origin, location: n.location, runs: n.integer === undefined ? undefined : n.integer ? 'on integers' : 'in float',
-      input: names.find((v) => v.role === 'input')?.name, result: names.filter((v) => v.role === 'result').map((v) => v.name).join(', ') }), ...metadata(n)],
+    id: n.id,
+    label: n.label,
+    namespace: n.id.includes('.') ? '' : c.namespace(n.box),
+    attrs: [
+      ...pairs({
+        op: n.op,
+        ...(n.attrs === undefined ? {} : { attributes: n.attrs }),
+        origin: n.origin,
+        location: n.location,
+        runs: n.integer === undefined ? undefined : n.integer ? 'on integers' : 'in float',
+        input: names.find((v) => v.role === 'input')?.name,
+        result: names
+          .filter((v) => v.role === 'result')
+          .map((v) => v.name)
+          .join(', '),
+      }),
+      ...metadata(n),
+    ],
     incomingEdges: incoming(c, n),
-    outputsMetadata: [{ id: '0', attrs: [{ key: 'shape', value: shape }, ...pairs({ type: lineLabel(n) }), ...metadata(n)] }],
+    outputsMetadata: [
+      { id: '0', attrs: [{ key: 'shape', value: shape }, ...pairs({ type: lineLabel(n) }), ...metadata(n)] },
+    ],
     ...(branches.length === 0 ? {} : { subgraphIds: branches }),
     ...(n.flow && Object.hasOwn(BORDER, n.carry) ? { style: { borderColor: BORDER[n.carry] } } : {}),
   }
@@ -81,16 +129,27 @@ const nodeOf = (c: Context, n: SceneNode): ModelExplorerNode => {
 export const modelExplorerCollection = (program: Program, options: SceneOptions = {}): ModelExplorerCollection => {
   const scene = sceneOf(program, options)
   const c: Context = {
-    namespace: namespaceOf(scene), into: groupBy(scene.edges, (e) => e.to), nodes: new Map(scene.nodes.map((n) => [n.id, n])),
-    branches: groupBy(scene.boxes.filter((b) => b.kind === 'branch'), (b) => b.parent), values: groupBy(scene.values, (v) => v.node),
+    namespace: namespaceOf(scene),
+    into: groupBy(scene.edges, (e) => e.to),
+    nodes: new Map(scene.nodes.map((n) => [n.id, n])),
+    branches: groupBy(
+      scene.boxes.filter((b) => b.kind === 'branch'),
+      (b) => b.parent,
+    ),
+    values: groupBy(scene.values, (v) => v.node),
   }
   const graphs = groupBy(scene.nodes, (n) => graphOf(n.id))
   const about = { '': { mode: scene.mode, metadata: scene.sentence.map((p) => p.text).join('') } }
   return {
     label: scene.title,
-    graphs: [...graphs].map(([id, nodes]) => ({ id: id === '' ? 'program' : id, nodes: nodes.map((n) => nodeOf(c, n)), ...(id === '' ? { groupNodeAttributes: about } : {}) })),
+    graphs: [...graphs].map(([id, nodes]) => ({
+      id: id === '' ? 'program' : id,
+      nodes: nodes.map((n) => nodeOf(c, n)),
+      ...(id === '' ? { groupNodeAttributes: about } : {}),
+    })),
   }
 }
 
 /** A program as a file for Model Explorer (`*.json`), metadata on every node and edge; lost and claimed nodes have a coloured border. */
-export const toModelExplorer = (program: Program, options: SceneOptions = {}): string => `${JSON.stringify(modelExplorerCollection(program, options))}\n`
+export const toModelExplorer = (program: Program, options: SceneOptions = {}): string =>
+  `${JSON.stringify(modelExplorerCollection(program, options))}\n`

@@ -4,20 +4,31 @@
 export type Bucket = { readonly step: number; readonly mean: number; readonly min: number; readonly max: number }
 
 /** At most `most` stretches of equal length; values that are not finite are left out. */
-export const bucketed = (points: readonly (readonly [step: number, value: number])[], most: number): readonly Bucket[] => {
+export const bucketed = (
+  points: readonly (readonly [step: number, value: number])[],
+  most: number,
+): readonly Bucket[] => {
   const size = Math.max(1, Math.ceil(points.length / most))
   const out: Bucket[] = []
   for (let i = 0; i < points.length; i += size) {
     const part = points.slice(i, i + size)
     const values = part.map(([, v]) => v).filter(Number.isFinite)
     if (values.length === 0) continue
-    out.push({ step: part[part.length - 1][0], mean: values.reduce((a, b) => a + b, 0) / values.length, min: Math.min(...values), max: Math.max(...values) })
+    out.push({
+      step: part[part.length - 1][0],
+      mean: values.reduce((a, b) => a + b, 0) / values.length,
+      min: Math.min(...values),
+      max: Math.max(...values),
+    })
   }
   return out
 }
 
 /** The course of a noisy series: each mean counts a fifth, so that the line follows within five stretches or so. */
-export const smoothed = (buckets: readonly Bucket[], share = 0.2): readonly (readonly [step: number, value: number])[] => {
+export const smoothed = (
+  buckets: readonly Bucket[],
+  share = 0.2,
+): readonly (readonly [step: number, value: number])[] => {
   let level: number | null = null
   return buckets.map((b) => {
     level = level === null ? b.mean : level + share * (b.mean - level)

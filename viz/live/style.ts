@@ -1,6 +1,9 @@
 /** What a live page adds to the look of the report. */
 
-const hues = Array.from({ length: 9 }, (_, i) => `.curve.hue${i}{stroke:var(--h${i})}.tip.hue${i}{fill:var(--h${i})}`).join('')
+const hues = Array.from(
+  { length: 9 },
+  (_, i) => `.curve.hue${i}{stroke:var(--h${i})}.tip.hue${i}{fill:var(--h${i})}`,
+).join('')
 
 /** Style of controls, rows and curves. */
 export const liveStyle = `

@@ -36,12 +36,27 @@ const perTensor = (x: QuantTensor): SceneNumbers => {
   const count = x.value.data.length
   const at = (q: number): number => (q < 0 || q >= levels ? 0 : Math.fround((q + lo - zero) * scale))
   return {
-    count, min: at(first), max: at(last), nonfinite: counts[levels], bins, from: lo, to: lo + levels - 1,
-    usedBits: Math.log2(Math.max(1, last - first + 1)), atEnds: [counts[0] / Math.max(1, count), counts[levels - 1] / Math.max(1, count)],
-    levels: counts.subarray(0, levels).reduce((n, c) => n + (c > 0 ? 1 : 0), 0), scales: [scale], zeroPoints: [zero], channels: 1,
+    count,
+    min: at(first),
+    max: at(last),
+    nonfinite: counts[levels],
+    bins,
+    from: lo,
+    to: lo + levels - 1,
+    usedBits: Math.log2(Math.max(1, last - first + 1)),
+    atEnds: [counts[0] / Math.max(1, count), counts[levels - 1] / Math.max(1, count)],
+    levels: counts.subarray(0, levels).reduce((n, c) => n + (c > 0 ? 1 : 0), 0),
+    scales: [scale],
+    zeroPoints: [zero],
+    channels: 1,
   }
 }
 
 /** Describes a value of a run; values with one scale and a narrow grid in one pass. */
 export const summaryOf = (x: Output): SceneNumbers =>
-  (isQuantTensor(x) && x.scale.data.length === 1 && x.zeroPoint.data.length === 1 && x.bitWidth.data[0] <= Math.log2(MOST_LEVELS) ? perTensor(x) : numbersOf(x))
+  isQuantTensor(x) &&
+  x.scale.data.length === 1 &&
+  x.zeroPoint.data.length === 1 &&
+  x.bitWidth.data[0] <= Math.log2(MOST_LEVELS)
+    ? perTensor(x)
+    : numbersOf(x)

@@ -5,9 +5,19 @@ import type { LiveFrame } from './frame.js'
 /** How training stands. */
 export type LiveStatus = 'loading' | 'running' | 'paused' | 'finished' | 'stopped' | 'failed'
 /** What the buttons do. */
-export type TransportActions = { readonly onGo: () => void; readonly onPause: () => void; readonly onStep: () => void; readonly onRestart: () => void; readonly onPace: (ms: number) => void }
+export type TransportActions = {
+  readonly onGo: () => void
+  readonly onPause: () => void
+  readonly onStep: () => void
+  readonly onRestart: () => void
+  readonly onPace: (ms: number) => void
+}
 
-const PACES: readonly (readonly [ms: number, name: string])[] = [[0, 'full speed'], [100, '10 steps a second'], [500, '2 steps a second']]
+const PACES: readonly (readonly [ms: number, name: string])[] = [
+  [0, 'full speed'],
+  [100, '10 steps a second'],
+  [500, '2 steps a second'],
+]
 
 /** The markup of the bar. */
 export const transportMarkup = `<section id="transport" aria-label="Training">
@@ -27,7 +37,14 @@ export type Transport = {
   readonly backend: (words: string) => void
 }
 
-const WORDS: { readonly [s in LiveStatus]: string } = { loading: 'loading', running: 'training', paused: 'paused', finished: 'finished: restart, or change bits and see what the same weights are worth', stopped: 'stopped', failed: 'failed' }
+const WORDS: { readonly [s in LiveStatus]: string } = {
+  loading: 'loading',
+  running: 'training',
+  paused: 'paused',
+  finished: 'finished: restart, or change bits and see what the same weights are worth',
+  stopped: 'stopped',
+  failed: 'failed',
+}
 
 const buttonById = (id: string): HTMLButtonElement => {
   const e = byId(id)
@@ -42,13 +59,16 @@ export const wireTransport = (a: TransportActions): Transport => {
   go.addEventListener('click', () => (now === 'running' ? a.onPause() : a.onGo()))
   step.addEventListener('click', a.onStep)
   byId('restart').addEventListener('click', a.onRestart)
-  pace.addEventListener('change', () => { if (pace instanceof HTMLSelectElement) a.onPace(Number(pace.value)) })
+  pace.addEventListener('change', () => {
+    if (pace instanceof HTMLSelectElement) a.onPace(Number(pace.value))
+  })
   return {
     status: (next, words) => {
       now = next
       document.body.setAttribute('data-status', next)
       go.textContent = next === 'running' || next === 'loading' ? 'Pause' : 'Go on'
-      for (const b of [go, step]) b.disabled = next === 'loading' || next === 'finished' || next === 'stopped' || next === 'failed'
+      for (const b of [go, step])
+        b.disabled = next === 'loading' || next === 'finished' || next === 'stopped' || next === 'failed'
       byId('status').textContent = words ?? WORDS[next]
     },
     standing: (f, epochs) => {
@@ -56,6 +76,8 @@ export const wireTransport = (a: TransportActions): Transport => {
       const rate = f.imagesPerSecond >= 1 ? ` · ${Math.round(f.imagesPerSecond)} images a second` : ''
       byId('standing').textContent = `step ${f.step} · epoch ${Math.min(f.epoch + 1, epochs)} of ${epochs}${rate}`
     },
-    backend: (words) => { byId('backend').textContent = words },
+    backend: (words) => {
+      byId('backend').textContent = words
+    },
   }
 }

@@ -50,7 +50,8 @@ export type App = {
 const shownAs = (index: Index, view: View, id: string): string => {
   const parents = new Map(index.scene.boxes.map((b) => [b.id, b.parent]))
   const chain: string[] = [id]
-  for (let at = index.node.get(id)?.box ?? parents.get(id); at !== undefined && at !== ''; at = parents.get(at)) chain.push(at)
+  for (let at = index.node.get(id)?.box ?? parents.get(id); at !== undefined && at !== ''; at = parents.get(at))
+    chain.push(at)
   return chain.find((x) => view.visible().at.has(x)) ?? id
 }
 
@@ -82,18 +83,32 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
   let selected: string | null = null
   const listeners: (() => void)[] = []
   const changed = (): void => listeners.forEach((l) => l())
-  const context: PanelContext = { get index() { return index }, partners: { of: (id) => partners.of(id) }, go: (id) => go(id), at: () => at }
+  const context: PanelContext = {
+    get index() {
+      return index
+    },
+    partners: { of: (id) => partners.of(id) },
+    go: (id) => go(id),
+    at: () => at,
+  }
   const partsOf = (id: string): readonly Node[] => {
     const item = view.visible().at.get(id)
     const line = view.visible().lines.find((l) => l.id === id)
     if (item !== undefined) return partsOfItem(item)
-    return line === undefined ? overviewParts(context) : lineParts(context, line, view.visible().at.get(line.from), view.visible().at.get(line.to))
+    return line === undefined
+      ? overviewParts(context)
+      : lineParts(context, line, view.visible().at.get(line.from), view.visible().at.get(line.to))
   }
   const partsOfItem = (item: Item): readonly Node[] => {
-    if (item.kind === 'box' && item.box?.kind !== 'phase') return boxParts(context, item, leavingLines(index, view.visible(), item))
+    if (item.kind === 'box' && item.box?.kind !== 'phase')
+      return boxParts(context, item, leavingLines(index, view.visible(), item))
     const tail = view.visible().lines.find((l) => l.tail && l.to === item.id)
     const node = item.node ?? tail?.source
-    return node === undefined ? [] : tail === undefined ? nodeParts(context, node) : lineParts(context, tail, view.visible().at.get(tail.from), item)
+    return node === undefined
+      ? []
+      : tail === undefined
+        ? nodeParts(context, node)
+        : lineParts(context, tail, view.visible().at.get(tail.from), item)
   }
   const select = (id: string | null, focus = true): void => {
     selected = id
@@ -104,11 +119,21 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
     changed()
   }
   /** What belongs to a node or a box in the other pass, where it is drawn now; of a line nothing. */
-  const partnersFor = (id: string): readonly string[] => partners.of(id).map((p) => shownAs(index, view, p)).filter((p) => view.visible().at.has(p))
+  const partnersFor = (id: string): readonly string[] =>
+    partners
+      .of(id)
+      .map((p) => shownAs(index, view, p))
+      .filter((p) => view.visible().at.has(p))
   const redraw = (): void => {
-    view.draw({ scene: seen(), open, details, over: overlayOf(scene, { errors, times, at, backward: side !== 'forward' }) })
+    view.draw({
+      scene: seen(),
+      open,
+      details,
+      over: overlayOf(scene, { errors, times, at, backward: side !== 'forward' }),
+    })
     byId('details').setAttribute('aria-pressed', String(details))
-    for (const b of document.querySelectorAll('[data-side]')) b.setAttribute('aria-pressed', String(b.getAttribute('data-side') === side))
+    for (const b of document.querySelectorAll('[data-side]'))
+      b.setAttribute('aria-pressed', String(b.getAttribute('data-side') === side))
   }
   const showSide = (wanted: Side): void => {
     side = wanted
@@ -134,12 +159,16 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
     panel.scrollTop = top
     changed()
   }
-  const isDetail = (id: string): boolean => index.node.get(id)?.flow === false || scene.boxes.some((b) => b.id === id && b.kind === 'branch')
+  const isDetail = (id: string): boolean =>
+    index.node.get(id)?.flow === false || scene.boxes.some((b) => b.id === id && b.kind === 'branch')
   const go = (id: string): void => {
     const parents = new Map(scene.boxes.map((b) => [b.id, b.parent]))
     const needed = new Set(open)
-    for (let at = index.node.get(id)?.box ?? parents.get(id); at !== undefined && at !== ''; at = parents.get(at)) needed.add(at)
-    const hidden = side !== 'both' && (index.node.get(id) ?? scene.boxes.find((b) => b.id === id))?.side !== (side === 'backward' ? side : undefined)
+    for (let at = index.node.get(id)?.box ?? parents.get(id); at !== undefined && at !== ''; at = parents.get(at))
+      needed.add(at)
+    const hidden =
+      side !== 'both' &&
+      (index.node.get(id) ?? scene.boxes.find((b) => b.id === id))?.side !== (side === 'backward' ? side : undefined)
     if (needed.size > open.size || (isDetail(id) && !details) || hidden) {
       if (hidden) side = 'both'
       open = needed
@@ -170,7 +199,15 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
     redraw()
     select(null)
   }
-  const lossesInOrder = (): readonly string[] => [...new Set([...scene.nonfinite, ...strippedCauses(index).map((c) => c.node.id), ...scene.wasted.map((w) => w.node), ...claimedCauses(index).map((n) => n.id), ...scene.losses.map((l) => l.node)])]
+  const lossesInOrder = (): readonly string[] => [
+    ...new Set([
+      ...scene.nonfinite,
+      ...strippedCauses(index).map((c) => c.node.id),
+      ...scene.wasted.map((w) => w.node),
+      ...claimedCauses(index).map((n) => n.id),
+      ...scene.losses.map((l) => l.node),
+    ]),
+  ]
   let walk = lossesInOrder()
   let place = -1
   const nextLoss = (step: number): void => {
@@ -208,5 +245,30 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
   redraw()
   view.firstLook()
   select(null)
-  return { get scene() { return scene }, get index() { return index }, view, selected: () => selected, select, toggle, openAll, showDetails, go, lightUp, nextLoss, showSide, side: () => side, showErrors, showTimes, at: () => at, goTo, onChange: (l) => void listeners.push(l), replace, setNumbers }
+  return {
+    get scene() {
+      return scene
+    },
+    get index() {
+      return index
+    },
+    view,
+    selected: () => selected,
+    select,
+    toggle,
+    openAll,
+    showDetails,
+    go,
+    lightUp,
+    nextLoss,
+    showSide,
+    side: () => side,
+    showErrors,
+    showTimes,
+    at: () => at,
+    goTo,
+    onChange: (l) => void listeners.push(l),
+    replace,
+    setNumbers,
+  }
 }

@@ -26,19 +26,29 @@ const moves = (): number => (matchMedia('(prefers-reduced-motion: reduce)').matc
 
 const roomIn = (box: DOMRect): Size => ({ width: box.width - MARGIN, height: box.height - MARGIN / 2 - TOOLS })
 
-const fitted = (size: Size, box: DOMRect, least: number): { readonly k: number; readonly x: number; readonly y: number } => {
+const fitted = (
+  size: Size,
+  box: DOMRect,
+  least: number,
+): { readonly k: number; readonly x: number; readonly y: number } => {
   const room = roomIn(box)
   const whole = Math.min(room.width / size.width, room.height / size.height, SCALE.largest)
   const k = Math.max(whole, least)
-  return { k, x: (box.width - size.width * k) / 2, y: Math.max(MARGIN / 2, MARGIN / 2 + (room.height - size.height * k) / 2) }
+  return {
+    k,
+    x: (box.width - size.width * k) / 2,
+    y: Math.max(MARGIN / 2, MARGIN / 2 + (room.height - size.height * k) / 2),
+  }
 }
 
 /** Makes `sheet`, inside `svg`, movable by wheel, pinch and drag; `onMove` hears of every move. */
 export const makeCamera = (svg: SVGSVGElement, sheet: SVGElement, onMove: () => void): Camera => {
-  const behavior: ZoomBehavior<SVGSVGElement, unknown> = zoom<SVGSVGElement, unknown>().scaleExtent([0.02, 4]).on('zoom', ({ transform }: { readonly transform: { toString(): string } }) => {
-    sheet.setAttribute('transform', transform.toString())
-    onMove()
-  })
+  const behavior: ZoomBehavior<SVGSVGElement, unknown> = zoom<SVGSVGElement, unknown>()
+    .scaleExtent([0.02, 4])
+    .on('zoom', ({ transform }: { readonly transform: { toString(): string } }) => {
+      sheet.setAttribute('transform', transform.toString())
+      onMove()
+    })
   select(svg).call(behavior).on('dblclick.zoom', null)
   const go = (k: number, x: number, y: number, time = moves()): void => {
     const target = zoomIdentity.translate(x, y).scale(k)
@@ -56,7 +66,8 @@ export const makeCamera = (svg: SVGSVGElement, sheet: SVGElement, onMove: () => 
       const [x, y] = t.apply([point[0], point[1]])
       const k = reach === 0 ? Math.max(t.k, 0.6) : Math.min(Math.max(t.k, 0.6), (box.width / 2 - EDGE) / reach)
       const [left, right] = [x - reach * t.k, x + reach * t.k]
-      if (k !== t.k || left < EDGE || y < EDGE || right > box.width - EDGE || y > box.height - 60) go(k, box.width / 2 - point[0] * k, box.height / 2 - point[1] * k)
+      if (k !== t.k || left < EDGE || y < EDGE || right > box.width - EDGE || y > box.height - 60)
+        go(k, box.width / 2 - point[0] * k, box.height / 2 - point[1] * k)
     },
     room: () => roomIn(svg.getBoundingClientRect()),
     zoomBy: (factor) => void select(svg).call(behavior.scaleBy, factor),

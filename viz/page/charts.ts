@@ -7,18 +7,38 @@ import { svgEl } from './dom.js'
 const SIZE = { width: 320, height: 84, base: 70 }
 
 const bars = (heights: readonly number[], title: string, isEnd: (i: number) => boolean): SVGElement => {
-  const svg = svgEl('svg', { class: 'chart', viewBox: `0 0 ${SIZE.width} ${SIZE.height}`, role: 'img', 'aria-label': title })
-  const x = scaleBand(heights.map((_, i) => i), [0, SIZE.width]).paddingInner(heights.length > 40 ? 0 : 0.1)
+  const svg = svgEl('svg', {
+    class: 'chart',
+    viewBox: `0 0 ${SIZE.width} ${SIZE.height}`,
+    role: 'img',
+    'aria-label': title,
+  })
+  const x = scaleBand(
+    heights.map((_, i) => i),
+    [0, SIZE.width],
+  ).paddingInner(heights.length > 40 ? 0 : 0.1)
   const y = scaleSqrt([0, max(heights) ?? 1], [0, SIZE.base - 6])
   heights.forEach((h, i) => {
-    if (h > 0) svg.append(svgEl('rect', { class: isEnd(i) ? 'end' : 'bar', x: x(i) ?? 0, y: SIZE.base - Math.max(1, y(h)), width: Math.max(1, x.bandwidth()), height: Math.max(1, y(h)) }))
+    if (h > 0)
+      svg.append(
+        svgEl('rect', {
+          class: isEnd(i) ? 'end' : 'bar',
+          x: x(i) ?? 0,
+          y: SIZE.base - Math.max(1, y(h)),
+          width: Math.max(1, x.bandwidth()),
+          height: Math.max(1, y(h)),
+        }),
+      )
   })
   svg.append(svgEl('line', { x1: 0, x2: SIZE.width, y1: SIZE.base, y2: SIZE.base }))
   return svg
 }
 
 const ends = (svg: SVGElement, left: string, right: string): SVGElement => {
-  svg.append(svgEl('text', { x: 0, y: SIZE.height - 2 }, left), svgEl('text', { x: SIZE.width, y: SIZE.height - 2, 'text-anchor': 'end' }, right))
+  svg.append(
+    svgEl('text', { x: 0, y: SIZE.height - 2 }, left),
+    svgEl('text', { x: SIZE.width, y: SIZE.height - 2, 'text-anchor': 'end' }, right),
+  )
   return svg
 }
 
@@ -26,9 +46,21 @@ const ends = (svg: SVGElement, left: string, right: string): SVGElement => {
 export const histogramChart = (n: SceneNumbers): SVGElement => {
   const [low, high] = n.clipped ?? n.atEnds ?? [0, 0]
   const title = `Histogram from ${number(n.from)} to ${number(n.to)} over ${n.count} values`
-  return ends(bars(n.bins, title, (i) => (i === 0 && low > 0.01) || (i === n.bins.length - 1 && high > 0.01)), number(n.from), number(n.to))
+  return ends(
+    bars(n.bins, title, (i) => (i === 0 && low > 0.01) || (i === n.bins.length - 1 && high > 0.01)),
+    number(n.from),
+    number(n.to),
+  )
 }
 
 /** Scales of the channels. */
 export const scalesChart = (scales: readonly number[]): SVGElement =>
-  ends(bars(scales, `Scales of ${scales.length} channels, ${number(Math.min(...scales))} to ${number(Math.max(...scales))}`, () => false), 'channel 0', `channel ${scales.length - 1}`)
+  ends(
+    bars(
+      scales,
+      `Scales of ${scales.length} channels, ${number(Math.min(...scales))} to ${number(Math.max(...scales))}`,
+      () => false,
+    ),
+    'channel 0',
+    `channel ${scales.length - 1}`,
+  )

@@ -1,7 +1,11 @@
 /** Elements from text and children. Text is set as text: nothing is parsed. */
 
 /** An HTML element with attributes and children; a string child is text. */
-export const el = <K extends keyof HTMLElementTagNameMap>(tag: K, attrs: { readonly [name: string]: string } = {}, ...children: readonly (Node | string)[]): HTMLElementTagNameMap[K] => {
+export const el = <K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attrs: { readonly [name: string]: string } = {},
+  ...children: readonly (Node | string)[]
+): HTMLElementTagNameMap[K] => {
   const e = document.createElement(tag)
   for (const [name, value] of Object.entries(attrs)) e.setAttribute(name, value)
   e.append(...children)
@@ -31,7 +35,11 @@ export const svgById = (id: string): SVGSVGElement => {
 }
 
 /** A button that does something. */
-export const button = (label: string, act: () => void, attrs: { readonly [name: string]: string } = {}): HTMLButtonElement => {
+export const button = (
+  label: string,
+  act: () => void,
+  attrs: { readonly [name: string]: string } = {},
+): HTMLButtonElement => {
   const b = el('button', { type: 'button', ...attrs }, label)
   b.addEventListener('click', act)
   return b

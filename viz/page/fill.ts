@@ -11,7 +11,8 @@ const sync = (at: Node, wanted: Node): void => {
 }
 
 /** A button that names something else does something else: its listener can't be carried over. */
-const replaceable = (at: Node, wanted: Node): boolean => at instanceof HTMLButtonElement && at.textContent !== wanted.textContent
+const replaceable = (at: Node, wanted: Node): boolean =>
+  at instanceof HTMLButtonElement && at.textContent !== wanted.textContent
 
 /** Makes the children of `parent` equal to `parts`: elements of the same tag are kept and changed. */
 export const fill = (parent: Element, parts: readonly Node[]): void => {

@@ -8,7 +8,12 @@ import { links, section, type PanelContext } from './parts.js'
 
 const go = (c: PanelContext, before: string, id: string): Node => {
   const n = c.index.node.get(id)
-  return el('p', {}, before, button(n === undefined ? id : nodeName(n), () => c.go(id)))
+  return el(
+    'p',
+    {},
+    before,
+    button(n === undefined ? id : nodeName(n), () => c.go(id)),
+  )
 }
 
 /** The size of a gradient, where it was observed. */
@@ -22,8 +27,17 @@ const sizeOf = (c: PanelContext, id: string): readonly Node[] => {
 const forward = (c: PanelContext, n: SceneNode): readonly Node[] => {
   const made = c.index.scene.nodes.filter((m) => m.backwardOf === n.id).map((m) => m.id)
   if (n.cotangent === undefined) return []
-  return section('Gradient', go(c, 'With respect to its value: ', n.cotangent), ...sizeOf(c, n.cotangent),
-    ...(made.length === 0 ? ['Its rule made no node: it hands the gradient on as it is.'] : [el('p', { class: 'soft' }, `Its rule made ${made.length} ${made.length === 1 ? 'node' : 'nodes'}:`), links(c, made)]))
+  return section(
+    'Gradient',
+    go(c, 'With respect to its value: ', n.cotangent),
+    ...sizeOf(c, n.cotangent),
+    ...(made.length === 0
+      ? ['Its rule made no node: it hands the gradient on as it is.']
+      : [
+          el('p', { class: 'soft' }, `Its rule made ${made.length} ${made.length === 1 ? 'node' : 'nodes'}:`),
+          links(c, made),
+        ]),
+  )
 }
 
 const backward = (c: PanelContext, n: SceneNode): readonly Node[] => [
@@ -31,8 +45,19 @@ const backward = (c: PanelContext, n: SceneNode): readonly Node[] => [
   ...(n.backwardOf === undefined ? [] : section('Belongs to', go(c, 'Made by the rule of ', n.backwardOf))),
 ]
 
-const estimator = (n: SceneNode, curve: SceneCurve | undefined): readonly Node[] => (n.estimator === undefined ? [] : section('Its gradient is an estimate', n.estimator,
-  ...(curve === undefined ? [] : [curveChart(curve), ...(curve.note === '' ? [] : [el('p', { class: 'soft' }, `Over ${curve.unit}: ${curve.note}.`)])])))
+const estimator = (n: SceneNode, curve: SceneCurve | undefined): readonly Node[] =>
+  n.estimator === undefined
+    ? []
+    : section(
+        'Its gradient is an estimate',
+        n.estimator,
+        ...(curve === undefined
+          ? []
+          : [
+              curveChart(curve),
+              ...(curve.note === '' ? [] : [el('p', { class: 'soft' }, `Over ${curve.unit}: ${curve.note}.`)]),
+            ]),
+      )
 
 /** The part of the panel about gradients. */
 export const gradientParts = (c: PanelContext, n: SceneNode): readonly Node[] => [

@@ -15,12 +15,15 @@ export const mapOf = (app: App, svg: SVGSVGElement, map: SVGSVGElement): void =>
     drawn = layout
     map.setAttribute('viewBox', `0 0 ${layout.width} ${layout.height}`)
     const items = [...app.view.visible().at.values()].filter((i) => !i.open)
-    map.replaceChildren(...items.slice(0, MOST_DOTS).map((i) => {
-      const { x, y, width, height } = layout.rects.get(i.id) ?? { x: 0, y: 0, width: 0, height: 0 }
-      const lost = i.hidden.costly > 0 || i.node?.loss === 'costly'
-      const doubt = i.hidden.claimed > 0 || (i.node?.flow === true && i.node.carry === 'claimed')
-      return svgEl('rect', { class: `dot${lost ? ' lost' : doubt ? ' doubt' : ''}`, x, y, width, height })
-    }), frame)
+    map.replaceChildren(
+      ...items.slice(0, MOST_DOTS).map((i) => {
+        const { x, y, width, height } = layout.rects.get(i.id) ?? { x: 0, y: 0, width: 0, height: 0 }
+        const lost = i.hidden.costly > 0 || i.node?.loss === 'costly'
+        const doubt = i.hidden.claimed > 0 || (i.node?.flow === true && i.node.carry === 'claimed')
+        return svgEl('rect', { class: `dot${lost ? ' lost' : doubt ? ' doubt' : ''}`, x, y, width, height })
+      }),
+      frame,
+    )
   }
   const update = (): void => {
     dots()
@@ -29,7 +32,13 @@ export const mapOf = (app: App, svg: SVGSVGElement, map: SVGSVGElement): void =>
     const [right, bottom] = t.apply([app.view.layout().width, app.view.layout().height])
     // Of a drawing that is seen whole a map says nothing.
     map.classList.toggle('whole', t.x >= -1 && t.y >= -1 && right <= box.width + 1 && bottom <= box.height + 1)
-    for (const [name, value] of Object.entries({ x: -t.x / t.k, y: -t.y / t.k, width: box.width / t.k, height: box.height / t.k })) frame.setAttribute(name, String(value))
+    for (const [name, value] of Object.entries({
+      x: -t.x / t.k,
+      y: -t.y / t.k,
+      width: box.width / t.k,
+      height: box.height / t.k,
+    }))
+      frame.setAttribute(name, String(value))
   }
   app.view.onMove(update)
   update()

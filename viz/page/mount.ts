@@ -13,17 +13,27 @@ const TONE = { plain: '', good: 'good', claimed: 'claimed-text', stripped: 'stri
 
 /** Writes the sentence of a scene, each of its numbers a button that lights what it counts. */
 const writeSentence = (app: App): void => {
-  const parts = app.scene.sentence.map(({ text, tone, targets }, i) => (targets === undefined ? text : button(text, () => {
-    if (targets.length === 1) app.go(targets[0])
-    else app.lightUp(targets)
-  }, { class: TONE[tone], 'data-phrase': String(i) })))
+  const parts = app.scene.sentence.map(({ text, tone, targets }, i) =>
+    targets === undefined
+      ? text
+      : button(
+          text,
+          () => {
+            if (targets.length === 1) app.go(targets[0])
+            else app.lightUp(targets)
+          },
+          { class: TONE[tone], 'data-phrase': String(i) },
+        ),
+  )
   byId('sentence').replaceChildren(el('p', {}, ...parts))
 }
 
 const wireTools = (app: App): void => {
   byId('fit').addEventListener('click', () => app.view.fit())
   byId('expand').addEventListener('click', () => app.openAll(true))
-  byId('details').addEventListener('click', () => app.showDetails(byId('details').getAttribute('aria-pressed') !== 'true'))
+  byId('details').addEventListener('click', () =>
+    app.showDetails(byId('details').getAttribute('aria-pressed') !== 'true'),
+  )
   byId('collapse').addEventListener('click', () => app.openAll(false))
   const help = byId('help')
   if (!(help instanceof HTMLDialogElement)) return
@@ -35,7 +45,8 @@ const sideIn = (text: string | null): Side => (text === 'backward' || text === '
 
 /** Tools that stand only in pages of differentiated or observed programs. */
 const wireChoices = (app: App): void => {
-  for (const b of document.querySelectorAll('[data-side]')) b.addEventListener('click', () => app.showSide(sideIn(b.getAttribute('data-side'))))
+  for (const b of document.querySelectorAll('[data-side]'))
+    b.addEventListener('click', () => app.showSide(sideIn(b.getAttribute('data-side'))))
   const errors = document.getElementById('errors')
   errors?.addEventListener('click', () => {
     const wanted = errors.getAttribute('aria-pressed') !== 'true'
@@ -60,8 +71,17 @@ export const mountScene = (scene: Scene): App => {
   wireTimes(app)
   // Only now is it known how much room the time axis leaves.
   app.view.firstLook()
-  return { ...app, get scene() { return app.scene }, get index() { return app.index }, replace: (next) => {
-    app.replace(next)
-    writeSentence(app)
-  } }
+  return {
+    ...app,
+    get scene() {
+      return app.scene
+    },
+    get index() {
+      return app.index
+    },
+    replace: (next) => {
+      app.replace(next)
+      writeSentence(app)
+    },
+  }
 }

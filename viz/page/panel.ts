@@ -14,7 +14,12 @@ import { trackParts } from './trackParts.js'
 export type { PanelContext } from './parts.js'
 
 const TONE = { carries: 'good', claimed: 'claimed-text', stripped: 'stripped-text', float: 'soft' } as const
-const HEAD = { carries: 'Carries integer metadata', claimed: 'Only claimed: kept, but not guaranteed', stripped: 'Stripped here', float: 'Never had metadata' } as const
+const HEAD = {
+  carries: 'Carries integer metadata',
+  claimed: 'Only claimed: kept, but not guaranteed',
+  stripped: 'Stripped here',
+  float: 'Never had metadata',
+} as const
 
 /** Netron's form: `−2.435 ≤ 0.0190·q ≤ 2.416`. */
 const rangeLine = (n: SceneNode, x: SceneNumbers): string => {
@@ -27,83 +32,209 @@ const rangeLine = (n: SceneNode, x: SceneNumbers): string => {
 const scaleLine = (c: PanelContext, scale: string, formula: string): string => {
   const [name, text, op] = [scaleName(scale), setFormula(formula), c.index.node.get(scale)?.op]
   if (text !== name) return `${name} = ${text}`
-  return op === 'get' ? `${name}: statistics while collecting, then a learned value` : op === 'input' ? `${name}: given to the program` : name
+  return op === 'get'
+    ? `${name}: statistics while collecting, then a learned value`
+    : op === 'input'
+      ? `${name}: given to the program`
+      : name
 }
 
 const gridParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
   if (n.scale === undefined) return []
   const x = numbersFor(c, n)
-  const sure = n.lo === undefined || n.hi === undefined || Math.abs(n.hi) > 1e15 ? '' : `integers ${number(n.lo)} … ${number(n.hi)}`
-  const numeric = x?.scales === undefined
-    ? [el('p', { class: 'soft' }, 'Numbers appear when the page is given a run: toHtml(program, { values }).')]
-    : [el('p', { class: 'range' }, (x.channels ?? 1) > 1 ? `${x.channels} channels, s = ${number(Math.min(...x.scales))} … ${number(Math.max(...x.scales))}` : `s = ${number(x.scales[0])}, z = ${number(x.zeroPoints?.[0] ?? 0)}`),
-      ...((x.channels ?? 1) > 1 ? [scalesChart(x.scales)] : [el('p', { class: 'range' }, rangeLine(n, x))])]
+  const sure =
+    n.lo === undefined || n.hi === undefined || Math.abs(n.hi) > 1e15
+      ? ''
+      : `integers ${number(n.lo)} … ${number(n.hi)}`
+  const numeric =
+    x?.scales === undefined
+      ? [el('p', { class: 'soft' }, 'Numbers appear when the page is given a run: toHtml(program, { values }).')]
+      : [
+          el(
+            'p',
+            { class: 'range' },
+            (x.channels ?? 1) > 1
+              ? `${x.channels} channels, s = ${number(Math.min(...x.scales))} … ${number(Math.max(...x.scales))}`
+              : `s = ${number(x.scales[0])}, z = ${number(x.zeroPoints?.[0] ?? 0)}`,
+          ),
+          ...((x.channels ?? 1) > 1 ? [scalesChart(x.scales)] : [el('p', { class: 'range' }, rangeLine(n, x))]),
+        ]
   return [
     el('p', { class: 'formula' }, `${typeName(n)}${sure === '' ? '' : `, ${sure}`}`),
     el('p', { class: 'formula' }, scaleLine(c, n.scale, n.formula ?? '')),
-    el('p', { class: 'formula' }, `z = ${n.zeroPoint === undefined ? '0' : setFormula(n.zeroPoint)}`), ...numeric,
+    el('p', { class: 'formula' }, `z = ${n.zeroPoint === undefined ? '0' : setFormula(n.zeroPoint)}`),
+    ...numeric,
   ]
 }
 
 const costParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
   if (!n.flow || (n.carry !== 'stripped' && n.carry !== 'claimed')) return []
   const { products, results } = costOf(c.index, n.id)
-  const what = (k: number): string => (n.carry === 'stripped' ? (k === 1 ? 'loses its integer path' : 'lose their integer path') : k === 1 ? 'rests on the claim' : 'rest on the claim')
-  const verdict = products.length === 0 && results.length > 0 ? `No product comes after it. ${results.length === 1 ? 'Result' : 'Results'} ${results.slice(0, 6).join(', ')}: plain numbers.` : ''
-  return section('What it costs', ...(products.length > 0 ? [`${products.length} ${products.length === 1 ? 'product' : 'products'} ${what(products.length)}:`, links(c, products)] : []),
-    ...(products.length > 0 && results.length > 0 ? [`Results concerned: ${results.slice(0, 6).join(', ')}`] : []), ...(n.carry === 'stripped' && verdict !== '' ? [verdict] : products.length + results.length === 0 ? ['Nothing: no product and no result lies behind it.'] : []))
+  const what = (k: number): string =>
+    n.carry === 'stripped'
+      ? k === 1
+        ? 'loses its integer path'
+        : 'lose their integer path'
+      : k === 1
+        ? 'rests on the claim'
+        : 'rest on the claim'
+  const verdict =
+    products.length === 0 && results.length > 0
+      ? `No product comes after it. ${results.length === 1 ? 'Result' : 'Results'} ${results.slice(0, 6).join(', ')}: plain numbers.`
+      : ''
+  return section(
+    'What it costs',
+    ...(products.length > 0
+      ? [
+          `${products.length} ${products.length === 1 ? 'product' : 'products'} ${what(products.length)}:`,
+          links(c, products),
+        ]
+      : []),
+    ...(products.length > 0 && results.length > 0 ? [`Results concerned: ${results.slice(0, 6).join(', ')}`] : []),
+    ...(n.carry === 'stripped' && verdict !== ''
+      ? [verdict]
+      : products.length + results.length === 0
+        ? ['Nothing: no product and no result lies behind it.']
+        : []),
+  )
 }
 
-const adviceParts = (c: PanelContext, n: SceneNode): readonly Node[] => section('What to change',
-  ...(c.index.scene.losses.find((l) => l.node === n.id)?.advice ?? []).flatMap((a) => [el('p', {}, a.text), ...(a.code === undefined ? [] : [codeOf(a.code)])]))
+const adviceParts = (c: PanelContext, n: SceneNode): readonly Node[] =>
+  section(
+    'What to change',
+    ...(c.index.scene.losses.find((l) => l.node === n.id)?.advice ?? []).flatMap((a) => [
+      el('p', {}, a.text),
+      ...(a.code === undefined ? [] : [codeOf(a.code)]),
+    ]),
+  )
 
 const share = (x: number): string => `${(x * 100).toFixed(x > 0 && x < 0.001 ? 3 : 1)} %`
 
-const gridLines = (n: SceneNode, x: SceneNumbers): readonly Node[] => (x.usedBits === undefined ? [el('p', { class: 'range' }, `${number(x.min)} … ${number(x.max)}`)] : [
-  el('p', { class: 'range' }, `${x.usedBits.toFixed(1)} of ${n.bits ?? '?'} bits used${x.levels === undefined ? '' : `, ${number(x.levels)} of ${number(2 ** (n.bits ?? 0))} integers occur`}`),
-  ...(x.clipped !== undefined
-    ? [el('p', { class: 'soft' }, `clipped: ${share(x.clipped[0])} below, ${share(x.clipped[1])} above`)]
-    : x.atEnds === undefined ? [] : [el('p', { class: 'soft' }, `at the ends: ${share(x.atEnds[0])} low, ${share(x.atEnds[1])} high`)]),
-  ...(x.sqnr === undefined ? [] : [el('p', { class: 'soft' }, x.sqnr === null ? 'quantization changed nothing' : `signal over quantization noise: ${x.sqnr.toFixed(1)} dB`)]),
-])
+const gridLines = (n: SceneNode, x: SceneNumbers): readonly Node[] =>
+  x.usedBits === undefined
+    ? [el('p', { class: 'range' }, `${number(x.min)} … ${number(x.max)}`)]
+    : [
+        el(
+          'p',
+          { class: 'range' },
+          `${x.usedBits.toFixed(1)} of ${n.bits ?? '?'} bits used${x.levels === undefined ? '' : `, ${number(x.levels)} of ${number(2 ** (n.bits ?? 0))} integers occur`}`,
+        ),
+        ...(x.clipped !== undefined
+          ? [el('p', { class: 'soft' }, `clipped: ${share(x.clipped[0])} below, ${share(x.clipped[1])} above`)]
+          : x.atEnds === undefined
+            ? []
+            : [el('p', { class: 'soft' }, `at the ends: ${share(x.atEnds[0])} low, ${share(x.atEnds[1])} high`)]),
+        ...(x.sqnr === undefined
+          ? []
+          : [
+              el(
+                'p',
+                { class: 'soft' },
+                x.sqnr === null
+                  ? 'quantization changed nothing'
+                  : `signal over quantization noise: ${x.sqnr.toFixed(1)} dB`,
+              ),
+            ]),
+      ]
 
 const numberParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
   const x = numbersFor(c, n)
-  if (x === undefined || x.count === 0 || n.side === 'backward' && x.bins.length === 0) return []
+  if (x === undefined || x.count === 0 || (n.side === 'backward' && x.bins.length === 0)) return []
   const single = x.count === 1
-  return section(x.usedBits === undefined ? (single ? 'Value' : 'Values') : 'Over the integer grid', ...(single || x.bins.length === 0 ? [] : [histogramChart(x)]),
+  return section(
+    x.usedBits === undefined ? (single ? 'Value' : 'Values') : 'Over the integer grid',
+    ...(single || x.bins.length === 0 ? [] : [histogramChart(x)]),
     ...(single ? [el('p', { class: 'range' }, number(x.min))] : gridLines(n, x)),
-    ...(x.nonfinite > 0 ? [el('p', { class: 'stripped-text' }, `${x.nonfinite} of ${x.count} values are NaN or ∞${c.index.scene.nonfinite.includes(n.id) ? ': they were first made here' : ''}`)] : []))
+    ...(x.nonfinite > 0
+      ? [
+          el(
+            'p',
+            { class: 'stripped-text' },
+            `${x.nonfinite} of ${x.count} values are NaN or ∞${c.index.scene.nonfinite.includes(n.id) ? ': they were first made here' : ''}`,
+          ),
+        ]
+      : []),
+  )
 }
 
 const wasteParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
   const w = c.index.scene.wasted.find((x) => x.node === n.id)
-  return w === undefined ? [] : [
-    el('p', { class: 'tag claimed-text' }, `Wastes ${(w.bits - w.used).toFixed(1)} of ${w.bits} bits`),
-    ...w.advice.flatMap((a) => [el('p', {}, a.text), ...(a.code === undefined ? [] : [codeOf(a.code)])]),
-  ]
+  return w === undefined
+    ? []
+    : [
+        el('p', { class: 'tag claimed-text' }, `Wastes ${(w.bits - w.used).toFixed(1)} of ${w.bits} bits`),
+        ...w.advice.flatMap((a) => [el('p', {}, a.text), ...(a.code === undefined ? [] : [codeOf(a.code)])]),
+      ]
 }
 
 /** What the panel says of a node. */
 export const nodeParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
   const births = n.flow && n.scale !== undefined ? birthsOf(c.index, n.id).filter((id) => id !== n.id) : []
-  const integer = n.integer === undefined ? [] : [el('p', { class: n.integer ? 'good' : 'stripped-text' }, n.integer ? 'Runs on integers' : 'Runs in float: a factor has no metadata')]
+  const integer =
+    n.integer === undefined
+      ? []
+      : [
+          el(
+            'p',
+            { class: n.integer ? 'good' : 'stripped-text' },
+            n.integer ? 'Runs on integers' : 'Runs in float: a factor has no metadata',
+          ),
+        ]
   return [
-    el('h2', {}, nodeName(n)), el('p', { class: 'soft' }, [n.shape.length === 0 ? 'scalar' : n.shape.join('×'), n.attrs ?? ''].filter((t) => t !== '').join(' · ')),
-    ...(n.location === undefined ? [] : [el('p', { class: 'soft' }, n.location)]), ...integer,
-    ...(n.side === 'backward' ? [el('p', { class: 'tag soft' }, 'Backward pass')] : [el('p', { class: `tag ${TONE[n.carry]}` }, HEAD[n.carry])]), ...gridParts(c, n),
-    ...(n.why === undefined ? [] : section('Why', n.why)), ...costParts(c, n), ...adviceParts(c, n),
-    ...(births.length === 0 ? [] : section('Where its metadata was born', links(c, births))), ...numberParts(c, n), ...wasteParts(c, n), ...trackParts(c, n), ...gradientParts(c, n), ...timeParts(c, n.id), ...fateParts(c, n),
+    el('h2', {}, nodeName(n)),
+    el(
+      'p',
+      { class: 'soft' },
+      [n.shape.length === 0 ? 'scalar' : n.shape.join('×'), n.attrs ?? ''].filter((t) => t !== '').join(' · '),
+    ),
+    ...(n.location === undefined ? [] : [el('p', { class: 'soft' }, n.location)]),
+    ...integer,
+    ...(n.side === 'backward'
+      ? [el('p', { class: 'tag soft' }, 'Backward pass')]
+      : [el('p', { class: `tag ${TONE[n.carry]}` }, HEAD[n.carry])]),
+    ...gridParts(c, n),
+    ...(n.why === undefined ? [] : section('Why', n.why)),
+    ...costParts(c, n),
+    ...adviceParts(c, n),
+    ...(births.length === 0 ? [] : section('Where its metadata was born', links(c, births))),
+    ...numberParts(c, n),
+    ...wasteParts(c, n),
+    ...trackParts(c, n),
+    ...gradientParts(c, n),
+    ...timeParts(c, n.id),
+    ...fateParts(c, n),
   ]
 }
 
 /** Of a layer that is differentiated: its box in the other pass, and the gradients that it gives. */
 const mirrorParts = (c: PanelContext, i: Item): readonly Node[] => {
   const [mirror] = c.partners.of(i.id)
-  const given = i.box?.side === 'backward' ? c.index.scene.nodes.filter((n) => n.gradientOf !== undefined && `${n.box}.`.startsWith(`${i.id}.`)) : []
+  const given =
+    i.box?.side === 'backward'
+      ? c.index.scene.nodes.filter((n) => n.gradientOf !== undefined && `${n.box}.`.startsWith(`${i.id}.`))
+      : []
   return [
-    ...section('Gradients that it gives', ...given.slice(0, 8).map((n) => el('p', {}, button(n.gradientOf ?? '', () => c.go(n.id)), ` ${n.shape.join('×')}`))),
-    ...(mirror === undefined ? [] : section(i.box?.side === 'backward' ? 'Forward pass' : 'Backward pass', el('p', {}, button(mirror, () => c.go(mirror))))),
+    ...section(
+      'Gradients that it gives',
+      ...given.slice(0, 8).map((n) =>
+        el(
+          'p',
+          {},
+          button(n.gradientOf ?? '', () => c.go(n.id)),
+          ` ${n.shape.join('×')}`,
+        ),
+      ),
+    ),
+    ...(mirror === undefined
+      ? []
+      : section(
+          i.box?.side === 'backward' ? 'Forward pass' : 'Backward pass',
+          el(
+            'p',
+            {},
+            button(mirror, () => c.go(mirror)),
+          ),
+        )),
   ]
 }
 
@@ -112,15 +243,51 @@ export const boxParts = (c: PanelContext, i: Item, leaving: readonly Line[]): re
   const inside = c.index.scene.losses.filter((l) => `${c.index.node.get(l.node)?.box ?? ''}.`.startsWith(`${i.id}.`))
   const out = [...new Map(leaving.filter((l) => l.flow).map((l) => [l.source.id, l.source])).values()]
   return [
-    el('h2', {}, i.id), el('p', { class: 'soft' }, `${i.box?.kind ?? 'layer'} · ${i.open ? 'Enter closes it' : 'Enter opens it'}`),
-    ...section('What leaves it', ...out.slice(0, 8).map((n) => el('p', {}, el('span', { class: TONE[n.carry] }, lineLabel(n) === '' ? 'float' : lineLabel(n)), ` from ${n.op} %${n.id}`))),
-    ...section('Losses inside', ...(inside.length === 0 ? [] : [links(c, inside.map((l) => l.node))])),
-    ...out.flatMap((n) => (n.why === undefined ? [] : [...section('Why', n.why), ...costParts(c, n), ...adviceParts(c, n)])),
-    ...out.slice(0, 1).flatMap((n) => [...(n.scale === undefined ? [] : section('Metadata', ...gridParts(c, n))), ...numberParts(c, n), ...wasteParts(c, n), ...trackParts(c, n)]),
-    ...mirrorParts(c, i), ...timeParts(c, i.id),
+    el('h2', {}, i.id),
+    el('p', { class: 'soft' }, `${i.box?.kind ?? 'layer'} · ${i.open ? 'Enter closes it' : 'Enter opens it'}`),
+    ...section(
+      'What leaves it',
+      ...out
+        .slice(0, 8)
+        .map((n) =>
+          el(
+            'p',
+            {},
+            el('span', { class: TONE[n.carry] }, lineLabel(n) === '' ? 'float' : lineLabel(n)),
+            ` from ${n.op} %${n.id}`,
+          ),
+        ),
+    ),
+    ...section(
+      'Losses inside',
+      ...(inside.length === 0
+        ? []
+        : [
+            links(
+              c,
+              inside.map((l) => l.node),
+            ),
+          ]),
+    ),
+    ...out.flatMap((n) =>
+      n.why === undefined ? [] : [...section('Why', n.why), ...costParts(c, n), ...adviceParts(c, n)],
+    ),
+    ...out
+      .slice(0, 1)
+      .flatMap((n) => [
+        ...(n.scale === undefined ? [] : section('Metadata', ...gridParts(c, n))),
+        ...numberParts(c, n),
+        ...wasteParts(c, n),
+        ...trackParts(c, n),
+      ]),
+    ...mirrorParts(c, i),
+    ...timeParts(c, i.id),
   ]
 }
 
 /** What the panel says of a line: the value that flows. */
-export const lineParts = (c: PanelContext, l: Line, from: Item | undefined, to: Item | undefined): readonly Node[] =>
-  [el('p', { class: 'soft' }, `From ${from?.label ?? l.from} to ${to?.label ?? l.to}`), el('p', { class: 'away' }, saysOf(l.source)), ...nodeParts(c, l.source)]
+export const lineParts = (c: PanelContext, l: Line, from: Item | undefined, to: Item | undefined): readonly Node[] => [
+  el('p', { class: 'soft' }, `From ${from?.label ?? l.from} to ${to?.label ?? l.to}`),
+  el('p', { class: 'away' }, saysOf(l.source)),
+  ...nodeParts(c, l.source),
+]

@@ -6,9 +6,22 @@ import type { App } from './app.js'
 import { button, byId, el, svgEl } from './dom.js'
 import { productText, timeText } from './timeParts.js'
 
-type Column = { readonly title: string; readonly text: (s: SceneStep) => string; readonly key: (s: SceneStep) => number | string; readonly bar?: (s: SceneStep) => number; readonly left?: boolean }
+type Column = {
+  readonly title: string
+  readonly text: (s: SceneStep) => string
+  readonly key: (s: SceneStep) => number | string
+  readonly bar?: (s: SceneStep) => number
+  readonly left?: boolean
+}
 
-const amount = (n: number): string => (n >= 1e9 ? `${(n / 1e9).toFixed(2)} G` : n >= 1e6 ? `${(n / 1e6).toFixed(2)} M` : n >= 1e3 ? `${(n / 1e3).toFixed(1)} k` : String(n))
+const amount = (n: number): string =>
+  n >= 1e9
+    ? `${(n / 1e9).toFixed(2)} G`
+    : n >= 1e6
+      ? `${(n / 1e6).toFixed(2)} M`
+      : n >= 1e3
+        ? `${(n / 1e3).toFixed(1)} k`
+        : String(n)
 const rate = (n: number): string => (n === 0 ? '–' : n.toFixed(1))
 
 const columnsOf = ({ limits }: SceneProfile): readonly Column[] => [
@@ -19,7 +32,12 @@ const columnsOf = ({ limits }: SceneProfile): readonly Column[] => [
   { title: 'Bytes', text: (s) => amount(s.bytes), key: (s) => s.bytes },
   { title: 'Flops', text: (s) => amount(s.flops), key: (s) => s.flops },
   { title: 'GB/s', text: (s) => rate(s.gbs), key: (s) => s.gbs, bar: (s) => s.gbs / limits.cacheGBs },
-  { title: 'GFLOP/s', text: (s) => rate(s.gflops), key: (s) => s.gflops, bar: (s) => s.gflops / (s.product?.runsOn === 'integers' ? limits.integerGops : limits.gflops) },
+  {
+    title: 'GFLOP/s',
+    text: (s) => rate(s.gflops),
+    key: (s) => s.gflops,
+    bar: (s) => s.gflops / (s.product?.runsOn === 'integers' ? limits.integerGops : limits.gflops),
+  },
   { title: 'Nodes', text: (s) => String(s.nodes.length), key: (s) => s.nodes.length },
   { title: 'Stages', text: (s) => (s.on === 'host' ? 'host' : String(s.stages)), key: (s) => s.stages },
   { title: 'Runs', text: productText, key: productText, left: true },
@@ -29,8 +47,16 @@ const WIDTH = 76
 
 /** A bar from 0 to 1; the number beside it says the same. */
 const meter = (part: number): SVGElement => {
-  const svg = svgEl('svg', { class: 'meter', viewBox: `0 0 ${WIDTH} 4`, preserveAspectRatio: 'none', 'aria-hidden': 'true' })
-  svg.append(svgEl('rect', { width: WIDTH, height: 4 }), svgEl('rect', { class: 'fill', width: WIDTH * Math.max(0, Math.min(1, part)), height: 4 }))
+  const svg = svgEl('svg', {
+    class: 'meter',
+    viewBox: `0 0 ${WIDTH} 4`,
+    preserveAspectRatio: 'none',
+    'aria-hidden': 'true',
+  })
+  svg.append(
+    svgEl('rect', { width: WIDTH, height: 4 }),
+    svgEl('rect', { class: 'fill', width: WIDTH * Math.max(0, Math.min(1, part)), height: 4 }),
+  )
   return svg
 }
 
@@ -42,8 +68,13 @@ const choose = (app: App, s: SceneStep): void => {
   if (s.nodes.length > 1) app.lightUp(s.nodes)
 }
 
-const cellOf = (app: App, s: SceneStep, c: Column, i: number): HTMLElement => el('td', c.left === true ? { class: 'text' } : {},
-  i === 0 && s.nodes.length > 0 ? button(c.text(s), () => choose(app, s)) : c.text(s), ...(c.bar === undefined ? [] : [meter(c.bar(s))]))
+const cellOf = (app: App, s: SceneStep, c: Column, i: number): HTMLElement =>
+  el(
+    'td',
+    c.left === true ? { class: 'text' } : {},
+    i === 0 && s.nodes.length > 0 ? button(c.text(s), () => choose(app, s)) : c.text(s),
+    ...(c.bar === undefined ? [] : [meter(c.bar(s))]),
+  )
 
 const rowOf = (app: App, s: SceneStep, columns: readonly Column[]): HTMLElement => {
   const row = el('tr', { 'data-step': String(s.step) }, ...columns.map((c, i) => cellOf(app, s, c, i)))
@@ -54,24 +85,36 @@ const rowOf = (app: App, s: SceneStep, columns: readonly Column[]): HTMLElement 
   return row
 }
 
-const by = (c: Column, falling: boolean) => (a: SceneStep, b: SceneStep): number => {
-  const [x, y] = [c.key(a), c.key(b)]
-  return (falling ? -1 : 1) * (typeof x === 'number' && typeof y === 'number' ? x - y : String(x).localeCompare(String(y)))
-}
+const by =
+  (c: Column, falling: boolean) =>
+  (a: SceneStep, b: SceneStep): number => {
+    const [x, y] = [c.key(a), c.key(b)]
+    return (
+      (falling ? -1 : 1) * (typeof x === 'number' && typeof y === 'number' ? x - y : String(x).localeCompare(String(y)))
+    )
+  }
 
 const tableOf = (app: App, p: SceneProfile): HTMLElement => {
   const columns = columnsOf(p)
   const rows = new Map(p.steps.map((s) => [s.step, rowOf(app, s, columns)]))
   const body = el('tbody')
   let [sorted, falling] = [2, true]
-  const heads = columns.map((c, i) => el('th', { scope: 'col', ...(c.left === true ? { class: 'text' } : {}) }, button(c.title, () => {
-    falling = sorted === i ? !falling : c.left !== true
-    sorted = i
-    sort()
-  })))
+  const heads = columns.map((c, i) =>
+    el(
+      'th',
+      { scope: 'col', ...(c.left === true ? { class: 'text' } : {}) },
+      button(c.title, () => {
+        falling = sorted === i ? !falling : c.left !== true
+        sorted = i
+        sort()
+      }),
+    ),
+  )
   const sort = (): void => {
     body.replaceChildren(...[...p.steps].sort(by(columns[sorted], falling)).flatMap((s) => rows.get(s.step) ?? []))
-    heads.forEach((h, i) => (i === sorted ? h.setAttribute('aria-sort', falling ? 'descending' : 'ascending') : h.removeAttribute('aria-sort')))
+    heads.forEach((h, i) =>
+      i === sorted ? h.setAttribute('aria-sort', falling ? 'descending' : 'ascending') : h.removeAttribute('aria-sort'),
+    )
   }
   sort()
   app.onChange(() => {

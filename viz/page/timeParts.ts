@@ -11,7 +11,8 @@ const MOST_STEPS = 6
 export const timeText = (ms: number): string => (ms < 1 ? `${(ms * 1000).toFixed(1)} µs` : `${ms.toFixed(2)} ms`)
 
 /** What a product runs on. */
-export const productText = (s: SceneStep): string => (s.product === undefined ? '' : `on ${s.product.runsOn}: ${s.product.why}`)
+export const productText = (s: SceneStep): string =>
+  s.product === undefined ? '' : `on ${s.product.runsOn}: ${s.product.why}`
 
 const stepParts = (c: PanelContext, id: string, s: SceneStep, many: boolean): readonly Part[] => {
   const others = many ? [] : s.nodes.filter((n) => n !== id)
@@ -28,7 +29,17 @@ export const timeParts = (c: PanelContext, id: string): readonly Node[] => {
   if (scene.profile === undefined) return []
   const steps = [...stepsAt(scene, id)].sort((a, b) => b.ms - a.ms)
   const [isNode, sum] = [c.index.node.has(id), steps.reduce((t, s) => t + s.share, 0)]
-  if (steps.length === 0) return isNode && scene.nodes.some((n) => n.id === id) ? section('Time', 'No step of its own: it is an input, a constant, a view, merged with an equal node, or not needed.') : []
-  return section('Time', ...(steps.length === 1 ? [] : [`${steps.length} steps, ${shareText(sum)} of the time together`]),
-    ...steps.slice(0, MOST_STEPS).flatMap((s) => stepParts(c, id, s, !isNode)), ...(steps.length > MOST_STEPS ? [`and ${steps.length - MOST_STEPS} more steps`] : []))
+  if (steps.length === 0)
+    return isNode && scene.nodes.some((n) => n.id === id)
+      ? section(
+          'Time',
+          'No step of its own: it is an input, a constant, a view, merged with an equal node, or not needed.',
+        )
+      : []
+  return section(
+    'Time',
+    ...(steps.length === 1 ? [] : [`${steps.length} steps, ${shareText(sum)} of the time together`]),
+    ...steps.slice(0, MOST_STEPS).flatMap((s) => stepParts(c, id, s, !isNode)),
+    ...(steps.length > MOST_STEPS ? [`and ${steps.length - MOST_STEPS} more steps`] : []),
+  )
 }

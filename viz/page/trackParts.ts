@@ -14,9 +14,26 @@ export const trackParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
   if (log === undefined || track === undefined) return []
   const i = c.at() ?? log.steps.length - 1
   const step = log.steps[i]
-  const how = track.learnedAt === null ? [] : [step < track.learnedAt ? `Still a running statistic; learned from step ${track.learnedAt} on.` : `A running statistic until step ${track.learnedAt - 1}, learned since.`]
-  return section(`At step ${step} of training`,
+  const how =
+    track.learnedAt === null
+      ? []
+      : [
+          step < track.learnedAt
+            ? `Still a running statistic; learned from step ${track.learnedAt} on.`
+            : `A running statistic until step ${track.learnedAt - 1}, learned since.`,
+        ]
+  return section(
+    `At step ${step} of training`,
     el('p', { class: 'range' }, `s = ${shown(track.scale[i])}, z = ${shown(track.zeroPoint[i])}`),
-    ...(track.buffer[i] === null ? [] : [el('p', { class: 'soft' }, `running statistic ${shown(track.buffer[i])}${track.statistic[i] === null ? '' : `, of this batch ${shown(track.statistic[i])}`}`)]),
-    ...how.map((t) => el('p', { class: 'soft' }, t)))
+    ...(track.buffer[i] === null
+      ? []
+      : [
+          el(
+            'p',
+            { class: 'soft' },
+            `running statistic ${shown(track.buffer[i])}${track.statistic[i] === null ? '' : `, of this batch ${shown(track.statistic[i])}`}`,
+          ),
+        ]),
+    ...how.map((t) => el('p', { class: 'soft' }, t)),
+  )
 }

@@ -10,7 +10,12 @@ import { makeCamera, SCALE } from './camera.js'
 import { svgEl } from './dom.js'
 
 /** What is drawn: a scene with some boxes open, with or without the nodes that only compute scales, and what is laid over it. */
-export type Drawn = { readonly scene: Scene; readonly open: ReadonlySet<string>; readonly details: boolean; readonly over: Overlay }
+export type Drawn = {
+  readonly scene: Scene
+  readonly open: ReadonlySet<string>
+  readonly details: boolean
+  readonly over: Overlay
+}
 
 /** The drawing. */
 export type View = {
@@ -40,7 +45,11 @@ const idOf = (e: Element): string => e.getAttribute('data-item') ?? e.getAttribu
 export const makeView = (svg: SVGSVGElement): View => {
   let now: Now = NOTHING_YET
   const sheet = svgEl('g', { class: 'scene' })
-  let [visible, layout, selected]: [Visible, Layout, string | null] = [{ items: [], lines: [], at: new Map() }, { width: 1, height: 1, rects: new Map(), ways: new Map(), across: new Set() }, null]
+  let [visible, layout, selected]: [Visible, Layout, string | null] = [
+    { items: [], lines: [], at: new Map() },
+    { width: 1, height: 1, rects: new Map(), ways: new Map(), across: new Set() },
+    null,
+  ]
   let flat = layout
   let before: Drawn | null = null
   let partners: ReadonlySet<string> = new Set()
@@ -62,16 +71,28 @@ export const makeView = (svg: SVGSVGElement): View => {
     paint(sheet, marksOf(visible, layout, undefined, now, before?.over))
     refresh()
   }
-  const element = (id: string): SVGElement | null => sheet.querySelector(`[data-item="${CSS.escape(id)}"],[data-line="${CSS.escape(id)}"]`)
+  const element = (id: string): SVGElement | null =>
+    sheet.querySelector(`[data-item="${CSS.escape(id)}"],[data-line="${CSS.escape(id)}"]`)
   const middle = (id: string): readonly [number, number] | null => {
     const r = layout.rects.get(id)
     const way = layout.ways.get(id)
-    return r !== undefined ? [r.x + r.width / 2, r.y + Math.min(r.height, 200) / 2] : way !== undefined && way.length > 0 ? [way[0][0], way[0][1]] : null
+    return r !== undefined
+      ? [r.x + r.width / 2, r.y + Math.min(r.height, 200) / 2]
+      : way !== undefined && way.length > 0
+        ? [way[0][0], way[0][1]]
+        : null
   }
   return {
-    visible: () => visible, layout: () => layout, element,
+    visible: () => visible,
+    layout: () => layout,
+    element,
     draw: (drawn) => {
-      if (before === null || before.scene !== drawn.scene || before.open !== drawn.open || before.details !== drawn.details) {
+      if (
+        before === null ||
+        before.scene !== drawn.scene ||
+        before.open !== drawn.open ||
+        before.details !== drawn.details
+      ) {
         visible = visibleOf(drawn.scene, drawn.open, drawn.details)
         flat = layoutOf(visible)
         layout = foldedInto(visible, flat, camera.room())

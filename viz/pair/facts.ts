@@ -6,7 +6,11 @@ import type { Twins } from './twins.js'
 import { sameScale } from './words.js'
 
 /** A fact on both sides; null where a side has none. */
-export type Fact = { readonly label: string; readonly texts: readonly [string | null, string | null]; readonly differs: boolean }
+export type Fact = {
+  readonly label: string
+  readonly texts: readonly [string | null, string | null]
+  readonly differs: boolean
+}
 
 const numbersFor = (scene: Scene, n: SceneNode): SceneNumbers | undefined => {
   const name = scene.values.find((v) => v.node === n.id && Object.hasOwn(scene.numbers, v.name))?.name
@@ -17,7 +21,9 @@ const CARRY = { carries: 'carries', claimed: 'only claimed', stripped: 'stripped
 
 const scaleText = (x: SceneNumbers | undefined): string | null => {
   if (x?.scales === undefined) return null
-  return (x.channels ?? 1) > 1 ? `${x.channels} scales, ${number(Math.min(...x.scales))} … ${number(Math.max(...x.scales))}` : number(x.scales[0])
+  return (x.channels ?? 1) > 1
+    ? `${x.channels} scales, ${number(Math.min(...x.scales))} … ${number(Math.max(...x.scales))}`
+    : number(x.scales[0])
 }
 
 type Reader = (n: SceneNode, x: SceneNumbers | undefined) => string | null
@@ -27,7 +33,11 @@ const READERS: readonly (readonly [label: string, read: Reader])[] = [
   ['Type', (n) => (n.scale === undefined ? null : typeName(n))],
   ['Scale', (n) => (n.scale === undefined ? null : setFormula(n.formula ?? scaleName(n.scale)))],
   ['Zero point', (n) => (n.scale === undefined ? null : n.zeroPoint === undefined ? '0' : 'not fixed to 0')],
-  ['Integers', (n) => (n.lo === undefined || n.hi === undefined || Math.abs(n.hi) > 1e15 ? null : `${number(n.lo)} … ${number(n.hi)}`)],
+  [
+    'Integers',
+    (n) =>
+      n.lo === undefined || n.hi === undefined || Math.abs(n.hi) > 1e15 ? null : `${number(n.lo)} … ${number(n.hi)}`,
+  ],
   ['Product', (n) => (n.integer === undefined ? null : n.integer ? 'on integers' : 'in float')],
   ['s in this run', (_, x) => scaleText(x)],
   ['Bits used', (n, x) => (x?.usedBits === undefined ? null : `${x.usedBits.toFixed(1)} of ${n.bits ?? '?'}`)],
@@ -36,14 +46,24 @@ const READERS: readonly (readonly [label: string, read: Reader])[] = [
 ]
 
 /** The facts of two nodes. A scale is the same where both sides compute it alike, whatever its number. */
-export const factsOf = (pair: PairScene, twins: Twins, nodes: readonly [SceneNode | undefined, SceneNode | undefined]): readonly Fact[] => {
+export const factsOf = (
+  pair: PairScene,
+  twins: Twins,
+  nodes: readonly [SceneNode | undefined, SceneNode | undefined],
+): readonly Fact[] => {
   const [a, b] = nodes
   return READERS.flatMap(([label, read]): readonly Fact[] => {
-    const text = (n: SceneNode | undefined, scene: Scene): string | null => (n === undefined ? null : read(n, numbersFor(scene, n)))
+    const text = (n: SceneNode | undefined, scene: Scene): string | null =>
+      n === undefined ? null : read(n, numbersFor(scene, n))
     const [x, y] = [text(a, pair.scenes[0]), text(b, pair.scenes[1])]
     if (x === null && y === null) return []
     // Where a side has no metadata at all, that says it; the lines that it lacks would only repeat it.
-    const differs = a !== undefined && b !== undefined && x !== null && y !== null && (label === 'Scale' ? !sameScale(twins, a, b) : x !== y)
+    const differs =
+      a !== undefined &&
+      b !== undefined &&
+      x !== null &&
+      y !== null &&
+      (label === 'Scale' ? !sameScale(twins, a, b) : x !== y)
     return [{ label, texts: [x, y], differs }]
   })
 }

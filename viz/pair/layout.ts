@@ -29,20 +29,24 @@ export const risingAnchors = (anchors: readonly Anchor[]): readonly Anchor[] => 
 /** How far down everything at a height moves: a step at each anchor, never upwards. */
 type Shift = (y: number) => number
 
-const stepsOf = (tops: readonly number[], levels: readonly number[]): Shift => (y) => {
-  let [lo, hi] = [0, tops.length]
-  while (lo < hi) {
-    const mid = (lo + hi) >> 1
-    if (tops[mid] <= y + 0.01) lo = mid + 1
-    else hi = mid
+const stepsOf =
+  (tops: readonly number[], levels: readonly number[]): Shift =>
+  (y) => {
+    let [lo, hi] = [0, tops.length]
+    while (lo < hi) {
+      const mid = (lo + hi) >> 1
+      if (tops[mid] <= y + 0.01) lo = mid + 1
+      else hi = mid
+    }
+    return lo === 0 ? 0 : levels[lo - 1] - tops[lo - 1]
   }
-  return lo === 0 ? 0 : levels[lo - 1] - tops[lo - 1]
-}
 
 /** Common heights for a chain of anchors: each at least as far below the last as on either side. */
 const levelsOf = (chain: readonly Anchor[]): readonly number[] => {
   const out: number[] = []
-  chain.forEach(([a, b], k) => out.push(k === 0 ? Math.max(a, b) : out[k - 1] + Math.max(a - chain[k - 1][0], b - chain[k - 1][1])))
+  chain.forEach(([a, b], k) =>
+    out.push(k === 0 ? Math.max(a, b) : out[k - 1] + Math.max(a - chain[k - 1][0], b - chain[k - 1][1])),
+  )
   return out
 }
 
@@ -53,26 +57,63 @@ const moveRect = (r: Rect, isOpen: boolean, shift: Shift): Rect => {
 
 /** An end of a line stays at the border of what it ends at. */
 const moveEnd = ([x, y]: Point, old: Rect | undefined, moved: Rect | undefined): Point =>
-  (old === undefined || moved === undefined ? [x, y] : [x, Math.abs(y - old.y) < 0.5 ? moved.y : moved.y + moved.height])
+  old === undefined || moved === undefined ? [x, y] : [x, Math.abs(y - old.y) < 0.5 ? moved.y : moved.y + moved.height]
 
 const moved = (v: Visible, layout: Layout, shift: Shift): Layout => {
-  const rects = new Map([...layout.rects].map(([id, r]): [string, Rect] => [id, moveRect(r, v.at.get(id)?.open === true, shift)]))
-  const ways = new Map(v.lines.map((l): [string, readonly Point[]] => {
-    const way = layout.ways.get(l.id) ?? []
-    return [l.id, way.map((p, i): Point => (i === 0 ? moveEnd(p, layout.rects.get(l.from), rects.get(l.from)) : i === way.length - 1 ? moveEnd(p, layout.rects.get(l.to), rects.get(l.to)) : [p[0], p[1] + shift(p[1])]))]
-  }))
+  const rects = new Map(
+    [...layout.rects].map(([id, r]): [string, Rect] => [id, moveRect(r, v.at.get(id)?.open === true, shift)]),
+  )
+  const ways = new Map(
+    v.lines.map((l): [string, readonly Point[]] => {
+      const way = layout.ways.get(l.id) ?? []
+      return [
+        l.id,
+        way.map((p, i): Point =>
+          i === 0
+            ? moveEnd(p, layout.rects.get(l.from), rects.get(l.from))
+            : i === way.length - 1
+              ? moveEnd(p, layout.rects.get(l.to), rects.get(l.to))
+              : [p[0], p[1] + shift(p[1])],
+        ),
+      ]
+    }),
+  )
   return { width: layout.width, height: layout.height + shift(Infinity), rects, ways, across: layout.across }
 }
 
 /** Makes two layouts level. `partner`: what of the first belongs to what of the second. */
-export const levelled = (vs: readonly [Visible, Visible], layouts: readonly [Layout, Layout], partner: ReadonlyMap<string, string>): readonly [Layout, Layout] => {
+export const levelled = (
+  vs: readonly [Visible, Visible],
+  layouts: readonly [Layout, Layout],
+  partner: ReadonlyMap<string, string>,
+): readonly [Layout, Layout] => {
   const anchors = [...layouts[0].rects].flatMap(([id, r]): readonly Anchor[] => {
     const other = layouts[1].rects.get(partner.get(id) ?? '')
     return other === undefined ? [] : [[r.y, other.y]]
   })
   const chain = risingAnchors(anchors)
   const levels = levelsOf(chain)
-  const [a, b] = [moved(vs[0], layouts[0], stepsOf(chain.map((c) => c[0]), levels)), moved(vs[1], layouts[1], stepsOf(chain.map((c) => c[1]), levels))]
+  const [a, b] = [
+    moved(
+      vs[0],
+      layouts[0],
+      stepsOf(
+        chain.map((c) => c[0]),
+        levels,
+      ),
+    ),
+    moved(
+      vs[1],
+      layouts[1],
+      stepsOf(
+        chain.map((c) => c[1]),
+        levels,
+      ),
+    ),
+  ]
   const height = Math.max(a.height, b.height)
-  return [{ ...a, height }, { ...b, height }]
+  return [
+    { ...a, height },
+    { ...b, height },
+  ]
 }

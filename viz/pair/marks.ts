@@ -14,58 +14,96 @@ const GUTTER = 176
 const CHIP = { height: 22, gap: 5, character: 6.7 }
 
 /** Two drawings that stand side by side: `lefts` are where they begin. */
-export type PairDrawing = { readonly visible: readonly [Visible, Visible]; readonly layouts: readonly [Layout, Layout]; readonly lefts: readonly [number, number]; readonly width: number; readonly height: number; readonly chips: readonly Chip[] }
+export type PairDrawing = {
+  readonly visible: readonly [Visible, Visible]
+  readonly layouts: readonly [Layout, Layout]
+  readonly lefts: readonly [number, number]
+  readonly width: number
+  readonly height: number
+  readonly chips: readonly Chip[]
+}
 
 /** A note between the halves: what it is about on each side (null: nothing there), its words, and where it stands. */
-export type Chip = { readonly ids: readonly [string | null, string | null]; readonly text: string; readonly status: Status; readonly at: number; readonly ends: readonly [Point | null, Point | null] }
+export type Chip = {
+  readonly ids: readonly [string | null, string | null]
+  readonly text: string
+  readonly status: Status
+  readonly at: number
+  readonly ends: readonly [Point | null, Point | null]
+}
 
 /** The hues of both halves: a scale has that of its twin. */
-export const jointHues = (visible: PairDrawing['visible'], twins: Twins): readonly [ReadonlyMap<string, number>, ReadonlyMap<string, number>] => {
+export const jointHues = (
+  visible: PairDrawing['visible'],
+  twins: Twins,
+): readonly [ReadonlyMap<string, number>, ReadonlyMap<string, number>] => {
   const first = huesOf(visible[0].lines)
   let next = first.size
-  const second = new Map([...huesOf(visible[1].lines).keys()].map((scale): [string, number] => [scale, first.get(twins[1].partner.get(scale) ?? '') ?? Math.min(next++, HUES)]))
+  const second = new Map(
+    [...huesOf(visible[1].lines).keys()].map((scale): [string, number] => [
+      scale,
+      first.get(twins[1].partner.get(scale) ?? '') ?? Math.min(next++, HUES),
+    ]),
+  )
   return [first, second]
 }
 
 /** Where the tie of a chip ends: beside a thing, at the height of its name. */
 const besideOf = (r: Rect | undefined, isOpen: boolean, side: Side): Point | null =>
-  (r === undefined ? null : [side === 0 ? r.x + r.width + 6 : r.x - 6, isOpen ? r.y + 18 : r.y + r.height / 2])
+  r === undefined ? null : [side === 0 ? r.x + r.width + 6 : r.x - 6, isOpen ? r.y + 18 : r.y + r.height / 2]
 
 /** What has a note: the innermost things drawn that values go through; of what stands on one side alone the outermost. */
-const noted = (items: readonly Item[], status: ReadonlyMap<string, Status>): readonly Item[] => items.flatMap((i) => {
-  const own = status.get(i.id)
-  if (own === 'only') return i.kind === 'node' && i.node?.flow === false ? [] : [i]
-  if (i.open) return noted(i.children, status)
-  return own === 'differs' && (i.kind !== 'node' || i.node?.flow === true) ? [i] : []
-})
+const noted = (items: readonly Item[], status: ReadonlyMap<string, Status>): readonly Item[] =>
+  items.flatMap((i) => {
+    const own = status.get(i.id)
+    if (own === 'only') return i.kind === 'node' && i.node?.flow === false ? [] : [i]
+    if (i.open) return noted(i.children, status)
+    return own === 'differs' && (i.kind !== 'node' || i.node?.flow === true) ? [i] : []
+  })
 
 type Draft = Omit<Chip, 'at'>
 
-const draftsOf = (pair: PairScene, twins: Twins, visible: PairDrawing['visible'], layouts: PairDrawing['layouts']): readonly Draft[] => {
-  const beside = (side: Side, id: string): Point | null => besideOf(layouts[side].rects.get(id), visible[side].at.get(id)?.open === true, side)
+const draftsOf = (
+  pair: PairScene,
+  twins: Twins,
+  visible: PairDrawing['visible'],
+  layouts: PairDrawing['layouts'],
+): readonly Draft[] => {
+  const beside = (side: Side, id: string): Point | null =>
+    besideOf(layouts[side].rects.get(id), visible[side].at.get(id)?.open === true, side)
   const known = new Set<string>()
-  return SIDES.flatMap((side) => noted(visible[side].items, twins[side].status).flatMap((i): readonly Draft[] => {
-    const other = twins[side].partner.get(i.id)
-    if (twins[side].status.get(i.id) === 'only' || other === undefined) {
-      const [ids, ends] = side === 0 ? [[i.id, null] as const, [beside(0, i.id), null] as const] : [[null, i.id] as const, [null, beside(1, i.id)] as const]
-      return [{ ids, ends, text: `only ${side === 0 ? 'left' : 'right'}`, status: 'only' }]
-    }
-    const [a, b] = side === 0 ? [i.id, other] : [other, i.id]
-    if (known.has(a) || !visible[0].at.has(a) || !visible[1].at.has(b)) return []
-    known.add(a)
-    return [{ ids: [a, b], ends: [beside(0, a), beside(1, b)], text: differenceText(pair, twins, a, b), status: 'differs' }]
-  }))
+  return SIDES.flatMap((side) =>
+    noted(visible[side].items, twins[side].status).flatMap((i): readonly Draft[] => {
+      const other = twins[side].partner.get(i.id)
+      if (twins[side].status.get(i.id) === 'only' || other === undefined) {
+        const [ids, ends] =
+          side === 0
+            ? [[i.id, null] as const, [beside(0, i.id), null] as const]
+            : [[null, i.id] as const, [null, beside(1, i.id)] as const]
+        return [{ ids, ends, text: `only ${side === 0 ? 'left' : 'right'}`, status: 'only' }]
+      }
+      const [a, b] = side === 0 ? [i.id, other] : [other, i.id]
+      if (known.has(a) || !visible[0].at.has(a) || !visible[1].at.has(b)) return []
+      known.add(a)
+      return [
+        { ids: [a, b], ends: [beside(0, a), beside(1, b)], text: differenceText(pair, twins, a, b), status: 'differs' },
+      ]
+    }),
+  )
 }
 
 /** Chips from top to bottom, none over another. */
 const placed = (drafts: readonly Draft[]): readonly Chip[] => {
-  const wanted = (d: Draft): number => d.ends[0] === null ? d.ends[1]?.[1] ?? 0 : d.ends[1] === null ? d.ends[0][1] : (d.ends[0][1] + d.ends[1][1]) / 2
+  const wanted = (d: Draft): number =>
+    d.ends[0] === null ? (d.ends[1]?.[1] ?? 0) : d.ends[1] === null ? d.ends[0][1] : (d.ends[0][1] + d.ends[1][1]) / 2
   let free = -Infinity
-  return [...drafts].sort((x, y) => wanted(x) - wanted(y)).map((d) => {
-    const at = Math.max(wanted(d), free)
-    free = at + CHIP.height + CHIP.gap
-    return { ...d, at }
-  })
+  return [...drafts]
+    .sort((x, y) => wanted(x) - wanted(y))
+    .map((d) => {
+      const at = Math.max(wanted(d), free)
+      free = at + CHIP.height + CHIP.gap
+      return { ...d, at }
+    })
 }
 
 /** Lays both halves out, level with each other. */
@@ -83,10 +121,20 @@ const compared = (m: Mark, twins: Twins[Side], prefix: string): Mark => {
   const id = item === undefined ? undefined : String(item)
   const status = id === undefined ? undefined : twins.status.get(id)
   const partner = id === undefined ? undefined : twins.partner.get(id)
-  const label = m.attrs['aria-label'] === undefined ? {} : { 'aria-label': `${String(m.attrs['aria-label'])}${status === 'only' ? ', only in ' : ', in '}${prefix}${status === 'differs' ? ', differs' : ''}` }
+  const label =
+    m.attrs['aria-label'] === undefined
+      ? {}
+      : {
+          'aria-label': `${String(m.attrs['aria-label'])}${status === 'only' ? ', only in ' : ', in '}${prefix}${status === 'differs' ? ', differs' : ''}`,
+        }
   return {
     ...m,
-    attrs: { ...m.attrs, ...label, ...(status === undefined ? {} : { 'data-pair': status, class: `${String(m.attrs.class)} pair-${status}` }), ...(partner === undefined ? {} : { 'data-partner': partner }) },
+    attrs: {
+      ...m.attrs,
+      ...label,
+      ...(status === undefined ? {} : { 'data-pair': status, class: `${String(m.attrs.class)} pair-${status}` }),
+      ...(partner === undefined ? {} : { 'data-partner': partner }),
+    },
     ...(m.children === undefined ? {} : { children: m.children.map((c) => compared(c, twins, prefix)) }),
   }
 }
@@ -98,27 +146,69 @@ const curve = (x0: number, y0: number, x1: number, y1: number): string => {
 
 const sayChip = (pair: PairScene, c: Chip): string => {
   const name = c.ids[0] ?? c.ids[1] ?? ''
-  return c.status === 'only' ? `${c.text}: ${name} is only in ${pair.scenes[c.ids[0] === null ? 1 : 0].title}` : `${c.text}: ${name} differs between ${pair.scenes[0].title} and ${pair.scenes[1].title}`
+  return c.status === 'only'
+    ? `${c.text}: ${name} is only in ${pair.scenes[c.ids[0] === null ? 1 : 0].title}`
+    : `${c.text}: ${name} differs between ${pair.scenes[0].title} and ${pair.scenes[1].title}`
 }
 
 const chipMark = (pair: PairScene, d: PairDrawing, c: Chip): Mark => {
   const width = Math.min(GUTTER - 24, c.text.length * CHIP.character + 20)
   const [from, to] = [d.layouts[0].width, d.lefts[1]]
   const x = c.ids[0] === null ? to - width - 8 : c.ids[1] === null ? from + 8 : (from + to - width) / 2
-  return mark('g', `${c.ids[0] ?? ''}|${c.ids[1] ?? ''}`, { class: `chip ${c.status}`, 'data-chip-a': c.ids[0] ?? '', 'data-chip-b': c.ids[1] ?? '', role: 'button', tabindex: -1, 'aria-label': sayChip(pair, c) }, [
-    ...(c.ends[0] === null ? [] : [mark('path', 'left', { class: 'tie', d: curve(...c.ends[0], x, c.at) })]),
-    ...(c.ends[1] === null ? [] : [mark('path', 'right', { class: 'tie', d: curve(x + width, c.at, to + c.ends[1][0], c.ends[1][1]) })]),
-    mark('rect', 'pill', { class: 'pill', x, y: c.at - CHIP.height / 2, width, height: CHIP.height, rx: CHIP.height / 2 }),
-    mark('text', 'text', { class: 'pill-text', x: x + width / 2, y: c.at + 4, 'text-anchor': 'middle' }, c.text),
-  ])
+  return mark(
+    'g',
+    `${c.ids[0] ?? ''}|${c.ids[1] ?? ''}`,
+    {
+      class: `chip ${c.status}`,
+      'data-chip-a': c.ids[0] ?? '',
+      'data-chip-b': c.ids[1] ?? '',
+      role: 'button',
+      tabindex: -1,
+      'aria-label': sayChip(pair, c),
+    },
+    [
+      ...(c.ends[0] === null ? [] : [mark('path', 'left', { class: 'tie', d: curve(...c.ends[0], x, c.at) })]),
+      ...(c.ends[1] === null
+        ? []
+        : [mark('path', 'right', { class: 'tie', d: curve(x + width, c.at, to + c.ends[1][0], c.ends[1][1]) })]),
+      mark('rect', 'pill', {
+        class: 'pill',
+        x,
+        y: c.at - CHIP.height / 2,
+        width,
+        height: CHIP.height,
+        rx: CHIP.height / 2,
+      }),
+      mark('text', 'text', { class: 'pill-text', x: x + width / 2, y: c.at + 4, 'text-anchor': 'middle' }, c.text),
+    ],
+  )
 }
 
 /** All marks of a drawing of two programs: a group for each half, `[data-program="0"]` and `"1"`, and the chips between them. */
 export const pairMarks = (pair: PairScene, twins: Twins, d: PairDrawing): readonly Mark[] => {
   const hues = jointHues(d.visible, twins)
   return [
-    mark('g', 'chips', { class: 'chips' }, d.chips.map((c) => chipMark(pair, d, c))),
-    ...SIDES.map((side) => mark('g', `half ${side}`, { class: 'half', 'data-program': side, role: 'group', 'aria-label': `${side === 0 ? 'Left' : 'Right'}: ${pair.scenes[side].title}`, transform: `translate(${d.lefts[side]} 0)` },
-      marksOf(d.visible[side], d.layouts[side], hues[side]).map((m) => compared(m, twins[side], pair.scenes[side].title)))),
+    mark(
+      'g',
+      'chips',
+      { class: 'chips' },
+      d.chips.map((c) => chipMark(pair, d, c)),
+    ),
+    ...SIDES.map((side) =>
+      mark(
+        'g',
+        `half ${side}`,
+        {
+          class: 'half',
+          'data-program': side,
+          role: 'group',
+          'aria-label': `${side === 0 ? 'Left' : 'Right'}: ${pair.scenes[side].title}`,
+          transform: `translate(${d.lefts[side]} 0)`,
+        },
+        marksOf(d.visible[side], d.layouts[side], hues[side]).map((m) =>
+          compared(m, twins[side], pair.scenes[side].title),
+        ),
+      ),
+    ),
   ]
 }

@@ -6,7 +6,13 @@ import type { PairScene } from './sides.js'
 export type PackedPair = Omit<PairScene, 'scenes'> & { readonly scenes: readonly [Packed, Packed] }
 
 /** Makes a pair small. */
-export const packPair = ({ scenes: [a, b], ...others }: PairScene): PackedPair => ({ ...others, scenes: [pack(a), pack(b)] })
+export const packPair = ({ scenes: [a, b], ...others }: PairScene): PackedPair => ({
+  ...others,
+  scenes: [pack(a), pack(b)],
+})
 
 /** Makes a packed pair whole. The page trusts its own data. */
-export const unpackPair = ({ scenes: [a, b], ...others }: PackedPair): PairScene => ({ ...others, scenes: [unpack(a), unpack(b)] })
+export const unpackPair = ({ scenes: [a, b], ...others }: PackedPair): PairScene => ({
+  ...others,
+  scenes: [unpack(a), unpack(b)],
+})

@@ -16,7 +16,8 @@ export type PairOptions = {
   readonly sides?: readonly [SceneOptions, SceneOptions]
 }
 
-const isOutput = (x: unknown): x is Output => typeof x === 'object' && x !== null && (('data' in x && x.data instanceof Float32Array) || isQuantTensor(x as Output))
+const isOutput = (x: unknown): x is Output =>
+  typeof x === 'object' && x !== null && (('data' in x && x.data instanceof Float32Array) || isQuantTensor(x as Output))
 
 const valuesOf = (outputs: unknown, path: string): Float32Array | null => {
   const x = outputs === undefined ? undefined : at(outputs, path)
@@ -33,17 +34,32 @@ const compare = (name: string, x: Float32Array, y: Float32Array): Compared => {
 }
 
 /** Compares results of the same name and size; without two runs there is nothing to compare. */
-const comparedOf = (programs: readonly [Program, Program], [a, b]: readonly [SceneOptions, SceneOptions]): readonly Compared[] =>
+const comparedOf = (
+  programs: readonly [Program, Program],
+  [a, b]: readonly [SceneOptions, SceneOptions],
+): readonly Compared[] =>
   programs[0].outputs.flatMap((o) => {
-    const [x, y] = o.kind === 'result' && programs[1].outputs.some((p) => p.kind === 'result' && p.path === o.path) ? [valuesOf(a.outputs, o.path), valuesOf(b.outputs, o.path)] : [null, null]
+    const [x, y] =
+      o.kind === 'result' && programs[1].outputs.some((p) => p.kind === 'result' && p.path === o.path)
+        ? [valuesOf(a.outputs, o.path), valuesOf(b.outputs, o.path)]
+        : [null, null]
     return x === null || y === null || x.length !== y.length ? [] : [compare(o.path === '' ? 'output' : o.path, x, y)]
   })
 
 /** The scene of two programs. Linear in the nodes, but for the alignment (see `alignPrograms`). */
 export const pairOf = (programs: readonly [Program, Program], options: PairOptions = {}): PairScene => {
   const [a, b] = options.sides ?? [{}, {}]
-  const scenes = [sceneOf(programs[0], { ...a, title: a.title ?? 'left' }), sceneOf(programs[1], { ...b, title: b.title ?? 'right' })] as const
+  const scenes = [
+    sceneOf(programs[0], { ...a, title: a.title ?? 'left' }),
+    sceneOf(programs[1], { ...b, title: b.title ?? 'right' }),
+  ] as const
   const twins = alignPrograms(programs[0], programs[1]).map((n): Twin => ({ a: n.a, b: n.b, changes: n.changes }))
-  const pair: PairScene = { title: options.title ?? `${scenes[0].title} · ${scenes[1].title}`, scenes, twins, compared: comparedOf(programs, [a, b]), sentence: [] }
+  const pair: PairScene = {
+    title: options.title ?? `${scenes[0].title} · ${scenes[1].title}`,
+    scenes,
+    twins,
+    compared: comparedOf(programs, [a, b]),
+    sentence: [],
+  }
   return { ...pair, sentence: pairSentence(pair, twinsOf(pair)) }
 }

@@ -15,7 +15,12 @@ export type SideId = `${Side}:${string}`
 export type Twin = { readonly a: string | null; readonly b: string | null; readonly changes: readonly Change[] }
 
 /** Numbers of two runs for a result that both programs name: how many there are, how many are equal, the largest difference. */
-export type Compared = { readonly name: string; readonly count: number; readonly equal: number; readonly largest: number }
+export type Compared = {
+  readonly name: string
+  readonly count: number
+  readonly equal: number
+  readonly largest: number
+}
 
 /** Everything that a page shows of two programs. Targets of phrases are `SideId`s. */
 export type PairScene = {

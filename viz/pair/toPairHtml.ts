@@ -8,8 +8,12 @@ import { packPair } from './pack.js'
 import { pairOf, type PairOptions } from './scene.js'
 
 const KEYS: Keys = [
-  ['n  p', 'next, previous difference'], ['arrows', 'along the lines, and sideways to the twin'], ['Enter', 'open or close a layer on both sides'],
-  ['Esc', 'deselect'], ['f', 'fit the window'], ['+  −', 'zoom'],
+  ['n  p', 'next, previous difference'],
+  ['arrows', 'along the lines, and sideways to the twin'],
+  ['Enter', 'open or close a layer on both sides'],
+  ['Esc', 'deselect'],
+  ['f', 'fit the window'],
+  ['+  −', 'zoom'],
 ]
 
 /** The whole file. */
@@ -17,7 +21,10 @@ export const toPairHtml = (programs: readonly [Program, Program], options: PairO
   const pair = pairOf(programs, options)
   const [a, b] = pair.scenes
   return htmlDocument({
-    title: pair.title, policy: policy(pairAssets), kind: 'pair', head: `<style>${pairAssets.style}</style>\n`,
+    title: pair.title,
+    policy: policy(pairAssets),
+    kind: 'pair',
+    head: `<style>${pairAssets.style}</style>\n`,
     body: `<header>
 <h1>${escapeText(pair.title)}</h1><span class="mode">${a.mode === b.mode ? a.mode : `${a.mode} · ${b.mode}`}</span>
 <button type="button" id="theme" aria-pressed="false">Dark</button>

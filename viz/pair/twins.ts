@@ -31,21 +31,30 @@ const leavingOf = (scene: Scene): ReadonlyMap<string, readonly SceneNode[]> => {
   const nodes = new Map(scene.nodes.map((n) => [n.id, n]))
   const out = new Map<string, Set<SceneNode>>()
   const leave = (node: SceneNode | undefined, inside: ReadonlySet<string>): void => {
-    if (node !== undefined) for (const box of around(parents, node.box)) if (!inside.has(box)) out.set(box, (out.get(box) ?? new Set()).add(node))
+    if (node !== undefined)
+      for (const box of around(parents, node.box))
+        if (!inside.has(box)) out.set(box, (out.get(box) ?? new Set()).add(node))
   }
-  for (const e of scene.edges) if (e.flow) leave(nodes.get(e.from), new Set(around(parents, nodes.get(e.to)?.box ?? '')))
+  for (const e of scene.edges)
+    if (e.flow) leave(nodes.get(e.from), new Set(around(parents, nodes.get(e.to)?.box ?? '')))
   for (const v of scene.values) if (v.role === 'result') leave(nodes.get(v.node), new Set())
   return new Map([...out].map(([box, found]) => [box, [...found]]))
 }
 
-const resultsOf = (scene: Scene): readonly string[] => scene.values.filter((v) => v.role === 'result').map((v) => v.name)
+const resultsOf = (scene: Scene): readonly string[] =>
+  scene.values.filter((v) => v.role === 'result').map((v) => v.name)
 
 /** Partners of nodes, layers of the same path, branches of partner phases, results of the same name. */
 const partnersOf = ([a, b]: PairScene['scenes'], twins: readonly Twin[]): ReadonlyMap<string, string> => {
   const partner = new Map(twins.flatMap((t): [string, string][] => (t.a === null || t.b === null ? [] : [[t.a, t.b]])))
   const boxesB = new Set(b.boxes.map((x) => x.id))
   for (const box of a.boxes) {
-    const other = box.kind === 'layer' ? box.id : box.kind === 'branch' ? `${partner.get(box.parent) ?? ''}.${box.label}` : undefined
+    const other =
+      box.kind === 'layer'
+        ? box.id
+        : box.kind === 'branch'
+          ? `${partner.get(box.parent) ?? ''}.${box.label}`
+          : undefined
     if (other !== undefined && boxesB.has(other)) partner.set(box.id, other)
   }
   const resultsB = resultsOf(b)
@@ -60,47 +69,62 @@ const inverse = (m: ReadonlyMap<string, string>): ReadonlyMap<string, string> =>
 
 /** Which operand each slot of each node has. */
 const operandsOf = (scene: Scene): ReadonlyMap<string, ReadonlyMap<number, string>> =>
-  new Map([...groupBy(scene.edges, (e) => e.to)].map(([to, edges]) => [to, new Map(edges.map((e) => [e.slot, e.from]))]))
+  new Map(
+    [...groupBy(scene.edges, (e) => e.to)].map(([to, edges]) => [to, new Map(edges.map((e) => [e.slot, e.from]))]),
+  )
 
 /** Nodes of the first scene whose operand is another node that both have: where only something was put in between, nothing was rewired. */
 const rewiredOf = ([a, b]: PairScene['scenes'], partner: ReadonlyMap<string, string>): ReadonlySet<string> => {
   const [inA, inB, back] = [operandsOf(a), operandsOf(b), inverse(partner)]
-  const moved = (m: string, n: string): boolean => [...(inA.get(m) ?? [])].some(([slot, from]) => {
-    const [x, y] = [partner.get(from), inB.get(n)?.get(slot)]
-    return x !== undefined && x !== y && (y === undefined || back.has(y))
-  })
-  return new Set(a.nodes.flatMap((n) => {
-    const other = partner.get(n.id)
-    return other !== undefined && moved(n.id, other) ? [n.id] : []
-  }))
+  const moved = (m: string, n: string): boolean =>
+    [...(inA.get(m) ?? [])].some(([slot, from]) => {
+      const [x, y] = [partner.get(from), inB.get(n)?.get(slot)]
+      return x !== undefined && x !== y && (y === undefined || back.has(y))
+    })
+  return new Set(
+    a.nodes.flatMap((n) => {
+      const other = partner.get(n.id)
+      return other !== undefined && moved(n.id, other) ? [n.id] : []
+    }),
+  )
 }
 
 type Known = { readonly partner: ReadonlyMap<string, string>; readonly differs: ReadonlySet<string> }
 
 /** Status of nodes first, then of boxes by what they hold, then of results by the value they name. */
 const statusOf = (scene: Scene, { partner, differs }: Known): ReadonlyMap<string, Status> => {
-  const status = new Map<string, Status>(scene.nodes.map((n) => [n.id, !partner.has(n.id) ? 'only' : differs.has(n.id) ? 'differs' : 'same']))
+  const status = new Map<string, Status>(
+    scene.nodes.map((n) => [n.id, !partner.has(n.id) ? 'only' : differs.has(n.id) ? 'differs' : 'same']),
+  )
   const parents = new Map(scene.boxes.map((b) => [b.id, b.parent]))
   const touched = new Set(scene.nodes.flatMap((n) => (status.get(n.id) === 'same' ? [] : around(parents, n.box))))
-  const ofBox = (b: SceneBox): Status => (!partner.has(b.id) ? 'only' : touched.has(b.id) || status.get(b.id) === 'differs' ? 'differs' : 'same')
+  const ofBox = (b: SceneBox): Status =>
+    !partner.has(b.id) ? 'only' : touched.has(b.id) || status.get(b.id) === 'differs' ? 'differs' : 'same'
   for (const b of scene.boxes) status.set(b.id, ofBox(b))
-  scene.values.filter((v) => v.role === 'result').forEach((v, i) => {
-    const id = `=${i}`
-    status.set(id, !partner.has(id) ? 'only' : status.get(v.node) === 'same' ? 'same' : 'differs')
-  })
+  scene.values
+    .filter((v) => v.role === 'result')
+    .forEach((v, i) => {
+      const id = `=${i}`
+      status.set(id, !partner.has(id) ? 'only' : status.get(v.node) === 'same' ? 'same' : 'differs')
+    })
   return status
 }
 
 /** Boxes of the first side that differ because the second side has more in them. */
-const extended = (b: Scene, statusB: ReadonlyMap<string, Status>, back: ReadonlyMap<string, string>): readonly string[] =>
-  b.boxes.flatMap((x) => (statusB.get(x.id) === 'differs' ? [back.get(x.id) ?? []].flat() : []))
+const extended = (
+  b: Scene,
+  statusB: ReadonlyMap<string, Status>,
+  back: ReadonlyMap<string, string>,
+): readonly string[] => b.boxes.flatMap((x) => (statusB.get(x.id) === 'differs' ? [back.get(x.id) ?? []].flat() : []))
 
 /** Looks both scenes through. */
 export const twinsOf = ({ scenes, twins }: PairScene): Twins => {
   const partner = partnersOf(scenes, twins)
   const back = inverse(partner)
   const rewired = rewiredOf(scenes, partner)
-  const changed = twins.filter((t) => t.a !== null && (rewired.has(t.a) || t.changes.some((c) => c.kind !== 'operands')))
+  const changed = twins.filter(
+    (t) => t.a !== null && (rewired.has(t.a) || t.changes.some((c) => c.kind !== 'operands')),
+  )
   const known: readonly [Known, Known] = [
     { partner, differs: new Set(changed.flatMap((t) => t.a ?? [])) },
     { partner: back, differs: new Set(changed.flatMap((t) => t.b ?? [])) },
@@ -110,8 +134,16 @@ export const twinsOf = ({ scenes, twins }: PairScene): Twins => {
   for (const id of moreA) first.set(id, 'differs')
   for (const id of moreB) second.set(id, 'differs')
   const side = (i: Side, status: ReadonlyMap<string, Status>): SideTwins => ({
-    nodes: new Map(scenes[i].nodes.map((n) => [n.id, n])), partner: known[i].partner, status, leaving: leavingOf(scenes[i]),
-    changes: new Map(twins.flatMap((t) => { const id = i === 0 ? t.a : t.b; return id === null || t.changes.length === 0 ? [] : [[id, t.changes]] })),
+    nodes: new Map(scenes[i].nodes.map((n) => [n.id, n])),
+    partner: known[i].partner,
+    status,
+    leaving: leavingOf(scenes[i]),
+    changes: new Map(
+      twins.flatMap((t) => {
+        const id = i === 0 ? t.a : t.b
+        return id === null || t.changes.length === 0 ? [] : [[id, t.changes]]
+      }),
+    ),
   })
   return [side(0, first), side(1, second)]
 }

@@ -5,7 +5,8 @@ import type { PairScene, Side } from './sides.js'
 import type { Twins } from './twins.js'
 
 /** How many scales a value has: one, or one per channel. */
-const channelsOf = (twins: Twins[Side], n: SceneNode): number => (twins.nodes.get(n.scale ?? '')?.shape ?? []).reduce((p, d) => p * d, 1)
+const channelsOf = (twins: Twins[Side], n: SceneNode): number =>
+  (twins.nodes.get(n.scale ?? '')?.shape ?? []).reduce((p, d) => p * d, 1)
 
 /** A value in a word: `uint8`, `uint8[3]` with three scales, `claimed int8`, `stripped`, `float`. */
 export const shortCarry = (twins: Twins[Side], n: SceneNode): string => {
@@ -23,7 +24,8 @@ export const nodeFor = (scene: Scene, twins: Twins[Side], id: string): SceneNode
 /** Are two values on the same scale: do both sides compute it alike? */
 export const sameScale = (twins: Twins, a: SceneNode, b: SceneNode): boolean => {
   if (a.scale === undefined || b.scale === undefined) return a.scale === b.scale
-  const alike = twins[0].partner.get(a.id) === b.id && !(twins[0].changes.get(a.id) ?? []).some((c) => c.kind === 'metadata')
+  const alike =
+    twins[0].partner.get(a.id) === b.id && !(twins[0].changes.get(a.id) ?? []).some((c) => c.kind === 'metadata')
   return alike || twins[0].partner.get(a.scale) === b.scale
 }
 

@@ -17,16 +17,18 @@ export const bandsOf = (ranges: readonly Band[]): readonly Band[] => {
 /** Moves a coordinate with its row; between rows in proportion. */
 export type Warp = (y: number) => number
 
-const warpOf = (bands: readonly Band[], tops: readonly number[]): Warp => (y) => {
-  if (bands.length === 0) return y
-  const next = bands.findIndex((b) => y < b[0])
-  const i = (next < 0 ? bands.length : next) - 1
-  if (i < 0) return y + tops[0] - bands[0][0]
-  const shift = tops[i] - bands[i][0]
-  if (y <= bands[i][1] || i === bands.length - 1) return y + shift
-  const [from, to] = [bands[i][1], bands[i + 1][0]]
-  return from + shift + ((y - from) / (to - from)) * (tops[i + 1] - from - shift)
-}
+const warpOf =
+  (bands: readonly Band[], tops: readonly number[]): Warp =>
+  (y) => {
+    if (bands.length === 0) return y
+    const next = bands.findIndex((b) => y < b[0])
+    const i = (next < 0 ? bands.length : next) - 1
+    if (i < 0) return y + tops[0] - bands[0][0]
+    const shift = tops[i] - bands[i][0]
+    if (y <= bands[i][1] || i === bands.length - 1) return y + shift
+    const [from, to] = [bands[i][1], bands[i + 1][0]]
+    return from + shift + ((y - from) / (to - from)) * (tops[i + 1] - from - shift)
+  }
 
 const at = (bands: readonly Band[], y: number): number => bands.findIndex((b) => y >= b[0] && y <= b[1])
 
@@ -34,7 +36,11 @@ const at = (bands: readonly Band[], y: number): number => bands.findIndex((b) =>
  * Warps for two columns. `pairs`: a coordinate in the first and one in the second whose rows belong together; pairs that
  * cross earlier ones are passed over. Rows keep their heights and orders, and gaps only grow.
  */
-export const alignColumns = (first: readonly Band[], second: readonly Band[], pairs: readonly (readonly [number, number])[]): readonly [Warp, Warp] => {
+export const alignColumns = (
+  first: readonly Band[],
+  second: readonly Band[],
+  pairs: readonly (readonly [number, number])[],
+): readonly [Warp, Warp] => {
   const met = new Map<number, number>()
   let last = -1
   for (const [a, b] of [...pairs].sort((p, q) => p[0] - q[0])) {
@@ -45,7 +51,7 @@ export const alignColumns = (first: readonly Band[], second: readonly Band[], pa
   }
   const [tops, others]: [number[], number[]] = [[], []]
   const natural = (bands: readonly Band[], placed: readonly number[], i: number): number =>
-    (i === 0 ? bands[0][0] : placed[i - 1] + (bands[i][0] - bands[i - 1][0]))
+    i === 0 ? bands[0][0] : placed[i - 1] + (bands[i][0] - bands[i - 1][0])
   let next = 0
   first.forEach((band, i) => {
     const j = met.get(i)

@@ -23,7 +23,9 @@ const stairsRange = (a: Attrs): Range => {
   const [lo, hi] = [intMin(bits, signed, narrow), intMax(bits, signed, narrow)]
   const count = hi - lo + 1
   const unit = 'x / s + z'
-  return count <= WHOLE ? { from: lo - 2, to: hi + 2, unit, note: `all ${count} integers` } : { from: hi - 6.5, to: hi + 3.5, unit, note: `the last 7 of ${count} integers; the other end mirrors it` }
+  return count <= WHOLE
+    ? { from: lo - 2, to: hi + 2, unit, note: `all ${count} integers` }
+    : { from: hi - 6.5, to: hi + 3.5, unit, note: `the last 7 of ${count} integers; the other end mirrors it` }
 }
 
 /** Over which range an op is shown, or null where it is none of one variable. */
@@ -38,10 +40,12 @@ const rangeOf = (op: Op, inputs: number, a: Attrs): Range | null => {
 }
 
 /** The op over a ramp, with scale 1 and zero point 0. */
-const callOf = (op: Op, attrs: Attrs) => (x: Value): Value => {
-  const rest = op.name === 'quantize' ? [1, 0] : op.name === 'binaryQuantize' ? [1] : []
-  return x.kit.apply(op, [x, ...rest.map((v) => x.kit.constant(v))], attrs)
-}
+const callOf =
+  (op: Op, attrs: Attrs) =>
+  (x: Value): Value => {
+    const rest = op.name === 'quantize' ? [1, 0] : op.name === 'binaryQuantize' ? [1] : []
+    return x.kit.apply(op, [x, ...rest.map((v) => x.kit.constant(v))], attrs)
+  }
 
 const rounded = (t: Tensor): readonly number[] => Array.from(t.data, (v) => Number(v.toPrecision(5)))
 
@@ -50,9 +54,14 @@ export const curveOf = (node: Node): SceneCurve | null => {
   const { op, attrs } = node
   const range = rangeOf(op, node.inputs.length, attrs)
   if (range === null || !(range.to > range.from)) return null
-  const x: Tensor = { shape: [SAMPLES], data: Float32Array.from({ length: SAMPLES }, (_, i) => range.from + ((range.to - range.from) * i) / (SAMPLES - 1)) }
+  const x: Tensor = {
+    shape: [SAMPLES],
+    data: Float32Array.from({ length: SAMPLES }, (_, i) => range.from + ((range.to - range.from) * i) / (SAMPLES - 1)),
+  }
   const ones: Tensor = { shape: [SAMPLES], data: new Float32Array(SAMPLES).fill(1) }
-  const program = E.chain((p: Parameters<typeof vjp>[0]) => vjp(p, { inputs: true }))(trace(functionLayer('curve', callOf(op, attrs)), tensorInput([SAMPLES]), { mode: 'train' }) as never)
+  const program = E.chain((p: Parameters<typeof vjp>[0]) => vjp(p, { inputs: true }))(
+    trace(functionLayer('curve', callOf(op, attrs)), tensorInput([SAMPLES]), { mode: 'train' }) as never,
+  )
   if (E.isLeft(program)) return null
   const ran = run(program.right, { params: {}, state: {}, inputs: { inputs: x, cotangent: ones } } as never)
   if (E.isLeft(ran)) return null

@@ -7,7 +7,9 @@ export const PRODUCTS: ReadonlySet<string> = new Set(['conv', 'convTranspose', '
 
 /** Operands through which values flow: of an op in which metadata is born only the first, of checks too. */
 const valueOperands = (node: Node): readonly number[] =>
-  node.op.births === true || node.op.name.startsWith('check') || node.op.name.startsWith('quant') ? node.inputs.slice(0, 1) : node.inputs
+  node.op.births === true || node.op.name.startsWith('check') || node.op.name.startsWith('quant')
+    ? node.inputs.slice(0, 1)
+    : node.inputs
 
 /** For each node: is it on the way of the values that end in one of `roots`? */
 export const flowOf = (graph: Graph, roots: readonly number[]): readonly boolean[] => {
@@ -26,7 +28,12 @@ export const flowOf = (graph: Graph, roots: readonly number[]): readonly boolean
 export const backwardFlowOf = (graph: Graph, flow: readonly boolean[]): readonly boolean[] => {
   const cotangents = new Set(graph.nodes.flatMap((n) => n.cotangent ?? []))
   const out: boolean[] = []
-  for (const n of graph.nodes) out.push(n.backwardOf !== undefined && flow[n.backwardOf] && (cotangents.has(n.id) || n.inputs.some((i) => out[i] || cotangents.has(i))))
+  for (const n of graph.nodes)
+    out.push(
+      n.backwardOf !== undefined &&
+        flow[n.backwardOf] &&
+        (cotangents.has(n.id) || n.inputs.some((i) => out[i] || cotangents.has(i))),
+    )
   return out
 }
 
@@ -35,4 +42,6 @@ export const isValueOperand = (node: Node, slot: number): boolean => slot < valu
 
 /** Does a product run on integers: do both of its factors have metadata? Undefined for other ops. */
 export const runsOnIntegers = (graph: Graph, node: Node): boolean | undefined =>
-  PRODUCTS.has(node.op.name) && node.backwardOf === undefined ? node.inputs.slice(0, 2).every((i) => quantOf(graph.nodes[i].carried) !== null) : undefined
+  PRODUCTS.has(node.op.name) && node.backwardOf === undefined
+    ? node.inputs.slice(0, 2).every((i) => quantOf(graph.nodes[i].carried) !== null)
+    : undefined

@@ -24,10 +24,12 @@ const bottomOf = (r: Rect): number => r.y + r.height
 
 const rowsOf = (v: Visible, layout: Layout): readonly Omit<Row, 'free'>[] => {
   const rows: { top: number; bottom: number; items: string[] }[] = []
-  const placed = v.items.flatMap((i) => {
-    const r = layout.rects.get(i.id)
-    return r === undefined ? [] : [{ id: i.id, r }]
-  }).sort((a, b) => a.r.y - b.r.y)
+  const placed = v.items
+    .flatMap((i) => {
+      const r = layout.rects.get(i.id)
+      return r === undefined ? [] : [{ id: i.id, r }]
+    })
+    .sort((a, b) => a.r.y - b.r.y)
   for (const { id, r } of placed) {
     const last = rows.at(-1)
     if (last === undefined || r.y >= last.bottom) rows.push({ top: r.y, bottom: bottomOf(r), items: [id] })
@@ -46,15 +48,21 @@ const rowOfItems = (v: Visible, rows: readonly Omit<Row, 'free'>[]): ReadonlyMap
     out.set(i.id, row)
     i.children.forEach((c) => enter(c, row))
   }
-  rows.forEach((row, k) => row.items.forEach((id) => {
-    const item = v.at.get(id)
-    if (item !== undefined) enter(item, k)
-  }))
+  rows.forEach((row, k) =>
+    row.items.forEach((id) => {
+      const item = v.at.get(id)
+      if (item !== undefined) enter(item, k)
+    }),
+  )
   return out
 }
 
 /** Between two rows a column may end if at most one line crosses, downwards. */
-const freeRows = (v: Visible, rows: readonly Omit<Row, 'free'>[], rowOf: ReadonlyMap<string, number>): readonly Row[] => {
+const freeRows = (
+  v: Visible,
+  rows: readonly Omit<Row, 'free'>[],
+  rowOf: ReadonlyMap<string, number>,
+): readonly Row[] => {
   const crossing = rows.map(() => 0)
   const barred = rows.map(() => false)
   for (const l of v.lines) {
@@ -80,14 +88,32 @@ const cutsFor = (rows: readonly Row[], most: number): readonly number[] => {
 }
 
 /** The extent of each column: from row to row, and from left to right. */
-type Column = { readonly first: number; readonly last: number; readonly left: number; readonly width: number; readonly top: number; readonly height: number }
+type Column = {
+  readonly first: number
+  readonly last: number
+  readonly left: number
+  readonly width: number
+  readonly top: number
+  readonly height: number
+}
 
-const columnsOf = (rows: readonly Row[], rects: Layout['rects'], starts: readonly number[]): readonly Column[] => starts.map((first, c) => {
-  const last = (starts[c + 1] ?? rows.length) - 1
-  const inside = rows.slice(first, last + 1).flatMap((r) => r.items).flatMap((id) => rects.get(id) ?? [])
-  const left = Math.min(...inside.map((r) => r.x))
-  return { first, last, left, width: Math.max(...inside.map((r) => r.x + r.width)) - left, top: rows[first].top, height: rows[last].bottom - rows[first].top }
-})
+const columnsOf = (rows: readonly Row[], rects: Layout['rects'], starts: readonly number[]): readonly Column[] =>
+  starts.map((first, c) => {
+    const last = (starts[c + 1] ?? rows.length) - 1
+    const inside = rows
+      .slice(first, last + 1)
+      .flatMap((r) => r.items)
+      .flatMap((id) => rects.get(id) ?? [])
+    const left = Math.min(...inside.map((r) => r.x))
+    return {
+      first,
+      last,
+      left,
+      width: Math.max(...inside.map((r) => r.x + r.width)) - left,
+      top: rows[first].top,
+      height: rows[last].bottom - rows[first].top,
+    }
+  })
 
 const sizeOf = (columns: readonly Column[]): Room => ({
   width: columns.reduce((w, c) => w + c.width, (columns.length - 1) * GUTTER + 2 * PAD.x),
@@ -116,29 +142,52 @@ const bestColumns = (rows: readonly Row[], layout: Layout, room: Room): readonly
 /** Straight on for the labels beside the column, then over to the next one, whose left edge is at `edge`. */
 const sideways = (a: Rect, b: Rect, edge: number): readonly Point[] => {
   const [y0, y1] = [a.y + a.height / 2, b.y + b.height / 2]
-  return [[a.x + a.width, y0], [edge - TURN, y0], [edge - 6, y1], [b.x, y1]]
+  return [
+    [a.x + a.width, y0],
+    [edge - TURN, y0],
+    [edge - 6, y1],
+    [b.x, y1],
+  ]
 }
 
 /** A layout in columns, where one column would be too small to read in this room; else as it is. Drawings that show both passes have columns already. */
 export const foldedInto = (v: Visible, layout: Layout, room: Room): Layout => {
   const plain = rowsOf(v, layout)
-  if (layout.across.size > 0 || plain.length < 4 || plain.length > MOST.rows || !(room.width > 0 && room.height > 0)) return layout
+  if (layout.across.size > 0 || plain.length < 4 || plain.length > MOST.rows || !(room.width > 0 && room.height > 0))
+    return layout
   const rowOf = rowOfItems(v, plain)
   const columns = bestColumns(freeRows(v, plain, rowOf), layout, room)
   return columns === null ? layout : arranged(v, layout, columns, rowOf)
 }
 
-const arranged = (v: Visible, layout: Layout, columns: readonly Column[], rowOf: ReadonlyMap<string, number>): Layout => {
-  const shifts = columns.map((c, k): Point => [PAD.x + columns.slice(0, k).reduce((w, o) => w + o.width + GUTTER, 0) - c.left, PAD.y - c.top])
+const arranged = (
+  v: Visible,
+  layout: Layout,
+  columns: readonly Column[],
+  rowOf: ReadonlyMap<string, number>,
+): Layout => {
+  const shifts = columns.map((c, k): Point => [
+    PAD.x + columns.slice(0, k).reduce((w, o) => w + o.width + GUTTER, 0) - c.left,
+    PAD.y - c.top,
+  ])
   const columnOf = (id: string): number => columns.findIndex((c) => (rowOf.get(id) ?? 0) <= c.last)
-  const rects = new Map([...layout.rects].map(([id, r]): [string, Rect] => {
-    const [dx, dy] = shifts[columnOf(id)]
-    return [id, { ...r, x: r.x + dx, y: r.y + dy }]
-  }))
+  const rects = new Map(
+    [...layout.rects].map(([id, r]): [string, Rect] => {
+      const [dx, dy] = shifts[columnOf(id)]
+      return [id, { ...r, x: r.x + dx, y: r.y + dy }]
+    }),
+  )
   const crosses = (l: Line): boolean => columnOf(l.from) !== columnOf(l.to)
-  const ways = new Map(v.lines.map((l): [string, readonly Point[]] => {
-    const [a, b, [dx, dy]] = [rects.get(l.from), rects.get(l.to), shifts[columnOf(l.from)]]
-    return [l.id, crosses(l) && a !== undefined && b !== undefined ? sideways(a, b, columns[columnOf(l.to)].left + shifts[columnOf(l.to)][0]) : (layout.ways.get(l.id) ?? []).map(([x, y]): Point => [x + dx, y + dy])]
-  }))
+  const ways = new Map(
+    v.lines.map((l): [string, readonly Point[]] => {
+      const [a, b, [dx, dy]] = [rects.get(l.from), rects.get(l.to), shifts[columnOf(l.from)]]
+      return [
+        l.id,
+        crosses(l) && a !== undefined && b !== undefined
+          ? sideways(a, b, columns[columnOf(l.to)].left + shifts[columnOf(l.to)][0])
+          : (layout.ways.get(l.id) ?? []).map(([x, y]): Point => [x + dx, y + dy]),
+      ]
+    }),
+  )
   return { ...sizeOf(columns), rects, ways, across: new Set(v.lines.filter(crosses).map((l) => l.id)) }
 }

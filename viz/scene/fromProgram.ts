@@ -40,14 +40,20 @@ export type SceneOptions = {
   readonly nameOf?: (path: string, role: 'input' | 'result') => string
 }
 
-const defaultName = (path: string, role: 'input' | 'result'): string => (path !== '' ? path : role === 'input' ? 'input' : 'output')
+const defaultName = (path: string, role: 'input' | 'result'): string =>
+  path !== '' ? path : role === 'input' ? 'input' : 'output'
 
 /** Named inputs and results; a result that is an input under its own name is not named twice. */
-const valuesOf = (program: Program, nameOf: (path: string, role: 'input' | 'result') => string): readonly SceneValue[] => {
-  const inputs = program.inputs.filter((i) => i.kind === 'data' && (i.part === 'tensor' || i.part === 'value'))
+const valuesOf = (
+  program: Program,
+  nameOf: (path: string, role: 'input' | 'result') => string,
+): readonly SceneValue[] => {
+  const inputs = program.inputs
+    .filter((i) => i.kind === 'data' && (i.part === 'tensor' || i.part === 'value'))
     .map((i): SceneValue => ({ name: nameOf(i.path, 'input'), node: String(i.node), role: 'input' }))
   const known = new Set(inputs.map((v) => JSON.stringify([v.name, v.node])))
-  const results = program.outputs.filter((o) => o.kind === 'result')
+  const results = program.outputs
+    .filter((o) => o.kind === 'result')
     .map((o): SceneValue => ({ name: nameOf(o.path, 'result'), node: String(o.node), role: 'result' }))
   return [...inputs, ...results.filter((v) => !known.has(JSON.stringify([v.name, v.node])))]
 }
@@ -55,29 +61,45 @@ const valuesOf = (program: Program, nameOf: (path: string, role: 'input' | 'resu
 /** Layers that hold nothing but one function: a step that makes the value bare, and the function itself. */
 const singleBoxes = (nodes: readonly SceneNode[]): ReadonlySet<string> => {
   const counts = new Map<string, number>()
-  for (const n of nodes) for (let box = n.box; box !== ''; box = box.slice(0, Math.max(0, box.lastIndexOf('.')))) {
-    // What stands in a box inside it counts as much: then it is no single function.
-    counts.set(box, (counts.get(box) ?? 0) + (box === n.box ? 1 : 3))
-  }
+  for (const n of nodes)
+    for (let box = n.box; box !== ''; box = box.slice(0, Math.max(0, box.lastIndexOf('.')))) {
+      // What stands in a box inside it counts as much: then it is no single function.
+      counts.set(box, (counts.get(box) ?? 0) + (box === n.box ? 1 : 3))
+    }
   return new Set([...counts].flatMap(([box, n]) => (n <= 2 ? [box] : [])))
 }
 
 const lossesOf = (nodes: readonly SceneNode[]): readonly SceneLoss[] => {
   const single = singleBoxes(nodes)
-  return nodes.flatMap((n) => (n.flow && (n.carry === 'stripped' || n.carry === 'claimed') ? [{ node: n.id, carry: n.carry, advice: adviceFor(n, single.has(n.box)) }] : []))
+  return nodes.flatMap((n) =>
+    n.flow && (n.carry === 'stripped' || n.carry === 'claimed')
+      ? [{ node: n.id, carry: n.carry, advice: adviceFor(n, single.has(n.box)) }]
+      : [],
+  )
 }
 
 const isOutput = (x: unknown): x is Output =>
-  typeof x === 'object' && x !== null && (('data' in x && x.data instanceof Float32Array) || ('kind' in x && isQuantTensor(x as Output)))
+  typeof x === 'object' &&
+  x !== null &&
+  (('data' in x && x.data instanceof Float32Array) || ('kind' in x && isQuantTensor(x as Output)))
 
-const numbersIn = (program: Program, outputs: unknown, nameOf: (path: string, role: 'input' | 'result') => string): { readonly [name: string]: SceneNumbers } =>
-  Object.fromEntries(program.outputs.flatMap((o) => {
-    const x = o.kind === 'result' ? at(outputs, o.path) : undefined
-    return isOutput(x) ? [[nameOf(o.path, 'result'), numbersOf(x)]] : []
-  }))
+const numbersIn = (
+  program: Program,
+  outputs: unknown,
+  nameOf: (path: string, role: 'input' | 'result') => string,
+): { readonly [name: string]: SceneNumbers } =>
+  Object.fromEntries(
+    program.outputs.flatMap((o) => {
+      const x = o.kind === 'result' ? at(outputs, o.path) : undefined
+      return isOutput(x) ? [[nameOf(o.path, 'result'), numbersOf(x)]] : []
+    }),
+  )
 
 /** Nodes at the top level with the curves of their estimators, and with the names of the gradients that they are. */
-const withCurves = (program: Program, nodes: readonly SceneNode[]): { readonly nodes: readonly SceneNode[]; readonly curves: readonly SceneCurve[] } => {
+const withCurves = (
+  program: Program,
+  nodes: readonly SceneNode[],
+): { readonly nodes: readonly SceneNode[]; readonly curves: readonly SceneCurve[] } => {
   const curves: SceneCurve[] = []
   const known = new Map<string, number | null>()
   const gradients = new Map(program.outputs.filter((o) => o.kind === 'grad').map((o) => [o.node, o.path || 'input']))
@@ -103,16 +125,35 @@ const withCurves = (program: Program, nodes: readonly SceneNode[]): { readonly n
 /** The scene of a program. */
 export const sceneOf = (program: Program, options: SceneOptions = {}): Scene => {
   const nameOf = options.nameOf ?? defaultName
-  const [front, back] = [program.graph.nodes.filter((n) => n.backwardOf === undefined), program.graph.nodes.filter((n) => n.backwardOf !== undefined)]
-  const layers = [...layerBoxes(front.map((n) => n.path)), ...layerBoxes(back.map((n) => n.path), 'backward')]
+  const [front, back] = [
+    program.graph.nodes.filter((n) => n.backwardOf === undefined),
+    program.graph.nodes.filter((n) => n.backwardOf !== undefined),
+  ]
+  const layers = [
+    ...layerBoxes(front.map((n) => n.path)),
+    ...layerBoxes(
+      back.map((n) => n.path),
+      'backward',
+    ),
+  ]
   const roots = program.outputs.filter((o) => o.kind === 'result').map((o) => o.node)
   const parts = partsOf(program.graph, top, roots, new Set(layers.map((b) => b.id)), program.inputs)
   const { nodes, curves } = withCurves(program, parts.nodes)
   const observed = options.values === undefined ? {} : observedOf(program, options.values, (id) => nodes[id].flow)
   const scene: Scene = {
-    title: options.title ?? 'quantrace', mode: program.mode, nodes, edges: parts.edges, boxes: [...layers, ...parts.boxes], values: valuesOf(program, nameOf),
-    losses: lossesOf(nodes), sentence: [], numbers: numbersIn(program, options.outputs, nameOf),
-    observed, nonfinite: firstNonfinite(program, observed), wasted: [], curves,
+    title: options.title ?? 'quantrace',
+    mode: program.mode,
+    nodes,
+    edges: parts.edges,
+    boxes: [...layers, ...parts.boxes],
+    values: valuesOf(program, nameOf),
+    losses: lossesOf(nodes),
+    sentence: [],
+    numbers: numbersIn(program, options.outputs, nameOf),
+    observed,
+    nonfinite: firstNonfinite(program, observed),
+    wasted: [],
+    curves,
     ...(options.log === undefined || options.log.length === 0 ? {} : { log: columnsOf(program, options.log) }),
     ...(options.profile === undefined ? {} : { profile: timesOf(options.profile) }),
     ...(options.plan === undefined ? {} : { plan: planFacts(options.plan) }),

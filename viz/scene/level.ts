@@ -1,14 +1,37 @@
 /** Places the items of one box in layers, by d3-dag: exact methods where there are few, heuristics where there are many. */
-import { coordGreedy, coordSimplex, decrossDfs, decrossTwoLayer, graph, layeringLongestPath, layeringSimplex, sugiyama, twolayerAgg, type GraphNode } from 'd3-dag'
+import {
+  coordGreedy,
+  coordSimplex,
+  decrossDfs,
+  decrossTwoLayer,
+  graph,
+  layeringLongestPath,
+  layeringSimplex,
+  sugiyama,
+  twolayerAgg,
+  type GraphNode,
+} from 'd3-dag'
 
 /** A point. */
 export type Point = readonly [x: number, y: number]
 /** A rectangle to place. A port stands above all others. */
-export type Sized = { readonly id: string; readonly width: number; readonly height: number; readonly order: number; readonly port?: boolean }
+export type Sized = {
+  readonly id: string
+  readonly width: number
+  readonly height: number
+  readonly order: number
+  readonly port?: boolean
+}
 /** A connection between two of them; `main` where values flow that were computed. */
 export type Link = { readonly from: string; readonly to: string; readonly main?: boolean }
 /** Where everything is: corners of items, and the way of each connection, by `linkKey`; `ports`: do lines come in at the top? */
-export type Placed = { readonly ports: boolean; readonly width: number; readonly height: number; readonly corners: ReadonlyMap<string, Point>; readonly ways: ReadonlyMap<string, readonly Point[]> }
+export type Placed = {
+  readonly ports: boolean
+  readonly width: number
+  readonly height: number
+  readonly corners: ReadonlyMap<string, Point>
+  readonly ways: ReadonlyMap<string, readonly Point[]>
+}
 
 /** Names a connection. */
 export const linkKey = (l: Pick<Link, 'from' | 'to'>): string => JSON.stringify([l.from, l.to])
@@ -24,11 +47,21 @@ const FAR = { main: 250, other: 10 }
 type G = ReturnType<typeof graph<Sized, Link>>
 
 const operatorsFor = (n: number) => {
-  const base = sugiyama().nodeSize(({ data }: GraphNode<Sized, Link>) => [data.width, data.height]).gap([GAP.x, GAP.y])
+  const base = sugiyama()
+    .nodeSize(({ data }: GraphNode<Sized, Link>) => [data.width, data.height])
+    .gap([GAP.x, GAP.y])
   return n <= MANY
-    ? (g: G) => base.layering(layeringSimplex().rank(({ data }: GraphNode<Sized, Link>) => (data.port === true ? 0 : undefined))).decross(decrossTwoLayer().passes(24)).coord(coordSimplex())(g)
+    ? (g: G) =>
+        base
+          .layering(layeringSimplex().rank(({ data }: GraphNode<Sized, Link>) => (data.port === true ? 0 : undefined)))
+          .decross(decrossTwoLayer().passes(24))
+          .coord(coordSimplex())(g)
     : n <= HUGE
-      ? (g: G) => base.layering(layeringLongestPath().topDown(false)).decross(decrossTwoLayer().order(twolayerAgg()).passes(6)).coord(coordGreedy())(g)
+      ? (g: G) =>
+          base
+            .layering(layeringLongestPath().topDown(false))
+            .decross(decrossTwoLayer().order(twolayerAgg()).passes(6))
+            .coord(coordGreedy())(g)
       : (g: G) => base.layering(layeringLongestPath().topDown(false)).decross(decrossDfs()).coord(coordGreedy())(g)
 }
 
@@ -40,12 +73,16 @@ const oriented = (items: readonly Sized[], links: readonly Link[]): readonly (Li
   const rank = new Map([...items].sort((a, b) => a.order - b.order).map((x, i) => [x.id, i]))
   const seen = new Set<string>()
   const used = new Set<string>()
-  const far = (l: Link): boolean => items.length > MANY && Math.abs((rank.get(l.to) ?? 0) - (rank.get(l.from) ?? 0)) > (l.main === true ? FAR.main : FAR.other)
-  const near = [...links].sort((a, b) => (rank.get(a.to) ?? 0) - (rank.get(b.to) ?? 0)).filter((l) => {
-    const first = !used.has(l.from)
-    used.add(l.from)
-    return first || !far(l)
-  })
+  const far = (l: Link): boolean =>
+    items.length > MANY &&
+    Math.abs((rank.get(l.to) ?? 0) - (rank.get(l.from) ?? 0)) > (l.main === true ? FAR.main : FAR.other)
+  const near = [...links]
+    .sort((a, b) => (rank.get(a.to) ?? 0) - (rank.get(b.to) ?? 0))
+    .filter((l) => {
+      const first = !used.has(l.from)
+      used.add(l.from)
+      return first || !far(l)
+    })
   return near.flatMap((l) => {
     const back = (rank.get(l.from) ?? 0) > (rank.get(l.to) ?? 0)
     const one = back ? { from: l.to, to: l.from, back } : { ...l, back }
@@ -60,7 +97,9 @@ const oriented = (items: readonly Sized[], links: readonly Link[]): readonly (Li
 const belowPorts = (items: readonly Sized[], links: readonly Link[]): readonly Link[] => {
   const port = items.find((x) => x.port)
   const led = new Set(links.map((l) => l.to))
-  return port === undefined ? [] : items.filter((x) => x.port !== true && !led.has(x.id)).map((x) => ({ from: port.id, to: x.id }))
+  return port === undefined
+    ? []
+    : items.filter((x) => x.port !== true && !led.has(x.id)).map((x) => ({ from: port.id, to: x.id }))
 }
 
 /** Places the items of a level, top to bottom. Connections between unknown items are not allowed. */
@@ -73,7 +112,9 @@ export const placeLevel = (items: readonly Sized[], links: readonly Link[]): Pla
     if (a !== undefined && b !== undefined) g.link(a, b, { from: l.from, to: l.to })
   }
   const { width, height } = operatorsFor(items.length)(g)
-  const corners = new Map([...g.nodes()].map((n): [string, Point] => [n.data.id, [n.x - n.data.width / 2, n.y - n.data.height / 2]]))
+  const corners = new Map(
+    [...g.nodes()].map((n): [string, Point] => [n.data.id, [n.x - n.data.width / 2, n.y - n.data.height / 2]]),
+  )
   const ways = new Map<string, readonly Point[]>()
   for (const l of g.links()) {
     const points = l.points.map(([x, y]): Point => [x, y])

@@ -9,8 +9,10 @@ export type Scope = { readonly prefix: string; readonly box: string }
 export const top: Scope = { prefix: '', box: '' }
 
 /** The scope of a branch of a phase. */
-export const branchScope = (phase: string, branch: number): Scope =>
-  ({ prefix: `${phase}.${BRANCH_NAMES[branch]}.`, box: `${phase}.${BRANCH_NAMES[branch]}` })
+export const branchScope = (phase: string, branch: number): Scope => ({
+  prefix: `${phase}.${BRANCH_NAMES[branch]}.`,
+  box: `${phase}.${BRANCH_NAMES[branch]}`,
+})
 
 /** Begins the names of boxes of the backward pass. */
 const BACK = '∂'
@@ -22,7 +24,8 @@ export const boxOf = (path: string): string => (/^[\d∂]/.test(path) ? `/${path
 export const backBox = (path: string): string => (path === '' ? '' : `${BACK}${path}`)
 
 /** The box on the other side: that of the backward pass for a layer, and the layer for that of the backward pass. */
-export const mirrorBox = (box: string): string => (box.startsWith(BACK) ? boxOf(box.slice(BACK.length)) : backBox(box.replace(/^\/(?=[\d∂])/, '')))
+export const mirrorBox = (box: string): string =>
+  box.startsWith(BACK) ? boxOf(box.slice(BACK.length)) : backBox(box.replace(/^\/(?=[\d∂])/, ''))
 
 /** All layers of the paths that occur, each after the one that holds it; those of the backward pass beside the others. */
 export const layerBoxes = (paths: readonly string[], side?: 'backward'): readonly SceneBox[] => {
@@ -33,7 +36,14 @@ export const layerBoxes = (paths: readonly string[], side?: 'backward'): readonl
     const parts = path.split('.')
     parts.forEach((label, i) => {
       const id = name(parts.slice(0, i + 1).join('.'))
-      if (!found.has(id)) found.set(id, { id, label: side !== undefined && i === 0 ? `∂ ${label}` : label, parent: i === 0 ? '' : name(parts.slice(0, i).join('.')), kind: 'layer', ...(side === undefined ? {} : { side }) })
+      if (!found.has(id))
+        found.set(id, {
+          id,
+          label: side !== undefined && i === 0 ? `∂ ${label}` : label,
+          parent: i === 0 ? '' : name(parts.slice(0, i).join('.')),
+          kind: 'layer',
+          ...(side === undefined ? {} : { side }),
+        })
     })
   }
   return [...found.values()]

@@ -11,7 +11,11 @@ import { backBox, boxOf, branchScope, homeOf, type Scope } from './names.js'
 import type { Meta, SceneBox, SceneEdge, SceneNode } from './scene.js'
 
 /** Nodes, edges, and the boxes of phases. */
-export type Parts = { readonly nodes: readonly SceneNode[]; readonly edges: readonly SceneEdge[]; readonly boxes: readonly SceneBox[] }
+export type Parts = {
+  readonly nodes: readonly SceneNode[]
+  readonly edges: readonly SceneEdge[]
+  readonly boxes: readonly SceneBox[]
+}
 
 /** What all nodes of one graph share while they are described. */
 type Context = {
@@ -31,7 +35,10 @@ const FORMULA_DEPTH = 2
 const formulaOf = (c: Context, id: number): string => {
   const known = c.formulas.get(id)
   if (known !== undefined) return known
-  const text = formula(c.graph, id, FORMULA_DEPTH).replace(/\bs(\d+)\b/g, (_, n: string) => `s${c.same[Number(n)] ?? n}`)
+  const text = formula(c.graph, id, FORMULA_DEPTH).replace(
+    /\bs(\d+)\b/g,
+    (_, n: string) => `s${c.same[Number(n)] ?? n}`,
+  )
   c.formulas.set(id, text)
   return text
 }
@@ -43,10 +50,17 @@ const metaOf = (c: Context, node: Node): Meta => {
   const q = quantOf(carried)
   return {
     carry: carried.tag,
-    ...(q === null ? {} : {
-      bits: q.bits, signed: q.signed, scale: `${c.scope.prefix}${c.same[q.scale]}`, formula: formulaOf(c, q.scale),
-      ...(q.zero === 'zero' ? {} : { zeroPoint: formulaOf(c, q.zeroPoint) }), lo: finite(q.lo), hi: finite(q.hi),
-    }),
+    ...(q === null
+      ? {}
+      : {
+          bits: q.bits,
+          signed: q.signed,
+          scale: `${c.scope.prefix}${c.same[q.scale]}`,
+          formula: formulaOf(c, q.scale),
+          ...(q.zero === 'zero' ? {} : { zeroPoint: formulaOf(c, q.zeroPoint) }),
+          lo: finite(q.lo),
+          hi: finite(q.hi),
+        }),
     ...('why' in carried ? { why: carried.why } : {}),
   }
 }
@@ -56,7 +70,11 @@ const labelOf = (node: Node): string => (node.op === constOp ? String(constantOf
 /** Where a node stands and what it is called. */
 const placeOf = (c: Context, node: Node): Pick<SceneNode, 'box' | 'label' | 'origin'> => {
   const input = c.inputs.get(node.id)
-  if (input === undefined) return { box: c.scope.prefix !== '' ? c.scope.box : node.backwardOf === undefined ? boxOf(node.path) : backBox(node.path), label: labelOf(node) }
+  if (input === undefined)
+    return {
+      box: c.scope.prefix !== '' ? c.scope.box : node.backwardOf === undefined ? boxOf(node.path) : backBox(node.path),
+      label: labelOf(node),
+    }
   const name = `${input.path}${input.part === 'tensor' ? '' : `${input.path === '' ? '' : '.'}${input.part}`}`
   const [box, label] = input.kind === 'data' ? ['', name] : homeOf(c.boxes, name)
   return { box, label: label === '' ? 'input' : label, origin: `${input.kind} ${name}`.trim() }
@@ -78,40 +96,88 @@ const describe = (c: Context, node: Node): SceneNode => {
   const attrs = node.op === constOp ? '' : showAttrs(shown)
   const integer = runsOnIntegers(c.graph, node)
   return {
-    id: `${c.scope.prefix}${node.id}`, op: node.op.name, ...placeOf(c, node), ...metaOf(c, node), shape: node.shape,
+    id: `${c.scope.prefix}${node.id}`,
+    op: node.op.name,
+    ...placeOf(c, node),
+    ...metaOf(c, node),
+    shape: node.shape,
     flow: c.flow[node.id] || c.backFlow[node.id],
-    ...(attrs === '' ? {} : { attrs }), ...(integer === undefined ? {} : { integer }),
-    ...(node.location === undefined ? {} : { location: node.location }), ...tiesOf(c, node),
+    ...(attrs === '' ? {} : { attrs }),
+    ...(integer === undefined ? {} : { integer }),
+    ...(node.location === undefined ? {} : { location: node.location }),
+    ...tiesOf(c, node),
   }
 }
 
-const edgesOf = (c: Context, node: Node): readonly SceneEdge[] => node.inputs.map((from, slot) => ({
-  from: `${c.scope.prefix}${from}`, to: `${c.scope.prefix}${node.id}`, slot, flow: (c.flow[node.id] && isValueOperand(node, slot)) || (c.backFlow[node.id] && c.backFlow[from]),
-}))
+const edgesOf = (c: Context, node: Node): readonly SceneEdge[] =>
+  node.inputs.map((from, slot) => ({
+    from: `${c.scope.prefix}${from}`,
+    to: `${c.scope.prefix}${node.id}`,
+    slot,
+    flow: (c.flow[node.id] && isValueOperand(node, slot)) || (c.backFlow[node.id] && c.backFlow[from]),
+  }))
 
 const branchesOf = (c: Context, node: Node): readonly Parts[] => {
   const id = `${c.scope.prefix}${node.id}`
   return (node.branches ?? []).map((graph, i) => {
     const scope = branchScope(id, i)
     const inside = partsOf(graph, scope, [], c.boxes, [], sideOf(c, node))
-    return { ...inside, boxes: [{ id: scope.box, label: scope.box.slice(id.length + 1), parent: id, kind: 'branch' as const, ...sidePart(sideOf(c, node)) }, ...inside.boxes] }
+    return {
+      ...inside,
+      boxes: [
+        {
+          id: scope.box,
+          label: scope.box.slice(id.length + 1),
+          parent: id,
+          kind: 'branch' as const,
+          ...sidePart(sideOf(c, node)),
+        },
+        ...inside.boxes,
+      ],
+    }
   })
 }
 
 const sideOf = (c: Context, node: Node): 'backward' | undefined => (node.backwardOf === undefined ? c.side : 'backward')
 const sidePart = (side: 'backward' | undefined): Pick<SceneBox, 'side'> => (side === undefined ? {} : { side })
 
-const phaseBox = (node: SceneNode): SceneBox => ({ id: node.id, label: 'phase', parent: node.box, kind: 'phase', ...sidePart(node.side) })
+const phaseBox = (node: SceneNode): SceneBox => ({
+  id: node.id,
+  label: 'phase',
+  parent: node.box,
+  kind: 'phase',
+  ...sidePart(node.side),
+})
 
 /** Describes a graph. `roots`: where its values end (none in a branch, which only computes scales). */
-export const partsOf = (graph: Graph, scope: Scope, roots: readonly number[], boxes: ReadonlySet<string>, inputs: readonly ProgramInput[], side?: 'backward'): Parts => {
+export const partsOf = (
+  graph: Graph,
+  scope: Scope,
+  roots: readonly number[],
+  boxes: ReadonlySet<string>,
+  inputs: readonly ProgramInput[],
+  side?: 'backward',
+): Parts => {
   const flow = flowOf(graph, roots)
-  const c: Context = { graph, scope, boxes, same: identities(graph), flow, backFlow: backwardFlowOf(graph, flow), ...sidePart(side), inputs: new Map(inputs.map((i) => [i.node, i])), formulas: new Map() }
+  const c: Context = {
+    graph,
+    scope,
+    boxes,
+    same: identities(graph),
+    flow,
+    backFlow: backwardFlowOf(graph, flow),
+    ...sidePart(side),
+    inputs: new Map(inputs.map((i) => [i.node, i])),
+    formulas: new Map(),
+  }
   const own = graph.nodes.map((node) => describe(c, node))
   const inner = graph.nodes.flatMap((node) => branchesOf(c, node))
   return {
     nodes: [...own, ...inner.flatMap((p) => p.nodes)],
     edges: [...graph.nodes.flatMap((node) => edgesOf(c, node)), ...inner.flatMap((p) => p.edges)],
-    boxes: [...own.filter((_, i) => graph.nodes[i].branches !== undefined).map(phaseBox), ...inner.flatMap((p) => p.boxes)],
+    boxes: [
+      ...own.filter((_, i) => graph.nodes[i].branches !== undefined).map(phaseBox),
+      ...inner.flatMap((p) => p.boxes),
+    ],
   }
 }

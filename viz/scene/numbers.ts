@@ -34,7 +34,8 @@ const histogram = (data: Float32Array, from: number, to: number, bins: number): 
   const counts = new Array<number>(bins).fill(0)
   const width = (to - from) / bins
   for (const x of data) {
-    if (Number.isFinite(x) && x >= from && x <= to) counts[Math.min(bins - 1, width > 0 ? Math.floor((x - from) / width) : 0)]++
+    if (Number.isFinite(x) && x >= from && x <= to)
+      counts[Math.min(bins - 1, width > 0 ? Math.floor((x - from) / width) : 0)]++
   }
   return counts
 }
@@ -44,7 +45,9 @@ export type Gridded = Pick<QuantTensor, 'value' | 'scale' | 'zeroPoint' | 'signe
 
 const integers = (x: Gridded): Float32Array => {
   const ints = new Float32Array(x.value.data.length)
-  positions(x, (p, i) => { ints[i] = roundHalfEven(p) })
+  positions(x, (p, i) => {
+    ints[i] = roundHalfEven(p)
+  })
   return ints
 }
 
@@ -62,10 +65,18 @@ const shareOf = (ints: Float32Array, q: number): number => {
 }
 
 /** Scales and zero points of a grid, not more than a page shows. */
-export const gridOf = (scale: Tensor, zeroPoint: Tensor): Pick<SceneNumbers, 'scales' | 'zeroPoints' | 'channels'> =>
-  ({ scales: Array.from(scale.data.slice(0, MOST_CHANNELS)), zeroPoints: Array.from(zeroPoint.data.slice(0, MOST_CHANNELS)), channels: scale.data.length })
+export const gridOf = (scale: Tensor, zeroPoint: Tensor): Pick<SceneNumbers, 'scales' | 'zeroPoints' | 'channels'> => ({
+  scales: Array.from(scale.data.slice(0, MOST_CHANNELS)),
+  zeroPoints: Array.from(zeroPoint.data.slice(0, MOST_CHANNELS)),
+  channels: scale.data.length,
+})
 
-const gridNumbers = (x: Gridded): Pick<SceneNumbers, 'bins' | 'from' | 'to' | 'usedBits' | 'levels' | 'atEnds' | 'scales' | 'zeroPoints' | 'channels'> => {
+const gridNumbers = (
+  x: Gridded,
+): Pick<
+  SceneNumbers,
+  'bins' | 'from' | 'to' | 'usedBits' | 'levels' | 'atEnds' | 'scales' | 'zeroPoints' | 'channels'
+> => {
   const ints = integers(x)
   const [lo, hi] = [intMin(x.bits, x.signed), intMax(x.bits, x.signed)]
   const { min, max } = spreadOf(ints)
@@ -73,8 +84,11 @@ const gridNumbers = (x: Gridded): Pick<SceneNumbers, 'bins' | 'from' | 'to' | 'u
   const [from, to] = size > WIDE ? [min, max + 1] : [lo, hi + 1]
   const bars = to - from <= MOST_BARS ? to - from : BINS
   return {
-    bins: histogram(ints, from, to, Math.max(1, bars)), from, to: to - 1,
-    usedBits: Math.log2(Math.max(1, max - min + 1)), atEnds: [shareOf(ints, lo), shareOf(ints, hi)],
+    bins: histogram(ints, from, to, Math.max(1, bars)),
+    from,
+    to: to - 1,
+    usedBits: Math.log2(Math.max(1, max - min + 1)),
+    atEnds: [shareOf(ints, lo), shareOf(ints, hi)],
     ...(size <= MOST_LEVELS ? { levels: levelsOf(ints, lo, hi) } : {}),
     ...gridOf(x.scale, x.zeroPoint),
   }
@@ -83,7 +97,15 @@ const gridNumbers = (x: Gridded): Pick<SceneNumbers, 'bins' | 'from' | 'to' | 'u
 /** Describes numbers without a grid. */
 export const plainNumbers = (data: Float32Array, bins = BINS): SceneNumbers => {
   const { min, max, nonfinite } = spreadOf(data)
-  return { count: data.length, min, max, nonfinite, bins: bins === 0 ? [] : histogram(data, min, max, bins), from: min, to: max }
+  return {
+    count: data.length,
+    min,
+    max,
+    nonfinite,
+    bins: bins === 0 ? [] : histogram(data, min, max, bins),
+    from: min,
+    to: max,
+  }
 }
 
 /** Describes numbers on a grid. */
@@ -94,4 +116,4 @@ export const gridded = (x: Gridded): SceneNumbers => {
 
 /** Describes a value of a run. */
 export const numbersOf = (x: Output): SceneNumbers =>
-  (isQuantTensor(x) ? gridded({ ...x, bits: x.bitWidth.data[0] }) : plainNumbers(x.data))
+  isQuantTensor(x) ? gridded({ ...x, bits: x.bitWidth.data[0] }) : plainNumbers(x.data)

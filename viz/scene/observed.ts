@@ -42,7 +42,12 @@ const clippedOf = (node: Node, x: Tensor, scale: Tensor, zeroPoint: Tensor): rea
 }
 
 const quantizerNumbers = (node: Node, values: Values): Pick<SceneNumbers, 'clipped' | 'sqnr'> => {
-  const [x, y, scale, zeroPoint] = [values.get(node.inputs[0]), values.get(node.id), values.get(node.inputs[1]), values.get(node.inputs[2] ?? -1)]
+  const [x, y, scale, zeroPoint] = [
+    values.get(node.inputs[0]),
+    values.get(node.id),
+    values.get(node.inputs[1]),
+    values.get(node.inputs[2] ?? -1),
+  ]
   if (node.op.births !== true || x === undefined || y === undefined || x.data.length !== y.data.length) return {}
   const clipped = scale === undefined || zeroPoint === undefined ? null : clippedOf(node, x, scale, zeroPoint)
   return { sqnr: sqnrOf(x.data, y.data), ...(clipped === null ? {} : { clipped }) }
@@ -63,22 +68,51 @@ const describe = (node: Node, value: Tensor, values: Values, shown: boolean): Sc
 const gridAlone = (node: Node, values: Values): SceneNumbers | undefined => {
   const q = quantOf(node.carried)
   const [scale, zeroPoint] = q === null ? [] : [values.get(q.scale), values.get(q.zeroPoint)]
-  return q === null || scale === undefined || zeroPoint === undefined ? undefined : { ...gridOf(scale, zeroPoint), count: 0, min: 0, max: 0, nonfinite: 0, bins: [], from: intMin(q.bits, q.signed), to: intMax(q.bits, q.signed) }
+  return q === null || scale === undefined || zeroPoint === undefined
+    ? undefined
+    : {
+        ...gridOf(scale, zeroPoint),
+        count: 0,
+        min: 0,
+        max: 0,
+        nonfinite: 0,
+        bins: [],
+        from: intMin(q.bits, q.signed),
+        to: intMax(q.bits, q.signed),
+      }
 }
 
 /** Digits that a page shows, and some more: a double of a float32 has 17, and most of a large page would be those. */
 const brief = (x: number): number => Number(x.toPrecision(6))
-const briefly = ({ min, max, from, to, usedBits, ...x }: SceneNumbers): SceneNumbers =>
-  ({ ...x, min: brief(min), max: brief(max), from: brief(from), to: brief(to), ...(usedBits === undefined ? {} : { usedBits: brief(usedBits) }), ...(typeof x.sqnr === 'number' ? { sqnr: brief(x.sqnr) } : {}) })
+const briefly = ({ min, max, from, to, usedBits, ...x }: SceneNumbers): SceneNumbers => ({
+  ...x,
+  min: brief(min),
+  max: brief(max),
+  from: brief(from),
+  to: brief(to),
+  ...(usedBits === undefined ? {} : { usedBits: brief(usedBits) }),
+  ...(typeof x.sqnr === 'number' ? { sqnr: brief(x.sqnr) } : {}),
+})
 
 /** Numbers by node, to six digits. `shown`: is it on the way of values or gradients? */
-export const observedOf = (program: Program, values: Values, shown: (node: number) => boolean): { readonly [node: string]: SceneNumbers } =>
-  Object.fromEntries(program.graph.nodes.flatMap((node) => {
-    const value = values.get(node.id)
-    const numbers = value === undefined ? gridAlone(node, values) : describe(node, value, values, shown(node.id))
-    return numbers === undefined ? [] : [[String(node.id), briefly(numbers)]]
-  }))
+export const observedOf = (
+  program: Program,
+  values: Values,
+  shown: (node: number) => boolean,
+): { readonly [node: string]: SceneNumbers } =>
+  Object.fromEntries(
+    program.graph.nodes.flatMap((node) => {
+      const value = values.get(node.id)
+      const numbers = value === undefined ? gridAlone(node, values) : describe(node, value, values, shown(node.id))
+      return numbers === undefined ? [] : [[String(node.id), briefly(numbers)]]
+    }),
+  )
 
 /** Nodes that hold a NaN or an infinity although their observed operands are finite. */
-export const firstNonfinite = (program: Program, observed: { readonly [node: string]: SceneNumbers }): readonly string[] =>
-  program.graph.nodes.filter((n) => (observed[n.id]?.nonfinite ?? 0) > 0 && n.inputs.every((i) => (observed[i]?.nonfinite ?? 0) === 0)).map((n) => String(n.id))
+export const firstNonfinite = (
+  program: Program,
+  observed: { readonly [node: string]: SceneNumbers },
+): readonly string[] =>
+  program.graph.nodes
+    .filter((n) => (observed[n.id]?.nonfinite ?? 0) > 0 && n.inputs.every((i) => (observed[i]?.nonfinite ?? 0) === 0))
+    .map((n) => String(n.id))

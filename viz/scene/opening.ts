@@ -23,7 +23,9 @@ const hidesLoss = (scene: Scene): readonly string[] => {
   const node = new Map(scene.nodes.map((n) => [n.id, n]))
   const leaves = new Set(scene.edges.filter((e) => node.get(e.from)?.box !== node.get(e.to)?.box).map((e) => e.from))
   const named = new Set(scene.values.map((v) => v.node))
-  return strippedCauses(indexOf(scene)).filter((c) => !leaves.has(c.node.id) && !named.has(c.node.id)).map((c) => c.node.box)
+  return strippedCauses(indexOf(scene))
+    .filter((c) => !leaves.has(c.node.id) && !named.has(c.node.id))
+    .map((c) => c.node.box)
 }
 
 /** The boxes that are open when the page opens. */
@@ -32,8 +34,9 @@ export const firstOpen = (scene: Scene): ReadonlySet<string> => {
   const count = (box: string): number => (inside.get(box) ?? []).length
   const open = new Set<string>()
   let shown = count('')
-  let front = (inside.get('') ?? [])
-  const holdsLayers = (box: string): boolean => (inside.get(box) ?? []).some((c) => c.kind === 'layer' && !QUANTIZER.test(c.label))
+  let front = inside.get('') ?? []
+  const holdsLayers = (box: string): boolean =>
+    (inside.get(box) ?? []).some((c) => c.kind === 'layer' && !QUANTIZER.test(c.label))
   while (front.length > 0) {
     const next = front.filter((b) => holdsLayers(b.id))
     for (const b of next) {

@@ -4,6 +4,17 @@ import type { ScenePlan } from './scene.js'
 
 /** The plan of a scene's program. */
 export const planFacts = (d: PlanDescription): ScenePlan => ({
-  bytes: d.bytes, phases: d.phases, passes: d.passes, levels: new Set(d.steps.map((s) => s.level)).size,
-  steps: d.steps.map((s) => ({ kernel: s.kernel, on: s.on, level: s.level, once: s.once, ops: s.ops.length, nodes: s.nodes.map(String), stores: s.stores })),
+  bytes: d.bytes,
+  phases: d.phases,
+  passes: d.passes,
+  levels: new Set(d.steps.map((s) => s.level)).size,
+  steps: d.steps.map((s) => ({
+    kernel: s.kernel,
+    on: s.on,
+    level: s.level,
+    once: s.once,
+    ops: s.ops.length,
+    nodes: s.nodes.map(String),
+    stores: s.stores,
+  })),
 })

@@ -20,13 +20,21 @@ const grouped = (edges: readonly SceneEdge[], key: 'from' | 'to'): ReadonlyMap<s
 }
 
 /** Makes the lookup tables of a scene. */
-export const indexOf = (scene: Scene): Index =>
-  ({ scene, node: new Map(scene.nodes.map((n) => [n.id, n])), out: grouped(scene.edges, 'from'), in: grouped(scene.edges, 'to') })
+export const indexOf = (scene: Scene): Index => ({
+  scene,
+  node: new Map(scene.nodes.map((n) => [n.id, n])),
+  out: grouped(scene.edges, 'from'),
+  in: grouped(scene.edges, 'to'),
+})
 
 const isQuant = (n: SceneNode | undefined): boolean => n?.carry === 'carries' || n?.carry === 'claimed'
 
 /** What a lost node costs: products in float and results without metadata that lie behind it, up to the next quantizer. */
-export type Cost = { readonly products: readonly string[]; readonly results: readonly string[]; readonly nodes: readonly string[] }
+export type Cost = {
+  readonly products: readonly string[]
+  readonly results: readonly string[]
+  readonly nodes: readonly string[]
+}
 
 /** Walks on from a node through values without metadata (of a claimed node: through claimed ones). */
 export const costOf = (index: Index, id: string): Cost => {
@@ -58,10 +66,12 @@ export const birthsOf = (index: Index, id: string): readonly string[] => {
     const parents = (index.in.get(at) ?? []).filter((e) => e.flow && isQuant(index.node.get(e.from)))
     const op = index.node.get(at)?.op ?? ''
     if (isQuant(index.node.get(at)) && (parents.length === 0 || op.includes('uantize'))) births.push(at)
-    else for (const { from } of parents) if (!seen.has(from)) {
-      seen.add(from)
-      queue.push(from)
-    }
+    else
+      for (const { from } of parents)
+        if (!seen.has(from)) {
+          seen.add(from)
+          queue.push(from)
+        }
   }
   return births
 }

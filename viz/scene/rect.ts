@@ -4,4 +4,10 @@ import type { Point } from './level.js'
 /** A rectangle on the page. */
 export type Rect = { readonly x: number; readonly y: number; readonly width: number; readonly height: number }
 /** Where all is drawn. `ways`: the points of each line, by its id; `across`: lines that run sideways, between two columns. */
-export type Layout = { readonly width: number; readonly height: number; readonly rects: ReadonlyMap<string, Rect>; readonly ways: ReadonlyMap<string, readonly Point[]>; readonly across: ReadonlySet<string> }
+export type Layout = {
+  readonly width: number
+  readonly height: number
+  readonly rects: ReadonlyMap<string, Rect>
+  readonly ways: ReadonlyMap<string, readonly Point[]>
+  readonly across: ReadonlySet<string>
+}

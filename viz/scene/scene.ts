@@ -52,7 +52,13 @@ export type SceneNode = Meta & {
 }
 
 /** A box: a layer by its path, a phase, or one branch of a phase. */
-export type SceneBox = { readonly id: string; readonly label: string; readonly parent: string; readonly kind: 'layer' | 'phase' | 'branch'; readonly side?: 'backward' }
+export type SceneBox = {
+  readonly id: string
+  readonly label: string
+  readonly parent: string
+  readonly kind: 'layer' | 'phase' | 'branch'
+  readonly side?: 'backward'
+}
 
 /** An operand of a node. */
 export type SceneEdge = { readonly from: string; readonly to: string; readonly slot: number; readonly flow: boolean }
@@ -97,30 +103,68 @@ export type SceneNumbers = {
 }
 
 /** A grid of which a value uses at most half: bits that buy nothing. */
-export type SceneWaste = { readonly node: string; readonly bits: number; readonly used: number; readonly advice: readonly Advice[] }
+export type SceneWaste = {
+  readonly node: string
+  readonly bits: number
+  readonly used: number
+  readonly advice: readonly Advice[]
+}
 
 /** An estimator over a range of its operand: what it computes, and the gradient that it hands on. Equidistant samples from `from` to `to`. */
-export type SceneCurve = { readonly from: number; readonly to: number; readonly forward: readonly number[]; readonly gradient: readonly number[]; readonly unit: string; readonly note: string }
+export type SceneCurve = {
+  readonly from: number
+  readonly to: number
+  readonly forward: readonly number[]
+  readonly gradient: readonly number[]
+  readonly unit: string
+  readonly note: string
+}
 
 /** A column of a training log: one number, or nothing, per step that was kept. */
 export type Column = readonly (number | null)[]
 /** What one quantizer did in training, per step; `learnedAt`: the first kept step at which its scale is learned. */
-export type SceneTrack = { readonly path: string; readonly scale: Column; readonly zeroPoint: Column; readonly buffer: Column; readonly statistic: Column; readonly learnedAt: number | null }
+export type SceneTrack = {
+  readonly path: string
+  readonly scale: Column
+  readonly zeroPoint: Column
+  readonly buffer: Column
+  readonly statistic: Column
+  readonly learnedAt: number | null
+}
 /** A training log, in columns over the steps that were kept. */
-export type SceneLog = { readonly steps: readonly number[]; readonly epochs: Column; readonly loss: Column; readonly accuracy: Column; readonly lr: Column; readonly tracks: readonly SceneTrack[] }
+export type SceneLog = {
+  readonly steps: readonly number[]
+  readonly epochs: Column
+  readonly loss: Column
+  readonly accuracy: Column
+  readonly lr: Column
+  readonly tracks: readonly SceneTrack[]
+}
 
 /** The sentence at the top, in parts; a part with targets lights them up. */
-export type Phrase = { readonly text: string; readonly tone: 'plain' | 'good' | 'claimed' | 'stripped'; readonly targets?: readonly string[] }
+export type Phrase = {
+  readonly text: string
+  readonly tone: 'plain' | 'good' | 'claimed' | 'stripped'
+  readonly targets?: readonly string[]
+}
 
 /** One step of a profiled plan; times in milliseconds of one thread, `nodes` are those that it computes. */
-export type SceneStep = Omit<ProfileRow, 'nodes' | 'stages'> & { readonly nodes: readonly string[]; readonly stages: number }
+export type SceneStep = Omit<ProfileRow, 'nodes' | 'stages'> & {
+  readonly nodes: readonly string[]
+  readonly stages: number
+}
 
 /** Where the time of one execution goes; `total` is the sum of the steps, `ms` an execution timed as a whole. */
 export type SceneProfile = {
   readonly ms: number
   readonly total: number
   readonly bytes: number
-  readonly limits: { readonly cacheGBs: number; readonly memoryGBs: number; readonly gflops: number; readonly integerGops: number }
+  readonly limits: {
+    readonly cacheGBs: number
+    readonly memoryGBs: number
+    readonly gflops: number
+    readonly integerGops: number
+  }
   readonly steps: readonly SceneStep[]
 }
 
@@ -128,10 +172,26 @@ export type SceneProfile = {
 export type ScenePlan = {
   readonly bytes: number
   readonly phases: readonly { readonly path: string; readonly phase: 'collecting' | 'learned' }[]
-  readonly passes: { readonly programNodes: number; readonly flatNodes: number; readonly loops: number; readonly kernels: number; readonly hostSteps: number; readonly storedValues: number; readonly inPlace: number }
+  readonly passes: {
+    readonly programNodes: number
+    readonly flatNodes: number
+    readonly loops: number
+    readonly kernels: number
+    readonly hostSteps: number
+    readonly storedValues: number
+    readonly inPlace: number
+  }
   readonly levels: number
   /** `ops`: how many flat nodes; `nodes`: the traced nodes from which they come. */
-  readonly steps: readonly { readonly kernel: string; readonly on: 'wasm' | 'host'; readonly level: number; readonly once: boolean; readonly ops: number; readonly nodes: readonly string[]; readonly stores: readonly number[] }[]
+  readonly steps: readonly {
+    readonly kernel: string
+    readonly on: 'wasm' | 'host'
+    readonly level: number
+    readonly once: boolean
+    readonly ops: number
+    readonly nodes: readonly string[]
+    readonly stores: readonly number[]
+  }[]
 }
 
 /** Everything that a page shows of a program. */

@@ -15,11 +15,17 @@ const listed = (nodes: readonly SceneNode[]): string => {
   return names.length <= 3 ? names.join(', ') : `${names.slice(0, 2).join(', ')} and ${names.length - 2} more`
 }
 
-const KINDS: readonly (readonly [ops: readonly string[], one: string])[] = [[['conv', 'convTranspose'], 'convolution'], [['linear'], 'linear layer'], [['matmul'], 'matrix product']]
+const KINDS: readonly (readonly [ops: readonly string[], one: string])[] = [
+  [['conv', 'convTranspose'], 'convolution'],
+  [['linear'], 'linear layer'],
+  [['matmul'], 'matrix product'],
+]
 
 /** What multiplies, as a reader would say: `convolutions and linear layers`. */
 export const productName = (products: readonly SceneNode[]): string => {
-  const kinds = KINDS.filter(([ops]) => products.some((n) => ops.includes(n.op.split('~')[0]))).map(([, one]) => (products.length === 1 ? one : `${one}s`))
+  const kinds = KINDS.filter(([ops]) => products.some((n) => ops.includes(n.op.split('~')[0]))).map(([, one]) =>
+    products.length === 1 ? one : `${one}s`,
+  )
   return kinds.length < 3 ? kinds.join(' and ') : `${kinds.slice(0, 2).join(', ')} and ${kinds[2]}`
 }
 
@@ -30,31 +36,56 @@ const productPhrases = (flow: readonly SceneNode[], needed: boolean): readonly P
   const [only, name] = [products.length === 1, productName(products)]
   if (products.length === 0) return []
   const all = only ? `The ${name} runs` : `All ${products.length} ${name} run`
-  if (float.length === 0) return [{ text: `${all} on integers${needed ? '' : ': nothing needs to change'}`, tone: 'good', targets: ids(products) }]
-  const share = float.length === products.length ? all : `${float.length} of ${products.length} ${name} ${float.length === 1 ? 'runs' : 'run'}`
+  if (float.length === 0)
+    return [
+      { text: `${all} on integers${needed ? '' : ': nothing needs to change'}`, tone: 'good', targets: ids(products) },
+    ]
+  const share =
+    float.length === products.length
+      ? all
+      : `${float.length} of ${products.length} ${name} ${float.length === 1 ? 'runs' : 'run'}`
   return [{ text: `${share} in float: ${listed(float)}`, tone: 'stripped', targets: ids(float) }]
 }
 
 const strippedPhrases = (causes: readonly Cause[]): readonly Phrase[] => {
-  const [costly, exits, free] = [causes.filter((c) => c.products.length > 0), causes.filter((c) => c.atExit), causes.filter((c) => c.products.length === 0 && !c.atExit)]
+  const [costly, exits, free] = [
+    causes.filter((c) => c.products.length > 0),
+    causes.filter((c) => c.atExit),
+    causes.filter((c) => c.products.length === 0 && !c.atExit),
+  ]
   const say = (cs: readonly Cause[], tone: Phrase['tone'], before: string, after: string): readonly Phrase[] =>
-    (cs.length === 0 ? [] : [{ text: `${before} ${listed(cs.map((c) => c.node))}${after}`, tone, targets: ids(cs.map((c) => c.node)) }])
-  return [...say(costly, 'stripped', 'Metadata is stripped at', ''), ...say(free, 'plain', 'Stripped at no cost at', ''), ...say(exits, 'plain', 'Stripped only at the exit:', '')]
+    cs.length === 0
+      ? []
+      : [{ text: `${before} ${listed(cs.map((c) => c.node))}${after}`, tone, targets: ids(cs.map((c) => c.node)) }]
+  return [
+    ...say(costly, 'stripped', 'Metadata is stripped at', ''),
+    ...say(free, 'plain', 'Stripped at no cost at', ''),
+    ...say(exits, 'plain', 'Stripped only at the exit:', ''),
+  ]
 }
 
-const nodesOf = (index: Index, ids: readonly string[]): readonly SceneNode[] => ids.flatMap((id) => index.node.get(id) ?? [])
+const nodesOf = (index: Index, ids: readonly string[]): readonly SceneNode[] =>
+  ids.flatMap((id) => index.node.get(id) ?? [])
 
 const nonfinitePhrases = (index: Index): readonly Phrase[] => {
   const made = nodesOf(index, index.scene.nonfinite)
-  return made.length === 0 ? [] : [{ text: `NaN or ∞ first made at ${listed(made)}`, tone: 'stripped', targets: ids(made) }]
+  return made.length === 0
+    ? []
+    : [{ text: `NaN or ∞ first made at ${listed(made)}`, tone: 'stripped', targets: ids(made) }]
 }
 
 const wastePhrases = (index: Index): readonly Phrase[] => {
   const { wasted } = index.scene
   const [first] = wasted
   if (first === undefined) return []
-  const nodes = nodesOf(index, wasted.map((w) => w.node))
-  const used = wasted.length === 1 ? `${listed(nodes)} uses ${first.used.toFixed(1)} of ${first.bits} bits` : `${listed(nodes)} waste a bit or more`
+  const nodes = nodesOf(
+    index,
+    wasted.map((w) => w.node),
+  )
+  const used =
+    wasted.length === 1
+      ? `${listed(nodes)} uses ${first.used.toFixed(1)} of ${first.bits} bits`
+      : `${listed(nodes)} waste a bit or more`
   return [{ text: used, tone: 'claimed', targets: ids(nodes) }]
 }
 
@@ -62,26 +93,51 @@ const lowered = (p: Phrase): Phrase => ({ ...p, text: p.text.replace(/^(All|The)
 
 /** A loss and what follows from it, as one clause. */
 const andSo = (losses: readonly Phrase[], follows: readonly Phrase[]): readonly Phrase[] =>
-  (losses.length === 0 || follows.every((p) => p.tone !== 'stripped') ? joined([...losses, ...follows]) : [...joined(losses), plain(', so '), ...joined(follows.map(lowered))])
+  losses.length === 0 || follows.every((p) => p.tone !== 'stripped')
+    ? joined([...losses, ...follows])
+    : [...joined(losses), plain(', so '), ...joined(follows.map(lowered))]
 
-const joined = (parts: readonly Phrase[]): readonly Phrase[] => parts.flatMap((p, i) => (i === 0 ? [p] : [plain('. '), p]))
+const joined = (parts: readonly Phrase[]): readonly Phrase[] =>
+  parts.flatMap((p, i) => (i === 0 ? [p] : [plain('. '), p]))
 
 /** The sentence of a program. */
 export const sentenceOf = (index: Index): readonly Phrase[] => {
   const flow = index.scene.nodes.filter((n) => n.flow && n.side === undefined)
   const kept = flow.filter((n) => n.carry === 'carries')
   const total = flow.filter((n) => n.carry !== 'float').length
-  if (total === 0) return [...nonfinitePhrases(index).flatMap((p) => [p, plain('. ')]), plain('No value of this program was ever quantized. A QuantIdentity with returnQuantTensor: true at its input would be a start.')]
+  if (total === 0)
+    return [
+      ...nonfinitePhrases(index).flatMap((p) => [p, plain('. ')]),
+      plain(
+        'No value of this program was ever quantized. A QuantIdentity with returnQuantTensor: true at its input would be a start.',
+      ),
+    ]
   const claims = claimedCauses(index)
-  const survives: Phrase = kept.length === total
-    ? { text: total === 1 ? 'Metadata survives: the one quantized value carries it' : `Metadata survives everywhere: all ${total} quantized values carry it`, tone: 'good', targets: ids(kept) }
-    : { text: `${kept.length} of ${plural(total, 'value')} carry metadata`, tone: 'plain', targets: ids(kept) }
+  const survives: Phrase =
+    kept.length === total
+      ? {
+          text:
+            total === 1
+              ? 'Metadata survives: the one quantized value carries it'
+              : `Metadata survives everywhere: all ${total} quantized values carry it`,
+          tone: 'good',
+          targets: ids(kept),
+        }
+      : { text: `${kept.length} of ${plural(total, 'value')} carry metadata`, tone: 'plain', targets: ids(kept) }
   const lost = strippedPhrases(strippedCauses(index))
   const needed = index.scene.wasted.length + index.scene.nonfinite.length > 0
   const clauses: readonly (readonly Phrase[])[] = [
-    nonfinitePhrases(index), andSo(lost.filter((p) => p.tone === 'stripped'), productPhrases(flow, needed)), wastePhrases(index),
-    claims.length === 0 ? [] : [{ text: `Claimed (maybe off the grid) from ${listed(claims)} on`, tone: 'claimed', targets: ids(claims) }],
-    joined(lost.filter((p) => p.tone !== 'stripped')), [survives],
+    nonfinitePhrases(index),
+    andSo(
+      lost.filter((p) => p.tone === 'stripped'),
+      productPhrases(flow, needed),
+    ),
+    wastePhrases(index),
+    claims.length === 0
+      ? []
+      : [{ text: `Claimed (maybe off the grid) from ${listed(claims)} on`, tone: 'claimed', targets: ids(claims) }],
+    joined(lost.filter((p) => p.tone !== 'stripped')),
+    [survives],
   ]
   return [...clauses.filter((c) => c.length > 0).flatMap((c, i) => (i === 0 ? c : [plain('. '), ...c])), plain('.')]
 }

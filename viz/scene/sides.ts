@@ -16,7 +16,10 @@ export const onSide = (scene: Scene, side: Side): Scene => {
   const nodes = scene.nodes.filter(wanted)
   const kept = new Set(nodes.map((n) => n.id))
   return {
-    ...scene, nodes, boxes: scene.boxes.filter(wanted), edges: scene.edges.filter((e) => kept.has(e.from) && kept.has(e.to)),
+    ...scene,
+    nodes,
+    boxes: scene.boxes.filter(wanted),
+    edges: scene.edges.filter((e) => kept.has(e.from) && kept.has(e.to)),
     values: scene.values.filter((v) => kept.has(v.node)),
   }
 }
@@ -37,6 +40,7 @@ export const partnersOf = (index: Index): Partners => {
   }
   const boxes = new Set(index.scene.boxes.map((b) => b.id))
   return {
-    of: (id) => (boxes.has(id) && !index.node.has(id) ? [mirrorBox(id)].filter((m) => boxes.has(m)) : [...(found.get(id) ?? [])]),
+    of: (id) =>
+      boxes.has(id) && !index.node.has(id) ? [mirrorBox(id)].filter((m) => boxes.has(m)) : [...(found.get(id) ?? [])],
   }
 }

@@ -11,18 +11,36 @@ const middleOf = (r: Rect): number => r.y + r.height / 2
 /** All items inside one, itself included. */
 const whole = (i: Item): readonly Item[] => [i, ...i.children.flatMap(whole)]
 
-const mapRects = (rects: ReadonlyMap<string, Rect>, items: readonly Item[], f: (r: Rect) => Rect): ReadonlyMap<string, Rect> =>
-  new Map(items.flatMap((i): readonly [string, Rect][] => {
-    const r = rects.get(i.id)
-    return r === undefined ? [] : [[i.id, f(r)]]
-  }))
+const mapRects = (
+  rects: ReadonlyMap<string, Rect>,
+  items: readonly Item[],
+  f: (r: Rect) => Rect,
+): ReadonlyMap<string, Rect> =>
+  new Map(
+    items.flatMap((i): readonly [string, Rect][] => {
+      const r = rects.get(i.id)
+      return r === undefined ? [] : [[i.id, f(r)]]
+    }),
+  )
 
 /** Rows of open boxes move as one, so a box keeps its height: only its corner is warped. */
-const warped = (warp: Warp) => (r: Rect): Rect => ({ ...r, y: warp(r.y) })
+const warped =
+  (warp: Warp) =>
+  (r: Rect): Rect => ({ ...r, y: warp(r.y) })
 
 /** A way from the side of one item to the side of another. */
 const sideways = (a: Rect | undefined, b: Rect | undefined): readonly Point[] =>
-  (a === undefined || b === undefined ? [] : a.x < b.x ? [[a.x + a.width, middleOf(a)], [b.x, middleOf(b)]] : [[a.x, middleOf(a)], [b.x + b.width, middleOf(b)]])
+  a === undefined || b === undefined
+    ? []
+    : a.x < b.x
+      ? [
+          [a.x + a.width, middleOf(a)],
+          [b.x, middleOf(b)],
+        ]
+      : [
+          [a.x, middleOf(a)],
+          [b.x + b.width, middleOf(b)],
+        ]
 
 /** Lays the columns of a page side by side. `tall`: height of the backward column as it was laid out, top to bottom. */
 export const besideEachOther = (v: Visible, layout: Layout, tall: number, across: readonly Line[]): Layout => {
@@ -32,12 +50,23 @@ export const besideEachOther = (v: Visible, layout: Layout, tall: number, across
     const [a, b] = [layout.rects.get(f.id), turned.get(mirrorBox(f.id))]
     return f.kind !== 'box' || a === undefined || b === undefined ? [] : [[middleOf(a), middleOf(b)]]
   })
-  const [down, up] = alignColumns(bandsOf(front.map((i) => bandOf(layout.rects.get(i.id)))), bandsOf(back.map((i) => bandOf(turned.get(i.id)))), pairs)
-  const rects = new Map([...mapRects(layout.rects, front.flatMap(whole), warped(down)), ...mapRects(turned, back.flatMap(whole), warped(up))])
+  const [down, up] = alignColumns(
+    bandsOf(front.map((i) => bandOf(layout.rects.get(i.id)))),
+    bandsOf(back.map((i) => bandOf(turned.get(i.id)))),
+    pairs,
+  )
+  const rects = new Map([
+    ...mapRects(layout.rects, front.flatMap(whole), warped(down)),
+    ...mapRects(turned, back.flatMap(whole), warped(up)),
+  ])
   const ways = new Map<string, readonly Point[]>()
   for (const l of v.lines) {
     const points = layout.ways.get(l.id)
-    if (points !== undefined) ways.set(l.id, points.map(([x, y]): Point => (isBackward(v.at.get(l.from)) ? [x, up(tall - y)] : [x, down(y)])))
+    if (points !== undefined)
+      ways.set(
+        l.id,
+        points.map(([x, y]): Point => (isBackward(v.at.get(l.from)) ? [x, up(tall - y)] : [x, down(y)])),
+      )
   }
   for (const l of across) ways.set(l.id, sideways(rects.get(l.from), rects.get(l.to)))
   const height = [...rects.values()].reduce((most, r) => Math.max(most, r.y + r.height), 0) + 24

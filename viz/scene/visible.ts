@@ -39,7 +39,11 @@ export type Line = {
 }
 
 /** A scene as it is drawn. */
-export type Visible = { readonly items: readonly Item[]; readonly lines: readonly Line[]; readonly at: ReadonlyMap<string, Item> }
+export type Visible = {
+  readonly items: readonly Item[]
+  readonly lines: readonly Line[]
+  readonly at: ReadonlyMap<string, Item>
+}
 
 /** Does it belong to the backward pass? */
 export const isBackward = (i: Item | undefined): boolean => (i?.node ?? i?.box)?.side === 'backward'
@@ -73,9 +77,13 @@ const tablesOf = (scene: Scene): Tables => {
   const nodeOf = new Map(scene.nodes.map((n) => [n.id, n]))
   return {
     boxesIn: groupBy(scene.boxes, (b) => b.parent),
-    nodesIn: groupBy(scene.nodes.filter((n) => !phases.has(n.id)), (n) => n.box),
+    nodesIn: groupBy(
+      scene.nodes.filter((n) => !phases.has(n.id)),
+      (n) => n.box,
+    ),
     valuesOf: groupBy(scene.values, (v) => v.node),
-    nodeOf, leaving: leavingOf(scene, nodeOf),
+    nodeOf,
+    leaving: leavingOf(scene, nodeOf),
   }
 }
 
@@ -83,8 +91,10 @@ const numberOf = (id: string): number => Number(id.split('.').at(-1))
 const MOVABLE: ReadonlySet<string> = new Set(['input', 'const'])
 
 /** All nodes inside a box, however deep, in no order. */
-const insideOf = (t: Tables, box: string): readonly SceneNode[] =>
-  [...(t.nodesIn.get(box) ?? []), ...(t.boxesIn.get(box) ?? []).flatMap((b) => insideOf(t, b.id))]
+const insideOf = (t: Tables, box: string): readonly SceneNode[] => [
+  ...(t.nodesIn.get(box) ?? []),
+  ...(t.boxesIn.get(box) ?? []).flatMap((b) => insideOf(t, b.id)),
+]
 
 const orderOf = (inside: readonly SceneNode[], own: SceneNode | undefined): number => {
   if (own !== undefined) return numberOf(own.id)
@@ -94,8 +104,19 @@ const orderOf = (inside: readonly SceneNode[], own: SceneNode | undefined): numb
   return least === Infinity ? 0 : least
 }
 
-const nodeItem = (t: Tables, n: SceneNode): Item =>
-  ({ id: n.id, kind: 'node', parent: n.box, label: n.label, open: false, children: [], node: n, values: t.valuesOf.get(n.id) ?? [], hidden: NOTHING, leaving: [], order: numberOf(n.id) })
+const nodeItem = (t: Tables, n: SceneNode): Item => ({
+  id: n.id,
+  kind: 'node',
+  parent: n.box,
+  label: n.label,
+  open: false,
+  children: [],
+  node: n,
+  values: t.valuesOf.get(n.id) ?? [],
+  hidden: NOTHING,
+  leaving: [],
+  order: numberOf(n.id),
+})
 
 const boxItem = (t: Tables, box: SceneBox, open: ReadonlySet<string>): Item => {
   const inside = insideOf(t, box.id)
@@ -106,22 +127,48 @@ const boxItem = (t: Tables, box: SceneBox, open: ReadonlySet<string>): Item => {
   const isOpen = open.has(box.id)
   const products = inside.filter((n) => n.integer !== undefined && n.flow)
   return {
-    id: box.id, kind: 'box', parent: box.parent, label: box.label, open: isOpen, children: isOpen ? itemsIn(t, box.id, open) : [], box,
-    ...(node === undefined ? {} : { node }), values: t.valuesOf.get(box.id) ?? [],
-    hidden: isOpen ? NOTHING : { stripped: count('stripped'), costly: begun.filter((n) => n.loss === 'costly').length, claimed: count('claimed') },
+    id: box.id,
+    kind: 'box',
+    parent: box.parent,
+    label: box.label,
+    open: isOpen,
+    children: isOpen ? itemsIn(t, box.id, open) : [],
+    box,
+    ...(node === undefined ? {} : { node }),
+    values: t.valuesOf.get(box.id) ?? [],
+    hidden: isOpen
+      ? NOTHING
+      : {
+          stripped: count('stripped'),
+          costly: begun.filter((n) => n.loss === 'costly').length,
+          claimed: count('claimed'),
+        },
     ...(isOpen || products.length === 0 ? {} : { integer: products.every((n) => n.integer) }),
-    leaving: isOpen ? [] : [...t.leaving.get(box.id) ?? []], order: orderOf(trunk, node),
+    leaving: isOpen ? [] : [...(t.leaving.get(box.id) ?? [])],
+    order: orderOf(trunk, node),
   }
 }
 
-const itemsIn = (t: Tables, box: string, open: ReadonlySet<string>): readonly Item[] =>
-  [...(t.nodesIn.get(box) ?? []).map((n) => nodeItem(t, n)), ...(t.boxesIn.get(box) ?? []).map((b) => boxItem(t, b, open))]
+const itemsIn = (t: Tables, box: string, open: ReadonlySet<string>): readonly Item[] => [
+  ...(t.nodesIn.get(box) ?? []).map((n) => nodeItem(t, n)),
+  ...(t.boxesIn.get(box) ?? []).map((b) => boxItem(t, b, open)),
+]
 
-const resultItem = (value: SceneValue, i: number): Item =>
-  ({ id: `=${i}`, kind: 'result', parent: '', label: value.name, open: false, children: [], values: [value], hidden: NOTHING, leaving: [], order: Infinity })
+const resultItem = (value: SceneValue, i: number): Item => ({
+  id: `=${i}`,
+  kind: 'result',
+  parent: '',
+  label: value.name,
+  open: false,
+  children: [],
+  values: [value],
+  hidden: NOTHING,
+  leaving: [],
+  order: Infinity,
+})
 
 /** The innermost drawn box or node for every node of the scene. */
-const shownFor = (scene: Scene, open: ReadonlySet<string>): (id: string, box: string) => string => {
+const shownFor = (scene: Scene, open: ReadonlySet<string>): ((id: string, box: string) => string) => {
   const parent = new Map(scene.boxes.map((b) => [b.id, b.parent]))
   const shutAbove = new Map<string, string | null>([['', null]])
   const shut = (box: string): string | null => {
@@ -149,7 +196,9 @@ const valuesOnly = (scene: Scene): Scene => {
   const nodes = scene.nodes.filter((n) => n.flow)
   const parent = new Map(scene.boxes.map((b) => [b.id, b.parent]))
   const kept = new Set(nodes.map((n) => n.id))
-  for (const n of nodes) for (let at: string | undefined = n.box; at !== undefined && at !== '' && !kept.has(at); at = parent.get(at)) kept.add(at)
+  for (const n of nodes)
+    for (let at: string | undefined = n.box; at !== undefined && at !== '' && !kept.has(at); at = parent.get(at))
+      kept.add(at)
   return { ...scene, nodes, boxes: scene.boxes.filter((b) => kept.has(b.id)), edges: scene.edges.filter((e) => e.flow) }
 }
 
@@ -170,19 +219,30 @@ export const visibleOf = (whole: Scene, open: ReadonlySet<string>, details: bool
   items.forEach(enter)
   const shown = shownFor(scene, open)
   const place = (id: string): string => shown(id, t.nodeOf.get(id)?.box ?? '')
-  const closed = new Set([...at.values()].filter((i) => i.kind === 'box' && i.box?.kind !== 'phase' && !i.open).map((i) => i.id))
-  return { items, at, lines: [...merged(linesOf(scene.edges, t, place), closed), ...results.flatMap((v, i) => tailOf(v, i, t, place))] }
+  const closed = new Set(
+    [...at.values()].filter((i) => i.kind === 'box' && i.box?.kind !== 'phase' && !i.open).map((i) => i.id),
+  )
+  return {
+    items,
+    at,
+    lines: [...merged(linesOf(scene.edges, t, place), closed), ...results.flatMap((v, i) => tailOf(v, i, t, place))],
+  }
 }
 
-const linesOf = (edges: readonly SceneEdge[], t: Tables, place: (id: string) => string): readonly Line[] => edges.flatMap((e) => {
-  const source = t.nodeOf.get(e.from)
-  const [from, to] = [place(e.from), place(e.to)]
-  return source === undefined || from === to ? [] : [{ id: `${e.to}:${e.slot}`, from, to, slot: e.slot, source, flow: e.flow, tail: false }]
-})
+const linesOf = (edges: readonly SceneEdge[], t: Tables, place: (id: string) => string): readonly Line[] =>
+  edges.flatMap((e) => {
+    const source = t.nodeOf.get(e.from)
+    const [from, to] = [place(e.from), place(e.to)]
+    return source === undefined || from === to
+      ? []
+      : [{ id: `${e.to}:${e.slot}`, from, to, slot: e.slot, source, flow: e.flow, tail: false }]
+  })
 
 const tailOf = (value: SceneValue, i: number, t: Tables, place: (id: string) => string): readonly Line[] => {
   const source = t.nodeOf.get(value.node)
-  return source === undefined ? [] : [{ id: `=${i}`, from: place(value.node), to: `=${i}`, slot: 0, source, flow: true, tail: true }]
+  return source === undefined
+    ? []
+    : [{ id: `=${i}`, from: place(value.node), to: `=${i}`, slot: 0, source, flow: true, tail: true }]
 }
 
 /** The lines that leave a box: from a node inside it to something outside, or to the name of a result. */

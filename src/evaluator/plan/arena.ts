@@ -58,21 +58,30 @@ const readersOf = (steps: readonly Step[], l: Leveled): ReadonlyMap<number, read
 /** Leaves that read what another one writes over: they stay apart, for their order matters. */
 const entangled = (leaves: readonly Leaf[], overwrites: ReadonlyMap<number, number>): ReadonlySet<Leaf> => {
   const owner = new Map(leaves.flatMap((leaf) => leaf.step.stores.map((s) => [overwrites.get(s), leaf] as const)))
-  return new Set(leaves.flatMap((leaf) => leaf.signature.operands.flatMap((o) => {
-    const other = owner.get(o)
-    return other === undefined || other === leaf ? [] : [leaf, other]
-  })))
+  return new Set(
+    leaves.flatMap((leaf) =>
+      leaf.signature.operands.flatMap((o) => {
+        const other = owner.get(o)
+        return other === undefined || other === leaf ? [] : [leaf, other]
+      }),
+    ),
+  )
 }
 
 /** Leaves with the same loop; one element has no kinds, and goes with the first loop that computes the same. */
 const alike = (leaves: readonly Leaf[]): readonly (readonly Leaf[])[] => {
   const loops = new Map<string, Leaf[]>()
   const bodies = new Map<string, string>()
-  const add = (key: string, leaf: Leaf): void => { loops.set(key, [...(loops.get(key) ?? []), leaf]) }
+  const add = (key: string, leaf: Leaf): void => {
+    loops.set(key, [...(loops.get(key) ?? []), leaf])
+  }
   const levelled = (leaf: Leaf, text: string): string => `${leaf.step.level} ${text}`
   for (const leaf of leaves) {
     if (leaf.step.size === 1) continue
-    const [body, key] = [levelled(leaf, leaf.signature.body), levelled(leaf, `${leaf.signature.body} ${leaf.signature.kinds}`)]
+    const [body, key] = [
+      levelled(leaf, leaf.signature.body),
+      levelled(leaf, `${leaf.signature.body} ${leaf.signature.kinds}`),
+    ]
     if (!bodies.has(body)) bodies.set(body, key)
     add(key, leaf)
   }
@@ -86,27 +95,48 @@ const alike = (leaves: readonly Leaf[]): readonly (readonly Leaf[])[] => {
 const joinedStep = (leaves: readonly Leaf[]): JoinedStep => {
   const steps = [...leaves].sort((a, b) => a.step.members[0] - b.step.members[0]).map((leaf) => leaf.step)
   return {
-    kind: 'group', level: steps[0].level, cached: false, size: steps.reduce((n, s) => n + s.size, 0),
-    members: steps.flatMap((s) => s.members), stores: steps.flatMap((s) => s.stores), reduces: [], leaves: steps,
+    kind: 'group',
+    level: steps[0].level,
+    cached: false,
+    size: steps.reduce((n, s) => n + s.size, 0),
+    members: steps.flatMap((s) => s.members),
+    stores: steps.flatMap((s) => s.stores),
+    reduces: [],
+    leaves: steps,
   }
 }
 
 /** Joins updates. `overwrites`: by flat node of an updated leaf or of its memory, the input over which it may be written. */
-export const joinUpdates = (steps: readonly Step[], l: Leveled, overwrites: ReadonlyMap<number, number>, rules: JoinRules): readonly Step[] => {
+export const joinUpdates = (
+  steps: readonly Step[],
+  l: Leveled,
+  overwrites: ReadonlyMap<number, number>,
+  rules: JoinRules,
+): readonly Step[] => {
   const readers = readersOf(steps, l)
   const updates = (part: GroupStep): boolean => {
     const own = new Set(part.members)
-    return part.stores.length > 0 && part.stores.every((s) => {
-      const old = overwrites.get(s)
-      return l.ends[s] === 1 && old !== undefined && sizeOf(l.flat.nodes[old].shape) === part.size && (readers.get(s) ?? []).every((r) => own.has(r))
-    })
+    return (
+      part.stores.length > 0 &&
+      part.stores.every((s) => {
+        const old = overwrites.get(s)
+        return (
+          l.ends[s] === 1 &&
+          old !== undefined &&
+          sizeOf(l.flat.nodes[old].shape) === part.size &&
+          (readers.get(s) ?? []).every((r) => own.has(r))
+        )
+      })
+    )
   }
   const found = steps.flatMap((s, from): readonly Leaf[] => {
     if (s.kind !== 'group' || s.cached || s.reduces.length > 0 || !s.stores.some((o) => l.ends[o] === 1)) return []
-    return partsOf(s, l).filter(updates).flatMap((step) => {
-      const signature = rules.signature(step)
-      return signature === null ? [] : [{ from, step, signature }]
-    })
+    return partsOf(s, l)
+      .filter(updates)
+      .flatMap((step) => {
+        const signature = rules.signature(step)
+        return signature === null ? [] : [{ from, step, signature }]
+      })
   })
   const apart = entangled(found, overwrites)
   const loops = alike(found.filter((leaf) => !apart.has(leaf)))

@@ -13,7 +13,11 @@ import { constantAttrs, constantOf, constOp, getOp, inputOp, phaseOp } from '../
 export type Ref = { readonly id: number; readonly shape: Shape }
 
 /** Both operands of a product lie on integer grids with zero point 0; which scales, and which integers occur. */
-export type Licence = { readonly scales: readonly [Ref, Ref]; readonly x: readonly [number, number]; readonly w: readonly [number, number] }
+export type Licence = {
+  readonly scales: readonly [Ref, Ref]
+  readonly x: readonly [number, number]
+  readonly w: readonly [number, number]
+}
 
 /** One operation of the flat program. `const` and `input` nodes have no operands. */
 export type FlatNode = {
@@ -32,7 +36,13 @@ export type FlatNode = {
 }
 
 /** A phase that was decided: the plan holds as long as its counter stays on the same side of the limit. */
-export type PhaseTest = { readonly counter: Ref; readonly limit: number; readonly collecting: boolean; readonly path: string; readonly warnSteps: number | null }
+export type PhaseTest = {
+  readonly counter: Ref
+  readonly limit: number
+  readonly collecting: boolean
+  readonly path: string
+  readonly warnSteps: number | null
+}
 
 /** A program without structure, for one vector of phases. */
 export type Flat = {
@@ -60,7 +70,10 @@ const liveIn = (graph: Graph): Uint8Array => {
     live[i] = 1
     for (const id of node.inputs) live[id] = 1
     // A licence to run on integers needs the scales, which a quant tensor that is an input may bring unread.
-    if (PRODUCTS.has(node.op.name)) for (const id of node.inputs) if (typeof quantForIntegers(graph.nodes[id]) === 'object') for (const s of scalesOf(graph.nodes[id])) live[s] = 1
+    if (PRODUCTS.has(node.op.name))
+      for (const id of node.inputs)
+        if (typeof quantForIntegers(graph.nodes[id]) === 'object')
+          for (const s of scalesOf(graph.nodes[id])) live[s] = 1
   }
   return live
 }
@@ -84,12 +97,16 @@ const licenceOf = (graph: Graph, node: Node, refOf: (id: NodeId) => Ref): Licenc
   const channels = graph.nodes[node.inputs[1]].shape[0]
   if (sizeOf(scales[0].shape) !== 1) return `input %${node.inputs[0]}: it has a scale per channel`
   const n = sizeOf(scales[1].shape)
-  if (n !== 1 && (n !== channels || scales[1].shape[0] !== channels)) return `weight %${node.inputs[1]}: its scale is neither one number nor one per output channel`
+  if (n !== 1 && (n !== channels || scales[1].shape[0] !== channels))
+    return `weight %${node.inputs[1]}: its scale is neither one number nor one per output channel`
   return { scales, x: [x.lo, x.hi], w: [w.lo, w.hi] }
 }
 
 /** Evaluates small flat nodes on the host with the ops' own reference; `read` gives inputs. Memoised per call. */
-export const hostEvaluator = (nodes: readonly FlatNode[], read: (inputId: number) => Float32Array): ((ref: Ref) => Float32Array) => {
+export const hostEvaluator = (
+  nodes: readonly FlatNode[],
+  read: (inputId: number) => Float32Array,
+): ((ref: Ref) => Float32Array) => {
   const known = new Map<number, Float32Array>()
   const valueOf = (ref: Ref): Float32Array => {
     const found = known.get(ref.id)
@@ -97,7 +114,11 @@ export const hostEvaluator = (nodes: readonly FlatNode[], read: (inputId: number
     const node = nodes[ref.id]
     if (node.op === inputOp) return read(ref.id)
     const data = new Float32Array(sizeOf(node.shape))
-    const failure = node.op.evaluate(node.args.map((a) => ({ shape: a.shape, data: valueOf(a) })), node.attrs, { shape: node.shape, data })
+    const failure = node.op.evaluate(
+      node.args.map((a) => ({ shape: a.shape, data: valueOf(a) })),
+      node.attrs,
+      { shape: node.shape, data },
+    )
     if (failure !== null) data.fill(NaN)
     known.set(ref.id, data)
     return data
@@ -106,7 +127,17 @@ export const hostEvaluator = (nodes: readonly FlatNode[], read: (inputId: number
 }
 
 /** The flat list while it grows. */
-type Builder = { readonly nodes: FlatNode[]; readonly add: (op: Op, args: readonly Ref[], attrs: Attrs, shape: Shape, from: { readonly origin: NodeId; readonly path: string }, licence?: Licence | string) => Ref }
+type Builder = {
+  readonly nodes: FlatNode[]
+  readonly add: (
+    op: Op,
+    args: readonly Ref[],
+    attrs: Attrs,
+    shape: Shape,
+    from: { readonly origin: NodeId; readonly path: string },
+    licence?: Licence | string,
+  ) => Ref
+}
 
 const newFlat = (): Builder => {
   const nodes: FlatNode[] = []
@@ -120,10 +151,25 @@ const newFlat = (): Builder => {
     return text
   }
   const folded = (op: Op, args: readonly Ref[], attrs: Attrs, shape: Shape): number | null => {
-    if (args.length === 0 || op.guards === true || sizeOf(shape) > MOST_FOLDED || !args.every((a) => nodes[a.id].op === constOp && sizeOf(a.shape) <= MOST_FOLDED)) return null
+    if (
+      args.length === 0 ||
+      op.guards === true ||
+      sizeOf(shape) > MOST_FOLDED ||
+      !args.every((a) => nodes[a.id].op === constOp && sizeOf(a.shape) <= MOST_FOLDED)
+    )
+      return null
     const out: Tensor = { shape, data: new Float32Array(sizeOf(shape)) }
-    const failure = op.evaluate(args.map((a) => ({ shape: a.shape, data: new Float32Array(sizeOf(a.shape)).fill(constantOf(nodes[a.id].attrs)) })), attrs, out)
-    return failure === null && out.data.length > 0 && out.data.every((x) => Object.is(x, out.data[0])) ? out.data[0] : null
+    const failure = op.evaluate(
+      args.map((a) => ({
+        shape: a.shape,
+        data: new Float32Array(sizeOf(a.shape)).fill(constantOf(nodes[a.id].attrs)),
+      })),
+      attrs,
+      out,
+    )
+    return failure === null && out.data.length > 0 && out.data.every((x) => Object.is(x, out.data[0]))
+      ? out.data[0]
+      : null
   }
   const add: Builder['add'] = (op, args, attrs, shape, from, licence) => {
     const value = folded(op, args, attrs, shape)
@@ -133,7 +179,16 @@ const newFlat = (): Builder => {
     if (known !== undefined) return { id: known, shape }
     const id = nodes.length
     if (op !== inputOp) keys.set(key, id)
-    nodes.push({ id, op, args, attrs, shape, origin: from.origin, path: from.path, ...(licence === undefined ? {} : { licence }) })
+    nodes.push({
+      id,
+      op,
+      args,
+      attrs,
+      shape,
+      origin: from.origin,
+      path: from.path,
+      ...(licence === undefined ? {} : { licence }),
+    })
     return { id, shape }
   }
   return { nodes, add }
@@ -152,13 +207,26 @@ export const withoutDead = (flat: Flat): Flat => {
   for (const t of flat.tests) markAll(flat.nodes, t.counter.id, live)
   const to = new Int32Array(flat.nodes.length).fill(-1)
   let next = 0
-  flat.nodes.forEach((_, i) => { if (live[i] === 1) to[i] = next++ })
+  flat.nodes.forEach((_, i) => {
+    if (live[i] === 1) to[i] = next++
+  })
   const moved = (r: Ref): Ref => ({ id: to[r.id], shape: r.shape })
-  const nodes = flat.nodes.filter((_, i) => live[i] === 1).map((n): FlatNode => ({
-    ...n, id: to[n.id], args: n.args.map(moved),
-    ...(typeof n.licence === 'object' ? { licence: { ...n.licence, scales: [moved(n.licence.scales[0]), moved(n.licence.scales[1])] as const } } : {}),
-  }))
-  return { nodes, inputs: flat.inputs.map((i) => (i < 0 ? -1 : to[i])), outputs: flat.outputs.map(moved), tests: flat.tests.map((t) => ({ ...t, counter: moved(t.counter) })) }
+  const nodes = flat.nodes
+    .filter((_, i) => live[i] === 1)
+    .map((n): FlatNode => ({
+      ...n,
+      id: to[n.id],
+      args: n.args.map(moved),
+      ...(typeof n.licence === 'object'
+        ? { licence: { ...n.licence, scales: [moved(n.licence.scales[0]), moved(n.licence.scales[1])] as const } }
+        : {}),
+    }))
+  return {
+    nodes,
+    inputs: flat.inputs.map((i) => (i < 0 ? -1 : to[i])),
+    outputs: flat.outputs.map(moved),
+    tests: flat.tests.map((t) => ({ ...t, counter: moved(t.counter) })),
+  }
 }
 
 /** Counters are read on the host, but what makes them must stay in the list. */
@@ -201,14 +269,30 @@ export const flatten = (graph: Graph, read: (input: number) => Float32Array): Fl
       if (node.op === phaseOp && node.branches !== undefined) {
         const limit = Number(node.attrs.limit)
         const collecting = scalar(args[0])[0] < limit
-        tests.push({ counter: args[0], limit, collecting, path: node.path, warnSteps: node.attrs.warnSteps === null ? null : Number(node.attrs.warnSteps) })
+        tests.push({
+          counter: args[0],
+          limit,
+          collecting,
+          path: node.path,
+          warnSteps: node.attrs.warnSteps === null ? null : Number(node.attrs.warnSteps),
+        })
         const outs = visit(node.branches[collecting ? 0 : 1], args.slice(1), from.origin)
         tuples.set(node.id, outs)
         return outs[0]
       }
-      if (VIEWS.has(node.op.name) && sizeOf(args[0].shape) === sizeOf(node.shape)) return { id: args[0].id, shape: node.shape }
-      const made = b.add(node.op, args, node.attrs, node.shape, from, PRODUCTS.has(node.op.name) ? licenceOf(g, node, (id) => refs[id]) : undefined)
-      return node.op.guards === true && sameShape(args[0].shape, node.shape) ? { id: args[0].id, shape: node.shape } : made
+      if (VIEWS.has(node.op.name) && sizeOf(args[0].shape) === sizeOf(node.shape))
+        return { id: args[0].id, shape: node.shape }
+      const made = b.add(
+        node.op,
+        args,
+        node.attrs,
+        node.shape,
+        from,
+        PRODUCTS.has(node.op.name) ? licenceOf(g, node, (id) => refs[id]) : undefined,
+      )
+      return node.op.guards === true && sameShape(args[0].shape, node.shape)
+        ? { id: args[0].id, shape: node.shape }
+        : made
     }
     for (const node of g.nodes) {
       const place = places.get(node.id)

@@ -7,14 +7,29 @@ import type { FlatNode } from './flatten.js'
 import type { Leveled } from './levels.js'
 
 /** One loop over `size` elements: `stores` are written to memory, `reduces` are sums over the loop. */
-export type GroupStep = { readonly kind: 'group'; readonly level: number; readonly cached: boolean; readonly size: number; readonly members: readonly number[]; readonly stores: readonly number[]; readonly reduces: readonly number[] }
+export type GroupStep = {
+  readonly kind: 'group'
+  readonly level: number
+  readonly cached: boolean
+  readonly size: number
+  readonly members: readonly number[]
+  readonly stores: readonly number[]
+  readonly reduces: readonly number[]
+}
 /** One op on its own: a kernel, or the reference on the host; `behind`: a loop over its result that runs inside the kernel. */
-export type OpStep = { readonly kind: 'op'; readonly level: number; readonly cached: boolean; readonly node: number; readonly behind?: GroupStep }
+export type OpStep = {
+  readonly kind: 'op'
+  readonly level: number
+  readonly cached: boolean
+  readonly node: number
+  readonly behind?: GroupStep
+}
 /** A step of a plan. */
 export type Step = GroupStep | OpStep
 
 /** The flat nodes that a step computes. */
-export const nodesOf = (s: Step): readonly number[] => (s.kind === 'op' ? [s.node, ...(s.behind?.members ?? [])] : s.members)
+export const nodesOf = (s: Step): readonly number[] =>
+  s.kind === 'op' ? [s.node, ...(s.behind?.members ?? [])] : s.members
 
 /** What the fuser asks of the backend. */
 export type FuseRules = {
@@ -26,7 +41,13 @@ export type FuseRules = {
   readonly most: number
 }
 
-type Draft = { readonly level: number; readonly cached: boolean; readonly size: number; readonly members: number[]; cuts: readonly number[] }
+type Draft = {
+  readonly level: number
+  readonly cached: boolean
+  readonly size: number
+  readonly members: number[]
+  cuts: readonly number[]
+}
 
 /** Cuts of two loops together, or null where one's axes cut the other's apart. */
 const joined = (a: readonly number[], b: readonly number[], size: number): readonly number[] | null => {
@@ -67,13 +88,26 @@ const settle = (l: Leveled, drafts: readonly Draft[], rules: FuseRules): { reado
   const { nodes } = l.flat
   const needed = new Uint8Array(nodes.length)
   for (const o of l.flat.outputs) needed[o.id] = 1
-  for (const node of nodes) if (l.kinds[node.id] === 'op') for (const a of [...node.args, ...(typeof node.licence === 'object' ? node.licence.scales : [])]) needed[a.id] = 1
+  for (const node of nodes)
+    if (l.kinds[node.id] === 'op')
+      for (const a of [...node.args, ...(typeof node.licence === 'object' ? node.licence.scales : [])]) needed[a.id] = 1
   const groupOf = new Int32Array(nodes.length).fill(-1)
-  drafts.forEach((d, g) => d.members.forEach((i) => { groupOf[i] = g }))
+  drafts.forEach((d, g) =>
+    d.members.forEach((i) => {
+      groupOf[i] = g
+    }),
+  )
   const stored = (i: number): boolean => l.kinds[i] !== 'map' || needed[i] === 1 || l.sizes[i] === 1
   const inlinable = (i: number, depth: number): boolean =>
-    depth < MOST_INLINED && l.kinds[i] === 'map' && needed[i] === 0 && l.cached[i] === 0 && l.sizes[i] > 1 && rules.cheap(nodes[i]) &&
-    nodes[i].args.every((a) => nodes[a.id].op === constOp || stored(a.id) || (l.sizes[a.id] === l.sizes[i] && inlinable(a.id, depth + 1)))
+    depth < MOST_INLINED &&
+    l.kinds[i] === 'map' &&
+    needed[i] === 0 &&
+    l.cached[i] === 0 &&
+    l.sizes[i] > 1 &&
+    rules.cheap(nodes[i]) &&
+    nodes[i].args.every(
+      (a) => nodes[a.id].op === constOp || stored(a.id) || (l.sizes[a.id] === l.sizes[i] && inlinable(a.id, depth + 1)),
+    )
   const groups: GroupStep[] = []
   for (let g = drafts.length - 1; g >= 0; g--) {
     const d = drafts[g]
@@ -92,7 +126,8 @@ const settle = (l: Leveled, drafts: readonly Draft[], rules: FuseRules): { reado
           if (groupOf[a.id] === g && l.kinds[a.id] === 'map') waiting.push(a.id)
           continue
         }
-        const both = l.sizes[a.id] === d.size && inlinable(a.id, 0) ? joined(cuts, rules.cuts(nodes[a.id]), d.size) : null
+        const both =
+          l.sizes[a.id] === d.size && inlinable(a.id, 0) ? joined(cuts, rules.cuts(nodes[a.id]), d.size) : null
         if (both === null) needed[a.id] = 1
         else {
           cuts = both
@@ -101,7 +136,8 @@ const settle = (l: Leveled, drafts: readonly Draft[], rules: FuseRules): { reado
       }
     }
     const members = [...d.members.filter((i) => wanted.has(i)), ...extra].sort((a, b) => a - b)
-    if (stores.length + reduces.length > 0) groups.push({ kind: 'group', level: d.level, cached: d.cached, size: d.size, members, stores, reduces })
+    if (stores.length + reduces.length > 0)
+      groups.push({ kind: 'group', level: d.level, cached: d.cached, size: d.size, members, stores, reduces })
   }
   return { groups: groups.reverse() }
 }
@@ -109,8 +145,15 @@ const settle = (l: Leveled, drafts: readonly Draft[], rules: FuseRules): { reado
 /** Groups and single ops, in an order in which everything is made before it is read; what is cached comes first. */
 export const stepsOf = (l: Leveled, rules: FuseRules): readonly Step[] => {
   const { groups } = settle(l, draftGroups(l, rules), rules)
-  const ops: readonly OpStep[] = l.flat.nodes.filter((n) => l.kinds[n.id] === 'op').map((n) => ({ kind: 'op', level: l.levels[n.id], cached: l.cached[n.id] === 1, node: n.id }))
+  const ops: readonly OpStep[] = l.flat.nodes
+    .filter((n) => l.kinds[n.id] === 'op')
+    .map((n) => ({ kind: 'op', level: l.levels[n.id], cached: l.cached[n.id] === 1, node: n.id }))
   const first = (s: Step): number => (s.kind === 'op' ? s.node : (s.members[0] ?? 0))
   // Sorting is stable: groups that were split off one loop keep their order.
-  return [...groups, ...ops].sort((a, b) => Number(b.cached) - Number(a.cached) || a.level - b.level || (a.kind === b.kind && a.kind === 'op' ? first(a) - first(b) : a.kind === 'op' ? -1 : b.kind === 'op' ? 1 : 0))
+  return [...groups, ...ops].sort(
+    (a, b) =>
+      Number(b.cached) - Number(a.cached) ||
+      a.level - b.level ||
+      (a.kind === b.kind && a.kind === 'op' ? first(a) - first(b) : a.kind === 'op' ? -1 : b.kind === 'op' ? 1 : 0),
+  )
 }

@@ -16,13 +16,21 @@ export type Classify = (node: FlatNode) => Exclude<Kind, 'leaf'>
  * Flat nodes with their kinds and levels. `cached` marks nodes that depend on parameters and state alone, `ends` those of
  * `late` that nothing before the end reads: they come after all that can fail.
  */
-export type Leveled = { readonly flat: Flat; readonly kinds: readonly Kind[]; readonly levels: Int32Array; readonly sizes: Float64Array; readonly cached: Uint8Array; readonly ends: Uint8Array }
+export type Leveled = {
+  readonly flat: Flat
+  readonly kinds: readonly Kind[]
+  readonly levels: Int32Array
+  readonly sizes: Float64Array
+  readonly cached: Uint8Array
+  readonly ends: Uint8Array
+}
 
 /** Elements over which a node loops: its own, or those of the operand that it reduces. */
 const loopSize = (node: FlatNode, kind: Kind): number => sizeOf(kind === 'reduce' ? node.args[0].shape : node.shape)
 
 /** What a node reads, the scales of a licence included. */
-const operandsOf = (n: FlatNode): readonly number[] => (typeof n.licence === 'object' ? [...n.args, ...n.licence.scales] : n.args).map((a) => a.id)
+const operandsOf = (n: FlatNode): readonly number[] =>
+  (typeof n.licence === 'object' ? [...n.args, ...n.licence.scales] : n.args).map((a) => a.id)
 
 /** Levels while they are set: arrays by node that the passes below fill in. */
 type Draft = {
@@ -38,7 +46,9 @@ type Draft = {
 const draftOf = (nodes: readonly FlatNode[], classify: Classify, cheap: (node: FlatNode) => boolean): Draft => {
   const kinds = nodes.map((n): Kind => (n.op === inputOp || n.op === constOp ? 'leaf' : classify(n)))
   return {
-    nodes, kinds, cheap,
+    nodes,
+    kinds,
+    cheap,
     sizes: Float64Array.from(nodes, (n, i) => loopSize(n, kinds[i])),
     operands: nodes.map(operandsOf),
     levels: new Int32Array(nodes.length),
@@ -48,7 +58,10 @@ const draftOf = (nodes: readonly FlatNode[], classify: Classify, cheap: (node: F
 
 /** Can the two share a loop? */
 const together = ({ kinds, sizes, cached }: Draft, from: number, to: number): boolean =>
-  kinds[from] === 'map' && (kinds[to] === 'map' || kinds[to] === 'reduce') && sizes[from] === sizes[to] && cached[from] === cached[to]
+  kinds[from] === 'map' &&
+  (kinds[to] === 'map' || kinds[to] === 'reduce') &&
+  sizes[from] === sizes[to] &&
+  cached[from] === cached[to]
 
 /** The first level at which `to` can stand behind its operand. */
 const after = (d: Draft, operand: number, to: number): number =>
@@ -94,7 +107,8 @@ const setEnds = (d: Draft, late: ReadonlySet<number>, top: number): Uint8Array =
 }
 
 /** Does the node do more than a few operations an element? */
-const isHeavy = ({ nodes, kinds, cheap }: Draft, i: number): boolean => kinds[i] === 'reduce' || (kinds[i] === 'map' && !cheap(nodes[i]))
+const isHeavy = ({ nodes, kinds, cheap }: Draft, i: number): boolean =>
+  kinds[i] === 'reduce' || (kinds[i] === 'map' && !cheap(nodes[i]))
 
 /**
  * For each node the level of the first other heavy one that reads the same memory, or Infinity: a heavy node stays with
@@ -102,7 +116,12 @@ const isHeavy = ({ nodes, kinds, cheap }: Draft, i: number): boolean => kinds[i]
  */
 const companyOf = (d: Draft): ((i: number) => number) => {
   const { nodes, kinds, sizes, levels } = d
-  const wholeReads = (i: number): readonly number[] => nodes[i].args.map((a) => a.id).filter((a) => (kinds[a] === 'op' || nodes[a].op === inputOp) && sizeOf(nodes[a].shape) === sizes[i] && sizes[i] > 1)
+  const wholeReads = (i: number): readonly number[] =>
+    nodes[i].args
+      .map((a) => a.id)
+      .filter(
+        (a) => (kinds[a] === 'op' || nodes[a].op === inputOp) && sizeOf(nodes[a].shape) === sizes[i] && sizes[i] > 1,
+      )
   const readers = new Map<number, number[]>()
   for (let i = 0; i < nodes.length; i++) {
     if (!isHeavy(d, i)) continue
@@ -112,7 +131,10 @@ const companyOf = (d: Draft): ((i: number) => number) => {
       else known.push(i)
     }
   }
-  return (i) => (isHeavy(d, i) ? Math.min(...wholeReads(i).flatMap((a) => (readers.get(a) ?? []).filter((u) => u !== i).map((u) => levels[u]))) : Infinity)
+  return (i) =>
+    isHeavy(d, i)
+      ? Math.min(...wholeReads(i).flatMap((a) => (readers.get(a) ?? []).filter((u) => u !== i).map((u) => levels[u])))
+      : Infinity
 }
 
 /** What is made of a heavy result doesn't move away from it either: that would store the one to make the other. */
@@ -121,15 +143,23 @@ const pinsOf = (d: Draft, company: (i: number) => number): Float64Array => {
   for (const { id: i, args } of d.nodes) {
     if (d.kinds[i] !== 'map') continue
     const own = company(i)
-    pins[i] = isHeavy(d, i) && own < Infinity ? Math.max(d.levels[i], own) : Math.min(...args.map((a) => (together(d, a.id, i) ? pins[a.id] : Infinity)), Infinity)
+    pins[i] =
+      isHeavy(d, i) && own < Infinity
+        ? Math.max(d.levels[i], own)
+        : Math.min(...args.map((a) => (together(d, a.id, i) ? pins[a.id] : Infinity)), Infinity)
   }
   return pins
 }
 
 /** May the node move to its users? A reduction may where that costs no other loop its operand: what it sums is in memory, or cheap to make. */
 const isMovable = ({ nodes, kinds, sizes, cheap }: Draft, i: number): boolean => {
-  const atHand = (a: number, depth: number): boolean => kinds[a] !== 'map' || (depth < 3 && cheap(nodes[a]) && nodes[a].args.every((b) => sizes[b.id] !== sizes[a] || atHand(b.id, depth + 1)))
-  return kinds[i] === 'map' || (kinds[i] === 'reduce' && nodes[i].args.every((a) => sizeOf(a.shape) !== sizes[i] || atHand(a.id, 0)))
+  const atHand = (a: number, depth: number): boolean =>
+    kinds[a] !== 'map' ||
+    (depth < 3 && cheap(nodes[a]) && nodes[a].args.every((b) => sizes[b.id] !== sizes[a] || atHand(b.id, depth + 1)))
+  return (
+    kinds[i] === 'map' ||
+    (kinds[i] === 'reduce' && nodes[i].args.every((a) => sizeOf(a.shape) !== sizes[i] || atHand(a.id, 0)))
+  )
 }
 
 /** Moves nodes as late as their users allow: what only the backward pass wants is computed there. */
@@ -139,7 +169,8 @@ const sink = (d: Draft): void => {
   const pins = pinsOf(d, company)
   const latest = new Int32Array(d.nodes.length).fill(-1)
   for (let i = d.nodes.length - 1; i >= 0; i--) {
-    if (latest[i] > levels[i] && cached[i] === 0 && isMovable(d, i)) levels[i] = Math.max(levels[i], Math.min(latest[i], company(i), pins[i]))
+    if (latest[i] > levels[i] && cached[i] === 0 && isMovable(d, i))
+      levels[i] = Math.max(levels[i], Math.min(latest[i], company(i), pins[i]))
     for (const a of d.operands[i]) {
       const bound = together(d, a, i) ? levels[i] : levels[i] - 1
       latest[a] = latest[a] < 0 ? bound : Math.min(latest[a], bound)
@@ -148,7 +179,13 @@ const sink = (d: Draft): void => {
 }
 
 /** Levels of all nodes. `late` are the nodes whose values replace inputs, `fixedInputs` those inputs that stay from run to run. */
-export const levelsOf = (flat: Flat, classify: Classify, cheap: (node: FlatNode) => boolean, late: ReadonlySet<number>, fixedInputs: ReadonlySet<number>): Leveled => {
+export const levelsOf = (
+  flat: Flat,
+  classify: Classify,
+  cheap: (node: FlatNode) => boolean,
+  late: ReadonlySet<number>,
+  fixedInputs: ReadonlySet<number>,
+): Leveled => {
   const d = draftOf(flat.nodes, classify, cheap)
   const top = setEarliest(d, fixedInputs)
   const ends = setEnds(d, late, top)

@@ -18,7 +18,9 @@ type Hole = { from: number; to: number }
 /** Places buffers by first use: each takes the smallest hole that holds it, else the end. */
 export const place = (buffers: readonly Buffer[], start: number): Placement => {
   const addresses = new Float64Array(buffers.length)
-  const order = buffers.map((_, i) => i).sort((a, b) => buffers[a].from - buffers[b].from || buffers[b].bytes - buffers[a].bytes)
+  const order = buffers
+    .map((_, i) => i)
+    .sort((a, b) => buffers[a].from - buffers[b].from || buffers[b].bytes - buffers[a].bytes)
   const ends = buffers.map((_, i) => i).sort((a, b) => buffers[a].to - buffers[b].to)
   const holes: Hole[] = []
   let [top, ended] = [start, 0]
@@ -26,7 +28,8 @@ export const place = (buffers: readonly Buffer[], start: number): Placement => {
     let k = holes.findIndex((h) => h.from > from)
     if (k < 0) k = holes.length
     holes.splice(k, 0, { from, to })
-    if (k + 1 < holes.length && holes[k].to === holes[k + 1].from) holes.splice(k, 2, { from: holes[k].from, to: holes[k + 1].to })
+    if (k + 1 < holes.length && holes[k].to === holes[k + 1].from)
+      holes.splice(k, 2, { from: holes[k].from, to: holes[k + 1].to })
     if (k > 0 && holes[k - 1].to === holes[k].from) holes.splice(k - 1, 2, { from: holes[k - 1].from, to: holes[k].to })
     const last = holes[holes.length - 1]
     if (last !== undefined && last.to === top) {

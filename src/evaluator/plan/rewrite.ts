@@ -9,46 +9,69 @@ import { constantOf, constOp } from '../../graph/structural.js'
 import { withoutDead, type Flat, type FlatNode, type Ref } from './flatten.js'
 
 const internal = (name: string, doc: string, evaluate: Op['evaluate']): Op => ({
-  name, doc, evaluate, shape: (shapes) => shapes[0], carry: () => float, vjp: { none: `${name} exists only inside plans` }, examples: [], smooth: false,
+  name,
+  doc,
+  evaluate,
+  shape: (shapes) => shapes[0],
+  carry: () => float,
+  vjp: { none: `${name} exists only inside plans` },
+  examples: [],
+  smooth: false,
 })
 
 const words = (data: Float32Array): Int32Array => new Int32Array(data.buffer, data.byteOffset, data.length)
 const rowLength = (x: Shape, rows: Shape): number => sizeOf(x) / Math.max(1, sizeOf(rows))
 
 /** The place in its row (as the bits of an int32) of the first element (with `abs`: magnitude) that equals the chosen one; NaN equals NaN. */
-export const firstIndexOp: Op = internal('firstIndex', 'Place of the first element of each row that equals the chosen one, as int32 bits.', ([x, chosen], { abs }, out) => {
-  const [n, to] = [rowLength(x.shape, chosen.shape), words(out.data)]
-  for (let r = 0; r < chosen.data.length; r++) {
-    const c = chosen.data[r]
-    const own = x.data.subarray(r * n, (r + 1) * n)
-    const row = abs === true ? own.map(Math.abs) : own
-    to[r] = Number.isNaN(c) ? row.findIndex(Number.isNaN) : row.indexOf(c)
-  }
-  return null
-})
+export const firstIndexOp: Op = internal(
+  'firstIndex',
+  'Place of the first element of each row that equals the chosen one, as int32 bits.',
+  ([x, chosen], { abs }, out) => {
+    const [n, to] = [rowLength(x.shape, chosen.shape), words(out.data)]
+    for (let r = 0; r < chosen.data.length; r++) {
+      const c = chosen.data[r]
+      const own = x.data.subarray(r * n, (r + 1) * n)
+      const row = abs === true ? own.map(Math.abs) : own
+      to[r] = Number.isNaN(c) ? row.findIndex(Number.isNaN) : row.indexOf(c)
+    }
+    return null
+  },
+)
 
 /** Zeros but for g at one place of each row. */
-export const scatterAtOp: Op = internal('scatterAt', 'g at the given place of each row, else 0.', ([g, index], _attrs, out) => {
-  const [n, at] = [rowLength(out.shape, index.shape), words(index.data)]
-  out.data.fill(0)
-  for (let r = 0; r < at.length; r++) if (at[r] >= 0) out.data[r * n + at[r]] = g.data[g.data.length === 1 ? 0 : r]
-  return null
-})
+export const scatterAtOp: Op = internal(
+  'scatterAt',
+  'g at the given place of each row, else 0.',
+  ([g, index], _attrs, out) => {
+    const [n, at] = [rowLength(out.shape, index.shape), words(index.data)]
+    out.data.fill(0)
+    for (let r = 0; r < at.length; r++) if (at[r] >= 0) out.data[r * n + at[r]] = g.data[g.data.length === 1 ? 0 : r]
+    return null
+  },
+)
 
 /** The element at the given place of each row. */
-export const gatherAtOp: Op = internal('gatherAt', 'The element at the given place of each row.', ([x, index], _attrs, out) => {
-  const [n, at] = [rowLength(x.shape, index.shape), words(index.data)]
-  for (let r = 0; r < at.length; r++) out.data[r] = at[r] >= 0 && at[r] < n ? x.data[r * n + at[r]] : 0
-  return null
-})
+export const gatherAtOp: Op = internal(
+  'gatherAt',
+  'The element at the given place of each row.',
+  ([x, index], _attrs, out) => {
+    const [n, at] = [rowLength(x.shape, index.shape), words(index.data)]
+    for (let r = 0; r < at.length; r++) out.data[r] = at[r] >= 0 && at[r] < n ? x.data[r * n + at[r]] : 0
+    return null
+  },
+)
 
 /** x with a number added at one place of each row. */
-export const addAtOp: Op = internal('addAt', 'x with a number added at one place of each row.', ([x, value, index], _attrs, out) => {
-  const [n, at] = [rowLength(x.shape, index.shape), words(index.data)]
-  out.data.set(x.data)
-  for (let r = 0; r < at.length; r++) if (at[r] >= 0 && at[r] < n) out.data[r * n + at[r]] += value.data[r]
-  return null
-})
+export const addAtOp: Op = internal(
+  'addAt',
+  'x with a number added at one place of each row.',
+  ([x, value, index], _attrs, out) => {
+    const [n, at] = [rowLength(x.shape, index.shape), words(index.data)]
+    out.data.set(x.data)
+    for (let r = 0; r < at.length; r++) if (at[r] >= 0 && at[r] < n) out.data[r * n + at[r]] += value.data[r]
+    return null
+  },
+)
 
 /** Fails, as `gatherLast` and `scatterLast` do, on a class that isn't a whole number from 0 to `columns - 1`. */
 export const checkClassesOp: Op = {
@@ -80,14 +103,34 @@ export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
   const moved = (r: Ref): Ref => ({ id: to[r.id], shape: r.shape })
   const push = (node: Omit<FlatNode, 'id'>): number => nodes.push({ ...node, id: nodes.length }) - 1
   for (const old of flat.nodes) {
-    const node: FlatNode = { ...old, args: old.args.map(moved), ...(typeof old.licence === 'object' ? { licence: { ...old.licence, scales: [moved(old.licence.scales[0]), moved(old.licence.scales[1])] as const } } : {}) }
+    const node: FlatNode = {
+      ...old,
+      args: old.args.map(moved),
+      ...(typeof old.licence === 'object'
+        ? { licence: { ...old.licence, scales: [moved(old.licence.scales[0]), moved(old.licence.scales[1])] as const } }
+        : {}),
+    }
     // A row of one element has no place to look for; a loop over such rows has no axis for them either.
     if (node.op.name === 'scatterToFirst' && rowLength(node.shape, node.args[2].shape) > 1) {
       const [g, x, chosen] = node.args
       const magnitudes = nodes[x.id].op.name === 'abs'
       const searched = magnitudes ? { id: nodes[x.id].args[0].id, shape: x.shape } : x
-      const index = push({ op: firstIndexOp, args: [searched, chosen], attrs: { abs: magnitudes }, shape: chosen.shape, origin: node.origin, path: node.path })
-      to[old.id] = push({ op: scatterAtOp, args: [asRows(g, chosen.shape), { id: index, shape: [...chosen.shape, 1] }], attrs: { row: rowLength(node.shape, chosen.shape) }, shape: node.shape, origin: node.origin, path: node.path })
+      const index = push({
+        op: firstIndexOp,
+        args: [searched, chosen],
+        attrs: { abs: magnitudes },
+        shape: chosen.shape,
+        origin: node.origin,
+        path: node.path,
+      })
+      to[old.id] = push({
+        op: scatterAtOp,
+        args: [asRows(g, chosen.shape), { id: index, shape: [...chosen.shape, 1] }],
+        attrs: { row: rowLength(node.shape, chosen.shape) },
+        shape: node.shape,
+        origin: node.origin,
+        path: node.path,
+      })
       continue
     }
     if ((node.op.name === 'gatherLast' || node.op.name === 'scatterLast') && sizeOf(node.shape) > 0) {
@@ -96,19 +139,40 @@ export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
       const gathers = node.op.name === 'gatherLast'
       const columns = gathers ? x.shape[1] : node.shape[1]
       const check = `${classes.id}/${columns}`
-      if (!checked.has(check)) push({ op: checkClassesOp, args: [classes], attrs: { columns }, shape: classes.shape, origin: node.origin, path: node.path })
+      if (!checked.has(check))
+        push({
+          op: checkClassesOp,
+          args: [classes],
+          attrs: { columns },
+          shape: classes.shape,
+          origin: node.origin,
+          path: node.path,
+        })
       checked.add(check)
-      to[old.id] = push({ ...node, args: [gathers ? x : asColumn(x), asColumn(classes)], attrs: { ...node.attrs, columns } })
+      to[old.id] = push({
+        ...node,
+        args: [gathers ? x : asColumn(x), asColumn(classes)],
+        attrs: { ...node.attrs, columns },
+      })
       continue
     }
     const first = node.args[0] === undefined ? undefined : nodes[node.args[0].id]
     if (first?.op.name === 'abs' && rules.absorbsAbs(node, node.args[0])) {
-      to[old.id] = push({ ...node, args: [{ id: first.args[0].id, shape: node.args[0].shape }, ...node.args.slice(1)], absolute: true })
+      to[old.id] = push({
+        ...node,
+        args: [{ id: first.args[0].id, shape: node.args[0].shape }, ...node.args.slice(1)],
+        absolute: true,
+      })
       continue
     }
     to[old.id] = push(node)
   }
-  return { nodes, inputs: flat.inputs.map((i) => (i < 0 ? -1 : to[i])), outputs: flat.outputs.map(moved), tests: flat.tests.map((t) => ({ ...t, counter: moved(t.counter) })) }
+  return {
+    nodes,
+    inputs: flat.inputs.map((i) => (i < 0 ? -1 : to[i])),
+    outputs: flat.outputs.map(moved),
+    tests: flat.tests.map((t) => ({ ...t, counter: moved(t.counter) })),
+  }
 }
 
 const MOST_GATHERED = 6
@@ -138,9 +202,29 @@ export const sparseSums = (flat: Flat, rules: RewriteRules): Flat => {
     if (rules.isMap(node) && depth < MOST_GATHERED) {
       const args = node.args.map((a) => picked(a, index, size, depth + 1))
       if (args.some((a) => a === null)) return null
-      return { id: push({ op: node.op, args: args.filter((a): a is Ref => a !== null), attrs: node.attrs, shape: index.shape, origin: node.origin, path: node.path }), shape: index.shape }
+      return {
+        id: push({
+          op: node.op,
+          args: args.filter((a): a is Ref => a !== null),
+          attrs: node.attrs,
+          shape: index.shape,
+          origin: node.origin,
+          path: node.path,
+        }),
+        shape: index.shape,
+      }
     }
-    return { id: push({ op: gatherAtOp, args: [{ id: r.id, shape: [...index.shape, size / sizeOf(index.shape)] }, index], attrs: {}, shape: index.shape, origin: node.origin, path: node.path }), shape: index.shape }
+    return {
+      id: push({
+        op: gatherAtOp,
+        args: [{ id: r.id, shape: [...index.shape, size / sizeOf(index.shape)] }, index],
+        attrs: {},
+        shape: index.shape,
+        origin: node.origin,
+        path: node.path,
+      }),
+      shape: index.shape,
+    }
   }
   /** The place that a value is 0 outside of: a scatter, or its product with what is finite for any operand. */
   const placeOf = (r: Ref): Ref | null => {
@@ -148,15 +232,27 @@ export const sparseSums = (flat: Flat, rules: RewriteRules): Flat => {
     if (node.op === scatterAtOp) return node.args[1]
     if (node.op.name !== 'mul' || node.args.some((a) => sizeOf(a.shape) !== sizeOf(r.shape))) return null
     const [a, b] = node.args
-    return (FINITE.has(nodes[b.id].op.name) ? placeOf(a) : null) ?? (FINITE.has(nodes[a.id].op.name) ? placeOf(b) : null)
+    return (
+      (FINITE.has(nodes[b.id].op.name) ? placeOf(a) : null) ?? (FINITE.has(nodes[a.id].op.name) ? placeOf(b) : null)
+    )
   }
   const isZero = (r: Ref): boolean => nodes[r.id].op === constOp && constantOf(nodes[r.id].attrs) === 0
   const sums = new Map<number, { readonly dense: Ref; readonly sparse: Ref; readonly place: Ref }>()
   for (const old of flat.nodes) {
-    const node = { ...old, args: old.args.map(moved), ...(typeof old.licence === 'object' ? { licence: { ...old.licence, scales: [moved(old.licence.scales[0]), moved(old.licence.scales[1])] as const } } : {}) }
+    const node = {
+      ...old,
+      args: old.args.map(moved),
+      ...(typeof old.licence === 'object'
+        ? { licence: { ...old.licence, scales: [moved(old.licence.scales[0]), moved(old.licence.scales[1])] as const } }
+        : {}),
+    }
     const from = { origin: node.origin, path: node.path }
     const [a, b] = node.args
-    const same = a !== undefined && b !== undefined && sizeOf(a.shape) === sizeOf(node.shape) && sizeOf(b.shape) === sizeOf(node.shape)
+    const same =
+      a !== undefined &&
+      b !== undefined &&
+      sizeOf(a.shape) === sizeOf(node.shape) &&
+      sizeOf(b.shape) === sizeOf(node.shape)
     const place = node.op.name === 'add' && same ? (placeOf(b) ?? placeOf(a)) : null
     if (place !== null) {
       const [dense, sparse] = placeOf(b) !== null ? [a, b] : [b, a]
@@ -173,13 +269,24 @@ export const sparseSums = (flat: Flat, rules: RewriteRules): Flat => {
     if (masked !== undefined && sizeOf(node.args[0].shape) === sizeOf(node.shape)) {
       const mask = picked(node.args[0], masked.place, sizeOf(node.shape), 0)
       if (mask !== null) {
-        const dense: Ref = { id: push({ ...node, args: [node.args[0], { ...masked.dense, shape: node.args[1].shape }, node.args[2]] }), shape: node.shape }
-        const value: Ref = { id: push({ ...node, args: [mask, masked.sparse, node.args[2]], shape: masked.place.shape }), shape: masked.place.shape }
+        const dense: Ref = {
+          id: push({ ...node, args: [node.args[0], { ...masked.dense, shape: node.args[1].shape }, node.args[2]] }),
+          shape: node.shape,
+        }
+        const value: Ref = {
+          id: push({ ...node, args: [mask, masked.sparse, node.args[2]], shape: masked.place.shape }),
+          shape: masked.place.shape,
+        }
         to[old.id] = push({ op: addAtOp, args: [dense, value, masked.place], attrs: {}, shape: node.shape, ...from })
         continue
       }
     }
     to[old.id] = push(node)
   }
-  return withoutDead({ nodes, inputs: flat.inputs.map((i) => (i < 0 ? -1 : to[i])), outputs: flat.outputs.map(moved), tests: flat.tests.map((t) => ({ ...t, counter: moved(t.counter) })) })
+  return withoutDead({
+    nodes,
+    inputs: flat.inputs.map((i) => (i < 0 ? -1 : to[i])),
+    outputs: flat.outputs.map(moved),
+    tests: flat.tests.map((t) => ({ ...t, counter: moved(t.counter) })),
+  })
 }

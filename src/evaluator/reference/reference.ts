@@ -12,7 +12,11 @@ import { failedCheck, stillCollecting } from '../messages.js'
 import { residentByRunning } from '../resident.js'
 
 /** A graph whose dead nodes are known. */
-type Live = { readonly graph: Graph; readonly live: Uint8Array; readonly branches: ReadonlyMap<NodeId, readonly [Live, Live]> }
+type Live = {
+  readonly graph: Graph
+  readonly live: Uint8Array
+  readonly branches: ReadonlyMap<NodeId, readonly [Live, Live]>
+}
 
 const liveNodes = (graph: Graph): Live => {
   const live = new Uint8Array(graph.nodes.length)
@@ -38,20 +42,34 @@ const finite = (t: Tensor): boolean => {
 }
 
 const nonFinite = (node: Node): QuantError => ({
-  tag: 'NonFinite', op: node.op.name, node: node.id, path: node.path,
+  tag: 'NonFinite',
+  op: node.op.name,
+  node: node.id,
+  path: node.path,
   message: `%${node.id} = ${node.op.name} is the first node that makes a NaN or an infinity from finite operands`,
   fix: 'look at its operands: a division by a zero scale, an overflow, a logarithm of 0',
 })
 
 /** Infinities of inputs pass: a mask may hold them. */
 const nanInput = (i: ProgramInput, { data }: Tensor): QuantError => ({
-  tag: 'NonFinite', op: 'input', node: i.node, path: i.kind === 'data' ? '' : i.path,
+  tag: 'NonFinite',
+  op: 'input',
+  node: i.node,
+  path: i.kind === 'data' ? '' : i.path,
   message: `%${i.node}, the ${i.kind} ${i.path === '' ? 'input' : i.path}, was given with a NaN: element ${data.findIndex(Number.isNaN)} of ${data.length}`,
-  fix: i.kind === 'data' ? 'look at where the data come from: a 0/0, a field that could not be read' : 'look at the steps that led here: a smaller learning rate, or a debug run of the first of them',
+  fix:
+    i.kind === 'data'
+      ? 'look at where the data come from: a 0/0, a field that could not be read'
+      : 'look at the steps that led here: a smaller learning rate, or a debug run of the first of them',
 })
 
 /** Evaluates the live nodes in order; returns the values of the outputs, or the error that ended the run. */
-const evaluate = (l: Live, inputs: readonly Tensor[], ctx: Context, top: boolean): E.Either<QuantError, readonly Tensor[]> => {
+const evaluate = (
+  l: Live,
+  inputs: readonly Tensor[],
+  ctx: Context,
+  top: boolean,
+): E.Either<QuantError, readonly Tensor[]> => {
   const { graph, live } = l
   const values = new Array<Tensor>(graph.nodes.length)
   const tuples = new Map<NodeId, readonly Tensor[]>()
@@ -65,7 +83,8 @@ const evaluate = (l: Live, inputs: readonly Tensor[], ctx: Context, top: boolean
       const args = node.inputs.map((id) => values[id])
       const counter = args[0].data[0]
       const collecting = counter < Number(node.attrs.limit)
-      if (collecting && ctx.mode === 'eval' && node.attrs.warnSteps !== null) ctx.warnings.push(stillCollecting(node.path, counter, Number(node.attrs.warnSteps)))
+      if (collecting && ctx.mode === 'eval' && node.attrs.warnSteps !== null)
+        ctx.warnings.push(stillCollecting(node.path, counter, Number(node.attrs.warnSteps)))
       const branches = l.branches.get(node.id)
       if (branches === undefined) continue
       const done = evaluate(branches[collecting ? 0 : 1], args.slice(1), ctx, false)

@@ -10,7 +10,13 @@ import type { Plan, PlannedStep } from './plan.js'
 import { emitKernel, newWriter, type EmittedKernel, type Part } from './segment.js'
 
 /** A run of steps without the host: `segment0`, … of the module; `parallel` if threads have work in it. */
-export type Segment = { readonly kind: 'segment'; readonly name: string; readonly parallel: boolean; readonly cached: boolean; readonly steps: readonly number[] }
+export type Segment = {
+  readonly kind: 'segment'
+  readonly name: string
+  readonly parallel: boolean
+  readonly cached: boolean
+  readonly steps: readonly number[]
+}
 /** A step that the host runs. */
 export type HostStep = { readonly kind: 'host'; readonly step: number; readonly cached: boolean }
 
@@ -32,19 +38,29 @@ export type AssembleOptions = {
   readonly splitAbove: number
 }
 
-const placesOf = (plan: Plan, s: PlannedStep): Places => ({ args: s.args.map((a) => plan.addresses[a]), outs: s.outs.map((o) => plan.addresses[o]), scratch: s.scratch, constants: s.constants, flags: s.flags })
+const placesOf = (plan: Plan, s: PlannedStep): Places => ({
+  args: s.args.map((a) => plan.addresses[a]),
+  outs: s.outs.map((o) => plan.addresses[o]),
+  scratch: s.scratch,
+  constants: s.constants,
+  flags: s.flags,
+})
 
 /** A segment is worth waking threads for if what they can share takes so many times the least work that is split. */
 const WORTH_WAKING = 30
 
 const sharedWork = (k: EmittedKernel | null, splitAbove: number): number =>
-  k === null ? 0 : k.stages.reduce((t, s) => t + (s.units < 2 || s.units * s.cost < splitAbove ? 0 : s.units * s.cost), 0)
+  k === null
+    ? 0
+    : k.stages.reduce((t, s) => t + (s.units < 2 || s.units * s.cost < splitAbove ? 0 : s.units * s.cost), 0)
 
 /** Assembles a plan's module. */
 export const assemble = (plan: Plan, options: AssembleOptions): Assembled => {
   const m = newModule()
   const barrier = options.threads ? emitBarrier(m, options.mayWait) : null
-  const emitted = plan.steps.map((s, k) => (s.kernel === null ? null : emitKernel(m, s.kernel, placesOf(plan, s), `step${k}`)))
+  const emitted = plan.steps.map((s, k) =>
+    s.kernel === null ? null : emitKernel(m, s.kernel, placesOf(plan, s), `step${k}`),
+  )
   const order: (Segment | HostStep)[] = []
   let run: { readonly steps: (readonly [step: number, part: Part])[]; readonly cached: boolean } | null = null
   let count = 0
@@ -55,14 +71,21 @@ export const assemble = (plan: Plan, options: AssembleOptions): Assembled => {
     let parallel = false
     const name = `segment${count++}`
     m.func({
-      name, params: ['i32', 'i32'], results: ['i32'],
+      name,
+      params: ['i32', 'i32'],
+      results: ['i32'],
       body: ({ params: [thread, threads], local }) => {
         const round = local('i32')
-        const work = steps.reduce((t, [k]) => t + (plan.steps[k].alone ? 0 : sharedWork(emitted[k], options.splitAbove)), 0)
+        const work = steps.reduce(
+          (t, [k]) => t + (plan.steps[k].alone ? 0 : sharedWork(emitted[k], options.splitAbove)),
+          0,
+        )
         const own = work >= WORTH_WAKING * options.splitAbove ? barrier : null
         const w = newWriter(thread, threads, round, own, options.splitAbove)
         const begin = own === null ? [] : round.set(atomics.load(i32.const(BASE)))
-        const body = steps.map(([k, part]) => w.step(emitted[k] ?? { stages: [], fallback: null }, plan.steps[k].alone, part))
+        const body = steps.map(([k, part]) =>
+          w.step(emitted[k] ?? { stages: [], fallback: null }, plan.steps[k].alone, part),
+        )
         parallel = w.isParallel()
         return [begin, body, w.finish()]
       },
@@ -81,12 +104,22 @@ export const assemble = (plan: Plan, options: AssembleOptions): Assembled => {
   }
   const ahead = plan.steps.filter((s) => s.step.cached).length
   plan.steps.slice(0, ahead).forEach(one)
-  plan.steps.forEach((s, k) => { if (s.split) add(k, true, 'once') })
+  plan.steps.forEach((s, k) => {
+    if (s.split) add(k, true, 'once')
+  })
   plan.steps.slice(ahead).forEach((s, k) => one(s, ahead + k))
   close()
-  const stages = emitted.map((e) => (e === null || !options.stages ? [] : e.stages.map((s) => {
-    m.func({ name: s.name, params: ['i32', 'i32'], body: ({ params: [from, to] }) => s.func.call(from.get, to.get) })
-    return { name: s.name, units: s.units, label: s.label }
-  })))
+  const stages = emitted.map((e) =>
+    e === null || !options.stages
+      ? []
+      : e.stages.map((s) => {
+          m.func({
+            name: s.name,
+            params: ['i32', 'i32'],
+            body: ({ params: [from, to] }) => s.func.call(from.get, to.get),
+          })
+          return { name: s.name, units: s.units, label: s.label }
+        }),
+  )
   return { bytes: m.bytes({ pages: options.pages, maximum: options.pages, shared: options.threads }), order, stages }
 }

@@ -21,7 +21,8 @@ const AWAKE_NAPS = 30_000
 /** `barrier(round, threads) → 1 where a thread did not come`. */
 export const emitBarrier = (m: ModuleBuilder, mayWait: boolean): Func =>
   m.func({
-    params: ['i32'], results: ['i32'],
+    params: ['i32'],
+    results: ['i32'],
     body: ({ params: [target], local }) => {
       const [spins, naps, seen] = [local('i32'), local('i32'), local('i32')]
       const arrived = atomics.load(i32.const(ARRIVALS))
@@ -29,22 +30,27 @@ export const emitBarrier = (m: ModuleBuilder, mayWait: boolean): Func =>
       const sleep = [
         control.drop(atomics.add(i32.const(SLEEPERS), i32.const(1))),
         seen.set(arrived),
-        control.if(i32.lt_s(i32.sub(seen.get, target.get), i32.const(0)), control.drop(atomics.wait(i32.const(ARRIVALS), seen.get, NAP))),
+        control.if(
+          i32.lt_s(i32.sub(seen.get, target.get), i32.const(0)),
+          control.drop(atomics.wait(i32.const(ARRIVALS), seen.get, NAP)),
+        ),
         control.drop(atomics.add(i32.const(SLEEPERS), i32.const(-1))),
       ]
       return [
         control.drop(atomics.add(i32.const(ARRIVALS), i32.const(1))),
         control.if(atomics.load(i32.const(SLEEPERS)), control.drop(atomics.notify(i32.const(ARRIVALS), i32.const(-1)))),
-        control.block(control.loop([
-          control.br_if(1, i32.ge_s(i32.sub(arrived, target.get), i32.const(0))),
-          control.if(atomics.load(i32.const(GIVEN_UP)), control.return(i32.const(1))),
-          spins.set(i32.add(spins.get, i32.const(1))),
-          control.br_if(0, i32.lt_u(spins.get, i32.const(SPINS))),
-          mayWait ? sleep : spins.set(i32.const(0)),
-          naps.set(i32.add(naps.get, i32.const(1))),
-          control.if(i32.gt_u(naps.get, i32.const(mayWait ? NAPS : AWAKE_NAPS)), lost),
-          control.br(0),
-        ])),
+        control.block(
+          control.loop([
+            control.br_if(1, i32.ge_s(i32.sub(arrived, target.get), i32.const(0))),
+            control.if(atomics.load(i32.const(GIVEN_UP)), control.return(i32.const(1))),
+            spins.set(i32.add(spins.get, i32.const(1))),
+            control.br_if(0, i32.lt_u(spins.get, i32.const(SPINS))),
+            mayWait ? sleep : spins.set(i32.const(0)),
+            naps.set(i32.add(naps.get, i32.const(1))),
+            control.if(i32.gt_u(naps.get, i32.const(mayWait ? NAPS : AWAKE_NAPS)), lost),
+            control.br(0),
+          ]),
+        ),
         i32.const(0),
       ]
     },

@@ -6,21 +6,34 @@ import { MOST_THREADS, WORDS, WORKER_TEXT } from './workerText.js'
 type Hand = { readonly post: (message: object) => void; readonly end: () => void }
 
 /** A crew that can be sent home. */
-export type OwnedCrew = Crew & { readonly end: () => void; /** Workers that did not start in time. */ readonly missing: number }
+export type OwnedCrew = Crew & {
+  readonly end: () => void
+  /** Workers that did not start in time. */ readonly missing: number
+}
 
 type NodeThreads = {
-  readonly Worker: new (text: string, options: { readonly eval: boolean; readonly execArgv: readonly string[] }) => { postMessage(m: object): void; terminate(): Promise<number>; unref(): void; on(event: 'error' | 'exit', f: (x: unknown) => void): void }
+  readonly Worker: new (
+    text: string,
+    options: { readonly eval: boolean; readonly execArgv: readonly string[] },
+  ) => {
+    postMessage(m: object): void
+    terminate(): Promise<number>
+    unref(): void
+    on(event: 'error' | 'exit', f: (x: unknown) => void): void
+  }
 }
 type NodeSystem = { readonly availableParallelism: () => number }
 
 /** A module of Node by a name that bundlers can't follow into a page. */
-const nodeModule = async <T>(name: string): Promise<T> => (await import(/* webpackIgnore: true */ /* @vite-ignore */ `node:${name}`)) as T
+const nodeModule = async <T>(name: string): Promise<T> =>
+  (await import(/* webpackIgnore: true */ /* @vite-ignore */ `node:${name}`)) as T
 
 /** Is this Node, whichever version? */
 export const isNode = (): boolean => typeof process === 'object' && typeof process.versions?.node === 'string'
 
 /** Cores that this process may use. */
-export const coresHere = async (): Promise<number> => (isNode() ? (await nodeModule<NodeSystem>('os')).availableParallelism() : (navigator.hardwareConcurrency || 1))
+export const coresHere = async (): Promise<number> =>
+  isNode() ? (await nodeModule<NodeSystem>('os')).availableParallelism() : navigator.hardwareConcurrency || 1
 
 const hire = async (failed: () => void): Promise<Hand> => {
   if (isNode()) {
@@ -83,7 +96,12 @@ export const newCrew = async (threads: number, splitAbove: number): Promise<Owne
     for (const h of hands) h.end()
     hands.length = 0
   }
-  for (let t = 0; t < count; t++) hands.push(await hire(() => { alive = false }))
+  for (let t = 0; t < count; t++)
+    hands.push(
+      await hire(() => {
+        alive = false
+      }),
+    )
   const wake = (): void => {
     Atomics.add(control, WORDS.generation, 1)
     for (let t = 1; t <= count; t++) {
@@ -101,7 +119,10 @@ export const newCrew = async (threads: number, splitAbove: number): Promise<Owne
   control.fill(-1, WORDS.known)
   tell((thread) => ({ tag: 'hello', control, thread }))
   const ready = (): boolean => hands.every((_, i) => Atomics.load(control, WORDS.known + i + 1) >= 0)
-  for (const until = performance.now() + STARTUP_MS; !ready() && performance.now() < until;) await new Promise((done) => { setTimeout(done, 1) })
+  for (const until = performance.now() + STARTUP_MS; !ready() && performance.now() < until;)
+    await new Promise((done) => {
+      setTimeout(done, 1)
+    })
   const missing = hands.filter((_, i) => Atomics.load(control, WORDS.known + i + 1) < 0).length
   const waited = new Set<number>()
   let plans = 0

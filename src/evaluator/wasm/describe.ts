@@ -7,7 +7,14 @@ import { nodesOf } from '../plan/fuse.js'
 import type { Plan, PlannedStep } from './plan.js'
 
 /** One product of the program: on what it runs, and why not on integers. */
-export type ProductDescription = { readonly node: NodeId; readonly op: string; readonly path: string; readonly kernel: string; readonly runsOn: 'integers' | 'float'; readonly why: string }
+export type ProductDescription = {
+  readonly node: NodeId
+  readonly op: string
+  readonly path: string
+  readonly kernel: string
+  readonly runsOn: 'integers' | 'float'
+  readonly why: string
+}
 
 /** One step: the nodes of the program that it computes, what it reads and stores, and where. Addresses in bytes. */
 export type StepDescription = {
@@ -31,7 +38,15 @@ export type StepDescription = {
 export type PlanDescription = {
   readonly bytes: number
   readonly phases: readonly { readonly path: string; readonly phase: 'collecting' | 'learned' }[]
-  readonly passes: { readonly programNodes: number; readonly flatNodes: number; readonly loops: number; readonly kernels: number; readonly hostSteps: number; readonly storedValues: number; readonly inPlace: number }
+  readonly passes: {
+    readonly programNodes: number
+    readonly flatNodes: number
+    readonly loops: number
+    readonly kernels: number
+    readonly hostSteps: number
+    readonly storedValues: number
+    readonly inPlace: number
+  }
   readonly steps: readonly StepDescription[]
   readonly products: readonly ProductDescription[]
 }
@@ -40,33 +55,58 @@ const PRODUCTS: ReadonlySet<string> = new Set(['conv', 'linear'])
 
 const flatOf = (s: PlannedStep): readonly number[] => nodesOf(s.step)
 
-const stepOf = (plan: Plan) => (s: PlannedStep, index: number): StepDescription => {
-  const nodes = flatOf(s).map((i) => plan.flat.nodes[i])
-  return {
-    index, kernel: s.label, on: s.kernel === null ? 'host' : 'wasm', path: s.path, level: s.step.level, once: s.step.cached,
-    ops: nodes.map((n) => n.op.name), nodes: [...new Set(nodes.map((n) => n.origin))],
-    reads: s.args.map((a) => plan.addresses[a]), stores: s.outs.map((o) => plan.addresses[o]), scratchBytes: s.kernel?.scratch ?? 0,
-    leaves: isJoined(s.step) ? s.step.leaves.map((leaf) => plan.flat.nodes[leaf.members[leaf.members.length - 1]].path) : [],
+const stepOf =
+  (plan: Plan) =>
+  (s: PlannedStep, index: number): StepDescription => {
+    const nodes = flatOf(s).map((i) => plan.flat.nodes[i])
+    return {
+      index,
+      kernel: s.label,
+      on: s.kernel === null ? 'host' : 'wasm',
+      path: s.path,
+      level: s.step.level,
+      once: s.step.cached,
+      ops: nodes.map((n) => n.op.name),
+      nodes: [...new Set(nodes.map((n) => n.origin))],
+      reads: s.args.map((a) => plan.addresses[a]),
+      stores: s.outs.map((o) => plan.addresses[o]),
+      scratchBytes: s.kernel?.scratch ?? 0,
+      leaves: isJoined(s.step)
+        ? s.step.leaves.map((leaf) => plan.flat.nodes[leaf.members[leaf.members.length - 1]].path)
+        : [],
+    }
   }
-}
 
 const productOf = (s: PlannedStep, node: FlatNode): ProductDescription => {
   const integers = s.kernel?.fallback !== undefined
-  const why = integers ? 'both operands lie on integer grids of at most 8 bits' : typeof node.licence === 'string' ? node.licence
-    : 'so few rows: bringing the weight into integers would cost more than the product'
-  return { node: node.origin, op: node.op.name, path: node.path, kernel: s.label, runsOn: integers ? 'integers' : 'float', why }
+  const why = integers
+    ? 'both operands lie on integer grids of at most 8 bits'
+    : typeof node.licence === 'string'
+      ? node.licence
+      : 'so few rows: bringing the weight into integers would cost more than the product'
+  return {
+    node: node.origin,
+    op: node.op.name,
+    path: node.path,
+    kernel: s.label,
+    runsOn: integers ? 'integers' : 'float',
+    why,
+  }
 }
 
 /** What there is to say of a step that is a product; null for others. */
 export const productIn = (plan: Plan, s: PlannedStep): ProductDescription | null =>
-  (s.step.kind === 'op' && PRODUCTS.has(plan.flat.nodes[s.step.node].op.name) ? productOf(s, plan.flat.nodes[s.step.node]) : null)
+  s.step.kind === 'op' && PRODUCTS.has(plan.flat.nodes[s.step.node].op.name)
+    ? productOf(s, plan.flat.nodes[s.step.node])
+    : null
 
 /** Describes a plan. `programNodes`: how many nodes the program has. */
 export const describePlan = (plan: Plan, programNodes: number): PlanDescription => ({
   bytes: plan.bytes,
   phases: plan.flat.tests.map((t) => ({ path: t.path, phase: t.collecting ? 'collecting' : 'learned' })),
   passes: {
-    programNodes, flatNodes: plan.flat.nodes.length,
+    programNodes,
+    flatNodes: plan.flat.nodes.length,
     loops: plan.steps.filter((s) => s.step.kind === 'group').length,
     kernels: plan.steps.filter((s) => s.step.kind === 'op' && s.kernel !== null).length,
     hostSteps: plan.steps.filter((s) => s.kernel === null).length,

@@ -15,7 +15,8 @@ const MOST = 8192
 
 /** The largest unit of a loop with one axis that divides a piece, or null. */
 export const chunkOf = (piece: number): number | null => {
-  for (let parts = 1; piece / parts >= LEAST; parts++) if (piece % parts === 0 && piece / parts <= MOST) return piece / parts
+  for (let parts = 1; piece / parts >= LEAST; parts++)
+    if (piece % parts === 0 && piece / parts <= MOST) return piece / parts
   return null
 }
 
@@ -23,31 +24,52 @@ export const chunkOf = (piece: number): number | null => {
 export const pieceOf = (kernel: Kernel): number | null => kernel.stages[kernel.stages.length - 1]?.piece ?? null
 
 /** Where a loop's operands stand among those of both; -1 is the kernel's result. */
-const placesOf = (args: readonly number[], scratch: number) => (at: Places): Places => ({
-  ...at, args: args.map((k) => (k < 0 ? at.outs[0] : at.args[k])), outs: at.outs.slice(1), scratch: at.scratch + scratch,
-})
+const placesOf =
+  (args: readonly number[], scratch: number) =>
+  (at: Places): Places => ({
+    ...at,
+    args: args.map((k) => (k < 0 ? at.outs[0] : at.args[k])),
+    outs: at.outs.slice(1),
+    scratch: at.scratch + scratch,
+  })
 
 /** The last stage with the loop's units behind each finished piece; or the loop as a stage of its own, where pieces are others. */
-const joinedStages = (stages: readonly Stage[], [loop, ...rest]: readonly Stage[], size: number, places: (at: Places) => Places): readonly Stage[] => {
+const joinedStages = (
+  stages: readonly Stage[],
+  [loop, ...rest]: readonly Stage[],
+  size: number,
+  places: (at: Places) => Places,
+): readonly Stage[] => {
   const last = stages[stages.length - 1]
   const sums = rest.map((s): Stage => ({ ...s, emit: (m, at) => s.emit(m, places(at)) }))
   const units = (last.piece ?? 0) / (size / loop.units)
-  if (units < 1 || !Number.isInteger(units)) return [...stages, { ...loop, emit: (m, at) => loop.emit(m, places(at)) }, ...sums]
+  if (units < 1 || !Number.isInteger(units))
+    return [...stages, { ...loop, emit: (m, at) => loop.emit(m, places(at)) }, ...sums]
   const unit = (piece: Code): Code => (units === 1 ? piece : i32.mul(piece, i32.const(units)))
-  return [...stages.slice(0, -1), {
-    ...last, label: `${last.label} and loop`, cost: last.cost + (loop.cost * loop.units) / last.units,
-    emit: (m, at) => {
-      const run = loop.emit(m, places(at))
-      return last.emit(m, at, (first, end) => run.call(unit(first), unit(end)))
+  return [
+    ...stages.slice(0, -1),
+    {
+      ...last,
+      label: `${last.label} and loop`,
+      cost: last.cost + (loop.cost * loop.units) / last.units,
+      emit: (m, at) => {
+        const run = loop.emit(m, places(at))
+        return last.emit(m, at, (first, end) => run.call(unit(first), unit(end)))
+      },
     },
-  }, ...sums]
+    ...sums,
+  ]
 }
 
 /**
  * A kernel and the loop over its result, of `size` elements, as one. `args` and `made` are the flat nodes that the kernel
  * reads and makes; the joined kernel reads and makes those of both, its own first.
  */
-export const withEpilogue = (op: { readonly kernel: Kernel; readonly args: readonly number[]; readonly made: number }, loop: GroupKernel, size: number): GroupKernel => {
+export const withEpilogue = (
+  op: { readonly kernel: Kernel; readonly args: readonly number[]; readonly made: number },
+  loop: GroupKernel,
+  size: number,
+): GroupKernel => {
   const others = loop.args.filter((a) => a !== op.made)
   const seats = loop.args.map((a) => (a === op.made ? -1 : op.args.length + others.indexOf(a)))
   const join = (kernel: Kernel): Kernel => {
@@ -59,14 +81,23 @@ export const withEpilogue = (op: { readonly kernel: Kernel; readonly args: reado
       stages: joinedStages(kernel.stages, loop.kernel.stages, size, placesOf(seats, scratch)),
       flops: kernel.flops + loop.kernel.flops,
       bytes: kernel.bytes + Math.max(0, loop.kernel.bytes - 4 * size),
-      ...(kernel.fallback === undefined ? {} : { fallback: { ...kernel.fallback, kernel: join(kernel.fallback.kernel) } }),
+      ...(kernel.fallback === undefined
+        ? {}
+        : { fallback: { ...kernel.fallback, kernel: join(kernel.fallback.kernel) } }),
     }
   }
   return { kernel: join(op.kernel), args: [...op.args, ...others], outs: [op.made, ...loop.outs] }
 }
 
 /** A step with the kernel that was chosen for it. */
-export type Chosen = { readonly step: Step; readonly label: string; readonly path: string; readonly kernel: Kernel | null; readonly args: readonly number[]; readonly outs: readonly number[] }
+export type Chosen = {
+  readonly step: Step
+  readonly label: string
+  readonly path: string
+  readonly kernel: Kernel | null
+  readonly args: readonly number[]
+  readonly outs: readonly number[]
+}
 
 /** What the joining asks about the plan. */
 export type EpilogueRules = {
@@ -101,15 +132,29 @@ type Follower = { readonly loop: number; readonly group: GroupStep; readonly pla
  * The first loop that can run inside the kernel of step `k`. At the kernel's place, if it reads nothing else that is made
  * later; or at its own, if nobody wants the result before.
  */
-const followerOf = (steps: readonly Chosen[], k: number, uses: Uses, taken: ReadonlySet<number>, rules: EpilogueRules): Follower | null => {
+const followerOf = (
+  steps: readonly Chosen[],
+  k: number,
+  uses: Uses,
+  taken: ReadonlySet<number>,
+  rules: EpilogueRules,
+): Follower | null => {
   const [result] = steps[k].outs
   const readers = uses.readers.get(result) ?? []
   for (const g of readers) {
     const { step } = steps[g]
-    if (taken.has(g) || step.kind !== 'group' || step.size !== rules.sizeOf(result) || step.cached !== steps[k].step.cached || rules.stays(steps[g])) continue
+    if (
+      taken.has(g) ||
+      step.kind !== 'group' ||
+      step.size !== rules.sizeOf(result) ||
+      step.cached !== steps[k].step.cached ||
+      rules.stays(steps[g])
+    )
+      continue
     const early = steps[g].args.every((a) => a === result || (uses.made.get(a) ?? -1) < k)
     // A reader that was taken stands with its kernel, perhaps before this loop.
-    if (early || (g === readers[0] && !readers.some((r) => taken.has(r)))) return { loop: g, group: step, place: early ? k : g }
+    if (early || (g === readers[0] && !readers.some((r) => taken.has(r))))
+      return { loop: g, group: step, place: early ? k : g }
   }
   return null
 }
@@ -127,7 +172,11 @@ export const withEpilogues = (steps: readonly Chosen[], rules: EpilogueRules): r
     const { loop, group, place } = follower
     taken.add(loop)
     for (const o of [...s.outs, ...steps[loop].outs]) uses.made.set(o, place)
-    const both = withEpilogue({ kernel: s.kernel, args: s.args, made: s.outs[0] }, rules.groupKernel(group, chunk), group.size)
+    const both = withEpilogue(
+      { kernel: s.kernel, args: s.args, made: s.outs[0] },
+      rules.groupKernel(group, chunk),
+      group.size,
+    )
     order[k] = order[loop] = null
     order[place] = { ...s, ...both, label: both.kernel.name, step: { ...s.step, behind: group } }
   })

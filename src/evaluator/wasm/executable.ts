@@ -24,7 +24,12 @@ const counterReader = (plan: Plan, test: PhaseTest): ((read: Read) => number) =>
 }
 
 /** A loaded plan, the storage of the inputs that were last copied into it (null: not known), and whether it fits a state. */
-type Entry = { readonly loaded: Loaded; readonly latest: (Float32Array | null)[]; readonly fits: (read: Read) => boolean; readonly warnings: (read: Read) => readonly QuantWarning[] }
+type Entry = {
+  readonly loaded: Loaded
+  readonly latest: (Float32Array | null)[]
+  readonly fits: (read: Read) => boolean
+  readonly warnings: (read: Read) => readonly QuantWarning[]
+}
 
 const NO_WARNINGS: readonly QuantWarning[] = []
 /** What most executions return: nothing is allocated for it. */
@@ -37,10 +42,12 @@ const entryOf = (program: Program, loaded: Loaded): Entry => {
     loaded,
     latest: program.inputs.map(() => null),
     fits: (read) => {
-      for (let i = 0; i < tests.length; i++) if (tests[i].now(read) < tests[i].limit !== tests[i].collecting) return false
+      for (let i = 0; i < tests.length; i++)
+        if (tests[i].now(read) < tests[i].limit !== tests[i].collecting) return false
       return true
     },
-    warnings: (read) => (warned.length === 0 ? NO_WARNINGS : warned.map((t) => stillCollecting(t.path, t.now(read), t.warnSteps ?? 0))),
+    warnings: (read) =>
+      warned.length === 0 ? NO_WARNINGS : warned.map((t) => stillCollecting(t.path, t.now(read), t.warnSteps ?? 0)),
   }
 }
 
@@ -77,18 +84,27 @@ const newPlans = (program: Program, machine: Machine, commits: readonly Commit[]
   }
 }
 
-const copyIn = (to: Tensor, from: Tensor): void => { to.data.set(from.data) }
+const copyIn = (to: Tensor, from: Tensor): void => {
+  to.data.set(from.data)
+}
 
 /** Is this storage a value's own? A part of a larger buffer may be a view of a backend's memory, whose numbers change. */
 const isValue = (data: Float32Array): boolean => data.byteLength === data.buffer.byteLength
 
-const disposed = backendError('wasm', 'it was disposed of: its memory is gone', 'make it anew, and dispose of it after its last use')
+const disposed = backendError(
+  'wasm',
+  'it was disposed of: its memory is gone',
+  'make it anew, and dispose of it after its last use',
+)
 
 const residentOf = (program: Program, machine: Machine, commits: readonly Commit[]): ResidentStorage => {
   const plans = newPlans(program, machine, commits)
   let entry: Entry | null = null
   // Before the first execution there is no plan, so no storage of its own.
-  const waiting = program.inputs.map((i): Tensor => ({ shape: i.shape, data: new Float32Array(i.shape.reduce((p, n) => p * n, 1)) }))
+  const waiting = program.inputs.map((i): Tensor => ({
+    shape: i.shape,
+    data: new Float32Array(i.shape.reduce((p, n) => p * n, 1)),
+  }))
   let fresh = true
   let gone = false
   const inputOf = (index: number): Tensor => (entry === null ? waiting[index] : entry.loaded.inputs[index])
@@ -99,7 +115,10 @@ const residentOf = (program: Program, machine: Machine, commits: readonly Commit
       if (program.inputs[index].kind !== 'data') fresh = true
     },
     input: inputOf,
-    output: (index) => (entry === null ? { shape: program.graph.nodes[program.graph.outputs[index]].shape, data: new Float32Array(0) } : entry.loaded.outputs[index]),
+    output: (index) =>
+      entry === null
+        ? { shape: program.graph.nodes[program.graph.outputs[index]].shape, data: new Float32Array(0) }
+        : entry.loaded.outputs[index],
     execute: () => {
       if (gone) return E.left([disposed])
       if (entry === null || entry.loaded.isLost() || !entry.fits(read)) {
@@ -149,12 +168,16 @@ export const executableOf = (program: Program, machine: Machine): Executable => 
       before.fill(null)
       return E.left([failure])
     }
-    return E.right({ outputs: loaded.outputs.map((t) => ({ shape: t.shape, data: t.data.slice() })), warnings: entry.warnings((i) => inputs[i].data) })
+    return E.right({
+      outputs: loaded.outputs.map((t) => ({ shape: t.shape, data: t.data.slice() })),
+      warnings: entry.warnings((i) => inputs[i].data),
+    })
   }
   return {
     run: (inputs, options: RunOptions = {}) => {
       // Watching needs every node's own value, which a fused plan never makes.
-      if (options.debugNonFinite === true || options.observe !== undefined) return E.chain((e: Executable) => e.run(inputs, options))(reference.prepare(program))
+      if (options.debugNonFinite === true || options.observe !== undefined)
+        return E.chain((e: Executable) => e.run(inputs, options))(reference.prepare(program))
       const entry = plans.find((i) => inputs[i].data)
       return E.isLeft(entry) ? entry : runOn(entry.right, inputs)
     },

@@ -23,10 +23,25 @@ const valid = (build: (m: ModuleBuilder) => void): boolean => {
 }
 
 /** Does the engine know 128-bit SIMD? */
-export const hasSimd = (): boolean => valid((m) => void m.func({ params: ['i32'], body: ({ params: [p] }) => v128.store(p.get, f32x4.add(v128.load(p.get), f32x4.const(1))) }))
+export const hasSimd = (): boolean =>
+  valid(
+    (m) =>
+      void m.func({
+        params: ['i32'],
+        body: ({ params: [p] }) => v128.store(p.get, f32x4.add(v128.load(p.get), f32x4.const(1))),
+      }),
+  )
 
 /** Does the engine know relaxed SIMD? It is reported, not used: `relaxed_madd` gains nothing on x86, and the int8 dot product is slower than the int16 one in V8 11. */
-export const hasRelaxedSimd = (): boolean => valid((m) => void m.func({ params: ['i32'], body: ({ params: [p] }) => v128.store(p.get, relaxed.i8x16_dot_i7x16_add(v128.load(p.get), v128.load(p.get), v128.load(p.get))) }))
+export const hasRelaxedSimd = (): boolean =>
+  valid(
+    (m) =>
+      void m.func({
+        params: ['i32'],
+        body: ({ params: [p] }) =>
+          v128.store(p.get, relaxed.i8x16_dot_i7x16_add(v128.load(p.get), v128.load(p.get), v128.load(p.get))),
+      }),
+  )
 
 /** May memory be shared with other threads here? */
 export const hasSharedMemory = (): boolean => {

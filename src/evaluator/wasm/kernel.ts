@@ -64,14 +64,28 @@ export type Kernel = {
    * both before the first stage; `fixed` stages raise the second, so that it outlives a run. The other's scratch starts at `scratch + offset`, its constants at `constants + constantsOffset`;
    * the sizes of this kernel include them.
    */
-  readonly fallback?: { readonly after: number; readonly offset: number; readonly constantsOffset: number; readonly kernel: Kernel }
+  readonly fallback?: {
+    readonly after: number
+    readonly offset: number
+    readonly constantsOffset: number
+    readonly kernel: Kernel
+  }
 }
 
 /** What a kernel is chosen by: the op, and the shapes of operands and result. */
-export type KernelSpec = { readonly op: string; readonly attrs: Attrs; readonly shapes: readonly Shape[]; readonly shape: Shape }
+export type KernelSpec = {
+  readonly op: string
+  readonly attrs: Attrs
+  readonly shapes: readonly Shape[]
+  readonly shape: Shape
+}
 
 /**
  * Licence to run a product on integers: both operands lie on an integer grid of at most 8 bits with zero point 0.
  * The scales are operands 2 and 3 of the kernel: scalars, or for the weight one per output channel.
  */
-export type IntegerLicence = { readonly x: { readonly lo: number; readonly hi: number }; readonly w: { readonly lo: number; readonly hi: number }; readonly weightScales: number }
+export type IntegerLicence = {
+  readonly x: { readonly lo: number; readonly hi: number }
+  readonly w: { readonly lo: number; readonly hi: number }
+  readonly weightScales: number
+}

@@ -50,10 +50,18 @@ const PAGE = 65536
 const MOST_PAGES = 65536
 
 const functionsOf = (instance: WebAssembly.Instance): ReadonlyMap<string, (a: number, b: number) => number> =>
-  new Map(Object.entries(instance.exports).flatMap(([name, f]) => (typeof f === 'function' ? [[name, f as (a: number, b: number) => number] as const] : [])))
+  new Map(
+    Object.entries(instance.exports).flatMap(([name, f]) =>
+      typeof f === 'function' ? [[name, f as (a: number, b: number) => number] as const] : [],
+    ),
+  )
 
 const outOfMemory = (bytes: number, why: string): QuantError =>
-  backendError('wasm', `a plan of ${(bytes / 2 ** 20).toFixed(1)} MiB can't be had: ${why}`, 'use a smaller batch, or the reference backend; what was computed before stays valid')
+  backendError(
+    'wasm',
+    `a plan of ${(bytes / 2 ** 20).toFixed(1)} MiB can't be had: ${why}`,
+    'use a smaller batch, or the reference backend; what was computed before stays valid',
+  )
 
 const allocate = (bytes: number, crew: Crew | null): E.Either<QuantError, WebAssembly.Memory> => {
   const pages = Math.ceil(bytes / PAGE) + 1
@@ -65,7 +73,11 @@ const allocate = (bytes: number, crew: Crew | null): E.Either<QuantError, WebAss
   }
 }
 
-const lostThread: QuantError = backendError('wasm', 'a worker thread did not come to a barrier: it died, or the machine gave it no time for seconds', 'run again: the backend goes on with one thread; inputs and state are as they were')
+const lostThread: QuantError = backendError(
+  'wasm',
+  'a worker thread did not come to a barrier: it died, or the machine gave it no time for seconds',
+  'run again: the backend goes on with one thread; inputs and state are as they were',
+)
 
 /** Loads a plan; with `stages` every stage can be called on its own. */
 export const load = (program: Program, plan: Plan, crew: Crew | null, stages = false): E.Either<QuantError, Loaded> => {
@@ -74,19 +86,39 @@ export const load = (program: Program, plan: Plan, crew: Crew | null, stages = f
   if (E.isLeft(allocated)) return allocated
   const memory = allocated.right
   const pages = memory.buffer.byteLength / PAGE
-  const assembled = assemble(plan, { threads: crew !== null, mayWait: crew?.mayWait ?? false, pages, stages, splitAbove: crew?.splitAbove ?? 0 })
+  const assembled = assemble(plan, {
+    threads: crew !== null,
+    mayWait: crew?.mayWait ?? false,
+    pages,
+    stages,
+    splitAbove: crew?.splitAbove ?? 0,
+  })
   const module = new WebAssembly.Module(assembled.bytes)
   const functions = functionsOf(new WebAssembly.Instance(module, { env: { memory } }))
   const { nodes } = plan.flat
-  const view = (id: number, shape: readonly number[]): Tensor => ({ shape, data: new Float32Array(memory.buffer, Math.max(0, plan.addresses[id]), sizeOf(shape)) })
-  for (const s of plan.steps) if (s.kernel?.constants !== null && s.kernel !== null) new Uint8Array(memory.buffer, s.constants, s.kernel.constants.length).set(s.kernel.constants)
+  const view = (id: number, shape: readonly number[]): Tensor => ({
+    shape,
+    data: new Float32Array(memory.buffer, Math.max(0, plan.addresses[id]), sizeOf(shape)),
+  })
+  for (const s of plan.steps)
+    if (s.kernel?.constants !== null && s.kernel !== null)
+      new Uint8Array(memory.buffer, s.constants, s.kernel.constants.length).set(s.kernel.constants)
   for (const [id, value] of plan.filled) view(id, nodes[id].shape).data.fill(value)
-  const inputs = program.inputs.map((p, i): Tensor => (plan.flat.inputs[i] < 0 ? { shape: p.shape, data: new Float32Array(sizeOf(p.shape)) } : view(plan.flat.inputs[i], p.shape)))
+  const inputs = program.inputs.map((p, i): Tensor =>
+    plan.flat.inputs[i] < 0
+      ? { shape: p.shape, data: new Float32Array(sizeOf(p.shape)) }
+      : view(plan.flat.inputs[i], p.shape),
+  )
   // An output that is itself an input shows the value of this run: it is kept before the commit writes over it.
   const overwritten = new Set(plan.copies.map((c) => plan.flat.inputs[c.input]))
-  const outputs = plan.flat.outputs.map((o): Tensor => (overwritten.has(o.id) ? { shape: o.shape, data: new Float32Array(sizeOf(o.shape)) } : view(o.id, o.shape)))
-  const kept = plan.flat.outputs.flatMap((o, i) => (overwritten.has(o.id) ? [[view(o.id, o.shape).data, outputs[i].data] as const] : []))
-  const enlisted = crew !== null && assembled.order.some((o) => o.kind === 'segment' && o.parallel) ? crew.enlist(module, memory) : -1
+  const outputs = plan.flat.outputs.map((o): Tensor =>
+    overwritten.has(o.id) ? { shape: o.shape, data: new Float32Array(sizeOf(o.shape)) } : view(o.id, o.shape),
+  )
+  const kept = plan.flat.outputs.flatMap((o, i) =>
+    overwritten.has(o.id) ? [[view(o.id, o.shape).data, outputs[i].data] as const] : [],
+  )
+  const enlisted =
+    crew !== null && assembled.order.some((o) => o.kind === 'segment' && o.parallel) ? crew.enlist(module, memory) : -1
   const control = new Int32Array(memory.buffer, 0, CONTROL_BYTES / 4)
   let lost = false
   const segmentCall = (s: Segment): (() => QuantError | null) => {
@@ -129,7 +161,10 @@ export const load = (program: Program, plan: Plan, crew: Crew | null, stages = f
   })
   const copies = plan.copies.map((c) => [outputs[c.output].data, inputs[c.input].data] as const)
   return E.right({
-    plan, assembled, inputs, outputs,
+    plan,
+    assembled,
+    inputs,
+    outputs,
     execute: (all) => {
       for (let i = 0; i < calls.length; i++) {
         if (calls[i].cached && !all) continue

@@ -58,21 +58,47 @@ const leastOf = (rounds: number, body: () => void): number => {
 
 const rowsOf = (loaded: Loaded, rounds: number): readonly Omit<ProfileRow, 'share'>[] =>
   loaded.plan.steps.map((s, k) => {
-    const stages = loaded.assembled.stages[k].map((st) => ({ label: st.label, units: st.units, ms: leastOf(rounds, () => void loaded.call(st.name, 0, st.units)) }))
+    const stages = loaded.assembled.stages[k].map((st) => ({
+      label: st.label,
+      units: st.units,
+      ms: leastOf(rounds, () => void loaded.call(st.name, 0, st.units)),
+    }))
     const ms = s.kernel === null ? leastOf(rounds, () => void loaded.host(k)) : stages.reduce((t, st) => t + st.ms, 0)
     const [bytes, flops] = [s.kernel?.bytes ?? 0, s.kernel?.flops ?? 0]
     const flat = nodesOf(s.step)
     const nodes = [...new Set(flat.map((i) => loaded.plan.flat.nodes[i].origin))]
     const product = productIn(loaded.plan, s)
     const rate = (n: number): number => (ms > 0 ? n / ms / 1e6 : 0)
-    return { step: k, kernel: s.label, path: s.path, nodes, on: s.kernel === null ? 'host' : 'wasm', ms, bytes, flops, gbs: rate(bytes), gflops: rate(flops), ...(product === null ? {} : { product: { runsOn: product.runsOn, why: product.why } }), stages }
+    return {
+      step: k,
+      kernel: s.label,
+      path: s.path,
+      nodes,
+      on: s.kernel === null ? 'host' : 'wasm',
+      ms,
+      bytes,
+      flops,
+      gbs: rate(bytes),
+      gflops: rate(flops),
+      ...(product === null ? {} : { product: { runsOn: product.runsOn, why: product.why } }),
+      stages,
+    }
   })
 
 /** Profiles a program on the WebAssembly backend with one thread. `inputs`: in the order of `program.inputs`. */
-export const profileProgram = (program: Program, inputs: readonly Tensor[], options: ProfileOptions = {}): E.Either<QuantErrors, Profile> => {
+export const profileProgram = (
+  program: Program,
+  inputs: readonly Tensor[],
+  options: ProfileOptions = {},
+): E.Either<QuantErrors, Profile> => {
   const { rounds = 15, warmUpMs = 500 } = options
   const began = performance.now()
-  const loaded = load(program, planOf(program, (i) => inputs[i].data, [], newMath()), null, true)
+  const loaded = load(
+    program,
+    planOf(program, (i) => inputs[i].data, [], newMath()),
+    null,
+    true,
+  )
   if (E.isLeft(loaded)) return E.left([loaded.left])
   const compileMs = performance.now() - began
   const l = loaded.right
@@ -84,7 +110,13 @@ export const profileProgram = (program: Program, inputs: readonly Tensor[], opti
   const rows = rowsOf(l, rounds)
   const total = rows.reduce((t, r) => t + r.ms, 0)
   l.dispose()
-  return E.right({ rows: rows.map((r) => ({ ...r, share: total > 0 ? r.ms / total : 0 })), ms, compileMs, bytes: l.plan.bytes, limits: measureLimits() })
+  return E.right({
+    rows: rows.map((r) => ({ ...r, share: total > 0 ? r.ms / total : 0 })),
+    ms,
+    compileMs,
+    bytes: l.plan.bytes,
+    limits: measureLimits(),
+  })
 }
 
 const us = (ms: number): string => (ms * 1000).toFixed(1).padStart(9)
@@ -99,5 +131,10 @@ export const showProfile = (p: Profile, most = 20): string => {
   const sorted = [...p.rows].sort((a, b) => b.ms - a.ms)
   const rest = sorted.slice(most)
   const restMs = rest.reduce((t, r) => t + r.ms, 0)
-  return [head, columns, ...sorted.slice(0, most).map(line), ...(rest.length === 0 ? [] : [`${us(restMs)}         in ${rest.length} more steps`])].join('\n')
+  return [
+    head,
+    columns,
+    ...sorted.slice(0, most).map(line),
+    ...(rest.length === 0 ? [] : [`${us(restMs)}         in ${rest.length} more steps`]),
+  ].join('\n')
 }

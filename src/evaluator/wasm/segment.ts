@@ -5,9 +5,19 @@ import type { Func, Local, ModuleBuilder } from './asm/module.js'
 import type { Kernel, Places } from './kernel.js'
 
 /** A stage as a function of the module. */
-export type Emitted = { readonly func: Func; readonly units: number; readonly cost: number; readonly name: string; readonly label: string; readonly fixed: boolean }
+export type Emitted = {
+  readonly func: Func
+  readonly units: number
+  readonly cost: number
+  readonly name: string
+  readonly label: string
+  readonly fixed: boolean
+}
 /** A kernel's stages, and those of the kernel that may take over. */
-export type EmittedKernel = { readonly stages: readonly Emitted[]; readonly fallback: { readonly after: number; readonly flag: number; readonly kernel: EmittedKernel } | null }
+export type EmittedKernel = {
+  readonly stages: readonly Emitted[]
+  readonly fallback: { readonly after: number; readonly flag: number; readonly kernel: EmittedKernel } | null
+}
 
 /** Writes the functions of a kernel. */
 export const emitKernel = (m: ModuleBuilder, kernel: Kernel, at: Places, name: string): EmittedKernel => ({
@@ -15,10 +25,23 @@ export const emitKernel = (m: ModuleBuilder, kernel: Kernel, at: Places, name: s
     const f = s.emit(m, at)
     return { func: f, units: s.units, cost: s.cost, name: `${name}_${k}`, label: s.label, fixed: s.fixed === true }
   }),
-  fallback: kernel.fallback === undefined ? null : {
-    after: kernel.fallback.after, flag: at.flags,
-    kernel: emitKernel(m, kernel.fallback.kernel, { ...at, scratch: at.scratch + kernel.fallback.offset, constants: at.constants + kernel.fallback.constantsOffset }, `${name}f`),
-  },
+  fallback:
+    kernel.fallback === undefined
+      ? null
+      : {
+          after: kernel.fallback.after,
+          flag: at.flags,
+          kernel: emitKernel(
+            m,
+            kernel.fallback.kernel,
+            {
+              ...at,
+              scratch: at.scratch + kernel.fallback.offset,
+              constants: at.constants + kernel.fallback.constantsOffset,
+            },
+            `${name}f`,
+          ),
+        },
 })
 
 /** Writes the calls of a segment; keeps what it must know between them. */
@@ -30,7 +53,9 @@ export const newWriter = (thread: Local, threads: Local, round: Local, barrier: 
   let parallel = false
   const wait = (): Code => {
     looking = false
-    return barrier === null ? [] : [round.set(i32.add(round.get, threads.get)), control.if(barrier.call(round.get), control.return(i32.const(1)))]
+    return barrier === null
+      ? []
+      : [round.set(i32.add(round.get, threads.get)), control.if(barrier.call(round.get), control.return(i32.const(1)))]
   }
   let serial = false
   const stage = (s: Emitted): Code => {
@@ -67,7 +92,12 @@ export const newWriter = (thread: Local, threads: Local, round: Local, barrier: 
     const other = kernel(f.kernel, 'all')
     pending = pending || left
     looking = true
-    return [clear, first, settle, control.if(i32.or(i32.load(i32.const(f.flag)), i32.load(i32.const(f.flag + 4))), other, rest)]
+    return [
+      clear,
+      first,
+      settle,
+      control.if(i32.or(i32.load(i32.const(f.flag)), i32.load(i32.const(f.flag + 4))), other, rest),
+    ]
   }
   const all = (): Code => (parallel && looking ? wait() : [])
   /** `alone`: by the calling thread only, and with no barrier behind at which it could fail, so that inputs are never half committed. */

@@ -21,7 +21,11 @@ export type WasmOptions = {
 
 const SPLIT_ABOVE = 25_000
 
-const noSimd = backendError('wasm', 'this engine has no WebAssembly SIMD', 'use the reference backend, or createWasm, which steps down to it and says so')
+const noSimd = backendError(
+  'wasm',
+  'this engine has no WebAssembly SIMD',
+  'use the reference backend, or createWasm, which steps down to it and says so',
+)
 
 /** WebAssembly SIMD in the calling thread, ready at once. See `createWasm` for several threads. */
 export const wasm: Backend = {
@@ -32,7 +36,15 @@ export const wasm: Backend = {
 const MOST_BY_DEFAULT = 8
 
 const badThreads = (threads: number): E.Either<QuantErrors, never> =>
-  E.left([{ tag: 'ConfigError', option: 'threads', path: '', message: `createWasm: ${typeof threads === 'number' ? threads : JSON.stringify(threads)} threads were asked for; it must be a whole number from 1 on`, fix: 'give threads: 1, or leave it out' }])
+  E.left([
+    {
+      tag: 'ConfigError',
+      option: 'threads',
+      path: '',
+      message: `createWasm: ${typeof threads === 'number' ? threads : JSON.stringify(threads)} threads were asked for; it must be a whole number from 1 on`,
+      fix: 'give threads: 1, or leave it out',
+    },
+  ])
 
 /**
  * The WebAssembly backend with threads (worker_threads in Node, workers in a cross-origin isolated page). What can't be
@@ -44,15 +56,27 @@ export const createWasm = async (options: WasmOptions = {}): Promise<E.Either<Qu
   if (threads !== undefined && (!Number.isInteger(threads) || threads < 1)) return badThreads(threads)
   const [simd, relaxedSimd, sharedMemory] = [hasSimd(), hasRelaxedSimd(), hasSharedMemory()]
   const found = { simd, relaxedSimd, sharedMemory }
-  if (!simd) return E.right({ ...reference, features: { ...found, threads: 1, level: 'plain', notes: ['no WebAssembly SIMD: the reference backend runs'] }, dispose: () => undefined })
+  if (!simd)
+    return E.right({
+      ...reference,
+      features: { ...found, threads: 1, level: 'plain', notes: ['no WebAssembly SIMD: the reference backend runs'] },
+      dispose: () => undefined,
+    })
   const wanted = threads ?? Math.min(MOST_BY_DEFAULT, await coresHere())
-  const notes = wanted > 1 && !sharedMemory ? ['no shared memory (a page needs cross-origin isolation): one thread'] : []
-  const crew: OwnedCrew | null = wanted > 1 && sharedMemory ? await newCrew(wanted, options.splitAbove ?? SPLIT_ABOVE) : null
+  const notes =
+    wanted > 1 && !sharedMemory ? ['no shared memory (a page needs cross-origin isolation): one thread'] : []
+  const crew: OwnedCrew | null =
+    wanted > 1 && sharedMemory ? await newCrew(wanted, options.splitAbove ?? SPLIT_ABOVE) : null
   return E.right({
     name: 'wasm',
     features: {
-      ...found, threads: (crew?.threads ?? 1) - (crew?.missing ?? 0), level: crew === null ? 'simd' : 'threads × simd',
-      notes: crew === null || crew.missing === 0 ? notes : [...notes, `${crew.missing} workers did not start in five seconds; they join when they come`],
+      ...found,
+      threads: (crew?.threads ?? 1) - (crew?.missing ?? 0),
+      level: crew === null ? 'simd' : 'threads × simd',
+      notes:
+        crew === null || crew.missing === 0
+          ? notes
+          : [...notes, `${crew.missing} workers did not start in five seconds; they join when they come`],
     },
     prepare: (program) => E.right(executableOf(program, { crew })),
     dispose: () => crew?.end(),

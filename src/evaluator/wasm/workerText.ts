@@ -4,7 +4,16 @@
  * (int32): 0 generation, 1 plan, 2 segment, 3 threads, 4 messages posted, 5 generation of the latest start, 8+t asleep, 24+t latest plan known
  * (-1 before the worker is there).
  */
-export const WORDS = { generation: 0, plan: 1, segment: 2, threads: 3, messages: 4, started: 5, asleep: 8, known: 24 } as const
+export const WORDS = {
+  generation: 0,
+  plan: 1,
+  segment: 2,
+  threads: 3,
+  messages: 4,
+  started: 5,
+  asleep: 8,
+  known: 24,
+} as const
 /** Most threads that the control words have room for. */
 export const MOST_THREADS = 16
 

@@ -8,7 +8,10 @@ export const relu = applying('relu')
 export const relu6 = applying('relu6')
 /** x cut to `minVal … maxVal`; keeps metadata as a claim (F.hardtanh). */
 export const hardtanh = (x: Value, minVal = -1, maxVal = 1): Value =>
-  x.kit.emit('hardtanh', [x], { minVal: minVal === -Infinity ? null : minVal, maxVal: maxVal === Infinity ? null : maxVal })
+  x.kit.emit('hardtanh', [x], {
+    minVal: minVal === -Infinity ? null : minVal,
+    maxVal: maxVal === Infinity ? null : maxVal,
+  })
 /** x itself (unary plus, `contiguous`, nn.Identity). */
 export const identity = applying('identity')
 /** x, through which no gradient flows; the metadata is detached too. */

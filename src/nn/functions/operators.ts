@@ -3,7 +3,8 @@ import { quantOf, type Carried } from '../../data/quant.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { lift, type Operand } from './support.js'
 
-const kitOf = (a: Operand, b: Operand): Kit | null => (typeof a !== 'number' ? a.kit : typeof b !== 'number' ? b.kit : null)
+const kitOf = (a: Operand, b: Operand): Kit | null =>
+  typeof a !== 'number' ? a.kit : typeof b !== 'number' ? b.kit : null
 const isQuant = (x: Operand): boolean => typeof x !== 'number' && quantOf(x.carried) !== null
 
 /** Is the value a quant tensor, carried or claimed? */
@@ -17,13 +18,22 @@ export const dequantize = (x: Value, why = 'dequantize was asked for'): Value =>
   isQuantValue(x) ? x.kit.emit('dequantize', [x], { why }) : x
 
 const needQuant = (name: string, x: Value): Value | null =>
-  isQuantValue(x) ? null : x.kit.fail({ op: name, tag: 'MetadataError', refuse: `${name} needs a quant tensor, but this value has no metadata${x.carried.tag === 'stripped' ? `: ${x.carried.why}` : ''}`, fix: 'quantize it first, with returnQuantTensor: true' })
+  isQuantValue(x)
+    ? null
+    : x.kit.fail({
+        op: name,
+        tag: 'MetadataError',
+        refuse: `${name} needs a quant tensor, but this value has no metadata${x.carried.tag === 'stripped' ? `: ${x.carried.why}` : ''}`,
+        fix: 'quantize it first, with returnQuantTensor: true',
+      })
 
-const field = (name: 'scale' | 'zeroPoint' | 'bitWidth') => (x: Value): Value => {
-  const bad = needQuant(name, x)
-  const q = quantOf(x.carried)
-  return bad ?? (q === null ? x : x.kit.value(q[name]))
-}
+const field =
+  (name: 'scale' | 'zeroPoint' | 'bitWidth') =>
+  (x: Value): Value => {
+    const bad = needQuant(name, x)
+    const q = quantOf(x.carried)
+    return bad ?? (q === null ? x : x.kit.value(q[name]))
+  }
 
 /** The scale of a quant tensor, a plain value; gradients flow through it. */
 export const scale = field('scale')
@@ -37,7 +47,9 @@ export const value = (x: Value): Value => needQuant('value', x) ?? dequantize(x,
 /** x with a check in front that it is a valid quant tensor, unless the trace proves it. */
 const checked = (x: Value): Value => {
   const q = quantOf(x.carried)
-  return q === null || (x.carried.tag === 'carries' && q.bits >= 2) ? x : x.kit.emit('checkValid', [x, x.kit.value(q.scale), x.kit.value(q.zeroPoint)], { bits: q.bits, signed: q.signed })
+  return q === null || (x.carried.tag === 'carries' && q.bits >= 2)
+    ? x
+    : x.kit.emit('checkValid', [x, x.kit.value(q.scale), x.kit.value(q.zeroPoint)], { bits: q.bits, signed: q.signed })
 }
 
 /** The integers of a quant tensor as floats; the run fails if it is not valid. Gradient straight through the rounding. */
@@ -70,25 +82,41 @@ export const absCorrect = (x: Value): Value => (isQuantValue(x) ? signOp('quantA
 export const add = (a: Operand, b: Operand): Value => {
   const kit = kitOf(a, b)
   if (kit === null) throw new TypeError('add: at least one operand must be a traced value')
-  return typeof a === 'number' && isQuant(b) ? kit.emit('add', [lift(kit, b), lift(kit, a)]) : kit.emit('add', [lift(kit, a), lift(kit, b)])
+  return typeof a === 'number' && isQuant(b)
+    ? kit.emit('add', [lift(kit, b), lift(kit, a)])
+    : kit.emit('add', [lift(kit, a), lift(kit, b)])
 }
 
 /** The operator `-`: of quant tensors `x + (-y)`. number - quant is not defined, as in Brevitas. */
 export const sub = (a: Operand, b: Operand): Value => {
   const kit = kitOf(a, b)
   if (kit === null) throw new TypeError('sub: at least one operand must be a traced value')
-  if (typeof a === 'number' && isQuant(b)) return kit.fail({ op: 'sub', tag: 'MetadataError', refuse: 'number - quant tensor is not defined', fix: 'write add(neg(x), number)' })
+  if (typeof a === 'number' && isQuant(b))
+    return kit.fail({
+      op: 'sub',
+      tag: 'MetadataError',
+      refuse: 'number - quant tensor is not defined',
+      fix: 'write add(neg(x), number)',
+    })
   const [x, y] = [lift(kit, a), lift(kit, b)]
   if (!isQuant(x)) return kit.emit('sub', [x, isQuant(y) ? checked(y) : y])
   return kit.emit('add', [x, neg(y)])
 }
 
-const binaryOperator = (name: 'mul' | 'div') => (a: Operand, b: Operand): Value => {
-  const kit = kitOf(a, b)
-  if (kit === null) throw new TypeError(`${name}: at least one operand must be a traced value`)
-  if (typeof a === 'number' && isQuant(b) && name === 'div') return kit.fail({ op: name, tag: 'MetadataError', refuse: 'number / quant tensor is not defined', fix: 'write div(plain.value(x), number), or quantize the number' })
-  return kit.emit(name, [lift(kit, a), lift(kit, b)])
-}
+const binaryOperator =
+  (name: 'mul' | 'div') =>
+  (a: Operand, b: Operand): Value => {
+    const kit = kitOf(a, b)
+    if (kit === null) throw new TypeError(`${name}: at least one operand must be a traced value`)
+    if (typeof a === 'number' && isQuant(b) && name === 'div')
+      return kit.fail({
+        op: name,
+        tag: 'MetadataError',
+        refuse: 'number / quant tensor is not defined',
+        fix: 'write div(plain.value(x), number), or quantize the number',
+      })
+    return kit.emit(name, [lift(kit, a), lift(kit, b)])
+  }
 
 /** The operator `*`: of two quant tensors with zero point 0 a quant tensor, else plain. */
 export const mul = binaryOperator('mul')
@@ -96,17 +124,29 @@ export const mul = binaryOperator('mul')
 export const div = binaryOperator('div')
 /** Operators that quant tensors don't have: `<<`, `**`, `@`, indexing. */
 const undefinedFor = (name: string, x: Value): Value =>
-  x.kit.fail({ op: name, tag: 'MetadataError', refuse: `${name} is not defined for quant tensors`, fix: 'take the plain value first: value(x)' })
+  x.kit.fail({
+    op: name,
+    tag: 'MetadataError',
+    refuse: `${name} is not defined for quant tensors`,
+    fix: 'take the plain value first: value(x)',
+  })
 
 /** The operator `@`; not defined where the left operand is a quant tensor, plain where the right one is. */
-export const matmulOperator = (a: Value, b: Value): Value => (isQuant(a) ? undefinedFor('@', a) : a.kit.emit('matmul', [a, b]))
+export const matmulOperator = (a: Value, b: Value): Value =>
+  isQuant(a) ? undefinedFor('@', a) : a.kit.emit('matmul', [a, b])
 /** The operator `**` with a small whole exponent, of plain tensors; not defined for quant tensors. */
 export const pow = (x: Value, exponent: number): Value => {
   if (isQuant(x)) return undefinedFor('**', x)
-  if (!Number.isInteger(exponent) || exponent < 0 || exponent > 64) return x.kit.fail({ op: 'pow', refuse: `the exponent ${exponent} is not a whole number from 0 to 64`, fix: 'compose other powers of exp and log' })
+  if (!Number.isInteger(exponent) || exponent < 0 || exponent > 64)
+    return x.kit.fail({
+      op: 'pow',
+      refuse: `the exponent ${exponent} is not a whole number from 0 to 64`,
+      fix: 'compose other powers of exp and log',
+    })
   let y = x.kit.constant(1, x.shape)
   for (let i = 0; i < exponent; i++) y = i === 0 ? x : x.kit.emit('mul', [y, x])
   return y
 }
 /** The operator `<<`, which quant tensors don't have; `x * 2^n` of plain ones. */
-export const shiftLeft = (x: Value, n: number): Value => (isQuant(x) ? undefinedFor('<<', x) : x.kit.emit('mul', [x, x.kit.constant(2 ** n)]))
+export const shiftLeft = (x: Value, n: number): Value =>
+  isQuant(x) ? undefinedFor('<<', x) : x.kit.emit('mul', [x, x.kit.constant(2 ** n)])

@@ -12,14 +12,26 @@ export const apply = (op: Op, xs: readonly Value[], attrs: Attrs = {}): Value =>
   return first.kit.apply(op, xs, attrs)
 }
 
-const bare = (name: string, x: Value): Value => dequantize(x, `torch.${name} knows no quant tensors (it is in neither of Brevitas' tables) and gets the bare value`)
-const plainUnary = (name: string, op = name) => (x: Value): Value => x.kit.emit(op, [bare(name, x)])
-const plainBinary = (name: string) => (a: Value, b: Operand): Value => a.kit.emit(name, [bare(name, a), bare(name, lift(a.kit, b))])
+const bare = (name: string, x: Value): Value =>
+  dequantize(x, `torch.${name} knows no quant tensors (it is in neither of Brevitas' tables) and gets the bare value`)
+const plainUnary =
+  (name: string, op = name) =>
+  (x: Value): Value =>
+    x.kit.emit(op, [bare(name, x)])
+const plainBinary =
+  (name: string) =>
+  (a: Value, b: Operand): Value =>
+    a.kit.emit(name, [bare(name, a), bare(name, lift(a.kit, b))])
 
 /** torch's functions, which get bare values: they strip where the functions of the same name above keep. */
 export const plain = {
-  relu: plainUnary('relu'), neg: plainUnary('neg'), abs: plainUnary('abs'),
-  add: plainBinary('add'), sub: plainBinary('sub'), mul: plainBinary('mul'), div: plainBinary('div'),
+  relu: plainUnary('relu'),
+  neg: plainUnary('neg'),
+  abs: plainUnary('abs'),
+  add: plainBinary('add'),
+  sub: plainBinary('sub'),
+  mul: plainBinary('mul'),
+  div: plainBinary('div'),
   permute: (x: Value, dims: readonly number[]): Value => permute(bare('permute', x), dims),
   /** torch.max_pool2d, which is not F.max_pool2d. */
   maxPool2d: (x: Value, o: PoolOptions): Value => maxPool(bare('max_pool2d', x), o, 2),

@@ -20,28 +20,41 @@ export const flatten = (x: Value, startDim = 0, endDim = -1): Value => {
   return reshape(x, [...x.shape.slice(0, from), sizeOf(x.shape.slice(from, to + 1)), ...x.shape.slice(to + 1)])
 }
 /** The axes in another order; metadata follows (the method `permute`). torch.permute is `plain.permute`. */
-export const permute = (x: Value, dims: readonly number[]): Value => x.kit.emit('permute', [x], { dims: dims.map((d) => axis(x, d)) })
+export const permute = (x: Value, dims: readonly number[]): Value =>
+  x.kit.emit('permute', [x], { dims: dims.map((d) => axis(x, d)) })
 /** Two axes swapped; metadata follows (torch.transpose). */
 export const transpose = (x: Value, dim0: number, dim1: number): Value => {
   const [a, b] = [axis(x, dim0), axis(x, dim1)]
-  return permute(x, x.shape.map((_, i) => (i === a ? b : i === b ? a : i)))
+  return permute(
+    x,
+    x.shape.map((_, i) => (i === a ? b : i === b ? a : i)),
+  )
 }
 /** Without an axis of size 1, or without all of them (torch.squeeze); strips, as in Brevitas. */
 export const squeeze = (x: Value, dim?: number): Value =>
-  (dim === undefined ? null : badAxis('squeeze', x, dim, x.shape.length)) ?? reshape(dequantize(x, 'torch.squeeze is in neither of Brevitas\' tables and gets the bare value; use reshape'), x.shape.filter((n, i) => n !== 1 || (dim !== undefined && axis(x, dim) !== i)))
+  (dim === undefined ? null : badAxis('squeeze', x, dim, x.shape.length)) ??
+  reshape(
+    dequantize(x, "torch.squeeze is in neither of Brevitas' tables and gets the bare value; use reshape"),
+    x.shape.filter((n, i) => n !== 1 || (dim !== undefined && axis(x, dim) !== i)),
+  )
 /** With a new axis of size 1 (torch.unsqueeze); strips, as in Brevitas. */
 export const unsqueeze = (x: Value, dim: number): Value => {
   const bad = badAxis('unsqueeze', x, dim, x.shape.length + 1)
   if (bad !== null) return bad
   const d = dim < 0 ? dim + x.shape.length + 1 : dim
-  return reshape(dequantize(x, 'torch.unsqueeze is in neither of Brevitas\' tables and gets the bare value; use reshape'), [...x.shape.slice(0, d), 1, ...x.shape.slice(d)])
+  return reshape(
+    dequantize(x, "torch.unsqueeze is in neither of Brevitas' tables and gets the bare value; use reshape"),
+    [...x.shape.slice(0, d), 1, ...x.shape.slice(d)],
+  )
 }
 const allAxes = (x: Value, dim: number | readonly number[] | undefined): readonly number[] =>
   dim === undefined ? x.shape.map((_, i) => i) : (typeof dim === 'number' ? [dim] : dim).map((d) => axis(x, d))
 /** The sum over some axes, or all (torch.sum); strips. */
-export const sum = (x: Value, dim?: number | readonly number[], keepdim = false): Value => x.kit.emit('sum', [x], { dims: allAxes(x, dim), keepdim })
+export const sum = (x: Value, dim?: number | readonly number[], keepdim = false): Value =>
+  x.kit.emit('sum', [x], { dims: allAxes(x, dim), keepdim })
 /** The mean over some axes, or all (torch.mean); strips. */
-export const mean = (x: Value, dim?: number | readonly number[], keepdim = false): Value => x.kit.emit('mean', [x], { dims: allAxes(x, dim), keepdim })
+export const mean = (x: Value, dim?: number | readonly number[], keepdim = false): Value =>
+  x.kit.emit('mean', [x], { dims: allAxes(x, dim), keepdim })
 /** The largest of all elements (torch.max); strips. Equal ones share the gradient. */
 export const max = applying('maxAll')
 /** The matrix product (torch.matmul); strips. */
@@ -54,7 +67,11 @@ export const cat = (xs: readonly Value[], dim: number): Value => {
   return xs.length === 1 ? first : first.kit.emit('concat', xs, { dim: axis(first, dim) })
 }
 /** Joins tensors along a new axis (torch.stack); strips. */
-export const stack = (xs: readonly Value[], dim: number): Value => cat(xs.map((x) => unsqueeze(x, dim)), dim)
+export const stack = (xs: readonly Value[], dim: number): Value =>
+  cat(
+    xs.map((x) => unsqueeze(x, dim)),
+    dim,
+  )
 
 /** Softmax along an axis (F.softmax); strips. */
 export const softmax = (x: Value, dim: number): Value => x.kit.emit('softmax', [x], { dim: axis(x, dim) })

@@ -3,41 +3,70 @@ import { showShape } from '../../data/shape.js'
 import type { Attrs, Value } from '../../graph/op.js'
 
 type PerAxis = number | readonly number[]
-const spread = (n: PerAxis, count: number): readonly number[] => (typeof n === 'number' ? new Array<number>(count).fill(n) : [...n])
+const spread = (n: PerAxis, count: number): readonly number[] =>
+  typeof n === 'number' ? new Array<number>(count).fill(n) : [...n]
 /** Spatial axes of [N, C, …], unless a function's name says how many. */
 const spatial = (x: Value): number => Math.max(0, x.shape.length - 2)
 
 /** How a pool walks over its input. */
-export type PoolOptions = { readonly kernelSize: PerAxis; readonly stride?: PerAxis; readonly padding?: PerAxis; readonly dilation?: PerAxis; readonly ceilMode?: boolean }
+export type PoolOptions = {
+  readonly kernelSize: PerAxis
+  readonly stride?: PerAxis
+  readonly padding?: PerAxis
+  readonly dilation?: PerAxis
+  readonly ceilMode?: boolean
+}
 /** The same for averages. */
-export type AvgPoolOptions = Omit<PoolOptions, 'dilation'> & { readonly countIncludePad?: boolean; readonly divisorOverride?: number | null }
+export type AvgPoolOptions = Omit<PoolOptions, 'dilation'> & {
+  readonly countIncludePad?: boolean
+  readonly divisorOverride?: number | null
+}
 
 /** Largest of each window, over 1 to 3 spatial axes (F.max_pool1d/2d/3d). Keeps metadata. */
 export const maxPool = (x: Value, o: PoolOptions, n = spatial(x)): Value => {
-  return x.kit.emit('maxPool', [x], { kernel: spread(o.kernelSize, n), stride: spread(o.stride ?? o.kernelSize, n), padding: spread(o.padding ?? 0, n), dilation: spread(o.dilation ?? 1, n), ceilMode: o.ceilMode ?? false })
+  return x.kit.emit('maxPool', [x], {
+    kernel: spread(o.kernelSize, n),
+    stride: spread(o.stride ?? o.kernelSize, n),
+    padding: spread(o.padding ?? 0, n),
+    dilation: spread(o.dilation ?? 1, n),
+    ceilMode: o.ceilMode ?? false,
+  })
 }
 const avgPoolAttrs = (o: AvgPoolOptions, n: number): Attrs => ({
-  kernel: spread(o.kernelSize, n), stride: spread(o.stride ?? o.kernelSize, n), padding: spread(o.padding ?? 0, n),
-  ceilMode: o.ceilMode ?? false, countIncludePad: o.countIncludePad ?? true, divisorOverride: o.divisorOverride ?? null,
+  kernel: spread(o.kernelSize, n),
+  stride: spread(o.stride ?? o.kernelSize, n),
+  padding: spread(o.padding ?? 0, n),
+  ceilMode: o.ceilMode ?? false,
+  countIncludePad: o.countIncludePad ?? true,
+  divisorOverride: o.divisorOverride ?? null,
 })
 
 /** Mean of each window (F.avg_pool1d/2d/3d). Over two spatial axes Brevitas keeps metadata: scale/k, more bits. */
-export const avgPool = (x: Value, o: AvgPoolOptions, n = spatial(x)): Value => x.kit.emit('avgPool', [x], avgPoolAttrs(o, n))
+export const avgPool = (x: Value, o: AvgPoolOptions, n = spatial(x)): Value =>
+  x.kit.emit('avgPool', [x], avgPoolAttrs(o, n))
 /** Means of as many windows as asked for (F.adaptive_avg_pool1d/2d/3d). */
-export const adaptiveAvgPool = (x: Value, outputSize: PerAxis, n = spatial(x)): Value => x.kit.emit('adaptiveAvgPool', [x], { outputSize: spread(outputSize, n) })
+export const adaptiveAvgPool = (x: Value, outputSize: PerAxis, n = spatial(x)): Value =>
+  x.kit.emit('adaptiveAvgPool', [x], { outputSize: spread(outputSize, n) })
 /** The same with right metadata where Brevitas' is a quirk: uneven windows strip, and a zero point is multiplied too. */
-export const adaptiveAvgPoolCorrect = (x: Value, outputSize: PerAxis, n = spatial(x)): Value => x.kit.emit('adaptiveAvgPool', [x], { outputSize: spread(outputSize, n), correct: true })
+export const adaptiveAvgPoolCorrect = (x: Value, outputSize: PerAxis, n = spatial(x)): Value =>
+  x.kit.emit('adaptiveAvgPool', [x], { outputSize: spread(outputSize, n), correct: true })
 /** `avgPool` with right metadata where Brevitas' is off: the zero point is multiplied too, and uneven windows strip. */
-export const avgPoolCorrect = (x: Value, o: AvgPoolOptions, n = spatial(x)): Value => x.kit.emit('avgPool', [x], { ...avgPoolAttrs(o, n), correct: true })
+export const avgPoolCorrect = (x: Value, o: AvgPoolOptions, n = spatial(x)): Value =>
+  x.kit.emit('avgPool', [x], { ...avgPoolAttrs(o, n), correct: true })
 /** Largest of as many windows as asked for (F.adaptive_max_pool1d/2d/3d). Keeps metadata. */
-export const adaptiveMaxPool = (x: Value, outputSize: PerAxis, n = spatial(x)): Value => x.kit.emit('adaptiveMaxPool', [x], { outputSize: spread(outputSize, n) })
+export const adaptiveMaxPool = (x: Value, outputSize: PerAxis, n = spatial(x)): Value =>
+  x.kit.emit('adaptiveMaxPool', [x], { outputSize: spread(outputSize, n) })
 
 /** How `pad` fills the new elements. */
 export type PadMode = 'constant' | 'reflect' | 'replicate' | 'circular'
 /** Pads the last axes; pairs `[before, after]` in one flat list, the last axis first, as torch has them (F.pad). Keeps metadata; a value that is off the grid makes it a claim. */
 export const pad = (x: Value, pads: readonly number[], fill = 0, mode: PadMode = 'constant'): Value => {
   if (pads.length % 2 !== 0 || pads.length / 2 > x.shape.length)
-    return x.kit.fail({ op: 'pad', refuse: `${pads.length} numbers are no pairs for the last axes of ${showShape(x.shape)}`, fix: 'give [before, after] of the last axis, then of the one before it, and so on' })
+    return x.kit.fail({
+      op: 'pad',
+      refuse: `${pads.length} numbers are no pairs for the last axes of ${showShape(x.shape)}`,
+      fix: 'give [before, after] of the last axis, then of the one before it, and so on',
+    })
   const per = x.shape.map((_, i) => {
     const k = 2 * (x.shape.length - 1 - i)
     return k < pads.length ? [pads[k], pads[k + 1]] : [0, 0]
@@ -48,7 +77,10 @@ export const pad = (x: Value, pads: readonly number[], fill = 0, mode: PadMode =
 /** How an image is resized: to a size or by a factor. */
 export type ResizeOptions = { readonly size?: PerAxis; readonly scaleFactor?: PerAxis }
 
-const resized = (x: Value, o: ResizeOptions): { readonly size: readonly number[]; readonly scales: readonly (number | null)[] } => {
+const resized = (
+  x: Value,
+  o: ResizeOptions,
+): { readonly size: readonly number[]; readonly scales: readonly (number | null)[] } => {
   const n = spatial(x)
   if (o.size !== undefined) return { size: spread(o.size, n), scales: new Array<null>(n).fill(null) }
   const scales = spread(o.scaleFactor ?? 1, n)
@@ -58,9 +90,11 @@ const resized = (x: Value, o: ResizeOptions): { readonly size: readonly number[]
 /** Resizes by repeating the nearest element (F.interpolate, mode `nearest`). Keeps metadata. */
 export const upsampleNearest = (x: Value, o: ResizeOptions): Value => x.kit.emit('upsampleNearest', [x], resized(x, o))
 /** Resizes by the nearest element, rounding correctly (mode `nearest-exact`); strips. */
-export const upsampleNearestExact = (x: Value, o: ResizeOptions): Value => x.kit.emit('upsampleNearestExact', [x], resized(x, o))
+export const upsampleNearestExact = (x: Value, o: ResizeOptions): Value =>
+  x.kit.emit('upsampleNearestExact', [x], resized(x, o))
 /** Resizes by linear, bilinear or trilinear interpolation, by rank; strips. */
-export const upsampleLinear = (x: Value, o: ResizeOptions & { readonly alignCorners?: boolean }): Value => x.kit.emit('upsampleLinear', [x], { ...resized(x, o), alignCorners: o.alignCorners ?? false })
+export const upsampleLinear = (x: Value, o: ResizeOptions & { readonly alignCorners?: boolean }): Value =>
+  x.kit.emit('upsampleLinear', [x], { ...resized(x, o), alignCorners: o.alignCorners ?? false })
 
 /** `[N, C*r², H, W]` to `[N, C, H*r, W*r]` (F.pixel_shuffle). Keeps metadata. */
 export const pixelShuffle = (x: Value, factor: number): Value => x.kit.emit('pixelShuffle', [x], { factor })

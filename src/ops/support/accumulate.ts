@@ -34,8 +34,11 @@ const alongAxis = (v: Value, rank: number, axis: number, repeats = 1): Value => 
 
 /** Why no metadata can be had from this operand, or null. */
 const obstacle = (name: string, q: Quant | null): string | null => {
-  if (q === null) return `the ${name} is a plain tensor, so the sum of products is on no known grid; quantize the ${name}`
-  return q.zero === 'zero' ? null : `the ${name} has a zero point that may not be 0, which would add z times a sum of the other operand; use a quantizer without zero point`
+  if (q === null)
+    return `the ${name} is a plain tensor, so the sum of products is on no known grid; quantize the ${name}`
+  return q.zero === 'zero'
+    ? null
+    : `the ${name} has a zero point that may not be 0, which would add z times a sum of the other operand; use a quantizer without zero point`
 }
 
 const sumOfProducts = (x: Quant, w: Quant, scale: Value, { counted, terms }: Accumulation, kit: Kit): Quant => {
@@ -72,12 +75,22 @@ export const accumulated = (args: readonly Value[], kit: Kit, a: Accumulation): 
   const [nx, nw] = [sizeOf(sx.shape), sizeOf(sw.shape) === 1 ? 1 : sizeOf(sw.shape) * a.repeats]
   const channels = a.shape[a.axis]
   if ([nx, nw].some((n) => n !== 1 && n !== channels))
-    return stripped(`scales of shape ${showShape(sx.shape)} (input) and ${showShape(sw.shape)} (weight) do not broadcast with the ${channels} channels of the result ${showShape(a.shape)}`)
+    return stripped(
+      `scales of shape ${showShape(sx.shape)} (input) and ${showShape(sw.shape)} (weight) do not broadcast with the ${channels} channels of the result ${showShape(a.shape)}`,
+    )
   const scale = kit.emit('mul', [alongAxis(sx, rank, a.axis), alongAxis(sw, rank, a.axis, a.repeats)])
   const quant = sumOfProducts(qx, qw, scale, a, kit)
   if (nx > 1)
-    return claim(args, quant, `the input has ${nx} scales, one per input channel, but every output channel sums over all of them: 1*0.1 + 1*0.2 is no multiple of either; use a per-tensor input scale`)
+    return claim(
+      args,
+      quant,
+      `the input has ${nx} scales, one per input channel, but every output channel sums over all of them: 1*0.1 + 1*0.2 is no multiple of either; use a per-tensor input scale`,
+    )
   if (channelAxes(qw, args[1].shape.length, kit).some((d) => d !== a.weightAxis))
-    return claim(args, quant, `the weight's scale ${showShape(sw.shape)} varies within one output channel, whose sum then is on no grid`)
+    return claim(
+      args,
+      quant,
+      `the weight's scale ${showShape(sw.shape)} varies within one output channel, whose sum then is on no grid`,
+    )
   return conclude(args, quant, tooWide(quant, a))
 }

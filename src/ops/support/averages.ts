@@ -16,10 +16,19 @@ export type AvgPoolAttrs = PoolAttrs & {
 export const avgPoolShape = (name: string, x: Shape, attrs: AvgPoolAttrs): Shape | Refusal =>
   attrs.divisorOverride === 0
     ? refuse(`${name}: divisorOverride is 0`, 'give another divisor, or null for the size of the window')
-    : slidingShape(name, x, attrs, attrs.kernel.map(() => 1))
+    : slidingShape(
+        name,
+        x,
+        attrs,
+        attrs.kernel.map(() => 1),
+      )
 
 /** Sizes of the windows along each pooled axis, as far as they count for the divisor. */
-const axisSizes = (x: Shape, out: Shape, { kernel, stride, padding, countIncludePad }: AvgPoolAttrs): readonly (readonly number[])[] =>
+const axisSizes = (
+  x: Shape,
+  out: Shape,
+  { kernel, stride, padding, countIncludePad }: AvgPoolAttrs,
+): readonly (readonly number[])[] =>
   kernel.map((k, d) => {
     const length = pooledShape(x, kernel.length)[d]
     const [first, end] = countIncludePad ? [-padding[d], length + padding[d]] : [0, length]
@@ -35,7 +44,8 @@ export const divisorsOf = (x: Shape, out: Shape, attrs: AvgPoolAttrs): Float64Ar
   const counts = sizes.map((s) => s.length)
   const steps = stridesOf(counts)
   const { divisorOverride } = attrs
-  return Float64Array.from({ length: sizeOf(counts) }, (_, i) =>
-    divisorOverride ?? sizes.reduce((n, s, d) => n * s[Math.floor(i / steps[d]) % counts[d]], 1),
+  return Float64Array.from(
+    { length: sizeOf(counts) },
+    (_, i) => divisorOverride ?? sizes.reduce((n, s, d) => n * s[Math.floor(i / steps[d]) % counts[d]], 1),
   )
 }

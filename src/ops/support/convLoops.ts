@@ -29,7 +29,12 @@ export type ConvPlan = {
 }
 
 /** Prepares the loops. The shapes must have passed `convShape`. */
-export const planConv = (x: Shape, w: Shape, out: Shape, { stride, padding, dilation, groups }: ConvAttrs): ConvPlan => {
+export const planConv = (
+  x: Shape,
+  w: Shape,
+  out: Shape,
+  { stride, padding, dilation, groups }: ConvAttrs,
+): ConvPlan => {
   const extents = padding.map(([before, after], d) => x[d + 2] + before + after)
   const step = stridesOf(extents)
   const padded = sizeOf(extents)
@@ -44,12 +49,20 @@ export const planConv = (x: Shape, w: Shape, out: Shape, { stride, padding, dila
     padded,
     place: outerSum(step.map((_, d) => listOf(x[d + 2], (i) => within(i + padding[d][0], d)))),
     pos: outerSum(step.map((s, d) => listOf(out[d + 2], (i) => i * stride[d] * s))),
-    off: outerSum([listOf(w[1], (c) => c * padded), ...step.map((s, d) => listOf(w[d + 2], (k) => k * dilation[d] * s))]),
+    off: outerSum([
+      listOf(w[1], (c) => c * padded),
+      ...step.map((s, d) => listOf(w[d + 2], (k) => k * dilation[d] * s)),
+    ]),
   }
 }
 
 /** Copies the channels of item `n` of `x` into their padded places. */
-const fillPadded = (x: Float32Array, n: number, { groups, inPer, plane, padded, place }: ConvPlan, to: Float64Array): void => {
+const fillPadded = (
+  x: Float32Array,
+  n: number,
+  { groups, inPer, plane, padded, place }: ConvPlan,
+  to: Float64Array,
+): void => {
   const channels = groups * inPer
   for (let c = 0; c < channels; c++) {
     const [a, b] = [(n * channels + c) * plane, c * padded]
@@ -58,7 +71,15 @@ const fillPadded = (x: Float32Array, n: number, { groups, inPer, plane, padded, 
 }
 
 /** `acc[i] += Σ_t w[at+t] * x[base + pos[i] + off[t]]`. */
-const gather = (acc: Float64Array, x: Float64Array, base: number, w: Float32Array, at: number, pos: Int32Array, off: Int32Array): void => {
+const gather = (
+  acc: Float64Array,
+  x: Float64Array,
+  base: number,
+  w: Float32Array,
+  at: number,
+  pos: Int32Array,
+  off: Int32Array,
+): void => {
   const [taps, n] = [off.length, pos.length]
   let t = 0
   for (; t + 4 <= taps; t += 4) {
@@ -92,7 +113,17 @@ export const convForward = (x: Float32Array, w: Float32Array, plan: ConvPlan, ou
 }
 
 /** `image[base + pos[i]] += Σ_o w[at + o*taps] * g[from + o*n + i]` over `count` output channels. */
-const scatter = (image: Float64Array, base: number, w: Float32Array, at: number, taps: number, g: Float32Array, from: number, count: number, pos: Int32Array): void => {
+const scatter = (
+  image: Float64Array,
+  base: number,
+  w: Float32Array,
+  at: number,
+  taps: number,
+  g: Float32Array,
+  from: number,
+  count: number,
+  pos: Int32Array,
+): void => {
   const n = pos.length
   let o = 0
   for (; o + 4 <= count; o += 4) {
@@ -100,7 +131,8 @@ const scatter = (image: Float64Array, base: number, w: Float32Array, at: number,
     const [w0, w1, w2, w3] = [w[a], w[a + taps], w[a + 2 * taps], w[a + 3 * taps]]
     const g0 = from + o * n
     const [g1, g2, g3] = [g0 + n, g0 + 2 * n, g0 + 3 * n]
-    for (let i = 0; i < n; i++) image[base + pos[i]] += w0 * g[g0 + i] + w1 * g[g1 + i] + (w2 * g[g2 + i] + w3 * g[g3 + i])
+    for (let i = 0; i < n; i++)
+      image[base + pos[i]] += w0 * g[g0 + i] + w1 * g[g1 + i] + (w2 * g[g2 + i] + w3 * g[g3 + i])
   }
   for (; o < count; o++) {
     const [w0, g0] = [w[at + o * taps], from + o * n]
@@ -117,7 +149,8 @@ export const convToInput = (g: Float32Array, w: Float32Array, plan: ConvPlan, ou
     image.fill(0)
     for (let k = 0; k < groups; k++) {
       const from = (n * groups + k) * outPer * positions
-      for (let t = 0; t < off.length; t++) scatter(image, k * inPer * padded + off[t], w, k * outPer * off.length + t, off.length, g, from, outPer, pos)
+      for (let t = 0; t < off.length; t++)
+        scatter(image, k * inPer * padded + off[t], w, k * outPer * off.length + t, off.length, g, from, outPer, pos)
     }
     for (let c = 0; c < channels; c++) {
       const [a, b] = [(n * channels + c) * plane, c * padded]
@@ -127,7 +160,16 @@ export const convToInput = (g: Float32Array, w: Float32Array, plan: ConvPlan, ou
 }
 
 /** `acc[at+t] += Σ_i g[from+i] * x[base + pos[i] + off[t]]`. */
-const correlate = (acc: Float64Array, at: number, x: Float64Array, base: number, g: Float32Array, from: number, pos: Int32Array, off: Int32Array): void => {
+const correlate = (
+  acc: Float64Array,
+  at: number,
+  x: Float64Array,
+  base: number,
+  g: Float32Array,
+  from: number,
+  pos: Int32Array,
+  off: Int32Array,
+): void => {
   const [taps, n] = [off.length, pos.length]
   let t = 0
   for (; t + 4 <= taps; t += 4) {
@@ -161,7 +203,16 @@ export const convToWeight = (x: Float32Array, g: Float32Array, plan: ConvPlan, o
   for (let n = 0; n < batch; n++) {
     fillPadded(x, n, plan, image)
     for (let o = 0; o < channels; o++)
-      correlate(acc, o * off.length, image, Math.floor(o / outPer) * inPer * padded, g, (n * channels + o) * positions, pos, off)
+      correlate(
+        acc,
+        o * off.length,
+        image,
+        Math.floor(o / outPer) * inPer * padded,
+        g,
+        (n * channels + o) * positions,
+        pos,
+        off,
+      )
   }
   out.set(acc)
 }

@@ -27,10 +27,17 @@ export type ConvTransposeAttrs = Attrs & {
 const isCount = (n: number): boolean => Number.isInteger(n) && n >= 1
 
 /** The first thing that is wrong with lists which must have one whole number, at least `least`, per spatial axis; or null. */
-export const badGeometry = (spatial: number, least: number, lists: { readonly [name: string]: readonly number[] }): Refusal | null => {
+export const badGeometry = (
+  spatial: number,
+  least: number,
+  lists: { readonly [name: string]: readonly number[] },
+): Refusal | null => {
   for (const [name, list] of Object.entries(lists)) {
     if (list.length !== spatial)
-      return refuse(`${name} [${list.join(',')}] has ${list.length} entries, but there are ${spatial} spatial axes`, `give ${name} one number per spatial axis`)
+      return refuse(
+        `${name} [${list.join(',')}] has ${list.length} entries, but there are ${spatial} spatial axes`,
+        `give ${name} one number per spatial axis`,
+      )
     if (!list.every((n) => Number.isInteger(n) && n >= least))
       return refuse(`${name} [${list.join(',')}] must be whole numbers of at least ${least}`, `correct ${name}`)
   }
@@ -48,22 +55,39 @@ const badRanks = (name: string, x: Shape, w: Shape, stride: readonly number[]): 
 const badGroups = (groups: number, x: Shape, w: Shape): Refusal | null =>
   isCount(groups) && w[0] % groups === 0
     ? null
-    : refuse(`${groups} groups do not divide the ${w[0]} outer channels of weight ${showShape(w)} (input ${showShape(x)})`, 'choose a number of groups that divides the channels of input and output')
+    : refuse(
+        `${groups} groups do not divide the ${w[0]} outer channels of weight ${showShape(w)} (input ${showShape(x)})`,
+        'choose a number of groups that divides the channels of input and output',
+      )
 
 /** Shape [N,O,*S'] of `conv` of x [N,C,*S] with w [O,C/groups,*K], or a refusal. */
 export const convShape = (x: Shape, w: Shape, attrs: ConvAttrs): Shape | Refusal => {
   const { stride, padding, dilation, groups } = attrs
   const spatial = x.length - 2
-  const bad = badRanks('conv', x, w, stride) ?? badGeometry(spatial, 1, { stride, dilation, kernel: w.slice(2) }) ?? badGroups(groups, x, w)
+  const bad =
+    badRanks('conv', x, w, stride) ??
+    badGeometry(spatial, 1, { stride, dilation, kernel: w.slice(2) }) ??
+    badGroups(groups, x, w)
   if (bad !== null) return bad
   if (padding.length !== spatial || !padding.every((p) => p.length === 2 && p.every(Number.isInteger)))
-    return refuse(`padding ${JSON.stringify(padding)} is not one pair of whole numbers for each of the ${spatial} spatial axes`, 'give padding as [before, after] per spatial axis')
+    return refuse(
+      `padding ${JSON.stringify(padding)} is not one pair of whole numbers for each of the ${spatial} spatial axes`,
+      'give padding as [before, after] per spatial axis',
+    )
   if (x[1] !== w[1] * groups)
-    return refuse(`input ${showShape(x)} has ${x[1]} channels, but weight ${showShape(w)} with ${groups} groups reads ${w[1] * groups}`, `use an input with ${w[1] * groups} channels, or a weight of shape [O,${x[1] / groups},…]`)
-  const out = stride.map((s, d) => Math.floor((x[d + 2] + padding[d][0] + padding[d][1] - dilation[d] * (w[d + 2] - 1) - 1) / s) + 1)
+    return refuse(
+      `input ${showShape(x)} has ${x[1]} channels, but weight ${showShape(w)} with ${groups} groups reads ${w[1] * groups}`,
+      `use an input with ${w[1] * groups} channels, or a weight of shape [O,${x[1] / groups},…]`,
+    )
+  const out = stride.map(
+    (s, d) => Math.floor((x[d + 2] + padding[d][0] + padding[d][1] - dilation[d] * (w[d + 2] - 1) - 1) / s) + 1,
+  )
   return out.every((n) => n >= 1)
     ? [x[0], w[0], ...out]
-    : refuse(`the kernel of weight ${showShape(w)} (dilation [${dilation.join(',')}]) is larger than the padded input ${showShape(x)}`, 'use a larger input, more padding or a smaller kernel')
+    : refuse(
+        `the kernel of weight ${showShape(w)} (dilation [${dilation.join(',')}]) is larger than the padded input ${showShape(x)}`,
+        'use a larger input, more padding or a smaller kernel',
+      )
 }
 
 /** Checks that `g` has the shape of `conv(x, w)`; `result` if so. */
@@ -72,7 +96,10 @@ export const gradientShape = (result: Shape, x: Shape, w: Shape, g: Shape, attrs
   if (isRefusal(out)) return out
   return sameShape(out, g)
     ? result
-    : refuse(`a cotangent of shape ${showShape(g)} does not belong to a convolution of ${showShape(x)} with ${showShape(w)}, which gives ${showShape(out)}`, `pass one of shape ${showShape(out)}`)
+    : refuse(
+        `a cotangent of shape ${showShape(g)} does not belong to a convolution of ${showShape(x)} with ${showShape(w)}, which gives ${showShape(out)}`,
+        `pass one of shape ${showShape(out)}`,
+      )
 }
 
 /** The convolution of which the transposed one is the input gradient: the same loops, read the other way round. */
@@ -88,15 +115,28 @@ export const convTransposeShape = (x: Shape, w: Shape, attrs: ConvTransposeAttrs
   const { stride, padding, outputPadding, dilation, groups } = attrs
   const spatial = x.length - 2
   const bad =
-    badRanks('convTranspose', x, w, stride) ?? badGeometry(spatial, 1, { stride, dilation, kernel: w.slice(2) }) ??
-    badGeometry(spatial, 0, { padding, outputPadding }) ?? badGroups(groups, x, w)
+    badRanks('convTranspose', x, w, stride) ??
+    badGeometry(spatial, 1, { stride, dilation, kernel: w.slice(2) }) ??
+    badGeometry(spatial, 0, { padding, outputPadding }) ??
+    badGroups(groups, x, w)
   if (bad !== null) return bad
   if (x[1] !== w[0])
-    return refuse(`input ${showShape(x)} has ${x[1]} channels, but weight ${showShape(w)} reads ${w[0]}`, `use an input with ${w[0]} channels, or a weight of shape [${x[1]},O/groups,…]`)
+    return refuse(
+      `input ${showShape(x)} has ${x[1]} channels, but weight ${showShape(w)} reads ${w[0]}`,
+      `use an input with ${w[0]} channels, or a weight of shape [${x[1]},O/groups,…]`,
+    )
   if (outputPadding.some((p, d) => p >= Math.max(stride[d], dilation[d])))
-    return refuse(`outputPadding [${outputPadding.join(',')}] must be smaller than stride [${stride.join(',')}] or dilation [${dilation.join(',')}]`, 'use a smaller outputPadding; it only chooses between sizes that one stride rounds together')
-  const out = stride.map((s, d) => (x[d + 2] - 1) * s - 2 * padding[d] + dilation[d] * (w[d + 2] - 1) + outputPadding[d] + 1)
+    return refuse(
+      `outputPadding [${outputPadding.join(',')}] must be smaller than stride [${stride.join(',')}] or dilation [${dilation.join(',')}]`,
+      'use a smaller outputPadding; it only chooses between sizes that one stride rounds together',
+    )
+  const out = stride.map(
+    (s, d) => (x[d + 2] - 1) * s - 2 * padding[d] + dilation[d] * (w[d + 2] - 1) + outputPadding[d] + 1,
+  )
   return out.every((n) => n >= 1)
     ? [x[0], w[1] * groups, ...out]
-    : refuse(`padding [${padding.join(',')}] leaves nothing of the result of input ${showShape(x)} and weight ${showShape(w)}`, 'use less padding')
+    : refuse(
+        `padding [${padding.join(',')}] leaves nothing of the result of input ${showShape(x)} and weight ${showShape(w)}`,
+        'use less padding',
+      )
 }

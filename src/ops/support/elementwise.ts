@@ -19,20 +19,28 @@ export const broadcasting = (shapes: readonly Shape[]): Shape | Refusal => {
   for (const s of shapes) {
     const next = broadcastShapes(out, s)
     if (next === null)
-      return refuse(`shapes ${shapes.map(showShape).join(' and ')} do not broadcast`, 'make the axes equal (or 1), counted from the last one')
+      return refuse(
+        `shapes ${shapes.map(showShape).join(' and ')} do not broadcast`,
+        'make the axes equal (or 1), counted from the last one',
+      )
     out = next
   }
   return out
 }
 
 /** Reduces a cotangent to the shape of a broadcast operand. */
-export const sumTo = (g: Value, shape: Shape): Value => (sameShape(g.shape, shape) ? g : g.kit.emit('sumTo', [g], { shape }))
+export const sumTo = (g: Value, shape: Shape): Value =>
+  sameShape(g.shape, shape) ? g : g.kit.emit('sumTo', [g], { shape })
 
 /** Fills a value into a larger shape. */
-export const broadcastTo = (v: Value, shape: Shape): Value => (sameShape(v.shape, shape) ? v : v.kit.emit('broadcastTo', [v], { shape }))
+export const broadcastTo = (v: Value, shape: Shape): Value =>
+  sameShape(v.shape, shape) ? v : v.kit.emit('broadcastTo', [v], { shape })
 
 /** Examples of a unary op: a vector, a matrix and a scalar. */
-export const unaryExamples = <A extends Attrs>(attrs: A, range: readonly [number, number] = [-3, 3]): readonly Example<A>[] => [
+export const unaryExamples = <A extends Attrs>(
+  attrs: A,
+  range: readonly [number, number] = [-3, 3],
+): readonly Example<A>[] => [
   { args: [{ shape: [7], range }], attrs },
   { args: [{ shape: [2, 3], range, quant: { bits: 4, signed: true } }], attrs },
   { args: [{ shape: [], range }], attrs },
@@ -76,14 +84,14 @@ export const unary = <A extends Attrs>(spec: UnarySpec<A>): Op<A> => ({
 })
 
 /** The gradient rule of a unary op: the cotangent times `factor`, element by element. */
-export const scaledBy = <A extends Attrs>(factor: (x: Value, attrs: A, out: () => Value) => Value): Vjp<A> => ({ g, args: [x], attrs, out, kit }) => [
-  kit.emit('mul', [g, factor(x, attrs, out)]),
-]
+export const scaledBy =
+  <A extends Attrs>(factor: (x: Value, attrs: A, out: () => Value) => Value): Vjp<A> =>
+  ({ g, args: [x], attrs, out, kit }) => [kit.emit('mul', [g, factor(x, attrs, out)])]
 
 /** The gradient rule of a unary op with kinks: the cotangent where `mask` (0 or 1) says so, else exactly 0, even where it is NaN. */
-export const maskedBy = <A extends Attrs>(mask: (x: Value, attrs: A) => Value): Vjp<A> => ({ g, args: [x], attrs, kit }) => [
-  kit.emit('select', [mask(x, attrs), g, kit.constant(0)]),
-]
+export const maskedBy =
+  <A extends Attrs>(mask: (x: Value, attrs: A) => Value): Vjp<A> =>
+  ({ g, args: [x], attrs, kit }) => [kit.emit('select', [mask(x, attrs), g, kit.constant(0)])]
 
 /** Evaluates `f` over two broadcast operands. */
 export const evaluateBinary = (f: (a: number, b: number) => number, a: Tensor, b: Tensor, out: Tensor): null => {
@@ -94,13 +102,19 @@ export const evaluateBinary = (f: (a: number, b: number) => number, a: Tensor, b
   else {
     const p = broadcastStrides(a.shape, out.shape)
     const q = broadcastStrides(b.shape, out.shape)
-    walk(out.shape, [p, q], (i, [j, k]) => { z[i] = f(x[j], y[k]) })
+    walk(out.shape, [p, q], (i, [j, k]) => {
+      z[i] = f(x[j], y[k])
+    })
   }
   return null
 }
 
 /** Visits every element of `shape` in row-major order, with the offsets that each list of strides gives. */
-export const walk = (shape: Shape, strides: readonly (readonly number[])[], visit: (i: number, offsets: readonly number[]) => void): void => {
+export const walk = (
+  shape: Shape,
+  strides: readonly (readonly number[])[],
+  visit: (i: number, offsets: readonly number[]) => void,
+): void => {
   const n = sizeOf(shape)
   const index = new Array<number>(shape.length).fill(0)
   const offsets = strides.map(() => 0)

@@ -1,7 +1,8 @@
 /** Tables of offsets into row-major storage, so that loops over any number of axes become loops over one table. */
 
 /** `f(0), …, f(n-1)`. */
-export const listOf = (n: number, f: (i: number) => number): readonly number[] => Array.from({ length: n }, (_, i) => f(i))
+export const listOf = (n: number, f: (i: number) => number): readonly number[] =>
+  Array.from({ length: n }, (_, i) => f(i))
 
 /**
  * All sums of one entry per axis, the last axis varying fastest: `[[0,10],[0,1,2]]` gives 0 1 2 10 11 12.

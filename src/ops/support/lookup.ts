@@ -13,7 +13,13 @@ export const lookupOf = (axes: readonly AxisLookup[], plane: Shape): Int32Array 
 }
 
 /** out = x read through the table, plane by plane of `size` elements; `fill` where nothing is read. */
-export const gatherPlanes = (x: Float32Array, size: number, table: Int32Array, fill: number, out: Float32Array): void => {
+export const gatherPlanes = (
+  x: Float32Array,
+  size: number,
+  table: Int32Array,
+  fill: number,
+  out: Float32Array,
+): void => {
   for (let to = 0, base = 0; to < out.length; base += size)
     for (let i = 0; i < table.length; i++) out[to++] = table[i] < 0 ? fill : x[base + table[i]]
 }
@@ -52,9 +58,14 @@ export const mixtureOf = (axes: readonly AxisMix[], plane: Shape): Mixture => {
 }
 
 /** out = the mixtures of x, plane by plane of `size` elements; summed in double, rounded once. Weight 0 reads nothing, so that an infinity next door makes no NaN. */
-export const mixPlanes = (x: Float32Array, size: number, { taps, members, weights }: Mixture, out: Float32Array): void => {
+export const mixPlanes = (
+  x: Float32Array,
+  size: number,
+  { taps, members, weights }: Mixture,
+  out: Float32Array,
+): void => {
   for (let to = 0, base = 0; to < out.length; base += size)
-    for (let e = 0; e < members.length; ) {
+    for (let e = 0; e < members.length;) {
       let sum = 0
       for (let t = 0; t < taps; t++, e++) if (weights[e] !== 0) sum += weights[e] * x[base + members[e]]
       out[to++] = sum
@@ -62,7 +73,12 @@ export const mixPlanes = (x: Float32Array, size: number, { taps, members, weight
 }
 
 /** out = the adjoint of `mixPlanes`. */
-export const unmixPlanes = (g: Float32Array, size: number, { taps, members, weights }: Mixture, out: Float32Array): void => {
+export const unmixPlanes = (
+  g: Float32Array,
+  size: number,
+  { taps, members, weights }: Mixture,
+  out: Float32Array,
+): void => {
   const sums = new Float64Array(size)
   for (let from = 0, base = 0; base < out.length; base += size) {
     sums.fill(0)

@@ -22,17 +22,21 @@ export const conclude = (args: readonly Value[], quant: Quant, otherwise: string
 }
 
 /** Metadata that Brevitas keeps although the value may leave the grid, for the given reason. */
-export const claim = (args: readonly Value[], quant: Quant, why: string): Carried => claimed(quant, claimOf(args) ?? why)
+export const claim = (args: readonly Value[], quant: Quant, why: string): Carried =>
+  claimed(quant, claimOf(args) ?? why)
 
 /** Hands the first operand's metadata on, unchanged. */
-export const keep = ([x]: readonly Value[]): Carried => (quantOf(x.carried) === null ? stripped('the quant tensor is not the first operand') : x.carried)
+export const keep = ([x]: readonly Value[]): Carried =>
+  quantOf(x.carried) === null ? stripped('the quant tensor is not the first operand') : x.carried
 
 /** Is the scale a single number? */
-export const perTensor = (q: Quant, kit: Kit): boolean => sizeOf(kit.value(q.scale).shape) === 1 && sizeOf(kit.value(q.zeroPoint).shape) === 1
+export const perTensor = (q: Quant, kit: Kit): boolean =>
+  sizeOf(kit.value(q.scale).shape) === 1 && sizeOf(kit.value(q.zeroPoint).shape) === 1
 
 /** Axes of a value of this rank along which its scale or zero point varies. */
 export const channelAxes = (q: Quant, rank: number, kit: Kit): readonly number[] => {
-  const axes = (s: Shape): readonly number[] => s.map((n, i) => (n > 1 ? i - s.length + rank : -1)).filter((i) => i >= 0)
+  const axes = (s: Shape): readonly number[] =>
+    s.map((n, i) => (n > 1 ? i - s.length + rank : -1)).filter((i) => i >= 0)
   return [...axes(kit.value(q.scale).shape), ...axes(kit.value(q.zeroPoint).shape)]
 }
 

@@ -19,24 +19,43 @@ export type PadAttrs = Attrs & {
 const MODES: readonly string[] = ['constant', 'reflect', 'replicate', 'circular']
 
 /** Most elements that a mode can add on one side of an axis of n. */
-const most = (mode: PadMode, n: number): number => (mode === 'reflect' ? n - 1 : mode === 'circular' ? n : n > 0 ? Infinity : 0)
+const most = (mode: PadMode, n: number): number =>
+  mode === 'reflect' ? n - 1 : mode === 'circular' ? n : n > 0 ? Infinity : 0
 
 const badAxis = (x: Shape, { pad, mode }: PadAttrs): Refusal | null => {
   for (const [d, [before, after]] of pad.entries()) {
     const text = `[${before},${after}] of axis ${d} of ${showShape(x)}`
-    if (!Number.isInteger(before) || !Number.isInteger(after)) return refuse(`pad ${text} is no pair of whole numbers`, 'give [before, after] for every axis')
+    if (!Number.isInteger(before) || !Number.isInteger(after))
+      return refuse(`pad ${text} is no pair of whole numbers`, 'give [before, after] for every axis')
     if (mode === 'constant') {
-      if (x[d] + Math.min(before, 0) + Math.min(after, 0) < 0) return refuse(`pad ${text} crops more than there is`, `crop at most ${x[d]} elements`)
-    } else if (before < 0 || after < 0) return refuse(`pad ${text} crops, which mode '${mode}' does not`, 'use slice, or mode \'constant\'')
-    else if (Math.max(before, after) > Math.max(0, most(mode, x[d]))) return refuse(`pad ${text} is too wide for mode '${mode}'`, `pad by at most ${Math.max(0, most(mode, x[d]))}, or use mode 'constant'`)
+      if (x[d] + Math.min(before, 0) + Math.min(after, 0) < 0)
+        return refuse(`pad ${text} crops more than there is`, `crop at most ${x[d]} elements`)
+    } else if (before < 0 || after < 0)
+      return refuse(`pad ${text} crops, which mode '${mode}' does not`, "use slice, or mode 'constant'")
+    else if (Math.max(before, after) > Math.max(0, most(mode, x[d])))
+      return refuse(
+        `pad ${text} is too wide for mode '${mode}'`,
+        `pad by at most ${Math.max(0, most(mode, x[d]))}, or use mode 'constant'`,
+      )
   }
   return null
 }
 
 const badAttrs = (x: Shape, { pad, mode, value }: PadAttrs): Refusal | null => {
-  if (!MODES.includes(mode)) return refuse(`there is no pad mode '${mode}'`, `use one of ${MODES.join(', ')}`, 'ConfigError')
-  if (!Number.isFinite(value)) return refuse(`the pad value ${value} is no finite number`, 'attributes are JSON, which has no infinity; use a large number, such as -3e38', 'ConfigError')
-  return pad.length === x.length && pad.every((p) => p.length === 2) ? null : refuse(`${pad.length} pads do not fit the ${x.length} axes of ${showShape(x)}`, 'give one pair [before, after] per axis, [0,0] for an axis that is not padded')
+  if (!MODES.includes(mode))
+    return refuse(`there is no pad mode '${mode}'`, `use one of ${MODES.join(', ')}`, 'ConfigError')
+  if (!Number.isFinite(value))
+    return refuse(
+      `the pad value ${value} is no finite number`,
+      'attributes are JSON, which has no infinity; use a large number, such as -3e38',
+      'ConfigError',
+    )
+  return pad.length === x.length && pad.every((p) => p.length === 2)
+    ? null
+    : refuse(
+        `${pad.length} pads do not fit the ${x.length} axes of ${showShape(x)}`,
+        'give one pair [before, after] per axis, [0,0] for an axis that is not padded',
+      )
 }
 
 /** Shape of the padded `x`, or a refusal. */
@@ -62,5 +81,10 @@ export const padAxes = (x: Shape, { pad, mode }: PadAttrs): readonly AxisLookup[
 export const cotangentOf = (name: string, g: Shape, input: Shape, forward: Shape | Refusal): Shape | Refusal => {
   if (isRefusal(forward)) return forward
   const same = forward.length === g.length && forward.every((n, i) => n === g[i])
-  return same ? input : refuse(`${name}: a cotangent of shape ${showShape(g)} does not belong to an input of ${showShape(input)}, which gives ${showShape(forward)}`, `pass one of shape ${showShape(forward)}`)
+  return same
+    ? input
+    : refuse(
+        `${name}: a cotangent of shape ${showShape(g)} does not belong to an input of ${showShape(input)}, which gives ${showShape(forward)}`,
+        `pass one of shape ${showShape(forward)}`,
+      )
 }

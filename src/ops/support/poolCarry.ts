@@ -9,14 +9,18 @@ import { ceilLog2, channelAxes, claim, conclude, keep } from './metadata.js'
 const variesWhy = (x: Value, q: Quant, spatial: number, kit: Kit): string | null => {
   const rank = x.shape.length
   const axis = channelAxes(q, rank, kit).find((d) => d >= rank - spatial || d < 0)
-  return axis === undefined ? null : `the scale ${showShape(kit.value(q.scale).shape)} varies along pooled axis ${axis} of ${showShape(x.shape)}, so one window mixes several grids`
+  return axis === undefined
+    ? null
+    : `the scale ${showShape(kit.value(q.scale).shape)} varies along pooled axis ${axis} of ${showShape(x.shape)}, so one window mixes several grids`
 }
 
 /** A maximum is one of its operands: metadata is kept. `empty`: some window has no element, and its maximum is -Infinity. */
 export const carryMax = (args: readonly Value[], spatial: number, empty: boolean, kit: Kit): Carried => {
   const q = quantOf(args[0].carried)
   if (q === null) return keep(args)
-  const why = variesWhy(args[0], q, spatial, kit) ?? (empty ? 'a window lies in the padding alone, and -Infinity is on no grid' : null)
+  const why =
+    variesWhy(args[0], q, spatial, kit) ??
+    (empty ? 'a window lies in the padding alone, and -Infinity is on no grid' : null)
   return why === null ? keep(args) : claim(args, q, why)
 }
 
@@ -38,7 +42,8 @@ const averaged = (q: Quant, { divisor, terms, correct }: Average, kit: Kit): Qua
   const bits = ceilLog2((2 ** q.bits - 1) * divisor)
   return {
     ...q,
-    zeroPoint: correct && q.zero !== 'zero' ? kit.emit('mul', [kit.value(q.zeroPoint), kit.constant(terms)]).id : q.zeroPoint,
+    zeroPoint:
+      correct && q.zero !== 'zero' ? kit.emit('mul', [kit.value(q.zeroPoint), kit.constant(terms)]).id : q.zeroPoint,
     scale: kit.emit('div', [kit.value(q.scale), kit.constant(divisor)]).id,
     bitWidth: kit.constant(bits).id,
     bits,
@@ -59,12 +64,19 @@ const tooWide = (q: Quant, terms: number): string =>
 export const carryAverage = (args: readonly Value[], a: Average, kit: Kit): Carried => {
   const q = quantOf(args[0].carried)
   if (q === null) return keep(args)
-  if (a.spatial !== 2) return stripped(`an average over ${a.spatial} axes is in no table of Brevitas and gives a plain tensor (only avg_pool2d and adaptive_avg_pool2d keep metadata); quantize the result again`)
+  if (a.spatial !== 2)
+    return stripped(
+      `an average over ${a.spatial} axes is in no table of Brevitas and gives a plain tensor (only avg_pool2d and adaptive_avg_pool2d keep metadata); quantize the result again`,
+    )
   if (a.correct && a.uneven !== null) return stripped(a.uneven)
   const quant = averaged(q, a, kit)
   const why = variesWhy(args[0], q, a.spatial, kit) ?? a.uneven
   if (why !== null) return claim(args, quant, why)
   if (q.zero !== 'zero' && a.terms > 1 && !a.correct)
-    return claim(args, quant, `the zero point z is kept instead of multiplied by ${a.divisor}: a window of ${a.terms} elements with integer 0 has the integer -${a.terms - 1}*z`)
+    return claim(
+      args,
+      quant,
+      `the zero point z is kept instead of multiplied by ${a.divisor}: a window of ${a.terms} elements with integer 0 has the integer -${a.terms - 1}*z`,
+    )
   return conclude(args, quant, tooWide(quant, a.terms))
 }

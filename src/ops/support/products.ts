@@ -1,7 +1,15 @@
 /** Loops of matrix products: sums in double, rounded once; four terms go together. */
 
 /** `acc[j] += Σ_k a[at + k*step] * b[from + k*n + j]` for k < count, where n is the length of `acc`: a row times a matrix. */
-export const addRows = (acc: Float64Array, a: Float32Array, at: number, step: number, b: Float32Array, from: number, count: number): void => {
+export const addRows = (
+  acc: Float64Array,
+  a: Float32Array,
+  at: number,
+  step: number,
+  b: Float32Array,
+  from: number,
+  count: number,
+): void => {
   const n = acc.length
   let k = 0
   for (; k + 4 <= count; k += 4) {
@@ -18,7 +26,15 @@ export const addRows = (acc: Float64Array, a: Float32Array, at: number, step: nu
 }
 
 /** `out[to + o] = Σ_i x[at + i] * w[o*n + i]` for o < count: a row times the transpose of a matrix. */
-export const dotRows = (x: Float32Array, at: number, n: number, w: Float32Array, count: number, out: Float32Array, to: number): void => {
+export const dotRows = (
+  x: Float32Array,
+  at: number,
+  n: number,
+  w: Float32Array,
+  count: number,
+  out: Float32Array,
+  to: number,
+): void => {
   let o = 0
   for (; o + 4 <= count; o += 4) {
     let [s0, s1, s2, s3] = [0, 0, 0, 0]

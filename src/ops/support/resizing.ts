@@ -15,18 +15,38 @@ export type LinearAttrs = ResizeAttrs & { readonly alignCorners: boolean }
 /** Shape of `x` with its trailing axes resized, or a refusal. */
 export const resizedShape = (name: string, x: Shape, { size, scales }: ResizeAttrs): Shape | Refusal => {
   const n = size.length
-  if (n < 1 || x.length < n + 1) return refuse(`${name} of ${n} axes needs an input with at least one axis more, not ${showShape(x)}`, 'give an input [N,C,…] and one size per spatial axis')
-  if (scales.length !== n) return refuse(`${name}: ${scales.length} scales do not fit ${n} sizes`, 'give one scale, or null, per size')
-  if (!size.every((m) => Number.isInteger(m) && m >= 1)) return refuse(`${name} of ${showShape(x)} to [${size.join(',')}]: sizes must be whole numbers of at least 1`, 'give larger sizes or a larger factor')
-  if (!scales.every((s) => s === null || (s > 0 && Number.isFinite(s)))) return refuse(`${name}: scales [${scales.join(',')}] must be positive`, 'give positive factors, or null', 'ConfigError')
-  return x.slice(-n).every((m) => m >= 1) ? [...x.slice(0, -n), ...size] : refuse(`${name} of ${showShape(x)}: a resized axis is empty`, 'give at least one element per spatial axis')
+  if (n < 1 || x.length < n + 1)
+    return refuse(
+      `${name} of ${n} axes needs an input with at least one axis more, not ${showShape(x)}`,
+      'give an input [N,C,…] and one size per spatial axis',
+    )
+  if (scales.length !== n)
+    return refuse(`${name}: ${scales.length} scales do not fit ${n} sizes`, 'give one scale, or null, per size')
+  if (!size.every((m) => Number.isInteger(m) && m >= 1))
+    return refuse(
+      `${name} of ${showShape(x)} to [${size.join(',')}]: sizes must be whole numbers of at least 1`,
+      'give larger sizes or a larger factor',
+    )
+  if (!scales.every((s) => s === null || (s > 0 && Number.isFinite(s))))
+    return refuse(
+      `${name}: scales [${scales.join(',')}] must be positive`,
+      'give positive factors, or null',
+      'ConfigError',
+    )
+  return x.slice(-n).every((m) => m >= 1)
+    ? [...x.slice(0, -n), ...size]
+    : refuse(`${name} of ${showShape(x)}: a resized axis is empty`, 'give at least one element per spatial axis')
 }
 
 /** Steps in x per step of the result: from the factor if there is one. */
-const stepOf = (length: number, size: number, scale: number | null): number => Math.fround(scale === null ? length / size : 1 / scale)
+const stepOf = (length: number, size: number, scale: number | null): number =>
+  Math.fround(scale === null ? length / size : 1 / scale)
 
-const perAxis = <A>(x: Shape, { size, scales }: ResizeAttrs, f: (length: number, size: number, scale: number | null) => A): readonly A[] =>
-  size.map((m, d) => f(x[x.length - size.length + d], m, scales[d]))
+const perAxis = <A>(
+  x: Shape,
+  { size, scales }: ResizeAttrs,
+  f: (length: number, size: number, scale: number | null) => A,
+): readonly A[] => size.map((m, d) => f(x[x.length - size.length + d], m, scales[d]))
 
 /** What each resized axis reads: the element at `floor((i + offset) * step)`; offset 0 (`nearest`) or 0.5 (`nearest-exact`). */
 export const nearestAxes = (x: Shape, attrs: ResizeAttrs, offset: number): readonly AxisLookup[] =>

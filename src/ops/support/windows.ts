@@ -24,13 +24,24 @@ export type PoolAttrs = Attrs & {
 export const pooledShape = (x: Shape, spatial: number): Shape => x.slice(x.length - spatial)
 
 /** The shape with its trailing axes replaced. */
-export const withTrailing = (x: Shape, trailing: readonly number[]): Shape => [...x.slice(0, x.length - trailing.length), ...trailing]
+export const withTrailing = (x: Shape, trailing: readonly number[]): Shape => [
+  ...x.slice(0, x.length - trailing.length),
+  ...trailing,
+]
 
 /** Refuses shapes that have no channel axis in front of the pooled ones, or whose pooled axes are empty. */
 export const badPlane = (name: string, x: Shape, spatial: number): Refusal | null => {
   if (spatial < 1 || x.length < spatial + 1)
-    return refuse(`${name} over ${spatial} axes needs an input with at least one axis more, not ${showShape(x)}`, 'give an input [N,C,…] with one entry of kernel or outputSize per spatial axis')
-  return pooledShape(x, spatial).every((n) => n >= 1) ? null : refuse(`${name} of input ${showShape(x)}: a pooled axis is empty`, 'give an input with at least one element per spatial axis')
+    return refuse(
+      `${name} over ${spatial} axes needs an input with at least one axis more, not ${showShape(x)}`,
+      'give an input [N,C,…] with one entry of kernel or outputSize per spatial axis',
+    )
+  return pooledShape(x, spatial).every((n) => n >= 1)
+    ? null
+    : refuse(
+        `${name} of input ${showShape(x)}: a pooled axis is empty`,
+        'give an input with at least one element per spatial axis',
+      )
 }
 
 const outputLength = (length: number, extent: number, stride: number, padding: number, ceilMode: boolean): number => {
@@ -42,25 +53,46 @@ const outputLength = (length: number, extent: number, stride: number, padding: n
 }
 
 /** Shape of a sliding pool of `x`, or a refusal. */
-export const slidingShape = (name: string, x: Shape, attrs: PoolAttrs, dilation: readonly number[]): Shape | Refusal => {
+export const slidingShape = (
+  name: string,
+  x: Shape,
+  attrs: PoolAttrs,
+  dilation: readonly number[],
+): Shape | Refusal => {
   const { kernel, stride, padding, ceilMode } = attrs
-  const bad = badPlane(name, x, kernel.length) ?? badGeometry(kernel.length, 1, { kernel, stride, dilation }) ?? badGeometry(kernel.length, 0, { padding })
+  const bad =
+    badPlane(name, x, kernel.length) ??
+    badGeometry(kernel.length, 1, { kernel, stride, dilation }) ??
+    badGeometry(kernel.length, 0, { padding })
   if (bad !== null) return bad
   const extents = kernel.map((k, d) => dilation[d] * (k - 1) + 1)
   if (padding.some((p, d) => 2 * p > extents[d]))
-    return refuse(`${name}: padding [${padding.join(',')}] is more than half of the window [${extents.join(',')}] (input ${showShape(x)})`, 'pad by at most half of the kernel, so that no window lies in the padding alone')
+    return refuse(
+      `${name}: padding [${padding.join(',')}] is more than half of the window [${extents.join(',')}] (input ${showShape(x)})`,
+      'pad by at most half of the kernel, so that no window lies in the padding alone',
+    )
   const out = pooledShape(x, kernel.length).map((n, d) => outputLength(n, extents[d], stride[d], padding[d], ceilMode))
   return out.every((n) => n >= 1)
     ? withTrailing(x, out)
-    : refuse(`${name}: the window [${extents.join(',')}] is larger than the padded input ${showShape(x)}`, 'use a larger input, more padding or a smaller kernel')
+    : refuse(
+        `${name}: the window [${extents.join(',')}] is larger than the padded input ${showShape(x)}`,
+        'use a larger input, more padding or a smaller kernel',
+      )
 }
 
 /** Windows of each pooled axis of a sliding pool from `x` to `out`. */
-export const slidingAxes = (x: Shape, out: Shape, { kernel, stride, padding }: PoolAttrs, dilation: readonly number[]): readonly AxisWindows[] =>
+export const slidingAxes = (
+  x: Shape,
+  out: Shape,
+  { kernel, stride, padding }: PoolAttrs,
+  dilation: readonly number[],
+): readonly AxisWindows[] =>
   kernel.map((k, d) => {
     const length = x[x.length - kernel.length + d]
     return Array.from({ length: out[out.length - kernel.length + d] }, (_, i) =>
-      Array.from({ length: k }, (_, j) => i * stride[d] - padding[d] + j * dilation[d]).filter((p) => p >= 0 && p < length),
+      Array.from({ length: k }, (_, j) => i * stride[d] - padding[d] + j * dilation[d]).filter(
+        (p) => p >= 0 && p < length,
+      ),
     )
   })
 
@@ -76,7 +108,9 @@ export const adaptiveAxes = (x: Shape, outputSize: readonly number[]): readonly 
 
 /** Shape of an adaptive pool of `x`, or a refusal. */
 export const adaptiveShape = (name: string, x: Shape, outputSize: readonly number[]): Shape | Refusal =>
-  badPlane(name, x, outputSize.length) ?? badGeometry(outputSize.length, 1, { outputSize }) ?? withTrailing(x, outputSize)
+  badPlane(name, x, outputSize.length) ??
+  badGeometry(outputSize.length, 1, { outputSize }) ??
+  withTrailing(x, outputSize)
 
 /** The windows of a plane from those of its axes. `plane` is the input's pooled shape. */
 export const windowsOf = (axes: readonly AxisWindows[], plane: Shape): Windows => {
@@ -95,7 +129,8 @@ export const windowsOf = (axes: readonly AxisWindows[], plane: Shape): Windows =
 }
 
 /** Number of elements of each window. */
-export const countsOf = ({ starts }: Windows): Float64Array => Float64Array.from({ length: starts.length - 1 }, (_, i) => starts[i + 1] - starts[i])
+export const countsOf = ({ starts }: Windows): Float64Array =>
+  Float64Array.from({ length: starts.length - 1 }, (_, i) => starts[i + 1] - starts[i])
 
 /**
  * Index (in `members`) of the largest element of window `i` in the plane that starts at `base`: the first of equal ones,
@@ -125,7 +160,13 @@ export const maxOver = (x: Float32Array, size: number, windows: Windows, out: Fl
 }
 
 /** out = the gradient of `maxOver`: each cotangent goes to the element that won its window. */
-export const maxOverGrad = (g: Float32Array, x: Float32Array, size: number, windows: Windows, out: Float32Array): void => {
+export const maxOverGrad = (
+  g: Float32Array,
+  x: Float32Array,
+  size: number,
+  windows: Windows,
+  out: Float32Array,
+): void => {
   const n = windows.starts.length - 1
   const sum = new Float64Array(size)
   for (let from = 0, base = 0; base < out.length; base += size) {
@@ -139,7 +180,13 @@ export const maxOverGrad = (g: Float32Array, x: Float32Array, size: number, wind
 }
 
 /** out = the sum of each window of each plane, divided by its divisor; summed in double, rounded once. */
-export const meanOver = (x: Float32Array, size: number, { starts, members }: Windows, divisors: Float64Array, out: Float32Array): void => {
+export const meanOver = (
+  x: Float32Array,
+  size: number,
+  { starts, members }: Windows,
+  divisors: Float64Array,
+  out: Float32Array,
+): void => {
   const n = starts.length - 1
   for (let to = 0, base = 0; to < out.length; base += size)
     for (let i = 0; i < n; i++) {
@@ -150,7 +197,13 @@ export const meanOver = (x: Float32Array, size: number, { starts, members }: Win
 }
 
 /** out = the gradient of `meanOver`: each cotangent over its divisor, to every element of its window. */
-export const meanOverGrad = (g: Float32Array, size: number, { starts, members }: Windows, divisors: Float64Array, out: Float32Array): void => {
+export const meanOverGrad = (
+  g: Float32Array,
+  size: number,
+  { starts, members }: Windows,
+  divisors: Float64Array,
+  out: Float32Array,
+): void => {
   const n = starts.length - 1
   const sum = new Float64Array(size)
   for (let from = 0, base = 0; base < out.length; base += size) {

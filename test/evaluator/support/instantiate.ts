@@ -3,7 +3,11 @@ import type { Kernel, Places } from '../../../src/evaluator/wasm/kernel.js'
 import { newModule } from '../../../src/evaluator/wasm/asm/module.js'
 
 /** A stage as it can be called. */
-export type RunnableStage = { readonly label: string; readonly units: number; readonly run: (from: number, to: number) => void }
+export type RunnableStage = {
+  readonly label: string
+  readonly units: number
+  readonly run: (from: number, to: number) => void
+}
 
 /** A kernel in memory. `args` and `outs` are views of its operands and its results. */
 export type Runnable = {
@@ -32,7 +36,11 @@ const NOISE = 0xff
 const wholly = (stage: RunnableStage): void => stage.run(0, stage.units)
 
 /** Places in order, a gap of one buffer between any two, so that writes beyond an end are seen. */
-const layOut = (kernel: Kernel, argSizes: readonly number[], outSizes: readonly number[]): { readonly places: Places; readonly pages: number } => {
+const layOut = (
+  kernel: Kernel,
+  argSizes: readonly number[],
+  outSizes: readonly number[],
+): { readonly places: Places; readonly pages: number } => {
   let end = LINE
   const place = (bytes: number): number => {
     const at = end
@@ -40,8 +48,11 @@ const layOut = (kernel: Kernel, argSizes: readonly number[], outSizes: readonly 
     return at
   }
   const places: Places = {
-    args: argSizes.map((n) => place(n * 4)), outs: outSizes.map((n) => place(n * 4)),
-    scratch: place(kernel.scratch), constants: place(kernel.constants?.length ?? 0), flags: place(8),
+    args: argSizes.map((n) => place(n * 4)),
+    outs: outSizes.map((n) => place(n * 4)),
+    scratch: place(kernel.scratch),
+    constants: place(kernel.constants?.length ?? 0),
+    flags: place(8),
   }
   return { places, pages: Math.ceil(end / PAGE) }
 }
@@ -53,15 +64,27 @@ export const instantiate = (kernel: Kernel, argSizes: readonly number[], outSize
   const { places, pages } = layOut(kernel, argSizes, outSizes)
   const began = performance.now()
   const m = newModule()
-  const emit = (k: Kernel, at: Places, prefix: string): readonly Exported[] => k.stages.map((stage, i) => {
-    const func = stage.emit(m, at)
-    const name = `${prefix}${i}`
-    m.func({ name, params: ['i32', 'i32'], body: ({ params: [from, to] }) => func.call(from.get, to.get) })
-    return { name, label: stage.label, units: stage.units }
-  })
+  const emit = (k: Kernel, at: Places, prefix: string): readonly Exported[] =>
+    k.stages.map((stage, i) => {
+      const func = stage.emit(m, at)
+      const name = `${prefix}${i}`
+      m.func({ name, params: ['i32', 'i32'], body: ({ params: [from, to] }) => func.call(from.get, to.get) })
+      return { name, label: stage.label, units: stage.units }
+    })
   const { fallback } = kernel
   const main = emit(kernel, places, 'main')
-  const other = fallback === undefined ? [] : emit(fallback.kernel, { ...places, scratch: places.scratch + fallback.offset, constants: places.constants + fallback.constantsOffset }, 'other')
+  const other =
+    fallback === undefined
+      ? []
+      : emit(
+          fallback.kernel,
+          {
+            ...places,
+            scratch: places.scratch + fallback.offset,
+            constants: places.constants + fallback.constantsOffset,
+          },
+          'other',
+        )
   const bytes = m.bytes({ pages, maximum: pages, shared: true })
   const assembly = performance.now() - began
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true })
@@ -75,16 +98,21 @@ export const instantiate = (kernel: Kernel, argSizes: readonly number[], outSize
     return { label, units, run: (from, to) => void run(from, to) }
   }
   const [stages, others] = [main.map(callable), other.map(callable)]
-  const views = (at: readonly number[], sizes: readonly number[]) => sizes.map((n, i) => new Float32Array(memory.buffer, at[i], n))
+  const views = (at: readonly number[], sizes: readonly number[]) =>
+    sizes.map((n, i) => new Float32Array(memory.buffer, at[i], n))
   return {
-    memory, places, stages, assembly,
+    memory,
+    places,
+    stages,
+    assembly,
     args: views(places.args, argSizes),
     outs: views(places.outs, outSizes),
     run: (split = wholly) => {
       if (flag !== null) flag.fill(0)
       for (const [i, stage] of stages.entries()) {
         split(stage)
-        if (flag !== null && fallback !== undefined && i === fallback.after && flag.some((word) => word !== 0)) return others.forEach(split)
+        if (flag !== null && fallback !== undefined && i === fallback.after && flag.some((word) => word !== 0))
+          return others.forEach(split)
       }
     },
     size: bytes.length,

@@ -19,14 +19,30 @@ export const get = <A>(e: E.Either<QuantErrors, A>): A => {
 }
 
 /** A program over plain tensors of these shapes that gives what `body` makes of them. */
-export const programOfBody = (shapes: readonly Shape[], body: (inputs: readonly Value[], kit: Kit) => readonly Value[], mode: 'train' | 'eval' = 'train'): Program =>
-  get(traceProgram({
-    table: ops, mode, strict: false, locations: false, params: {}, state: {}, inputs: shapes.map((s) => tensorInput(s)),
-    body: (_p, _s, inputs, kit) => ({ results: body(inputs as never, kit), nextState: {} }),
-  }))
+export const programOfBody = (
+  shapes: readonly Shape[],
+  body: (inputs: readonly Value[], kit: Kit) => readonly Value[],
+  mode: 'train' | 'eval' = 'train',
+): Program =>
+  get(
+    traceProgram({
+      table: ops,
+      mode,
+      strict: false,
+      locations: false,
+      params: {},
+      state: {},
+      inputs: shapes.map((s) => tensorInput(s)),
+      body: (_p, _s, inputs, kit) => ({ results: body(inputs as never, kit), nextState: {} }),
+    }),
+  )
 
 /** Runs a program once and frees what it held. */
-export const runOn = (backend: Backend, program: Program, inputs: readonly Tensor[]): E.Either<QuantErrors, RunResult> => {
+export const runOn = (
+  backend: Backend,
+  program: Program,
+  inputs: readonly Tensor[],
+): E.Either<QuantErrors, RunResult> => {
   const executable = get(backend.prepare(program))
   try {
     return executable.run(inputs)
@@ -36,7 +52,11 @@ export const runOn = (backend: Backend, program: Program, inputs: readonly Tenso
 }
 
 /** The outputs of both backends, or the same errors of both. */
-export const runBoth = (backend: Backend, program: Program, inputs: readonly Tensor[]): readonly (readonly [Tensor, Tensor])[] => {
+export const runBoth = (
+  backend: Backend,
+  program: Program,
+  inputs: readonly Tensor[],
+): readonly (readonly [Tensor, Tensor])[] => {
   const [a, b] = [runOn(reference, program, inputs), runOn(backend, program, inputs)]
   if (E.isLeft(a) || E.isLeft(b)) {
     assert.deepEqual(E.isLeft(b) ? b.left : 'no error', E.isLeft(a) ? a.left : 'no error')
@@ -65,5 +85,8 @@ export const assertNear = (actual: Tensor, expected: Tensor, magnitudes: Tensor,
     const y = actual.data[i]
     return !Object.is(x + 0, y + 0) && !(Math.abs(x - y) <= 2 * ulps * HALF_ULP * magnitudes.data[i] + 1e-44)
   })
-  if (at >= 0) assert.fail(`${what}: element ${at} is ${actual.data[at]}, the reference gives ${expected.data[at]} (magnitudes ${magnitudes.data[at]})`)
+  if (at >= 0)
+    assert.fail(
+      `${what}: element ${at} is ${actual.data[at]}, the reference gives ${expected.data[at]} (magnitudes ${magnitudes.data[at]})`,
+    )
 }

@@ -28,7 +28,10 @@ export type PairApp = {
 type Open = readonly [ReadonlySet<string>, ReadonlySet<string>]
 
 /** A target of a phrase, taken apart. */
-export const sideOf = (target: SideId): { readonly side: Side; readonly id: string } => ({ side: target.startsWith('1:') ? 1 : 0, id: target.slice(2) })
+export const sideOf = (target: SideId): { readonly side: Side; readonly id: string } => ({
+  side: target.startsWith('1:') ? 1 : 0,
+  id: target.slice(2),
+})
 
 /** Starts the page. */
 export const startPair = (pair: PairScene, svg: SVGSVGElement): PairApp => {
@@ -41,17 +44,29 @@ export const startPair = (pair: PairScene, svg: SVGSVGElement): PairApp => {
     const mapped = (from: Side): readonly string[] => [...open[from]].flatMap((id) => twins[from].partner.get(id) ?? [])
     return [new Set([...open[0], ...mapped(1)]), new Set([...open[1], ...mapped(0)])]
   }
-  const wanted = (all: boolean): Open => synced(all ? [allOpen(pair.scenes[0]), allOpen(pair.scenes[1])] : [firstOpen(pair.scenes[0]), firstOpen(pair.scenes[1])])
+  const wanted = (all: boolean): Open =>
+    synced(
+      all ? [allOpen(pair.scenes[0]), allOpen(pair.scenes[1])] : [firstOpen(pair.scenes[0]), firstOpen(pair.scenes[1])],
+    )
   const isAll = location.hash.includes('expand=all')
   let open = wanted(isAll)
   let details = isAll
   let [ids, side]: [Ids, Side] = [[null, null], 0]
-  const context: PanelsContext = { pair, twins, visible: () => view.drawing().visible, sides: [{ index: indices[0], partners: partnersOf(indices[0]), at: () => null, go: (id) => go(0, id) }, { index: indices[1], partners: partnersOf(indices[1]), at: () => null, go: (id) => go(1, id) }] }
-  const showPanels = (): void => SIDES.forEach((s) => {
-    const panel = byId(`panel-${s}`)
-    panel.replaceChildren(...sideParts(context, s, ids))
-    panel.scrollTop = 0
-  })
+  const context: PanelsContext = {
+    pair,
+    twins,
+    visible: () => view.drawing().visible,
+    sides: [
+      { index: indices[0], partners: partnersOf(indices[0]), at: () => null, go: (id) => go(0, id) },
+      { index: indices[1], partners: partnersOf(indices[1]), at: () => null, go: (id) => go(1, id) },
+    ],
+  }
+  const showPanels = (): void =>
+    SIDES.forEach((s) => {
+      const panel = byId(`panel-${s}`)
+      panel.replaceChildren(...sideParts(context, s, ids))
+      panel.scrollTop = 0
+    })
   const show = (next: Ids, focusOn: Side | null): void => {
     ids = next
     view.select(next)
@@ -90,7 +105,12 @@ export const startPair = (pair: PairScene, svg: SVGSVGElement): PairApp => {
   }
   const go = (s: Side, id: string): void => {
     const needed = new Set(open[s])
-    for (let at = indices[s].node.get(id)?.box ?? parents[s].get(id); at !== undefined && at !== ''; at = parents[s].get(at)) needed.add(at)
+    for (
+      let at = indices[s].node.get(id)?.box ?? parents[s].get(id);
+      at !== undefined && at !== '';
+      at = parents[s].get(at)
+    )
+      needed.add(at)
     const isDetail = indices[s].node.get(id)?.flow === false
     if (needed.size > open[s].size || (isDetail && !details)) {
       open = synced(s === 0 ? [needed, open[1]] : [open[0], needed])
@@ -130,10 +150,23 @@ export const startPair = (pair: PairScene, svg: SVGSVGElement): PairApp => {
   /** Where something is drawn now: itself, or the innermost closed box around it. */
   const shownAs = (s: Side, id: string): string => {
     const chain = [id]
-    for (let at = indices[s].node.get(id)?.box ?? parents[s].get(id); at !== undefined && at !== ''; at = parents[s].get(at)) chain.push(at)
+    for (
+      let at = indices[s].node.get(id)?.box ?? parents[s].get(id);
+      at !== undefined && at !== '';
+      at = parents[s].get(at)
+    )
+      chain.push(at)
     return chain.find((x) => view.drawing().visible[s].at.has(x)) ?? id
   }
-  const lightUp = (targets: readonly SideId[]): void => view.light(new Set(targets.map((t): SideId => { const at = sideOf(t); return `${at.side}:${shownAs(at.side, at.id)}` })))
+  const lightUp = (targets: readonly SideId[]): void =>
+    view.light(
+      new Set(
+        targets.map((t): SideId => {
+          const at = sideOf(t)
+          return `${at.side}:${shownAs(at.side, at.id)}`
+        }),
+      ),
+    )
   let at = -1
   const nextDifference = (step: number): void => {
     const { chips } = view.drawing()
@@ -144,5 +177,17 @@ export const startPair = (pair: PairScene, svg: SVGSVGElement): PairApp => {
   redraw()
   view.firstLook()
   show([null, null], null)
-  return { pair, view, selected: () => ({ ids, side }), select, selectBoth, toggle, openAll, showDetails, go, lightUp, nextDifference }
+  return {
+    pair,
+    view,
+    selected: () => ({ ids, side }),
+    select,
+    selectBoth,
+    toggle,
+    openAll,
+    showDetails,
+    go,
+    lightUp,
+    nextDifference,
+  }
 }

@@ -11,7 +11,8 @@ const wireSentence = (app: PairApp): void => {
     const targets = (app.pair.sentence[Number(b.getAttribute('data-phrase'))]?.targets ?? []) as readonly SideId[]
     b.addEventListener('click', () => {
       const places = targets.map(sideOf)
-      if (places.length > 0 && new Set(places.map((p) => p.side)).size === places.length) app.go(places[0].side, places[0].id)
+      if (places.length > 0 && new Set(places.map((p) => p.side)).size === places.length)
+        app.go(places[0].side, places[0].id)
       else app.lightUp(targets)
     })
   }
@@ -26,7 +27,9 @@ const main = (): void => {
   byId('fit').addEventListener('click', () => app.view.fit())
   byId('expand').addEventListener('click', () => app.openAll(true))
   byId('collapse').addEventListener('click', () => app.openAll(false))
-  byId('details').addEventListener('click', () => app.showDetails(byId('details').getAttribute('aria-pressed') !== 'true'))
+  byId('details').addEventListener('click', () =>
+    app.showDetails(byId('details').getAttribute('aria-pressed') !== 'true'),
+  )
   byId('next').addEventListener('click', () => app.nextDifference(1))
   const help = byId('help')
   if (help instanceof HTMLDialogElement) {

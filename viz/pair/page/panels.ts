@@ -12,20 +12,39 @@ import { nodeFor } from '../words.js'
 import type { Ids } from './view.js'
 
 /** What the panels need of the page. */
-export type PanelsContext = { readonly pair: PairScene; readonly twins: Twins; readonly sides: readonly [PanelContext, PanelContext]; readonly visible: () => readonly [Visible, Visible] }
+export type PanelsContext = {
+  readonly pair: PairScene
+  readonly twins: Twins
+  readonly sides: readonly [PanelContext, PanelContext]
+  readonly visible: () => readonly [Visible, Visible]
+}
 
 const MOST = 8
 
 const nodeOf = (c: PanelsContext, side: Side, id: string | null): SceneNode | undefined =>
-  (id === null ? undefined : c.visible()[side].lines.find((l) => l.id === id)?.source ?? nodeFor(c.pair.scenes[side], c.twins[side], id))
+  id === null
+    ? undefined
+    : (c.visible()[side].lines.find((l) => l.id === id)?.source ?? nodeFor(c.pair.scenes[side], c.twins[side], id))
 
 const differenceParts = (c: PanelsContext, side: Side, ids: Ids): readonly Node[] => {
   const facts = factsOf(c.pair, c.twins, [nodeOf(c, 0, ids[0]), nodeOf(c, 1, ids[1])]).filter((f) => f.differs)
-  const changes = (ids[0] === null ? [] : c.twins[0].changes.get(ids[0]) ?? []).filter((x) => x.kind === 'attribute' || x.kind === 'shape')
+  const changes = (ids[0] === null ? [] : (c.twins[0].changes.get(ids[0]) ?? [])).filter(
+    (x) => x.kind === 'attribute' || x.kind === 'shape',
+  )
   if (facts.length + changes.length === 0) return []
-  return [el('h3', {}, 'Differs here'), el('table', { class: 'facts' }, el('tbody', {},
-    ...facts.map((f) => el('tr', {}, el('th', { scope: 'row' }, f.label), el('td', {}, f.texts[side] ?? '—'))),
-    ...changes.map((x) => el('tr', {}, el('th', { scope: 'row' }, 'Option'), el('td', {}, x.text)))))]
+  return [
+    el('h3', {}, 'Differs here'),
+    el(
+      'table',
+      { class: 'facts' },
+      el(
+        'tbody',
+        {},
+        ...facts.map((f) => el('tr', {}, el('th', { scope: 'row' }, f.label), el('td', {}, f.texts[side] ?? '—'))),
+        ...changes.map((x) => el('tr', {}, el('th', { scope: 'row' }, 'Option'), el('td', {}, x.text))),
+      ),
+    ),
+  ]
 }
 
 /** Nodes inside a box that stand on this side alone, or differ from their twins. */
@@ -34,7 +53,23 @@ const insideParts = (c: PanelsContext, side: Side, id: string): readonly Node[] 
   const inside = c.pair.scenes[side].nodes.filter((n) => n.flow && `${n.box}.`.startsWith(`${id}.`))
   const list = (title: string, wanted: string): readonly Node[] => {
     const found = inside.filter((n) => status.get(n.id) === wanted)
-    return found.length === 0 ? [] : [el('h3', {}, title), el('ul', {}, ...found.slice(0, MOST).map((n) => el('li', {}, button(nodeName(n), () => c.sides[side].go(n.id)))), ...(found.length > MOST ? [el('li', {}, `and ${found.length - MOST} more`)] : []))]
+    return found.length === 0
+      ? []
+      : [
+          el('h3', {}, title),
+          el(
+            'ul',
+            {},
+            ...found.slice(0, MOST).map((n) =>
+              el(
+                'li',
+                {},
+                button(nodeName(n), () => c.sides[side].go(n.id)),
+              ),
+            ),
+            ...(found.length > MOST ? [el('li', {}, `and ${found.length - MOST} more`)] : []),
+          ),
+        ]
   }
   return [...list('Only here', 'only'), ...list('Differs inside', 'differs')]
 }
@@ -57,7 +92,13 @@ export const sideParts = (c: PanelsContext, side: Side, ids: Ids): readonly Node
     const own = ownParts(c, side, id)
     const name = own.findIndex((n) => n.nodeName === 'H2') + 1
     const head = name + (own[name]?.nodeName === 'P' ? 1 : 0)
-    return [title, ...own.slice(0, head), ...differenceParts(c, side, ids), ...insideParts(c, side, id), ...own.slice(head)]
+    return [
+      title,
+      ...own.slice(0, head),
+      ...differenceParts(c, side, ids),
+      ...insideParts(c, side, id),
+      ...own.slice(head),
+    ]
   }
   if (ids[across(side)] !== null) return [title, el('p', { class: 'soft' }, 'Nothing here corresponds to it.')]
   return [title, el('p', {}, ...c.pair.scenes[side].sentence.map((p) => p.text)), ...overviewParts(c.sides[side], '')]

@@ -31,14 +31,19 @@ export const targetOf = (e: Element): { readonly side: Side; readonly id: string
   const hit = e.closest('[data-item],[data-line]')
   const id = hit?.getAttribute('data-item') ?? hit?.getAttribute('data-line')
   const program = hit === null ? undefined : half(hit)?.getAttribute('data-program')
-  return hit === null || id === undefined || id === null ? null : { side: program === '1' ? 1 : 0, id, isBox: hit.hasAttribute('aria-expanded') }
+  return hit === null || id === undefined || id === null
+    ? null
+    : { side: program === '1' ? 1 : 0, id, isBox: hit.hasAttribute('aria-expanded') }
 }
 
 /** Makes the drawing inside an svg element. */
 export const makePairView = (svg: SVGSVGElement, pair: PairScene, twins: Twins): PairView => {
   const sheet = svgEl('g', { class: 'scene' })
   const none = new Set<string>()
-  let drawing = pairDrawing(pair, twins, [visibleOf(pair.scenes[0], none, false), visibleOf(pair.scenes[1], none, false)])
+  let drawing = pairDrawing(pair, twins, [
+    visibleOf(pair.scenes[0], none, false),
+    visibleOf(pair.scenes[1], none, false),
+  ])
   let [selected, lit]: [Ids, ReadonlySet<SideId> | null] = [[null, null], null]
   const camera = makeCamera(svg, sheet, () => undefined)
   const first = (side: Side): string | undefined => drawing.visible[side].items[0]?.id
@@ -50,31 +55,49 @@ export const makePairView = (svg: SVGSVGElement, pair: PairScene, twins: Twins):
       const isChosen = selected[t.side] === t.id
       e.classList.toggle('lit', lit?.has(`${t.side}:${t.id}`) === true)
       e.classList.toggle('selected', isChosen)
-      e.setAttribute('tabindex', isChosen || (selected[0] === null && selected[1] === null && t.side === 0 && t.id === first(0)) ? '0' : '-1')
+      e.setAttribute(
+        'tabindex',
+        isChosen || (selected[0] === null && selected[1] === null && t.side === 0 && t.id === first(0)) ? '0' : '-1',
+      )
     }
-    for (const e of sheet.querySelectorAll('.chip')) e.classList.toggle('selected', SIDES.every((s) => e.getAttribute(s === 0 ? 'data-chip-a' : 'data-chip-b') === (selected[s] ?? '')))
+    for (const e of sheet.querySelectorAll('.chip'))
+      e.classList.toggle(
+        'selected',
+        SIDES.every((s) => e.getAttribute(s === 0 ? 'data-chip-a' : 'data-chip-b') === (selected[s] ?? '')),
+      )
   }
-  const element = (side: Side, id: string): SVGElement | null => sheet.querySelector(`[data-program="${side}"] :is([data-item="${CSS.escape(id)}"],[data-line="${CSS.escape(id)}"])`)
+  const element = (side: Side, id: string): SVGElement | null =>
+    sheet.querySelector(`[data-program="${side}"] :is([data-item="${CSS.escape(id)}"],[data-line="${CSS.escape(id)}"])`)
   const middle = (side: Side, id: string | null): readonly [number, number] | null => {
     const r = drawing.layouts[side].rects.get(id ?? '')
     const [p] = drawing.layouts[side].ways.get(id ?? '') ?? []
-    return r !== undefined ? [drawing.lefts[side] + r.x + r.width / 2, r.y + Math.min(r.height, 200) / 2] : p === undefined ? null : [drawing.lefts[side] + p[0], p[1]]
+    return r !== undefined
+      ? [drawing.lefts[side] + r.x + r.width / 2, r.y + Math.min(r.height, 200) / 2]
+      : p === undefined
+        ? null
+        : [drawing.lefts[side] + p[0], p[1]]
   }
   return {
-    drawing: () => drawing, element,
+    drawing: () => drawing,
+    element,
     draw: (open, details) => {
-      drawing = pairDrawing(pair, twins, [visibleOf(pair.scenes[0], open[0], details), visibleOf(pair.scenes[1], open[1], details)])
+      drawing = pairDrawing(pair, twins, [
+        visibleOf(pair.scenes[0], open[0], details),
+        visibleOf(pair.scenes[1], open[1], details),
+      ])
       paint(sheet, pairMarks(pair, twins, drawing))
       if (sheet.parentNode === null) svg.append(sheet)
       refresh()
     },
     fit: () => camera.look(drawing, SCALE.smallest),
     // Both halves or neither: where they are too wide to read side by side, they are shown small.
-    firstLook: () => camera.look(drawing, Math.min(SCALE.readable, svg.getBoundingClientRect().width / (drawing.width + 40))),
+    firstLook: () =>
+      camera.look(drawing, Math.min(SCALE.readable, svg.getBoundingClientRect().width / (drawing.width + 40))),
     zoomBy: camera.zoomBy,
     reveal: (ids) => {
       const [a, b] = [middle(0, ids[0]), middle(1, ids[1])]
-      if (a !== null && b !== null) camera.reveal([(a[0] + b[0]) / 2, (a[1] + b[1]) / 2], Math.abs(b[0] - a[0]) / 2 + 80)
+      if (a !== null && b !== null)
+        camera.reveal([(a[0] + b[0]) / 2, (a[1] + b[1]) / 2], Math.abs(b[0] - a[0]) / 2 + 80)
       else camera.reveal(a ?? b ?? [0, 0])
     },
     select: (ids) => {

@@ -61,11 +61,12 @@ const write = (code: Code, sink: Sink): void => {
     reserve(sink, code.length)
     sink.bytes.set(code, sink.length)
     sink.length += code.length
-  } else for (let i = 0; i < code.length; i++) {
-    const part = code[i]
-    if (typeof part === 'number' && sink.length < sink.bytes.length) sink.bytes[sink.length++] = part
-    else write(part, sink)
-  }
+  } else
+    for (let i = 0; i < code.length; i++) {
+      const part = code[i]
+      if (typeof part === 'number' && sink.length < sink.bytes.length) sink.bytes[sink.length++] = part
+      else write(part, sink)
+    }
 }
 
 /** The bytes of nested code. */

@@ -10,116 +10,328 @@ type Binary = (a: Code, b: Code) => Code
 type Load = (address: Code, offset?: number) => Code
 type Store = (address: Code, value: Code, offset?: number) => Code
 
-const op1 = (op: number): Unary => (a) => [a, op]
-const op2 = (op: number): Binary => (a, b) => [a, b, op]
-const load = (op: number, align: number): Load => (address, offset = 0) => [address, op, align, u32(offset)]
-const store = (op: number, align: number): Store => (address, value, offset = 0) => [address, value, op, align, u32(offset)]
+const op1 =
+  (op: number): Unary =>
+  (a) => [a, op]
+const op2 =
+  (op: number): Binary =>
+  (a, b) => [a, b, op]
+const load =
+  (op: number, align: number): Load =>
+  (address, offset = 0) => [address, op, align, u32(offset)]
+const store =
+  (op: number, align: number): Store =>
+  (address, value, offset = 0) => [address, value, op, align, u32(offset)]
 
 const SIMD = 0xfd
-const simd1 = (op: number): Unary => (a) => [a, SIMD, u32(op)]
-const simd2 = (op: number): Binary => (a, b) => [a, b, SIMD, u32(op)]
-const shift = (op: number) => (a: Code, by: number): Code => [a, 0x41, s32(by), SIMD, u32(op)]
-const extract = (op: number) => (lane: number, a: Code): Code => [a, SIMD, u32(op), lane]
-const replace = (op: number) => (lane: number, a: Code, value: Code): Code => [a, value, SIMD, u32(op), lane]
-const vload = (op: number): Load => (address, offset = 0) => [address, SIMD, u32(op), 0, u32(offset)]
-const laneLoad = (op: number) => (lane: number, address: Code, value: Code, offset = 0): Code => [address, value, SIMD, u32(op), 0, u32(offset), lane]
+const simd1 =
+  (op: number): Unary =>
+  (a) => [a, SIMD, u32(op)]
+const simd2 =
+  (op: number): Binary =>
+  (a, b) => [a, b, SIMD, u32(op)]
+const shift =
+  (op: number) =>
+  (a: Code, by: number): Code => [a, 0x41, s32(by), SIMD, u32(op)]
+const extract =
+  (op: number) =>
+  (lane: number, a: Code): Code => [a, SIMD, u32(op), lane]
+const replace =
+  (op: number) =>
+  (lane: number, a: Code, value: Code): Code => [a, value, SIMD, u32(op), lane]
+const vload =
+  (op: number): Load =>
+  (address, offset = 0) => [address, SIMD, u32(op), 0, u32(offset)]
+const laneLoad =
+  (op: number) =>
+  (lane: number, address: Code, value: Code, offset = 0): Code => [address, value, SIMD, u32(op), 0, u32(offset), lane]
 
 /** 32-bit integers; comparisons give 0 or 1. Also addresses. */
 export const i32 = {
   const: (n: number): Code => [0x41, s32(n)],
-  load: load(0x28, 2), store: store(0x36, 2), load8_s: load(0x2c, 0), load8_u: load(0x2d, 0), load16_s: load(0x2e, 1), store8: store(0x3a, 0), store16: store(0x3b, 1),
-  eqz: op1(0x45), eq: op2(0x46), ne: op2(0x47), lt_s: op2(0x48), lt_u: op2(0x49), gt_s: op2(0x4a), gt_u: op2(0x4b), le_s: op2(0x4c), le_u: op2(0x4d), ge_s: op2(0x4e), ge_u: op2(0x4f),
-  add: op2(0x6a), sub: op2(0x6b), mul: op2(0x6c), div_s: op2(0x6d), div_u: op2(0x6e), rem_s: op2(0x6f), rem_u: op2(0x70),
-  and: op2(0x71), or: op2(0x72), xor: op2(0x73), shl: op2(0x74), shr_s: op2(0x75), shr_u: op2(0x76),
-  clz: op1(0x67), ctz: op1(0x68), popcnt: op1(0x69),
-  trunc_sat_f32_s: (a: Code): Code => [a, 0xfc, 0], trunc_sat_f64_s: (a: Code): Code => [a, 0xfc, 2], reinterpret_f32: op1(0xbc),
+  load: load(0x28, 2),
+  store: store(0x36, 2),
+  load8_s: load(0x2c, 0),
+  load8_u: load(0x2d, 0),
+  load16_s: load(0x2e, 1),
+  store8: store(0x3a, 0),
+  store16: store(0x3b, 1),
+  eqz: op1(0x45),
+  eq: op2(0x46),
+  ne: op2(0x47),
+  lt_s: op2(0x48),
+  lt_u: op2(0x49),
+  gt_s: op2(0x4a),
+  gt_u: op2(0x4b),
+  le_s: op2(0x4c),
+  le_u: op2(0x4d),
+  ge_s: op2(0x4e),
+  ge_u: op2(0x4f),
+  add: op2(0x6a),
+  sub: op2(0x6b),
+  mul: op2(0x6c),
+  div_s: op2(0x6d),
+  div_u: op2(0x6e),
+  rem_s: op2(0x6f),
+  rem_u: op2(0x70),
+  and: op2(0x71),
+  or: op2(0x72),
+  xor: op2(0x73),
+  shl: op2(0x74),
+  shr_s: op2(0x75),
+  shr_u: op2(0x76),
+  clz: op1(0x67),
+  ctz: op1(0x68),
+  popcnt: op1(0x69),
+  trunc_sat_f32_s: (a: Code): Code => [a, 0xfc, 0],
+  trunc_sat_f64_s: (a: Code): Code => [a, 0xfc, 2],
+  reinterpret_f32: op1(0xbc),
   load16_u: load(0x2f, 1),
 } as const
 
 /** 64-bit integers, as far as bits of a float64 are built from them. */
 export const i64 = {
-  extend_i32_s: op1(0xac), shl_const: (a: Code, by: number): Code => [a, 0x42, s32(by), 0x86], reinterpret_f64: op1(0xbd), shr_s_const: (a: Code, by: number): Code => [a, 0x42, s32(by), 0x87], wrap: op1(0xa7),
-  add: op2(0x7c), sub: op2(0x7d), and: op2(0x83), or: op2(0x84), shr_u_const: (a: Code, by: number): Code => [a, 0x42, s32(by), 0x88],
+  extend_i32_s: op1(0xac),
+  shl_const: (a: Code, by: number): Code => [a, 0x42, s32(by), 0x86],
+  reinterpret_f64: op1(0xbd),
+  shr_s_const: (a: Code, by: number): Code => [a, 0x42, s32(by), 0x87],
+  wrap: op1(0xa7),
+  add: op2(0x7c),
+  sub: op2(0x7d),
+  and: op2(0x83),
+  or: op2(0x84),
+  shr_u_const: (a: Code, by: number): Code => [a, 0x42, s32(by), 0x88],
 } as const
 
 /** Scalar float32. */
 export const f32 = {
-  const: (x: number): Code => [0x43, f32Bytes(x)], load: load(0x2a, 2), store: store(0x38, 2),
-  eq: op2(0x5b), ne: op2(0x5c), lt: op2(0x5d), gt: op2(0x5e), le: op2(0x5f), ge: op2(0x60),
-  abs: op1(0x8b), neg: op1(0x8c), ceil: op1(0x8d), floor: op1(0x8e), trunc: op1(0x8f), nearest: op1(0x90), sqrt: op1(0x91),
-  add: op2(0x92), sub: op2(0x93), mul: op2(0x94), div: op2(0x95), min: op2(0x96), max: op2(0x97),
-  demote_f64: op1(0xb6), convert_i32_s: op1(0xb2), reinterpret_i32: op1(0xbe), copysign: op2(0x98),
+  const: (x: number): Code => [0x43, f32Bytes(x)],
+  load: load(0x2a, 2),
+  store: store(0x38, 2),
+  eq: op2(0x5b),
+  ne: op2(0x5c),
+  lt: op2(0x5d),
+  gt: op2(0x5e),
+  le: op2(0x5f),
+  ge: op2(0x60),
+  abs: op1(0x8b),
+  neg: op1(0x8c),
+  ceil: op1(0x8d),
+  floor: op1(0x8e),
+  trunc: op1(0x8f),
+  nearest: op1(0x90),
+  sqrt: op1(0x91),
+  add: op2(0x92),
+  sub: op2(0x93),
+  mul: op2(0x94),
+  div: op2(0x95),
+  min: op2(0x96),
+  max: op2(0x97),
+  demote_f64: op1(0xb6),
+  convert_i32_s: op1(0xb2),
+  reinterpret_i32: op1(0xbe),
+  copysign: op2(0x98),
 } as const
 
 /** Scalar float64. */
 export const f64 = {
-  const: (x: number): Code => [0x44, f64Bytes(x)], load: load(0x2b, 3), store: store(0x39, 3),
-  eq: op2(0x61), ne: op2(0x62), lt: op2(0x63), gt: op2(0x64), le: op2(0x65), ge: op2(0x66),
-  abs: op1(0x99), neg: op1(0x9a), ceil: op1(0x9b), floor: op1(0x9c), trunc: op1(0x9d), nearest: op1(0x9e), sqrt: op1(0x9f),
-  add: op2(0xa0), sub: op2(0xa1), mul: op2(0xa2), div: op2(0xa3), min: op2(0xa4), max: op2(0xa5),
-  promote_f32: op1(0xbb), convert_i32_s: op1(0xb7), reinterpret_i64: op1(0xbf), copysign: op2(0xa6),
+  const: (x: number): Code => [0x44, f64Bytes(x)],
+  load: load(0x2b, 3),
+  store: store(0x39, 3),
+  eq: op2(0x61),
+  ne: op2(0x62),
+  lt: op2(0x63),
+  gt: op2(0x64),
+  le: op2(0x65),
+  ge: op2(0x66),
+  abs: op1(0x99),
+  neg: op1(0x9a),
+  ceil: op1(0x9b),
+  floor: op1(0x9c),
+  trunc: op1(0x9d),
+  nearest: op1(0x9e),
+  sqrt: op1(0x9f),
+  add: op2(0xa0),
+  sub: op2(0xa1),
+  mul: op2(0xa2),
+  div: op2(0xa3),
+  min: op2(0xa4),
+  max: op2(0xa5),
+  promote_f32: op1(0xbb),
+  convert_i32_s: op1(0xb7),
+  reinterpret_i64: op1(0xbf),
+  copysign: op2(0xa6),
 } as const
 
 /** 128-bit vectors as bits, and their loads and stores. */
 export const v128 = {
-  load: vload(0), load8x8_s: vload(1), load8x8_u: vload(2), load16x4_s: vload(3), load16x4_u: vload(4), load8_splat: vload(7), load16_splat: vload(8), load32_splat: vload(9), load64_splat: vload(10), load32_zero: vload(92), load64_zero: vload(93),
+  load: vload(0),
+  load8x8_s: vload(1),
+  load8x8_u: vload(2),
+  load16x4_s: vload(3),
+  load16x4_u: vload(4),
+  load8_splat: vload(7),
+  load16_splat: vload(8),
+  load32_splat: vload(9),
+  load64_splat: vload(10),
+  load32_zero: vload(92),
+  load64_zero: vload(93),
   store: (address: Code, value: Code, offset = 0): Code => [address, value, SIMD, u32(11), 0, u32(offset)],
-  load8_lane: laneLoad(84), load16_lane: laneLoad(85), load32_lane: laneLoad(86), load64_lane: laneLoad(87), store8_lane: laneLoad(88), store16_lane: laneLoad(89), store32_lane: laneLoad(90), store64_lane: laneLoad(91),
+  load8_lane: laneLoad(84),
+  load16_lane: laneLoad(85),
+  load32_lane: laneLoad(86),
+  load64_lane: laneLoad(87),
+  store8_lane: laneLoad(88),
+  store16_lane: laneLoad(89),
+  store32_lane: laneLoad(90),
+  store64_lane: laneLoad(91),
   const: (bytes: ArrayLike<number>): Code => [SIMD, u32(12), Uint8Array.from(bytes)],
   shuffle: (a: Code, b: Code, lanes: readonly number[]): Code => [a, b, SIMD, u32(13), [...lanes]],
-  not: simd1(77), and: simd2(78), andnot: simd2(79), or: simd2(80), xor: simd2(81), any_true: simd1(83),
+  not: simd1(77),
+  and: simd2(78),
+  andnot: simd2(79),
+  or: simd2(80),
+  xor: simd2(81),
+  any_true: simd1(83),
   bitselect: (a: Code, b: Code, mask: Code): Code => [a, b, mask, SIMD, u32(82)],
 } as const
 
 /** Four float32. Comparisons give lanes of all ones or zeros. */
 export const f32x4 = {
   const: (x: number): Code => v128.const(new Uint8Array(Float32Array.of(x, x, x, x).buffer)),
-  splat: simd1(19), extract: extract(31), replace: replace(32),
-  eq: simd2(65), ne: simd2(66), lt: simd2(67), gt: simd2(68), le: simd2(69), ge: simd2(70),
-  ceil: simd1(103), floor: simd1(104), trunc: simd1(105), nearest: simd1(106), abs: simd1(224), neg: simd1(225), sqrt: simd1(227),
-  add: simd2(228), sub: simd2(229), mul: simd2(230), div: simd2(231), min: simd2(232), max: simd2(233), pmin: simd2(234), pmax: simd2(235),
-  demote_f64x2_zero: simd1(94), convert_i32x4_s: simd1(250),
+  splat: simd1(19),
+  extract: extract(31),
+  replace: replace(32),
+  eq: simd2(65),
+  ne: simd2(66),
+  lt: simd2(67),
+  gt: simd2(68),
+  le: simd2(69),
+  ge: simd2(70),
+  ceil: simd1(103),
+  floor: simd1(104),
+  trunc: simd1(105),
+  nearest: simd1(106),
+  abs: simd1(224),
+  neg: simd1(225),
+  sqrt: simd1(227),
+  add: simd2(228),
+  sub: simd2(229),
+  mul: simd2(230),
+  div: simd2(231),
+  min: simd2(232),
+  max: simd2(233),
+  pmin: simd2(234),
+  pmax: simd2(235),
+  demote_f64x2_zero: simd1(94),
+  convert_i32x4_s: simd1(250),
 } as const
 
 /** Two float64. */
 export const f64x2 = {
   const: (x: number): Code => v128.const(new Uint8Array(Float64Array.of(x, x).buffer)),
-  splat: simd1(20), extract: extract(33), replace: replace(34), promote_low_f32x4: simd1(95),
-  abs: simd1(236), neg: simd1(237), sqrt: simd1(239), add: simd2(240), sub: simd2(241), mul: simd2(242), div: simd2(243), nearest: simd1(148), floor: simd1(117),
-  eq: simd2(71), ne: simd2(72), lt: simd2(73), gt: simd2(74), le: simd2(75), ge: simd2(76), convert_low_i32x4_s: simd1(254),
+  splat: simd1(20),
+  extract: extract(33),
+  replace: replace(34),
+  promote_low_f32x4: simd1(95),
+  abs: simd1(236),
+  neg: simd1(237),
+  sqrt: simd1(239),
+  add: simd2(240),
+  sub: simd2(241),
+  mul: simd2(242),
+  div: simd2(243),
+  nearest: simd1(148),
+  floor: simd1(117),
+  eq: simd2(71),
+  ne: simd2(72),
+  lt: simd2(73),
+  gt: simd2(74),
+  le: simd2(75),
+  ge: simd2(76),
+  convert_low_i32x4_s: simd1(254),
 } as const
 
 /** Four 32-bit integers. */
 export const i32x4 = {
   const: (n: number): Code => v128.const(new Uint8Array(Int32Array.of(n, n, n, n).buffer)),
   lanes: (n: readonly number[]): Code => v128.const(new Uint8Array(Int32Array.from(n).buffer)),
-  splat: simd1(17), extract: extract(27), replace: replace(28), bitmask: simd1(164), all_true: simd1(163),
-  eq: simd2(55), ne: simd2(56), lt_s: simd2(57), lt_u: simd2(58), gt_s: simd2(59), gt_u: simd2(60), le_s: simd2(61), ge_s: simd2(63),
-  shl: shift(171), shr_s: shift(172), shr_u: shift(173), add: simd2(174), sub: simd2(177), mul: simd2(181), min_s: simd2(182), max_s: simd2(184),
-  dot_i16x8_s: simd2(186), trunc_sat_f32x4_s: simd1(248), extend_low_i16x8_s: simd1(167), extend_high_i16x8_s: simd1(168),
+  splat: simd1(17),
+  extract: extract(27),
+  replace: replace(28),
+  bitmask: simd1(164),
+  all_true: simd1(163),
+  eq: simd2(55),
+  ne: simd2(56),
+  lt_s: simd2(57),
+  lt_u: simd2(58),
+  gt_s: simd2(59),
+  gt_u: simd2(60),
+  le_s: simd2(61),
+  ge_s: simd2(63),
+  shl: shift(171),
+  shr_s: shift(172),
+  shr_u: shift(173),
+  add: simd2(174),
+  sub: simd2(177),
+  mul: simd2(181),
+  min_s: simd2(182),
+  max_s: simd2(184),
+  dot_i16x8_s: simd2(186),
+  trunc_sat_f32x4_s: simd1(248),
+  extend_low_i16x8_s: simd1(167),
+  extend_high_i16x8_s: simd1(168),
 } as const
 
 /** Eight 16-bit integers. */
 export const i16x8 = {
   const: (n: number): Code => v128.const(new Uint8Array(new Int16Array(8).fill(n).buffer)),
-  splat: simd1(16), extract_s: extract(24), narrow_i32x4_s: simd2(133), extend_low_i8x16_s: simd1(135), extend_high_i8x16_s: simd1(136), extend_low_i8x16_u: simd1(137), extend_high_i8x16_u: simd1(138),
-  shl: shift(139), shr_s: shift(140), add: simd2(142), sub: simd2(145), mul: simd2(149),
+  splat: simd1(16),
+  extract_s: extract(24),
+  narrow_i32x4_s: simd2(133),
+  extend_low_i8x16_s: simd1(135),
+  extend_high_i8x16_s: simd1(136),
+  extend_low_i8x16_u: simd1(137),
+  extend_high_i8x16_u: simd1(138),
+  shl: shift(139),
+  shr_s: shift(140),
+  add: simd2(142),
+  sub: simd2(145),
+  mul: simd2(149),
 } as const
 
 /** Sixteen bytes. */
-export const i8x16 = { narrow_i16x8_s: simd2(101), narrow_i16x8_u: simd2(102), splat: simd1(15), bitmask: simd1(100) } as const
+export const i8x16 = {
+  narrow_i16x8_s: simd2(101),
+  narrow_i16x8_u: simd2(102),
+  splat: simd1(15),
+  bitmask: simd1(100),
+} as const
 
 /** Instructions of the relaxed proposal: fast, but what they give may depend on the machine. */
 export const relaxed = {
   i8x16_dot_i7x16_add: (a: Code, b: Code, c: Code): Code => [a, b, c, SIMD, u32(0x113)],
 } as const
 
-const atomic = (op: number): Binary => (address, value) => [address, value, 0xfe, op, 2, 0]
+const atomic =
+  (op: number): Binary =>
+  (address, value) => [address, value, 0xfe, op, 2, 0]
 /** Atomic accesses to 32-bit words; addresses are multiples of 4. */
 export const atomics = {
-  load: (address: Code): Code => [address, 0xfe, 0x10, 2, 0], store: atomic(0x17), add: atomic(0x1e),
+  load: (address: Code): Code => [address, 0xfe, 0x10, 2, 0],
+  store: atomic(0x17),
+  add: atomic(0x1e),
   /** Waits while the word is `expected`, at most `nanoseconds` (a constant); gives 0, 1 or 2. */
-  wait: (address: Code, expected: Code, nanoseconds: number): Code => [address, expected, 0x42, s32(nanoseconds), 0xfe, 0x01, 2, 0],
+  wait: (address: Code, expected: Code, nanoseconds: number): Code => [
+    address,
+    expected,
+    0x42,
+    s32(nanoseconds),
+    0xfe,
+    0x01,
+    2,
+    0,
+  ],
   notify: atomic(0x00),
 } as const
 
@@ -128,7 +340,14 @@ const EMPTY = 0x40
 export const control = {
   block: (body: Code): Code => [0x02, EMPTY, body, 0x0b],
   loop: (body: Code): Code => [0x03, EMPTY, body, 0x0b],
-  if: (condition: Code, then: Code, otherwise?: Code): Code => [condition, 0x04, EMPTY, then, otherwise === undefined ? [] : [0x05, otherwise], 0x0b],
+  if: (condition: Code, then: Code, otherwise?: Code): Code => [
+    condition,
+    0x04,
+    EMPTY,
+    then,
+    otherwise === undefined ? [] : [0x05, otherwise],
+    0x0b,
+  ],
   br: (label: number): Code => [0x0c, u32(label)],
   br_if: (label: number, condition: Code): Code => [condition, 0x0d, u32(label)],
   return: (value: Code = []): Code => [value, 0x0f],

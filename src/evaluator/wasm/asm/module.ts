@@ -7,7 +7,12 @@ export type ValueType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128'
 const CODES: { readonly [T in ValueType]: number } = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b }
 
 /** A local variable of a function. */
-export type Local = { readonly get: Code; readonly set: (value: Code) => Code; readonly tee: (value: Code) => Code; readonly index: number }
+export type Local = {
+  readonly get: Code
+  readonly set: (value: Code) => Code
+  readonly tee: (value: Code) => Code
+  readonly index: number
+}
 
 /** What the body of a function is written with. */
 export type Scope = {
@@ -20,7 +25,12 @@ export type Scope = {
 export type Func = { readonly index: number; readonly call: (...args: readonly Code[]) => Code }
 
 /** How a function is declared. An exported one has a name. */
-export type FuncSpec = { readonly name?: string; readonly params?: readonly ValueType[]; readonly results?: readonly ValueType[]; readonly body: (scope: Scope) => Code }
+export type FuncSpec = {
+  readonly name?: string
+  readonly params?: readonly ValueType[]
+  readonly results?: readonly ValueType[]
+  readonly body: (scope: Scope) => Code
+}
 
 /** Memory that the module imports as `env.memory`, in pages of 64 KiB. */
 export type MemorySpec = { readonly pages: number; readonly maximum: number; readonly shared: boolean }
@@ -88,10 +98,12 @@ export const newModule = (): ModuleBuilder => {
 /** `for (at = from; at < to; at += step) body`, unsigned; `to` is evaluated at each turn, so give a local or a constant. */
 export const forLoop = (at: Local, from: Code, to: Code, step: number, body: Code): Code => [
   at.set(from),
-  control.block(control.loop([
-    control.br_if(1, i32.ge_u(at.get, to)),
-    body,
-    at.set(i32.add(at.get, i32.const(step))),
-    control.br(0),
-  ])),
+  control.block(
+    control.loop([
+      control.br_if(1, i32.ge_u(at.get, to)),
+      body,
+      at.set(i32.add(at.get, i32.const(step))),
+      control.br(0),
+    ]),
+  ),
 ]

@@ -3,15 +3,50 @@ import type { Attrs } from '../../../graph/op.js'
 
 /** An operation on lanes. Comparisons give masks (all ones or all zeros); `mask` operands choose in `select`. */
 export type LaneOp =
-  | 'const' | 'load' | 'neg' | 'abs' | 'sqrt' | 'nearest' | 'floor' | 'ceil' | 'trunc'
-  | 'add' | 'sub' | 'mul' | 'div' | 'min' | 'max' | 'pmin' | 'pmax'
-  | 'eq' | 'ne' | 'ieq' | 'itof' | 'iota' | 'lt' | 'gt' | 'le' | 'ge' | 'and' | 'or' | 'andnot' | 'select' | 'call'
+  | 'const'
+  | 'load'
+  | 'neg'
+  | 'abs'
+  | 'sqrt'
+  | 'nearest'
+  | 'floor'
+  | 'ceil'
+  | 'trunc'
+  | 'add'
+  | 'sub'
+  | 'mul'
+  | 'div'
+  | 'min'
+  | 'max'
+  | 'pmin'
+  | 'pmax'
+  | 'eq'
+  | 'ne'
+  | 'ieq'
+  | 'itof'
+  | 'iota'
+  | 'lt'
+  | 'gt'
+  | 'le'
+  | 'ge'
+  | 'and'
+  | 'or'
+  | 'andnot'
+  | 'select'
+  | 'call'
 
 /**
  * One operation; `args` are numbers of earlier ones. `value`: of a constant, or of `iota` (an element's place in its row) the
  * row's length. `load`: number of the operand. `name` and `attrs`: of a called function.
  */
-export type Expr = { readonly op: LaneOp; readonly args: readonly number[]; readonly value?: number; readonly load?: number; readonly name?: string; readonly attrs?: Attrs }
+export type Expr = {
+  readonly op: LaneOp
+  readonly args: readonly number[]
+  readonly value?: number
+  readonly load?: number
+  readonly name?: string
+  readonly attrs?: Attrs
+}
 
 /** Collects expressions; each method gives the number of one. */
 export type Exprs = {
@@ -39,13 +74,17 @@ export const newExprs = (): Exprs => {
     keys.set(key, list.length)
     return list.push(e) - 1
   }
-  const constant = (value: number): number => add({ op: 'const', args: [], value }, `const ${Object.is(value, -0) ? '-0' : value}`)
+  const constant = (value: number): number =>
+    add({ op: 'const', args: [], value }, `const ${Object.is(value, -0) ? '-0' : value}`)
   const op: Exprs['op'] = (name, ...args) => add({ op: name, args }, `${name} ${args.join()}`)
   const isConstant = (i: number, value: number): boolean => list[i].op === 'const' && Object.is(list[i].value, value)
   return {
-    list, constant, op,
+    list,
+    constant,
+    op,
     load: (operand) => add({ op: 'load', args: [], load: operand }, `load ${operand}`),
-    call: (name, arg, attrs) => add({ op: 'call', args: [arg], name, attrs }, `call ${name} ${arg} ${JSON.stringify(attrs)}`),
+    call: (name, arg, attrs) =>
+      add({ op: 'call', args: [arg], name, attrs }, `call ${name} ${arg} ${JSON.stringify(attrs)}`),
     iota: (n) => add({ op: 'iota', args: [], value: n }, `iota ${n}`),
     flag: (mask) => op('and', mask, constant(1)),
     truth: (x) => (list[x].op === 'and' && isConstant(list[x].args[1], 1) ? list[x].args[0] : op('ne', x, constant(0))),

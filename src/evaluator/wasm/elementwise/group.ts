@@ -20,7 +20,8 @@ export const CHUNK = 8192
 /** Up to this many expressions a turn of the loop does two vectors. */
 export const MOST_UNROLLED = 48
 
-const reductionOf = (node: FlatNode): (typeof REDUCTIONS)[string] | undefined => (Object.hasOwn(REDUCTIONS, node.op.name) ? REDUCTIONS[node.op.name] : undefined)
+const reductionOf = (node: FlatNode): (typeof REDUCTIONS)[string] | undefined =>
+  Object.hasOwn(REDUCTIONS, node.op.name) ? REDUCTIONS[node.op.name] : undefined
 
 /** Adds where the patterns of a node's operands and result change over its loop. */
 const addCutsOf = (node: FlatNode, cuts: Set<number>): void => {
@@ -50,13 +51,36 @@ export const endsLoop = (node: FlatNode): boolean => {
   return sizeOf(node.shape) === 1 || (runs.length > 0 && !runs[0].kept)
 }
 
-type Operand = { readonly id: number; readonly strides: readonly number[]; readonly kind: 'whole' | 'number' | 'splat' | 'row' }
-type Sum = { readonly node: FlatNode; readonly term: number; readonly join: 'sum' | 'max'; readonly divisor: number; readonly strides: readonly number[] }
+type Operand = {
+  readonly id: number
+  readonly strides: readonly number[]
+  readonly kind: 'whole' | 'number' | 'splat' | 'row'
+}
+type Sum = {
+  readonly node: FlatNode
+  readonly term: number
+  readonly join: 'sum' | 'max'
+  readonly divisor: number
+  readonly strides: readonly number[]
+}
 /** A loop: its axes, what it computes of which operands, what it stores and what it sums. */
-export type Loop = { readonly space: Space; readonly chunk: number; readonly exprs: Exprs; readonly operands: readonly Operand[]; readonly stores: readonly (readonly [node: number, expr: number])[]; readonly sums: readonly Sum[] }
+export type Loop = {
+  readonly space: Space
+  readonly chunk: number
+  readonly exprs: Exprs
+  readonly operands: readonly Operand[]
+  readonly stores: readonly (readonly [node: number, expr: number])[]
+  readonly sums: readonly Sum[]
+}
 
 const kindOf = (strides: readonly number[], runs: readonly Run[]): Operand['kind'] =>
-  runs.length === 1 && runs[0].kept ? 'whole' : strides.every((s) => s === 0) ? 'number' : strides[0] === 0 ? 'splat' : 'row'
+  runs.length === 1 && runs[0].kept
+    ? 'whole'
+    : strides.every((s) => s === 0)
+      ? 'number'
+      : strides[0] === 0
+        ? 'splat'
+        : 'row'
 
 /** The loop of a group; `chunk`: elements of one unit. */
 export const loopOf = (step: GroupStep, nodes: readonly FlatNode[], chunk: number): Loop => {
@@ -87,7 +111,13 @@ export const loopOf = (step: GroupStep, nodes: readonly FlatNode[], chunk: numbe
   for (const node of members) {
     if (step.reduces.includes(node.id)) {
       const r = REDUCTIONS[node.op.name]
-      sums.push({ node, term: r.term(exprs, argsOf(node), node.attrs), join: r.join, divisor: r.divisor(node), strides: stridesIn(runsOf(r.over(node), node.args[0].shape), space) })
+      sums.push({
+        node,
+        term: r.term(exprs, argsOf(node), node.attrs),
+        join: r.join,
+        divisor: r.divisor(node),
+        strides: stridesIn(runsOf(r.over(node), node.args[0].shape), space),
+      })
     } else results.set(node.id, MAPS[node.op.name](exprs, argsOf(node), node.attrs))
   }
   return { space, chunk, exprs, operands, sums, stores: step.stores.map((i) => [i, results.get(i) ?? 0] as const) }
@@ -111,194 +141,329 @@ const unitOffset = (u: Code, space: Space, strides: readonly number[]): Code => 
 /** Distances between the partial sums of a group, in bytes: one float64 (or float32) per unit and sum. */
 const PARTIAL = 8
 
-const addPair = (sum: Local, v: Local): Code => sum.set(f64.add(sum.get, f64.add(
-  f64.add(f64.promote_f32(f32x4.extract(0, v.get)), f64.promote_f32(f32x4.extract(1, v.get))),
-  f64.add(f64.promote_f32(f32x4.extract(2, v.get)), f64.promote_f32(f32x4.extract(3, v.get))))))
+const addPair = (sum: Local, v: Local): Code =>
+  sum.set(
+    f64.add(
+      sum.get,
+      f64.add(
+        f64.add(f64.promote_f32(f32x4.extract(0, v.get)), f64.promote_f32(f32x4.extract(1, v.get))),
+        f64.add(f64.promote_f32(f32x4.extract(2, v.get)), f64.promote_f32(f32x4.extract(3, v.get))),
+      ),
+    ),
+  )
 
 const largestLane = (v: Local): Code =>
-  f32.max(f32.max(f32x4.extract(0, v.get), f32x4.extract(1, v.get)), f32.max(f32x4.extract(2, v.get), f32x4.extract(3, v.get)))
+  f32.max(
+    f32.max(f32x4.extract(0, v.get), f32x4.extract(1, v.get)),
+    f32.max(f32x4.extract(2, v.get), f32x4.extract(3, v.get)),
+  )
 
 const FIRST_LANE = i32x4.lanes([-1, 0, 0, 0])
 const COUNT = i32x4.lanes([0, 1, 2, 3])
 
-const emitLoop = (loop: Loop, places: ReadonlyMap<number, number>, partials: number, units: number, named: (m: ModuleBuilder) => Named) => (m: ModuleBuilder): Func =>
-  m.func({
-    params: ['i32', 'i32'],
-    body: (scope) => {
-      const [from, to] = scope.params
-      const { space, chunk, operands } = loop
-      const single = space.axes.length === 1
-      const inner = single ? Math.min(chunk, space.size) : space.axes[0]
-      const [at, stop, u] = [scope.local('i32'), scope.local('i32'), scope.local('i32')]
-      const placeOf = (id: number): number => places.get(id) ?? 0
-      const held = operands.map((o) => (o.kind === 'number' || o.kind === 'splat' ? scope.local('v128') : scope.local('i32')))
-      const unroll = loop.exprs.list.length <= MOST_UNROLLED && inner >= 8 ? 2 : 1
-      const zero = (join: Sum['join']): Code => f32x4.const(join === 'max' ? -Infinity : 0)
-      const accs = loop.sums.map(() => Array.from({ length: unroll }, () => scope.local('v128')))
-      const inPlace = loop.stores.some(([node]) => operands.some((o) => placeOf(o.id) === placeOf(node)))
-      const loads = inPlace ? loop.exprs.list.flatMap((e, i) => (e.op === 'load' ? [i] : [])) : []
-      const roots = [...loads, ...loop.stores.map((s) => s[1]), ...loop.sums.map((s) => s.term)]
-      const rows = new Map<number, Local>()
-      /** Byte offset at which the current row of `n` elements begins. */
-      const rowStart = (n: number): Local => {
-        const known = rows.get(n)
-        if (known !== undefined) return known
-        const made = scope.local('i32')
-        rows.set(n, made)
-        return made
-      }
-      const iota = (n: number, offset: number): Code => i32x4.add(i32x4.splat(i32.shr_u(i32.sub(i32.add(at.get, i32.const(offset)), rowStart(n).get), i32.const(2))), COUNT)
-      const constants = newConstants(scope)
-      const turn = (offset: number, lane: boolean, copy: number): Code => {
-        const load = (k: number): Code => {
+const emitLoop =
+  (
+    loop: Loop,
+    places: ReadonlyMap<number, number>,
+    partials: number,
+    units: number,
+    named: (m: ModuleBuilder) => Named,
+  ) =>
+  (m: ModuleBuilder): Func =>
+    m.func({
+      params: ['i32', 'i32'],
+      body: (scope) => {
+        const [from, to] = scope.params
+        const { space, chunk, operands } = loop
+        const single = space.axes.length === 1
+        const inner = single ? Math.min(chunk, space.size) : space.axes[0]
+        const [at, stop, u] = [scope.local('i32'), scope.local('i32'), scope.local('i32')]
+        const placeOf = (id: number): number => places.get(id) ?? 0
+        const held = operands.map((o) =>
+          o.kind === 'number' || o.kind === 'splat' ? scope.local('v128') : scope.local('i32'),
+        )
+        const unroll = loop.exprs.list.length <= MOST_UNROLLED && inner >= 8 ? 2 : 1
+        const zero = (join: Sum['join']): Code => f32x4.const(join === 'max' ? -Infinity : 0)
+        const accs = loop.sums.map(() => Array.from({ length: unroll }, () => scope.local('v128')))
+        const inPlace = loop.stores.some(([node]) => operands.some((o) => placeOf(o.id) === placeOf(node)))
+        const loads = inPlace ? loop.exprs.list.flatMap((e, i) => (e.op === 'load' ? [i] : [])) : []
+        const roots = [...loads, ...loop.stores.map((s) => s[1]), ...loop.sums.map((s) => s.term)]
+        const rows = new Map<number, Local>()
+        /** Byte offset at which the current row of `n` elements begins. */
+        const rowStart = (n: number): Local => {
+          const known = rows.get(n)
+          if (known !== undefined) return known
+          const made = scope.local('i32')
+          rows.set(n, made)
+          return made
+        }
+        const iota = (n: number, offset: number): Code =>
+          i32x4.add(
+            i32x4.splat(i32.shr_u(i32.sub(i32.add(at.get, i32.const(offset)), rowStart(n).get), i32.const(2))),
+            COUNT,
+          )
+        const constants = newConstants(scope)
+        const turn = (offset: number, lane: boolean, copy: number): Code => {
+          const load = (k: number): Code => {
+            const o = operands[k]
+            if (o.kind === 'number' || o.kind === 'splat') return held[k].get
+            const read = lane ? v128.load32_splat : v128.load
+            return o.kind === 'whole'
+              ? read(at.get, placeOf(o.id) + offset)
+              : read(i32.add(at.get, held[k].get), offset)
+          }
+          const code = lanesOf(
+            {
+              scope,
+              list: loop.exprs.list,
+              load,
+              named: named(m),
+              constant: constants.get,
+              iota: (n) => iota(n, offset),
+            },
+            roots,
+          )
+          // A result that takes its operand's place must not be written before every member has read it.
+          const first = inPlace ? loads.map((e) => code(e)) : []
+          const stores = loop.stores.map(([node, e]): Code => {
+            const value = code(e)
+            return lane
+              ? v128.store32_lane(0, at.get, value, placeOf(node) + offset)
+              : v128.store(at.get, value, placeOf(node) + offset)
+          })
+          const sums = loop.sums.map((s, k): Code => {
+            const acc = accs[k][copy]
+            const value = code(s.term)
+            if (s.join === 'max') return acc.set(f32x4.max(acc.get, value))
+            return acc.set(f32x4.add(acc.get, lane ? v128.and(value, FIRST_LANE) : value))
+          })
+          return [first.map((value) => control.drop(value)), stores, sums]
+        }
+        // Memory gives more to two streams than to one: the two vectors of a turn come from the two halves of a full chunk.
+        const halves = single && unroll === 2 && space.size >= chunk && chunk % 8 === 0
+        const [step, apart] = halves ? [16, chunk * 2] : [16 * unroll, 16]
+        const turns = (end: Code): Code =>
+          control.block(
+            control.loop([
+              control.br_if(1, i32.gt_u(i32.add(at.get, i32.const(step)), end)),
+              Array.from({ length: unroll }, (_, c) => turn(apart * c, false, c)),
+              at.set(i32.add(at.get, i32.const(step))),
+              control.br(0),
+            ]),
+          )
+        const vectors: Code = !halves
+          ? turns(stop.get)
+          : control.if(i32.eq(i32.sub(stop.get, at.get), i32.const(chunk * 4)), [
+              stop.set(i32.sub(stop.get, i32.const(apart))),
+              turns(stop.get),
+              stop.set(i32.add(stop.get, i32.const(apart))),
+              at.set(stop.get),
+            ])
+        const whole = (single ? space.size % inner === 0 : true) && inner % (4 * unroll) === 0
+        const single4: Code =
+          unroll === 1 || whole
+            ? []
+            : control.block(
+                control.loop([
+                  control.br_if(1, i32.gt_u(i32.add(at.get, i32.const(16)), stop.get)),
+                  turn(0, false, 0),
+                  at.set(i32.add(at.get, i32.const(16))),
+                  control.br(0),
+                ]),
+              )
+        const rest: Code = whole
+          ? []
+          : [
+              single4,
+              control.block(
+                control.loop([
+                  control.br_if(1, i32.ge_u(at.get, stop.get)),
+                  turn(0, true, 0),
+                  at.set(i32.add(at.get, i32.const(4))),
+                  control.br(0),
+                ]),
+              ),
+            ]
+        const sum = scope.local('f64')
+        const close = loop.sums.map((s, k): Code => {
+          const address = i32.add(i32.mul(u.get, i32.const(PARTIAL)), i32.const(partials + k * units * PARTIAL))
+          if (s.join === 'max') {
+            const joined = accs[k].slice(1).map((a) => accs[k][0].set(f32x4.max(accs[k][0].get, a.get)))
+            return [joined, f32.store(address, largestLane(accs[k][0]))]
+          }
+          return [sum.set(f64.const(0)), accs[k].map((a) => addPair(sum, a)), f64.store(address, sum.get)]
+        })
+        const begin = (k: number): Code => {
           const o = operands[k]
-          if (o.kind === 'number' || o.kind === 'splat') return held[k].get
-          const read = lane ? v128.load32_splat : v128.load
-          return o.kind === 'whole' ? read(at.get, placeOf(o.id) + offset) : read(i32.add(at.get, held[k].get), offset)
+          const offset = i32.mul(unitOffset(u.get, space, o.strides), i32.const(4))
+          if (o.kind === 'splat') return held[k].set(v128.load32_splat(offset, placeOf(o.id)))
+          // The row's own address, less where the loop's running offset begins.
+          return o.kind === 'row' ? held[k].set(i32.sub(i32.add(offset, i32.const(placeOf(o.id))), at.get)) : []
         }
-        const code = lanesOf({ scope, list: loop.exprs.list, load, named: named(m), constant: constants.get, iota: (n) => iota(n, offset) }, roots)
-        // A result that takes its operand's place must not be written before every member has read it.
-        const first = inPlace ? loads.map((e) => code(e)) : []
-        const stores = loop.stores.map(([node, e]): Code => {
-          const value = code(e)
-          return lane ? v128.store32_lane(0, at.get, value, placeOf(node) + offset) : v128.store(at.get, value, placeOf(node) + offset)
-        })
-        const sums = loop.sums.map((s, k): Code => {
-          const acc = accs[k][copy]
-          const value = code(s.term)
-          if (s.join === 'max') return acc.set(f32x4.max(acc.get, value))
-          return acc.set(f32x4.add(acc.get, lane ? v128.and(value, FIRST_LANE) : value))
-        })
-        return [first.map((value) => control.drop(value)), stores, sums]
-      }
-      // Memory gives more to two streams than to one: the two vectors of a turn come from the two halves of a full chunk.
-      const halves = single && unroll === 2 && space.size >= chunk && chunk % 8 === 0
-      const [step, apart] = halves ? [16, chunk * 2] : [16 * unroll, 16]
-      const turns = (end: Code): Code => control.block(control.loop([
-        control.br_if(1, i32.gt_u(i32.add(at.get, i32.const(step)), end)),
-        Array.from({ length: unroll }, (_, c) => turn(apart * c, false, c)),
-        at.set(i32.add(at.get, i32.const(step))),
-        control.br(0),
-      ]))
-      const vectors: Code = !halves ? turns(stop.get)
-        : control.if(i32.eq(i32.sub(stop.get, at.get), i32.const(chunk * 4)), [stop.set(i32.sub(stop.get, i32.const(apart))), turns(stop.get), stop.set(i32.add(stop.get, i32.const(apart))), at.set(stop.get)])
-      const whole = (single ? space.size % inner === 0 : true) && inner % (4 * unroll) === 0
-      const single4: Code = unroll === 1 || whole ? [] : control.block(control.loop([
-        control.br_if(1, i32.gt_u(i32.add(at.get, i32.const(16)), stop.get)), turn(0, false, 0), at.set(i32.add(at.get, i32.const(16))), control.br(0),
-      ]))
-      const rest: Code = whole ? [] : [single4, control.block(control.loop([
-        control.br_if(1, i32.ge_u(at.get, stop.get)), turn(0, true, 0), at.set(i32.add(at.get, i32.const(4))), control.br(0),
-      ]))]
-      const sum = scope.local('f64')
-      const close = loop.sums.map((s, k): Code => {
-        const address = i32.add(i32.mul(u.get, i32.const(PARTIAL)), i32.const(partials + k * units * PARTIAL))
-        if (s.join === 'max') {
-          const joined = accs[k].slice(1).map((a) => accs[k][0].set(f32x4.max(accs[k][0].get, a.get)))
-          return [joined, f32.store(address, largestLane(accs[k][0]))]
-        }
-        return [sum.set(f64.const(0)), accs[k].map((a) => addPair(sum, a)), f64.store(address, sum.get)]
-      })
-      const begin = (k: number): Code => {
-        const o = operands[k]
-        const offset = i32.mul(unitOffset(u.get, space, o.strides), i32.const(4))
-        if (o.kind === 'splat') return held[k].set(v128.load32_splat(offset, placeOf(o.id)))
-        // The row's own address, less where the loop's running offset begins.
-        return o.kind === 'row' ? held[k].set(i32.sub(i32.add(offset, i32.const(placeOf(o.id))), at.get)) : []
-      }
-      const length = single ? [stop.set(i32.add(at.get, i32.const(inner * 4))), space.size % inner === 0 ? [] : control.if(i32.gt_u(stop.get, i32.const(space.size * 4)), stop.set(i32.const(space.size * 4)))] : stop.set(i32.add(at.get, i32.const(inner * 4)))
-      return [
-        constants.fill(),
-        operands.map((o, k) => (o.kind === 'number' ? held[k].set(v128.load32_splat(i32.const(placeOf(o.id)))) : [])),
-        u.set(from.get),
-        control.block(control.loop([
-          control.br_if(1, i32.ge_u(u.get, to.get)),
-          at.set(i32.mul(u.get, i32.const(inner * 4))),
-          length,
-          operands.map((_, k) => begin(k)),
-          [...rows].map(([n, start]) => start.set(i32.mul(i32.div_u(at.get, i32.const(n * 4)), i32.const(n * 4)))),
-          loop.sums.map((s, k) => accs[k].map((a) => a.set(zero(s.join)))),
-          vectors, rest, close,
-          u.set(i32.add(u.get, i32.const(1))),
-          control.br(0),
-        ])),
-      ]
-    },
-  })
+        const length = single
+          ? [
+              stop.set(i32.add(at.get, i32.const(inner * 4))),
+              space.size % inner === 0
+                ? []
+                : control.if(i32.gt_u(stop.get, i32.const(space.size * 4)), stop.set(i32.const(space.size * 4))),
+            ]
+          : stop.set(i32.add(at.get, i32.const(inner * 4)))
+        return [
+          constants.fill(),
+          operands.map((o, k) => (o.kind === 'number' ? held[k].set(v128.load32_splat(i32.const(placeOf(o.id)))) : [])),
+          u.set(from.get),
+          control.block(
+            control.loop([
+              control.br_if(1, i32.ge_u(u.get, to.get)),
+              at.set(i32.mul(u.get, i32.const(inner * 4))),
+              length,
+              operands.map((_, k) => begin(k)),
+              [...rows].map(([n, start]) => start.set(i32.mul(i32.div_u(at.get, i32.const(n * 4)), i32.const(n * 4)))),
+              loop.sums.map((s, k) => accs[k].map((a) => a.set(zero(s.join)))),
+              vectors,
+              rest,
+              close,
+              u.set(i32.add(u.get, i32.const(1))),
+              control.br(0),
+            ]),
+          ),
+        ]
+      },
+    })
 
 /** Adds the partial sums in the order of their units. */
-const emitSums = (loop: Loop, places: ReadonlyMap<number, number>, partials: number, units: number) => (m: ModuleBuilder): Func =>
-  m.func({
-    params: ['i32', 'i32'],
-    body: (scope) => {
-      const [u, place] = [scope.local('i32'), scope.local('i32')]
-      return loop.sums.map((s, k): Code => {
-        const out = places.get(s.node.id) ?? 0
-        const count = sizeOf(s.node.shape)
-        const from = partials + k * units * PARTIAL
-        const partial = i32.mul(u.get, i32.const(PARTIAL))
-        if (count === 1 && s.join === 'sum') {
-          const sum = scope.local('f64')
-          return [
-            sum.set(f64.const(0)), u.set(i32.const(0)),
-            control.loop([sum.set(f64.add(sum.get, f64.load(partial, from))), u.set(i32.add(u.get, i32.const(1))), control.br_if(0, i32.lt_u(u.get, i32.const(units)))]),
-            f32.store(i32.const(out), f32.demote_f64(s.divisor === 1 ? sum.get : f64.div(sum.get, f64.const(s.divisor)))),
-          ]
-        }
-        if (s.join === 'max') {
-          const index = i32.mul(unitOffset(u.get, loop.space, s.strides), i32.const(4))
+const emitSums =
+  (loop: Loop, places: ReadonlyMap<number, number>, partials: number, units: number) =>
+  (m: ModuleBuilder): Func =>
+    m.func({
+      params: ['i32', 'i32'],
+      body: (scope) => {
+        const [u, place] = [scope.local('i32'), scope.local('i32')]
+        return loop.sums.map((s, k): Code => {
+          const out = places.get(s.node.id) ?? 0
+          const count = sizeOf(s.node.shape)
+          const from = partials + k * units * PARTIAL
+          const partial = i32.mul(u.get, i32.const(PARTIAL))
+          if (count === 1 && s.join === 'sum') {
+            const sum = scope.local('f64')
+            return [
+              sum.set(f64.const(0)),
+              u.set(i32.const(0)),
+              control.loop([
+                sum.set(f64.add(sum.get, f64.load(partial, from))),
+                u.set(i32.add(u.get, i32.const(1))),
+                control.br_if(0, i32.lt_u(u.get, i32.const(units))),
+              ]),
+              f32.store(
+                i32.const(out),
+                f32.demote_f64(s.divisor === 1 ? sum.get : f64.div(sum.get, f64.const(s.divisor))),
+              ),
+            ]
+          }
+          if (s.join === 'max') {
+            const index = i32.mul(unitOffset(u.get, loop.space, s.strides), i32.const(4))
+            return [
+              u.set(i32.const(0)),
+              control.loop([
+                f32.store(i32.mul(u.get, i32.const(4)), f32.const(-Infinity), out),
+                u.set(i32.add(u.get, i32.const(1))),
+                control.br_if(0, i32.lt_u(u.get, i32.const(count))),
+              ]),
+              u.set(i32.const(0)),
+              control.loop([
+                place.set(index),
+                f32.store(place.get, f32.max(f32.load(place.get, out), f32.load(partial, from)), out),
+                u.set(i32.add(u.get, i32.const(1))),
+                control.br_if(0, i32.lt_u(u.get, i32.const(units))),
+              ]),
+            ]
+          }
+          // Several results: float64 sums behind the partials, then rounded.
+          const sums = partials + loop.sums.length * units * PARTIAL
+          const index = i32.mul(unitOffset(u.get, loop.space, s.strides), i32.const(8))
+          const eight = i32.mul(u.get, i32.const(8))
           return [
             u.set(i32.const(0)),
-            control.loop([f32.store(i32.mul(u.get, i32.const(4)), f32.const(-Infinity), out), u.set(i32.add(u.get, i32.const(1))), control.br_if(0, i32.lt_u(u.get, i32.const(count)))]),
+            control.loop([
+              f64.store(eight, f64.const(0), sums),
+              u.set(i32.add(u.get, i32.const(1))),
+              control.br_if(0, i32.lt_u(u.get, i32.const(count))),
+            ]),
             u.set(i32.const(0)),
-            control.loop([place.set(index), f32.store(place.get, f32.max(f32.load(place.get, out), f32.load(partial, from)), out), u.set(i32.add(u.get, i32.const(1))), control.br_if(0, i32.lt_u(u.get, i32.const(units)))]),
+            control.loop([
+              place.set(index),
+              f64.store(place.get, f64.add(f64.load(place.get, sums), f64.load(partial, from)), sums),
+              u.set(i32.add(u.get, i32.const(1))),
+              control.br_if(0, i32.lt_u(u.get, i32.const(units))),
+            ]),
+            u.set(i32.const(0)),
+            control.loop([
+              f32.store(
+                i32.mul(u.get, i32.const(4)),
+                f32.demote_f64(
+                  s.divisor === 1 ? f64.load(eight, sums) : f64.div(f64.load(eight, sums), f64.const(s.divisor)),
+                ),
+                out,
+              ),
+              u.set(i32.add(u.get, i32.const(1))),
+              control.br_if(0, i32.lt_u(u.get, i32.const(count))),
+            ]),
           ]
-        }
-        // Several results: float64 sums behind the partials, then rounded.
-        const sums = partials + loop.sums.length * units * PARTIAL
-        const index = i32.mul(unitOffset(u.get, loop.space, s.strides), i32.const(8))
-        const eight = i32.mul(u.get, i32.const(8))
-        return [
-          u.set(i32.const(0)),
-          control.loop([f64.store(eight, f64.const(0), sums), u.set(i32.add(u.get, i32.const(1))), control.br_if(0, i32.lt_u(u.get, i32.const(count)))]),
-          u.set(i32.const(0)),
-          control.loop([place.set(index), f64.store(place.get, f64.add(f64.load(place.get, sums), f64.load(partial, from)), sums), u.set(i32.add(u.get, i32.const(1))), control.br_if(0, i32.lt_u(u.get, i32.const(units)))]),
-          u.set(i32.const(0)),
-          control.loop([
-            f32.store(i32.mul(u.get, i32.const(4)), f32.demote_f64(s.divisor === 1 ? f64.load(eight, sums) : f64.div(f64.load(eight, sums), f64.const(s.divisor))), out),
-            u.set(i32.add(u.get, i32.const(1))), control.br_if(0, i32.lt_u(u.get, i32.const(count))),
-          ]),
-        ]
-      })
-    },
-  })
+        })
+      },
+    })
 
 const DIVISION = 1.2
 const OPERATION = 0.15
 
 /** Rough time of so many vectors of a loop, in nanoseconds. */
 export const costOf = (loop: Loop, vectors: number): number =>
-  loop.exprs.list.reduce((c, e) => c + (e.op === 'div' ? DIVISION : e.op === 'call' ? 80 : e.op === 'const' ? 0 : OPERATION), 0) * vectors + 10
+  loop.exprs.list.reduce(
+    (c, e) => c + (e.op === 'div' ? DIVISION : e.op === 'call' ? 80 : e.op === 'const' ? 0 : OPERATION),
+    0,
+  ) *
+    vectors +
+  10
 
 /** Operands that the kernel of a group reads and results that it writes, in the order of `Places.args` and `Places.outs`. */
-export type GroupKernel = { readonly kernel: Kernel; readonly args: readonly number[]; readonly outs: readonly number[] }
+export type GroupKernel = {
+  readonly kernel: Kernel
+  readonly args: readonly number[]
+  readonly outs: readonly number[]
+}
 
 /** The kernel of a group. `named` gives functions of one lane (exp, …) of a module; `chunk` elements are a unit where the loop has a single axis. */
-export const groupKernel = (step: GroupStep, nodes: readonly FlatNode[], named: (m: ModuleBuilder) => Named, chunk = CHUNK): GroupKernel => {
+export const groupKernel = (
+  step: GroupStep,
+  nodes: readonly FlatNode[],
+  named: (m: ModuleBuilder) => Named,
+  chunk = CHUNK,
+): GroupKernel => {
   const loop = loopOf(step, nodes, chunk)
   const { space } = loop
   const units = space.axes.length === 1 ? Math.ceil(space.size / chunk) : space.size / space.axes[0]
   const args = [...new Set(loop.operands.map((o) => o.id))]
   const outs = [...loop.stores.map((s) => s[0]), ...loop.sums.map((s) => s.node.id)]
-  const placesOf = (at: Places): ReadonlyMap<number, number> => new Map([...args.map((id, k) => [id, at.args[k]] as const), ...outs.map((id, k) => [id, at.outs[k]] as const)])
+  const placesOf = (at: Places): ReadonlyMap<number, number> =>
+    new Map([...args.map((id, k) => [id, at.args[k]] as const), ...outs.map((id, k) => [id, at.outs[k]] as const)])
   const cost = costOf(loop, space.size / units / 4)
   const most = Math.max(0, ...loop.sums.map((s) => sizeOf(s.node.shape)))
-  const stages: Stage[] = [{ label: 'loop', units, cost, emit: (m, at) => emitLoop(loop, placesOf(at), at.scratch, units, named)(m) }]
-  if (loop.sums.length > 0) stages.push({ label: 'sums', units: 1, cost: units * loop.sums.length, emit: (m, at) => emitSums(loop, placesOf(at), at.scratch, units)(m) })
+  const stages: Stage[] = [
+    { label: 'loop', units, cost, emit: (m, at) => emitLoop(loop, placesOf(at), at.scratch, units, named)(m) },
+  ]
+  if (loop.sums.length > 0)
+    stages.push({
+      label: 'sums',
+      units: 1,
+      cost: units * loop.sums.length,
+      emit: (m, at) => emitSums(loop, placesOf(at), at.scratch, units)(m),
+    })
   const whole = loop.operands.filter((o) => o.kind === 'whole').length + loop.stores.length
   const kernel: Kernel = {
     name: `loop[${space.axes.toReversed().join('×')}] of ${step.members.length}`,
     scratch: loop.sums.length === 0 ? 0 : (loop.sums.length * units + most) * PARTIAL,
-    constants: null, stages,
+    constants: null,
+    stages,
     flops: loop.exprs.list.filter((e) => e.op !== 'const' && e.op !== 'load').length * space.size,
     bytes: 4 * space.size * whole,
   }

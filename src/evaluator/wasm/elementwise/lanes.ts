@@ -35,14 +35,35 @@ export const newConstants = (scope: Scope): { readonly get: (value: number) => C
 }
 
 const simple = {
-  neg: f32x4.neg, abs: f32x4.abs, sqrt: f32x4.sqrt, nearest: f32x4.nearest, floor: f32x4.floor, ceil: f32x4.ceil, trunc: f32x4.trunc, itof: f32x4.convert_i32x4_s,
+  neg: f32x4.neg,
+  abs: f32x4.abs,
+  sqrt: f32x4.sqrt,
+  nearest: f32x4.nearest,
+  floor: f32x4.floor,
+  ceil: f32x4.ceil,
+  trunc: f32x4.trunc,
+  itof: f32x4.convert_i32x4_s,
 } as const
 const paired = {
-  add: f32x4.add, sub: f32x4.sub, mul: f32x4.mul, div: f32x4.div, min: f32x4.min, max: f32x4.max,
-  ieq: i32x4.eq, eq: f32x4.eq, ne: f32x4.ne, lt: f32x4.lt, gt: f32x4.gt, le: f32x4.le, ge: f32x4.ge,
-  and: v128.and, or: v128.or, andnot: v128.andnot,
+  add: f32x4.add,
+  sub: f32x4.sub,
+  mul: f32x4.mul,
+  div: f32x4.div,
+  min: f32x4.min,
+  max: f32x4.max,
+  ieq: i32x4.eq,
+  eq: f32x4.eq,
+  ne: f32x4.ne,
+  lt: f32x4.lt,
+  gt: f32x4.gt,
+  le: f32x4.le,
+  ge: f32x4.ge,
+  and: v128.and,
+  or: v128.or,
+  andnot: v128.andnot,
   // pmin(a, b) is b < a ? b : a: with the bound as b, NaN in a stays.
-  pmin: f32x4.pmin, pmax: f32x4.pmax,
+  pmin: f32x4.pmin,
+  pmax: f32x4.pmax,
 } as const
 
 /** Numbers of users of each expression, roots counted. */
@@ -75,9 +96,12 @@ export const lanesOf = (c: LaneContext, roots: readonly number[]): ((expr: numbe
     const e = c.list[i]
     const [a, b, d] = e.args
     switch (e.op) {
-      case 'const': return c.constant(e.value ?? 0)
-      case 'iota': return c.iota(e.value ?? 1)
-      case 'load': return c.load(e.load ?? 0)
+      case 'const':
+        return c.constant(e.value ?? 0)
+      case 'iota':
+        return c.iota(e.value ?? 1)
+      case 'load':
+        return c.load(e.load ?? 0)
       case 'select': {
         // bitselect(a, b, mask): the mask is written first into the order of evaluation by its local, if shared.
         // Choosing between a number and 0 needs one instruction.

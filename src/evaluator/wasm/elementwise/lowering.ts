@@ -11,10 +11,22 @@ import type { Exprs } from './exprs.js'
 /** Writes an element-wise op: numbers of its operands' expressions in, that of its result out. */
 export type Lowering = (e: Exprs, args: readonly number[], attrs: Attrs) => number
 
-const unary = (op: 'neg' | 'abs' | 'sqrt' | 'nearest' | 'floor' | 'ceil' | 'trunc'): Lowering => (e, [x]) => e.op(op, x)
-const binary = (op: 'add' | 'sub' | 'mul' | 'div' | 'min' | 'max'): Lowering => (e, [a, b]) => e.op(op, a, b)
-const compare = (op: 'lt' | 'le' | 'eq'): Lowering => (e, [a, b]) => e.flag(e.op(op, a, b))
-const called = (name: string): Lowering => (e, [x], attrs) => e.call(name, x, attrs)
+const unary =
+  (op: 'neg' | 'abs' | 'sqrt' | 'nearest' | 'floor' | 'ceil' | 'trunc'): Lowering =>
+  (e, [x]) =>
+    e.op(op, x)
+const binary =
+  (op: 'add' | 'sub' | 'mul' | 'div' | 'min' | 'max'): Lowering =>
+  (e, [a, b]) =>
+    e.op(op, a, b)
+const compare =
+  (op: 'lt' | 'le' | 'eq'): Lowering =>
+  (e, [a, b]) =>
+    e.flag(e.op(op, a, b))
+const called =
+  (name: string): Lowering =>
+  (e, [x], attrs) =>
+    e.call(name, x, attrs)
 
 const bound = (x: unknown): number | null => (typeof x === 'number' ? Math.fround(x) : null)
 
@@ -26,11 +38,16 @@ const cut = (e: Exprs, x: number, min: number | null, max: number | null): numbe
 
 const rounded = (e: Exprs, x: number, rounding: unknown): number => {
   switch (rounding) {
-    case 'FLOOR': return e.op('floor', x)
-    case 'CEIL': return e.op('ceil', x)
-    case 'ROUND_TO_ZERO': return e.op('trunc', x)
-    case 'DPU': return dpu(e, x)
-    default: return e.op('nearest', x)
+    case 'FLOOR':
+      return e.op('floor', x)
+    case 'CEIL':
+      return e.op('ceil', x)
+    case 'ROUND_TO_ZERO':
+      return e.op('trunc', x)
+    case 'DPU':
+      return dpu(e, x)
+    default:
+      return e.op('nearest', x)
   }
 }
 
@@ -53,11 +70,29 @@ const quantized = (e: Exprs, [x, s, z]: readonly number[], a: Attrs) => {
 
 /** Element-wise ops. */
 export const MAPS: { readonly [op: string]: Lowering } = {
-  add: binary('add'), sub: binary('sub'), mul: binary('mul'), div: binary('div'), maximum: binary('max'), minimum: binary('min'),
-  neg: unary('neg'), abs: unary('abs'), absBinarySign: unary('abs'), sqrt: unary('sqrt'),
-  less: compare('lt'), lessEqual: compare('le'), equal: compare('eq'),
-  round: unary('nearest'), floor: unary('floor'), ceil: unary('ceil'), roundToZero: unary('trunc'), dpuRound: (e, [x]) => dpu(e, x),
-  'round~identity': unary('nearest'), 'floor~identity': unary('floor'), 'ceil~identity': unary('ceil'), 'roundToZero~identity': unary('trunc'), 'dpuRound~identity': (e, [x]) => dpu(e, x),
+  add: binary('add'),
+  sub: binary('sub'),
+  mul: binary('mul'),
+  div: binary('div'),
+  maximum: binary('max'),
+  minimum: binary('min'),
+  neg: unary('neg'),
+  abs: unary('abs'),
+  absBinarySign: unary('abs'),
+  sqrt: unary('sqrt'),
+  less: compare('lt'),
+  lessEqual: compare('le'),
+  equal: compare('eq'),
+  round: unary('nearest'),
+  floor: unary('floor'),
+  ceil: unary('ceil'),
+  roundToZero: unary('trunc'),
+  dpuRound: (e, [x]) => dpu(e, x),
+  'round~identity': unary('nearest'),
+  'floor~identity': unary('floor'),
+  'ceil~identity': unary('ceil'),
+  'roundToZero~identity': unary('trunc'),
+  'dpuRound~identity': (e, [x]) => dpu(e, x),
   select: (e, [c, a, b]) => e.op('select', e.truth(c), a, b),
   sign: (e, [x]) => e.op('sub', e.flag(e.op('gt', x, e.constant(0))), e.flag(e.op('lt', x, e.constant(0)))),
   binarySign: (e, [x]) => e.op('select', e.op('ge', x, e.constant(0)), e.constant(1), e.constant(-1)),
@@ -72,22 +107,30 @@ export const MAPS: { readonly [op: string]: Lowering } = {
     const above = bound(a.max) === null ? [] : [e.op('gt', x, e.constant(bound(a.max) ?? 0))]
     const below = bound(a.min) === null ? [] : [e.op('lt', x, e.constant(bound(a.min) ?? 0))]
     const [first, second] = [...above, ...below]
-    return first === undefined ? e.constant(1) : e.op('select', second === undefined ? first : e.op('or', first, second), e.constant(0), e.constant(1))
+    return first === undefined
+      ? e.constant(1)
+      : e.op('select', second === undefined ? first : e.op('or', first, second), e.constant(0), e.constant(1))
   },
   signedLowerBound: (e, [x], a) => lowerBound(e, x, a),
   'signedLowerBound~identity': (e, [x], a) => lowerBound(e, x, a),
-  leakyRelu: (e, [x], a) => e.op('select', e.op('gt', x, e.constant(0)), x, e.op('mul', x, e.constant(Math.fround(Number(a.negativeSlope))))),
+  leakyRelu: (e, [x], a) =>
+    e.op('select', e.op('gt', x, e.constant(0)), x, e.op('mul', x, e.constant(Math.fround(Number(a.negativeSlope))))),
   broadcastTo: (_e, [x]) => x,
   quantize: (e, args, a) => e.op('mul', quantized(e, args, a).q, args[1]),
   quantizeGradInput: (e, [g, ...args], a) => e.op('andnot', g, quantized(e, args, a).clipped()),
   delay: (e, [q, x, left]) => e.op('select', e.op('gt', left, e.constant(0)), x, q),
-  ...Object.fromEntries(['exp', 'log', 'exp2', 'log2', 'tanh', 'sigmoid', 'softsign', 'elu', 'gelu', 'geluSlope', 'hardswish'].map((name) => [name, called(name)])),
+  ...Object.fromEntries(
+    ['exp', 'log', 'exp2', 'log2', 'tanh', 'sigmoid', 'softsign', 'elu', 'gelu', 'geluSlope', 'hardswish'].map(
+      (name) => [name, called(name)],
+    ),
+  ),
   scatterLast: (e, [g, classes], attrs) => e.op('select', column(e, classes, attrs), g, e.constant(0)),
   scatterAt: (e, [g, index], attrs) => e.op('select', e.op('ieq', e.iota(Number(attrs.row)), index), g, e.constant(0)),
 }
 
 /** Where an element's column is the class of its row. */
-const column = (e: Exprs, classes: number, a: Attrs): number => e.op('eq', e.op('itof', e.iota(Number(a.columns))), classes)
+const column = (e: Exprs, classes: number, a: Attrs): number =>
+  e.op('eq', e.op('itof', e.iota(Number(a.columns))), classes)
 
 const lowerBound = (e: Exprs, x: number, a: Attrs): number => {
   const size = e.op('max', e.op('abs', x), e.constant(Math.fround(Number(a.min))))
@@ -95,17 +138,22 @@ const lowerBound = (e: Exprs, x: number, a: Attrs): number => {
 }
 
 /** Whole float32 bounds only: the reference compares with the double. */
-const wholeBounds = (...bounds: readonly unknown[]): boolean => bounds.every((b) => b === null || b === undefined || (typeof b === 'number' && Math.fround(b) === b))
-const ordered = (min: unknown, max: unknown): boolean => typeof min !== 'number' || typeof max !== 'number' || min <= max
+const wholeBounds = (...bounds: readonly unknown[]): boolean =>
+  bounds.every((b) => b === null || b === undefined || (typeof b === 'number' && Math.fround(b) === b))
+const ordered = (min: unknown, max: unknown): boolean =>
+  typeof min !== 'number' || typeof max !== 'number' || min <= max
 
 /** Cases in which the lanes would not do what the reference does. */
 const EXCEPT: { readonly [op: string]: (a: Attrs) => boolean } = {
-  clamp: (a) => !wholeBounds(a.min, a.max), 'clamp~identity': (a) => !wholeBounds(a.min, a.max), within: (a) => !wholeBounds(a.min, a.max),
+  clamp: (a) => !wholeBounds(a.min, a.max),
+  'clamp~identity': (a) => !wholeBounds(a.min, a.max),
+  within: (a) => !wholeBounds(a.min, a.max),
   hardtanh: (a) => !wholeBounds(a.minVal, a.maxVal) || !ordered(a.minVal, a.maxVal),
 }
 
 /** Can this node be computed element by element? */
-export const isMap = (node: FlatNode): boolean => Object.hasOwn(MAPS, node.op.name) && !(Object.hasOwn(EXCEPT, node.op.name) && EXCEPT[node.op.name](node.attrs))
+export const isMap = (node: FlatNode): boolean =>
+  Object.hasOwn(MAPS, node.op.name) && !(Object.hasOwn(EXCEPT, node.op.name) && EXCEPT[node.op.name](node.attrs))
 
 /** A reduction over the loop: the term of each element, how terms are put together, and the shape of the result seen from the operand's. */
 export type Reduction = {
@@ -127,20 +175,39 @@ const itself: Lowering = (_e, [x]) => x
 /** Reductions that end a loop. Operand 0 spans it. */
 export const REDUCTIONS: { readonly [op: string]: Reduction } = {
   sum: { term: itself, join: 'sum', divisor: once, over: keptDims },
-  mean: { term: itself, join: 'sum', divisor: (n) => n.args[0].shape.reduce((p, m) => p * m, 1) / Math.max(1, n.shape.reduce((p, m) => p * m, 1)), over: keptDims },
+  mean: {
+    term: itself,
+    join: 'sum',
+    divisor: (n) =>
+      n.args[0].shape.reduce((p, m) => p * m, 1) /
+      Math.max(
+        1,
+        n.shape.reduce((p, m) => p * m, 1),
+      ),
+    over: keptDims,
+  },
   sumTo: { term: itself, join: 'sum', divisor: once, over: sameRank },
-  gatherLast: { term: (e, [x, classes], a) => e.op('select', column(e, classes, a), x, e.constant(0)), join: 'sum', divisor: once, over: (n) => [...n.shape, 1] },
+  gatherLast: {
+    term: (e, [x, classes], a) => e.op('select', column(e, classes, a), x, e.constant(0)),
+    join: 'sum',
+    divisor: once,
+    over: (n) => [...n.shape, 1],
+  },
   maxAll: { term: itself, join: 'max', divisor: once, over: () => [] },
   maxLast: { term: itself, join: 'max', divisor: once, over: (n) => [...n.shape, 1] },
   quantizeGradScale: {
-    join: 'sum', divisor: once, over: sameRank,
+    join: 'sum',
+    divisor: once,
+    over: sameRank,
     term: (e, [g, ...args], a) => {
       const { p, q, clipped } = quantized(e, args, a)
       return e.op('mul', g, e.op('sub', q, a.clamp === 'ste' ? p : e.op('andnot', p, clipped())))
     },
   },
   quantizeGradZeroPoint: {
-    join: 'sum', divisor: once, over: sameRank,
+    join: 'sum',
+    divisor: once,
+    over: sameRank,
     term: (e, [g, ...args], a) => e.op('and', e.op('neg', e.op('mul', g, args[1])), quantized(e, args, a).clipped()),
   },
 }

@@ -13,34 +13,68 @@ import { CHUNK, costOf, loopOf, MOST_UNROLLED, type GroupKernel, type Loop } fro
 import { lanesOf, newConstants, type Named } from './lanes.js'
 
 /** The signature of a loop over one axis whose operands are whole or one number; null for others. */
-export const signatureOf = (nodes: readonly FlatNode[]) => (step: GroupStep): LoopSignature | null => {
-  const { space, exprs, operands, stores, sums } = loopOf(step, nodes, CHUNK)
-  const simple = space.axes.length === 1 && sums.length === 0 && operands.every((o) => o.kind === 'whole' || o.kind === 'number') && exprs.list.every((e) => e.op !== 'iota')
-  if (!simple) return null
-  const text = exprs.list.map((e) => [e.op, ...e.args, e.load ?? '', Object.is(e.value, -0) ? '-0' : String(e.value), e.name ?? '', JSON.stringify(e.attrs ?? null)].join())
-  return { body: [...text, stores.map(([, e]) => e).join()].join(';'), kinds: operands.map((o) => o.kind[0]).join(''), operands: operands.map((o) => o.id) }
-}
+export const signatureOf =
+  (nodes: readonly FlatNode[]) =>
+  (step: GroupStep): LoopSignature | null => {
+    const { space, exprs, operands, stores, sums } = loopOf(step, nodes, CHUNK)
+    const simple =
+      space.axes.length === 1 &&
+      sums.length === 0 &&
+      operands.every((o) => o.kind === 'whole' || o.kind === 'number') &&
+      exprs.list.every((e) => e.op !== 'iota')
+    if (!simple) return null
+    const text = exprs.list.map((e) =>
+      [
+        e.op,
+        ...e.args,
+        e.load ?? '',
+        Object.is(e.value, -0) ? '-0' : String(e.value),
+        e.name ?? '',
+        JSON.stringify(e.attrs ?? null),
+      ].join(),
+    )
+    return {
+      body: [...text, stores.map(([, e]) => e).join()].join(';'),
+      kinds: operands.map((o) => o.kind[0]).join(''),
+      operands: operands.map((o) => o.id),
+    }
+  }
 
 /** Where one leaf lies: addresses of its operands and of what it stores, in the order of the loop. */
 type LeafPlaces = { readonly operands: readonly number[]; readonly stores: readonly number[]; readonly size: number }
 
 /** What the sweep is called with: `pointers` are addresses that move along, by operand or store; `numbers` stay. */
-type Call = { readonly pointers: readonly ((leaf: LeafPlaces) => number)[]; readonly numbers: readonly ((leaf: LeafPlaces) => number)[]; readonly operand: readonly number[]; readonly store: readonly number[] }
+type Call = {
+  readonly pointers: readonly ((leaf: LeafPlaces) => number)[]
+  readonly numbers: readonly ((leaf: LeafPlaces) => number)[]
+  readonly operand: readonly number[]
+  readonly store: readonly number[]
+}
 
 /** A store that takes the same operand's place in every leaf shares its pointer. */
 const callOf = (loop: Loop, leaves: readonly LeafPlaces[]): Call => {
   const pointers: ((leaf: LeafPlaces) => number)[] = []
   const numbers: ((leaf: LeafPlaces) => number)[] = []
-  const operand = loop.operands.map((o, k) => (o.kind === 'whole' ? pointers : numbers).push((leaf) => leaf.operands[k]) - 1)
+  const operand = loop.operands.map(
+    (o, k) => (o.kind === 'whole' ? pointers : numbers).push((leaf) => leaf.operands[k]) - 1,
+  )
   const store = loop.stores.map((_, j) => {
-    const replaced = loop.operands.findIndex((o, k) => o.kind === 'whole' && leaves.every((leaf) => leaf.operands[k] === leaf.stores[j]))
+    const replaced = loop.operands.findIndex(
+      (o, k) => o.kind === 'whole' && leaves.every((leaf) => leaf.operands[k] === leaf.stores[j]),
+    )
     return replaced >= 0 ? operand[replaced] : pointers.push((leaf) => leaf.stores[j]) - 1
   })
   return { pointers, numbers, operand, store }
 }
 
 /** `(pointers…, numbers…, bytes)`: one leaf. Bits don't depend on how many elements a turn takes. */
-const emitSweep = (m: ModuleBuilder, loop: Loop, call: Call, sizes: readonly number[], named: (m: ModuleBuilder) => Named): Func =>
+const emitSweep = (
+  m: ModuleBuilder,
+  loop: Loop,
+  call: Call,
+  sizes: readonly number[],
+  named: (m: ModuleBuilder) => Named,
+): Func =>
   m.func({
     params: [...call.pointers, ...call.numbers, null].map(() => 'i32' as const),
     body: (scope) => {
@@ -50,76 +84,132 @@ const emitSweep = (m: ModuleBuilder, loop: Loop, call: Call, sizes: readonly num
       const stop = scope.local('i32')
       const held = call.numbers.map(() => scope.local('v128'))
       const constants = newConstants(scope)
-      const loads = loop.exprs.list.flatMap((e, i) => (e.op === 'load' && loop.operands[e.load ?? 0].kind === 'whole' ? [i] : []))
+      const loads = loop.exprs.list.flatMap((e, i) =>
+        e.op === 'load' && loop.operands[e.load ?? 0].kind === 'whole' ? [i] : [],
+      )
       const roots = [...loads, ...loop.stores.map(([, e]) => e)]
       const turn = (offset: number, lane: boolean): Code => {
         const load = (k: number): Code => {
           if (loop.operands[k].kind !== 'whole') return held[call.operand[k]].get
           return (lane ? v128.load32_splat : v128.load)(pointers[call.operand[k]].get, offset)
         }
-        const code = lanesOf({ scope, list: loop.exprs.list, load, named: named(m), constant: constants.get, iota: () => i32x4.lanes([0, 1, 2, 3]) }, roots)
+        const code = lanesOf(
+          {
+            scope,
+            list: loop.exprs.list,
+            load,
+            named: named(m),
+            constant: constants.get,
+            iota: () => i32x4.lanes([0, 1, 2, 3]),
+          },
+          roots,
+        )
         // Everything is read before anything is stored: results take their operands' places.
         const read = loads.map((e) => control.drop(code(e)))
-        return [read, loop.stores.map(([, e], j): Code => {
-          const value = code(e)
-          const to = pointers[call.store[j]].get
-          return lane ? v128.store32_lane(0, to, value, offset) : v128.store(to, value, offset)
-        })]
+        return [
+          read,
+          loop.stores.map(([, e], j): Code => {
+            const value = code(e)
+            const to = pointers[call.store[j]].get
+            return lane ? v128.store32_lane(0, to, value, offset) : v128.store(to, value, offset)
+          }),
+        ]
       }
       const move = (by: number): Code => pointers.map((p) => p.set(i32.add(p.get, i32.const(by))))
       const end = stop.set(i32.add(first.get, bytes.get))
-      const sweep = (step: number, body: Code): Code => control.block(control.loop([
-        control.br_if(1, i32.gt_u(i32.add(first.get, i32.const(step)), stop.get)), body, move(step), control.br(0),
-      ]))
+      const sweep = (step: number, body: Code): Code =>
+        control.block(
+          control.loop([
+            control.br_if(1, i32.gt_u(i32.add(first.get, i32.const(step)), stop.get)),
+            body,
+            move(step),
+            control.br(0),
+          ]),
+        )
       const [largest, unroll] = [Math.max(...sizes), loop.exprs.list.length <= MOST_UNROLLED ? 2 : 1]
       // Memory gives more to two streams than to one: the two vectors of a turn come from the two halves of a chunk.
       const half = CHUNK * 2
-      const chunks: Code = unroll < 2 || largest < CHUNK ? [] : control.block(control.loop([
-        control.br_if(1, i32.lt_u(bytes.get, i32.const(2 * half))),
-        stop.set(i32.add(first.get, i32.const(half))),
-        sweep(16, [turn(0, false), turn(half, false)]),
-        move(half),
-        bytes.set(i32.sub(bytes.get, i32.const(2 * half))),
-        control.br(0),
-      ]))
+      const chunks: Code =
+        unroll < 2 || largest < CHUNK
+          ? []
+          : control.block(
+              control.loop([
+                control.br_if(1, i32.lt_u(bytes.get, i32.const(2 * half))),
+                stop.set(i32.add(first.get, i32.const(half))),
+                sweep(16, [turn(0, false), turn(half, false)]),
+                move(half),
+                bytes.set(i32.sub(bytes.get, i32.const(2 * half))),
+                control.br(0),
+              ]),
+            )
       const pairs = unroll < 2 || largest < 8 ? [] : sweep(32, [turn(0, false), turn(16, false)])
       const vectors = largest < 4 ? [] : sweep(16, turn(0, false))
       const lanes = sizes.every((n) => n % 4 === 0) ? [] : sweep(4, turn(0, true))
       return [
         constants.fill(),
         held.map((h, k) => h.set(v128.load32_splat(scope.params[call.pointers.length + k].get))),
-        chunks, end, pairs, vectors, lanes,
+        chunks,
+        end,
+        pairs,
+        vectors,
+        lanes,
       ]
     },
   })
 
 /** The kernel of a joined update. */
-export const updateKernel = (step: JoinedStep, nodes: readonly FlatNode[], named: (m: ModuleBuilder) => Named): GroupKernel => {
+export const updateKernel = (
+  step: JoinedStep,
+  nodes: readonly FlatNode[],
+  named: (m: ModuleBuilder) => Named,
+): GroupKernel => {
   const loops = step.leaves.map((leaf) => loopOf(leaf, nodes, CHUNK))
   // One element has no kinds: the pattern is that of a larger leaf.
-  const loop = loops[Math.max(0, step.leaves.findIndex((leaf) => leaf.size > 1))]
+  const loop =
+    loops[
+      Math.max(
+        0,
+        step.leaves.findIndex((leaf) => leaf.size > 1),
+      )
+    ]
   const args = [...new Set(loops.flatMap((l) => l.operands.map((o) => o.id)))]
   const outs = loops.flatMap((l) => l.stores.map(([id]) => id))
   const sizes = step.leaves.map((leaf) => leaf.size)
   const emit = (m: ModuleBuilder, at: Places): Func => {
-    const places = new Map([...args.map((id, k) => [id, at.args[k]] as const), ...outs.map((id, k) => [id, at.outs[k]] as const)])
-    const leaves = loops.map((l, k): LeafPlaces => ({ size: sizes[k], operands: l.operands.map((o) => places.get(o.id) ?? 0), stores: l.stores.map(([id]) => places.get(id) ?? 0) }))
+    const places = new Map([
+      ...args.map((id, k) => [id, at.args[k]] as const),
+      ...outs.map((id, k) => [id, at.outs[k]] as const),
+    ])
+    const leaves = loops.map((l, k): LeafPlaces => ({
+      size: sizes[k],
+      operands: l.operands.map((o) => places.get(o.id) ?? 0),
+      stores: l.stores.map(([id]) => places.get(id) ?? 0),
+    }))
     const call = callOf(loop, leaves)
     const sweep = emitSweep(m, loop, call, sizes, named)
     return m.func({
       params: ['i32', 'i32'],
-      body: () => leaves.map((leaf) => sweep.call(...[...call.pointers, ...call.numbers].map((address) => i32.const(address(leaf))), i32.const(leaf.size * 4))),
+      body: () =>
+        leaves.map((leaf) =>
+          sweep.call(
+            ...[...call.pointers, ...call.numbers].map((address) => i32.const(address(leaf))),
+            i32.const(leaf.size * 4),
+          ),
+        ),
     })
   }
   const streams = loop.operands.filter((o) => o.kind === 'whole').length + loop.stores.length
   return {
     kernel: {
-      name: `update of ${sizes.length} leaves, ${step.size} elements`, scratch: 0, constants: null,
+      name: `update of ${sizes.length} leaves, ${step.size} elements`,
+      scratch: 0,
+      constants: null,
       // One unit: it is done by one thread, last of all.
       stages: [{ label: 'sweep', units: 1, cost: costOf(loop, step.size / 4) + 10 * sizes.length, emit }],
       flops: loop.exprs.list.filter((e) => e.op !== 'const' && e.op !== 'load').length * step.size,
       bytes: 4 * step.size * streams,
     },
-    args, outs,
+    args,
+    outs,
   }
 }

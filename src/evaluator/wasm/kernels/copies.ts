@@ -25,7 +25,8 @@ const merged = (axes: readonly CopyAxis[]): readonly CopyAxis[] => {
   for (const axis of axes) {
     if (axis.size === 1) continue
     const last = out[out.length - 1]
-    if (last !== undefined && last.from === axis.from * axis.size && last.to === axis.to * axis.size) out[out.length - 1] = { ...axis, size: last.size * axis.size }
+    if (last !== undefined && last.from === axis.from * axis.size && last.to === axis.to * axis.size)
+      out[out.length - 1] = { ...axis, size: last.size * axis.size }
     else out.push(axis)
   }
   return out.length === 0 ? [{ size: 1, from: 1, to: 1 }] : out
@@ -37,7 +38,11 @@ type Ends = { readonly from: Local; readonly to: Local; readonly count: Local; r
 const dense = (scope: Scope, { from, to, count, plusZero }: Ends, repeat: boolean): Code => {
   const [end, filler] = [scope.local('i32'), scope.local('v128')]
   const four = repeat ? filler.get : plusZero ? f32x4.add(v128.load(from.get), f32x4.const(0)) : v128.load(from.get)
-  const one = repeat ? f32x4.extract(0, filler.get) : plusZero ? f32.add(f32.load(from.get), f32.const(0)) : f32.load(from.get)
+  const one = repeat
+    ? f32x4.extract(0, filler.get)
+    : plusZero
+      ? f32.add(f32.load(from.get), f32.const(0))
+      : f32.load(from.get)
   const advance = (n: number): Code => [repeat ? [] : bump(from, n), bump(to, n)]
   return [
     repeat ? filler.set(f32x4.splat(f32.load(from.get))) : [],
@@ -50,7 +55,11 @@ const dense = (scope: Scope, { from, to, count, plusZero }: Ends, repeat: boolea
 const strided = (scope: Scope, { from, to, count, plusZero }: Ends, axis: CopyAxis): Code => {
   const i = scope.local('i32')
   const x = f32.load(from.get)
-  return forLoop(i, i32.const(0), count.get, 1, [f32.store(to.get, plusZero ? f32.add(x, f32.const(0)) : x), bump(from, 4 * axis.from), bump(to, 4 * axis.to)])
+  return forLoop(i, i32.const(0), count.get, 1, [
+    f32.store(to.get, plusZero ? f32.add(x, f32.const(0)) : x),
+    bump(from, 4 * axis.from),
+    bump(to, 4 * axis.to),
+  ])
 }
 
 /** From this many elements on the engine's own copy is faster than a loop. */
@@ -59,18 +68,30 @@ const LONG = 512
 /** Copies `count` elements along the innermost axis; leaves the pointers anywhere. */
 const innermost = (scope: Scope, ends: Ends, axis: CopyAxis): Code => {
   if (axis.to !== 1 || axis.from > 1) return strided(scope, ends, axis)
-  if (axis.from === 1 && axis.size >= LONG && !ends.plusZero) return memory.copy(ends.to.get, ends.from.get, i32.shl(ends.count.get, i32.const(2)))
+  if (axis.from === 1 && axis.size >= LONG && !ends.plusZero)
+    return memory.copy(ends.to.get, ends.from.get, i32.shl(ends.count.get, i32.const(2)))
   return dense(scope, ends, axis.from === 0)
 }
 
 /** Loops over `axes`, innermost last, with pointers of their own at each level. */
-const nested = (scope: Scope, axes: readonly CopyAxis[], from: Local, to: Local, inner: (from: Local, to: Local) => Code): Code => {
+const nested = (
+  scope: Scope,
+  axes: readonly CopyAxis[],
+  from: Local,
+  to: Local,
+  inner: (from: Local, to: Local) => Code,
+): Code => {
   const [axis, ...rest] = axes
   const [p, q, i] = Array.from({ length: 3 }, () => scope.local('i32'))
   if (axis === undefined) return [p.set(from.get), q.set(to.get), inner(p, q)]
   return [
-    p.set(from.get), q.set(to.get),
-    forLoop(i, i32.const(0), i32.const(axis.size), 1, [nested(scope, rest, p, q, inner), bump(p, 4 * axis.from), bump(q, 4 * axis.to)]),
+    p.set(from.get),
+    q.set(to.get),
+    forLoop(i, i32.const(0), i32.const(axis.size), 1, [
+      nested(scope, rest, p, q, inner),
+      bump(p, 4 * axis.from),
+      bump(q, 4 * axis.to),
+    ]),
   ]
 }
 
@@ -87,7 +108,11 @@ const descend = (axes: readonly CopyAxis[], index: Local, from: Local, to: Local
 }
 
 /** What a copy's units are: indices of its outer axes, or parts of a single long run. */
-type Task = { readonly units: number; readonly cost: number; readonly code: (scope: Scope, unit: Code, at: Places) => Code }
+type Task = {
+  readonly units: number
+  readonly cost: number
+  readonly code: (scope: Scope, unit: Code, at: Places) => Code
+}
 
 const ENOUGH = 64
 const PART = 8192
@@ -104,22 +129,29 @@ const taskOf = (copy: Copy): Task => {
   const work = shares(pieces * parts, 256)
   const size = axes.reduce((n, a) => n * a.size, 1)
   return {
-    units: work.count, cost: (size / work.count) * (last.to === 1 && last.from <= 1 ? 0.2 : 1) + 20 * work.each,
+    units: work.count,
+    cost: (size / work.count) * (last.to === 1 && last.from <= 1 ? 0.2 : 1) + 20 * work.each,
     code: (scope, unit, at) => {
       const [piece, outer, part, from, to, count, rest] = Array.from({ length: 7 }, () => scope.local('i32'))
       return work.loop(scope, unit, piece, [
         outer.set(parts === 1 ? piece.get : i32.div_u(piece.get, i32.const(parts))),
-        from.set(i32.const(at.args[copy.arg] + 4 * copy.from)), to.set(i32.const(at.outs[0] + 4 * copy.to)),
+        from.set(i32.const(at.args[copy.arg] + 4 * copy.from)),
+        to.set(i32.const(at.outs[0] + 4 * copy.to)),
         descend(axes.slice(0, cut), outer, from, to),
         count.set(i32.const(last.size)),
-        parts === 1 ? [] : [
-          part.set(i32.mul(i32.rem_u(piece.get, i32.const(parts)), i32.const(each))),
-          bump(from, i32.mul(part.get, i32.const(4 * last.from))), bump(to, i32.mul(part.get, i32.const(4 * last.to))),
-          rest.set(i32.sub(i32.const(last.size), part.get)),
-          count.set(control.select(i32.const(each), rest.get, i32.lt_s(i32.const(each), rest.get))),
-          count.set(control.select(count.get, i32.const(0), i32.gt_s(count.get, i32.const(0)))),
-        ],
-        nested(scope, inside, from, to, (p, q) => innermost(scope, { from: p, to: q, count, plusZero: copy.plusZero === true }, last)),
+        parts === 1
+          ? []
+          : [
+              part.set(i32.mul(i32.rem_u(piece.get, i32.const(parts)), i32.const(each))),
+              bump(from, i32.mul(part.get, i32.const(4 * last.from))),
+              bump(to, i32.mul(part.get, i32.const(4 * last.to))),
+              rest.set(i32.sub(i32.const(last.size), part.get)),
+              count.set(control.select(i32.const(each), rest.get, i32.lt_s(i32.const(each), rest.get))),
+              count.set(control.select(count.get, i32.const(0), i32.gt_s(count.get, i32.const(0)))),
+            ],
+        nested(scope, inside, from, to, (p, q) =>
+          innermost(scope, { from: p, to: q, count, plusZero: copy.plusZero === true }, last),
+        ),
       ])
     },
   }
@@ -130,15 +162,22 @@ export const copyStage = (label: string, copies: readonly Copy[]): Stage => {
   const tasks = copies.map(taskOf)
   const units = tasks.reduce((n, t) => n + t.units, 0)
   return {
-    label, units, cost: tasks.reduce((n, t) => n + t.units * t.cost, 0) / units,
-    emit: (m, at) => m.func(perUnit((unit, scope) => {
-      let start = 0
-      return tasks.map((task) => {
-        const own = i32.sub(unit.get, i32.const(start))
-        start += task.units
-        return tasks.length === 1 ? task.code(scope, unit.get, at) : control.if(i32.lt_u(own, i32.const(task.units)), task.code(scope, own, at))
-      })
-    })),
+    label,
+    units,
+    cost: tasks.reduce((n, t) => n + t.units * t.cost, 0) / units,
+    emit: (m, at) =>
+      m.func(
+        perUnit((unit, scope) => {
+          let start = 0
+          return tasks.map((task) => {
+            const own = i32.sub(unit.get, i32.const(start))
+            start += task.units
+            return tasks.length === 1
+              ? task.code(scope, unit.get, at)
+              : control.if(i32.lt_u(own, i32.const(task.units)), task.code(scope, own, at))
+          })
+        }),
+      ),
   }
 }
 
@@ -146,18 +185,23 @@ export const copyStage = (label: string, copies: readonly Copy[]): Stage => {
 export const fillStage = (n: number, value: number): Stage => {
   const work = shares(n, Math.ceil(n / PART))
   return {
-    label: 'fill', units: work.count, cost: work.each * 0.1,
-    emit: (m, at) => m.func(perUnit((unit, scope) => {
-      const [p, end, last] = Array.from({ length: 3 }, () => scope.local('i32'))
-      return [
-        last.set(i32.const(at.outs[0] + 4 * n)),
-        p.set(i32.add(i32.const(at.outs[0]), i32.mul(unit.get, i32.const(4 * work.each)))),
-        end.set(i32.add(p.get, i32.const(4 * work.each))),
-        end.set(control.select(last.get, end.get, i32.gt_u(end.get, last.get))),
-        Object.is(value, 0)
-          ? memory.fill(p.get, i32.const(0), i32.sub(end.get, p.get))
-          : forLoop(p, p.get, end.get, 4, f32.store(p.get, f32.const(value))),
-      ]
-    })),
+    label: 'fill',
+    units: work.count,
+    cost: work.each * 0.1,
+    emit: (m, at) =>
+      m.func(
+        perUnit((unit, scope) => {
+          const [p, end, last] = Array.from({ length: 3 }, () => scope.local('i32'))
+          return [
+            last.set(i32.const(at.outs[0] + 4 * n)),
+            p.set(i32.add(i32.const(at.outs[0]), i32.mul(unit.get, i32.const(4 * work.each)))),
+            end.set(i32.add(p.get, i32.const(4 * work.each))),
+            end.set(control.select(last.get, end.get, i32.gt_u(end.get, last.get))),
+            Object.is(value, 0)
+              ? memory.fill(p.get, i32.const(0), i32.sub(end.get, p.get))
+              : forLoop(p, p.get, end.get, 4, f32.store(p.get, f32.const(value))),
+          ]
+        }),
+      ),
   }
 }

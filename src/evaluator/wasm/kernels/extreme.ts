@@ -13,28 +13,37 @@ const LANES = [0, 1, 2, 3] as const
 /** `(from, to) → largest` of the elements between two addresses; NaN if any is. Which zero it gives is open. */
 const largestBetween = (m: ModuleBuilder, abs: boolean): Func =>
   m.func({
-    params: ['i32', 'i32'], results: ['f32'],
+    params: ['i32', 'i32'],
+    results: ['f32'],
     body: (scope) => {
       const [p, to] = scope.params
       const best = OFFSETS.map(() => scope.local('v128'))
       const [nan, x, mask, r] = [scope.local('v128'), scope.local('v128'), scope.local('v128'), scope.local('f32')]
       // As integers, magnitudes compare as they do as floats, and NaN above them all.
       const [q, half] = [scope.local('i32'), scope.local('i32')]
-      const block = (from: Local): Code => abs
-        ? OFFSETS.map((o, i) => best[i].set(i32x4.max_s(best[i].get, v128.and(v128.load(from.get, o), mask.get))))
-        : OFFSETS.map((o, i) => [x.set(v128.load(from.get, o)), best[i].set(f32x4.pmax(best[i].get, x.get)), nan.set(v128.or(nan.get, f32x4.ne(x.get, x.get)))])
+      const block = (from: Local): Code =>
+        abs
+          ? OFFSETS.map((o, i) => best[i].set(i32x4.max_s(best[i].get, v128.and(v128.load(from.get, o), mask.get))))
+          : OFFSETS.map((o, i) => [
+              x.set(v128.load(from.get, o)),
+              best[i].set(f32x4.pmax(best[i].get, x.get)),
+              nan.set(v128.or(nan.get, f32x4.ne(x.get, x.get))),
+            ])
       const join = (v: Code): Code => r.set(f32.max(r.get, v))
       return [
         mask.set(i32x4.const(0x7fffffff)),
         best.map((b) => b.set(abs ? i32x4.const(0) : f32x4.const(-Infinity))),
         r.set(f32.const(abs ? 0 : -Infinity)),
         // Two halves side by side: from memory two streams come faster than one.
-        half.set(i32.add(p.get, i32.and(i32.shr_u(i32.sub(to.get, p.get), i32.const(1)), i32.const(-64)))), q.set(half.get),
+        half.set(i32.add(p.get, i32.and(i32.shr_u(i32.sub(to.get, p.get), i32.const(1)), i32.const(-64)))),
+        q.set(half.get),
         whileLoop(i32.lt_u(p.get, half.get), [block(p), block(q), bump(p, 64), bump(q, 64)]),
         p.set(q.get),
         whileLoop(i32.le_u(i32.add(p.get, i32.const(64)), to.get), [block(p), bump(p, 64)]),
         whileLoop(i32.lt_u(p.get, to.get), [join(element(abs, p.get)), bump(p, 4)]),
-        [1, 2, 3].map((i) => best[0].set(abs ? i32x4.max_s(best[0].get, best[i].get) : f32x4.pmax(best[0].get, best[i].get))),
+        [1, 2, 3].map((i) =>
+          best[0].set(abs ? i32x4.max_s(best[0].get, best[i].get) : f32x4.pmax(best[0].get, best[i].get)),
+        ),
         LANES.map((i) => join(f32x4.extract(i, best[0].get))),
         abs ? [] : control.if(v128.any_true(nan.get), r.set(f32.const(NaN))),
         r.get,
@@ -58,7 +67,10 @@ const writeRow = (m: ModuleBuilder, { n, abs, zero }: ExtremeSpec, at: Places): 
     params: ['i32', 'i32', 'f32'],
     body: ({ params: [x, row, v] }) => {
       const index = first.call(x.get, i32.const(n), v.get)
-      const fixed = zero === 'positive' ? v.set(f32.add(v.get, f32.const(0))) : control.if(f32.eq(v.get, f32.const(0)), v.set(f32.load(wordAt(x.get, index))))
+      const fixed =
+        zero === 'positive'
+          ? v.set(f32.add(v.get, f32.const(0)))
+          : control.if(f32.eq(v.get, f32.const(0)), v.set(f32.load(wordAt(x.get, index))))
       return [
         abs ? [] : fixed,
         f32.store(wordAt(i32.const(at.outs[0]), row.get), v.get),
@@ -71,17 +83,21 @@ const writeRow = (m: ModuleBuilder, { n, abs, zero }: ExtremeSpec, at: Places): 
 const rowStage = (spec: ExtremeSpec): Stage => {
   const work = shares(spec.rows, 256)
   return {
-    label: 'rows', units: work.count, cost: work.each * (20 + 0.1 * spec.n),
+    label: 'rows',
+    units: work.count,
+    cost: work.each * (20 + 0.1 * spec.n),
     emit: (m, at) => {
       const largest = largestBetween(m, spec.abs)
       const write = writeRow(m, spec, at)
-      return m.func(perUnit((unit, scope) => {
-        const [row, x] = [scope.local('i32'), scope.local('i32')]
-        return work.loop(scope, unit.get, row, [
-          x.set(affine(at.args[0], row.get, 4 * spec.n)),
-          write.call(x.get, row.get, largest.call(x.get, i32.add(x.get, i32.const(4 * spec.n)))),
-        ])
-      }))
+      return m.func(
+        perUnit((unit, scope) => {
+          const [row, x] = [scope.local('i32'), scope.local('i32')]
+          return work.loop(scope, unit.get, row, [
+            x.set(affine(at.args[0], row.get, 4 * spec.n)),
+            write.call(x.get, row.get, largest.call(x.get, i32.add(x.get, i32.const(4 * spec.n)))),
+          ])
+        }),
+      )
     },
   }
 }
@@ -93,34 +109,43 @@ const chunkStages = (spec: ExtremeSpec, chunk: number, chunks: number): readonly
   const partials = (at: Places, unit: Local): Code => wordAt(i32.const(at.scratch), unit.get)
   return [
     {
-      label: 'chunks', units: rows * chunks, cost: chunk * 0.1,
+      label: 'chunks',
+      units: rows * chunks,
+      cost: chunk * 0.1,
       emit: (m, at) => {
         const largest = largestBetween(m, abs)
-        return m.func(perUnit((unit, scope) => {
-          const [x, from, to] = Array.from({ length: 3 }, () => scope.local('i32'))
-          return [
-            x.set(rowAt(at, i32.div_u(unit.get, i32.const(chunks)))),
-            from.set(i32.mul(i32.rem_u(unit.get, i32.const(chunks)), i32.const(chunk))),
-            to.set(i32.add(from.get, i32.const(chunk))),
-            to.set(control.select(i32.const(n), to.get, i32.gt_u(to.get, i32.const(n)))),
-            f32.store(partials(at, unit), largest.call(wordAt(x.get, from.get), wordAt(x.get, to.get))),
-          ]
-        }))
+        return m.func(
+          perUnit((unit, scope) => {
+            const [x, from, to] = Array.from({ length: 3 }, () => scope.local('i32'))
+            return [
+              x.set(rowAt(at, i32.div_u(unit.get, i32.const(chunks)))),
+              from.set(i32.mul(i32.rem_u(unit.get, i32.const(chunks)), i32.const(chunk))),
+              to.set(i32.add(from.get, i32.const(chunk))),
+              to.set(control.select(i32.const(n), to.get, i32.gt_u(to.get, i32.const(n)))),
+              f32.store(partials(at, unit), largest.call(wordAt(x.get, from.get), wordAt(x.get, to.get))),
+            ]
+          }),
+        )
       },
     },
     {
-      label: 'join', units: rows, cost: 2 * chunks,
+      label: 'join',
+      units: rows,
+      cost: 2 * chunks,
       emit: (m, at) => {
         const write = writeRow(m, spec, at)
-        return m.func(perUnit((row, scope) => {
-          const [p, end, r] = [scope.local('i32'), scope.local('i32'), scope.local('f32')]
-          return [
-            r.set(f32.const(abs ? 0 : -Infinity)),
-            p.set(affine(at.scratch, row.get, 4 * chunks)), end.set(i32.add(p.get, i32.const(4 * chunks))),
-            forLoop(p, p.get, end.get, 4, r.set(f32.max(r.get, f32.load(p.get)))),
-            write.call(rowAt(at, row.get), row.get, r.get),
-          ]
-        }))
+        return m.func(
+          perUnit((row, scope) => {
+            const [p, end, r] = [scope.local('i32'), scope.local('i32'), scope.local('f32')]
+            return [
+              r.set(f32.const(abs ? 0 : -Infinity)),
+              p.set(affine(at.scratch, row.get, 4 * chunks)),
+              end.set(i32.add(p.get, i32.const(4 * chunks))),
+              forLoop(p, p.get, end.get, 4, r.set(f32.max(r.get, f32.load(p.get)))),
+              write.call(rowAt(at, row.get), row.get, r.get),
+            ]
+          }),
+        )
       },
     },
   ]
@@ -136,7 +161,10 @@ export const extremeOfRows = (spec: ExtremeSpec, name: string): Kernel | null =>
   const chunks = Math.ceil(n / chunk)
   const split = n >= LONG && rows < 16
   return {
-    name: `${name}${abs ? ' of |x|' : ''}`, constants: null, flops: 0, bytes: 4 * rows * n,
+    name: `${name}${abs ? ' of |x|' : ''}`,
+    constants: null,
+    flops: 0,
+    bytes: 4 * rows * n,
     scratch: split ? rounded(4 * rows * chunks) : 0,
     stages: split ? chunkStages(spec, chunk, chunks) : [rowStage(spec)],
   }
@@ -147,6 +175,7 @@ export const extremeKernel = (spec: KernelSpec, { abs }: { readonly abs: boolean
   const [shape] = spec.shapes
   const size = sizeOf(shape)
   if (spec.op === 'maxAll') return extremeOfRows({ rows: 1, n: size, abs, zero: 'first' }, 'maxAll')
-  if (spec.op === 'maxLast') return extremeOfRows({ rows: sizeOf(spec.shape), n: shape[shape.length - 1], abs, zero: 'first' }, 'maxLast')
+  if (spec.op === 'maxLast')
+    return extremeOfRows({ rows: sizeOf(spec.shape), n: shape[shape.length - 1], abs, zero: 'first' }, 'maxLast')
   return null
 }

@@ -20,7 +20,12 @@ import { softmaxKernel, unaryKernel } from './unary.js'
 /** A kernel and the flat nodes that it reads, in the order of its operands. */
 export type OpKernel = { readonly kernel: Kernel; readonly args: readonly number[] }
 
-const specOf = (node: FlatNode): KernelSpec => ({ op: node.op.name, attrs: node.attrs, shapes: node.args.map((a) => a.shape), shape: node.shape })
+const specOf = (node: FlatNode): KernelSpec => ({
+  op: node.op.name,
+  attrs: node.attrs,
+  shapes: node.args.map((a) => a.shape),
+  shape: node.shape,
+})
 
 const licenceOf = (node: FlatNode): IntegerLicence | null => {
   if (typeof node.licence !== 'object') return null
@@ -41,15 +46,33 @@ const firstIndex = (spec: KernelSpec): Kernel => {
   const count = sizeOf(rows)
   const n = sizeOf(x) / count
   return {
-    name: 'firstIndex', scratch: 0, constants: null, flops: 0, bytes: 2 * sizeOf(x),
-    stages: [{
-      label: 'scan', units: count, cost: n / 8,
-      emit: (m, at) => {
-        const find = firstEqual(m, spec.attrs.abs === true)
-        return m.func(perUnit((row) => i32.store(wordAt(i32.const(at.outs[0]), row.get),
-          find.call(affine(at.args[0], row.get, 4 * n), i32.const(n), f32.load(wordAt(i32.const(at.args[1]), row.get))))))
+    name: 'firstIndex',
+    scratch: 0,
+    constants: null,
+    flops: 0,
+    bytes: 2 * sizeOf(x),
+    stages: [
+      {
+        label: 'scan',
+        units: count,
+        cost: n / 8,
+        emit: (m, at) => {
+          const find = firstEqual(m, spec.attrs.abs === true)
+          return m.func(
+            perUnit((row) =>
+              i32.store(
+                wordAt(i32.const(at.outs[0]), row.get),
+                find.call(
+                  affine(at.args[0], row.get, 4 * n),
+                  i32.const(n),
+                  f32.load(wordAt(i32.const(at.args[1]), row.get)),
+                ),
+              ),
+            ),
+          )
+        },
       },
-    }],
+    ],
   }
 }
 
@@ -61,28 +84,44 @@ const atPlaces = (spec: KernelSpec): Kernel => {
   const size = sizeOf(spec.shapes[0])
   const n = size / count
   return {
-    name: spec.op, scratch: 0, constants: null, flops: 0, bytes: 0, inPlace: adds,
-    stages: [{
-      label: spec.op, units: 1, cost: 5 * count + (adds ? size / 10 : 0),
-      emit: (m, at) => m.func({
-        params: ['i32', 'i32'],
-        body: (scope) => {
-          const [row, place] = [scope.local('i32'), scope.local('i32')]
-          const word = i32.shl(row.get, i32.const(2))
-          const element = i32.shl(i32.add(i32.mul(row.get, i32.const(n)), place.get), i32.const(2))
-          const found = adds
-            ? f32.store(element, f32.add(f32.load(element, at.outs[0]), f32.load(word, at.args[1])), at.outs[0])
-            : f32.store(word, f32.load(element, at.args[0]), at.outs[0])
-          return [
-            adds && at.outs[0] !== at.args[0] ? memory.copy(i32.const(at.outs[0]), i32.const(at.args[0]), i32.const(4 * size)) : [],
-            forLoop(row, i32.const(0), i32.const(count), 1, [
-              place.set(i32.load(word, at.args[adds ? 2 : 1])),
-              control.if(i32.lt_u(place.get, i32.const(n)), found, adds ? [] : f32.store(word, f32.const(0), at.outs[0])),
-            ]),
-          ]
-        },
-      }),
-    }],
+    name: spec.op,
+    scratch: 0,
+    constants: null,
+    flops: 0,
+    bytes: 0,
+    inPlace: adds,
+    stages: [
+      {
+        label: spec.op,
+        units: 1,
+        cost: 5 * count + (adds ? size / 10 : 0),
+        emit: (m, at) =>
+          m.func({
+            params: ['i32', 'i32'],
+            body: (scope) => {
+              const [row, place] = [scope.local('i32'), scope.local('i32')]
+              const word = i32.shl(row.get, i32.const(2))
+              const element = i32.shl(i32.add(i32.mul(row.get, i32.const(n)), place.get), i32.const(2))
+              const found = adds
+                ? f32.store(element, f32.add(f32.load(element, at.outs[0]), f32.load(word, at.args[1])), at.outs[0])
+                : f32.store(word, f32.load(element, at.args[0]), at.outs[0])
+              return [
+                adds && at.outs[0] !== at.args[0]
+                  ? memory.copy(i32.const(at.outs[0]), i32.const(at.args[0]), i32.const(4 * size))
+                  : [],
+                forLoop(row, i32.const(0), i32.const(count), 1, [
+                  place.set(i32.load(word, at.args[adds ? 2 : 1])),
+                  control.if(
+                    i32.lt_u(place.get, i32.const(n)),
+                    found,
+                    adds ? [] : f32.store(word, f32.const(0), at.outs[0]),
+                  ),
+                ]),
+              ]
+            },
+          }),
+      },
+    ],
   }
 }
 
@@ -91,7 +130,16 @@ const plainKernel = (spec: KernelSpec, abs: boolean, math: MathOf): Kernel | nul
   if (spec.op === 'firstIndex') return firstIndex(spec)
   if (spec.op === 'gatherAt' || spec.op === 'addAt') return atPlaces(spec)
   if (spec.op === 'kthValue') return kthKernel(spec, { abs })
-  return scatterToFirstKernel(spec) ?? extremeKernel(spec, { abs }) ?? sumKernel(spec) ?? moveKernel(spec) ?? lookupKernel(spec) ?? poolKernel(spec) ?? softmaxKernel(spec, math) ?? unaryKernel(spec, math)
+  return (
+    scatterToFirstKernel(spec) ??
+    extremeKernel(spec, { abs }) ??
+    sumKernel(spec) ??
+    moveKernel(spec) ??
+    lookupKernel(spec) ??
+    poolKernel(spec) ??
+    softmaxKernel(spec, math) ??
+    unaryKernel(spec, math)
+  )
 }
 
 /** The kernel for a node, or null: then the host runs it. `math` gives functions of one lane of a module. */
@@ -103,4 +151,7 @@ export const kernelOf = (node: FlatNode, math: MathOf): OpKernel | null => {
 
 /** Does a kernel take the magnitudes of this operand on the fly? */
 export const absorbsAbs = (node: FlatNode, operand: Ref): boolean =>
-  !operand.shape.includes(0) && (node.op.name === 'kthValue' ? kthKernel(specOf(node), { abs: true }) : extremeKernel(specOf(node), { abs: true })) !== null
+  !operand.shape.includes(0) &&
+  (node.op.name === 'kthValue'
+    ? kthKernel(specOf(node), { abs: true })
+    : extremeKernel(specOf(node), { abs: true })) !== null

@@ -26,7 +26,13 @@ export const keyOf = (t: Local, abs: boolean): Code =>
 
 /** The float of a key; both zeros give +0. */
 export const floatOf = (key: Local, abs: boolean): Code => {
-  const bits = abs ? key.get : control.select(i32.xor(key.get, i32.const(SIGN)), i32.xor(key.get, i32.const(-1)), i32.lt_s(key.get, i32.const(0)))
+  const bits = abs
+    ? key.get
+    : control.select(
+        i32.xor(key.get, i32.const(SIGN)),
+        i32.xor(key.get, i32.const(-1)),
+        i32.lt_s(key.get, i32.const(0)),
+      )
   return f32.add(f32.reinterpret_i32(bits), f32.const(0))
 }
 
@@ -48,7 +54,8 @@ const findDigit = (scope: Scope, at: Local, r: Local, hist: Code): Code => {
 /** `(keys, n, r, counters) → key`: the key of rank `r` (from 0) of the `n` keys at `keys`, which it overwrites. */
 export const selectKey = (m: ModuleBuilder): Func =>
   m.func({
-    params: ['i32', 'i32', 'i32', 'i32'], results: ['i32'],
+    params: ['i32', 'i32', 'i32', 'i32'],
+    results: ['i32'],
     body: (scope) => {
       const [keys, n, r, hist] = scope.params
       const [shift, p, end, at, key, to] = Array.from({ length: 6 }, () => scope.local('i32'))
@@ -75,12 +82,17 @@ export const selectKey = (m: ModuleBuilder): Func =>
     },
   })
 
-const LEVELS = [{ shift: 21, digits: 2047 }, { shift: 10, digits: 2047 }, { shift: 0, digits: 1023 }] as const
+const LEVELS = [
+  { shift: 21, digits: 2047 },
+  { shift: 10, digits: 2047 },
+  { shift: 0, digits: 1023 },
+] as const
 
 /** `(x, n, r, counters) → key`: the key of rank `r` of the `n` floats at `x`, which it only reads, three times. */
 export const selectInPlace = (m: ModuleBuilder, abs: boolean): Func =>
   m.func({
-    params: ['i32', 'i32', 'i32', 'i32'], results: ['i32'],
+    params: ['i32', 'i32', 'i32', 'i32'],
+    results: ['i32'],
     body: (scope) => {
       const [x, n, r, hist] = scope.params
       const [p, end, at, bits, key, known, prefix] = Array.from({ length: 7 }, () => scope.local('i32'))
@@ -89,7 +101,10 @@ export const selectInPlace = (m: ModuleBuilder, abs: boolean): Func =>
         forLoop(p, x.get, end.get, 4, [
           bits.set(i32.load(p.get)),
           key.set(keyOf(bits, abs)),
-          control.if(i32.eq(i32.and(key.get, known.get), prefix.get), countDigit(at, hist.get, i32.and(i32.shr_u(key.get, i32.const(shift)), i32.const(digits)))),
+          control.if(
+            i32.eq(i32.and(key.get, known.get), prefix.get),
+            countDigit(at, hist.get, i32.and(i32.shr_u(key.get, i32.const(shift)), i32.const(digits))),
+          ),
         ]),
         findDigit(scope, at, r, hist.get),
         prefix.set(i32.or(prefix.get, i32.shl(i32.shr_u(i32.sub(at.get, hist.get), i32.const(2)), i32.const(shift)))),

@@ -14,20 +14,33 @@ import { MOST_ENTRIES, pack } from './tables.js'
  * A linear map of planes: element i of the outer plane is the sum of `weights[j] * inner[members[j]]` for j from
  * `starts[i]` on; without weights, of the members themselves. The gradient is the adjoint.
  */
-type LinearMap = { readonly inner: number; readonly starts: Int32Array; readonly members: Int32Array; readonly weights: Float64Array | null }
+type LinearMap = {
+  readonly inner: number
+  readonly starts: Int32Array
+  readonly members: Int32Array
+  readonly weights: Float64Array | null
+}
 
 const ofLookup = (table: Int32Array, inner: number): LinearMap => {
   const starts = new Int32Array(table.length + 1)
-  table.forEach((m, i) => { starts[i + 1] = starts[i] + (m < 0 ? 0 : 1) })
+  table.forEach((m, i) => {
+    starts[i + 1] = starts[i] + (m < 0 ? 0 : 1)
+  })
   return { inner, starts, members: table.filter((m) => m >= 0), weights: null }
 }
 
-const numbers = (list: unknown): readonly number[] => (Array.isArray(list) ? list.filter((n): n is number => typeof n === 'number') : [])
+const numbers = (list: unknown): readonly number[] =>
+  Array.isArray(list) ? list.filter((n): n is number => typeof n === 'number') : []
 const PAD_MODES: readonly PadMode[] = ['constant', 'reflect', 'replicate', 'circular']
 
 const padding = (x: Shape, { attrs }: KernelSpec): LinearMap | null => {
   const mode = PAD_MODES.find((m) => m === attrs.mode)
-  const pad = Array.isArray(attrs.pad) ? attrs.pad.map((p): readonly [number, number] => { const [a, b] = numbers(p); return [a, b] }) : []
+  const pad = Array.isArray(attrs.pad)
+    ? attrs.pad.map((p): readonly [number, number] => {
+        const [a, b] = numbers(p)
+        return [a, b]
+      })
+    : []
   if (mode === undefined) return null
   // Axes in front of the first padded one only count planes.
   const first = pad.findIndex(([a, b]) => a !== 0 || b !== 0)
@@ -43,33 +56,60 @@ const resizing = (x: Shape, { op, attrs }: KernelSpec): LinearMap => {
   const size = numbers(attrs.size)
   const own: LinearAttrs = { size, scales, alignCorners: attrs.alignCorners === true }
   const plane = x.slice(-size.length)
-  if (!op.startsWith('upsampleLinear')) return ofLookup(lookupOf(nearestAxes(x, own, op.includes('Exact') ? 0.5 : 0), plane), sizeOf(plane))
+  if (!op.startsWith('upsampleLinear'))
+    return ofLookup(lookupOf(nearestAxes(x, own, op.includes('Exact') ? 0.5 : 0), plane), sizeOf(plane))
   const { taps, members, weights } = mixtureOf(linearAxes(x, own), plane)
   // Weight 0 reads nothing.
   const used = Array.from(weights.keys()).filter((e) => weights[e] !== 0)
   const starts = new Int32Array(members.length / taps + 1)
   for (const e of used) starts[Math.floor(e / taps) + 1]++
   for (let i = 1; i < starts.length; i++) starts[i] += starts[i - 1]
-  return { inner: sizeOf(plane), starts, members: Int32Array.from(used, (e) => members[e]), weights: Float64Array.from(used, (e) => weights[e]) }
+  return {
+    inner: sizeOf(plane),
+    starts,
+    members: Int32Array.from(used, (e) => members[e]),
+    weights: Float64Array.from(used, (e) => weights[e]),
+  }
 }
 
-const OPS = ['pad', 'padGrad', ...['', 'Exact'].flatMap((e) => [`upsampleNearest${e}`, `upsampleNearest${e}Grad`]), 'upsampleLinear', 'upsampleLinearGrad']
+const OPS = [
+  'pad',
+  'padGrad',
+  ...['', 'Exact'].flatMap((e) => [`upsampleNearest${e}`, `upsampleNearest${e}Grad`]),
+  'upsampleLinear',
+  'upsampleLinearGrad',
+]
 
-type Plane = { readonly map: LinearMap; readonly at: Places; readonly tables: { readonly weights: number; readonly starts: number; readonly members: number } }
+type Plane = {
+  readonly map: LinearMap
+  readonly at: Places
+  readonly tables: { readonly weights: number; readonly starts: number; readonly members: number }
+}
 
 /** Walks the outer plane at `outer` (4 bytes a turn) and, at each element, its entries. */
-const overMap = (scope: Scope, { map, tables }: Plane, outer: Local, entry: (member: Code, weight: Code | null) => Code, before: Code, after: Code): Code => {
+const overMap = (
+  scope: Scope,
+  { map, tables }: Plane,
+  outer: Local,
+  entry: (member: Code, weight: Code | null) => Code,
+  before: Code,
+  after: Code,
+): Code => {
   const [i, j, end, starts] = Array.from({ length: 4 }, () => scope.local('i32'))
   const member = i32.load(i32.add(i32.const(tables.members), i32.shl(j.get, i32.const(2))))
-  const weight = map.weights === null ? null : f64.load(i32.add(i32.const(tables.weights), i32.shl(j.get, i32.const(3))))
+  const weight =
+    map.weights === null ? null : f64.load(i32.add(i32.const(tables.weights), i32.shl(j.get, i32.const(3))))
   return [
-    starts.set(i32.const(tables.starts)), end.set(i32.const(0)),
+    starts.set(i32.const(tables.starts)),
+    end.set(i32.const(0)),
     forLoop(i, i32.const(0), i32.const(map.starts.length - 1), 1, [
       before,
-      j.set(i32.load(starts.get)), end.set(i32.load(starts.get, 4)),
+      j.set(i32.load(starts.get)),
+      end.set(i32.load(starts.get, 4)),
       forLoop(j, j.get, end.get, 1, entry(member, weight)),
       after,
-      bump(starts, 4), bump(outer, 4),
+      bump(starts, 4),
+      bump(outer, 4),
     ]),
   ]
 }
@@ -79,8 +119,22 @@ const forward = (scope: Scope, plane: Plane, fill: number, x: Local, out: Local)
   const [sum, copied] = [scope.local('f64'), scope.local('f32')]
   const read = (member: Code): Code => f32.load(i32.add(x.get, member))
   return plane.map.weights === null
-    ? overMap(scope, plane, out, (member) => copied.set(read(member)), copied.set(f32.const(fill)), f32.store(out.get, copied.get))
-    : overMap(scope, plane, out, (member, weight) => sum.set(f64.add(sum.get, f64.mul(weight ?? f64.const(1), f64.promote_f32(read(member))))), sum.set(f64.const(0)), f32.store(out.get, f32.demote_f64(sum.get)))
+    ? overMap(
+        scope,
+        plane,
+        out,
+        (member) => copied.set(read(member)),
+        copied.set(f32.const(fill)),
+        f32.store(out.get, copied.get),
+      )
+    : overMap(
+        scope,
+        plane,
+        out,
+        (member, weight) => sum.set(f64.add(sum.get, f64.mul(weight ?? f64.const(1), f64.promote_f32(read(member))))),
+        sum.set(f64.const(0)),
+        f32.store(out.get, f32.demote_f64(sum.get)),
+      )
 }
 
 /** The adjoint: each cotangent, weighted, added in double to what it was made of. */
@@ -102,7 +156,12 @@ const backward = (scope: Scope, plane: Plane, g: Local, sums: Local, out: Local)
 
 /** Padding and resizing by table, plane by plane. */
 export const lookupKernel = (spec: KernelSpec): Kernel | null => {
-  const { op, attrs, shapes: [arg], shape } = spec
+  const {
+    op,
+    attrs,
+    shapes: [arg],
+    shape,
+  } = spec
   if (!OPS.includes(op) || sizeOf(arg) === 0 || sizeOf(shape) === 0) return null
   const grad = op.endsWith('Grad')
   const x = grad ? shape : arg
@@ -112,24 +171,42 @@ export const lookupKernel = (spec: KernelSpec): Kernel | null => {
   const outer = map.starts.length - 1
   const work = shares(planes, grad ? 32 : 256)
   const lane = grad ? rounded(8 * map.inner) : 0
-  const tables = pack(map.weights ?? new Float64Array(0), map.starts, map.members.map((m) => 4 * m))
+  const tables = pack(
+    map.weights ?? new Float64Array(0),
+    map.starts,
+    map.members.map((m) => 4 * m),
+  )
   return {
-    name: `${op} by table`, scratch: lane * work.count, constants: tables.bytes, flops: 2 * planes * map.members.length, bytes: 4 * (sizeOf(arg) + sizeOf(shape)),
-    stages: [{
-      label: op, units: work.count, cost: work.each * 2 * (map.members.length + outer),
-      emit: (m, at) => m.func(perUnit((unit, scope) => {
-        const [piece, large, small, sums] = Array.from({ length: 4 }, () => scope.local('i32'))
-        const [weights, starts, members] = tables.at.map((offset) => at.constants + offset)
-        const plane: Plane = { map, at, tables: { weights, starts, members } }
-        const [largeAt, smallAt] = grad ? [at.args[0], at.outs[0]] : [at.outs[0], at.args[0]]
-        return [
-          sums.set(affine(at.scratch, unit.get, lane)),
-          work.loop(scope, unit.get, piece, [
-            large.set(affine(largeAt, piece.get, 4 * outer)), small.set(affine(smallAt, piece.get, 4 * map.inner)),
-            grad ? backward(scope, plane, large, sums, small) : forward(scope, plane, op === 'pad' ? Number(attrs.value) : 0, small, large),
-          ]),
-        ]
-      })),
-    }],
+    name: `${op} by table`,
+    scratch: lane * work.count,
+    constants: tables.bytes,
+    flops: 2 * planes * map.members.length,
+    bytes: 4 * (sizeOf(arg) + sizeOf(shape)),
+    stages: [
+      {
+        label: op,
+        units: work.count,
+        cost: work.each * 2 * (map.members.length + outer),
+        emit: (m, at) =>
+          m.func(
+            perUnit((unit, scope) => {
+              const [piece, large, small, sums] = Array.from({ length: 4 }, () => scope.local('i32'))
+              const [weights, starts, members] = tables.at.map((offset) => at.constants + offset)
+              const plane: Plane = { map, at, tables: { weights, starts, members } }
+              const [largeAt, smallAt] = grad ? [at.args[0], at.outs[0]] : [at.outs[0], at.args[0]]
+              return [
+                sums.set(affine(at.scratch, unit.get, lane)),
+                work.loop(scope, unit.get, piece, [
+                  large.set(affine(largeAt, piece.get, 4 * outer)),
+                  small.set(affine(smallAt, piece.get, 4 * map.inner)),
+                  grad
+                    ? backward(scope, plane, large, sums, small)
+                    : forward(scope, plane, op === 'pad' ? Number(attrs.value) : 0, small, large),
+                ]),
+              ]
+            }),
+          ),
+      },
+    ],
   }
 }

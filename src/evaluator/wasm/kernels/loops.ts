@@ -14,7 +14,8 @@ export const wordAt = (base: Code, index: Code): Code => i32.add(base, i32.shl(i
 export const doubleAt = (base: Code, index: Code): Code => i32.add(base, i32.shl(index, i32.const(3)))
 
 /** `local += n`. */
-export const bump = (local: Local, n: number | Code): Code => local.set(i32.add(local.get, typeof n === 'number' ? i32.const(n) : n))
+export const bump = (local: Local, n: number | Code): Code =>
+  local.set(i32.add(local.get, typeof n === 'number' ? i32.const(n) : n))
 
 /** `factor * index + base`, with what is known left out. */
 export const affine = (base: number, index: Code, factor: number): Code =>

@@ -41,14 +41,19 @@ const alternating = (z: Code, coefficients: readonly number[], rest: Code): Code
   coefficients.reduceRight<Code>((inner, x) => sub(c(x), mul(z, inner)), rest)
 
 /** 2^k; k an integer in -1022 … 1023. */
-const powerOfTwo = (k: Code): Code => f64.reinterpret_i64(i64.shl_const(i64.extend_i32_s(i32.add(k, i32.const(1023))), 52))
+const powerOfTwo = (k: Code): Code =>
+  f64.reinterpret_i64(i64.shl_const(i64.extend_i32_s(i32.add(k, i32.const(1023))), 52))
 
 const whole = (x: Code): Code => i32.trunc_sat_f64_s(x)
 
 type Body = (scope: Scope, math: MathFunctions) => Code
 
 const define = (m: ModuleBuilder, params: number, math: MathFunctions, body: Body): Func =>
-  m.func({ params: Array.from({ length: params }, () => 'f64' as const), results: ['f64'], body: (scope) => body(scope, math) })
+  m.func({
+    params: Array.from({ length: params }, () => 'f64' as const),
+    results: ['f64'],
+    body: (scope) => body(scope, math),
+  })
 
 const leaveIf = (condition: Code, value: Code): Code => control.if(condition, control.return(value))
 
@@ -65,7 +70,8 @@ const expReduced: Body = (scope) => {
   const [hi, lo, k] = scope.params
   const [r, z, t, y] = doubles(scope, 4)
   return [
-    r.set(sub(hi.get, lo.get)), t.set(correction(r, z)),
+    r.set(sub(hi.get, lo.get)),
+    t.set(correction(r, z)),
     y.set(sub(c(1), sub(sub(lo.get, div(mul(r.get, t.get), sub(c(2), t.get))), hi.get))),
     leaveIf(f64.gt(k.get, c(1023)), mul(mul(y.get, c(2 ** 1023)), c(2))),
     leaveIf(f64.lt(k.get, c(-1021)), mul(mul(y.get, powerOfTwo(whole(add(k.get, c(54))))), c(5.551115123125783e-17))),
@@ -73,19 +79,22 @@ const expReduced: Body = (scope) => {
   ]
 }
 
-const reduced = (m: ModuleBuilder, math: MathFunctions): Func => math.shared('exp reduced', () => define(m, 3, math, expReduced))
+const reduced = (m: ModuleBuilder, math: MathFunctions): Func =>
+  math.shared('exp reduced', () => define(m, 3, math, expReduced))
 
-const exp = (m: ModuleBuilder): Body => (scope, math) => {
-  const [x] = scope.params
-  const [k] = doubles(scope, 1)
-  return [
-    leaveIf(f64.ne(x.get, x.get), x.get),
-    leaveIf(f64.gt(x.get, c(709.782712893384)), c(Infinity)),
-    leaveIf(f64.lt(x.get, c(-745.1332191019412)), c(0)),
-    k.set(f64.floor(add(mul(x.get, c(Math.LOG2E)), c(0.5)))),
-    reduced(m, math).call(sub(x.get, mul(k.get, c(LN2_HI))), mul(k.get, c(LN2_LO)), k.get),
-  ]
-}
+const exp =
+  (m: ModuleBuilder): Body =>
+  (scope, math) => {
+    const [x] = scope.params
+    const [k] = doubles(scope, 1)
+    return [
+      leaveIf(f64.ne(x.get, x.get), x.get),
+      leaveIf(f64.gt(x.get, c(709.782712893384)), c(Infinity)),
+      leaveIf(f64.lt(x.get, c(-745.1332191019412)), c(0)),
+      k.set(f64.floor(add(mul(x.get, c(Math.LOG2E)), c(0.5)))),
+      reduced(m, math).call(sub(x.get, mul(k.get, c(LN2_HI))), mul(k.get, c(LN2_LO)), k.get),
+    ]
+  }
 
 const expm1: Body = (scope, math) => {
   const [x] = scope.params
@@ -95,39 +104,56 @@ const expm1: Body = (scope, math) => {
     leaveIf(f64.gt(x.get, c(40)), math.double('exp').call(x.get)),
     leaveIf(f64.lt(x.get, c(-40)), c(-1)),
     k.set(f64.floor(add(mul(x.get, c(Math.LOG2E)), c(0.5)))),
-    hi.set(sub(x.get, mul(k.get, c(LN2_HI)))), lo.set(mul(k.get, c(LN2_LO))),
-    r.set(sub(hi.get, lo.get)), rest.set(sub(sub(hi.get, r.get), lo.get)), t.set(correction(r, z)),
+    hi.set(sub(x.get, mul(k.get, c(LN2_HI)))),
+    lo.set(mul(k.get, c(LN2_LO))),
+    r.set(sub(hi.get, lo.get)),
+    rest.set(sub(sub(hi.get, r.get), lo.get)),
+    t.set(correction(r, z)),
     mul(
       powerOfTwo(whole(k.get)),
-      add(add(sub(c(1), powerOfTwo(i32.sub(i32.const(0), whole(k.get)))), r.get), add(div(mul(r.get, t.get), sub(c(2), t.get)), add(rest.get, mul(rest.get, r.get)))),
+      add(
+        add(sub(c(1), powerOfTwo(i32.sub(i32.const(0), whole(k.get)))), r.get),
+        add(div(mul(r.get, t.get), sub(c(2), t.get)), add(rest.get, mul(rest.get, r.get))),
+      ),
     ),
   ]
 }
 
-const exp2 = (m: ModuleBuilder): Body => (scope, math) => {
-  const [x] = scope.params
-  const [k, r, first] = doubles(scope, 3)
-  return [
-    leaveIf(f64.ne(x.get, x.get), x.get),
-    leaveIf(f64.ge(x.get, c(1024)), c(Infinity)),
-    leaveIf(f64.le(x.get, c(-1075)), c(0)),
-    k.set(f64.floor(add(add(x.get, c(0)), c(0.5)))),
-    r.set(sub(x.get, k.get)), first.set(f64.promote_f32(f32.demote_f64(r.get))),
-    reduced(m, math).call(
-      mul(first.get, c(LN2_F32)),
-      f64.neg(add(mul(first.get, c(LN2_REST)), mul(add(sub(r.get, first.get), c(0)), c(Math.LN2)))),
-      k.get,
-    ),
-  ]
-}
+const exp2 =
+  (m: ModuleBuilder): Body =>
+  (scope, math) => {
+    const [x] = scope.params
+    const [k, r, first] = doubles(scope, 3)
+    return [
+      leaveIf(f64.ne(x.get, x.get), x.get),
+      leaveIf(f64.ge(x.get, c(1024)), c(Infinity)),
+      leaveIf(f64.le(x.get, c(-1075)), c(0)),
+      k.set(f64.floor(add(add(x.get, c(0)), c(0.5)))),
+      r.set(sub(x.get, k.get)),
+      first.set(f64.promote_f32(f32.demote_f64(r.get))),
+      reduced(m, math).call(
+        mul(first.get, c(LN2_F32)),
+        f64.neg(add(mul(first.get, c(LN2_REST)), mul(add(sub(r.get, first.get), c(0)), c(Math.LN2)))),
+        k.get,
+      ),
+    ]
+  }
 
 /** `s (f^2/2 + R)` of `ln(1 + f)`. */
 const logTail = (f: Local, s: Local, z: Local, w: Local): Code => [
-  s.set(div(f.get, add(c(2), f.get))), z.set(mul(s.get, s.get)), w.set(mul(z.get, z.get)),
-  mul(s.get, add(
-    mul(mul(c(0.5), f.get), f.get),
-    add(mul(z.get, series(w.get, [2 / 3, 2 / 7, 2 / 11, 2 / 15, 2 / 19])), mul(w.get, series(w.get, [2 / 5, 2 / 9, 2 / 13, 2 / 17, 2 / 21]))),
-  )),
+  s.set(div(f.get, add(c(2), f.get))),
+  z.set(mul(s.get, s.get)),
+  w.set(mul(z.get, z.get)),
+  mul(
+    s.get,
+    add(
+      mul(mul(c(0.5), f.get), f.get),
+      add(
+        mul(z.get, series(w.get, [2 / 3, 2 / 7, 2 / 11, 2 / 15, 2 / 19])),
+        mul(w.get, series(w.get, [2 / 5, 2 / 9, 2 / 13, 2 / 17, 2 / 21])),
+      ),
+    ),
+  ),
 ]
 
 /** Leaves the integer k for which `x 2^-k` is in [sqrt 1/2, sqrt 2] in `k`, and that power less 1 in `f`. */
@@ -149,8 +175,12 @@ const log: Body = (scope) => {
   const [k, f, s, z, w] = doubles(scope, 5)
   const n = scope.local('i32')
   return [
-    outside(x), splitPower(x, n, k, f),
-    sub(mul(k.get, c(LN2_HI)), sub(sub(mul(mul(c(0.5), f.get), f.get), add(logTail(f, s, z, w), mul(k.get, c(LN2_LO)))), f.get)),
+    outside(x),
+    splitPower(x, n, k, f),
+    sub(
+      mul(k.get, c(LN2_HI)),
+      sub(sub(mul(mul(c(0.5), f.get), f.get), add(logTail(f, s, z, w), mul(k.get, c(LN2_LO)))), f.get),
+    ),
   ]
 }
 
@@ -160,11 +190,16 @@ const log2: Body = (scope) => {
   const n = scope.local('i32')
   const halfSquare = mul(mul(c(0.5), f.get), f.get)
   return [
-    outside(x), splitPower(x, n, k, f),
+    outside(x),
+    splitPower(x, n, k, f),
     first.set(f64.promote_f32(f32.demote_f64(sub(f.get, halfSquare)))),
-    product.set(mul(first.get, c(LOG2E_F32))), sum.set(add(k.get, product.get)),
+    product.set(mul(first.get, c(LOG2E_F32))),
+    sum.set(add(k.get, product.get)),
     rest.set(add(sub(sub(f.get, first.get), halfSquare), logTail(f, s, z, w))),
-    add(sum.get, add(add(mul(first.get, c(LOG2E_REST)), mul(rest.get, c(Math.LOG2E))), add(sub(k.get, sum.get), product.get))),
+    add(
+      sum.get,
+      add(add(mul(first.get, c(LOG2E_REST)), mul(rest.get, c(Math.LOG2E))), add(sub(k.get, sum.get), product.get)),
+    ),
   ]
 }
 
@@ -177,7 +212,11 @@ const tanh: Body = (scope, math) => {
     leaveIf(i32.or(f64.ne(x.get, x.get), f64.lt(size.get, c(NEGLIGIBLE))), x.get),
     leaveIf(f64.gt(size.get, c(22)), control.select(c(-1), c(1), f64.lt(x.get, c(0)))),
     e.set(math.double('expm1').call(mul(control.select(c(-2), c(2), small), size.get))),
-    control.if(small, value.set(div(f64.neg(e.get), add(e.get, c(2)))), value.set(sub(c(1), div(c(2), add(e.get, c(2)))))),
+    control.if(
+      small,
+      value.set(div(f64.neg(e.get), add(e.get, c(2)))),
+      value.set(sub(c(1), div(c(2), add(e.get, c(2))))),
+    ),
     control.select(f64.neg(value.get), value.get, f64.lt(x.get, c(0))),
   ]
 }
@@ -196,14 +235,29 @@ const sigmoid: Body = (scope, math) => {
 /** `exp(x^2) erfc(x)` for 1 <= x <= 6. */
 const scaledErfc = (x: Local, t: Local): Code => [
   t.set(div(sub(x.get, c(3)), add(x.get, c(3)))),
-  series(t.get, [
-    0.17900115118138996, -0.3262335600430372, 0.24560380171233487, -0.15011593650077898, 0.07166583719747308, -0.024392499318915004, 0.004269136356961225, 0.0007077464666941425,
-    -0.0005970624964924544, 4.525434558991009e-05, 6.406279226046039e-05, -1.2845780030775907e-05, -8.00978093907608e-06, 2.0135111426447427e-06, 1.2755818949624478e-06, 3.381355142042904e-09,
-  ]),
+  series(
+    t.get,
+    [
+      0.17900115118138996, -0.3262335600430372, 0.24560380171233487, -0.15011593650077898, 0.07166583719747308,
+      -0.024392499318915004, 0.004269136356961225, 0.0007077464666941425, -0.0005970624964924544, 4.525434558991009e-5,
+      6.406279226046039e-5, -1.2845780030775907e-5, -8.00978093907608e-6, 2.0135111426447427e-6, 1.2755818949624478e-6,
+      3.381355142042904e-9,
+    ],
+  ),
 ]
 
 const ERF_LAST = 1 / 40537905408000
-const ERF_HIGH = [1 / 9360, 1 / 75600, 1 / 685440, 1 / 6894720, 1 / 76204800, 1 / 918086400, 1 / 11975040000, 1 / 168129561600, 1 / 2528170444800]
+const ERF_HIGH = [
+  1 / 9360,
+  1 / 75600,
+  1 / 685440,
+  1 / 6894720,
+  1 / 76204800,
+  1 / 918086400,
+  1 / 11975040000,
+  1 / 168129561600,
+  1 / 2528170444800,
+]
 const ERF_LOW = [1 / 3, 1 / 10, 1 / 42, 1 / 216, 1 / 1320]
 
 const erfNearZero = (x: Local, z: Local, sum: Local): Code => [
@@ -221,12 +275,24 @@ const erf: Body = (scope, math) => {
     leaveIf(i32.or(f64.ne(x.get, x.get), f64.eq(x.get, c(0))), x.get),
     leaveIf(f64.lt(size.get, c(1)), erfNearZero(x, z, sum)),
     value.set(c(1)),
-    control.if(f64.lt(size.get, c(6)), value.set(sub(c(1), mul(math.double('exp').call(mul(f64.neg(size.get), size.get)), scaledErfc(size, t))))),
+    control.if(
+      f64.lt(size.get, c(6)),
+      value.set(sub(c(1), mul(math.double('exp').call(mul(f64.neg(size.get), size.get)), scaledErfc(size, t)))),
+    ),
     control.select(f64.neg(value.get), value.get, f64.lt(x.get, c(0))),
   ]
 }
 
-const bodies = (m: ModuleBuilder): { readonly [N in MathName]: Body } => ({ exp: exp(m), exp2: exp2(m), expm1, log, log2, tanh, sigmoid, erf })
+const bodies = (m: ModuleBuilder): { readonly [N in MathName]: Body } => ({
+  exp: exp(m),
+  exp2: exp2(m),
+  expm1,
+  log,
+  log2,
+  tanh,
+  sigmoid,
+  erf,
+})
 
 /** The functions of a module. Ask once per module (`newMath`), or they are emitted twice. */
 export const mathFunctions = (m: ModuleBuilder): MathFunctions => {
@@ -239,10 +305,15 @@ export const mathFunctions = (m: ModuleBuilder): MathFunctions => {
   const math: MathFunctions = {
     shared,
     double: (name) => shared(`double ${name}`, () => define(m, 1, math, bodies(m)[name])),
-    single: (name) => shared(`single ${name}`, () => {
-      const inner = math.double(name)
-      return m.func({ params: ['f32'], results: ['f32'], body: ({ params: [x] }) => f32.demote_f64(inner.call(f64.promote_f32(x.get))) })
-    }),
+    single: (name) =>
+      shared(`single ${name}`, () => {
+        const inner = math.double(name)
+        return m.func({
+          params: ['f32'],
+          results: ['f32'],
+          body: ({ params: [x] }) => f32.demote_f64(inner.call(f64.promote_f32(x.get))),
+        })
+      }),
   }
   return math
 }

@@ -5,20 +5,26 @@ import type { Kernel, KernelSpec, Stage } from '../kernel.js'
 import { copyStage, fillStage, type Copy, type CopyAxis } from './copies.js'
 import { lookupKernel } from './lookups.js'
 
-const numbersOf = (list: unknown): readonly number[] => (Array.isArray(list) ? list.filter((n): n is number => typeof n === 'number') : [])
+const numbersOf = (list: unknown): readonly number[] =>
+  Array.isArray(list) ? list.filter((n): n is number => typeof n === 'number') : []
 
-const axesOf = (sizes: Shape, from: readonly number[], to: readonly number[]): readonly CopyAxis[] => sizes.map((size, d) => ({ size, from: from[d], to: to[d] }))
+const axesOf = (sizes: Shape, from: readonly number[], to: readonly number[]): readonly CopyAxis[] =>
+  sizes.map((size, d) => ({ size, from: from[d], to: to[d] }))
 
 /** The whole result, read with other strides. */
-const reading = (shape: Shape, strides: readonly number[], from = 0): readonly Copy[] => [{ arg: 0, from, to: 0, axes: axesOf(shape, strides, stridesOf(shape)) }]
+const reading = (shape: Shape, strides: readonly number[], from = 0): readonly Copy[] => [
+  { arg: 0, from, to: 0, axes: axesOf(shape, strides, stridesOf(shape)) },
+]
 
 const members = (shapes: readonly Shape[], shape: Shape, dim: number): readonly Copy[] => {
   let to = 0
-  return shapes.map((s, arg) => {
-    const copy: Copy = { arg, from: 0, to, axes: axesOf(s, stridesOf(s), stridesOf(shape)) }
-    to += s[dim] * stridesOf(shape)[dim]
-    return copy
-  }).filter((_, i) => sizeOf(shapes[i]) > 0)
+  return shapes
+    .map((s, arg) => {
+      const copy: Copy = { arg, from: 0, to, axes: axesOf(s, stridesOf(s), stridesOf(shape)) }
+      to += s[dim] * stridesOf(shape)[dim]
+      return copy
+    })
+    .filter((_, i) => sizeOf(shapes[i]) > 0)
 }
 
 /** Shapes `[…, C, H*r, W*r]` seen as `[outer, C, H, r, W, r]`, and the strides of `[…, C*r², H, W]` along these axes. */
@@ -42,7 +48,8 @@ const shuffles = ({ op, attrs: { factor }, shapes: [x], shape }: KernelSpec): re
 /** What lies both in the padded tensor and in the one that is padded (negative pads crop). */
 const interior = (small: Shape, large: Shape, pads: readonly (readonly number[])[]) => {
   const [own, other] = [stridesOf(small), stridesOf(large)]
-  const start = (sign: number, strides: readonly number[]): number => pads.reduce((n, [before], d) => n + Math.max(0, sign * before) * strides[d], 0)
+  const start = (sign: number, strides: readonly number[]): number =>
+    pads.reduce((n, [before], d) => n + Math.max(0, sign * before) * strides[d], 0)
   const sizes = small.map((n, d) => n - pads[d].reduce((sum, p) => sum + Math.max(0, -p), 0))
   return { sizes, own, other, inSmall: start(-1, own), inLarge: start(1, other) }
 }
@@ -73,7 +80,11 @@ const copiesOf = (spec: KernelSpec): readonly Copy[] | null => {
   const [x] = shapes
   if (SAME.includes(op)) return reading(shape, stridesOf(shape))
   if (op === 'slice') return reading(shape, stridesOf(x), Number(attrs.start) * stridesOf(x)[Number(attrs.dim)])
-  if (op === 'permute') return reading(shape, numbersOf(attrs.dims).map((d) => stridesOf(x)[d]))
+  if (op === 'permute')
+    return reading(
+      shape,
+      numbersOf(attrs.dims).map((d) => stridesOf(x)[d]),
+    )
   if (op === 'broadcastTo') return reading(shape, broadcastStrides(x, shape))
   if (op === 'concat') return members(shapes, shape, Number(attrs.dim))
   return op === 'pixelShuffle' || op === 'pixelUnshuffle' ? shuffles(spec) : null
@@ -87,5 +98,12 @@ export const moveKernel = (spec: KernelSpec): Kernel | null => {
   const copies = copiesOf(spec)
   const stages = padding ? constantPad(spec) : copies === null ? null : [copyStage(op, copies)]
   if (stages === null) return lookupKernel(spec)
-  return { name: `${op} by strides`, scratch: 0, constants: null, stages, flops: 0, bytes: 4 * (sizeOf(shape) + shapes.reduce((n, s) => n + sizeOf(s), 0)) }
+  return {
+    name: `${op} by strides`,
+    scratch: 0,
+    constants: null,
+    stages,
+    flops: 0,
+    bytes: 4 * (sizeOf(shape) + shapes.reduce((n, s) => n + sizeOf(s), 0)),
+  }
 }

@@ -2,7 +2,15 @@
 import { sizeOf } from '../../../data/shape.js'
 import type { Attrs } from '../../../graph/op.js'
 import { type AvgPoolAttrs, divisorsOf } from '../../../ops/support/averages.js'
-import { adaptiveAxes, countsOf, type PoolAttrs, pooledShape, slidingAxes, type Windows, windowsOf } from '../../../ops/support/windows.js'
+import {
+  adaptiveAxes,
+  countsOf,
+  type PoolAttrs,
+  pooledShape,
+  slidingAxes,
+  type Windows,
+  windowsOf,
+} from '../../../ops/support/windows.js'
 import type { Code } from '../asm/encode.js'
 import { control, f32, f32x4, f64, i32, i32x4, memory, v128 } from '../asm/instructions.js'
 import { forLoop, type Local, type Scope } from '../asm/module.js'
@@ -12,7 +20,12 @@ import { pool2x2 } from './pool2x2.js'
 import { MOST_ENTRIES, pack } from './tables.js'
 
 /** A pool of `planes` planes of `size` elements each; its windows, and by what an average divides them. */
-type Pool = { readonly planes: number; readonly size: number; readonly windows: Windows; readonly divisors: Float64Array | null }
+type Pool = {
+  readonly planes: number
+  readonly size: number
+  readonly windows: Windows
+  readonly divisors: Float64Array | null
+}
 
 const numbersOf = (attrs: Attrs, name: string): readonly number[] => {
   const list = attrs[name]
@@ -20,7 +33,10 @@ const numbersOf = (attrs: Attrs, name: string): readonly number[] => {
 }
 
 const geometryOf = (attrs: Attrs): PoolAttrs => ({
-  kernel: numbersOf(attrs, 'kernel'), stride: numbersOf(attrs, 'stride'), padding: numbersOf(attrs, 'padding'), ceilMode: attrs.ceilMode === true,
+  kernel: numbersOf(attrs, 'kernel'),
+  stride: numbersOf(attrs, 'stride'),
+  padding: numbersOf(attrs, 'padding'),
+  ceilMode: attrs.ceilMode === true,
 })
 
 /** The pool that an op or its gradient is about. */
@@ -37,7 +53,11 @@ const poolOf = ({ op, attrs, shapes, shape }: KernelSpec): Pool => {
   const windows = windowsOf(axes, plane)
   const size = sizeOf(plane)
   const over = attrs.divisorOverride
-  const averaging: AvgPoolAttrs = { ...geometry, countIncludePad: attrs.countIncludePad === true, divisorOverride: typeof over === 'number' ? over : null }
+  const averaging: AvgPoolAttrs = {
+    ...geometry,
+    countIncludePad: attrs.countIncludePad === true,
+    divisorOverride: typeof over === 'number' ? over : null,
+  }
   const divisors = !average ? null : sliding ? divisorsOf(input, output, averaging) : countsOf(windows)
   return { planes: sizeOf(input) / size, size, windows, divisors }
 }
@@ -46,20 +66,31 @@ const poolOf = ({ op, attrs, shapes, shape }: KernelSpec): Pool => {
 type Tables = { readonly divisors: number; readonly starts: number; readonly members: number }
 
 /** Locals and loops of one plane. */
-type Plane = { readonly window: Local; readonly at: Local; readonly member: Local; readonly overWindow: (body: Code) => Code; readonly overWindows: (body: Code) => Code }
+type Plane = {
+  readonly window: Local
+  readonly at: Local
+  readonly member: Local
+  readonly overWindow: (body: Code) => Code
+  readonly overWindows: (body: Code) => Code
+}
 
 const planeLoops = (scope: Scope, { windows }: Pool, tables: Tables): Plane => {
   const [window, at, end, member, count] = Array.from({ length: 5 }, () => scope.local('i32'))
   const starts = i32.add(i32.const(tables.starts), i32.shl(window.get, i32.const(2)))
   return {
-    window, at, member,
+    window,
+    at,
+    member,
     // `member` is an element's number times 4, its offset in bytes.
     overWindow: (body) => [
       at.set(wordAt(i32.const(tables.members), i32.load(starts))),
       end.set(wordAt(i32.const(tables.members), i32.load(starts, 4))),
       forLoop(at, at.get, end.get, 4, [member.set(i32.load(at.get)), body]),
     ],
-    overWindows: (body) => [count.set(i32.const(windows.starts.length - 1)), forLoop(window, i32.const(0), count.get, 1, body)],
+    overWindows: (body) => [
+      count.set(i32.const(windows.starts.length - 1)),
+      forLoop(window, i32.const(0), count.get, 1, body),
+    ],
   }
 }
 
@@ -69,12 +100,18 @@ const planeLoops = (scope: Scope, { windows }: Pool, tables: Tables): Plane => {
  */
 const winner = (scope: Scope, loops: Plane, base: Local, value: Local, best: Local): Code => {
   const [v, wins] = [scope.local('v128'), scope.local('v128')]
-  const ahead = v128.or(i32x4.lt_s(best.get, i32x4.const(0)), v128.or(f32x4.gt(v.get, value.get), f32x4.ne(v.get, v.get)))
+  const ahead = v128.or(
+    i32x4.lt_s(best.get, i32x4.const(0)),
+    v128.or(f32x4.gt(v.get, value.get), f32x4.ne(v.get, v.get)),
+  )
   return [
-    value.set(f32x4.const(-Infinity)), best.set(i32x4.const(-1)),
+    value.set(f32x4.const(-Infinity)),
+    best.set(i32x4.const(-1)),
     loops.overWindow([
-      v.set(v128.load32_zero(i32.add(base.get, loops.member.get))), wins.set(ahead),
-      value.set(v128.bitselect(v.get, value.get, wins.get)), best.set(v128.bitselect(v128.load32_zero(loops.at.get), best.get, wins.get)),
+      v.set(v128.load32_zero(i32.add(base.get, loops.member.get))),
+      wins.set(ahead),
+      value.set(v128.bitselect(v.get, value.get, wins.get)),
+      best.set(v128.bitselect(v128.load32_zero(loops.at.get), best.get, wins.get)),
     ]),
   ]
 }
@@ -82,7 +119,11 @@ const winner = (scope: Scope, loops: Plane, base: Local, value: Local, best: Loc
 const maximum = (scope: Scope, pool: Pool, tables: Tables, x: Local, out: Local): Code => {
   const loops = planeLoops(scope, pool, tables)
   const [value, best] = [scope.local('v128'), scope.local('v128')]
-  return loops.overWindows([winner(scope, loops, x, value, best), v128.store32_lane(0, out.get, value.get), bump(out, 4)])
+  return loops.overWindows([
+    winner(scope, loops, x, value, best),
+    v128.store32_lane(0, out.get, value.get),
+    bump(out, 4),
+  ])
 }
 
 const mean = (scope: Scope, pool: Pool, tables: Tables, x: Local, out: Local): Code => {
@@ -91,7 +132,10 @@ const mean = (scope: Scope, pool: Pool, tables: Tables, x: Local, out: Local): C
   return loops.overWindows([
     sum.set(f64.const(0)),
     loops.overWindow(sum.set(f64.add(sum.get, f64.promote_f32(f32.load(i32.add(x.get, loops.member.get)))))),
-    f32.store(out.get, f32.demote_f64(f64.div(sum.get, f64.load(doubleAt(i32.const(tables.divisors), loops.window.get))))),
+    f32.store(
+      out.get,
+      f32.demote_f64(f64.div(sum.get, f64.load(doubleAt(i32.const(tables.divisors), loops.window.get)))),
+    ),
     bump(out, 4),
   ])
 }
@@ -117,7 +161,9 @@ const meanGrad = (scope: Scope, pool: Pool, tables: Tables, g: Local, sums: Loca
   const loops = planeLoops(scope, pool, tables)
   const [share, address] = [scope.local('f64'), scope.local('i32')]
   return loops.overWindows([
-    share.set(f64.div(f64.promote_f32(f32.load(g.get)), f64.load(doubleAt(i32.const(tables.divisors), loops.window.get)))),
+    share.set(
+      f64.div(f64.promote_f32(f32.load(g.get)), f64.load(doubleAt(i32.const(tables.divisors), loops.window.get))),
+    ),
     loops.overWindow(accumulate(sums, loops.member.get, share.get, address)),
     bump(g, 4),
   ])
@@ -134,12 +180,25 @@ const throughDoubles = (scope: Scope, size: number, sums: Local, out: Local, bod
   ]
 }
 
-const OPS = ['maxPool', 'maxPoolGrad', 'avgPool', 'avgPoolGrad', 'adaptiveMaxPool', 'adaptiveMaxPoolGrad', 'adaptiveAvgPool', 'adaptiveAvgPoolGrad']
+const OPS = [
+  'maxPool',
+  'maxPoolGrad',
+  'avgPool',
+  'avgPoolGrad',
+  'adaptiveMaxPool',
+  'adaptiveMaxPoolGrad',
+  'adaptiveAvgPool',
+  'adaptiveAvgPoolGrad',
+]
 
 /** Planes of doubles that a gradient may keep at once. */
 const LANES = 32
 
-const tableStage = (op: string, pool: Pool, tableAt: readonly number[]): { readonly stage: Stage; readonly scratch: number } => {
+const tableStage = (
+  op: string,
+  pool: Pool,
+  tableAt: readonly number[],
+): { readonly stage: Stage; readonly scratch: number } => {
   const { planes, size, windows, divisors } = pool
   const grad = op.endsWith('Grad')
   const work = shares(planes, grad ? LANES : 256)
@@ -148,18 +207,39 @@ const tableStage = (op: string, pool: Pool, tableAt: readonly number[]): { reado
   const emit = (unit: Local, scope: Scope, at: Places): Code => {
     const [plane, small, large, sums, x] = Array.from({ length: 5 }, () => scope.local('i32'))
     const [d, starts, members] = tableAt
-    const tables: Tables = { divisors: at.constants + d, starts: at.constants + starts, members: at.constants + members }
+    const tables: Tables = {
+      divisors: at.constants + d,
+      starts: at.constants + starts,
+      members: at.constants + members,
+    }
     const [smallAt, largeAt] = grad ? [at.args[0], at.outs[0]] : [at.outs[0], at.args[0]]
     const inner = !grad
       ? (divisors === null ? maximum : mean)(scope, pool, tables, large, small)
-      : throughDoubles(scope, size, sums, large, divisors === null ? [x.set(affine(at.args[1], plane.get, 4 * size)), maximumGrad(scope, pool, tables, small, x, sums)] : meanGrad(scope, pool, tables, small, sums))
+      : throughDoubles(
+          scope,
+          size,
+          sums,
+          large,
+          divisors === null
+            ? [x.set(affine(at.args[1], plane.get, 4 * size)), maximumGrad(scope, pool, tables, small, x, sums)]
+            : meanGrad(scope, pool, tables, small, sums),
+        )
     return [
       sums.set(affine(at.scratch, unit.get, lane)),
-      work.loop(scope, unit.get, plane, [small.set(affine(smallAt, plane.get, 4 * n)), large.set(affine(largeAt, plane.get, 4 * size)), inner]),
+      work.loop(scope, unit.get, plane, [
+        small.set(affine(smallAt, plane.get, 4 * n)),
+        large.set(affine(largeAt, plane.get, 4 * size)),
+        inner,
+      ]),
     ]
   }
   return {
-    stage: { label: op, units: work.count, cost: work.each * (2 * windows.members.length + (grad ? size : n)), emit: (m, at) => m.func(perUnit((unit, scope) => emit(unit, scope, at))) },
+    stage: {
+      label: op,
+      units: work.count,
+      cost: work.each * (2 * windows.members.length + (grad ? size : n)),
+      emit: (m, at) => m.func(perUnit((unit, scope) => emit(unit, scope, at))),
+    },
     scratch: grad ? lane * work.count : 0,
   }
 }
@@ -167,16 +247,25 @@ const tableStage = (op: string, pool: Pool, tableAt: readonly number[]): { reado
 /** The pools, their gradients, and the adaptive ones. Source: torch.nn.functional.max_pool2d, avg_pool2d, adaptive_avg_pool2d. */
 export const poolKernel = (spec: KernelSpec): Kernel | null => {
   const { op, shapes, shape } = spec
-  if (!OPS.includes(op) || sizeOf(shape) === 0 || shapes.some((s) => sizeOf(s) === 0 || sizeOf(s) >= 2 ** 29)) return null
+  if (!OPS.includes(op) || sizeOf(shape) === 0 || shapes.some((s) => sizeOf(s) === 0 || sizeOf(s) >= 2 ** 29))
+    return null
   const fast = op === 'maxPool' || op === 'maxPoolGrad' ? pool2x2(spec) : null
   if (fast !== null) return fast
   const pool = poolOf(spec)
   const { starts, members } = pool.windows
   if (members.length > MOST_ENTRIES) return null
-  const { at, bytes } = pack(pool.divisors ?? new Float64Array(0), starts, members.map((i) => 4 * i))
+  const { at, bytes } = pack(
+    pool.divisors ?? new Float64Array(0),
+    starts,
+    members.map((i) => 4 * i),
+  )
   const { stage, scratch } = tableStage(op, pool, at)
   return {
-    name: `${op} by table`, scratch, constants: bytes, stages: [stage],
-    flops: pool.planes * members.length, bytes: 4 * (sizeOf(shape) + shapes.reduce((n, s) => n + sizeOf(s), 0)),
+    name: `${op} by table`,
+    scratch,
+    constants: bytes,
+    stages: [stage],
+    flops: pool.planes * members.length,
+    bytes: 4 * (sizeOf(shape) + shapes.reduce((n, s) => n + sizeOf(s), 0)),
   }
 }

@@ -14,20 +14,43 @@ export const scatterToFirstKernel = ({ op, shapes, shape }: KernelSpec): Kernel 
   const n = size / rows
   const work = shares(rows, 256)
   return {
-    name: 'scatterToFirst', scratch: 0, constants: null, flops: 0, bytes: 8 * size,
-    stages: [fillStage(size, 0), {
-      label: 'find', units: work.count, cost: work.each * (30 + 0.05 * n),
-      emit: (m, { args: [g, x, chosen], outs: [out] }) => {
-        const first = firstEqual(m, false)
-        return m.func(perUnit((unit, scope) => {
-          const [row, start, index] = Array.from({ length: 3 }, () => scope.local('i32'))
-          return work.loop(scope, unit.get, row, [
-            start.set(i32.mul(row.get, i32.const(n))),
-            index.set(first.call(wordAt(i32.const(x), start.get), i32.const(n), f32.load(wordAt(i32.const(chosen), row.get)))),
-            control.if(i32.lt_u(index.get, i32.const(n)), f32.store(wordAt(i32.const(out), i32.add(start.get, index.get)), f32.load(wordAt(i32.const(g), row.get)))),
-          ])
-        }))
+    name: 'scatterToFirst',
+    scratch: 0,
+    constants: null,
+    flops: 0,
+    bytes: 8 * size,
+    stages: [
+      fillStage(size, 0),
+      {
+        label: 'find',
+        units: work.count,
+        cost: work.each * (30 + 0.05 * n),
+        emit: (m, { args: [g, x, chosen], outs: [out] }) => {
+          const first = firstEqual(m, false)
+          return m.func(
+            perUnit((unit, scope) => {
+              const [row, start, index] = Array.from({ length: 3 }, () => scope.local('i32'))
+              return work.loop(scope, unit.get, row, [
+                start.set(i32.mul(row.get, i32.const(n))),
+                index.set(
+                  first.call(
+                    wordAt(i32.const(x), start.get),
+                    i32.const(n),
+                    f32.load(wordAt(i32.const(chosen), row.get)),
+                  ),
+                ),
+                control.if(
+                  i32.lt_u(index.get, i32.const(n)),
+                  f32.store(
+                    wordAt(i32.const(out), i32.add(start.get, index.get)),
+                    f32.load(wordAt(i32.const(g), row.get)),
+                  ),
+                ),
+              ])
+            }),
+          )
+        },
       },
-    }],
+    ],
   }
 }

@@ -15,21 +15,40 @@ import { CANDIDATE, countEqual, filterChunk, firstEqual, isSame } from './select
 import { planSelection, STRIPS, type SelectionPlan } from './selectionPlan.js'
 import { sampleBounds } from './selectionSample.js'
 
-type Finish = { readonly plan: SelectionPlan; readonly select: Func; readonly whole: Func; readonly equal: Func; readonly first: Func; readonly at: Places }
+type Finish = {
+  readonly plan: SelectionPlan
+  readonly select: Func
+  readonly whole: Func
+  readonly equal: Func
+  readonly first: Func
+  readonly at: Places
+}
 
 /** What the chunks counted: candidates, elements below the lower bound and equal to it, and strips that were full. */
 type Totals = { readonly m: Local; readonly below: Local; readonly equal: Local; readonly full: Local }
 
 const addUp = (scope: Scope, plan: SelectionPlan, lane: Local): { readonly totals: Totals; readonly set: Code } => {
-  const totals = { m: scope.local('i32'), below: scope.local('i32'), equal: scope.local('i32'), full: scope.local('i32') }
+  const totals = {
+    m: scope.local('i32'),
+    below: scope.local('i32'),
+    equal: scope.local('i32'),
+    full: scope.local('i32'),
+  }
   const [p, end] = [scope.local('i32'), scope.local('i32')]
   const all = [totals.m, totals.below, totals.equal, totals.full]
   return {
     totals,
     set: [
       all.map((t) => t.set(i32.const(0))),
-      p.set(i32.add(lane.get, i32.const(plan.at.counts))), end.set(i32.add(p.get, i32.const(16 * STRIPS * plan.chunks))),
-      forLoop(p, p.get, end.get, 16, all.map((t, i) => bump(t, i32.load(p.get, 4 * i)))),
+      p.set(i32.add(lane.get, i32.const(plan.at.counts))),
+      end.set(i32.add(p.get, i32.const(16 * STRIPS * plan.chunks))),
+      forLoop(
+        p,
+        p.get,
+        end.get,
+        16,
+        all.map((t, i) => bump(t, i32.load(p.get, 4 * i))),
+      ),
     ],
   }
 }
@@ -39,18 +58,31 @@ const overCandidates = (scope: Scope, plan: SelectionPlan, lane: Local, p: Local
   const [c, end] = [scope.local('i32'), scope.local('i32')]
   return forLoop(c, i32.const(0), i32.const(STRIPS * plan.chunks), 1, [
     p.set(i32.add(i32.add(lane.get, i32.const(plan.at.candidates)), i32.mul(c.get, i32.const(plan.room * CANDIDATE)))),
-    end.set(i32.add(p.get, i32.shl(i32.load(i32.add(lane.get, i32.shl(c.get, i32.const(4))), plan.at.counts), i32.const(3)))),
+    end.set(
+      i32.add(p.get, i32.shl(i32.load(i32.add(lane.get, i32.shl(c.get, i32.const(4))), plan.at.counts), i32.const(3))),
+    ),
     forLoop(p, p.get, end.get, CANDIDATE, use),
   ])
 }
 
 /** Sets `key` to the key of rank `r` among the candidates. */
-const amongCandidates = (scope: Scope, { plan, select }: Finish, lane: Local, key: Local, count: Code, r: Code): Code => {
+const amongCandidates = (
+  scope: Scope,
+  { plan, select }: Finish,
+  lane: Local,
+  key: Local,
+  count: Code,
+  r: Code,
+): Code => {
   const [p, to, bits] = [scope.local('i32'), scope.local('i32'), scope.local('i32')]
   const keys = i32.add(lane.get, i32.const(plan.at.keys))
   return [
     to.set(keys),
-    overCandidates(scope, plan, lane, p, [bits.set(i32.load(p.get)), i32.store(to.get, keyOf(bits, plan.abs)), bump(to, 4)]),
+    overCandidates(scope, plan, lane, p, [
+      bits.set(i32.load(p.get)),
+      i32.store(to.get, keyOf(bits, plan.abs)),
+      bump(to, 4),
+    ]),
     key.set(select.call(keys, count, r, i32.add(lane.get, i32.const(plan.at.counters)))),
   ]
 }
@@ -73,20 +105,34 @@ const HOW = { search: 0, candidate: 1, lower: 2, upper: 3 } as const
 type Ranked = { readonly how: Local; readonly r: Local; readonly totals: Totals }
 
 /** Where the element lies as far as bounds and counts tell: leaves `how`, and the rank among the candidates in `r`. */
-const locate = ({ plan, equal }: Finish, x: Local, lane: Local, { how, r, totals: { m, below, equal: e } }: Ranked): Code => {
+const locate = (
+  { plan, equal }: Finish,
+  x: Local,
+  lane: Local,
+  { how, r, totals: { m, below, equal: e } }: Ranked,
+): Code => {
   const { side, n, k, most } = plan
   const is = (what: number): Code => how.set(i32.const(what))
   const less = (a: Local, b: Local): Code => i32.lt_u(a.get, b.get)
   const count = (bound: number): Code => equal.call(x.get, i32.const(n), f32.load(lane.get, bound))
-  const atBound = (bound: number, what: number): Code => [r.set(i32.sub(r.get, m.get)), control.if(i32.lt_u(r.get, count(bound)), is(what))]
+  const atBound = (bound: number, what: number): Code => [
+    r.set(i32.sub(r.get, m.get)),
+    control.if(i32.lt_u(r.get, count(bound)), is(what)),
+  ]
   const candidate = control.if(i32.le_u(m.get, i32.const(most)), is(HOW.candidate))
   const fromBelow = control.if(less(r, m), candidate, atBound(4, HOW.upper))
   if (side === 'above')
-    return [r.set(i32.const(n - k)), control.if(less(r, m), [r.set(i32.sub(i32.sub(m.get, i32.const(1)), r.get)), candidate], atBound(0, HOW.lower))]
+    return [
+      r.set(i32.const(n - k)),
+      control.if(less(r, m), [r.set(i32.sub(i32.sub(m.get, i32.const(1)), r.get)), candidate], atBound(0, HOW.lower)),
+    ]
   if (side === 'below') return [r.set(i32.const(k - 1)), fromBelow]
   return [
     r.set(i32.sub(i32.const(k - 1), below.get)),
-    control.if(i32.ge_s(r.get, i32.const(0)), control.if(less(r, e), is(HOW.lower), [r.set(i32.sub(r.get, e.get)), fromBelow])),
+    control.if(
+      i32.ge_s(r.get, i32.const(0)),
+      control.if(less(r, e), is(HOW.lower), [r.set(i32.sub(r.get, e.get)), fromBelow]),
+    ),
   ]
 }
 
@@ -110,19 +156,39 @@ const finishRow = (m: ModuleBuilder, finish: Finish): Func =>
       const { how } = ranked
       return [
         how.set(i32.const(HOW.search)),
-        set, control.if(i32.eqz(totals.full.get), locate(finish, x, lane, ranked)),
-        control.if(i32.eq(how.get, i32.const(HOW.candidate)),
+        set,
+        control.if(i32.eqz(totals.full.get), locate(finish, x, lane, ranked)),
+        control.if(
+          i32.eq(how.get, i32.const(HOW.candidate)),
           [
             amongCandidates(scope, finish, lane, key, totals.m.get, ranked.r.get),
             v.set(floatOf(key, plan.abs)),
             indexed ? firstCandidate(scope, plan, lane, v, index) : [],
           ],
           [
-            control.if(how.get,
-              v.set(f32.add(control.select(f32.load(lane.get), f32.load(lane.get, 4), i32.eq(how.get, i32.const(HOW.lower))), f32.const(0))),
-              [key.set(whole.call(x.get, i32.const(plan.n), i32.const(plan.k - 1), i32.add(lane.get, i32.const(plan.at.counters)))), v.set(floatOf(key, plan.abs))]),
+            control.if(
+              how.get,
+              v.set(
+                f32.add(
+                  control.select(f32.load(lane.get), f32.load(lane.get, 4), i32.eq(how.get, i32.const(HOW.lower))),
+                  f32.const(0),
+                ),
+              ),
+              [
+                key.set(
+                  whole.call(
+                    x.get,
+                    i32.const(plan.n),
+                    i32.const(plan.k - 1),
+                    i32.add(lane.get, i32.const(plan.at.counters)),
+                  ),
+                ),
+                v.set(floatOf(key, plan.abs)),
+              ],
+            ),
             indexed ? index.set(first.call(x.get, i32.const(plan.n), v.get)) : [],
-          ]),
+          ],
+        ),
         writeChosen(finish, row, v, index),
       ]
     },
@@ -135,12 +201,22 @@ const shortRow = (m: ModuleBuilder, finish: Finish): Func =>
     body: (scope) => {
       const { plan, select, first, at } = finish
       const [x, lane, row] = scope.params
-      const [p, to, end, bits, key, index, v] = [...Array.from({ length: 6 }, () => scope.local('i32')), scope.local('f32')]
+      const [p, to, end, bits, key, index, v] = [
+        ...Array.from({ length: 6 }, () => scope.local('i32')),
+        scope.local('f32'),
+      ]
       const keys = i32.add(lane.get, i32.const(plan.at.keys))
       return [
-        to.set(keys), end.set(wordAt(x.get, i32.const(plan.n))),
-        forLoop(p, x.get, end.get, 4, [bits.set(i32.load(p.get)), i32.store(to.get, keyOf(bits, plan.abs)), bump(to, 4)]),
-        key.set(select.call(keys, i32.const(plan.n), i32.const(plan.k - 1), i32.add(lane.get, i32.const(plan.at.counters)))),
+        to.set(keys),
+        end.set(wordAt(x.get, i32.const(plan.n))),
+        forLoop(p, x.get, end.get, 4, [
+          bits.set(i32.load(p.get)),
+          i32.store(to.get, keyOf(bits, plan.abs)),
+          bump(to, 4),
+        ]),
+        key.set(
+          select.call(keys, i32.const(plan.n), i32.const(plan.k - 1), i32.add(lane.get, i32.const(plan.at.counters))),
+        ),
         v.set(floatOf(key, plan.abs)),
         at.outs.length > 1 ? index.set(first.call(x.get, i32.const(plan.n), v.get)) : [],
         writeChosen(finish, row, v, index),
@@ -149,13 +225,22 @@ const shortRow = (m: ModuleBuilder, finish: Finish): Func =>
   })
 
 const functions = (m: ModuleBuilder, plan: SelectionPlan, at: Places): Finish => ({
-  plan, at, select: selectKey(m), whole: selectInPlace(m, plan.abs), equal: countEqual(m, plan.abs), first: firstEqual(m, plan.abs),
+  plan,
+  at,
+  select: selectKey(m),
+  whole: selectInPlace(m, plan.abs),
+  equal: countEqual(m, plan.abs),
+  first: firstEqual(m, plan.abs),
 })
 
 /** Does chunk `index` of the row at `x`. */
 const chunkOf = (filter: Func, { n, strip, room, at }: SelectionPlan, x: Code, lane: Local, index: Local): Code =>
   filter.call(
-    x, i32.add(x, i32.mul(index.get, i32.const(4 * STRIPS * strip))), wordAt(x, i32.const(n)), f32.load(lane.get), f32.load(lane.get, 4),
+    x,
+    i32.add(x, i32.mul(index.get, i32.const(4 * STRIPS * strip))),
+    wordAt(x, i32.const(n)),
+    f32.load(lane.get),
+    f32.load(lane.get, 4),
     i32.add(lane.get, i32.add(i32.const(at.counts), i32.mul(index.get, i32.const(16 * STRIPS)))),
     i32.add(lane.get, i32.add(i32.const(at.candidates), i32.mul(index.get, i32.const(STRIPS * room * CANDIDATE)))),
   )
@@ -166,27 +251,37 @@ const splitStages = (rows: number, plan: SelectionPlan): readonly Stage[] => {
   const laneAt = (at: Places, row: Code): Code => affine(at.scratch, row, plan.bytes)
   return [
     {
-      label: 'sample', units: rows, cost: 5 * plan.samples,
+      label: 'sample',
+      units: rows,
+      cost: 5 * plan.samples,
       emit: (m, at) => {
         const sample = sampleBounds(m, plan, selectKey(m))
         return m.func(perUnit((row) => sample.call(rowAt(at, row), laneAt(at, row.get))))
       },
     },
     {
-      label: 'filter', units: rows * plan.chunks, cost: STRIPS * plan.strip * 0.1,
+      label: 'filter',
+      units: rows * plan.chunks,
+      cost: STRIPS * plan.strip * 0.1,
       emit: (m, at) => {
         const filter = filterChunk(m, plan)
-        return m.func(perUnit((unit, scope) => {
-          const [row, chunk, lane] = Array.from({ length: 3 }, () => scope.local('i32'))
-          return [
-            row.set(i32.div_u(unit.get, i32.const(plan.chunks))), chunk.set(i32.rem_u(unit.get, i32.const(plan.chunks))),
-            lane.set(laneAt(at, row.get)), chunkOf(filter, plan, rowAt(at, row), lane, chunk),
-          ]
-        }))
+        return m.func(
+          perUnit((unit, scope) => {
+            const [row, chunk, lane] = Array.from({ length: 3 }, () => scope.local('i32'))
+            return [
+              row.set(i32.div_u(unit.get, i32.const(plan.chunks))),
+              chunk.set(i32.rem_u(unit.get, i32.const(plan.chunks))),
+              lane.set(laneAt(at, row.get)),
+              chunkOf(filter, plan, rowAt(at, row), lane, chunk),
+            ]
+          }),
+        )
       },
     },
     {
-      label: 'select', units: rows, cost: 10 * plan.most,
+      label: 'select',
+      units: rows,
+      cost: 10 * plan.most,
       emit: (m, at) => {
         const finish = finishRow(m, functions(m, plan, at))
         return m.func(perUnit((row) => finish.call(rowAt(at, row), laneAt(at, row.get), row.get)))
@@ -202,19 +297,25 @@ const LANES = 64
 const rowStage = (rows: number, plan: SelectionPlan): Stage => {
   const lanes = shares(rows, LANES)
   return {
-    label: 'rows', units: lanes.count, cost: lanes.each * (plan.side === 'all' ? 200 + 8 * plan.n : 0.2 * plan.n + 8 * plan.samples),
+    label: 'rows',
+    units: lanes.count,
+    cost: lanes.each * (plan.side === 'all' ? 200 + 8 * plan.n : 0.2 * plan.n + 8 * plan.samples),
     emit: (m, at) => {
       const all = functions(m, plan, at)
-      const steps = plan.side === 'all' ? null : { sample: sampleBounds(m, plan, all.select), filter: filterChunk(m, plan) }
+      const steps =
+        plan.side === 'all' ? null : { sample: sampleBounds(m, plan, all.select), filter: filterChunk(m, plan) }
       const last = plan.side === 'all' ? shortRow(m, all) : finishRow(m, all)
-      return m.func(perUnit((unit, scope) => {
-        const [row, x, lane, chunk] = Array.from({ length: 4 }, () => scope.local('i32'))
-        return lanes.loop(scope, unit.get, row, [
-          x.set(affine(at.args[0], row.get, 4 * plan.n)), lane.set(affine(at.scratch, unit.get, plan.bytes)),
-          steps === null ? [] : [steps.sample.call(x.get, lane.get), chunkOf(steps.filter, plan, x.get, lane, chunk)],
-          last.call(x.get, lane.get, row.get),
-        ])
-      }))
+      return m.func(
+        perUnit((unit, scope) => {
+          const [row, x, lane, chunk] = Array.from({ length: 4 }, () => scope.local('i32'))
+          return lanes.loop(scope, unit.get, row, [
+            x.set(affine(at.args[0], row.get, 4 * plan.n)),
+            lane.set(affine(at.scratch, unit.get, plan.bytes)),
+            steps === null ? [] : [steps.sample.call(x.get, lane.get), chunkOf(steps.filter, plan, x.get, lane, chunk)],
+            last.call(x.get, lane.get, row.get),
+          ])
+        }),
+      )
     },
   }
 }
@@ -239,6 +340,9 @@ export const kthKernel = (spec: KernelSpec, { abs }: { readonly abs: boolean }):
   return {
     name: `kthValue ${plan.side}${abs ? ' of |x|' : ''}`,
     scratch: plan.bytes * (split ? rows : stages[0].units),
-    constants: null, stages, flops: 0, bytes: 4 * rows * n,
+    constants: null,
+    stages,
+    flops: 0,
+    bytes: 4 * rows * n,
   }
 }

@@ -12,9 +12,11 @@ type Bounds = { readonly lo: Local; readonly hi: Local; readonly magnitude: Loca
 export const CANDIDATE = 8
 
 /** `|x|` where magnitudes are wanted. */
-const vector = (abs: boolean, p: Code, offset: number): Code => (abs ? f32x4.abs(v128.load(p, offset)) : v128.load(p, offset))
+const vector = (abs: boolean, p: Code, offset: number): Code =>
+  abs ? f32x4.abs(v128.load(p, offset)) : v128.load(p, offset)
 /** The same of one element. */
-export const element = (abs: boolean, p: Code, offset = 0): Code => (abs ? f32.abs(f32.load(p, offset)) : f32.load(p, offset))
+export const element = (abs: boolean, p: Code, offset = 0): Code =>
+  abs ? f32.abs(f32.load(p, offset)) : f32.load(p, offset)
 
 /** Steps over `p … end-1` in blocks of `bytes`, then element by element. */
 const sweep = (p: Local, end: Local, bytes: number, block: Code, single: Code): Code => [
@@ -22,7 +24,8 @@ const sweep = (p: Local, end: Local, bytes: number, block: Code, single: Code): 
   whileLoop(i32.lt_u(p.get, end.get), [single, bump(p, 4)]),
 ]
 
-const joined = (parts: readonly Code[], join: (a: Code, b: Code) => Code): Code => parts.slice(1).reduce((a, b) => join(a, b), parts[0])
+const joined = (parts: readonly Code[], join: (a: Code, b: Code) => Code): Code =>
+  parts.slice(1).reduce((a, b) => join(a, b), parts[0])
 
 /** Bytes of a strip that are looked at together. */
 const BLOCK = 64
@@ -35,8 +38,23 @@ const anyInBlocks = ({ side, abs }: SelectionPlan, pointers: readonly Local[], {
   const bits = places.map(({ p, o }) => v128.and(v128.load(p, o), magnitude.get))
   // As integers, magnitudes compare as they do as floats, and NaN above them all.
   if (side === 'above' && abs) return v128.any_true(i32x4.gt_s(joined(bits, i32x4.max_s), lo.get))
-  if (side === 'above') return i32.ne(i32x4.bitmask(joined(xs.map((x) => f32x4.le(x, lo.get)), v128.and)), i32.const(15))
-  if (side === 'below') return v128.any_true(joined(xs.map((x) => f32x4.lt(x, hi.get)), v128.or))
+  if (side === 'above')
+    return i32.ne(
+      i32x4.bitmask(
+        joined(
+          xs.map((x) => f32x4.le(x, lo.get)),
+          v128.and,
+        ),
+      ),
+      i32.const(15),
+    )
+  if (side === 'below')
+    return v128.any_true(
+      joined(
+        xs.map((x) => f32x4.lt(x, hi.get)),
+        v128.or,
+      ),
+    )
   return i32.const(1)
 }
 
@@ -57,19 +75,34 @@ const hit = ({ side, abs }: SelectionPlan, p: Local, { lo, hi }: Bounds): Code =
   return side === 'above' ? above : side === 'below' ? below : i32.and(above, below)
 }
 
-type Counting = { readonly zero: Code; readonly block: (p: Local) => Code; readonly single: (p: Local) => Code; readonly store: (counts: Code) => Code }
+type Counting = {
+  readonly zero: Code
+  readonly block: (p: Local) => Code
+  readonly single: (p: Local) => Code
+  readonly store: (counts: Code) => Code
+}
 
 /** Between two bounds: counts of what lies below the first and of what equals it. */
 const counting = ({ side, abs }: SelectionPlan, scope: Scope, { lo }: Bounds): Counting => {
   if (side !== 'between') return { zero: [], block: () => [], single: () => [], store: () => [] }
   const counters = [f32x4.lt, f32x4.eq].map((test) => ({ test, lanes: scope.local('v128') }))
   const low = f32x4.extract(0, lo.get)
-  const sum = (v: Local): Code => joined([0, 1, 2, 3].map((i) => i32x4.extract(i, v.get)), i32.add)
+  const sum = (v: Local): Code =>
+    joined(
+      [0, 1, 2, 3].map((i) => i32x4.extract(i, v.get)),
+      i32.add,
+    )
   const one = (v: Local, c: Code): Code => v.set(i32x4.add(v.get, i32x4.replace(0, i32x4.const(0), c)))
   return {
     zero: counters.map(({ lanes }) => lanes.set(i32x4.const(0))),
-    block: (p) => OFFSETS.map((o) => counters.map(({ test, lanes }) => lanes.set(i32x4.sub(lanes.get, test(vector(abs, p.get, o), lo.get))))),
-    single: (p) => [one(counters[0].lanes, f32.lt(element(abs, p.get), low)), one(counters[1].lanes, f32.eq(element(abs, p.get), low))],
+    block: (p) =>
+      OFFSETS.map((o) =>
+        counters.map(({ test, lanes }) => lanes.set(i32x4.sub(lanes.get, test(vector(abs, p.get, o), lo.get)))),
+      ),
+    single: (p) => [
+      one(counters[0].lanes, f32.lt(element(abs, p.get), low)),
+      one(counters[1].lanes, f32.eq(element(abs, p.get), low)),
+    ],
     store: (counts) => counters.map(({ lanes }, i) => i32.store(counts, sum(lanes), 4 + 4 * i)),
   }
 }
@@ -78,22 +111,44 @@ const counting = ({ side, abs }: SelectionPlan, scope: Scope, { lo }: Bounds): C
 type Strip = { readonly p: Local; readonly end: Local; readonly out: Local; readonly limit: Local }
 
 const stripsOf = (scope: Scope): readonly Strip[] =>
-  Array.from({ length: STRIPS }, () => ({ p: scope.local('i32'), end: scope.local('i32'), out: scope.local('i32'), limit: scope.local('i32') }))
+  Array.from({ length: STRIPS }, () => ({
+    p: scope.local('i32'),
+    end: scope.local('i32'),
+    out: scope.local('i32'),
+    limit: scope.local('i32'),
+  }))
 
 /** Sets up the strips from the chunk's first element, the row's end, and where the chunk's counts and candidates go. */
-const placeStrips = (plan: SelectionPlan, strips: readonly Strip[], from: Local, rowEnd: Local, counts: Local, start: Local): Code =>
+const placeStrips = (
+  plan: SelectionPlan,
+  strips: readonly Strip[],
+  from: Local,
+  rowEnd: Local,
+  counts: Local,
+  start: Local,
+): Code =>
   strips.map(({ p, end, out, limit }, s) => {
     const at = (strip: number): Code => i32.add(from.get, i32.const(4 * plan.strip * strip))
-    const clipped = (local: Local): Code => local.set(control.select(rowEnd.get, local.get, i32.gt_u(local.get, rowEnd.get)))
+    const clipped = (local: Local): Code =>
+      local.set(control.select(rowEnd.get, local.get, i32.gt_u(local.get, rowEnd.get)))
     return [
-      p.set(at(s)), clipped(p), end.set(at(s + 1)), clipped(end),
-      out.set(i32.add(start.get, i32.const(plan.room * CANDIDATE * s))), limit.set(i32.add(out.get, i32.const(plan.room * CANDIDATE))),
+      p.set(at(s)),
+      clipped(p),
+      end.set(at(s + 1)),
+      clipped(end),
+      out.set(i32.add(start.get, i32.const(plan.room * CANDIDATE * s))),
+      limit.set(i32.add(out.get, i32.const(plan.room * CANDIDATE))),
       [4, 8, 12].map((o) => i32.store(counts.get, i32.const(0), 16 * s + o)),
     ]
   })
 
 /** Writes what is found: the element at `address` becomes the strip's next candidate; where there is no room, leaves the function. */
-const keeping = (plan: SelectionPlan, scope: Scope, row: Local, counts: Local): ((strip: Strip, address: Code) => Code) => {
+const keeping = (
+  plan: SelectionPlan,
+  scope: Scope,
+  row: Local,
+  counts: Local,
+): ((strip: Strip, address: Code) => Code) => {
   const at = scope.local('i32')
   return ({ out, limit }, address) => [
     control.if(i32.ge_u(out.get, limit.get), [i32.store(counts.get, i32.const(1), 12), control.return()]),
@@ -122,20 +177,42 @@ export const filterChunk = (m: ModuleBuilder, plan: SelectionPlan): Func =>
       const keep = keeping(plan, scope, row, counts)
       const keepHits = (strip: Strip): Code => [
         bits.set(hitsOf(plan, strip.p, bounds)),
-        whileLoop(bits.get, [keep(strip, wordAt(strip.p.get, i32.ctz(bits.get))), bits.set(i32.and(bits.get, i32.sub(bits.get, i32.const(1))))]),
+        whileLoop(bits.get, [
+          keep(strip, wordAt(strip.p.get, i32.ctz(bits.get))),
+          bits.set(i32.and(bits.get, i32.sub(bits.get, i32.const(1)))),
+        ]),
       ]
       const last = strips[STRIPS - 1]
       return [
         // Above NaN there is nothing, but of NaN there may be plenty: all of it is taken.
         plan.side === 'above' ? control.if(f32.ne(low.get, low.get), low.set(f32.const(Infinity))) : [],
-        bounds.magnitude.set(i32x4.const(0x7fffffff)), bounds.lo.set(f32x4.splat(low.get)), bounds.hi.set(f32x4.splat(high.get)),
-        tally.zero, placeStrips(plan, strips, from, rowEnd, counts, start),
+        bounds.magnitude.set(i32x4.const(0x7fffffff)),
+        bounds.lo.set(f32x4.splat(low.get)),
+        bounds.hi.set(f32x4.splat(high.get)),
+        tally.zero,
+        placeStrips(plan, strips, from, rowEnd, counts, start),
         // The last strip is the shortest; what the others have more is done one by one.
         whileLoop(i32.le_u(i32.add(last.p.get, i32.const(BLOCK)), last.end.get), [
-          pointers.map(tally.block), control.if(anyInBlocks(plan, pointers, bounds), strips.map(keepHits)), pointers.map((p) => bump(p, BLOCK)),
+          pointers.map(tally.block),
+          control.if(anyInBlocks(plan, pointers, bounds), strips.map(keepHits)),
+          pointers.map((p) => bump(p, BLOCK)),
         ]),
-        strips.map((strip) => sweep(strip.p, strip.end, BLOCK, [tally.block(strip.p), keepHits(strip)], [tally.single(strip.p), control.if(hit(plan, strip.p, bounds), keep(strip, strip.p.get))])),
-        strips.map(({ out }, s) => i32.store(counts.get, i32.div_u(i32.sub(out.get, i32.add(start.get, i32.const(plan.room * CANDIDATE * s))), i32.const(CANDIDATE)), 16 * s)),
+        strips.map((strip) =>
+          sweep(
+            strip.p,
+            strip.end,
+            BLOCK,
+            [tally.block(strip.p), keepHits(strip)],
+            [tally.single(strip.p), control.if(hit(plan, strip.p, bounds), keep(strip, strip.p.get))],
+          ),
+        ),
+        strips.map(({ out }, s) =>
+          i32.store(
+            counts.get,
+            i32.div_u(i32.sub(out.get, i32.add(start.get, i32.const(plan.room * CANDIDATE * s))), i32.const(CANDIDATE)),
+            16 * s,
+          ),
+        ),
         tally.store(counts.get),
       ]
     },
@@ -144,35 +221,50 @@ export const filterChunk = (m: ModuleBuilder, plan: SelectionPlan): Func =>
 /** `(x, n, v) → count`: how many elements equal v. */
 export const countEqual = (m: ModuleBuilder, abs: boolean): Func =>
   m.func({
-    params: ['i32', 'i32', 'f32'], results: ['i32'],
+    params: ['i32', 'i32', 'f32'],
+    results: ['i32'],
     body: (scope) => {
       const [p, n, v] = scope.params
       const [end, total] = [scope.local('i32'), scope.local('i32')]
       const [lanes, value] = [scope.local('v128'), scope.local('v128')]
       return [
-        end.set(wordAt(p.get, n.get)), value.set(f32x4.splat(v.get)),
-        sweep(p, end, 64,
+        end.set(wordAt(p.get, n.get)),
+        value.set(f32x4.splat(v.get)),
+        sweep(
+          p,
+          end,
+          64,
           [0, 16, 32, 48].map((o) => lanes.set(i32x4.sub(lanes.get, f32x4.eq(vector(abs, p.get, o), value.get)))),
-          bump(total, f32.eq(element(abs, p.get), v.get))),
+          bump(total, f32.eq(element(abs, p.get), v.get)),
+        ),
         joined([total.get, ...[0, 1, 2, 3].map((i) => i32x4.extract(i, lanes.get))], i32.add),
       ]
     },
   })
 
 /** Is this element v, or both NaN? */
-export const isSame = (x: Local, v: Local): Code => i32.or(f32.eq(x.get, v.get), i32.and(f32.ne(x.get, x.get), f32.ne(v.get, v.get)))
+export const isSame = (x: Local, v: Local): Code =>
+  i32.or(f32.eq(x.get, v.get), i32.and(f32.ne(x.get, x.get), f32.ne(v.get, v.get)))
 
 /** `(x, n, v) → index` of the first element that equals v, or is NaN as v is; n where there is none. */
 export const firstEqual = (m: ModuleBuilder, abs: boolean): Func =>
   m.func({
-    params: ['i32', 'i32', 'f32'], results: ['i32'],
+    params: ['i32', 'i32', 'f32'],
+    results: ['i32'],
     body: (scope) => {
       const [start, n, v] = scope.params
       const [p, end] = [scope.local('i32'), scope.local('i32')]
       const [value, isNaN, x] = [scope.local('v128'), scope.local('v128'), scope.local('f32')]
-      const found = (o: number): Code => v128.or(f32x4.eq(vector(abs, p.get, o), value.get), v128.andnot(isNaN.get, f32x4.eq(v128.load(p.get, o), v128.load(p.get, o))))
+      const found = (o: number): Code =>
+        v128.or(
+          f32x4.eq(vector(abs, p.get, o), value.get),
+          v128.andnot(isNaN.get, f32x4.eq(v128.load(p.get, o), v128.load(p.get, o))),
+        )
       return [
-        p.set(start.get), end.set(wordAt(start.get, n.get)), value.set(f32x4.splat(v.get)), isNaN.set(f32x4.ne(value.get, value.get)),
+        p.set(start.get),
+        end.set(wordAt(start.get, n.get)),
+        value.set(f32x4.splat(v.get)),
+        isNaN.set(f32x4.ne(value.get, value.get)),
         whileLoop(i32.le_u(i32.add(p.get, i32.const(64)), end.get), [
           control.br_if(1, v128.any_true(joined([0, 16, 32, 48].map(found), v128.or))),
           bump(p, 64),

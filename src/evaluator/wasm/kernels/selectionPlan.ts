@@ -28,7 +28,12 @@ export type SelectionPlan = {
   readonly room: number
   readonly most: number
   /** Bytes from the start of a row's scratch. */
-  readonly at: { readonly counts: number; readonly counters: number; readonly keys: number; readonly candidates: number }
+  readonly at: {
+    readonly counts: number
+    readonly counters: number
+    readonly keys: number
+    readonly candidates: number
+  }
   readonly bytes: number
 }
 
@@ -55,7 +60,10 @@ const bounds = (n: number, k: number, samples: number) => {
   const rate = samples / n
   const [above, below] = [safeRank(n - k + 1, rate), safeRank(k, rate)]
   const spread = SIGMAS * Math.sqrt(samples * (k / n) * (1 - k / n)) + 3
-  const ranks: readonly [number, number] = [Math.max(0, Math.floor(k * rate - spread)), Math.min(samples - 1, Math.ceil(k * rate + spread))]
+  const ranks: readonly [number, number] = [
+    Math.max(0, Math.floor(k * rate - spread)),
+    Math.min(samples - 1, Math.ceil(k * rate + spread)),
+  ]
   return { above, below, ranks }
 }
 
@@ -78,7 +86,19 @@ export const planSelection = (n: number, k: number, abs: boolean, split: boolean
   const keys = counters + COUNTERS
   const candidates = keys + rounded(4 * Math.max(side === 'all' ? n : samples, most))
   return {
-    n, k, abs, side, samples, step: Math.floor(n / samples), rank: best, ranks, strip, chunks, room, most,
-    at: { counts, counters, keys, candidates }, bytes: candidates + rounded(STRIPS * chunks * room * 8),
+    n,
+    k,
+    abs,
+    side,
+    samples,
+    step: Math.floor(n / samples),
+    rank: best,
+    ranks,
+    strip,
+    chunks,
+    room,
+    most,
+    at: { counts, counters, keys, candidates },
+    bytes: candidates + rounded(STRIPS * chunks * room * 8),
   }
 }

@@ -12,7 +12,10 @@ const LISTED = 48
 /** Calls `use(key)` for each sample: one from every `step` elements, at a place in them that varies (golden section), so that no period of the data is met. */
 const overSamples = (scope: Scope, { samples, step, abs }: SelectionPlan, x: Local, key: Local, use: Code): Code => {
   const [i, base, bits, hash] = Array.from({ length: 4 }, () => scope.local('i32'))
-  const within = i32.shr_u(i32.mul(i32.shr_u(hash.get, i32.const(18)), i32.const(Math.min(step, 262143))), i32.const(14))
+  const within = i32.shr_u(
+    i32.mul(i32.shr_u(hash.get, i32.const(18)), i32.const(Math.min(step, 262143))),
+    i32.const(14),
+  )
   return [
     base.set(x.get),
     hash.set(i32.const(0)),
@@ -50,19 +53,30 @@ const byList = (scope: Scope, plan: SelectionPlan, x: Local, lane: Local): Code 
     last.set(i32.add(list.get, i32.const(4 * (plan.rank - 1)))),
     memory.fill(list.get, i32.const(0), i32.const(4 * plan.rank)),
     overSamples(scope, plan, x, key, [flip, insert(scope, list, last, key)]),
-    key.set(i32.load(list.get)), flip,
+    key.set(i32.load(list.get)),
+    flip,
     f32.store(lane.get, floatOf(key, plan.abs), plan.side === 'below' ? 4 : 0),
   ]
 }
 
 /** Stores the sample of rank `rank` (from 0) at `lane + offset`. */
-const bySelection = (scope: Scope, plan: SelectionPlan, select: Func, x: Local, lane: Local, rank: number, offset: number): Code => {
+const bySelection = (
+  scope: Scope,
+  plan: SelectionPlan,
+  select: Func,
+  x: Local,
+  lane: Local,
+  rank: number,
+  offset: number,
+): Code => {
   const [key, to] = [scope.local('i32'), scope.local('i32')]
   const keys = i32.add(lane.get, i32.const(plan.at.keys))
   return [
     to.set(keys),
     overSamples(scope, plan, x, key, [i32.store(to.get, key.get), bump(to, 4)]),
-    key.set(select.call(keys, i32.const(plan.samples), i32.const(rank), i32.add(lane.get, i32.const(plan.at.counters)))),
+    key.set(
+      select.call(keys, i32.const(plan.samples), i32.const(rank), i32.add(lane.get, i32.const(plan.at.counters))),
+    ),
     f32.store(lane.get, floatOf(key, plan.abs), offset),
   ]
 }
@@ -76,6 +90,8 @@ export const sampleBounds = (m: ModuleBuilder, plan: SelectionPlan, select: Func
       const { side, rank, ranks, samples } = plan
       if (side === 'between') return ranks.map((r, i) => bySelection(scope, plan, select, x, lane, r, 4 * i))
       if (rank <= LISTED) return byList(scope, plan, x, lane)
-      return side === 'above' ? bySelection(scope, plan, select, x, lane, samples - rank, 0) : bySelection(scope, plan, select, x, lane, rank - 1, 4)
+      return side === 'above'
+        ? bySelection(scope, plan, select, x, lane, samples - rank, 0)
+        : bySelection(scope, plan, select, x, lane, rank - 1, 4)
     },
   })

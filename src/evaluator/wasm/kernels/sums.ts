@@ -30,10 +30,11 @@ const groupsOf = (shape: Shape, kept: readonly boolean[]): readonly Group[] => {
 }
 
 const keptAxes = ({ op, attrs, shapes: [x], shape }: KernelSpec): readonly boolean[] | null => {
-  if (op === 'sumTo') return x.map((n, d) => {
-    const own = shape[d - x.length + shape.length]
-    return own !== undefined && own === n
-  })
+  if (op === 'sumTo')
+    return x.map((n, d) => {
+      const own = shape[d - x.length + shape.length]
+      return own !== undefined && own === n
+    })
   const { dims } = attrs
   return (op === 'sum' || op === 'mean') && Array.isArray(dims) ? x.map((_, d) => !dims.includes(d)) : null
 }
@@ -69,7 +70,10 @@ const overGroups = (scope: Scope, groups: readonly Group[], stretch: Stretch | n
   const inner = [overGroups(scope, rest, null, p, body), bump(p, first.stride)]
   return stretch === null
     ? [forLoop(i, i32.const(0), i32.const(first.size), 1, inner), bump(p, -first.stride * first.size)]
-    : [bump(p, i32.mul(stretch.from.get, i32.const(first.stride))), forLoop(i, stretch.from.get, stretch.to.get, 1, inner)]
+    : [
+        bump(p, i32.mul(stretch.from.get, i32.const(first.stride))),
+        forLoop(i, stretch.from.get, stretch.to.get, 1, inner),
+      ]
 }
 
 const LANES = [0, 8, 16, 24, 32, 40, 48, 56] as const
@@ -77,18 +81,23 @@ const LANES = [0, 8, 16, 24, 32, 40, 48, 56] as const
 /** `(p, end) → sum` of the floats between two addresses. */
 const sumRun = (m: ModuleBuilder): Func =>
   m.func({
-    params: ['i32', 'i32'], results: ['f64'],
+    params: ['i32', 'i32'],
+    results: ['f64'],
     body: (scope) => {
       const [p, end] = scope.params
       const sums = LANES.map(() => scope.local('v128'))
       const rest = scope.local('f64')
-      const pairs = (step: number): readonly (readonly [Local, Local])[] => sums.slice(0, step).map((s, i) => [s, sums[i + step]])
+      const pairs = (step: number): readonly (readonly [Local, Local])[] =>
+        sums.slice(0, step).map((s, i) => [s, sums[i + step]])
       return [
         whileLoop(i32.le_u(i32.add(p.get, i32.const(64)), end.get), [
           LANES.map((o, i) => sums[i].set(f64x2.add(sums[i].get, f64x2.promote_low_f32x4(v128.load64_zero(p.get, o))))),
           bump(p, 64),
         ]),
-        whileLoop(i32.lt_u(p.get, end.get), [rest.set(f64.add(rest.get, f64.promote_f32(f32.load(p.get)))), bump(p, 4)]),
+        whileLoop(i32.lt_u(p.get, end.get), [
+          rest.set(f64.add(rest.get, f64.promote_f32(f32.load(p.get)))),
+          bump(p, 4),
+        ]),
         [4, 2, 1].map((step) => pairs(step).map(([a, b]) => a.set(f64x2.add(a.get, b.get)))),
         f64.add(rest.get, f64.add(f64x2.extract(0, sums[0].get), f64x2.extract(1, sums[0].get))),
       ]
@@ -103,21 +112,38 @@ const ENOUGH = 16
 const MOST_PARTS = 64
 
 const dealOf = (pieces: number, size: number, extent: number): Deal => {
-  const parts = pieces >= ENOUGH ? 1 : Math.max(1, Math.min(Math.floor(size / PART), Math.ceil(MOST_PARTS / pieces), extent))
+  const parts =
+    pieces >= ENOUGH ? 1 : Math.max(1, Math.min(Math.floor(size / PART), Math.ceil(MOST_PARTS / pieces), extent))
   const each = Math.ceil(extent / parts / 16) * 16
-  return parts === 1 || each >= extent ? { pieces, parts: 1, each: extent, extent } : { pieces, parts: Math.ceil(extent / each), each, extent }
+  return parts === 1 || each >= extent
+    ? { pieces, parts: 1, each: extent, extent }
+    : { pieces, parts: Math.ceil(extent / each), each, extent }
 }
 
 /** Sets the stretch of part `part`. */
-const stretchOf = (scope: Scope, { each, extent }: Deal, part: Code): { readonly stretch: Stretch; readonly set: Code } => {
+const stretchOf = (
+  scope: Scope,
+  { each, extent }: Deal,
+  part: Code,
+): { readonly stretch: Stretch; readonly set: Code } => {
   const stretch = { from: scope.local('i32'), to: scope.local('i32') }
   const end = i32.add(stretch.from.get, i32.const(each))
-  return { stretch, set: [stretch.from.set(i32.mul(part, i32.const(each))), stretch.to.set(control.select(i32.const(extent), end, i32.gt_u(end, i32.const(extent))))] }
+  return {
+    stretch,
+    set: [
+      stretch.from.set(i32.mul(part, i32.const(each))),
+      stretch.to.set(control.select(i32.const(extent), end, i32.gt_u(end, i32.const(extent)))),
+    ],
+  }
 }
 
 const divided = (sum: Code, divisor: number): Code => (divisor === 1 ? sum : f64.div(sum, f64.const(divisor)))
 
-type Sweep = { readonly deal: Deal; readonly label: string; readonly emit: (m: ModuleBuilder, at: Places) => (scope: Scope, piece: Local, part: Local) => Code }
+type Sweep = {
+  readonly deal: Deal
+  readonly label: string
+  readonly emit: (m: ModuleBuilder, at: Places) => (scope: Scope, piece: Local, part: Local) => Code
+}
 
 /** The last group is summed: each element of the result is a sum of runs. */
 const byRuns = ({ groups, outs, divisor }: Reduction, size: number): Sweep => {
@@ -126,7 +152,8 @@ const byRuns = ({ groups, outs, divisor }: Reduction, size: number): Sweep => {
   const around = summed.slice(0, -1)
   const deal = dealOf(outs, size, summed[0]?.size ?? 1)
   return {
-    deal, label: 'runs',
+    deal,
+    label: 'runs',
     emit: (m, at) => {
       const total = sumRun(m)
       return (scope, piece, part) => {
@@ -134,11 +161,18 @@ const byRuns = ({ groups, outs, divisor }: Reduction, size: number): Sweep => {
         const { stretch, set } = stretchOf(scope, deal, part.get)
         const whole = sum.set(f64.add(sum.get, total.call(p.get, i32.add(p.get, i32.const(4 * run)))))
         return [
-          set, sum.set(f64.const(0)), p.set(i32.add(i32.const(at.args[0]), offsetOf(piece.get, kept))),
-          around.length > 0 ? overGroups(scope, around, stretch, p, whole) : sum.set(total.call(wordAt(p.get, stretch.from.get), wordAt(p.get, stretch.to.get))),
+          set,
+          sum.set(f64.const(0)),
+          p.set(i32.add(i32.const(at.args[0]), offsetOf(piece.get, kept))),
+          around.length > 0
+            ? overGroups(scope, around, stretch, p, whole)
+            : sum.set(total.call(wordAt(p.get, stretch.from.get), wordAt(p.get, stretch.to.get))),
           deal.parts === 1
             ? f32.store(wordAt(i32.const(at.outs[0]), piece.get), f32.demote_f64(divided(sum.get, divisor)))
-            : f64.store(doubleAt(i32.const(at.scratch), i32.add(i32.mul(part.get, i32.const(outs)), piece.get)), sum.get),
+            : f64.store(
+                doubleAt(i32.const(at.scratch), i32.add(i32.mul(part.get, i32.const(outs)), piece.get)),
+                sum.get,
+              ),
         ]
       }
     },
@@ -159,10 +193,20 @@ const columnBlock = (scope: Scope, width: number) => {
       odd === null ? [] : odd.set(f64.add(odd.get, f64.promote_f32(f32.load(p.get, last)))),
     ],
     storeResult: (to: Code, divisor: number): Code => [
-      pairs.map((s, i) => v128.store64_lane(0, to, f32x4.demote_f64x2_zero(divisor === 1 ? s.get : f64x2.div(s.get, f64x2.const(divisor))), 8 * i)),
+      pairs.map((s, i) =>
+        v128.store64_lane(
+          0,
+          to,
+          f32x4.demote_f64x2_zero(divisor === 1 ? s.get : f64x2.div(s.get, f64x2.const(divisor))),
+          8 * i,
+        ),
+      ),
       odd === null ? [] : f32.store(to, f32.demote_f64(divided(odd.get, divisor)), last),
     ],
-    storeSums: (to: Code): Code => [pairs.map((s, i) => v128.store(to, s.get, 16 * i)), odd === null ? [] : f64.store(to, odd.get, 2 * last)],
+    storeSums: (to: Code): Code => [
+      pairs.map((s, i) => v128.store(to, s.get, 16 * i)),
+      odd === null ? [] : f64.store(to, odd.get, 2 * last),
+    ],
   }
 }
 
@@ -175,25 +219,36 @@ const byColumns = ({ groups, outs, divisor }: Reduction, size: number): Sweep =>
   const deal = dealOf((outs / columns) * blocks, size, summed[0]?.size ?? 1)
   const tail = columns % WIDTH
   return {
-    deal, label: 'columns',
+    deal,
+    label: 'columns',
     emit: (_m, at) => (scope, piece, part) => {
       const [p, to, block, index] = Array.from({ length: 4 }, () => scope.local('i32'))
       const { stretch, set } = stretchOf(scope, deal, part.get)
       const does = (width: number): Code => {
         const sums = columnBlock(scope, width)
         return [
-          sums.clear, overGroups(scope, summed, stretch, p, sums.add(p)),
+          sums.clear,
+          overGroups(scope, summed, stretch, p, sums.add(p)),
           deal.parts === 1 ? sums.storeResult(to.get, divisor) : sums.storeSums(to.get),
         ]
       }
       const full = columns >= WIDTH ? does(WIDTH) : []
       return [
         set,
-        block.set(i32.rem_u(piece.get, i32.const(blocks))), index.set(i32.div_u(piece.get, i32.const(blocks))),
+        block.set(i32.rem_u(piece.get, i32.const(blocks))),
+        index.set(i32.div_u(piece.get, i32.const(blocks))),
         p.set(i32.add(affine(at.args[0], block.get, 4 * WIDTH), offsetOf(index.get, outer))),
         to.set(i32.add(i32.mul(index.get, i32.const(columns)), i32.mul(block.get, i32.const(WIDTH)))),
-        to.set(deal.parts === 1 ? wordAt(i32.const(at.outs[0]), to.get) : doubleAt(i32.const(at.scratch), i32.add(to.get, i32.mul(part.get, i32.const(outs))))),
-        tail === 0 ? full : columns < WIDTH ? does(tail) : control.if(i32.lt_u(block.get, i32.const(blocks - 1)), full, does(tail)),
+        to.set(
+          deal.parts === 1
+            ? wordAt(i32.const(at.outs[0]), to.get)
+            : doubleAt(i32.const(at.scratch), i32.add(to.get, i32.mul(part.get, i32.const(outs)))),
+        ),
+        tail === 0
+          ? full
+          : columns < WIDTH
+            ? does(tail)
+            : control.if(i32.lt_u(block.get, i32.const(blocks - 1)), full, does(tail)),
       ]
     },
   }
@@ -202,16 +257,21 @@ const byColumns = ({ groups, outs, divisor }: Reduction, size: number): Sweep =>
 const sweepStage = ({ deal, label, emit }: Sweep, size: number): Stage => {
   const work = shares(deal.pieces * deal.parts, 256)
   return {
-    label, units: work.count, cost: (0.15 * size) / work.count + 20 * work.each,
+    label,
+    units: work.count,
+    cost: (0.15 * size) / work.count + 20 * work.each,
     emit: (m, at) => {
       const body = emit(m, at)
-      return m.func(perUnit((unit, scope) => {
-        const [i, piece, part] = Array.from({ length: 3 }, () => scope.local('i32'))
-        return work.loop(scope, unit.get, i, [
-          piece.set(i32.rem_u(i.get, i32.const(deal.pieces))), part.set(i32.div_u(i.get, i32.const(deal.pieces))),
-          body(scope, piece, part),
-        ])
-      }))
+      return m.func(
+        perUnit((unit, scope) => {
+          const [i, piece, part] = Array.from({ length: 3 }, () => scope.local('i32'))
+          return work.loop(scope, unit.get, i, [
+            piece.set(i32.rem_u(i.get, i32.const(deal.pieces))),
+            part.set(i32.div_u(i.get, i32.const(deal.pieces))),
+            body(scope, piece, part),
+          ])
+        }),
+      )
     },
   }
 }
@@ -220,15 +280,22 @@ const sweepStage = ({ deal, label, emit }: Sweep, size: number): Stage => {
 const joinStage = (parts: number, outs: number, divisor: number): Stage => {
   const work = shares(outs, 64)
   return {
-    label: 'join', units: work.count, cost: work.each * parts * 2,
-    emit: (m, at) => m.func(perUnit((unit, scope) => {
-      const [j, p, end, sum] = [scope.local('i32'), scope.local('i32'), scope.local('i32'), scope.local('f64')]
-      return work.loop(scope, unit.get, j, [
-        sum.set(f64.const(0)), p.set(doubleAt(i32.const(at.scratch), j.get)), end.set(i32.add(p.get, i32.const(8 * outs * parts))),
-        forLoop(p, p.get, end.get, 8 * outs, sum.set(f64.add(sum.get, f64.load(p.get)))),
-        f32.store(wordAt(i32.const(at.outs[0]), j.get), f32.demote_f64(divided(sum.get, divisor))),
-      ])
-    })),
+    label: 'join',
+    units: work.count,
+    cost: work.each * parts * 2,
+    emit: (m, at) =>
+      m.func(
+        perUnit((unit, scope) => {
+          const [j, p, end, sum] = [scope.local('i32'), scope.local('i32'), scope.local('i32'), scope.local('f64')]
+          return work.loop(scope, unit.get, j, [
+            sum.set(f64.const(0)),
+            p.set(doubleAt(i32.const(at.scratch), j.get)),
+            end.set(i32.add(p.get, i32.const(8 * outs * parts))),
+            forLoop(p, p.get, end.get, 8 * outs, sum.set(f64.add(sum.get, f64.load(p.get)))),
+            f32.store(wordAt(i32.const(at.outs[0]), j.get), f32.demote_f64(divided(sum.get, divisor))),
+          ])
+        }),
+      ),
   }
 }
 
@@ -238,12 +305,16 @@ export const sumKernel = (spec: KernelSpec): Kernel | null => {
   const size = sizeOf(spec.shapes[0])
   if (reduction === null || size >= 2 ** 29) return null
   const { groups, outs, divisor } = reduction
-  const sweep = groups.length > 0 && groups[groups.length - 1].kept ? byColumns(reduction, size) : byRuns(reduction, size)
+  const sweep =
+    groups.length > 0 && groups[groups.length - 1].kept ? byColumns(reduction, size) : byRuns(reduction, size)
   const { parts } = sweep.deal
   const first = sweepStage(sweep, size)
   return {
-    name: `${spec.op} by ${sweep.label}`, scratch: parts === 1 ? 0 : rounded(8 * outs * parts), constants: null,
+    name: `${spec.op} by ${sweep.label}`,
+    scratch: parts === 1 ? 0 : rounded(8 * outs * parts),
+    constants: null,
     stages: parts === 1 ? [first] : [first, joinStage(parts, outs, divisor)],
-    flops: size, bytes: 4 * (size + outs),
+    flops: size,
+    bytes: 4 * (size + outs),
   }
 }

@@ -7,13 +7,16 @@ import type { Local, Scope } from '../../asm/module.js'
 export const range = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i)
 
 /** `base + index * bytes`. */
-export const indexed = (base: Code, index: Code, bytes: number): Code => (bytes === 0 ? base : i32.add(base, i32.mul(index, i32.const(bytes))))
+export const indexed = (base: Code, index: Code, bytes: number): Code =>
+  bytes === 0 ? base : i32.add(base, i32.mul(index, i32.const(bytes)))
 /** The lesser of an unsigned number and a constant; the number's code runs twice. */
 export const least = (n: Code, most: number): Code => control.select(n, i32.const(most), i32.lt_u(n, i32.const(most)))
 /** Moves a pointer on. */
-export const advance = (pointer: Local, bytes: number): Code => (bytes === 0 ? [] : pointer.set(i32.add(pointer.get, i32.const(bytes))))
+export const advance = (pointer: Local, bytes: number): Code =>
+  bytes === 0 ? [] : pointer.set(i32.add(pointer.get, i32.const(bytes)))
 /** `body` as long as `pointer < end`, at least once; it must move the pointer. */
-export const repeatUntil = (pointer: Local, end: Code, body: Code): Code => control.loop([body, control.br_if(0, i32.lt_u(pointer.get, end))])
+export const repeatUntil = (pointer: Local, end: Code, body: Code): Code =>
+  control.loop([body, control.br_if(0, i32.lt_u(pointer.get, end))])
 /** `body` so many times (at least once), counted down in a fresh local. */
 export const times = (scope: Scope, n: number, body: Code): Code => {
   if (n === 0) return []
@@ -22,7 +25,8 @@ export const times = (scope: Scope, n: number, body: Code): Code => {
   return [left.set(i32.const(n)), control.loop([body, control.br_if(0, left.tee(i32.sub(left.get, i32.const(1))))])]
 }
 
-const lanes32 = (picks: readonly number[]): readonly number[] => picks.flatMap((p) => [0, 1, 2, 3].map((b) => 4 * p + b))
+const lanes32 = (picks: readonly number[]): readonly number[] =>
+  picks.flatMap((p) => [0, 1, 2, 3].map((b) => 4 * p + b))
 /** Lanes of 32 bits picked from two vectors: 0 … 3 of the first, 4 … 7 of the second. */
 export const pick = (a: Code, b: Code, picks: readonly number[]): Code => v128.shuffle(a, b, lanes32(picks))
 /** a0 b0 a1 b1. */
@@ -39,8 +43,14 @@ export const transpose4 = (rows: readonly Local[], help: readonly Local[]): Code
   const [a, b, c, d] = rows.map((r) => r.get)
   const [p, q, r, s] = help
   return [
-    p.set(zipLow(a, b)), q.set(zipHigh(a, b)), r.set(zipLow(c, d)), s.set(zipHigh(c, d)),
-    rows[0].set(joinLow(p.get, r.get)), rows[1].set(joinHigh(p.get, r.get)), rows[2].set(joinLow(q.get, s.get)), rows[3].set(joinHigh(q.get, s.get)),
+    p.set(zipLow(a, b)),
+    q.set(zipHigh(a, b)),
+    r.set(zipLow(c, d)),
+    s.set(zipHigh(c, d)),
+    rows[0].set(joinLow(p.get, r.get)),
+    rows[1].set(joinHigh(p.get, r.get)),
+    rows[2].set(joinLow(q.get, s.get)),
+    rows[3].set(joinHigh(q.get, s.get)),
   ]
 }
 

@@ -15,8 +15,19 @@ import { productStage, WIDEST } from './sweep.js'
 import { filterStage, filterWords, forTiles, suitsWinograd, winogradStage } from './winograd.js'
 
 /** A kernel from its stages and its layout. */
-export const kernelOf = (name: string, layout: Layout, stages: readonly Stage[], flops: number, bytes: number): Kernel => ({
-  name, scratch: layout.scratchBytes(), constants: layout.constants(), stages, flops, bytes,
+export const kernelOf = (
+  name: string,
+  layout: Layout,
+  stages: readonly Stage[],
+  flops: number,
+  bytes: number,
+): Kernel => ({
+  name,
+  scratch: layout.scratchBytes(),
+  constants: layout.constants(),
+  stages,
+  flops,
+  bytes,
 })
 
 /**
@@ -55,18 +66,26 @@ export const termOffsets = (planes: number, plane: number, taps: readonly number
   Array.from({ length: planes }, (_, i) => taps.map((t) => i * plane + 4 * t)).flat()
 
 /** The weight as [G*to, from, taps]: itself, or turned round in scratch. */
-const straightWeight = (c: Correlation, layout: Layout, weight: Place, terms: number, taps: number): { readonly place: Place; readonly stages: readonly Stage[] } => {
+const straightWeight = (
+  c: Correlation,
+  layout: Layout,
+  weight: Place,
+  terms: number,
+  taps: number,
+): { readonly place: Place; readonly stages: readonly Stage[] } => {
   if (!c.flipped) return { place: weight, stages: [] }
   const place = layout.scratch(c.groups * c.to * terms * 4)
   const reversed: Place = (at) => weight(at) + (taps - 1) * 4
   return {
     place,
-    stages: [permuteStage('turn weight', reversed, place, [
-      { count: c.groups, source: c.from * c.to * taps * 4, target: c.to * terms * 4 },
-      { count: c.to, source: taps * 4, target: terms * 4 },
-      { count: c.from, source: c.to * taps * 4, target: taps * 4 },
-      { count: taps, source: -4, target: 4 },
-    ])],
+    stages: [
+      permuteStage('turn weight', reversed, place, [
+        { count: c.groups, source: c.from * c.to * taps * 4, target: c.to * terms * 4 },
+        { count: c.to, source: taps * 4, target: terms * 4 },
+        { count: c.from, source: c.to * taps * 4, target: taps * 4 },
+        { count: taps, source: -4, target: 4 },
+      ]),
+    ],
   }
 }
 
@@ -78,24 +97,52 @@ const alongStages = (c: Correlation, layout: Layout, p: Operands): readonly Stag
   const positions = sizeOf(c.positions)
   const terms = p.terms.length
   // A single row of the product needs more columns to keep the arithmetic busy.
-  const width = c.to === 1 ? Math.min(WIDEST, Math.ceil(c.positions[last] / Math.ceil(c.positions[last] / WIDEST) / 4) * 4) : 16
+  const width =
+    c.to === 1 ? Math.min(WIDEST, Math.ceil(c.positions[last] / Math.ceil(c.positions[last] / WIDEST) / 4) * 4) : 16
   const panels = Math.ceil(c.positions[last] / width)
-  const blocks = splitLevels([c.batch, c.groups, ...outer, panels, c.to], (terms * Math.min(width, c.positions[last])) / 25, 12)
-  return [productStage({
-    label: 'product', mac: p.mac, piece: c.groups * c.to * positions,
-    axes: [
-      { count: c.batch, block: blocks[0], a: 0, b: c.groups * p.perGroup * p.plane, c: c.groups * c.to * positions * 4 },
-      { count: c.groups, block: blocks[1], a: c.to * terms * 4, b: p.perGroup * p.plane, c: c.to * positions * 4, s: c.to * 4 },
-      ...outer.map((count, d) => ({ count, block: blocks[2 + d], a: 0, b: c.stride[d] * extents[d] * 4, c: steps[d] * 4 })),
-    ],
-    rows: { count: c.to, block: blocks[blocks.length - 1], at: { step: terms * 4 } },
-    columns: { count: c.positions[last], block: blocks[blocks.length - 2], panel: 4 * width, width },
-    terms,
-    a: { base: p.weight, k: { step: 4 } },
-    b: { base: p.planes, k: { table: layout.table(p.terms) } },
-    c: { base: result, row: positions * 4, column: 4 },
-    ...(p.scales === undefined ? {} : { scale: { base: p.scales, along: 'rows' } }),
-  })]
+  const blocks = splitLevels(
+    [c.batch, c.groups, ...outer, panels, c.to],
+    (terms * Math.min(width, c.positions[last])) / 25,
+    12,
+  )
+  return [
+    productStage({
+      label: 'product',
+      mac: p.mac,
+      piece: c.groups * c.to * positions,
+      axes: [
+        {
+          count: c.batch,
+          block: blocks[0],
+          a: 0,
+          b: c.groups * p.perGroup * p.plane,
+          c: c.groups * c.to * positions * 4,
+        },
+        {
+          count: c.groups,
+          block: blocks[1],
+          a: c.to * terms * 4,
+          b: p.perGroup * p.plane,
+          c: c.to * positions * 4,
+          s: c.to * 4,
+        },
+        ...outer.map((count, d) => ({
+          count,
+          block: blocks[2 + d],
+          a: 0,
+          b: c.stride[d] * extents[d] * 4,
+          c: steps[d] * 4,
+        })),
+      ],
+      rows: { count: c.to, block: blocks[blocks.length - 1], at: { step: terms * 4 } },
+      columns: { count: c.positions[last], block: blocks[blocks.length - 2], panel: 4 * width, width },
+      terms,
+      a: { base: p.weight, k: { step: 4 } },
+      b: { base: p.planes, k: { table: layout.table(p.terms) } },
+      c: { base: result, row: positions * 4, column: 4 },
+      ...(p.scales === undefined ? {} : { scale: { base: p.scales, along: 'rows' } }),
+    }),
+  ]
 }
 
 const acrossStages = (c: Correlation, layout: Layout, p: Operands): readonly Stage[] => {
@@ -103,16 +150,34 @@ const acrossStages = (c: Correlation, layout: Layout, p: Operands): readonly Sta
   const size = panelBytes(terms, c.to)
   const packed = layout.scratch(c.groups * size)
   const positions = sizeOf(c.positions)
-  const blocks = splitLevels([c.batch, c.groups, Math.ceil(c.to / 16), positions], (terms * Math.min(16, c.to)) / 25, 12)
+  const blocks = splitLevels(
+    [c.batch, c.groups, Math.ceil(c.to / 16), positions],
+    (terms * Math.min(16, c.to)) / 25,
+    12,
+  )
   return [
     panelStage({
-      label: 'pack weight', source: p.weight, target: packed, columns: c.to, columnStep: terms * 4, terms, panelTerms: terms,
+      label: 'pack weight',
+      source: p.weight,
+      target: packed,
+      columns: c.to,
+      columnStep: terms * 4,
+      terms,
+      panelTerms: terms,
       outer: [{ count: c.groups, source: c.to * terms * 4, target: size }],
     }),
     productStage({
-      label: 'product', mac: p.mac, piece: c.groups * c.to * positions,
+      label: 'product',
+      mac: p.mac,
+      piece: c.groups * c.to * positions,
       axes: [
-        { count: c.batch, block: blocks[0], a: c.groups * p.perGroup * p.plane, b: 0, c: c.groups * c.to * positions * 4 },
+        {
+          count: c.batch,
+          block: blocks[0],
+          a: c.groups * p.perGroup * p.plane,
+          b: 0,
+          c: c.groups * c.to * positions * 4,
+        },
         { count: c.groups, block: blocks[1], a: p.perGroup * p.plane, b: size, c: c.to * positions * 4, s: c.to * 4 },
       ],
       rows: { count: positions, block: blocks[3], at: { table: layout.table(positionOffsets(c).map((o) => 4 * o)) } },
@@ -127,28 +192,47 @@ const acrossStages = (c: Correlation, layout: Layout, p: Operands): readonly Sta
 }
 
 /** The stages of the product itself. */
-export const correlationStages = (c: Correlation, layout: Layout, along: boolean, operands: Operands): readonly Stage[] =>
-  along ? alongStages(c, layout, operands) : acrossStages(c, layout, operands)
+export const correlationStages = (
+  c: Correlation,
+  layout: Layout,
+  along: boolean,
+  operands: Operands,
+): readonly Stage[] => (along ? alongStages(c, layout, operands) : acrossStages(c, layout, operands))
 
 /** Bytes that a correlation must move. */
 export const correlationBytes = (c: Correlation): number =>
-  4 * (c.batch * c.groups * (c.from * sizeOf(c.placement.source) + c.to * sizeOf(c.positions)) + c.groups * c.to * c.from * sizeOf(c.kernel))
+  4 *
+  (c.batch * c.groups * (c.from * sizeOf(c.placement.source) + c.to * sizeOf(c.positions)) +
+    c.groups * c.to * c.from * sizeOf(c.kernel))
 
 /** The planes in their places: the operand itself where nothing moves, else a copy. */
-export const placedPlanes = (c: Correlation, layout: Layout, along: boolean): { readonly place: Place; readonly plane: number; readonly stages: readonly Stage[] } => {
+export const placedPlanes = (
+  c: Correlation,
+  layout: Layout,
+  along: boolean,
+): { readonly place: Place; readonly plane: number; readonly stages: readonly Stage[] } => {
   const last = c.positions.length - 1
   const source = sizeOf(c.placement.source) * 4
   // Vectors along a row of the result may read past its end where the row isn't whole vectors.
-  if (isIdentity(c.placement) && (!along || c.positions[last] % 4 === 0)) return { place: argument(0), plane: source, stages: [] }
+  if (isIdentity(c.placement) && (!along || c.positions[last] % 4 === 0))
+    return { place: argument(0), plane: source, stages: [] }
   const plane = planeBytes(c.placement.target)
   const planes = c.batch * c.groups * c.from
   const place = layout.scratch(planes * plane)
-  const stage = planeStage(layout, { label: 'place planes', planes, source: argument(0), sourceOf: (unit) => i32.mul(unit.get, i32.const(source)), target: place, placement: c.placement })
+  const stage = planeStage(layout, {
+    label: 'place planes',
+    planes,
+    source: argument(0),
+    sourceOf: (unit) => i32.mul(unit.get, i32.const(source)),
+    target: place,
+    placement: c.placement,
+  })
   return { place, plane, stages: [stage] }
 }
 
 /** A correlation of operand 0 with weight 1, in float32. */
-export const correlationKernel = (name: string, c: Correlation): Kernel => (suitsWinograd(c, c.from) ? winogradKernel(name, forTiles(c)) : directKernel(name, c))
+export const correlationKernel = (name: string, c: Correlation): Kernel =>
+  suitsWinograd(c, c.from) ? winogradKernel(name, forTiles(c)) : directKernel(name, c)
 
 const winogradKernel = (name: string, c: Correlation): Kernel => {
   const layout = newLayout()
@@ -170,7 +254,18 @@ const directKernel = (name: string, c: Correlation): Kernel => {
   const placed = placedPlanes(c, layout, along)
   const weight = straightWeight(c, layout, argument(1), c.from * taps.length, taps.length)
   const product = correlationStages(c, layout, along, {
-    mac: 'f32', planes: placed.place, plane: placed.plane, perGroup: c.from, weight: weight.place, terms: termOffsets(c.from, placed.plane, taps),
+    mac: 'f32',
+    planes: placed.place,
+    plane: placed.plane,
+    perGroup: c.from,
+    weight: weight.place,
+    terms: termOffsets(c.from, placed.plane, taps),
   })
-  return kernelOf(`${name} f32 ${along ? 'along' : 'across'}`, layout, [...placed.stages, ...weight.stages, ...product], correlationFlops(c), correlationBytes(c))
+  return kernelOf(
+    `${name} f32 ${along ? 'along' : 'across'}`,
+    layout,
+    [...placed.stages, ...weight.stages, ...product],
+    correlationFlops(c),
+    correlationBytes(c),
+  )
 }

@@ -13,25 +13,41 @@ import type { Place } from './layout.js'
 const HEIGHT = 2
 
 /** Some rows by four columns (or fewer: `lanes`). */
-const dotTile = (scope: Scope, rows: number, lanes: number, terms: number, x: Code, w: Code, out: Code, outRow: number): Code => {
+const dotTile = (
+  scope: Scope,
+  rows: number,
+  lanes: number,
+  terms: number,
+  x: Code,
+  w: Code,
+  out: Code,
+  outRow: number,
+): Code => {
   const [p, q, end] = range(3).map(() => scope.local('i32'))
   const acc = range(rows).map(() => range(4).map(() => scope.local('v128')))
   const xs = range(rows).map(() => scope.local('v128'))
   const ws = range(lanes).map(() => scope.local('v128'))
   const help = range(4).map(() => scope.local('v128'))
   const step = (load: (address: Code, offset: number) => Code): Code => [
-    xs.map((v, i) => v.set(load(p.get, i * terms * 4))), ws.map((v, l) => v.set(load(q.get, l * terms * 4))),
+    xs.map((v, i) => v.set(load(p.get, i * terms * 4))),
+    ws.map((v, l) => v.set(load(q.get, l * terms * 4))),
     acc.map((row, i) => ws.map((v, l) => row[l].set(f32x4.add(row[l].get, f32x4.mul(xs[i].get, v.get))))),
   ]
   return [
     acc.flat().map((v) => v.set(i32x4.const(0))),
-    p.set(x), q.set(w), end.set(i32.add(p.get, i32.const(terms * 4 - (terms % 4) * 4))),
+    p.set(x),
+    q.set(w),
+    end.set(i32.add(p.get, i32.const(terms * 4 - (terms % 4) * 4))),
     forLoop(p, p.get, end.get, 16, [step(v128.load), advance(q, 16)]),
     // The last few are read one by one, into vectors of zeros.
     range(terms % 4).map((i) => step((address, offset) => v128.load32_zero(address, offset + 4 * i))),
     acc.map((row, i) => {
       const [a, b, c, d] = row.map((v) => v.get)
-      return [transpose4(row, help), row[0].set(f32x4.add(f32x4.add(a, b), f32x4.add(c, d))), storeLanes(out, row[0].get, lanes, i * outRow)]
+      return [
+        transpose4(row, help),
+        row[0].set(f32x4.add(f32x4.add(a, b), f32x4.add(c, d))),
+        storeLanes(out, row[0].get, lanes, i * outRow),
+      ]
     }),
   ]
 }
@@ -42,16 +58,29 @@ export const dotStage = (x: Place, w: Place, out: Place, rows: number, columns: 
   const cost = (rows * 4 * terms) / 12
   const block = Math.max(1, Math.min(groups, Math.floor(8000 / cost)))
   return {
-    label: 'dots', units: Math.ceil(groups / block), cost: block * cost,
+    label: 'dots',
+    units: Math.ceil(groups / block),
+    cost: block * cost,
     emit: (m, at) => {
-      const column = (lanes: number, name: readonly number[]) => m.func({
-        params: ['i32', 'i32'],
-        body: (scope) => name.map((h, i) => {
-          const before = name.slice(0, i).reduce((a, b) => a + b, 0)
-          const [w, out] = scope.params
-          return dotTile(scope, h, lanes, terms, i32.const(x(at) + before * terms * 4), w.get, i32.add(out.get, i32.const(before * columns * 4)), columns * 4)
-        }),
-      })
+      const column = (lanes: number, name: readonly number[]) =>
+        m.func({
+          params: ['i32', 'i32'],
+          body: (scope) =>
+            name.map((h, i) => {
+              const before = name.slice(0, i).reduce((a, b) => a + b, 0)
+              const [w, out] = scope.params
+              return dotTile(
+                scope,
+                h,
+                lanes,
+                terms,
+                i32.const(x(at) + before * terms * 4),
+                w.get,
+                i32.add(out.get, i32.const(before * columns * 4)),
+                columns * 4,
+              )
+            }),
+        })
       const heights = [...range(Math.floor(rows / HEIGHT)).map(() => HEIGHT), ...range(rows % HEIGHT).map(() => 1)]
       const whole = column(4, heights)
       const rest = columns % 4 === 0 ? null : column(columns % 4, heights)
@@ -61,12 +90,22 @@ export const dotStage = (x: Place, w: Place, out: Place, rows: number, columns: 
           const [from, to] = scope.params
           const [g, end] = range(2).map(() => scope.local('i32'))
           const full = Math.floor(columns / 4)
-          const call = (f: typeof whole): Code => f.call(indexed(i32.const(w(at)), g.get, 16 * terms), indexed(i32.const(out(at)), g.get, 16))
+          const call = (f: typeof whole): Code =>
+            f.call(indexed(i32.const(w(at)), g.get, 16 * terms), indexed(i32.const(out(at)), g.get, 16))
           const limit = (n: Code, most: number): Code => [end.set(n), end.set(least(end.get, most))]
           return [
             limit(i32.mul(to.get, i32.const(block)), full),
             forLoop(g, i32.mul(from.get, i32.const(block)), end.get, 1, call(whole)),
-            rest === null ? [] : [limit(i32.mul(to.get, i32.const(block)), groups), g.set(i32.const(full)), control.if(i32.and(i32.lt_u(g.get, end.get), i32.ge_u(g.get, i32.mul(from.get, i32.const(block)))), call(rest))],
+            rest === null
+              ? []
+              : [
+                  limit(i32.mul(to.get, i32.const(block)), groups),
+                  g.set(i32.const(full)),
+                  control.if(
+                    i32.and(i32.lt_u(g.get, end.get), i32.ge_u(g.get, i32.mul(from.get, i32.const(block)))),
+                    call(rest),
+                  ),
+                ],
           ]
         },
       })

@@ -14,11 +14,26 @@ import { weightGradKernel } from './weightGrad.js'
 const zeroKernel = (spec: KernelSpec): Kernel => {
   const bytes = sizeOf(spec.shape) * 4
   return {
-    name: `${spec.op} of nothing`, scratch: 0, constants: null, flops: 0, bytes,
-    stages: bytes === 0 ? [] : [{
-      label: 'zero', units: 1, cost: bytes / 20,
-      emit: (m, at) => m.func({ params: ['i32', 'i32'], body: () => memory.fill(i32.const(at.outs[0]), i32.const(0), i32.const(bytes)) }),
-    }],
+    name: `${spec.op} of nothing`,
+    scratch: 0,
+    constants: null,
+    flops: 0,
+    bytes,
+    stages:
+      bytes === 0
+        ? []
+        : [
+            {
+              label: 'zero',
+              units: 1,
+              cost: bytes / 20,
+              emit: (m, at) =>
+                m.func({
+                  params: ['i32', 'i32'],
+                  body: () => memory.fill(i32.const(at.outs[0]), i32.const(0), i32.const(bytes)),
+                }),
+            },
+          ],
   }
 }
 
@@ -27,7 +42,9 @@ const convolution = (op: string, g: Geometry, licence: IntegerLicence | null): K
   if (op !== 'conv') return correlationKernel(op, backwardOf(g))
   const c = forwardOf(g)
   const float = correlationKernel(op, c)
-  return licence === null || !fitsInteger(licence, g.inPer * sizeOf(g.kernel)) ? float : integerConvKernel(c, licence, float)
+  return licence === null || !fitsInteger(licence, g.inPer * sizeOf(g.kernel))
+    ? float
+    : integerConvKernel(c, licence, float)
 }
 
 /** Do the sums of so many products fit 32 bits, and the factors the exact range of their conversion? */
@@ -48,7 +65,9 @@ export const productKernel = (spec: KernelSpec, licence: IntegerLicence | null):
     const float = linearKernel(spec)
     const [x, [, terms]] = spec.shapes
     // With few rows the time goes into reading the weight: to make integers of it first would double that.
-    return licence === null || !fitsInteger(licence, terms) || isFew({ rows: sizeOf(x.slice(0, -1)), terms }) ? float : integerLinearKernel(spec, licence, float)
+    return licence === null || !fitsInteger(licence, terms) || isFew({ rows: sizeOf(x.slice(0, -1)), terms })
+      ? float
+      : integerLinearKernel(spec, licence, float)
   }
   return spec.op === 'matmul' ? matmulKernel(spec) : linearWeightGradKernel(spec)
 }

@@ -7,7 +7,17 @@ import type { IntegerLicence, Kernel, Stage } from '../../kernel.js'
 import { correlationBytes, correlationStages, goesAlong, kernelOf, termOffsets } from './correlate.js'
 import { withFallback } from './fallback.js'
 import { correlationFlops, gridOffsets, tapOffsets, type Correlation } from './geometry.js'
-import { bound, channelPairs, newQuantizer, newScales, paired, pairReader, tapPairs, weightStage, type Scales } from './integers.js'
+import {
+  bound,
+  channelPairs,
+  newQuantizer,
+  newScales,
+  paired,
+  pairReader,
+  tapPairs,
+  weightStage,
+  type Scales,
+} from './integers.js'
 import { argument, newLayout, type Layout, type Place } from './layout.js'
 import { planeBytes, planeStage } from './planes.js'
 import { filterStage, filterWords, fitsWinograd, forTiles, suitsWinograd, winogradStage } from './winograd.js'
@@ -16,28 +26,63 @@ import { filterStage, filterWords, fitsWinograd, forTiles, suitsWinograd, winogr
 const joinNeighbours = (scope: Scope, start: Code, bytes: number, distance: number): Code => {
   const p = scope.local('i32')
   const end = scope.local('i32')
-  return [end.set(i32.add(start, i32.const(bytes))), forLoop(p, start, end.get, 16, v128.store(p.get, paired(v128.load(p.get), v128.load(p.get, distance))))]
+  return [
+    end.set(i32.add(start, i32.const(bytes))),
+    forLoop(p, start, end.get, 16, v128.store(p.get, paired(v128.load(p.get), v128.load(p.get, distance)))),
+  ]
 }
 
 /** Planes of words: of pairs of channels, or (`distance` > 0) of a number and the one so many elements further on. */
-const wordPlanes = (c: Correlation, layout: Layout, s: Scales, most: number, target: Place, distance: number): Stage => {
+const wordPlanes = (
+  c: Correlation,
+  layout: Layout,
+  s: Scales,
+  most: number,
+  target: Place,
+  distance: number,
+): Stage => {
   const perGroup = Math.ceil(c.from / 2)
   const source = sizeOf(c.placement.source) * 4
   const plane = planeBytes(c.placement.target)
-  const sourceOf = (unit: Local): Code => c.from % 2 === 0
-    ? i32.mul(unit.get, i32.const(2 * source))
-    : i32.mul(i32.add(i32.mul(i32.div_u(unit.get, i32.const(perGroup)), i32.const(c.from)), i32.mul(i32.rem_u(unit.get, i32.const(perGroup)), i32.const(2))), i32.const(source))
+  const sourceOf = (unit: Local): Code =>
+    c.from % 2 === 0
+      ? i32.mul(unit.get, i32.const(2 * source))
+      : i32.mul(
+          i32.add(
+            i32.mul(i32.div_u(unit.get, i32.const(perGroup)), i32.const(c.from)),
+            i32.mul(i32.rem_u(unit.get, i32.const(perGroup)), i32.const(2)),
+          ),
+          i32.const(source),
+        )
   return planeStage(layout, {
-    label: 'planes to i16', planes: c.batch * c.groups * perGroup, source: argument(0), sourceOf, target, placement: c.placement,
+    label: 'planes to i16',
+    planes: c.batch * c.groups * perGroup,
+    source: argument(0),
+    sourceOf,
+    target,
+    placement: c.placement,
     reader: (scope, unit, at) => {
       const q = newQuantizer(scope, most, i32.const(s.flag(at)))
       const second = scope.local('i32')
       // An odd last channel is its own partner; its weight is 0 there.
-      const partner: Code = c.from % 2 === 0 ? i32.const(source) : i32.mul(i32.ne(i32.rem_u(unit.get, i32.const(perGroup)), i32.const(perGroup - 1)), i32.const(source))
+      const partner: Code =
+        c.from % 2 === 0
+          ? i32.const(source)
+          : i32.mul(i32.ne(i32.rem_u(unit.get, i32.const(perGroup)), i32.const(perGroup - 1)), i32.const(source))
       return {
         before: [q.begin(i32.const(s.x(at))), second.set(partner)],
         reader: pairReader(q, distance > 0 ? null : (p) => i32.add(p.get, second.get)),
-        after: [q.end, distance === 0 ? [] : joinNeighbours(scope, i32.add(i32.const(target(at)), i32.mul(unit.get, i32.const(plane))), plane, 4 * distance)],
+        after: [
+          q.end,
+          distance === 0
+            ? []
+            : joinNeighbours(
+                scope,
+                i32.add(i32.const(target(at)), i32.mul(unit.get, i32.const(plane))),
+                plane,
+                4 * distance,
+              ),
+        ],
       }
     },
   })
@@ -79,14 +124,37 @@ const directKernel = (c: Correlation, licence: IntegerLicence, float: Kernel): K
   const width = Math.ceil(c.kernel[last] / 2)
   const strides = stridesOf(c.placement.target)
   const offsets = byTaps
-    ? gridOffsets([...c.kernel.slice(0, last), width], [...strides.slice(0, last).map((s, d) => s * c.dilation[d]), 2 * c.dilation[last]])
+    ? gridOffsets(
+        [...c.kernel.slice(0, last), width],
+        [...strides.slice(0, last).map((s, d) => s * c.dilation[d]), 2 * c.dilation[last]],
+      )
     : tapOffsets(c.placement.target, c.kernel, c.dilation)
   const terms = termOffsets(perGroup, plane, offsets)
   const weight = layout.scratch(c.groups * c.to * terms.length * 4)
   const stages = [
     wordPlanes(c, layout, scales, bound(licence.x), planes, byTaps ? c.dilation[last] : 0),
-    weightStage(scales, bound(licence.w), c.groups * c.to, c.from * taps, terms.length, weight, byTaps ? tapPairs(taps / c.kernel[last], c.kernel[last]) : channelPairs(c.from, taps)),
-    ...correlationStages(c, layout, along, { mac: 'i16', planes, plane, perGroup, weight, terms, scales: scales.products }),
+    weightStage(
+      scales,
+      bound(licence.w),
+      c.groups * c.to,
+      c.from * taps,
+      terms.length,
+      weight,
+      byTaps ? tapPairs(taps / c.kernel[last], c.kernel[last]) : channelPairs(c.from, taps),
+    ),
+    ...correlationStages(c, layout, along, {
+      mac: 'i16',
+      planes,
+      plane,
+      perGroup,
+      weight,
+      terms,
+      scales: scales.products,
+    }),
   ]
-  return withFallback(kernelOf(`conv i16 ${along ? 'along' : 'across'}`, layout, stages, correlationFlops(c), correlationBytes(c)), 1, float)
+  return withFallback(
+    kernelOf(`conv i16 ${along ? 'along' : 'across'}`, layout, stages, correlationFlops(c), correlationBytes(c)),
+    1,
+    float,
+  )
 }

@@ -34,7 +34,14 @@ export const newQuantizer = (scope: Scope, most: number, flag: Code): Quantizer 
     begin: (address) => [
       scale.set(f32.load(address)),
       inverse.set(f32x4.splat(f32.div(f32.const(1), scale.get))),
-      ok.set(i32x4.splat(i32.sub(i32.const(0), i32.and(f32.gt(f32.abs(scale.get), f32.const(0)), f32.lt(f32.abs(scale.get), f32.const(Infinity)))))),
+      ok.set(
+        i32x4.splat(
+          i32.sub(
+            i32.const(0),
+            i32.and(f32.gt(f32.abs(scale.get), f32.const(0)), f32.lt(f32.abs(scale.get), f32.const(Infinity))),
+          ),
+        ),
+      ),
     ],
     words: (x) => [
       t.set(f32x4.mul(x, inverse.get)),
@@ -47,81 +54,135 @@ export const newQuantizer = (scope: Scope, most: number, flag: Code): Quantizer 
 
 const LOW = i32x4.const(0xffff)
 /** Low halves of two vectors of words, side by side. */
-export const paired = (a: Code, b: Code): Code => v128.shuffle(a, i32x4.shl(b, 16), [0, 1, 18, 19, 4, 5, 22, 23, 8, 9, 26, 27, 12, 13, 30, 31])
+export const paired = (a: Code, b: Code): Code =>
+  v128.shuffle(a, i32x4.shl(b, 16), [0, 1, 18, 19, 4, 5, 22, 23, 8, 9, 26, 27, 12, 13, 30, 31])
 /** Low halves alone, the high ones 0. */
 export const unpaired = (a: Code): Code => v128.and(a, LOW)
 
 /** Reads pairs from a plane and from another one `second` bytes further on; or single numbers if there is none. */
 export const pairReader = (q: Quantizer, second: ((p: Local) => Code) | null): Reader => {
-  const read = (load: (address: Code, offset?: number) => Code) => (p: Local, offset: number): Code =>
-    second === null ? unpaired(q.words(load(p.get, offset))) : paired(q.words(load(p.get, offset)), q.words(load(second(p), offset)))
+  const read =
+    (load: (address: Code, offset?: number) => Code) =>
+    (p: Local, offset: number): Code =>
+      second === null
+        ? unpaired(q.words(load(p.get, offset)))
+        : paired(q.words(load(p.get, offset)), q.words(load(second(p), offset)))
   return { four: read(v128.load), one: read(v128.load32_zero) }
 }
 
 /** Where a licence's scales and the flag are. */
-export type Scales = { readonly x: Place; readonly w: Place; readonly flag: Place; readonly products: Place; readonly perChannel: boolean }
+export type Scales = {
+  readonly x: Place
+  readonly w: Place
+  readonly flag: Place
+  readonly products: Place
+  readonly perChannel: boolean
+}
 
 /** Scale operands, the flag, and room for the products of scales, one per output channel. */
 export const newScales = (layout: Layout, licence: IntegerLicence, channels: number): Scales => {
-  return { x: argument(2), w: argument(3), flag: (at) => at.flags, products: layout.scratch(channels * 4), perChannel: licence.weightScales > 1 }
+  return {
+    x: argument(2),
+    w: argument(3),
+    flag: (at) => at.flags,
+    products: layout.scratch(channels * 4),
+    perChannel: licence.weightScales > 1,
+  }
 }
 
 /** Code for output channel `o`: sets the weight's quantizer and stores the product of the scales. */
 export const beginChannel = (s: Scales, q: Quantizer, at: Places, o: Code): Code => {
   const scale = indexed(i32.const(s.w(at)), o, s.perChannel ? 4 : 0)
-  return [q.begin(scale), f32.store(indexed(i32.const(s.products(at)), o, 4), f32.mul(f32.load(i32.const(s.x(at))), f32.load(scale)))]
+  return [
+    q.begin(scale),
+    f32.store(indexed(i32.const(s.products(at)), o, 4), f32.mul(f32.load(i32.const(s.x(at))), f32.load(scale))),
+  ]
 }
 
 /** A stage over output channels that brings the weight into words: `body` gets the quantizer, the channel, pointers to its numbers and words. */
-export const weightStage = (s: Scales, most: number, channels: number, numbers: number, words: number, target: Place, body: (scope: Scope, q: Quantizer, p: Local, t: Local) => Code): Stage => ({
+export const weightStage = (
+  s: Scales,
+  most: number,
+  channels: number,
+  numbers: number,
+  words: number,
+  target: Place,
+  body: (scope: Scope, q: Quantizer, p: Local, t: Local) => Code,
+): Stage => ({
   label: 'weight to i16',
   units: channels,
   cost: numbers / 4,
-  emit: (m, at) => m.func({
-    params: ['i32', 'i32'],
-    body: (scope) => {
-      const [o, p, t] = range(3).map(() => scope.local('i32'))
-      const q = newQuantizer(scope, most, i32.const(s.flag(at) + 4))
-      return forLoop(o, scope.params[0].get, scope.params[1].get, 1, [
-        beginChannel(s, q, at, o.get),
-        p.set(indexed(i32.const(argument(1)(at)), o.get, numbers * 4)), t.set(indexed(i32.const(target(at)), o.get, words * 4)),
-        body(scope, q, p, t),
-        q.end,
-      ])
-    },
-  }),
+  emit: (m, at) =>
+    m.func({
+      params: ['i32', 'i32'],
+      body: (scope) => {
+        const [o, p, t] = range(3).map(() => scope.local('i32'))
+        const q = newQuantizer(scope, most, i32.const(s.flag(at) + 4))
+        return forLoop(o, scope.params[0].get, scope.params[1].get, 1, [
+          beginChannel(s, q, at, o.get),
+          p.set(indexed(i32.const(argument(1)(at)), o.get, numbers * 4)),
+          t.set(indexed(i32.const(target(at)), o.get, words * 4)),
+          body(scope, q, p, t),
+          q.end,
+        ])
+      },
+    }),
 })
 
 /** Words of pairs of channels [from/2, taps] from a weight [from, taps]; an odd last channel has no partner. */
-export const channelPairs = (from: number, taps: number) => (scope: Scope, q: Quantizer, p: Local, t: Local): Code => {
-  const [i, a, b] = range(3).map(() => scope.local('i32'))
-  const row = (second: boolean): Code => [a.set(p.get), b.set(t.get), moveRow(scope, pairReader(q, second ? () => i32.add(a.get, i32.const(taps * 4)) : null), a, b, taps, 1)]
-  return [
-    forLoop(i, i32.const(0), i32.const(Math.floor(from / 2)), 1, [row(true), advance(p, 8 * taps), advance(t, 4 * taps)]),
-    from % 2 === 1 ? row(false) : [],
-  ]
-}
+export const channelPairs =
+  (from: number, taps: number) =>
+  (scope: Scope, q: Quantizer, p: Local, t: Local): Code => {
+    const [i, a, b] = range(3).map(() => scope.local('i32'))
+    const row = (second: boolean): Code => [
+      a.set(p.get),
+      b.set(t.get),
+      moveRow(scope, pairReader(q, second ? () => i32.add(a.get, i32.const(taps * 4)) : null), a, b, taps, 1),
+    ]
+    return [
+      forLoop(i, i32.const(0), i32.const(Math.floor(from / 2)), 1, [
+        row(true),
+        advance(p, 8 * taps),
+        advance(t, 4 * taps),
+      ]),
+      from % 2 === 1 ? row(false) : [],
+    ]
+  }
 
 /** Words of pairs of neighbouring taps along the last axis of a kernel of `rows` rows: [rows, ceil(width/2)]. */
-export const tapPairs = (rows: number, width: number) => (_scope: Scope, q: Quantizer, p: Local, t: Local): Code => {
-  const perRow = Math.ceil(width / 2)
-  return range(rows * perRow).map((i) => {
-    const from = 4 * (Math.floor(i / perRow) * width + 2 * (i % perRow))
-    const first = q.words(v128.load32_zero(p.get, from))
-    const both = 2 * (i % perRow) + 1 < width ? paired(first, q.words(v128.load32_zero(p.get, from + 4))) : unpaired(first)
-    return v128.store32_lane(0, t.get, both, 4 * i)
-  })
-}
+export const tapPairs =
+  (rows: number, width: number) =>
+  (_scope: Scope, q: Quantizer, p: Local, t: Local): Code => {
+    const perRow = Math.ceil(width / 2)
+    return range(rows * perRow).map((i) => {
+      const from = 4 * (Math.floor(i / perRow) * width + 2 * (i % perRow))
+      const first = q.words(v128.load32_zero(p.get, from))
+      const both =
+        2 * (i % perRow) + 1 < width ? paired(first, q.words(v128.load32_zero(p.get, from + 4))) : unpaired(first)
+      return v128.store32_lane(0, t.get, both, 4 * i)
+    })
+  }
 
 /** Words of neighbouring numbers of one row: [ceil(n/2)]. */
-export const neighbourPairs = (n: number) => (scope: Scope, q: Quantizer, p: Local, t: Local): Code => {
-  const i = scope.local('i32')
-  const whole = (offset: number): Code => i32x4.sub(q.words(v128.load(p.get, offset)), i32x4.const(0x4b400000))
-  return [
-    forLoop(i, i32.const(0), i32.const(Math.floor(n / 8)), 1, [v128.store(t.get, i16x8.narrow_i32x4_s(whole(0), whole(16))), advance(p, 32), advance(t, 16)]),
-    range(Math.ceil((n % 8) / 2)).map((j) => {
-      const first = q.words(v128.load32_zero(p.get, 8 * j))
-      return v128.store32_lane(0, t.get, 2 * j + 1 < n % 8 ? paired(first, q.words(v128.load32_zero(p.get, 8 * j + 4))) : unpaired(first), 4 * j)
-    }),
-  ]
-}
+export const neighbourPairs =
+  (n: number) =>
+  (scope: Scope, q: Quantizer, p: Local, t: Local): Code => {
+    const i = scope.local('i32')
+    const whole = (offset: number): Code => i32x4.sub(q.words(v128.load(p.get, offset)), i32x4.const(0x4b400000))
+    return [
+      forLoop(i, i32.const(0), i32.const(Math.floor(n / 8)), 1, [
+        v128.store(t.get, i16x8.narrow_i32x4_s(whole(0), whole(16))),
+        advance(p, 32),
+        advance(t, 16),
+      ]),
+      range(Math.ceil((n % 8) / 2)).map((j) => {
+        const first = q.words(v128.load32_zero(p.get, 8 * j))
+        return v128.store32_lane(
+          0,
+          t.get,
+          2 * j + 1 < n % 8 ? paired(first, q.words(v128.load32_zero(p.get, 8 * j + 4))) : unpaired(first),
+          4 * j,
+        )
+      }),
+    ]
+  }

@@ -7,7 +7,10 @@ export type Place = (at: Places) => number
 /** An address some bytes further on. */
 export const plus = (place: Place, bytes: number): Place => (bytes === 0 ? place : (at) => place(at) + bytes)
 /** The memory of an operand. */
-export const argument = (i: number): Place => (at) => at.args[i]
+export const argument =
+  (i: number): Place =>
+  (at) =>
+    at.args[i]
 /** The memory of the result. */
 export const result: Place = (at) => at.outs[0]
 

@@ -7,7 +7,8 @@ import { advance, indexed, range, transpose4 } from './code.js'
 import type { Place } from './layout.js'
 
 /** Bytes of all panels of a packed operand of `terms` rows. */
-export const panelBytes = (terms: number, columns: number): number => terms * (Math.floor(columns / 16) * 64 + Math.ceil((columns % 16) / 4) * 16)
+export const panelBytes = (terms: number, columns: number): number =>
+  terms * (Math.floor(columns / 16) * 64 + Math.ceil((columns % 16) / 4) * 16)
 /** Step of k within the narrow last panel, or within a wide one where there is none. */
 export const narrowStep = (columns: number): number => (columns % 16 === 0 ? 64 : Math.ceil((columns % 16) / 4) * 16)
 
@@ -22,14 +23,27 @@ export type PanelPack = {
   readonly terms: number
   readonly panelTerms: number
   /** Repetitions, outermost first, and how far they move source and target: in bytes, or in k (`targetTerms`). */
-  readonly outer: readonly { readonly count: number; readonly source: number; readonly target?: number; readonly targetTerms?: number }[]
+  readonly outer: readonly {
+    readonly count: number
+    readonly source: number
+    readonly target?: number
+    readonly targetTerms?: number
+  }[]
 }
 
 /** k that one unit packs. */
 const SPAN = 256
 
 /** One panel's k from `first` to `end`: transposes four by four, then single numbers. */
-const packPanel = (p: PanelPack, scope: Scope, source: Code, target: Code, first: Code, end: Code, width: number): Code => {
+const packPanel = (
+  p: PanelPack,
+  scope: Scope,
+  source: Code,
+  target: Code,
+  first: Code,
+  end: Code,
+  width: number,
+): Code => {
   const vectors = Math.ceil(width / 4)
   const step = vectors * 16
   const rows = range(4).map(() => scope.local('v128'))
@@ -40,16 +54,23 @@ const packPanel = (p: PanelPack, scope: Scope, source: Code, target: Code, first
   const begin: Code = [from.set(indexed(source, first, 4)), to.set(indexed(target, first, step))]
   return [
     whole.set(i32.add(first, i32.and(i32.sub(end, first), i32.const(-4)))),
-    range(vectors).map((v) => [begin, forLoop(k, first, whole.get, 4, [
-      rows.map((r, l) => r.set(v128.load(from.get, column(v, l)))),
-      transpose4(rows, help),
-      rows.map((r, i) => v128.store(to.get, r.get, i * step + 16 * v)),
-      advance(from, 16), advance(to, 4 * step),
-    ])]),
-    begin, from.set(indexed(source, whole.get, 4)), to.set(indexed(target, whole.get, step)),
+    range(vectors).map((v) => [
+      begin,
+      forLoop(k, first, whole.get, 4, [
+        rows.map((r, l) => r.set(v128.load(from.get, column(v, l)))),
+        transpose4(rows, help),
+        rows.map((r, i) => v128.store(to.get, r.get, i * step + 16 * v)),
+        advance(from, 16),
+        advance(to, 4 * step),
+      ]),
+    ]),
+    begin,
+    from.set(indexed(source, whole.get, 4)),
+    to.set(indexed(target, whole.get, step)),
     forLoop(k, whole.get, end, 1, [
       range(4 * vectors).map((l) => f32.store(to.get, f32.load(from.get, column(0, l)), 4 * l)),
-      advance(from, 4), advance(to, step),
+      advance(from, 4),
+      advance(to, step),
     ]),
   ]
 }
@@ -65,98 +86,157 @@ export const panelStage = (p: PanelPack): Stage => {
     label: p.label,
     units,
     cost: units === 0 ? 0 : (Math.min(16, p.columns) * Math.min(SPAN, p.terms)) / 2,
-    emit: (m, at) => m.func({
-      params: ['i32', 'i32'],
-      body: (scope) => {
-        const [unit, left, first, end, panel, i, source, target] = range(8).map(() => scope.local('i32'))
-        const take = (count: number): Code => [i.set(i32.rem_u(left.get, i32.const(count))), left.set(i32.div_u(left.get, i32.const(count)))]
-        const step = (o: PanelPack['outer'][number]): Code => o.targetTerms === undefined
-          ? target.set(indexed(target.get, i.get, o.target ?? 0))
-          : target.set(i32.add(target.get, i32.mul(i.get, wide === panels ? i32.const(64 * o.targetTerms) : wide === 0 ? i32.const(narrowStep(p.columns) * o.targetTerms)
-              : control.select(i32.const(64 * o.targetTerms), i32.const(narrowStep(p.columns) * o.targetTerms), i32.lt_u(panel.get, i32.const(wide))))))
-        const pack = (width: number): Code => packPanel(p, scope, source.get, target.get, first.get, end.get, width)
-        return forLoop(unit, scope.params[0].get, scope.params[1].get, 1, [
-          left.set(unit.get),
-          take(spans), first.set(i32.mul(i.get, i32.const(SPAN))),
-          end.set(i32.add(first.get, i32.const(SPAN))), end.set(control.select(end.get, i32.const(p.terms), i32.lt_u(end.get, i32.const(p.terms)))),
-          take(panels), panel.set(i.get),
-          source.set(indexed(i32.const(p.source(at)), panel.get, 16 * p.columnStep)),
-          target.set(indexed(i32.const(p.target(at)), panel.get, 64 * p.panelTerms)),
-          [...p.outer].reverse().map((o) => [take(o.count), source.set(indexed(source.get, i.get, o.source)), step(o)]),
-          rest === 0 ? pack(16) : wide === 0 ? pack(rest) : control.if(i32.lt_u(panel.get, i32.const(wide)), pack(16), pack(rest)),
-        ])
-      },
-    }),
+    emit: (m, at) =>
+      m.func({
+        params: ['i32', 'i32'],
+        body: (scope) => {
+          const [unit, left, first, end, panel, i, source, target] = range(8).map(() => scope.local('i32'))
+          const take = (count: number): Code => [
+            i.set(i32.rem_u(left.get, i32.const(count))),
+            left.set(i32.div_u(left.get, i32.const(count))),
+          ]
+          const step = (o: PanelPack['outer'][number]): Code =>
+            o.targetTerms === undefined
+              ? target.set(indexed(target.get, i.get, o.target ?? 0))
+              : target.set(
+                  i32.add(
+                    target.get,
+                    i32.mul(
+                      i.get,
+                      wide === panels
+                        ? i32.const(64 * o.targetTerms)
+                        : wide === 0
+                          ? i32.const(narrowStep(p.columns) * o.targetTerms)
+                          : control.select(
+                              i32.const(64 * o.targetTerms),
+                              i32.const(narrowStep(p.columns) * o.targetTerms),
+                              i32.lt_u(panel.get, i32.const(wide)),
+                            ),
+                    ),
+                  ),
+                )
+          const pack = (width: number): Code => packPanel(p, scope, source.get, target.get, first.get, end.get, width)
+          return forLoop(unit, scope.params[0].get, scope.params[1].get, 1, [
+            left.set(unit.get),
+            take(spans),
+            first.set(i32.mul(i.get, i32.const(SPAN))),
+            end.set(i32.add(first.get, i32.const(SPAN))),
+            end.set(control.select(end.get, i32.const(p.terms), i32.lt_u(end.get, i32.const(p.terms)))),
+            take(panels),
+            panel.set(i.get),
+            source.set(indexed(i32.const(p.source(at)), panel.get, 16 * p.columnStep)),
+            target.set(indexed(i32.const(p.target(at)), panel.get, 64 * p.panelTerms)),
+            [...p.outer]
+              .reverse()
+              .map((o) => [take(o.count), source.set(indexed(source.get, i.get, o.source)), step(o)]),
+            rest === 0
+              ? pack(16)
+              : wide === 0
+                ? pack(rest)
+                : control.if(i32.lt_u(panel.get, i32.const(wide)), pack(16), pack(rest)),
+          ])
+        },
+      }),
   }
 }
 
 /** Copies 32-bit words through nested loops of any strides (bytes), outermost first; a unit is one step of the outermost. */
-export const permuteStage = (label: string, source: Place, target: Place, axes: readonly { readonly count: number; readonly source: number; readonly target: number }[]): Stage => ({
+export const permuteStage = (
+  label: string,
+  source: Place,
+  target: Place,
+  axes: readonly { readonly count: number; readonly source: number; readonly target: number }[],
+): Stage => ({
   label,
   units: axes[0].count,
   cost: axes.slice(1).reduce((n, a) => n * a.count, 1),
-  emit: (m, at) => m.func({
-    params: ['i32', 'i32'],
-    body: (scope) => {
-      const nest = (level: number, from: Code, to: Code): Code => {
-        if (level === axes.length) return i32.store(to, i32.load(from))
-        const { count, source: s, target: t } = axes[level]
-        const [i, p, q] = range(3).map(() => scope.local('i32'))
-        const outermost = level === 0
-        const first = outermost ? scope.params[0].get : i32.const(0)
-        return [
-          p.set(outermost ? indexed(from, first, s) : from), q.set(outermost ? indexed(to, first, t) : to),
-          forLoop(i, first, outermost ? scope.params[1].get : i32.const(count), 1, [nest(level + 1, p.get, q.get), advance(p, s), advance(q, t)]),
-        ]
-      }
-      return nest(0, i32.const(source(at)), i32.const(target(at)))
-    },
-  }),
+  emit: (m, at) =>
+    m.func({
+      params: ['i32', 'i32'],
+      body: (scope) => {
+        const nest = (level: number, from: Code, to: Code): Code => {
+          if (level === axes.length) return i32.store(to, i32.load(from))
+          const { count, source: s, target: t } = axes[level]
+          const [i, p, q] = range(3).map(() => scope.local('i32'))
+          const outermost = level === 0
+          const first = outermost ? scope.params[0].get : i32.const(0)
+          return [
+            p.set(outermost ? indexed(from, first, s) : from),
+            q.set(outermost ? indexed(to, first, t) : to),
+            forLoop(i, first, outermost ? scope.params[1].get : i32.const(count), 1, [
+              nest(level + 1, p.get, q.get),
+              advance(p, s),
+              advance(q, t),
+            ]),
+          ]
+        }
+        return nest(0, i32.const(source(at)), i32.const(target(at)))
+      },
+    }),
 })
 
 /** Copies memory as it stands; a unit is a block of 16 KiB. */
 export const copyStage = (label: string, source: Place, target: Place, bytes: number): Stage => {
   const block = 16384
   return {
-    label, units: Math.ceil(bytes / block), cost: block / 20,
-    emit: (m, at) => m.func({
-      params: ['i32', 'i32'],
-      body: (scope) => {
-        const [p, end] = range(2).map(() => scope.local('i32'))
-        return [
-          end.set(i32.mul(scope.params[1].get, i32.const(block))),
-          end.set(control.select(end.get, i32.const(bytes), i32.lt_u(end.get, i32.const(bytes)))),
-          forLoop(p, i32.mul(scope.params[0].get, i32.const(block)), end.get, 4, i32.store(i32.add(p.get, i32.const(target(at))), i32.load(i32.add(p.get, i32.const(source(at)))))),
-        ]
-      },
-    }),
+    label,
+    units: Math.ceil(bytes / block),
+    cost: block / 20,
+    emit: (m, at) =>
+      m.func({
+        params: ['i32', 'i32'],
+        body: (scope) => {
+          const [p, end] = range(2).map(() => scope.local('i32'))
+          return [
+            end.set(i32.mul(scope.params[1].get, i32.const(block))),
+            end.set(control.select(end.get, i32.const(bytes), i32.lt_u(end.get, i32.const(bytes)))),
+            forLoop(
+              p,
+              i32.mul(scope.params[0].get, i32.const(block)),
+              end.get,
+              4,
+              i32.store(i32.add(p.get, i32.const(target(at))), i32.load(i32.add(p.get, i32.const(source(at))))),
+            ),
+          ]
+        },
+      }),
   }
 }
 
 /** Adds up `parts` arrays in order; `step` bytes from one to the next, a multiple of 64. A unit is 1024 numbers. */
-export const sumStage = (label: string, source: Place, step: number, parts: number, target: Place, count: number): Stage => {
+export const sumStage = (
+  label: string,
+  source: Place,
+  step: number,
+  parts: number,
+  target: Place,
+  count: number,
+): Stage => {
   const block = 4096
   return {
-    label, units: Math.ceil((count * 4) / block), cost: (parts * 1024) / 8,
-    emit: (m, at) => m.func({
-      params: ['i32', 'i32'],
-      body: (scope) => {
-        const [p, q, end, stop] = range(4).map(() => scope.local('i32'))
-        const sum = scope.local('v128')
-        const bytes = Math.ceil(count / 4) * 16
-        return [
-          end.set(i32.mul(scope.params[1].get, i32.const(block))),
-          end.set(control.select(end.get, i32.const(bytes), i32.lt_u(end.get, i32.const(bytes)))),
-          forLoop(p, i32.mul(scope.params[0].get, i32.const(block)), end.get, 16, [
-            q.set(i32.add(p.get, i32.const(source(at)))),
-            sum.set(v128.load(q.get)),
-            stop.set(i32.add(q.get, i32.const(parts * step))),
-            advance(q, step),
-            forLoop(q, q.get, stop.get, step, sum.set(f32x4.add(sum.get, v128.load(q.get)))),
-            v128.store(i32.add(p.get, i32.const(target(at))), sum.get),
-          ]),
-        ]
-      },
-    }),
+    label,
+    units: Math.ceil((count * 4) / block),
+    cost: (parts * 1024) / 8,
+    emit: (m, at) =>
+      m.func({
+        params: ['i32', 'i32'],
+        body: (scope) => {
+          const [p, q, end, stop] = range(4).map(() => scope.local('i32'))
+          const sum = scope.local('v128')
+          const bytes = Math.ceil(count / 4) * 16
+          return [
+            end.set(i32.mul(scope.params[1].get, i32.const(block))),
+            end.set(control.select(end.get, i32.const(bytes), i32.lt_u(end.get, i32.const(bytes)))),
+            forLoop(p, i32.mul(scope.params[0].get, i32.const(block)), end.get, 16, [
+              q.set(i32.add(p.get, i32.const(source(at)))),
+              sum.set(v128.load(q.get)),
+              stop.set(i32.add(q.get, i32.const(parts * step))),
+              advance(q, step),
+              forLoop(q, q.get, stop.get, step, sum.set(f32x4.add(sum.get, v128.load(q.get)))),
+              v128.store(i32.add(p.get, i32.const(target(at))), sum.get),
+            ]),
+          ]
+        },
+      }),
   }
 }

@@ -9,7 +9,12 @@ import { advance, range, times } from './code.js'
 import type { Layout, Place } from './layout.js'
 
 /** Element i of the source goes to `i * step + lead` along each axis of the target; what falls outside is dropped. */
-export type Placement = { readonly source: Shape; readonly target: Shape; readonly step: readonly number[]; readonly lead: readonly number[] }
+export type Placement = {
+  readonly source: Shape
+  readonly target: Shape
+  readonly step: readonly number[]
+  readonly lead: readonly number[]
+}
 
 /** Bytes of a target plane: whole vectors, and one more that zeros may run into, so that neighbours can be written by different threads. */
 export const planeBytes = (target: Shape): number => Math.ceil(sizeOf(target) / 4) * 16 + 16
@@ -33,16 +38,26 @@ const rowTable = (p: Placement): readonly number[] => {
   let rows: readonly (readonly [number, number])[] = [[spans[last].first, spans[last].to]]
   if (spans.some((s) => s.count === 0)) return []
   for (let d = 0; d < last; d++)
-    rows = rows.flatMap(([a, b]) => range(spans[d].count).map((i) => [a + (spans[d].first + i) * from[d], b + (spans[d].to + i * p.step[d]) * to[d]] as const))
+    rows = rows.flatMap(([a, b]) =>
+      range(spans[d].count).map(
+        (i) => [a + (spans[d].first + i) * from[d], b + (spans[d].to + i * p.step[d]) * to[d]] as const,
+      ),
+    )
   const end = sizeOf(p.target)
   const length = (spans[last].count - 1) * p.step[last] + 1
   return rows.flatMap(([a, b], i) => [4 * a, 4 * b, 4 * ((i + 1 < rows.length ? rows[i + 1][1] : end) - b - length)])
 }
 
 /** How four elements, or one, are read at a pointer into the source; lanes are written to the target. */
-export type Reader = { readonly four: (source: Local, offset: number) => Code; readonly one: (source: Local, offset: number) => Code }
+export type Reader = {
+  readonly four: (source: Local, offset: number) => Code
+  readonly one: (source: Local, offset: number) => Code
+}
 /** Reads numbers as they are. */
-const plain: Reader = { four: (p, offset) => v128.load(p.get, offset), one: (p, offset) => v128.load32_zero(p.get, offset) }
+const plain: Reader = {
+  four: (p, offset) => v128.load(p.get, offset),
+  one: (p, offset) => v128.load32_zero(p.get, offset),
+}
 
 /** Moves `count` neighbours from pointer p to pointer q, where they go `step` apart; may move the pointers. */
 export const moveRow = (scope: Scope, reader: Reader, p: Local, q: Local, count: number, step: number): Code => {
@@ -52,7 +67,10 @@ export const moveRow = (scope: Scope, reader: Reader, p: Local, q: Local, count:
   const vectors = Math.floor(count / 4)
   const four = (offset: number): Code => v128.store(q.get, reader.four(p, offset), offset)
   // The last vector overlaps the one before it.
-  const whole = vectors <= 8 ? range(vectors).map((i) => four(16 * i)) : times(scope, vectors, [four(0), advance(p, 16), advance(q, 16)])
+  const whole =
+    vectors <= 8
+      ? range(vectors).map((i) => four(16 * i))
+      : times(scope, vectors, [four(0), advance(p, 16), advance(q, 16)])
   const rest = count - 4 * vectors
   const end = vectors <= 8 ? 4 * count - 16 : 4 * rest - 16
   return [whole, rest === 0 ? [] : end >= 0 ? four(end) : [advance(p, end), advance(q, end), four(0)]]
@@ -63,7 +81,11 @@ const clear = (scope: Scope, target: Code, bytes: number): Code => {
   const at = scope.local('i32')
   const vectors = Math.ceil(bytes / 16)
   if (vectors === 0) return []
-  return [at.set(target), times(scope, Math.floor(vectors / 4), [range(4).map((i) => v128.store(at.get, ZERO, 16 * i)), advance(at, 64)]), range(vectors % 4).map((i) => v128.store(at.get, ZERO, 16 * i))]
+  return [
+    at.set(target),
+    times(scope, Math.floor(vectors / 4), [range(4).map((i) => v128.store(at.get, ZERO, 16 * i)), advance(at, 64)]),
+    range(vectors % 4).map((i) => v128.store(at.get, ZERO, 16 * i)),
+  ]
 }
 const ZERO = f32x4.const(0)
 
@@ -76,7 +98,11 @@ export type PlaneCopy = {
   readonly sourceOf: (unit: Local) => Code
   readonly target: Place
   readonly placement: Placement
-  readonly reader?: (scope: Scope, unit: Local, at: Places) => { readonly before: Code; readonly reader: Reader; readonly after: Code }
+  readonly reader?: (
+    scope: Scope,
+    unit: Local,
+    at: Places,
+  ) => { readonly before: Code; readonly reader: Reader; readonly after: Code }
 }
 
 /** The stage that places planes; a unit is one plane of the target. */
@@ -95,28 +121,34 @@ export const planeStage = (layout: Layout, copy: PlaneCopy): Stage => {
     label: copy.label,
     units: copy.planes,
     cost: bytes / 20 + rows.length * 2,
-    emit: (m, at) => m.func({
-      params: ['i32', 'i32'],
-      body: (scope) => {
-        const [unit, entry, source, target, p, q, z, stop] = range(8).map(() => scope.local('i32'))
-        const { before, reader, after } = copy.reader?.(scope, unit, at) ?? { before: [], reader: plain, after: [] }
-        return forLoop(unit, scope.params[0].get, scope.params[1].get, 1, [
-          before,
-          source.set(i32.add(i32.const(copy.source(at)), copy.sourceOf(unit))),
-          target.set(i32.add(i32.const(copy.target(at)), i32.mul(unit.get, i32.const(bytes)))),
-          clear(scope, target.get, gaps ? bytes - 16 : rows[1]),
-          forLoop(entry, i32.const(table(at)), i32.const(table(at) + rows.length * 4), 12, [
-            p.set(i32.add(source.get, i32.load(entry.get))), q.set(i32.add(target.get, i32.load(entry.get, 4))),
-            gaps || tail === 0 ? [] : z.set(i32.add(q.get, i32.const(4 * count))),
-            moveRow(scope, reader, p, q, count, placement.step[d]),
-            gaps || tail === 0 ? [] : tail === 1 ? control.if(i32.load(entry.get, 8), v128.store(z.get, ZERO)) : [
-              stop.set(i32.add(z.get, i32.load(entry.get, 8))),
-              forLoop(z, z.get, stop.get, 16, v128.store(z.get, ZERO)),
-            ],
-          ]),
-          after,
-        ])
-      },
-    }),
+    emit: (m, at) =>
+      m.func({
+        params: ['i32', 'i32'],
+        body: (scope) => {
+          const [unit, entry, source, target, p, q, z, stop] = range(8).map(() => scope.local('i32'))
+          const { before, reader, after } = copy.reader?.(scope, unit, at) ?? { before: [], reader: plain, after: [] }
+          return forLoop(unit, scope.params[0].get, scope.params[1].get, 1, [
+            before,
+            source.set(i32.add(i32.const(copy.source(at)), copy.sourceOf(unit))),
+            target.set(i32.add(i32.const(copy.target(at)), i32.mul(unit.get, i32.const(bytes)))),
+            clear(scope, target.get, gaps ? bytes - 16 : rows[1]),
+            forLoop(entry, i32.const(table(at)), i32.const(table(at) + rows.length * 4), 12, [
+              p.set(i32.add(source.get, i32.load(entry.get))),
+              q.set(i32.add(target.get, i32.load(entry.get, 4))),
+              gaps || tail === 0 ? [] : z.set(i32.add(q.get, i32.const(4 * count))),
+              moveRow(scope, reader, p, q, count, placement.step[d]),
+              gaps || tail === 0
+                ? []
+                : tail === 1
+                  ? control.if(i32.load(entry.get, 8), v128.store(z.get, ZERO))
+                  : [
+                      stop.set(i32.add(z.get, i32.load(entry.get, 8))),
+                      forLoop(z, z.get, stop.get, 16, v128.store(z.get, ZERO)),
+                    ],
+            ]),
+            after,
+          ])
+        },
+      }),
   }
 }

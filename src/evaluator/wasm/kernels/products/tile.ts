@@ -48,11 +48,19 @@ const multiplyAdd = (mac: TileSpec['mac'], acc: Code, a: Code, b: Code): Code =>
 const zero = (locals: readonly (readonly Local[])[]): Code => locals.flat().map((l) => l.set(i32x4.const(0)))
 
 /** The loop over k from where the pointers stand to `stop`. */
-const loopOverTerms = (spec: TileSpec, at: Places, regs: Registers, ptr: { readonly rows: readonly Local[]; readonly b: Local; readonly t: Local; readonly q: Local }, stop: Code, scope: Scope): Code => {
+const loopOverTerms = (
+  spec: TileSpec,
+  at: Places,
+  regs: Registers,
+  ptr: { readonly rows: readonly Local[]; readonly b: Local; readonly t: Local; readonly q: Local },
+  stop: Code,
+  scope: Scope,
+): Code => {
   const { a, b, height, rowStep } = spec
   const tabled = 'table' in a || 'table' in b
   const from = scope.local('i32')
-  const bAt = 'table' in b ? [from.set(i32.add(ptr.b.get, i32.load(ptr.t.get, b.table(at)))), from.get] : [[], ptr.b.get]
+  const bAt =
+    'table' in b ? [from.set(i32.add(ptr.b.get, i32.load(ptr.t.get, b.table(at)))), from.get] : [[], ptr.b.get]
   const walksA = 'table' in a
   const rowAt = (i: number): Code => (rowStep === null ? ptr.rows[i].get : ptr.rows[0].get)
   const base = scope.local('i32')
@@ -75,7 +83,14 @@ const loopOverTerms = (spec: TileSpec, at: Places, regs: Registers, ptr: { reado
 }
 
 /** Stores rows `i` … of one vector of columns so that rows are next to each other in memory. */
-const storeDown = (column: number, c: Code, rows: readonly Local[], help: readonly Local[], lanes: number, offset: number): Code => {
+const storeDown = (
+  column: number,
+  c: Code,
+  rows: readonly Local[],
+  help: readonly Local[],
+  lanes: number,
+  offset: number,
+): Code => {
   const to = (l: number): number => offset + l * column
   if (rows.length >= 4)
     return [
@@ -86,7 +101,8 @@ const storeDown = (column: number, c: Code, rows: readonly Local[], help: readon
   if (rows.length === 1) return range(lanes).map((l) => v128.store32_lane(l, c, rows[0].get, to(l)))
   const [low, high] = help
   return [
-    low.set(zipLow(rows[0].get, rows[1].get)), high.set(zipHigh(rows[0].get, rows[1].get)),
+    low.set(zipLow(rows[0].get, rows[1].get)),
+    high.set(zipHigh(rows[0].get, rows[1].get)),
     range(lanes).map((l) => v128.store64_lane(l % 2, c, (l < 2 ? low : high).get, to(l))),
     rows.length > 2 ? storeDown(column, c, rows.slice(2), help, lanes, offset + 8) : [],
   ]
@@ -95,25 +111,49 @@ const storeDown = (column: number, c: Code, rows: readonly Local[], help: readon
 const scaled = (spec: TileSpec, acc: readonly (readonly Local[])[], s: Code, regs: Registers): Code => {
   if (spec.mac === 'f32' || spec.scale === null) return []
   const by = spec.scale === 'columns' ? regs.b.map((v, j) => v.set(v128.load(s, 16 * j))) : []
-  return [by, acc.map((row, i) => [
-    spec.scale === 'rows' ? regs.av.set(v128.load32_splat(s, 4 * i)) : [],
-    row.map((v, j) => v.set(f32x4.mul(f32x4.convert_i32x4_s(v.get), spec.scale === 'rows' ? regs.av.get : regs.b[j].get))),
-  ])]
+  return [
+    by,
+    acc.map((row, i) => [
+      spec.scale === 'rows' ? regs.av.set(v128.load32_splat(s, 4 * i)) : [],
+      row.map((v, j) =>
+        v.set(f32x4.mul(f32x4.convert_i32x4_s(v.get), spec.scale === 'rows' ? regs.av.get : regs.b[j].get)),
+      ),
+    ]),
+  ]
 }
 
 const storeTile = (spec: TileSpec, acc: readonly (readonly Local[])[], c: Code, scope: Scope): Code => {
   const lanesOf = (j: number): number => (j === spec.vectors - 1 ? spec.lanes : 4)
   const { row, column } = spec.result
-  if (column === 4) return acc.map((vs, i) => vs.map((v, j) => [
-    spec.adds ? v.set(f32x4.add(v128.load(c, i * row + 16 * j), v.get)) : [],
-    storeLanes(c, v.get, lanesOf(j), i * row + 16 * j),
-  ]))
+  if (column === 4)
+    return acc.map((vs, i) =>
+      vs.map((v, j) => [
+        spec.adds ? v.set(f32x4.add(v128.load(c, i * row + 16 * j), v.get)) : [],
+        storeLanes(c, v.get, lanesOf(j), i * row + 16 * j),
+      ]),
+    )
   const help = range(spec.height === 1 ? 0 : spec.height < 4 ? 2 : 4).map(() => scope.local('v128'))
-  return range(spec.vectors).map((j) => storeDown(column, c, acc.map((vs) => vs[j]), help, lanesOf(j), 4 * j * column))
+  return range(spec.vectors).map((j) =>
+    storeDown(
+      column,
+      c,
+      acc.map((vs) => vs[j]),
+      help,
+      lanesOf(j),
+      4 * j * column,
+    ),
+  )
 }
 
 /** Emits the sums over all k: in one loop, or in blocks that are added up. Gives the locals that hold them. */
-const sums = (spec: TileSpec, at: Places, regs: Registers, ptr: Parameters<typeof loopOverTerms>[3], end: Code, scope: Scope): { readonly code: Code; readonly held: Registers['acc'] } => {
+const sums = (
+  spec: TileSpec,
+  at: Places,
+  regs: Registers,
+  ptr: Parameters<typeof loopOverTerms>[3],
+  end: Code,
+  scope: Scope,
+): { readonly code: Code; readonly held: Registers['acc'] } => {
   const tabled = 'table' in spec.a || 'table' in spec.b
   const blocks = spec.mac === 'i16' || spec.terms === null ? 1 : Math.ceil(spec.terms / BLOCK)
   if (blocks === 1) return { code: [zero(regs.acc), loopOverTerms(spec, at, regs, ptr, end, scope)], held: regs.acc }
@@ -123,13 +163,16 @@ const sums = (spec: TileSpec, at: Places, regs: Registers, ptr: Parameters<typeo
   const stop = scope.local('i32')
   const size = Math.ceil((spec.terms ?? 0) / blocks) * unit
   return {
-    code: [zero(totals), repeatUntil(counter, end, [
-      stop.set(i32.add(counter.get, i32.const(size))),
-      stop.set(control.select(stop.get, end, i32.lt_u(stop.get, end))),
-      zero(regs.acc),
-      loopOverTerms(spec, at, regs, ptr, stop.get, scope),
-      totals.map((row, i) => row.map((t, j) => t.set(f32x4.add(t.get, regs.acc[i][j].get)))),
-    ])],
+    code: [
+      zero(totals),
+      repeatUntil(counter, end, [
+        stop.set(i32.add(counter.get, i32.const(size))),
+        stop.set(control.select(stop.get, end, i32.lt_u(stop.get, end))),
+        zero(regs.acc),
+        loopOverTerms(spec, at, regs, ptr, stop.get, scope),
+        totals.map((row, i) => row.map((t, j) => t.set(f32x4.add(t.get, regs.acc[i][j].get)))),
+      ]),
+    ],
     held: totals,
   }
 }
@@ -138,34 +181,41 @@ const sums = (spec: TileSpec, at: Places, regs: Registers, ptr: Parameters<typeo
  * Emits a function `(a, b, c, n, r, s, from, to)` that computes `n` (at least 1) times `height` rows of one panel:
  * a and b are where the operands start, c where the first row of the result goes, r the table of rows, s the scales.
  */
-export const tileFunction = (m: ModuleBuilder, spec: TileSpec, at: Places): Func => m.func({
-  params: ['i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32'],
-  body: (scope) => {
-    const [a, b, c, n, r, s, from, to] = scope.params
-    const regs: Registers = {
-      acc: range(spec.height).map(() => range(spec.vectors).map(() => scope.local('v128'))),
-      b: range(spec.vectors).map(() => scope.local('v128')), av: scope.local('v128'),
-    }
-    const tabled = 'table' in spec.a || 'table' in spec.b
-    const ptr = { rows: range(spec.rowStep === null ? spec.height : 1).map(() => scope.local('i32')), b: scope.local('i32'), t: scope.local('i32'), q: scope.local('i32') }
-    const last = scope.local('i32')
-    const stepB = 'step' in spec.b ? spec.b.step : 0
-    const end = spec.terms === null ? to.get : tabled ? i32.const(spec.terms * 4) : last.get
-    const { code, held } = sums(spec, at, regs, ptr, end, scope)
-    return [
-      tabled || spec.terms === null ? [] : last.set(i32.add(b.get, i32.const(spec.terms * stepB))),
-      control.loop([
-        ptr.rows.map((p, i) => p.set(spec.rowStep === null ? i32.add(a.get, i32.load(r.get, 4 * i)) : a.get)),
-        ptr.b.set(b.get),
-        tabled ? ptr.t.set(spec.terms === null ? from.get : i32.const(0)) : [],
-        code,
-        scaled(spec, held, s.get, regs),
-        storeTile(spec, held, c.get, scope),
-        spec.rowStep === null ? advance(r, 4 * spec.height) : advance(a, spec.height * spec.rowStep),
-        advance(c, spec.height * spec.result.row),
-        spec.scale === 'rows' ? advance(s, 4 * spec.height) : [],
-        control.br_if(0, n.tee(i32.sub(n.get, i32.const(1)))),
-      ]),
-    ]
-  },
-})
+export const tileFunction = (m: ModuleBuilder, spec: TileSpec, at: Places): Func =>
+  m.func({
+    params: ['i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32'],
+    body: (scope) => {
+      const [a, b, c, n, r, s, from, to] = scope.params
+      const regs: Registers = {
+        acc: range(spec.height).map(() => range(spec.vectors).map(() => scope.local('v128'))),
+        b: range(spec.vectors).map(() => scope.local('v128')),
+        av: scope.local('v128'),
+      }
+      const tabled = 'table' in spec.a || 'table' in spec.b
+      const ptr = {
+        rows: range(spec.rowStep === null ? spec.height : 1).map(() => scope.local('i32')),
+        b: scope.local('i32'),
+        t: scope.local('i32'),
+        q: scope.local('i32'),
+      }
+      const last = scope.local('i32')
+      const stepB = 'step' in spec.b ? spec.b.step : 0
+      const end = spec.terms === null ? to.get : tabled ? i32.const(spec.terms * 4) : last.get
+      const { code, held } = sums(spec, at, regs, ptr, end, scope)
+      return [
+        tabled || spec.terms === null ? [] : last.set(i32.add(b.get, i32.const(spec.terms * stepB))),
+        control.loop([
+          ptr.rows.map((p, i) => p.set(spec.rowStep === null ? i32.add(a.get, i32.load(r.get, 4 * i)) : a.get)),
+          ptr.b.set(b.get),
+          tabled ? ptr.t.set(spec.terms === null ? from.get : i32.const(0)) : [],
+          code,
+          scaled(spec, held, s.get, regs),
+          storeTile(spec, held, c.get, scope),
+          spec.rowStep === null ? advance(r, 4 * spec.height) : advance(a, spec.height * spec.rowStep),
+          advance(c, spec.height * spec.result.row),
+          spec.scale === 'rows' ? advance(s, 4 * spec.height) : [],
+          control.br_if(0, n.tee(i32.sub(n.get, i32.const(1)))),
+        ]),
+      ]
+    },
+  })

@@ -6,7 +6,14 @@ import { sizeOf } from '../../../../data/shape.js'
 import { i32 } from '../../asm/instructions.js'
 import type { Kernel, Stage } from '../../kernel.js'
 import { correlationBytes, kernelOf, placedPlanes } from './correlate.js'
-import { correlationFlops, forwardOf, positionOffsets, tapOffsets, type Correlation, type Geometry } from './geometry.js'
+import {
+  correlationFlops,
+  forwardOf,
+  positionOffsets,
+  tapOffsets,
+  type Correlation,
+  type Geometry,
+} from './geometry.js'
 import { argument, newLayout, result } from './layout.js'
 import { narrowStep, panelBytes, panelStage, sumStage } from './pack.js'
 import { isIdentity, planeBytes, planeStage } from './planes.js'
@@ -19,17 +26,28 @@ import { suitsWinogradWeight, winogradWeightStages } from './winogradWeight.js'
 const CHUNK = 784
 
 /** Entries of the chunk table: offset of the first image, first k of the packed cotangent, range of the position table. */
-const chunksOf = (batch: number, positions: number, image: number): { readonly entries: readonly number[]; readonly images: number } => {
+const chunksOf = (
+  batch: number,
+  positions: number,
+  image: number,
+): { readonly entries: readonly number[]; readonly images: number } => {
   if (positions > CHUNK) {
     const parts = Math.ceil(positions / CHUNK)
     const size = Math.ceil(positions / parts)
-    const entries = Array.from({ length: batch * parts }, (_, i) => [Math.floor(i / parts), (i % parts) * size]).flatMap(([n, first]) =>
-      [n * image, n * positions + first, 4 * first, 4 * Math.min(positions, first + size)])
+    const entries = Array.from({ length: batch * parts }, (_, i) => [
+      Math.floor(i / parts),
+      (i % parts) * size,
+    ]).flatMap(([n, first]) => [n * image, n * positions + first, 4 * first, 4 * Math.min(positions, first + size)])
     return { entries, images: 1 }
   }
   const images = Math.min(batch, Math.floor(CHUNK / positions))
   const count = Math.ceil(batch / images)
-  const entries = Array.from({ length: count }, (_, i) => i * images).flatMap((n) => [n * image, n * positions, 0, 4 * positions * Math.min(images, batch - n)])
+  const entries = Array.from({ length: count }, (_, i) => i * images).flatMap((n) => [
+    n * image,
+    n * positions,
+    0,
+    4 * positions * Math.min(images, batch - n),
+  ])
   return { entries, images }
 }
 
@@ -42,7 +60,13 @@ export const weightGradKernel = (g: Geometry): Kernel => {
 const winogradKernel = (c: Correlation): Kernel => {
   const layout = newLayout()
   const placed = placedPlanes(c, layout, true)
-  return kernelOf('convWeightGrad f32 winograd', layout, [...placed.stages, ...winogradWeightStages(c, layout, placed.place)], correlationFlops(c), correlationBytes(c))
+  return kernelOf(
+    'convWeightGrad f32 winograd',
+    layout,
+    [...placed.stages, ...winogradWeightStages(c, layout, placed.place)],
+    correlationFlops(c),
+    correlationBytes(c),
+  )
 }
 
 const directKernel = (g: Geometry): Kernel => {
@@ -55,15 +79,33 @@ const directKernel = (g: Geometry): Kernel => {
   const identity = isIdentity(c.placement)
   const plane = identity ? source : planeBytes(c.placement.target)
   const placed = identity ? argument(0) : layout.scratch(planes * plane)
-  const place: readonly Stage[] = identity ? [] : [planeStage(layout, {
-    label: 'place planes', planes, source: argument(0), sourceOf: (unit) => i32.mul(unit.get, i32.const(source)), target: placed, placement: c.placement,
-  })]
+  const place: readonly Stage[] = identity
+    ? []
+    : [
+        planeStage(layout, {
+          label: 'place planes',
+          planes,
+          source: argument(0),
+          sourceOf: (unit) => i32.mul(unit.get, i32.const(source)),
+          target: placed,
+          placement: c.placement,
+        }),
+      ]
   const terms = g.batch * positions
   const size = panelBytes(terms, g.outPer)
   const packed = layout.scratch(g.groups * size)
   const pack = panelStage({
-    label: 'pack cotangent', source: argument(1), target: packed, columns: g.outPer, columnStep: positions * 4, terms: positions, panelTerms: terms,
-    outer: [{ count: g.groups, source: g.outPer * positions * 4, target: size }, { count: g.batch, source: g.groups * g.outPer * positions * 4, targetTerms: positions }],
+    label: 'pack cotangent',
+    source: argument(1),
+    target: packed,
+    columns: g.outPer,
+    columnStep: positions * 4,
+    terms: positions,
+    panelTerms: terms,
+    outer: [
+      { count: g.groups, source: g.outPer * positions * 4, target: size },
+      { count: g.batch, source: g.groups * g.outPer * positions * 4, targetTerms: positions },
+    ],
   })
   const image = g.groups * g.inPer * plane
   const { entries, images } = chunksOf(g.batch, positions, image)
@@ -75,14 +117,24 @@ const directKernel = (g: Geometry): Kernel => {
   const offsets = positionOffsets(c)
   const table = layout.table(Array.from({ length: images }, (_, n) => offsets.map((o) => n * image + 4 * o)).flat())
   const meanTerms = terms / count
-  const blocks = splitLevels([g.groups, count, Math.ceil(g.outPer / 16), row], (meanTerms * Math.min(16, g.outPer)) / 25, 12)
+  const blocks = splitLevels(
+    [g.groups, count, Math.ceil(g.outPer / 16), row],
+    (meanTerms * Math.min(16, g.outPer)) / 25,
+    12,
+  )
   const product = productStage({
-    label: 'product', mac: 'f32',
+    label: 'product',
+    mac: 'f32',
     axes: [{ count: g.groups, block: blocks[0], a: g.inPer * plane, b: size, c: g.outPer * row * 4 }],
     chunks: { count, table: layout.table(entries), c: count === 1 ? 0 : step },
-    rows: { count: row, block: blocks[3], at: { table: layout.table(Array.from({ length: g.inPer }, (_, i) => taps.map((t) => i * plane + 4 * t)).flat()) } },
+    rows: {
+      count: row,
+      block: blocks[3],
+      at: { table: layout.table(Array.from({ length: g.inPer }, (_, i) => taps.map((t) => i * plane + 4 * t)).flat()) },
+    },
     columns: { count: g.outPer, block: blocks[2], panel: 64 * terms },
-    terms: null, meanTerms,
+    terms: null,
+    meanTerms,
     a: { base: placed, k: { table } },
     b: { base: packed, k: { step: 64 }, narrow: narrowStep(g.outPer) },
     c: { base: partial, row: 4, column: row * 4 },

@@ -15,7 +15,15 @@ import { sumStage } from './pack.js'
 import { planeBytes } from './planes.js'
 import { productCode, type Product } from './sweep.js'
 import { COLUMNS, eachRow, isTileable, type Tiling } from './winograd.js'
-import { cotangentTiles, filterGradients, floatSums, forFours, inputTiles, newWork, type Work } from './winogradTransforms.js'
+import {
+  cotangentTiles,
+  filterGradients,
+  floatSums,
+  forFours,
+  inputTiles,
+  newWork,
+  type Work,
+} from './winogradTransforms.js'
 
 /** Bytes of transformed tiles that a unit keeps at hand, and bytes of sums of all units. */
 const HAND = 300_000
@@ -23,7 +31,12 @@ const SUMS = 2_500_000
 
 /** Does the transform apply, is there enough to multiply, and are the sums of a few units no burden? */
 export const suitsWinogradWeight = (c: Correlation): boolean =>
-  isTileable(c) && c.from >= 8 && c.to >= 8 && c.from * c.to >= 256 && c.from * c.to <= 2 ** 16 && c.batch * c.positions[0] * c.positions[1] >= 512
+  isTileable(c) &&
+  c.from >= 8 &&
+  c.to >= 8 &&
+  c.from * c.to >= 256 &&
+  c.from * c.to <= 2 ** 16 &&
+  c.batch * c.positions[0] * c.positions[1] >= 512
 
 const tilingOf = (c: Correlation): Tiling => {
   const [high, wide] = c.positions.map((n) => Math.ceil(n / 2))
@@ -37,10 +50,26 @@ const tilingOf = (c: Correlation): Tiling => {
 }
 
 /** Memory of a unit: transformed inputs [16, tiles, channels], cotangents [16, channels, tiles], and a corner for transposing. */
-type Hand = { readonly inputs: Local; readonly cotangents: Local; readonly corner: Local; readonly columns: number; readonly pitch: number }
+type Hand = {
+  readonly inputs: Local
+  readonly cotangents: Local
+  readonly corner: Local
+  readonly columns: number
+  readonly pitch: number
+}
 
 /** Inputs of four channels at a time, turned so that channels are next to each other. */
-const transformInputs = (c: Correlation, planes: Place, t: Tiling, at: Places, scope: Scope, work: Work, hand: Hand, first: Code, end: Code): Code => {
+const transformInputs = (
+  c: Correlation,
+  planes: Place,
+  t: Tiling,
+  at: Places,
+  scope: Scope,
+  work: Work,
+  hand: Hand,
+  first: Code,
+  end: Code,
+): Code => {
   const row = c.placement.target[1] * 4
   const plane = planeBytes(c.placement.target)
   const [base, source, target, k, p, q, r] = range(7).map(() => scope.local('i32'))
@@ -52,36 +81,63 @@ const transformInputs = (c: Correlation, planes: Place, t: Tiling, at: Places, s
     times(scope, 4, [inputTiles(floatSums, work, p.get, row, r.get, 64), advance(p, plane), advance(r, 16)]),
     r.set(hand.corner.get),
     times(scope, 16, [
-      rows.map((v, l) => v.set(v128.load(r.get, 16 * l))), transpose4(rows, help), rows.map((v, l) => v128.store(q.get, v.get, l * hand.pitch)),
-      advance(r, 64), advance(q, channel),
+      rows.map((v, l) => v.set(v128.load(r.get, 16 * l))),
+      transpose4(rows, help),
+      rows.map((v, l) => v128.store(q.get, v.get, l * hand.pitch)),
+      advance(r, 64),
+      advance(q, channel),
     ]),
   ]
   return eachRow(scope, t, first, end, (image, y, inBlock) => [
     base.set(i32.add(indexed(i32.const(planes(at)), image, c.from * plane), i32.mul(y, i32.const(2 * row)))),
     forFours(scope, c.from, (first) => [
       k.set(first),
-      target.set(i32.add(indexed(hand.inputs.get, inBlock, t.wide * hand.pitch), i32.mul(k.get, i32.const(4)))), source.set(indexed(base.get, k.get, plane)),
-      forFours(scope, t.wide, (x) => [p.set(indexed(source.get, x, 8)), q.set(indexed(target.get, x, hand.pitch)), four]),
+      target.set(i32.add(indexed(hand.inputs.get, inBlock, t.wide * hand.pitch), i32.mul(k.get, i32.const(4)))),
+      source.set(indexed(base.get, k.get, plane)),
+      forFours(scope, t.wide, (x) => [
+        p.set(indexed(source.get, x, 8)),
+        q.set(indexed(target.get, x, hand.pitch)),
+        four,
+      ]),
     ]),
   ])
 }
 
-const transformCotangents = (c: Correlation, t: Tiling, at: Places, scope: Scope, work: Work, hand: Hand, first: Code, end: Code): Code => {
+const transformCotangents = (
+  c: Correlation,
+  t: Tiling,
+  at: Places,
+  scope: Scope,
+  work: Work,
+  hand: Hand,
+  first: Code,
+  end: Code,
+): Code => {
   const [high, wide] = c.positions
   const [source, target, k, next, p, q] = range(6).map(() => scope.local('i32'))
   const mask = scope.local('v128')
   const odd = high % 2 === 1
   return eachRow(scope, t, first, end, (image, y, inBlock) => [
-    source.set(i32.add(indexed(i32.const(argument(1)(at)), image, c.to * high * wide * 4), i32.mul(y, i32.const(2 * wide * 4)))),
+    source.set(
+      i32.add(indexed(i32.const(argument(1)(at)), image, c.to * high * wide * 4), i32.mul(y, i32.const(2 * wide * 4))),
+    ),
     target.set(indexed(hand.cotangents.get, inBlock, t.wide * 4)),
     // Below an odd last row there are zeros: the row itself is read again and masked.
-    odd ? [next.set(i32.lt_u(y, i32.const(Math.floor(high / 2)))), mask.set(i32x4.splat(i32.sub(i32.const(0), next.get))), next.set(i32.mul(next.get, i32.const(wide * 4)))] : next.set(i32.const(wide * 4)),
+    odd
+      ? [
+          next.set(i32.lt_u(y, i32.const(Math.floor(high / 2)))),
+          mask.set(i32x4.splat(i32.sub(i32.const(0), next.get))),
+          next.set(i32.mul(next.get, i32.const(wide * 4))),
+        ]
+      : next.set(i32.const(wide * 4)),
     forLoop(k, i32.const(0), i32.const(c.to), 1, [
       forFours(scope, t.wide, (x) => [
-        p.set(indexed(source.get, x, 8)), q.set(indexed(target.get, x, 4)),
+        p.set(indexed(source.get, x, 8)),
+        q.set(indexed(target.get, x, 4)),
         cotangentTiles(work, p.get, i32.add(p.get, next.get), odd ? mask.get : null, q.get, c.to * hand.columns * 4),
       ]),
-      advance(source, high * wide * 4), advance(target, hand.columns * 4),
+      advance(source, high * wide * 4),
+      advance(target, hand.columns * 4),
     ]),
   ])
 }
@@ -98,39 +154,61 @@ export const winogradWeightStages = (c: Correlation, layout: Layout, planes: Pla
   const partial = layout.scratch(t.units * sums)
   const total = c.batch * t.high
   const productOf = (terms: number): Product => ({
-    label: '', mac: 'f32', axes: [{ count: 16, block: 16, a: c.to * columns * 4, b: columns * pitch, c: c.to * pitch }],
-    rows: { count: c.to, block: c.to, at: { step: columns * 4 } }, columns: { count: c.from, block: 1, panel: 64 }, terms,
-    a: { base: room, k: { step: 4 } }, b: { base: room, k: { step: pitch } }, c: { base: partial, row: pitch, column: 4, adds: true },
+    label: '',
+    mac: 'f32',
+    axes: [{ count: 16, block: 16, a: c.to * columns * 4, b: columns * pitch, c: c.to * pitch }],
+    rows: { count: c.to, block: c.to, at: { step: columns * 4 } },
+    columns: { count: c.from, block: 1, panel: 64 },
+    terms,
+    a: { base: room, k: { step: 4 } },
+    b: { base: room, k: { step: pitch } },
+    c: { base: partial, row: pitch, column: 4, adds: true },
   })
-  const body = (m: ModuleBuilder, at: Places) => (scope: Scope): Code => {
-    const [from, to] = scope.params
-    const [unit, block, first, end, inputs, cotangents, corner, own] = range(8).map(() => scope.local('i32'))
-    const hand = { inputs, cotangents, corner, columns, pitch }
-    const work = newWork(scope)
-    // A last block may be short: its product is over fewer tiles.
-    const short = (total % t.rows) * t.wide
-    const multiply = (terms: number): Code => productCode(productOf(terms), m, at, scope, { a: cotangents.get, b: inputs.get, c: own.get })
-    const whole = multiply(columns)
-    return [
-      inputs.set(indexed(i32.const(room(at)), from.get, slot)), cotangents.set(i32.add(inputs.get, i32.const(inputBytes))), corner.set(i32.add(cotangents.get, i32.const(cotangentBytes))),
-      forLoop(unit, from.get, to.get, 1, [
-        own.set(indexed(i32.const(partial(at)), unit.get, sums)),
-        memory.fill(own.get, i32.const(0), i32.const(sums)),
-        forLoop(block, i32.mul(unit.get, i32.const(t.blocks)), i32.mul(i32.add(unit.get, i32.const(1)), i32.const(t.blocks)), 1, [
-          first.set(i32.mul(block.get, i32.const(t.rows))), end.set(i32.add(first.get, i32.const(t.rows))),
-          end.set(control.select(end.get, i32.const(total), i32.lt_u(end.get, i32.const(total)))),
-          control.if(i32.lt_u(first.get, i32.const(total)), [
-            transformInputs(c, planes, t, at, scope, work, hand, first.get, end.get),
-            transformCotangents(c, t, at, scope, work, hand, first.get, end.get),
-            short === 0 ? whole : control.if(i32.eq(i32.sub(end.get, first.get), i32.const(t.rows)), whole, multiply(short)),
-          ]),
+  const body =
+    (m: ModuleBuilder, at: Places) =>
+    (scope: Scope): Code => {
+      const [from, to] = scope.params
+      const [unit, block, first, end, inputs, cotangents, corner, own] = range(8).map(() => scope.local('i32'))
+      const hand = { inputs, cotangents, corner, columns, pitch }
+      const work = newWork(scope)
+      // A last block may be short: its product is over fewer tiles.
+      const short = (total % t.rows) * t.wide
+      const multiply = (terms: number): Code =>
+        productCode(productOf(terms), m, at, scope, { a: cotangents.get, b: inputs.get, c: own.get })
+      const whole = multiply(columns)
+      return [
+        inputs.set(indexed(i32.const(room(at)), from.get, slot)),
+        cotangents.set(i32.add(inputs.get, i32.const(inputBytes))),
+        corner.set(i32.add(cotangents.get, i32.const(cotangentBytes))),
+        forLoop(unit, from.get, to.get, 1, [
+          own.set(indexed(i32.const(partial(at)), unit.get, sums)),
+          memory.fill(own.get, i32.const(0), i32.const(sums)),
+          forLoop(
+            block,
+            i32.mul(unit.get, i32.const(t.blocks)),
+            i32.mul(i32.add(unit.get, i32.const(1)), i32.const(t.blocks)),
+            1,
+            [
+              first.set(i32.mul(block.get, i32.const(t.rows))),
+              end.set(i32.add(first.get, i32.const(t.rows))),
+              end.set(control.select(end.get, i32.const(total), i32.lt_u(end.get, i32.const(total)))),
+              control.if(i32.lt_u(first.get, i32.const(total)), [
+                transformInputs(c, planes, t, at, scope, work, hand, first.get, end.get),
+                transformCotangents(c, t, at, scope, work, hand, first.get, end.get),
+                short === 0
+                  ? whole
+                  : control.if(i32.eq(i32.sub(end.get, first.get), i32.const(t.rows)), whole, multiply(short)),
+              ]),
+            ],
+          ),
         ]),
-      ]),
-    ]
-  }
+      ]
+    }
   return [
     {
-      label: `winograd ${t.rows}x${t.wide} tiles`, units: t.units, cost: ((t.blocks * columns * 16 * c.from * c.to) / 25) * 1.3,
+      label: `winograd ${t.rows}x${t.wide} tiles`,
+      units: t.units,
+      cost: ((t.blocks * columns * 16 * c.from * c.to) / 25) * 1.3,
       emit: (m, at) => m.func({ params: ['i32', 'i32'], body: body(m, at) }),
     },
     ...(t.units === 1 ? [] : [sumStage('sum units', partial, sums, t.units, partial, sums / 4)]),
@@ -140,20 +218,28 @@ export const winogradWeightStages = (c: Correlation, layout: Layout, planes: Pla
 
 /** Transforms the sums back; a unit is an output channel. */
 const finishStage = (c: Correlation, sums: Place, pitch: number): Stage => ({
-  label: 'transform sums', units: c.to, cost: c.from * 12,
-  emit: (m, at) => m.func({
-    params: ['i32', 'i32'],
-    body: (scope) => {
-      const work = newWork(scope)
-      const [o, k, p, q] = range(4).map(() => scope.local('i32'))
-      const [perOutput] = stridesOf([c.to, c.from, 9])
-      const sum = (i: number): Code => v128.load(p.get, i * c.to * pitch)
-      const four = (lanes: number): Code => filterGradients(work, sum, (tap, value) => [work.v[0].set(value), range(lanes).map((l) => v128.store32_lane(l, q.get, work.v[0].get, 36 * l + 4 * tap))])
-      return forLoop(o, scope.params[0].get, scope.params[1].get, 1, [
-        p.set(indexed(i32.const(sums(at)), o.get, pitch)), q.set(indexed(i32.const(result(at)), o.get, perOutput * 4)),
-        forLoop(k, i32.const(0), i32.const(Math.floor(c.from / 4)), 1, [four(4), advance(p, 16), advance(q, 144)]),
-        c.from % 4 === 0 ? [] : four(c.from % 4),
-      ])
-    },
-  }),
+  label: 'transform sums',
+  units: c.to,
+  cost: c.from * 12,
+  emit: (m, at) =>
+    m.func({
+      params: ['i32', 'i32'],
+      body: (scope) => {
+        const work = newWork(scope)
+        const [o, k, p, q] = range(4).map(() => scope.local('i32'))
+        const [perOutput] = stridesOf([c.to, c.from, 9])
+        const sum = (i: number): Code => v128.load(p.get, i * c.to * pitch)
+        const four = (lanes: number): Code =>
+          filterGradients(work, sum, (tap, value) => [
+            work.v[0].set(value),
+            range(lanes).map((l) => v128.store32_lane(l, q.get, work.v[0].get, 36 * l + 4 * tap)),
+          ])
+        return forLoop(o, scope.params[0].get, scope.params[1].get, 1, [
+          p.set(indexed(i32.const(sums(at)), o.get, pitch)),
+          q.set(indexed(i32.const(result(at)), o.get, perOutput * 4)),
+          forLoop(k, i32.const(0), i32.const(Math.floor(c.from / 4)), 1, [four(4), advance(p, 16), advance(q, 144)]),
+          c.from % 4 === 0 ? [] : four(c.from % 4),
+        ])
+      },
+    }),
 })
