@@ -5,7 +5,7 @@ import { sameShape, showShape, sizeOf } from '../src/data/shape.js'
 import { isTensor, type Tensor } from '../src/data/tensor.js'
 import { at, mapTree } from '../src/data/tree.js'
 import type { Program, ProgramInput } from '../src/graph/program.js'
-import { run } from '../src/nn/program.js'
+import { run } from '../src/nn/program/program.js'
 
 /** Parameters and state, as `parseTensors` gives those of a checkpoint. */
 export type Stored = { readonly params: unknown; readonly state: unknown }

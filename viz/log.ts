@@ -7,7 +7,7 @@ import type { QuantErrors } from '../src/data/error.js'
 import { quantOf } from '../src/data/quant.js'
 import { isTensor, type Tensor } from '../src/data/tensor.js'
 import type { Program } from '../src/graph/program.js'
-import { compile, type RunArgs } from '../src/nn/program.js'
+import { compile, type RunArgs } from '../src/nn/program/program.js'
 
 /** One quantizer after one step. Per channel: the mean. `statistic`: of that step's batch, where two states in a row were seen. */
 export type QuantizerRecord = {

@@ -4,7 +4,7 @@ import { isTensor } from '../src/data/tensor.js'
 import { at } from '../src/data/tree.js'
 import type { RunOptions } from '../src/evaluator/backend.js'
 import type { Program } from '../src/graph/program.js'
-import type { RunArgs } from '../src/nn/program.js'
+import type { RunArgs } from '../src/nn/program/program.js'
 
 /** Values by node: those of the program's inputs at once, all others as the run that is given `observe` computes them (copied). */
 export type Watch = {

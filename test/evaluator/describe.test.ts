@@ -1,6 +1,6 @@
 /** A plan as data: what it says is what is loaded and run. */
 import * as q from '../../src/index.js'
-import { planOf } from '../../src/evaluator/wasm/plan.js'
+import { planOf } from '../../src/evaluator/wasm/planning.js'
 import { newMath } from '../../src/evaluator/wasm/kernels/math.js'
 import { load } from '../../src/evaluator/wasm/load.js'
 import { get, same, says } from '../nn/support.js'

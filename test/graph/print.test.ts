@@ -2,7 +2,7 @@ import * as assert from 'uvu/assert'
 import { quantOf } from '../../src/data/quant.js'
 import { formula, printProgram } from '../../src/graph/print.js'
 import { QuantReLU } from '../../src/index.js'
-import { printConfig } from '../../src/nn/printConfig.js'
+import { printConfig } from '../../src/nn/layers/printConfig.js'
 import { suite } from '../support/suite.js'
 import { deep, net, netGrad } from './fixtures/programs.js'
 

@@ -1,7 +1,7 @@
 /** Integer weights: for every weight preset `(int - zeroPoint) * scale` is the weight that forwards use, bit for bit. */
 import fc from 'fast-check'
 import * as q from '../../src/index.js'
-import { integerWeights, type IntegerWeights } from '../../src/nn/integers.js'
+import { integerWeights, type IntegerWeights } from '../../src/nn/program/integers.js'
 import { errorsOf, get, same, sameBits, says } from './support.js'
 import { suite } from '../support/suite.js'
 

@@ -44,7 +44,9 @@ const right = <A>(e: E.Either<QuantErrors, A>): A => {
 const blocks = [...readFileSync(new URL('../../README.md', import.meta.url), 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)]
   .map((m) => m[1])
   .slice(1)
-const own = readFileSync(new URL(import.meta.url), 'utf8').replace(/\s+/g, ' ')
+/** Code without what a formatter may change: white space, and commas in front of a closing bracket. */
+const bare = (code: string): string => code.replace(/\s+/g, '').replace(/,(?=[)\]}])/g, '')
+const own = bare(readFileSync(new URL(import.meta.url), 'utf8'))
 
 test('what is tested below is what README says', () => {
   assert.is(blocks.length, 3)
@@ -52,7 +54,7 @@ test('what is tested below is what README says', () => {
     .flatMap((b) => b.split('\n'))
     .map((l) => l.replace(/\/\/.*/, '').trim())
     .filter((l) => l !== ''))
-    assert.ok(own.includes(line.replace(/\s+/g, ' ')), `README has a line that is not tested: ${line}`)
+    assert.ok(own.includes(bare(line).replace(/,$/, '')), `README has a line that is not tested: ${line}`)
 })
 
 test('a model by hand', () => {

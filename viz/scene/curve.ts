@@ -5,9 +5,9 @@ import { isQuantTensor } from '../../src/data/quantTensor.js'
 import type { Tensor } from '../../src/data/tensor.js'
 import type { Node } from '../../src/graph/graph.js'
 import type { Attrs, Op, Value } from '../../src/graph/op.js'
-import { functionLayer } from '../../src/nn/layer.js'
+import { functionLayer } from '../../src/nn/layers/layer.js'
 import { tensorInput } from '../../src/graph/trace.js'
-import { run, trace, vjp } from '../../src/nn/program.js'
+import { run, trace, vjp } from '../../src/nn/program/program.js'
 import type { SceneCurve } from './scene.js'
 
 const SAMPLES = 241

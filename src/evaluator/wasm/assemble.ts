@@ -6,7 +6,7 @@ import { atomics, i32 } from './asm/instructions.js'
 import { newModule } from './asm/module.js'
 import { BASE, emitBarrier } from './barrier.js'
 import type { Places } from './kernel.js'
-import type { Plan, PlannedStep } from './plan.js'
+import type { Plan, PlannedStep } from './planning.js'
 import { emitKernel, newWriter, type EmittedKernel, type Part } from './segment.js'
 
 /** A run of steps without the host: `segment0`, … of the module; `parallel` if threads have work in it. */

@@ -1,10 +1,10 @@
 /** A plan as data and as text: what each pass made of the program, where everything lies, and which products run on integers. */
 import type { NodeId } from '../../data/quant.js'
 import { inputOp } from '../../graph/structural.js'
-import { isJoined } from '../plan/arena.js'
+import { isJoined } from '../plan/join.js'
 import type { FlatNode } from '../plan/flatten.js'
 import { nodesOf } from '../plan/fuse.js'
-import type { Plan, PlannedStep } from './plan.js'
+import type { Plan, PlannedStep } from './planning.js'
 
 /** One product of the program: on what it runs, and why not on integers. */
 export type ProductDescription = {

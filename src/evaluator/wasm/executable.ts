@@ -10,7 +10,7 @@ import { hostEvaluator, type PhaseTest } from '../plan/flatten.js'
 import { reference } from '../reference/reference.js'
 import { newMath } from './kernels/math.js'
 import { load, type Crew, type Loaded } from './load.js'
-import { planOf, type Plan } from './plan.js'
+import { planOf, type Plan } from './planning.js'
 
 type Read = (input: number) => Float32Array
 

@@ -8,7 +8,7 @@ import { backendError, failedCheck } from '../messages.js'
 import { newBalance } from './balance.js'
 import { assemble, type Assembled, type HostStep, type Segment } from './assemble.js'
 import { CONTROL_WORDS } from './barrier.js'
-import { CONTROL_BYTES, type Plan } from './plan.js'
+import { CONTROL_BYTES, type Plan } from './planning.js'
 
 /** What threads need to take part in a plan. */
 export type Crew = {

@@ -9,7 +9,7 @@ import { productIn } from './describe.js'
 import { newMath } from './kernels/math.js'
 import { measureLimits, type Limits } from './limits.js'
 import { load, type Loaded } from './load.js'
-import { planOf } from './plan.js'
+import { planOf } from './planning.js'
 
 /** One step of a plan. Times are milliseconds of one thread, the best of all rounds. */
 export type ProfileRow = {

@@ -3,7 +3,7 @@
  * second calls it leaf after leaf. The module holds one loop for them all, and no element between two leaves is touched.
  */
 import type { FlatNode } from '../../plan/flatten.js'
-import type { JoinedStep, LoopSignature } from '../../plan/arena.js'
+import type { JoinedStep, LoopSignature } from '../../plan/join.js'
 import type { GroupStep } from '../../plan/fuse.js'
 import type { Code } from '../asm/encode.js'
 import { control, i32, i32x4, v128 } from '../asm/instructions.js'

@@ -1,5 +1,5 @@
 /** Refusals that several ways to run share, worded once. */
-import type { QuantErrors } from '../data/error.js'
+import type { QuantErrors } from '../../data/error.js'
 
 /** What was disposed of is used again: its memory may hold another program's numbers by now. */
 export const disposedMessage = (what: string): string => `${what} was disposed of, and the memory behind it is gone`

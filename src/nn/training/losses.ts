@@ -1,8 +1,8 @@
 /** Losses and what is counted beside them. */
-import type { Tensor } from '../data/tensor.js'
-import type { Value } from '../graph/op.js'
-import type { Layer } from './layer.js'
-import { dequantize, logSoftmax, mean, mul, neg, sub, sum } from './functions.js'
+import type { Tensor } from '../../data/tensor.js'
+import type { Value } from '../../graph/op.js'
+import type { Layer } from '../layers/layer.js'
+import { dequantize, logSoftmax, mean, mul, neg, sub, sum } from '../functions/index.js'
 
 /** Mean cross entropy of logits `[N, C]` and class numbers `[N]` (torch cross_entropy). */
 export const crossEntropy = (logits: Value, classes: Value): Value => {

@@ -3,15 +3,15 @@
  * are, and only what is asked for is copied out.
  */
 import * as E from 'fp-ts/lib/Either.js'
-import type { QuantError, QuantErrors, QuantWarning } from '../data/error.js'
-import { sameShape, showShape, sizeOf } from '../data/shape.js'
-import { full, isTensor, type Tensor } from '../data/tensor.js'
-import { at, mapTree } from '../data/tree.js'
-import type { Backend, Commit, Executable, ResidentStorage } from '../evaluator/backend.js'
-import type { Program, ProgramInput } from '../graph/program.js'
-import { bindInputs, dataOf, partOf, unbind } from './binding.js'
+import type { QuantError, QuantErrors, QuantWarning } from '../../data/error.js'
+import { sameShape, showShape, sizeOf } from '../../data/shape.js'
+import { full, isTensor, type Tensor } from '../../data/tensor.js'
+import { at, mapTree } from '../../data/tree.js'
+import type { Backend, Commit, Executable, ResidentStorage } from '../../evaluator/backend.js'
+import type { Program, ProgramInput } from '../../graph/program.js'
+import { bindInputs, dataOf, partOf, unbind } from '../program/binding.js'
 import type { Optimizer } from './optim.js'
-import { badRate, disposed } from './refusals.js'
+import { badRate, disposed } from '../program/refusals.js'
 import type { TrainState } from './trainState.js'
 import { withUpdate, type WithUpdate } from './update.js'
 

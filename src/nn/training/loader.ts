@@ -1,7 +1,7 @@
 /** Batches of data in a deterministic order, resumable in the middle of an epoch. */
-import { manualSeed, randperm } from '../data/random.js'
-import { sizeOf } from '../data/shape.js'
-import type { Tensor } from '../data/tensor.js'
+import { manualSeed, randperm } from '../../data/random.js'
+import { sizeOf } from '../../data/shape.js'
+import type { Tensor } from '../../data/tensor.js'
 
 /** Where a loader stands: the epoch, and how many of its batches are done. Plain data. */
 export type Position = { readonly epoch: number; readonly batch: number }

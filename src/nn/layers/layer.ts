@@ -1,11 +1,11 @@
 /** What a layer is: a pure description of its parameters, state and forward. Nothing happens until it is traced. */
-import type { QuantError } from '../data/error.js'
-import type { Generator } from '../data/random.js'
-import type { Shape } from '../data/shape.js'
-import type { Tensor } from '../data/tensor.js'
-import { full } from '../data/tensor.js'
-import type { Kit, Value } from '../graph/op.js'
-import type { LeafDecl } from '../graph/trace.js'
+import type { QuantError } from '../../data/error.js'
+import type { Generator } from '../../data/random.js'
+import type { Shape } from '../../data/shape.js'
+import type { Tensor } from '../../data/tensor.js'
+import { full } from '../../data/tensor.js'
+import type { Kit, Value } from '../../graph/op.js'
+import type { LeafDecl } from '../../graph/trace.js'
 
 /** Nested records of tensors by name: parameters or state. */
 export type TensorTree = { readonly [name: string]: Tensor | TensorTree }

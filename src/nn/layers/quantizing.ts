@@ -1,5 +1,5 @@
 /** How layers hold quantizers: declaring their state, tracing them, and describing them. */
-import type { Kit, Value } from '../graph/op.js'
+import type { Kit, Value } from '../../graph/op.js'
 import {
   quantizeActivation,
   activationState,
@@ -7,9 +7,9 @@ import {
   type QuantizerSpec,
   type QuantizerState,
   type StateLeaf,
-} from '../quantizers/activation.js'
-import type { Quantizer } from '../quantizers/quantizer.js'
-import { integerThreshold } from '../quantizers/scaling.js'
+} from '../../quantizers/activation.js'
+import type { Quantizer } from '../../quantizers/quantizer.js'
+import { integerThreshold } from '../../quantizers/scaling.js'
 import type { Config, LeafSpec, SpecTree, TensorTree } from './layer.js'
 
 /** The state of one quantizer: `scale` (counter, buffer, value), `zeroPoint`, `delay`, as far as it has them. */

@@ -1,11 +1,11 @@
 /** Between trees of tensors and the flat lists that a backend takes and gives. */
 import * as E from 'fp-ts/lib/Either.js'
-import type { QuantError, QuantErrors, QuantWarning } from '../data/error.js'
-import { sameShape, showShape } from '../data/shape.js'
-import type { Output, QuantTensor } from '../data/quantTensor.js'
-import { isTensor, type Tensor } from '../data/tensor.js'
-import { at, mapTree, type Tree } from '../data/tree.js'
-import type { Program, ProgramInput } from '../graph/program.js'
+import type { QuantError, QuantErrors, QuantWarning } from '../../data/error.js'
+import { sameShape, showShape } from '../../data/shape.js'
+import type { Output, QuantTensor } from '../../data/quantTensor.js'
+import { isTensor, type Tensor } from '../../data/tensor.js'
+import { at, mapTree, type Tree } from '../../data/tree.js'
+import type { Program, ProgramInput } from '../../graph/program.js'
 
 /** The arguments of a run. */
 export type RunArgs<P, S, I> = { readonly params: P; readonly state: S; readonly inputs: I }

@@ -1,14 +1,14 @@
 /** QuantIdentity, QuantReLU, QuantSigmoid, QuantTanh, QuantHardTanh: input_quant, then the activation, then act_quant (SEMANTICS 8). */
-import type { QuantError } from '../data/error.js'
-import { quantOf } from '../data/quant.js'
-import type { Kit, Value } from '../graph/op.js'
+import type { QuantError } from '../../data/error.js'
+import { quantOf } from '../../data/quant.js'
+import type { Kit, Value } from '../../graph/op.js'
 import {
   Int8ActPerTensorFloat,
   Int8ActPerTensorFloatMinMaxInit,
   Uint8ActPerTensorFloat,
-} from '../quantizers/presets.js'
-import type { Quantizer, QuantizerOptions } from '../quantizers/quantizer.js'
-import { dequantize, hardtanh, isQuantValue } from './functions.js'
+} from '../../quantizers/presets.js'
+import type { Quantizer, QuantizerOptions } from '../../quantizers/quantizer.js'
+import { dequantize, hardtanh, isQuantValue } from '../functions/index.js'
 import type { Layer, None } from './layer.js'
 import { chosen, optionsOf, unknownOptions, type Given, type Prefixed } from './options.js'
 import { actSpec, optionalConfig, throughQuantizer, type QuantState } from './quantizing.js'

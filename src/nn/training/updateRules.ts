@@ -2,7 +2,7 @@
  * What optimizers do to one leaf, as ops of a graph: traced into the training step they are fused with the backward
  * pass, and on their own they are run by the reference; the numbers are the same. Formulas: torch.optim, in float32.
  */
-import type { Kit, Value } from '../graph/op.js'
+import type { Kit, Value } from '../../graph/op.js'
 
 /** Numbers of a step, the same for all elements of a leaf. */
 export type Hyper = { readonly [name: string]: number }

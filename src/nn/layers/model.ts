@@ -1,7 +1,7 @@
 /** Models: layers under names, wired by a forward that must hand back every layer's new state. */
-import type { QuantError } from '../data/error.js'
-import type { Kit, Value } from '../graph/op.js'
-import { callSite } from '../graph/builder.js'
+import type { QuantError } from '../../data/error.js'
+import type { Kit, Value } from '../../graph/op.js'
+import { callSite } from '../../graph/builder.js'
 import type { AnyLayer, InputOf, Layer, Next, None, OutputOf, ParamsOf, SpecTree, StateOf, Traced } from './layer.js'
 
 /** Layers by name. */

@@ -1,5 +1,5 @@
 /** Learning-rate schedules: pure functions of the step, counted from 0. */
-import { cos } from '../data/math.js'
+import { cos } from '../../data/math.js'
 
 /** The learning rate at a step. */
 export type Schedule = (step: number) => number

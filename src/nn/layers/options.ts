@@ -1,8 +1,8 @@
 /** Options of layers: Brevitas' keyword arguments in camelCase, with a prefix per quantizer; unknown ones are errors. */
-import type { QuantError } from '../data/error.js'
-import { quantizerProblems } from '../quantizers/resolve.js'
-import type { Quantizer, QuantizerOptions } from '../quantizers/quantizer.js'
-import { quantizerOptionNames } from '../quantizers/quantizer.js'
+import type { QuantError } from '../../data/error.js'
+import { quantizerProblems } from '../../quantizers/resolve.js'
+import type { Quantizer, QuantizerOptions } from '../../quantizers/quantizer.js'
+import { quantizerOptionNames } from '../../quantizers/quantizer.js'
 
 /** Options of one quantizer under a prefix: `inputBitWidth`, `weightScalingImplType`. */
 export type Prefixed<Prefix extends string> = {

@@ -1,10 +1,10 @@
 /** Training states as bytes and back: what a kill can't lose. */
 import * as E from 'fp-ts/lib/Either.js'
-import { parseTensors, tensorsToBytes } from '../data/binary.js'
-import type { QuantErrors } from '../data/error.js'
-import { sameShape, showShape } from '../data/shape.js'
-import { isTensor, tensorOf, type Tensor } from '../data/tensor.js'
-import { at, leaves } from '../data/tree.js'
+import { parseTensors, tensorsToBytes } from '../../data/binary.js'
+import type { QuantErrors } from '../../data/error.js'
+import { sameShape, showShape } from '../../data/shape.js'
+import { isTensor, tensorOf, type Tensor } from '../../data/tensor.js'
+import { at, leaves } from '../../data/tree.js'
 import type { TrainState } from './trainState.js'
 
 /** Names of slots hold dots and colons, which separate paths; so each slot stands under a number, its name beside it. */

@@ -1,14 +1,14 @@
 /** A layer's integer weights with scale and zero point, as a deployment needs them: `(int - zeroPoint) * scale` is the quantized weight. */
 import * as E from 'fp-ts/lib/Either.js'
-import type { QuantErrors } from '../data/error.js'
-import { intRepr, isQuantTensor, type QuantTensor } from '../data/quantTensor.js'
-import { log2 } from '../data/math.js'
-import { broadcastStrides } from '../data/shape.js'
-import type { Tensor } from '../data/tensor.js'
-import { walk } from '../ops/support/elementwise.js'
-import type { Layer, None } from './layer.js'
+import type { QuantErrors } from '../../data/error.js'
+import { intRepr, isQuantTensor, type QuantTensor } from '../../data/quantTensor.js'
+import { log2 } from '../../data/math.js'
+import { broadcastStrides } from '../../data/shape.js'
+import type { Tensor } from '../../data/tensor.js'
+import { walk } from '../../ops/support/elementwise.js'
+import type { Layer, None } from '../layers/layer.js'
 import { run, trace } from './program.js'
-import type { WeightLayer, WeightParams, WeightState } from './weightLayers.js'
+import type { WeightLayer, WeightParams, WeightState } from '../layers/weightLayers.js'
 
 /** The integers behind a layer's quantized weight. `scale` and `zeroPoint` broadcast over them. */
 export type IntegerWeights = {

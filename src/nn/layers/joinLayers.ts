@@ -1,9 +1,9 @@
 /** Layers that join tensors: QuantEltwiseAdd and QuantCat. Both inputs go through one input quantizer, one call after the other. */
-import type { Kit, Value } from '../graph/op.js'
-import { Int8ActPerTensorFloat } from '../quantizers/presets.js'
-import type { Quantizer } from '../quantizers/quantizer.js'
+import type { Kit, Value } from '../../graph/op.js'
+import { Int8ActPerTensorFloat } from '../../quantizers/presets.js'
+import type { Quantizer } from '../../quantizers/quantizer.js'
 import { NOT_CONFIGURED } from './activationLayers.js'
-import { add, cat, dequantize, isQuantValue } from './functions.js'
+import { add, cat, dequantize, isQuantValue } from '../functions/index.js'
 import type { Layer, None, Traced } from './layer.js'
 import { chosen, optionsOf, unknownOptions, type Given, type Prefixed } from './options.js'
 import { actSpec, optionalConfig, throughQuantizer, type QuantState } from './quantizing.js'

@@ -1,12 +1,12 @@
 /** The optimizer's step as part of a program: forward, backward and update are one graph, which a backend fuses as one. */
 import * as E from 'fp-ts/lib/Either.js'
 import { freeze } from 'immer'
-import type { QuantErrors } from '../data/error.js'
-import { at } from '../data/tree.js'
-import { newBuilder } from '../graph/builder.js'
-import type { Value } from '../graph/op.js'
-import type { Program, ProgramInput, ProgramOutput } from '../graph/program.js'
-import { ops } from '../ops/index.js'
+import type { QuantErrors } from '../../data/error.js'
+import { at } from '../../data/tree.js'
+import { newBuilder } from '../../graph/builder.js'
+import type { Value } from '../../graph/op.js'
+import type { Program, ProgramInput, ProgramOutput } from '../../graph/program.js'
+import { ops } from '../../ops/index.js'
 import type { Optimizer } from './optim.js'
 
 /** Which numbers of a step a leaf takes: those at its rate and weight decay. */

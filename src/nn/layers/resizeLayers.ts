@@ -1,11 +1,11 @@
 /** QuantUpsample, QuantUpsamplingNearest2d, QuantUpsamplingBilinear2d; TruncAvgPool2d, TruncAdaptiveAvgPool2d (SEMANTICS 13). */
-import type { QuantError } from '../data/error.js'
-import { quantOf } from '../data/quant.js'
-import type { Kit, Value } from '../graph/op.js'
-import { activationScale, activationState, type QuantizerState } from '../quantizers/activation.js'
-import { RoundTo8bit, type TruncQuantizer } from '../quantizers/presets.js'
-import type { QuantizerOptions } from '../quantizers/quantizer.js'
-import { quantizerProblems } from '../quantizers/resolve.js'
+import type { QuantError } from '../../data/error.js'
+import { quantOf } from '../../data/quant.js'
+import type { Kit, Value } from '../../graph/op.js'
+import { activationScale, activationState, type QuantizerState } from '../../quantizers/activation.js'
+import { RoundTo8bit, type TruncQuantizer } from '../../quantizers/presets.js'
+import type { QuantizerOptions } from '../../quantizers/quantizer.js'
+import { quantizerProblems } from '../../quantizers/resolve.js'
 import { NOT_CONFIGURED } from './activationLayers.js'
 import {
   adaptiveAvgPool,
@@ -18,7 +18,7 @@ import {
   upsampleNearestExact,
   zeroPoint,
   type ResizeOptions,
-} from './functions.js'
+} from '../functions/index.js'
 import { functionLayer, type Layer, type None } from './layer.js'
 import { optionsOf, overridden, unknownOptions, type Given } from './options.js'
 import { quantizerSpec, type QuantState } from './quantizing.js'

@@ -1,8 +1,8 @@
 /** torch's own layers without parameters, where a quant tensor meets them. Each is the function of the same name. */
-import { randint } from '../data/random.js'
-import type { Tensor } from '../data/tensor.js'
-import type { Kit, Value } from '../graph/op.js'
-import * as f from './functions.js'
+import { randint } from '../../data/random.js'
+import type { Tensor } from '../../data/tensor.js'
+import type { Kit, Value } from '../../graph/op.js'
+import * as f from '../functions/index.js'
 import { constantLeaf, functionLayer, type Layer, type LeafSpec, type None } from './layer.js'
 import { unknownOptions } from './options.js'
 

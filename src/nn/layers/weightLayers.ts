@@ -1,9 +1,9 @@
 /** Layers with weights: QuantLinear, QuantConv1d/2d/3d, QuantConvTranspose1d/2d/3d and torch's float ones (SEMANTICS 9 and 12). */
-import type { QuantError } from '../data/error.js'
-import type { Value } from '../graph/op.js'
-import { Int8WeightPerTensorFloat } from '../quantizers/presets.js'
-import type { Quantizer } from '../quantizers/quantizer.js'
-import { pad, type PadMode } from './functions.js'
+import type { QuantError } from '../../data/error.js'
+import type { Value } from '../../graph/op.js'
+import { Int8WeightPerTensorFloat } from '../../quantizers/presets.js'
+import type { Quantizer } from '../../quantizers/quantizer.js'
+import { pad, type PadMode } from '../functions/index.js'
 import type { Given } from './options.js'
 import { weightLayer, type Kind, type WeightLayer, type WeightQuantizers } from './weightLayer.js'
 

@@ -1,9 +1,9 @@
 /** The training loop: pure steps over explicit state, told as a stream of events. Clock, terminal and files are the caller's. */
 import * as E from 'fp-ts/lib/Either.js'
-import type { QuantErrors, QuantWarning } from '../data/error.js'
-import type { Backend } from '../evaluator/backend.js'
-import type { Program } from '../graph/program.js'
-import { newBreather } from './breathe.js'
+import type { QuantErrors, QuantWarning } from '../../data/error.js'
+import type { Backend } from '../../evaluator/backend.js'
+import type { Program } from '../../graph/program.js'
+import { newBreather } from '../program/breathe.js'
 import {
   batches,
   batchesPerEpoch,
@@ -14,10 +14,10 @@ import {
   type Samples,
 } from './loader.js'
 import type { Optimizer } from './optim.js'
-import { fastestHere } from '../evaluator/fastest.js'
-import { compile, type Compiled, type Grads, type Ran } from './program.js'
+import { fastestHere } from '../../evaluator/fastest.js'
+import { compile, type Compiled, type Grads, type Ran } from '../program/program.js'
 import { trainer, type Trainer } from './trainer.js'
-import { badRate } from './refusals.js'
+import { badRate } from '../program/refusals.js'
 import type { TrainState } from './trainState.js'
 import type { Schedule } from './schedules.js'
 
