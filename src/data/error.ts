@@ -1,4 +1,5 @@
 /** Every way in which quantrace can refuse, as one tagged union. A message says what was asked and what is wrong; `fix` says how to mend it. */
+import { isLeft, type Either } from 'fp-ts/lib/Either.js'
 
 type Common = {
   /** Layer path, `net.conv1`, or the empty string at the top level. */
@@ -54,3 +55,32 @@ export const explain = (error: QuantError): string =>
 
 /** Several errors as text, one paragraph each. */
 export const explainAll = (errors: QuantErrors): string => errors.map(explain).join('\n')
+
+/** What `orThrow` throws: an Error whose message is `explainAll(errors)`. */
+export type QuantFailure = Error & { readonly errors: QuantErrors }
+
+/** Errors as an exception, for places that return no `Either`. */
+export const failure = (errors: QuantErrors): QuantFailure =>
+  Object.assign(new Error(explainAll(errors)), { name: 'QuantFailure', errors })
+
+/**
+ * What an `Either` of this library holds, or a `QuantFailure` thrown. For scripts, tests and the edge of a program; inside one, `E.chain` and `pipe`
+ * keep errors as values.
+ */
+export const orThrow = <A>(either: Either<QuantErrors, A>): A => {
+  if (!isEither(either))
+    throw failure([
+      {
+        tag: 'InputError',
+        input: 'either',
+        path: '',
+        message: `orThrow unwraps an Either, and was given something else`,
+        fix: 'give what trace, init, run, … returned, as it came',
+      },
+    ])
+  if (isLeft(either)) throw failure(either.left)
+  return either.right
+}
+
+const isEither = (x: unknown): boolean =>
+  typeof x === 'object' && x !== null && '_tag' in x && (x._tag === 'Left' || x._tag === 'Right')

@@ -1,0 +1,187 @@
+/**
+ * Options as schemas: which names a record of options may have, and what each may hold. Whoever takes options from a user
+ * checks them with `fieldProblems`; names that nobody knows are answered with the nearest one that is known.
+ */
+import type { QuantError } from './error.js'
+
+/** What one field may hold. `says` completes the sentence "it must be …", and `like` is an example that holds. */
+export type Field = {
+  readonly says: string
+  readonly like: string
+  readonly holds: (x: unknown) => boolean
+  /** Must the field be given? */
+  readonly required?: boolean
+}
+
+/** The fields of a record of options, by name. */
+export type Fields<Options = { readonly [name: string]: unknown }> = { readonly [K in keyof Options]-?: Field }
+
+const isNumber = (x: unknown): x is number => typeof x === 'number' && Number.isFinite(x)
+const isWhole = (x: unknown): x is number => Number.isSafeInteger(x)
+
+/** The same field, which must be given. */
+export const required = (field: Field): Field => ({ ...field, required: true })
+/** The same field, or null. */
+export const orNull = (field: Field): Field => ({
+  ...field,
+  says: `${field.says}, or null`,
+  holds: (x) => x === null || field.holds(x),
+})
+/** One of several kinds of fields. */
+export const either = (...fields: readonly Field[]): Field => ({
+  says: fields.map((f) => f.says).join(', or '),
+  like: fields[0].like,
+  holds: (x) => fields.some((f) => f.holds(x)),
+})
+
+/** A finite number above 0. */
+export const positive: Field = { says: 'a number above 0', like: '0.1', holds: (x) => isNumber(x) && x > 0 }
+/** A finite number, 0 or above. */
+export const nonNegative: Field = { says: 'a number from 0 on', like: '0', holds: (x) => isNumber(x) && x >= 0 }
+/** Any finite number. */
+export const finite: Field = { says: 'a finite number', like: '1', holds: isNumber }
+/** A number from 0 to 1, both included. */
+export const fraction: Field = {
+  says: 'a number from 0 to 1',
+  like: '0.9',
+  holds: (x) => isNumber(x) && x >= 0 && x <= 1,
+}
+/** A number from 0 on and below 1. */
+export const below1: Field = {
+  says: 'a number from 0 to below 1',
+  like: '0.9',
+  holds: (x) => isNumber(x) && x >= 0 && x < 1,
+}
+/** A whole number above 0. */
+export const count: Field = { says: 'a whole number above 0', like: '1', holds: (x) => isWhole(x) && x > 0 }
+/** A whole number, 0 or above. */
+export const whole: Field = { says: 'a whole number from 0 on', like: '0', holds: (x) => isWhole(x) && x >= 0 }
+/** `true` or `false`. */
+export const flag: Field = { says: 'true or false', like: 'true', holds: (x) => typeof x === 'boolean' }
+/** A text. */
+export const text: Field = { says: 'a text', like: "'name'", holds: (x) => typeof x === 'string' }
+/** A function. */
+export const func: Field = { says: 'a function', like: '(x) => x', holds: (x) => typeof x === 'function' }
+/** A record. */
+export const record: Field = {
+  says: 'a record',
+  like: '{}',
+  holds: (x) => typeof x === 'object' && x !== null && !Array.isArray(x),
+}
+/** One of the given words. */
+export const oneOf = (...words: readonly (string | number | boolean | null)[]): Field => ({
+  says: `one of ${words.map((w) => JSON.stringify(w)).join(', ')}`,
+  like: JSON.stringify(words[0]),
+  holds: (x) => words.some((w) => w === x),
+})
+/** Anything at all: checked elsewhere. */
+export const anything: Field = { says: 'anything', like: '{}', holds: () => true }
+
+/** What was given, in a few words, for messages. */
+export const showGiven = (x: unknown): string => {
+  if (typeof x === 'function') return x.name === '' ? 'a function' : `the function ${x.name}`
+  if (typeof x === 'number' || typeof x === 'bigint' || x === undefined || x === null) return String(x)
+  if (typeof x === 'symbol') return 'a symbol'
+  try {
+    const said = JSON.stringify(x) ?? typeof x
+    return said.length > 60 ? `${said.slice(0, 57)}…` : said
+  } catch {
+    return Array.isArray(x) ? 'a list' : 'a record'
+  }
+}
+
+/** Edits (insert, remove, replace a letter) from one name to another (Levenshtein). */
+const distance = (a: string, b: string): number => {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++)
+      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1))
+    row = next
+  }
+  return row[b.length]
+}
+
+const camel = (name: string): string => name.replace(/_([a-z])/g, (_, c: string) => c.toUpperCase())
+
+/**
+ * The known name that was probably meant: a few letters apart, or one whose words hold all words of the other
+ * (`weightBits`, `bitWidth` → `weightBitWidth`; `learningRate` → `lr` by its initials). Python's spelling counts as ours.
+ */
+export const nearestName = (asked: string, known: readonly string[]): string | undefined => {
+  const name = camel(asked)
+  const words = (n: string): readonly string[] =>
+    (n.match(/[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])/g) ?? [n]).map((w) => w.toLowerCase().replace(/s$/, ''))
+  const [nearest] = [...known].sort((a, b) => distance(name, a) - distance(name, b))
+  if (
+    nearest !== undefined &&
+    distance(name, nearest) <= Math.max(1, Math.floor(Math.min(name.length, nearest.length) / 3))
+  )
+    return nearest
+  const mine = words(name)
+  const initials = mine.map((w) => w[0]).join('')
+  return known.find((k) => k.toLowerCase() === initials) ?? known.find((k) => mine.every((w) => words(k).includes(w)))
+}
+
+const configError = (option: string, message: string, fix: string): QuantError => ({
+  tag: 'ConfigError',
+  option,
+  path: '',
+  message,
+  fix,
+})
+
+const fieldProblem = (asker: string, name: string, field: Field, given: unknown): readonly QuantError[] => {
+  if (given === undefined)
+    return field.required !== true
+      ? []
+      : [
+          configError(
+            name,
+            `${asker} needs ${name}: ${field.says}`,
+            `give ${name}, for instance ${name}: ${field.like}`,
+          ),
+        ]
+  if (field.holds(given)) return []
+  return [
+    configError(
+      name,
+      `${asker} was given ${name}: ${showGiven(given)}; it must be ${field.says}`,
+      `give ${name}: ${field.like}, for instance`,
+    ),
+  ]
+}
+
+/**
+ * All that is wrong with a record of options: it is no record, it has unknown names (with the nearest known one), a field is missing, or
+ * holds what it may not. `asker` is the function that was called, as the user wrote it: `adam`. An undefined field counts as absent.
+ */
+export const fieldProblems = (
+  asker: string,
+  given: unknown,
+  fields: { readonly [name: string]: Field },
+): readonly QuantError[] => {
+  const names = Object.keys(fields)
+  const shown = `{ ${(names.some((n) => fields[n].required) ? names.filter((n) => fields[n].required) : names.slice(0, 1)).map((n) => `${n}: ${fields[n].like}`).join(', ')} }`
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    return [
+      configError(
+        'options',
+        `${asker} takes a record of options, and was given ${showGiven(given)}`,
+        names.length === 0 ? `call it without: ${asker}()` : `write ${asker}(${shown})`,
+      ),
+    ]
+  const entries: { readonly [name: string]: unknown } = { ...given }
+  const unknown = Object.keys(entries).filter((k) => !Object.hasOwn(fields, k))
+  return [
+    ...unknown.map((k) => {
+      const near = nearestName(k, names)
+      return configError(
+        k,
+        `${asker} has no option ${JSON.stringify(k)}`,
+        near === undefined ? `leave it out; known: ${names.join(', ')}` : `did you mean ${near}?`,
+      )
+    }),
+    ...names.flatMap((name) => fieldProblem(asker, name, fields[name], entries[name])),
+  ]
+}
