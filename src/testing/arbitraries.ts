@@ -45,20 +45,27 @@ const valuesOf = (shape: Shape, ints: readonly number[], scale: Tensor, z: numbe
   }
 }
 
-/** A quant tensor on its grid: every integer of the width can occur. */
+/**
+ * A quant tensor on its grid: every integer of the width can occur. With `least` above 0 (of a logarithm's operand, say) no
+ * value is below it: smaller integers, zero and the negative ones become the largest of the width. The zero point is 0 then.
+ */
 export const quantTensorArb = (
   shape: Shape,
   { bits, signed, zero = 'zero', scaleShape = [] }: QuantSpec,
+  least = 0,
 ): fc.Arbitrary<QuantTensor> => {
   const [lo, hi] = [intMin(bits, signed), intMax(bits, signed)]
   const n = sizeOf(shape)
+  const steps = scaleArb.map((s) => (least > 0 ? Math.max(s, Math.fround((1.01 * least) / Math.max(1, hi))) : s))
   return fc
     .record({
       ints: fc.array(fc.integer({ min: lo, max: hi }), { minLength: n, maxLength: n }),
-      scales: fc.array(scaleArb, { minLength: sizeOf(scaleShape), maxLength: sizeOf(scaleShape) }),
-      z: zero === 'zero' ? fc.constant(0) : fc.integer({ min: lo, max: hi }),
+      scales: fc.array(steps, { minLength: sizeOf(scaleShape), maxLength: sizeOf(scaleShape) }),
+      z: zero === 'zero' || least > 0 ? fc.constant(0) : fc.integer({ min: lo, max: hi }),
     })
-    .map(({ ints, scales, z }) => {
+    .map(({ ints: drawn, scales, z }) => {
+      const smallest = Math.min(...scales)
+      const ints = least > 0 ? drawn.map((q) => (q * smallest < least ? hi : q)) : drawn
       const scale = { shape: scaleShape, data: Float32Array.from(scales) }
       return {
         kind: 'quant',
@@ -72,9 +79,11 @@ export const quantTensorArb = (
     })
 }
 
-/** One operand of an example: a tensor, or a quant tensor where the example says so. */
+/** One operand of an example: a tensor, or a quant tensor where the example says so, positive if its range is. */
 export const operandArb = (arg: ExampleArg): fc.Arbitrary<Tensor | QuantTensor> =>
-  arg.quant === undefined ? tensorArb(arg.shape, arg.range) : quantTensorArb(arg.shape, arg.quant)
+  arg.quant === undefined
+    ? tensorArb(arg.shape, arg.range)
+    : quantTensorArb(arg.shape, arg.quant, Math.max(0, arg.range?.[0] ?? 0))
 
 /** All operands of an example. */
 export const operandsArb = (example: Example): fc.Arbitrary<readonly (Tensor | QuantTensor)[]> =>

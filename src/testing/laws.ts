@@ -1,8 +1,12 @@
-/** Laws that every op and every quantizer meets, as checkers that return a counterexample in words, or null. */
+/**
+ * Laws that every op and every quantizer meets, as checkers that return a counterexample in words, or null. Each holds only
+ * where the good comparison does: a NaN is close to nothing, so that an op or quantizer which makes one is a counterexample.
+ */
 import * as E from 'fp-ts/lib/Either.js'
 import { explainAll, type QuantErrors } from '../data/error.js'
 import type { Carried } from '../data/quant.js'
 import { isQuantTensor, isValidQuantTensor, valueOf, type QuantTensor } from '../data/quantTensor.js'
+import { broadcastStrides } from '../data/shape.js'
 import { isTensor, type Tensor } from '../data/tensor.js'
 import { leaves } from '../data/tree.js'
 import type { Example, Op, OpTable } from '../graph/op.js'
@@ -12,6 +16,7 @@ import { vjpProgram } from '../autodiff/vjp.js'
 import { QuantIdentity } from '../nn/layers/activationLayers.js'
 import { init, run, trace, type Ran } from '../nn/program/program.js'
 import { ops } from '../ops/index.js'
+import { walk } from '../ops/support/elementwise.js'
 import type { Quantizer } from '../quantizers/quantizer.js'
 
 type Operand = Tensor | QuantTensor
@@ -86,9 +91,14 @@ const nudged = (operands: readonly Tensor[], k: number, i: number, h: number): r
 /** The tensor with its elements spread out, so that hardly any two tie (a tie is a kink of every maximum). */
 const apart = (t: Tensor): Tensor => ({ shape: t.shape, data: t.data.map((x, i) => x + 2 * ((i * 0.618034) % 1)) })
 
+/** `|a - b| <= most` of finite numbers; false of a NaN and of infinities. */
+const within = (a: number, b: number, most: number): boolean =>
+  Number.isFinite(a) && Number.isFinite(b) && Math.abs(a - b) <= most
+
 /**
  * The gradient of a smooth op agrees with central differences. Elements near a kink are passed over: there the
- * differences to both sides disagree with each other.
+ * differences to both sides are finite, and disagree with each other. A difference or a gradient that is NaN or infinite
+ * is a counterexample.
  */
 export const gradientMatches = (
   op: Op,
@@ -109,8 +119,8 @@ export const gradientMatches = (
       const [up, down] = [oneSided(k, i, 1 / 128), oneSided(k, i, -1 / 128)]
       const narrow = (up + down) / 2
       const size = 1 + Math.abs(narrow)
-      if (Math.abs(up - down) > 2 * tolerance * size) continue
-      if (Math.abs(grads[k].data[i] - narrow) > tolerance * size)
+      const kink = Number.isFinite(narrow) && Math.abs(up - down) > 2 * tolerance * size
+      if (!kink && !within(grads[k].data[i], narrow, tolerance * size))
         return `${op.name}: operand ${k}, element ${i}: gradient ${grads[k].data[i]}, differences ${narrow}`
     }
   }
@@ -120,13 +130,14 @@ export const gradientMatches = (
 /** Below this, float32 loses bits to subnormals. */
 const TINY = 1e-36
 
-/** A vjp is linear in the cotangent: `vjp(2*g) = 2*vjp(g)`, bit for bit (subnormals apart). */
+/** Is b twice a? Bit for bit (subnormals apart); never of a NaN. */
+const isTwice = (a: number, b: number): boolean => 2 * a === b || Math.abs(2 * a - b) <= TINY
+
+/** A vjp is linear in the cotangent: `vjp(2*g) = 2*vjp(g)`, bit for bit (subnormals apart); a NaN in either is a counterexample. */
 export const vjpLinear = (op: Op, example: Example, operands: readonly Operand[], g: Tensor): string | null => {
   const once = gradients(op, example, operands, g)
   const twice = gradients(op, example, operands, { shape: g.shape, data: g.data.map((x) => 2 * x) })
-  const k = once.findIndex((t, j) =>
-    t.data.some((x, i) => 2 * x !== twice[j].data[i] && Math.abs(2 * x - twice[j].data[i]) > TINY),
-  )
+  const k = once.findIndex((t, j) => !t.data.every((x, i) => isTwice(x, twice[j].data[i])))
   return k < 0 ? null : `${op.name}: twice the cotangent does not give twice the gradient of operand ${k}`
 }
 
@@ -158,27 +169,56 @@ export const quantizeWith = (quantizer: Quantizer, x: Tensor, mode: 'train' | 'e
   return out
 }
 
-/** Quantizing what is quantized changes nothing (for a fixed range, where the scale does not follow the input). */
+/** The first element that a quantizer made a NaN of a number, in words; or null. */
+const madeNaN = (quantizer: Quantizer, x: Tensor, { value }: QuantTensor): string | null => {
+  const i = value.data.findIndex((v, k) => Number.isNaN(v) && !Number.isNaN(x.data[k]))
+  return i < 0 ? null : `${quantizer.name}: ${x.data[i]} became NaN`
+}
+
+/**
+ * Quantizing what is quantized changes nothing (for a fixed range, where the scale does not follow the input). A number
+ * that becomes NaN is a counterexample.
+ */
 export const idempotent = (quantizer: Quantizer, x: Tensor): string | null => {
   const once = quantizeWith(quantizer, x, 'eval')
+  const nan = madeNaN(quantizer, x, once)
+  if (nan !== null) return nan
   return sameBits(once.value, quantizeWith(quantizer, once.value, 'eval').value)
     ? null
     : `${quantizer.name} is not idempotent`
 }
 
-/** A larger input never gives a smaller output. */
+/** A larger input never gives a smaller output; a number that becomes NaN is a counterexample, a NaN that is given is passed over. */
 export const monotone = (quantizer: Quantizer, x: Tensor): string | null => {
-  const { data } = quantizeWith(quantizer, x, 'eval').value
-  const order = [...x.data.keys()].sort((i, j) => x.data[i] - x.data[j])
-  return order.some((i, k) => k > 0 && data[i] < data[order[k - 1]]) ? `${quantizer.name} is not monotone` : null
+  const y = quantizeWith(quantizer, x, 'eval')
+  const nan = madeNaN(quantizer, x, y)
+  if (nan !== null) return nan
+  const { data } = y.value
+  const order = [...x.data.keys()].filter((i) => !Number.isNaN(x.data[i])).sort((i, j) => x.data[i] - x.data[j])
+  return order.every((i, k) => k === 0 || data[i] >= data[order[k - 1]]) ? null : `${quantizer.name} is not monotone`
 }
 
-/** Inside the range the error is at most half a step (and float32 rounding). */
+/** The scale of each element, as it broadcasts over the value. */
+const scalesOf = ({ value, scale }: QuantTensor): Float32Array => {
+  const out = new Float32Array(value.data.length)
+  walk(value.shape, [broadcastStrides(scale.shape, value.shape)], (i, [j]) => {
+    out[i] = scale.data[j]
+  })
+  return out
+}
+
+/**
+ * Inside the range the error is at most half a step (and float32 rounding). A scale that is no positive number is a
+ * counterexample: it has no steps.
+ */
 export const errorBounded = (quantizer: Quantizer, x: Tensor, range: readonly [number, number]): string | null => {
   const q = quantizeWith(quantizer, x, 'eval')
-  const s = q.scale.data[0]
-  const i = x.data.findIndex(
-    (v, k) => v >= range[0] + s && v <= range[1] - s && Math.abs(v - q.value.data[k]) > s * 0.5001,
-  )
-  return i < 0 ? null : `${quantizer.name}: ${x.data[i]} became ${q.value.data[i]}, more than half a step of ${s} away`
+  const odd = q.scale.data.find((s) => !(s > 0 && s < Infinity))
+  if (odd !== undefined) return `${quantizer.name}: its scale is ${odd}, which is no positive number`
+  const scales = scalesOf(q)
+  const inside = (v: number, s: number): boolean => v >= range[0] + s && v <= range[1] - s
+  const i = x.data.findIndex((v, k) => inside(v, scales[k]) && !within(v, q.value.data[k], scales[k] * 0.5001))
+  return i < 0
+    ? null
+    : `${quantizer.name}: ${x.data[i]} became ${q.value.data[i]}, more than half a step of ${scales[i]} away`
 }

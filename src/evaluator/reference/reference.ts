@@ -41,14 +41,46 @@ const finite = (t: Tensor): boolean => {
   return true
 }
 
-const nonFinite = (node: Node): QuantError => ({
-  tag: 'NonFinite',
-  op: node.op.name,
-  node: node.id,
-  path: node.path,
-  message: `%${node.id} = ${node.op.name} is the first node that makes a NaN or an infinity from finite operands`,
-  fix: 'look at its operands: a division by a zero scale, an overflow, a logarithm of 0',
-})
+const hasNaN = (t: Tensor): boolean => {
+  for (let i = 0; i < t.data.length; i++) if (Number.isNaN(t.data[i])) return true
+  return false
+}
+
+const nonFinite = (node: Node, out: Tensor, what: string, fix: string): QuantError => {
+  const at = out.data.findIndex((v) => !Number.isFinite(v))
+  return {
+    tag: 'NonFinite',
+    op: node.op.name,
+    node: node.id,
+    path: node.path,
+    message: `%${node.id} = ${node.op.name} is the first node that makes ${what}: element ${at} of ${out.data.length} is ${out.data[at]}`,
+    fix,
+  }
+}
+
+/**
+ * What a node made of nothing like it, or null: a NaN of operands without one, be they infinite (Inf/Inf, Inf - Inf,
+ * 0*Inf), or an infinity of finite operands. What an operand has already is not the node's doing, and a constant may be
+ * infinite: a mask is.
+ */
+const madeNonFinite = (node: Node, args: readonly Tensor[], out: Tensor): QuantError | null => {
+  if (finite(out)) return null
+  if (args.length > 0 && args.every(finite))
+    return nonFinite(
+      node,
+      out,
+      'a NaN or an infinity from finite operands',
+      'look at its operands: a division by a zero scale, an overflow, a logarithm of 0',
+    )
+  return hasNaN(out) && !args.some(hasNaN)
+    ? nonFinite(
+        node,
+        { shape: out.shape, data: out.data.map((v) => (Number.isNaN(v) ? v : 0)) },
+        args.length === 0 ? 'a NaN: a constant' : 'a NaN from operands that have none, but are infinite',
+        'look at its operands: an infinity over or minus another (Inf/Inf, Inf - Inf), or times 0',
+      )
+    : null
+}
 
 /** Infinities of inputs pass: a mask may hold them. */
 const nanInput = (i: ProgramInput, { data }: Tensor): QuantError => ({
@@ -98,7 +130,8 @@ const evaluate = (
       const failure = node.op.evaluate(args, node.attrs, out)
       if (failure !== null) return E.left(failedCheck(node, failure))
       values[node.id] = out
-      if (ctx.options.debugNonFinite === true && !finite(out) && args.every(finite)) return E.left(nonFinite(node))
+      const bad = ctx.options.debugNonFinite === true ? madeNonFinite(node, args, out) : null
+      if (bad !== null) return E.left(bad)
     }
     if (top) ctx.options.observe?.(node, values[node.id])
   }
