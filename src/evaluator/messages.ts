@@ -11,7 +11,19 @@ const fixOf = (message: string): string => {
 }
 
 /** A check node failed with this message. */
-export const failedCheck = (node: Node, message: string): QuantError => ({
+export const failedCheck = (node: Node, message: string): QuantError =>
+  node.op.finds === 'NonFinite'
+    ? {
+        tag: 'NonFinite',
+        op: node.op.name,
+        node: node.id,
+        path: node.path,
+        message,
+        fix: 'run it once more with { debugNonFinite: true }, which names the first node that makes a NaN or an infinity',
+      }
+    : failed(node, message)
+
+const failed = (node: Node, message: string): QuantError => ({
   tag: 'CheckFailed',
   op: node.op.name,
   nodes: [...node.inputs],

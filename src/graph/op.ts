@@ -129,6 +129,8 @@ export interface Op<A extends Attrs = Attrs> {
   readonly births?: boolean
   /** True of a check: it runs even where nobody reads its result. */
   readonly guards?: boolean
+  /** The tag of a check's failure; `CheckFailed` if absent. */
+  readonly finds?: 'NonFinite'
   /** What happens to metadata; called only if an operand has any. May emit nodes (a product of scales). */
   carry(args: readonly Value[], attrs: A, kit: Kit, shape: Shape): Carried
   /** Gradient (STE) rule, or the reason why there is none. */

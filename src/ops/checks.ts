@@ -114,6 +114,23 @@ function keepValid(args: readonly Value[]): Carried {
   return args[0].carried.tag === 'carries' ? args[0].carried : { tag: 'carries', quant: within }
 }
 
+type Names = Attrs & { readonly names: readonly string[] }
+
+/** Hands the first of any number of single numbers on if all are finite; else fails with the name of the first that isn't. */
+export const checkFinite: Op<Names> = {
+  ...check<Names>(
+    'checkFinite',
+    'the first operand, if all are finite.',
+    keep,
+    (args, { names }) => {
+      const bad = args.findIndex((t) => !t.data.every(Number.isFinite))
+      return bad < 0 ? null : `${names[bad] ?? `operand ${bad}`} is not finite`
+    },
+    [{ args: [{ shape: [] }, { shape: [] }], attrs: { names: ['the first', 'the second'] } }],
+  ),
+  finds: 'NonFinite',
+}
+
 /** 1 if the operands are close everywhere (torch.allclose), broadcast against each other; else 0. No gradient. */
 export const allClose: Op = {
   name: 'allClose',

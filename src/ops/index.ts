@@ -37,7 +37,7 @@ import { elu, gelu, geluSlope, hardswish, leakyRelu, sigmoid, tanh } from './act
 import { add } from './add.js'
 import { addBias } from './addBias.js'
 import { binaryQuantize, delay } from './binaryQuantize.js'
-import { allClose, checkClose, checkValid, checkZero } from './checks.js'
+import { allClose, checkClose, checkFinite, checkValid, checkZero } from './checks.js'
 import { clamp, clampSte, signedLowerBound, signedLowerBoundSte, within } from './clamp.js'
 import { equal, less, lessEqual } from './compare.js'
 import { div } from './div.js'
@@ -121,6 +121,7 @@ const primitives: readonly Op[] = [
   ceil,
   ceilSte,
   checkClose,
+  checkFinite,
   checkValid,
   checkZero,
   clamp,

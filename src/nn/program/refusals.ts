@@ -20,7 +20,7 @@ export const badRate = (lr: number | undefined): QuantErrors => [
     tag: 'InputError',
     input: 'lr',
     path: '',
-    message: `the learning rate of this step is ${lr}; it must be a finite number`,
+    message: `the learning rate of this step is ${lr}; it must be a finite number from 0 on`,
     fix: 'give the optimizer its lr (sgd({ lr: 0.1 })), and mend the schedule if there is one: cosineDecay(lr, steps), for instance',
   },
 ]

@@ -4,7 +4,7 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import { explainAll } from '../../data/error.js'
-import { full, isTensor, scalar, type Tensor } from '../../data/tensor.js'
+import { isTensor, scalar, type Tensor } from '../../data/tensor.js'
 import { leaves, mapTree, type Tree } from '../../data/tree.js'
 import { sameShape, sizeOf, type Shape } from '../../data/shape.js'
 import type { Executable } from '../../evaluator/backend.js'
@@ -15,6 +15,7 @@ import type { Value } from '../../graph/op.js'
 import type { Program } from '../../graph/program.js'
 import { ops } from '../../ops/index.js'
 import type { Grads } from '../program/binding.js'
+import { countOfUpdates, slotKey, slotOf, startsNow, updatesSoFar, type OptimState } from './memory.js'
 import { adamRule, sgdRule, type UpdateRule } from './updateRules.js'
 
 /** One leaf as a mask sees it. */
@@ -23,9 +24,6 @@ export type OptimLeaf = { readonly kind: 'param' | 'state'; readonly path: strin
 export type LeafRule = { readonly frozen?: boolean; readonly weightDecay?: number; readonly lrScale?: number }
 /** Rules per leaf: freeze scales, no decay on thresholds. */
 export type Mask = (leaf: OptimLeaf) => LeafRule
-
-/** An optimizer's memory: the number of steps, and one tensor per slot and leaf. Plain data; store it in a checkpoint. */
-export type OptimState = { readonly step: number; readonly slots: { readonly [slotAndPath: string]: Tensor } }
 
 /** What an update takes and gives. */
 export type Updated<P, S> = { readonly params: P; readonly state: S; readonly optim: OptimState }
@@ -93,7 +91,6 @@ const optimizer = (
   mask: defaults.mask ?? NO_MASK,
   init: () => ({ step: 0, slots: {} }),
   update: (grads, optim, params, state, lr = defaults.lr) => {
-    const step = optim.step + 1
     const slots: Record<string, Tensor> = { ...optim.slots }
     const mask = defaults.mask ?? NO_MASK
     const updated = <T>(kind: OptimLeaf['kind'], tree: T, gradTree: Tree<Tensor>): T => {
@@ -111,25 +108,25 @@ const optimizer = (
             `${name}: the gradient of ${kind} ${path} has shape [${g.shape.join()}], but the leaf has [${t.shape.join()}]; give the gradients of this very program`,
           )
         const { graph, names } = leafProgram(rule, t, weightDecay)
-        const keys = rule.slots.map((s) => `${s.name}:${kind}.${path}`)
-        const known = keys.map((k, i) => slots[k] ?? full(t.shape, rule.slots[i].start))
-        const fresh = keys.every((k) => slots[k] === undefined) ? 1 : 0
+        const leaf = `${kind}.${path}`
+        const updates = updatesSoFar(rule, optim, leaf) + 1
         const [p, ...next] = runGraph(graph, [
           t,
           g,
-          scalar(fresh),
-          ...known,
-          ...Object.values(rule.hyper(step, lr * lrScale, weightDecay)).map(scalar),
+          scalar(startsNow(rule, optim, leaf) ? 1 : 0),
+          ...rule.slots.map((s) => slotOf(rule, optim, leaf, s.name, t.shape)),
+          ...Object.values(rule.hyper(updates, lr * lrScale, weightDecay)).map(scalar),
         ])
         names.forEach((n, i) => {
-          slots[`${n}:${kind}.${path}`] = next[i]
+          slots[slotKey(n, leaf)] = next[i]
         })
+        Object.assign(slots, countOfUpdates(rule, leaf, updates))
         return { ...t, data: p.data }
       }) as T
     }
     const nextParams = updated('param', params, grads.params)
     const nextState = updated('state', state, grads.state)
-    return { params: nextParams, state: nextState, optim: { step, slots } }
+    return { params: nextParams, state: nextState, optim: { step: optim.step + 1, slots } }
   },
 })
 

@@ -1,6 +1,7 @@
 /** What training moves on. */
 import type { Position } from './loader.js'
-import type { Optimizer, OptimState } from './optim.js'
+import type { OptimState } from './memory.js'
+import type { Optimizer } from './optim.js'
 
 /** Everything that training moves on. Plain data: store it, and training goes on from there with the same bits. */
 export type TrainState<P, S> = {

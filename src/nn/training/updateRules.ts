@@ -23,7 +23,9 @@ export type LeafUpdate = {
 export type UpdateRule = {
   /** Memory per leaf, and what it starts with. */
   readonly slots: readonly { readonly name: string; readonly start: number }[]
-  /** The numbers of step `step` (from 1) at a rate. */
+  /** Do the numbers of a step depend on how often the leaf was updated? Then each leaf has numbers of its own. */
+  readonly countsUpdates: boolean
+  /** The numbers of a leaf's update number `step` (from 1) at a rate. */
   readonly hyper: (step: number, lr: number, weightDecay: number) => Hyper
   /** Does the first update differ? */
   readonly asksFresh: boolean
@@ -39,6 +41,7 @@ const decayed = ({ kit, p, g, weightDecay }: LeafUpdate): Value =>
 /** `b = m*b + (1-dampening)*d; p -= lr*(b or, Nesterov, d + m*b)` with `d = g + decay*p`. */
 export const sgdRule = ({ momentum, dampening, nesterov }: SgdRule): UpdateRule => ({
   slots: momentum === 0 ? [] : [{ name: 'momentum', start: 0 }],
+  countsUpdates: false,
   hyper: (_step, lr) => ({ lr }),
   asksFresh: momentum !== 0 && dampening !== 0,
   apply: (leaf) => {
@@ -73,6 +76,7 @@ export const adamRule = ({ betas: [b1, b2], eps, decoupled }: AdamRule): UpdateR
     { name: 'exp_avg', start: 0 },
     { name: 'exp_avg_sq', start: 0 },
   ],
+  countsUpdates: true,
   hyper: (step, lr, weightDecay) => ({
     size: lr / (1 - power(b1, step)),
     root: Math.sqrt(1 - power(b2, step)),

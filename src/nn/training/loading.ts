@@ -1,0 +1,60 @@
+/** From a training state to the inputs of a program with its update. */
+import * as E from 'fp-ts/lib/Either.js'
+import type { QuantError, QuantErrors } from '../../data/error.js'
+import { sameShape, showShape, sizeOf } from '../../data/shape.js'
+import { isTensor, zeros, type Tensor } from '../../data/tensor.js'
+import { at } from '../../data/tree.js'
+import type { Program, ProgramInput } from '../../graph/program.js'
+import { ACCUMULATED } from './ledger.js'
+import { slotOf } from './memory.js'
+import type { TrainState } from './trainState.js'
+import type { UpdateRule } from './updateRules.js'
+
+/** The value of one input of the program. */
+export type LeafValue = { readonly index: number; readonly value: Tensor }
+
+/** What doesn't fit of a training state's leaf, or nothing. */
+const misfit = (i: ProgramInput, t: unknown): readonly QuantError[] => {
+  const fits = isTensor(t) && sameShape(t.shape, i.shape) && t.data.length === sizeOf(i.shape)
+  const what = isTensor(t)
+    ? `has shape ${showShape(t.shape)} with ${t.data.length} elements in the training state, but ${showShape(i.shape)} was traced`
+    : 'is missing in the training state'
+  return fits
+    ? []
+    : [
+        {
+          tag: 'InputError',
+          input: i.path,
+          path: i.path,
+          message: `${i.kind} ${i.path} ${what}`,
+          fix: 'give what startTraining or an earlier step returned for this network',
+        },
+      ]
+}
+
+/** A slot by its key, `exp_avg:param.conv1.weight`, or what it starts with. */
+const slotValue = (
+  rule: UpdateRule,
+  { optim }: TrainState<unknown, unknown>,
+  { path, shape }: ProgramInput,
+): Tensor => {
+  const cut = path.indexOf(':')
+  const [name, leaf] = [path.slice(0, cut), path.slice(cut + 1)]
+  return name === ACCUMULATED ? (optim.slots[path] ?? zeros(shape)) : slotOf(rule, optim, leaf, name, shape)
+}
+
+/** Parameters, state and memory in a program's inputs, or all that doesn't fit. */
+export const leafValues = (
+  program: Program,
+  rule: UpdateRule,
+  t: TrainState<unknown, unknown>,
+): E.Either<QuantErrors, readonly LeafValue[]> => {
+  const trees = { param: t.params, state: t.state }
+  const given = program.inputs.flatMap((i, index) => {
+    if (i.kind === 'slot') return [{ i, index, value: slotValue(rule, t, i) }]
+    return i.kind === 'param' || i.kind === 'state' ? [{ i, index, value: at(trees[i.kind], i.path) }] : []
+  })
+  const wrong = given.flatMap(({ i, value }) => misfit(i, value))
+  if (wrong.length > 0) return E.left(wrong)
+  return E.right(given.flatMap(({ index, value }) => (isTensor(value) ? [{ index, value }] : [])))
+}
