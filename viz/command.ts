@@ -1,6 +1,7 @@
 /** What `quantrace viz` does: reads stored programs, makes a page, a picture or a graph file by the ending of the name, writes it whole. */
 import * as E from 'fp-ts/lib/Either.js'
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { pipe } from 'fp-ts/lib/function.js'
+import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { parseArgs } from 'node:util'
 import {
@@ -12,6 +13,7 @@ import {
   type QuantErrors,
   type Tensor,
 } from '../src/index.js'
+import { writeFileWhole } from '../src/node/index.js'
 import { knownValues, toGexf, toGraphml, toHtml, toMermaid, toModelExplorer, toSvg, type Stored } from './index.js'
 
 /** How the command is used. */
@@ -75,17 +77,6 @@ const readValues = (file: string, program: Program): E.Either<string, Values> =>
   return said(`${file} does not fit the program`)(knownValues(program, { params, state }))
 }
 
-/** Writes the whole file or nothing: what stood there stays until the new text is complete. */
-const writeWhole = (out: string, text: string): E.Either<string, void> => {
-  const partial = `${out}.${process.pid}.partial`
-  const written = attempt(() => {
-    writeFileSync(partial, text, { flag: 'wx' })
-    renameSync(partial, out)
-  })
-  if (E.isLeft(written)) rmSync(partial, { force: true })
-  return written
-}
-
 const parse = (args: readonly string[]) =>
   attempt(() =>
     parseArgs({
@@ -147,5 +138,10 @@ export const runCommand = (args: readonly string[]): E.Either<string, string> =>
   const out = values.out ?? ''
   if (second !== undefined && values.checkpoint !== undefined) return E.left('a checkpoint belongs to one program')
   const text = second === undefined ? one(first, out, values) : two([first, second], out, values.title)
-  return E.isLeft(text) ? text : E.map(() => `${out}: ${text.right.length} characters`)(writeWhole(out, text.right))
+  return E.isLeft(text)
+    ? text
+    : pipe(
+        writeFileWhole(out, text.right),
+        E.bimap(explainAll, () => `${out}: ${text.right.length} characters`),
+      )
 }

@@ -13,6 +13,7 @@ const root = process.argv[2] ?? here
 /** What each folder of src may import besides itself. */
 const below: Readonly<Record<string, readonly string[]>> = {
   data: [],
+  node: ['data'],
   graph: ['data'],
   ops: ['data', 'graph'],
   autodiff: ['data', 'graph', 'ops'],
@@ -23,8 +24,14 @@ const below: Readonly<Record<string, readonly string[]>> = {
   testing: ['data', 'graph', 'ops', 'autodiff', 'quantizers', 'evaluator', 'nn'],
 }
 
+/** Folders with an entry of their own, and why the root may not have them. */
+const separate: Readonly<Record<string, string>> = {
+  testing: 'quantrace must not need fast-check; testing has its own entry',
+  node: 'quantrace must run in a browser; node has its own entry',
+}
+
 /** What examples may import of src. */
-const publicEntries = ['src/index.ts', 'src/testing/index.ts', 'viz/index.ts']
+const publicEntries = ['src/index.ts', 'src/node/index.ts', 'src/testing/index.ts', 'viz/index.ts']
 
 const manifest: { readonly dependencies?: Readonly<Record<string, string>> } = JSON.parse(
   readFileSync(join(root, 'package.json'), 'utf8'),
@@ -33,7 +40,7 @@ const manifest: { readonly dependencies?: Readonly<Record<string, string>> } = J
 /** Why a package may not be imported here, or undefined if it may. */
 const packageProblem = (from: string, specifier: string): string | undefined => {
   if (!from.startsWith('src/')) return undefined
-  if (specifier.startsWith('node:')) return 'src must also run in a browser'
+  if (specifier.startsWith('node:')) return from.startsWith('src/node/') ? undefined : 'src must also run in a browser'
   const name = specifier
     .split('/')
     .slice(0, specifier.startsWith('@') ? 2 : 1)
@@ -49,8 +56,7 @@ const fileProblem = (from: string, to: string): string | undefined => {
   const [toTop, toLayer] = to.split('/')
   if (fromTop === 'src') {
     if (toTop !== 'src') return `src may not import ${toTop}`
-    if (from === 'src/index.ts')
-      return toLayer === 'testing' ? 'quantrace must not need fast-check; testing has its own entry' : undefined
+    if (from === 'src/index.ts') return separate[toLayer]
     if (to === 'src/index.ts') return 'only src/index.ts re-exports everything; import the module itself'
     if (!(fromLayer in below))
       return `src/${fromLayer} has no place in the order; add it to test/support/check-layers.ts`

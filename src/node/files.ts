@@ -1,0 +1,126 @@
+/**
+ * Files, written so that a kill, a full disk or a power cut leaves the old content or the new, never half of one. For Node;
+ * nothing else of quantrace touches a file system.
+ */
+import * as E from 'fp-ts/lib/Either.js'
+import * as nodeFs from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { QuantErrors } from '../data/error.js'
+
+/** What is used of `node:fs`; tests give one that fails on request. */
+export type FileSystem = Pick<
+  typeof nodeFs,
+  'closeSync' | 'fsyncSync' | 'mkdirSync' | 'openSync' | 'readFileSync' | 'renameSync' | 'rmSync' | 'writeSync'
+>
+
+const FIXES: { readonly [code: string]: string } = {
+  ENOSPC: 'free some space on that disk, or name a folder on another one',
+  EDQUOT: 'free some space within your quota, or name a folder on another disk',
+  EFBIG: 'this process may not write files that large: raise the limit (ulimit -f), or write less',
+  EROFS: 'that file system is read-only: name another folder',
+  EACCES: 'give yourself the right to it, or name another folder',
+  EPERM: 'give yourself the right to it, or name another folder',
+  ENOENT: 'check the name; folders on the way must be there',
+  ENOTDIR: 'a part of the path is a file: name another folder',
+  EISDIR: 'that is a folder: name a file in it',
+  EEXIST: 'a file stands where a folder is needed: name another folder',
+}
+
+/** A failed call of the file system as an error of ours; anything else is a bug and goes on. */
+const fileError = (doing: string, file: string, e: unknown): QuantErrors => {
+  if (!(e instanceof Error) || !('code' in e) || typeof e.code !== 'string') throw e
+  return [
+    {
+      tag: 'FileError',
+      file,
+      path: '',
+      message: `${file} could not be ${doing}: ${e.message}`,
+      fix: FIXES[e.code] ?? 'see what the system says, and try again',
+    },
+  ]
+}
+
+const writeAll = (fs: FileSystem, handle: number, bytes: Uint8Array): void => {
+  for (let at = 0; at < bytes.length;) at += fs.writeSync(handle, bytes, at, bytes.length - at)
+}
+
+/** Runs `body` with an open handle, which is closed however it ends. */
+const opened = (fs: FileSystem, file: string, flags: string, body: (handle: number) => void): void => {
+  const handle = fs.openSync(file, flags)
+  try {
+    body(handle)
+  } finally {
+    fs.closeSync(handle)
+  }
+}
+
+/** Some systems (Windows) can't open a folder to flush it; its files are as safe there as they get. */
+const flushFolder = (fs: FileSystem, folder: string): void => {
+  try {
+    opened(fs, folder, 'r', (handle) => fs.fsyncSync(handle))
+  } catch {
+    return
+  }
+}
+
+/**
+ * Writes a file whole or not at all: beside it (`FILE.PID.part`), flushed to the disk, then renamed over it, and the folder flushed too. After an error
+ * the old file is as it was and the part is gone. `FileError` says why: no space, no right, no such folder.
+ *
+ * @example
+ * const saved = writeFileWhole('out/net.qtrc', checkpointToBytes(training))
+ * if (isLeft(saved)) console.error(explainAll(saved.left))
+ */
+export const writeFileWhole = (
+  file: string,
+  content: string | Uint8Array,
+  fs: FileSystem = nodeFs,
+): E.Either<QuantErrors, void> => {
+  const part = `${file}.${process.pid}.part`
+  const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content
+  try {
+    // What a killed process of the same number left goes; exclusively, so that no link there leads elsewhere.
+    fs.rmSync(part, { force: true })
+    opened(fs, part, 'wx', (handle) => {
+      writeAll(fs, handle, bytes)
+      fs.fsyncSync(handle)
+    })
+    fs.renameSync(part, file)
+    flushFolder(fs, dirname(file))
+    return E.right(undefined)
+  } catch (e) {
+    removeQuietly(fs, part)
+    return E.left(fileError('written', file, e))
+  }
+}
+
+/** What can't be removed stays; the error that led here is the one to tell. */
+const removeQuietly = (fs: FileSystem, file: string): void => {
+  try {
+    fs.rmSync(file, { force: true })
+  } catch {
+    return
+  }
+}
+
+/** Makes a folder, and those above it, and checks that files can be written there, before any long work relies on it. */
+export const ensureFolder = (folder: string, fs: FileSystem = nodeFs): E.Either<QuantErrors, void> => {
+  const probe = join(folder, `.${process.pid}.probe`)
+  try {
+    fs.mkdirSync(folder, { recursive: true })
+    opened(fs, probe, 'w', () => undefined)
+    fs.rmSync(probe, { force: true })
+    return E.right(undefined)
+  } catch (e) {
+    return E.left(fileError('used as a folder to write to', folder, e))
+  }
+}
+
+/** The bytes of a file, or a `FileError`. */
+export const readFileBytes = (file: string, fs: FileSystem = nodeFs): E.Either<QuantErrors, Uint8Array> => {
+  try {
+    return E.right(fs.readFileSync(file))
+  } catch (e) {
+    return E.left(fileError('read', file, e))
+  }
+}
