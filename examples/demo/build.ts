@@ -1,9 +1,10 @@
 /** Builds the page as a static folder: HTML, style, two scripts, the digits. */
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
+import type { Either } from 'fp-ts/lib/Either.js'
+import type { QuantErrors } from '../../src/index.js'
+import { writeFolder } from '../../src/node/index.js'
 import { livePage, livePageStyle } from '../../viz/index.js'
 import { loadDigits, type Digits } from '../digits/data.js'
 import { encodeDigits } from './digitsFile.js'
@@ -52,7 +53,5 @@ export const buildSite = async (): Promise<Site> => ({
 })
 
 /** Writes a site into a folder. */
-export const writeSite = (site: Site, folder: string): void => {
-  mkdirSync(folder, { recursive: true })
-  for (const [name, content] of Object.entries(site)) writeFileSync(join(folder, name), content)
-}
+export const writeSite = (site: Site, folder: string): Either<QuantErrors, readonly string[]> =>
+  writeFolder(folder, site)

@@ -2,7 +2,9 @@
  * npm run demo [-- --port N | --build DIR]
  * Builds the page that trains the digits network, and serves it until Ctrl-C, or writes it as a static folder.
  */
+import { isLeft } from 'fp-ts/lib/Either.js'
 import { parseArgs } from 'node:util'
+import { explainAll } from '../../src/index.js'
 import { buildSite, writeSite } from './build.js'
 import { serveSite } from './server.js'
 
@@ -40,7 +42,11 @@ const main = async (): Promise<void> => {
   if (o.help) return console.log(USAGE)
   const site = await buildSite()
   if (o.build !== undefined) {
-    writeSite(site, o.build)
+    const written = writeSite(site, o.build)
+    if (isLeft(written)) {
+      console.error(explainAll(written.left))
+      return process.exit(1)
+    }
     const bytes = Object.values(site).reduce((n, f) => n + f.length, 0)
     return console.log(
       `written: ${o.build}, ${Object.keys(site).length} files, ${(bytes / 1e6).toFixed(1)} MB; for more than one thread serve it with Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp`,

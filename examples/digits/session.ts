@@ -1,7 +1,6 @@
 /** One training run of one network: loop, checkpoints, progress. Effects stand here, at the edge. */
 import * as E from 'fp-ts/lib/Either.js'
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { existsSync } from 'node:fs'
 import {
   accuracy,
   adam,
@@ -25,6 +24,7 @@ import {
   type TrainEvent,
   type TrainState,
 } from '../../src/index.js'
+import { readFileBytes, writeFileWhole } from '../../src/node/index.js'
 import type { Digits } from './data.js'
 
 /** How a network is trained. */
@@ -63,13 +63,6 @@ export const isKept = (event: { readonly tag: 'step' | 'epoch'; readonly step: n
 
 const STEPS_PER_CHECKPOINT = 50
 
-/** Written beside and renamed, so that a kill never leaves half a file. */
-const save = (file: string, bytes: Uint8Array): void => {
-  mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(`${file}.part`, bytes)
-  renameSync(`${file}.part`, file)
-}
-
 /** Trains from the beginning, or from the checkpoint if asked to resume; ends early, with a checkpoint, on the signal. */
 export const trainNet = async <P, S>(
   net: Layer<P, S>,
@@ -83,7 +76,7 @@ export const trainNet = async <P, S>(
   const fresh = startTraining(initial.right, optimizer)
   const start =
     around.resume && existsSync(around.checkpoint)
-      ? parseCheckpoint(fresh)(readFileSync(around.checkpoint))
+      ? E.chain(parseCheckpoint(fresh))(readFileBytes(around.checkpoint))
       : E.right(fresh)
   if (E.isLeft(start))
     return E.left(
@@ -120,10 +113,13 @@ export const trainNet = async <P, S>(
     const next = await events.next()
     if (next.done === true) {
       if (E.isLeft(next.value)) return next.value
-      save(around.checkpoint, checkpointToBytes(next.value.right))
+      const saved = writeFileWhole(around.checkpoint, checkpointToBytes(next.value.right))
+      if (E.isLeft(saved)) return saved
       return E.right({ training: next.value.right, finished: next.value.right.position.epoch >= recipe.epochs })
     }
     around.onEvent(next.value)
-    if (isKept(next.value)) save(around.checkpoint, checkpointToBytes(next.value.training))
+    if (!isKept(next.value)) continue
+    const saved = writeFileWhole(around.checkpoint, checkpointToBytes(next.value.training))
+    if (E.isLeft(saved)) return saved
   }
 }

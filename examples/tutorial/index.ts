@@ -1,7 +1,8 @@
 /** Writes the pages of the tutorial's ideas, and one that leads to them. */
 import { createHash } from 'node:crypto'
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import type { Either } from 'fp-ts/lib/Either.js'
+import type { QuantErrors } from '../../src/index.js'
+import { writeFolder } from '../../src/node/index.js'
 import { drawingsOf, ideas, pageOf, sentenceOf, type Idea } from './pages.js'
 
 const STYLE = `
@@ -62,13 +63,8 @@ ${all.map(card).join('\n')}
 `
 
 /** Writes all pages into a folder, and gives their paths, the index first. */
-export const writePages = (folder: string): readonly string[] => {
+export const writePages = (folder: string): Either<QuantErrors, readonly string[]> => {
   const all = ideas()
-  const files = [['index', indexPage(all)], ...all.map((idea) => [idea.file, pageOf(idea)])] as const
-  mkdirSync(folder, { recursive: true })
-  return files.map(([name, html]) => {
-    const path = join(folder, `${name}.html`)
-    writeFileSync(path, html)
-    return path
-  })
+  const pages = Object.fromEntries(all.map((idea) => [`${idea.file}.html`, pageOf(idea)]))
+  return writeFolder(folder, { 'index.html': indexPage(all), ...pages })
 }

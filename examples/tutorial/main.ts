@@ -3,6 +3,7 @@
  * With `-- --pages out/tutorial` also a page for each of its ideas. Exit status 2: an option that it doesn't have.
  */
 import { parseArgs } from 'node:util'
+import { orThrow } from '../../src/index.js'
 import { transcript } from './cells.js'
 import { writePages } from './index.js'
 
@@ -25,7 +26,7 @@ if (help === true) {
 try {
   for (const { cell, about, printed } of transcript()) console.log([`[${cell}] ${about}`, ...printed].join('\n') + '\n')
   console.log('Every number, scale and error agrees with the tutorial.')
-  if (pages !== undefined) for (const path of writePages(pages)) console.log(path)
+  if (pages !== undefined) for (const path of orThrow(writePages(pages))) console.log(path)
 } catch (error) {
   console.error(error instanceof Error ? error.message : String(error))
   process.exitCode = 1

@@ -4,13 +4,21 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import * as nodeFs from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { QuantErrors } from '../data/error.js'
 
 /** What is used of `node:fs`; tests give one that fails on request. */
 export type FileSystem = Pick<
   typeof nodeFs,
-  'closeSync' | 'fsyncSync' | 'mkdirSync' | 'openSync' | 'readFileSync' | 'renameSync' | 'rmSync' | 'writeSync'
+  | 'closeSync'
+  | 'existsSync'
+  | 'fsyncSync'
+  | 'mkdirSync'
+  | 'openSync'
+  | 'readFileSync'
+  | 'renameSync'
+  | 'rmSync'
+  | 'writeSync'
 >
 
 const FIXES: { readonly [code: string]: string } = {
@@ -103,17 +111,42 @@ const removeQuietly = (fs: FileSystem, file: string): void => {
   }
 }
 
+/** Folders are made one by one: Node's recursive way never returns where the system says ENOENT of a folder that is there (`/proc`). */
+const makeFolders = (fs: FileSystem, folder: string): void => {
+  if (fs.existsSync(folder)) return
+  const above = dirname(folder)
+  if (above !== folder) makeFolders(fs, above)
+  fs.mkdirSync(folder)
+}
+
 /** Makes a folder, and those above it, and checks that files can be written there, before any long work relies on it. */
 export const ensureFolder = (folder: string, fs: FileSystem = nodeFs): E.Either<QuantErrors, void> => {
   const probe = join(folder, `.${process.pid}.probe`)
   try {
-    fs.mkdirSync(folder, { recursive: true })
+    makeFolders(fs, resolve(folder))
     opened(fs, probe, 'w', () => undefined)
     fs.rmSync(probe, { force: true })
     return E.right(undefined)
   } catch (e) {
     return E.left(fileError('used as a folder to write to', folder, e))
   }
+}
+
+/** Writes files, by name, into a folder, which is made if need be; ends at the first that can't be written. Right: their paths. */
+export const writeFolder = (
+  folder: string,
+  files: { readonly [name: string]: string | Uint8Array },
+): E.Either<QuantErrors, readonly string[]> => {
+  const made = ensureFolder(folder)
+  if (E.isLeft(made)) return made
+  const paths: string[] = []
+  for (const [name, content] of Object.entries(files)) {
+    const path = join(folder, name)
+    const written = writeFileWhole(path, content)
+    if (E.isLeft(written)) return written
+    paths.push(path)
+  }
+  return E.right(paths)
 }
 
 /** The bytes of a file, or a `FileError`. */

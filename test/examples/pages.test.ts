@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert'
 import { writePages } from '../../examples/tutorial/index.js'
 import { ideas, sentenceOf } from '../../examples/tutorial/pages.js'
 import { launch } from '../support/browser.js'
+import { orThrow } from '../../src/index.js'
 import { suite } from '../support/suite.js'
 import { openHtml } from '../viz/open.js'
 
@@ -43,7 +44,7 @@ test('each idea is said by its sentence, from the programs and the numbers of th
 test(
   'all pages open without a complaint; the index leads to each; both panels show numbers',
   async () => {
-    const [index, ...pages] = writePages(folder)
+    const [index, ...pages] = orThrow(writePages(folder))
     const { page, errors, requests, close } = await openHtml(browser, readFileSync(index, 'utf8'))
     const links = await page.evaluate(() =>
       [...document.querySelectorAll('a')].map((a) => a.getAttribute('href') ?? ''),

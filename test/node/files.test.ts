@@ -93,11 +93,11 @@ test('folders are made, and refused before any work relies on them', () =>
     assert.ok(E.isRight(ensureFolder(join(folder, 'a', 'b'))))
     assert.equal(nodeFs.readdirSync(join(folder, 'a', 'b')), [])
     nodeFs.writeFileSync(join(folder, 'file'), '')
-    for (const bad of [join(folder, 'file'), join(folder, 'file', 'below')]) {
+    for (const bad of [join(folder, 'file'), join(folder, 'file', 'below'), '/proc/none/below']) {
       const made = ensureFolder(bad)
       assert.ok(E.isLeft(made) && made.left[0].tag === 'FileError')
     }
-    const readOnly = ensureFolder(join(folder, 'c'), faulty(1, 'EROFS').fs)
+    const readOnly = ensureFolder(join(folder, 'c'), faulty(0, 'EROFS').fs)
     assert.ok(E.isLeft(readOnly) && /name another folder/.test(readOnly.left[0].fix))
   }))
 
