@@ -44,7 +44,7 @@ export {
 } from './graph/view.js'
 export { programToJSON, parseProgram } from './graph/json.js'
 export { tensorsToBytes, parseTensors } from './data/binary.js'
-export type { Program, ProgramInput, ProgramOutput, QuantParts } from './graph/program.js'
+export type { Program, ProgramInput, ProgramLayer, ProgramOutput, QuantParts } from './graph/program.js'
 export { tensorInput, quantInput, type InputDecl, type QuantInput, type TensorInput } from './graph/trace.js'
 export { ops } from './ops/index.js'
 export { unary, binary, scaledBy, maskedBy, strips } from './ops/support/elementwise.js'

@@ -34,12 +34,13 @@ export type Quant = {
 /**
  * What a value carries, known from the trace alone. `carries`: it lies on the integer grid of `quant` (for finite
  * inputs, a finite scale that isn't 0, and float addends and biases below 2^20 steps).
- * `claimed`: Brevitas keeps the metadata, but the value need not lie on the grid, because `why`.
+ * `claimed`: Brevitas keeps the metadata, but the value need not lie on the grid, because `why`; `exact`: its integers
+ * are right, and only the float32 view of them, or Brevitas' test of validity, may not be.
  * `stripped`: its operands had metadata and it was lost here, because `why`. `float`: no operand had any.
  */
 export type Carried =
   | { readonly tag: 'carries'; readonly quant: Quant }
-  | { readonly tag: 'claimed'; readonly quant: Quant; readonly why: string }
+  | { readonly tag: 'claimed'; readonly quant: Quant; readonly why: string; readonly exact?: boolean }
   | { readonly tag: 'stripped'; readonly why: string }
   | { readonly tag: 'float' }
 
@@ -47,6 +48,8 @@ export type Carried =
 export const carries = (quant: Quant): Carried => ({ tag: 'carries', quant })
 /** Metadata that Brevitas keeps although it may be false; `why` is the counterexample. */
 export const claimed = (quant: Quant, why: string): Carried => ({ tag: 'claimed', quant, why })
+/** A claim that is true of the integers: float32 can't hold their grid, or Brevitas' test of validity doesn't know it. */
+export const exactly = (quant: Quant, why: string): Carried => ({ tag: 'claimed', quant, why, exact: true })
 /** Metadata is lost here. */
 export const stripped = (why: string): Carried => ({ tag: 'stripped', why })
 /** Never had metadata. */
@@ -72,15 +75,15 @@ export const VALID_DISTANCE = 0.2
 /** Widest interval length `hi - lo` of the integers, used as the bound of `|int - zeroPoint|`. */
 export const reach = (q: Quant): number => (q.zero === 'zero' ? Math.max(Math.abs(q.lo), Math.abs(q.hi)) : q.hi - q.lo)
 
+/** Do all integers that can occur fit the width? */
+export const integersFit = (q: Quant): boolean => q.lo >= intMin(q.bits, q.signed) && q.hi <= intMax(q.bits, q.signed)
+
 /**
  * Does the static knowledge prove that the value is valid in Brevitas' sense? The integers fit the width, and float32
  * rounding (the slack, plus the division that reads the integers back) stays below 0.2 of a step.
  */
 export const provablyValid = (q: Quant): boolean =>
-  q.bits >= 2 &&
-  q.lo >= intMin(q.bits, q.signed) &&
-  q.hi <= intMax(q.bits, q.signed) &&
-  q.slack + 2 * HALF_ULP * reach(q) < VALID_DISTANCE
+  integersFit(q) && q.bits >= 2 && q.slack + 2 * HALF_ULP * reach(q) < VALID_DISTANCE
 
 /** `bits` and sign as text: `8s`, `4u`. */
 export const showBits = (q: { readonly bits: number; readonly signed: boolean }): string =>

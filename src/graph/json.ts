@@ -12,7 +12,7 @@ import type { Tree } from '../data/tree.js'
 import type { Graph, Node } from './graph.js'
 import type { Attr, Attrs, Op, OpTable } from './op.js'
 import { isRefusal } from './op.js'
-import type { Program, ProgramInput, ProgramOutput, Structure } from './program.js'
+import type { Program, ProgramInput, ProgramLayer, ProgramOutput, Structure } from './program.js'
 import { constOp, getOp, inputOp, phaseOp, structuralOps } from './structural.js'
 
 const FORMAT = 'quantrace-program'
@@ -54,7 +54,7 @@ const encodeGraph = (g: Graph): unknown => ({ nodes: g.nodes.map(encodeNode), in
 
 /** A program as JSON text. Ops are stored by name: `parseProgram` finds them in the table that it is given. */
 export const programToJSON = (program: Program): string => {
-  const { mode, strict, graph, inputs, outputs, structure } = program
+  const { mode, strict, graph, inputs, outputs, structure, layers } = program
   return JSON.stringify({
     format: FORMAT,
     version: VERSION,
@@ -63,6 +63,7 @@ export const programToJSON = (program: Program): string => {
     inputs,
     outputs,
     structure,
+    ...(layers === undefined ? {} : { layers }),
     graph: encodeGraph(graph),
   })
 }
@@ -154,7 +155,9 @@ const readCarried = (r: Readers, x: unknown, where: string): Carried => {
   if (tag === 'float') return { tag }
   if (tag === 'carries') return { tag, quant: readQuant(r, c.quant, `${where}.quant`) }
   const why = r.text(c.why, `${where}.why`)
-  return tag === 'stripped' ? { tag, why } : { tag, quant: readQuant(r, c.quant, `${where}.quant`), why }
+  if (tag === 'stripped') return { tag, why }
+  const quant = readQuant(r, c.quant, `${where}.quant`)
+  return c.exact === undefined ? { tag, quant, why } : { tag, quant, why, exact: r.flag(c.exact, `${where}.exact`) }
 }
 
 /** What is wrong with how an op is called, beyond its shape rule: its examples tell what every call has. */
@@ -424,6 +427,37 @@ const readStructure = (
   }
 }
 
+const readLayer =
+  (r: Readers): Read<ProgramLayer> =>
+  (x, where) => {
+    const raw = r.record(x, where)
+    const pair: Read<readonly [string, string]> = (p, at) => {
+      const [option, code] = r.list(r.text)(p, at)
+      return [option ?? '', code ?? '']
+    }
+    const twin = raw.twin === undefined ? null : r.record(raw.twin, `${where}.twin`)
+    return {
+      path: r.text(raw.path, `${where}.path`),
+      layer: r.text(raw.layer, `${where}.layer`),
+      given: r.list(pair)(raw.given, `${where}.given`),
+      takes: r.list(r.text)(raw.takes, `${where}.takes`),
+      quantizers: Object.fromEntries(
+        Object.entries(r.record(raw.quantizers, `${where}.quantizers`)).map(([place, q]) => [
+          place,
+          q === null ? null : readAttrs(r, q, `${where}.quantizers.${place}`),
+        ]),
+      ),
+      ...(twin === null
+        ? {}
+        : {
+            twin: {
+              layer: r.text(twin.layer, `${where}.twin.layer`),
+              given: r.list(pair)(twin.given, `${where}.twin.given`),
+            },
+          }),
+    }
+  }
+
 const readProgram = (reading: Reading, x: unknown): Program => {
   const { r } = reading
   const raw = r.record(x, '')
@@ -446,6 +480,7 @@ const readProgram = (reading: Reading, x: unknown): Program => {
     inputs,
     outputs,
     structure,
+    ...(raw.layers === undefined ? {} : { layers: r.list(readLayer(r))(raw.layers, 'layers') }),
   }
 }
 

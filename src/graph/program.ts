@@ -3,6 +3,7 @@ import type { Shape } from '../data/shape.js'
 import type { NodeId } from '../data/quant.js'
 import type { Tree } from '../data/tree.js'
 import type { Graph } from './graph.js'
+import type { Attrs } from './op.js'
 
 /** One input of a program: a tensor of data, a parameter, a leaf of state, or what an optimizer keeps. */
 export type ProgramInput = {
@@ -39,6 +40,22 @@ export type ProgramOutput = {
   readonly quant?: QuantParts
 }
 
+/** How one layer of a program was written, all of it as text: what a page needs to say what to change. */
+export type ProgramLayer = {
+  /** Where it stands, `block.body.conv`; empty for the outermost layer. */
+  readonly path: string
+  /** Its constructor: `QuantConv2d`, `chain`, or the name that a user's own layer has. */
+  readonly layer: string
+  /** The options that it was given, as code: `['kernelSize', '3']`. */
+  readonly given: readonly (readonly [option: string, code: string])[]
+  /** Options that its constructor knows; of the fields of its quantizers only the place, such as `inputQuant`. */
+  readonly takes: readonly string[]
+  /** Fields of its quantizers by place, as far as they differ from those of a bare quantizer; null: switched off. */
+  readonly quantizers: { readonly [place: string]: Attrs | null }
+  /** The layer that does the same on quant tensors, and its options as code. */
+  readonly twin?: { readonly layer: string; readonly given: readonly (readonly [option: string, code: string])[] }
+}
+
 /** Shapes of the trees: each leaf is the index of its `ProgramInput` or `ProgramOutput` (a quant tensor's: of its value). */
 export type Structure = {
   readonly data: Tree<number>
@@ -62,5 +79,7 @@ export type Program<P = unknown, S = unknown, I = unknown, O = unknown> = {
   readonly inputs: readonly ProgramInput[]
   readonly outputs: readonly ProgramOutput[]
   readonly structure: Structure
+  /** How its layers were written, the outermost first; absent where that is not known. */
+  readonly layers?: readonly ProgramLayer[]
   readonly types?: { readonly params: P; readonly state: S; readonly inputs: I; readonly outputs: O }
 }

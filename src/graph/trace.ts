@@ -2,7 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { freeze } from 'immer'
 import type { Carried, ZeroPointKind } from '../data/quant.js'
-import { carries, claimed, HALF_ULP, intMax, intMin, quantOf } from '../data/quant.js'
+import { carries, claimed, exactly, HALF_ULP, intMax, intMin, quantOf } from '../data/quant.js'
 import type { QuantErrors } from '../data/error.js'
 import type { Shape } from '../data/shape.js'
 import type { Tree } from '../data/tree.js'
@@ -10,7 +10,7 @@ import { leaves, mapTree } from '../data/tree.js'
 import type { Builder } from './builder.js'
 import { isInvalid, newBuilder } from './builder.js'
 import type { OpTable, Value } from './op.js'
-import type { Program, ProgramInput, ProgramOutput, QuantParts } from './program.js'
+import type { Program, ProgramInput, ProgramLayer, ProgramOutput, QuantParts } from './program.js'
 
 /** Declares a plain tensor as an input. */
 export type TensorInput = { readonly input: 'tensor'; readonly shape: Shape }
@@ -67,6 +67,7 @@ export type TraceSpec = {
   readonly inputs: unknown
   readonly params: unknown
   readonly state: unknown
+  readonly layers?: readonly ProgramLayer[]
   readonly body: (
     params: Tree<Value>,
     state: Tree<Value>,
@@ -96,7 +97,7 @@ const declared = (
   const carried: Carried = !d.valid
     ? claimed(quant, 'the input was declared as not valid')
     : d.bits < 2
-      ? claimed(quant, 'one bit is valid only if both of its two integers occur')
+      ? exactly(quant, 'one bit is valid only if both of its two integers occur')
       : carries(quant)
   return b.declare(parts.value, carried)
 }
@@ -195,6 +196,18 @@ export const traceProgram = (spec: TraceSpec): E.Either<QuantErrors, Program> =>
   const parts = outputs.flatMap(({ quant: q }) => (q === undefined ? [] : [q.scale, q.zeroPoint, q.bitWidth]))
   const graph = b.finish([...found, ...parts.map(b.value)])
   return E.right(
-    freeze<Program>({ version: 1, mode: spec.mode, strict: spec.strict, graph, inputs, outputs, structure }, true),
+    freeze<Program>(
+      {
+        version: 1,
+        mode: spec.mode,
+        strict: spec.strict,
+        graph,
+        inputs,
+        outputs,
+        structure,
+        ...(spec.layers === undefined || spec.layers.length === 0 ? {} : { layers: spec.layers }),
+      },
+      true,
+    ),
   )
 }

@@ -1,6 +1,6 @@
 /** Binary quantization: two levels, `s` and `-s` (Brevitas ClampedBinaryQuant and BinaryQuant). */
 import type { Carried } from '../data/quant.js'
-import { claimed, HALF_ULP } from '../data/quant.js'
+import { claimed, exactly, HALF_ULP } from '../data/quant.js'
 import type { Attrs, Kit, Op, Value } from '../graph/op.js'
 import { broadcasting, evaluateBinary, sumTo } from './support/elementwise.js'
 
@@ -8,7 +8,7 @@ import { broadcasting, evaluateBinary, sumTo } from './support/elementwise.js'
 type Binary = Attrs & { readonly clamped: boolean; readonly training: boolean }
 
 const born = (args: readonly Value[], { training }: Binary, kit: Kit): Carried =>
-  claimed(
+  exactly(
     {
       scale: args[1].id,
       zeroPoint: kit.constant(0).id,

@@ -1,6 +1,6 @@
 /** Two ways back onto an integer grid: from a number of steps, and from a value near its grid. */
 import type { Carried, ZeroPointKind } from '../data/quant.js'
-import { carries, claimed, HALF_ULP, intMax, intMin, quantOf, stripped } from '../data/quant.js'
+import { carries, exactly, HALF_ULP, intMax, intMin, quantOf, stripped } from '../data/quant.js'
 import type { Attrs, Kit, Op, Value } from '../graph/op.js'
 import type { Rounding } from './rounding.js'
 import { ROUNDINGS } from './rounding.js'
@@ -33,7 +33,7 @@ const born = (args: readonly Value[], a: StepAttrs, kit: Kit): Carried => {
     slack: HALF_ULP * 2 ** a.bits,
   }
   return a.bits < 2 || a.bits > widestExact(a.signed)
-    ? claimed(
+    ? exactly(
         quant,
         a.bits < 2
           ? 'one bit is valid only if both of its two integers occur'

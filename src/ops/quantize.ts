@@ -4,7 +4,7 @@
  */
 import type { Tensor } from '../data/tensor.js'
 import type { Carried, ZeroPointKind } from '../data/quant.js'
-import { carries, claimed, HALF_ULP, intMax, intMin } from '../data/quant.js'
+import { carries, exactly, HALF_ULP, intMax, intMin } from '../data/quant.js'
 import { broadcastShapes, broadcastStrides, sameShape, showShape, type Shape } from '../data/shape.js'
 import type { Attrs, Example, Kit, Op, Refusal, Value } from '../graph/op.js'
 import { refuse } from '../graph/op.js'
@@ -57,8 +57,8 @@ const born = (args: readonly Value[], a: QuantizeAttrs, kit: Kit): Carried => {
     slack: HALF_ULP * Math.max(Math.abs(lo), hi),
   }
   if (a.bits > widestExact(a.signed))
-    return claimed(quant, `float32 has 24 bits of mantissa and can not hold a grid of ${a.bits} bits`)
-  return a.bits < 2 ? claimed(quant, 'one bit is valid only if both of its two integers occur') : carries(quant)
+    return exactly(quant, `float32 has 24 bits of mantissa and can not hold a grid of ${a.bits} bits`)
+  return a.bits < 2 ? exactly(quant, 'one bit is valid only if both of its two integers occur') : carries(quant)
 }
 
 /** The integer that each element becomes, already clipped. */

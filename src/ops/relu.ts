@@ -1,6 +1,6 @@
 /** ReLU and its bounded relatives. They keep metadata, as `F.relu` does; the bounds make it a claim. */
 import type { Carried } from '../data/quant.js'
-import { carries, claimed, quantOf } from '../data/quant.js'
+import { carries, quantOf } from '../data/quant.js'
 import type { Attrs, Op, Value } from '../graph/op.js'
 import { maskedBy, unary, unaryExamples } from './support/elementwise.js'
 import { claim, keep, zeroIsOnGrid } from './support/metadata.js'
@@ -12,7 +12,7 @@ const reluCarry = (args: readonly Value[], positive = true): Carried => {
     return claim(args, q, 'its zero point may be a fraction or out of range, and then 0 is off the grid')
   const quant = positive && q.zero === 'zero' ? { ...q, lo: Math.max(q.lo, 0) } : q
   const before = args[0].carried
-  return before.tag === 'claimed' ? claimed(quant, before.why) : carries(quant)
+  return before.tag === 'claimed' ? { ...before, quant } : carries(quant)
 }
 
 /** `max(x, 0)`, NaN kept; gradient 0 at 0 (F.relu). */

@@ -1,41 +1,10 @@
 /** Brevitas' presets as data (SEMANTICS 2): each is a composition of a few pieces. */
-import type { Quantizer } from './quantizer.js'
+import { plainQuantizer, type Quantizer } from './quantizer.js'
 
 type Piece = Partial<Quantizer>
 
-const base: Quantizer = {
-  name: '',
-  use: 'act',
-  quantType: 'INT',
-  bitWidth: 8,
-  signed: true,
-  narrowRange: false,
-  floatToIntImplType: 'ROUND',
-  scalingImplType: 'CONST',
-  scalingStatsOp: 'MAX',
-  mse: false,
-  restrictScalingType: 'FP',
-  restrictValueFloatToIntImpl: 'ROUND',
-  scalingMinVal: null,
-  collectStatsSteps: 30,
-  scalingStatsMomentum: 0.1,
-  zeroPointStatsMomentum: 0.1,
-  highPercentileQ: 99.999,
-  lowPercentileQ: 0.001,
-  minVal: null,
-  maxVal: null,
-  scalingInit: null,
-  scalingConst: null,
-  scalingPerOutputChannel: false,
-  scalingStatsPermuteDims: null,
-  perChannelBroadcastableShape: null,
-  zeroPointImpl: 'zero',
-  biasScale: null,
-  quantDelaySteps: 0,
-}
-
 const preset = (name: string, ...pieces: readonly Piece[]): Quantizer =>
-  Object.freeze(Object.assign({}, base, ...pieces, { name }))
+  Object.freeze(Object.assign({}, plainQuantizer, ...pieces, { name }))
 
 const Int: Piece = { signed: true }
 const NarrowInt: Piece = { signed: true, narrowRange: true }

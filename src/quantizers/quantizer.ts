@@ -59,6 +59,38 @@ export type Quantizer = {
   readonly quantDelaySteps: number
 }
 
+/** A quantizer of no kind: what presets are composed on. */
+export const plainQuantizer: Quantizer = {
+  name: '',
+  use: 'act',
+  quantType: 'INT',
+  bitWidth: 8,
+  signed: true,
+  narrowRange: false,
+  floatToIntImplType: 'ROUND',
+  scalingImplType: 'CONST',
+  scalingStatsOp: 'MAX',
+  mse: false,
+  restrictScalingType: 'FP',
+  restrictValueFloatToIntImpl: 'ROUND',
+  scalingMinVal: null,
+  collectStatsSteps: 30,
+  scalingStatsMomentum: 0.1,
+  zeroPointStatsMomentum: 0.1,
+  highPercentileQ: 99.999,
+  lowPercentileQ: 0.001,
+  minVal: null,
+  maxVal: null,
+  scalingInit: null,
+  scalingConst: null,
+  scalingPerOutputChannel: false,
+  scalingStatsPermuteDims: null,
+  perChannelBroadcastableShape: null,
+  zeroPointImpl: 'zero',
+  biasScale: null,
+  quantDelaySteps: 0,
+}
+
 /** What a layer option, or `withOptions`, may override. */
 export type QuantizerOptions = Partial<
   Omit<Quantizer, 'name' | 'use' | 'quantType' | 'mse' | 'biasScale' | 'zeroPointImpl'>

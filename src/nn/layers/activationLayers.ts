@@ -102,6 +102,12 @@ const activationLayer =
       params: {},
       state: { actQuant: actSpec(act.quantizer), inputQuant: actSpec(input.quantizer) },
       problems,
+      source: {
+        layer: kind.name,
+        options,
+        takes: kind.takesInputQuant ? PLACES : ['actQuant', 'returnQuantTensor'],
+        quantizers: { inputQuant: input.quantizer, actQuant: act.quantizer },
+      },
       config: {
         name: kind.name,
         parts: [

@@ -3,7 +3,8 @@ import { randint } from '../../data/random.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Kit, Value } from '../../graph/op.js'
 import * as f from '../functions/index.js'
-import { constantLeaf, functionLayer, type Layer, type LeafSpec, type None } from './layer.js'
+import { constantLeaf, functionLayer, type Layer, type LeafSpec, type None, type Source } from './layer.js'
+import { Uint8ActPerTensorFloatMaxInit } from '../../quantizers/presets.js'
 import { unknownOptions } from './options.js'
 
 type Plain = Layer<None, None>
@@ -12,17 +13,32 @@ const layer = (
   o: { readonly [k: string]: unknown },
   known: readonly string[],
   apply: (x: Value, kit: Kit) => Value,
-): Plain => functionLayer(name, apply, o, unknownOptions(name, o, known))
+  twin?: Source['twin'],
+): Plain =>
+  functionLayer(name, apply, o, unknownOptions(name, o, known), {
+    layer: name,
+    options: o,
+    takes: known,
+    ...(twin === undefined ? {} : { twin }),
+  })
 
 type NoOptions = { readonly [option: string]: never }
 
 /** torch.nn.ReLU; keeps metadata. */
-export const ReLU = (o: NoOptions = {}): Plain => layer('ReLU', o, [], f.relu)
+export const ReLU = (o: NoOptions = {}): Plain => layer('ReLU', o, [], f.relu, { layer: 'QuantReLU', options: {} })
 /** torch.nn.ReLU6; claims metadata. */
-export const ReLU6 = (o: NoOptions = {}): Plain => layer('ReLU6', o, [], f.relu6)
+export const ReLU6 = (o: NoOptions = {}): Plain =>
+  // A quantizer from 0 to 6 cuts where ReLU6 does.
+  layer('ReLU6', o, [], f.relu6, {
+    layer: 'QuantHardTanh',
+    options: { actQuant: Uint8ActPerTensorFloatMaxInit, minVal: 0, maxVal: 6 },
+  })
 /** torch.nn.Hardtanh; claims metadata. */
 export const Hardtanh = (o: { readonly minVal?: number; readonly maxVal?: number } = {}): Plain =>
-  layer('Hardtanh', o, ['minVal', 'maxVal'], (x) => f.hardtanh(x, o.minVal, o.maxVal))
+  layer('Hardtanh', o, ['minVal', 'maxVal'], (x) => f.hardtanh(x, o.minVal, o.maxVal), {
+    layer: 'QuantHardTanh',
+    options: { minVal: o.minVal ?? -1, maxVal: o.maxVal ?? 1 },
+  })
 /** torch.nn.LeakyReLU; strips. */
 export const LeakyReLU = (o: { readonly negativeSlope?: number } = {}): Plain =>
   layer('LeakyReLU', o, ['negativeSlope'], (x) => f.leakyRelu(x, o.negativeSlope))
@@ -31,9 +47,10 @@ export const ELU = (o: { readonly alpha?: number } = {}): Plain => layer('ELU', 
 /** torch.nn.GELU; strips. */
 export const GELU = (o: NoOptions = {}): Plain => layer('GELU', o, [], f.gelu)
 /** torch.nn.Sigmoid; strips. */
-export const Sigmoid = (o: NoOptions = {}): Plain => layer('Sigmoid', o, [], f.sigmoid)
+export const Sigmoid = (o: NoOptions = {}): Plain =>
+  layer('Sigmoid', o, [], f.sigmoid, { layer: 'QuantSigmoid', options: {} })
 /** torch.nn.Tanh; strips. */
-export const Tanh = (o: NoOptions = {}): Plain => layer('Tanh', o, [], f.tanh)
+export const Tanh = (o: NoOptions = {}): Plain => layer('Tanh', o, [], f.tanh, { layer: 'QuantTanh', options: {} })
 /** torch.nn.Softmax; strips. */
 export const Softmax = (o: { readonly dim: number }): Plain => layer('Softmax', o, ['dim'], (x) => f.softmax(x, o.dim))
 /** torch.nn.LogSoftmax; strips. */
@@ -129,6 +146,7 @@ const dropout =
             ]
           : []),
       ],
+      source: { layer: name, options: o, takes: ['p'] },
       config: { name, parts: [['p', String(p)]] },
       apply: (_params, s, x, kit) => {
         if (kit.mode === 'eval' || p === 0) return [f.identity(x), s]

@@ -58,6 +58,12 @@ const joinLayer = <I>(
       ...input.problems,
       ...output.problems,
     ],
+    source: {
+      layer: name,
+      options,
+      takes: ['inputQuant', 'outputQuant', 'returnQuantTensor'],
+      quantizers: { inputQuant: input.quantizer, outputQuant: output.quantizer },
+    },
     config: {
       name,
       parts: [

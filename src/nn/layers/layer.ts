@@ -6,6 +6,8 @@ import type { Tensor } from '../../data/tensor.js'
 import { full } from '../../data/tensor.js'
 import type { Kit, Value } from '../../graph/op.js'
 import type { LeafDecl } from '../../graph/trace.js'
+import type { TruncQuantizer } from '../../quantizers/presets.js'
+import type { Quantizer } from '../../quantizers/quantizer.js'
 
 /** Nested records of tensors by name: parameters or state. */
 export type TensorTree = { readonly [name: string]: Tensor | TensorTree }
@@ -34,6 +36,20 @@ export const constantLeaf = (shape: Shape, value: number, learned: boolean): Lea
 /** A layer's resolved configuration, for people: what it is made of, nested. */
 export type Config = { readonly name: string; readonly parts: readonly (readonly [string, Config | string])[] }
 
+/** How one layer was written. */
+export type Source = {
+  readonly layer: string
+  readonly options: { readonly [option: string]: unknown }
+  /** Options that its constructor knows; of its quantizers the places. */
+  readonly takes: readonly string[]
+  /** Its quantizers by place; null where one is switched off. */
+  readonly quantizers?: { readonly [place: string]: Quantizer | TruncQuantizer | null }
+  /** The layer that does the same on quant tensors. */
+  readonly twin?: { readonly layer: string; readonly options: { readonly [option: string]: unknown } }
+  /** The layers in it, by name. */
+  readonly within?: { readonly [name: string]: AnyLayer }
+}
+
 /**
  * A layer: `apply(params, state, x) → [y, state′]`. `P` and `S` are the trees of its parameters and state.
  * Construction never fails; what is wrong stands in `problems` and is reported, all at once, by `init` and `trace`.
@@ -45,6 +61,8 @@ export interface Layer<P = TensorTree, S = TensorTree, I = Value, O = Value> {
   readonly state: SpecTree
   readonly problems: readonly QuantError[]
   readonly config: Config
+  /** How it was written, for a page that says what to change. */
+  readonly source?: Source
   apply(params: Traced<P>, state: Traced<S>, x: I, kit: Kit): readonly [O, Traced<S>]
   /** For the compiler only. */
   readonly types?: { readonly params: P; readonly state: S; readonly input: I; readonly output: O }
@@ -57,6 +75,7 @@ export interface AnyLayer {
   readonly state: SpecTree
   readonly problems: readonly QuantError[]
   readonly config: Config
+  readonly source?: Source
   apply(params: never, state: never, x: never, kit: Kit): readonly [unknown, unknown]
   readonly types?: {
     readonly params: unknown
@@ -80,6 +99,7 @@ export const functionLayer = <I = Value, O = Value>(
   f: (x: I, kit: Kit) => O,
   options: { readonly [k: string]: unknown } = {},
   problems: readonly QuantError[] = [],
+  source?: Source,
 ): Layer<None, None, I, O> => ({
   layer: name,
   params: {},
@@ -91,5 +111,6 @@ export const functionLayer = <I = Value, O = Value>(
       .filter(([, v]) => v !== undefined)
       .map(([k, v]) => [k, JSON.stringify(v)] as const),
   },
+  ...(source === undefined ? {} : { source }),
   apply: (_p, state, x, kit) => [f(x, kit), state],
 })

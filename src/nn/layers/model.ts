@@ -113,7 +113,11 @@ const newWatch = (): Watch => {
 }
 
 /** What every combinator of layers shares. */
-const combined = (name: string, layers: Layers): Pick<Layer, 'layer' | 'params' | 'state' | 'problems' | 'config'> => ({
+const combined = (
+  name: string,
+  layers: Layers,
+  options: { readonly [option: string]: unknown } = {},
+): Pick<Layer, 'layer' | 'params' | 'state' | 'problems' | 'config' | 'source'> => ({
   layer: name,
   params: trees(layers, 'params'),
   state: trees(layers, 'state'),
@@ -122,6 +126,7 @@ const combined = (name: string, layers: Layers): Pick<Layer, 'layer' | 'params' 
     ...Object.entries(layers).flatMap(([n, l]) => l.problems.map(within(n))),
   ],
   config: { name, parts: Object.entries(layers).map(([k, l]) => [k, l.config] as const) },
+  source: { layer: name, options, takes: [], within: layers },
 })
 
 /** A layer bound to its name and watched. */
@@ -209,12 +214,12 @@ export const chain = <const L extends Links>(layers: L & ProperNames<L>): Layer<
  */
 export const residual = <P, S>(
   body: Layer<P, S>,
-  join: (x: Value, fx: Value) => Value = (x, fx) => x.kit.emit('add', [x, fx]),
+  join?: (x: Value, fx: Value) => Value,
 ): Layer<{ readonly body: P }, { readonly body: S }> => ({
-  ...combined('residual', { body }),
+  ...combined('residual', { body }, join === undefined ? {} : { join }),
   apply: (params, state, x, kit) => {
     const [y, s] = kit.scoped('body', () => body.apply(params.body as Traced<P>, state.body as Traced<S>, x, kit))
-    return [join(x, y), { body: s } as Traced<{ readonly body: S }>]
+    return [join === undefined ? kit.emit('add', [x, y]) : join(x, y), { body: s } as Traced<{ readonly body: S }>]
   },
 })
 

@@ -49,6 +49,7 @@ const batchNorm = (name: string, o: BatchNormOptions): Layer<NormParams, BatchNo
     params: { weight: leaf(1, true), bias: leaf(0, true) },
     state: { runningMean: leaf(0, false), runningVar: leaf(1, false), numBatchesTracked: leaf(0, false, []) },
     problems: unknownOptions(name, o, ['numFeatures', 'eps', 'momentum']),
+    source: { layer: name, options: o, takes: ['numFeatures', 'eps', 'momentum'] },
     config: {
       name,
       parts: [
@@ -111,6 +112,7 @@ export const LayerNorm = (o: {
     params: { weight: constantLeaf(shape, 1, true), bias: constantLeaf(shape, 0, true) },
     state: {},
     problems: unknownOptions('LayerNorm', o, ['normalizedShape', 'eps']),
+    source: { layer: 'LayerNorm', options: o, takes: ['normalizedShape', 'eps'] },
     config: {
       name: 'LayerNorm',
       parts: [
@@ -166,6 +168,7 @@ const scaleBias = (
     ...(hasBias ? { bias: constantLeaf(shape, 0, true) } : {}),
   }
   const returnQuantTensor = given.returnQuantTensor === true
+  const takes = ['numFeatures', 'weightQuant', 'biasQuant', 'inputQuant', 'outputQuant', 'returnQuantTensor', ...extra]
   return {
     layer: name,
     params,
@@ -175,19 +178,15 @@ const scaleBias = (
       weightQuant: qw === null ? {} : quantizerSpec(weightState(qw, shape, 0)),
     },
     problems: [
-      ...unknownOptions(name, given, [
-        'numFeatures',
-        'bias',
-        'weightQuant',
-        'biasQuant',
-        'inputQuant',
-        'outputQuant',
-        'returnQuantTensor',
-        ...extra,
-        ...['input', 'weight', 'bias', 'output'].flatMap(optionsOf),
-      ]),
+      ...unknownOptions(name, given, [...takes, ...['input', 'weight', 'bias', 'output'].flatMap(optionsOf)]),
       ...Object.values(found).flatMap((f) => f.problems),
     ],
+    source: {
+      layer: name,
+      options: given,
+      takes,
+      quantizers: { inputQuant: qi, weightQuant: qw, biasQuant: qb, outputQuant: qo },
+    },
     config: {
       name,
       parts: [
@@ -255,7 +254,7 @@ export const QuantScaleBias = (o: ScaleBiasOptions & { readonly bias?: boolean; 
     o.numFeatures,
     o.bias !== false,
     (x) => (o.runtimeShape ?? onChannels(o.numFeatures)(x)).map((n) => (n === -1 ? o.numFeatures : n)),
-    ['runtimeShape'],
+    ['runtimeShape', 'bias'],
   )
 /** A batch norm over `[N, C, L]` as a scale and a bias (brevitas.nn.BatchNorm1dToQuantScaleBias). */
 export const BatchNorm1dToQuantScaleBias = (o: ScaleBiasOptions & { readonly eps?: number }) =>

@@ -66,13 +66,9 @@ const upsampling = (
   o: UpsampleOptions & { readonly mode?: string },
   resize: (x: Value) => Value,
 ): Layer<None, None> => {
+  const takes = ['size', 'scaleFactor', 'returnQuantTensor', ...(name === 'QuantUpsample' ? ['mode'] : [])]
   const problems = [
-    ...unknownOptions(name, o, [
-      'size',
-      'scaleFactor',
-      'returnQuantTensor',
-      ...(name === 'QuantUpsample' ? ['mode'] : []),
-    ]),
+    ...unknownOptions(name, o, takes),
     ...needsSize(name, o),
     ...modeProblems(name, o.mode, ['nearest', 'linear', 'bilinear', 'trilinear']),
   ]
@@ -85,6 +81,7 @@ const upsampling = (
     },
     o,
     problems,
+    { layer: name, options: o, takes },
   )
 }
 
@@ -134,6 +131,7 @@ export const Upsample = (
       ...needsSize('Upsample', o),
       ...modeProblems('Upsample', o.mode, ['nearest', 'nearest-exact', 'linear', 'bilinear', 'trilinear']),
     ],
+    { layer: 'Upsample', options: o, takes: ['size', 'scaleFactor', 'mode', 'alignCorners'] },
   )
 
 type PerAxis = number | readonly number[]
@@ -238,6 +236,12 @@ const truncLayer = (
       ...unknownOptions(name, given, [...geometry, 'truncQuant', 'returnQuantTensor', ...optionsOf('')]),
       ...(collected === null ? [] : quantizerProblems(collected)),
     ],
+    source: {
+      layer: name,
+      options: given,
+      takes: [...geometry, 'truncQuant', 'returnQuantTensor'],
+      quantizers: { truncQuant: q === null ? null : { ...q, bitWidth: bits } },
+    },
     config: {
       name,
       parts: [

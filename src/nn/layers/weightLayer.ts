@@ -173,7 +173,7 @@ export const weightLayer = (kind: Kind, options: Given): WeightLayer => {
     bias: found.bias.quantizer,
     output: found.output.quantizer,
   }
-  const known = [
+  const takes = [
     ...kind.geometry,
     'bias',
     'weightQuant',
@@ -182,8 +182,8 @@ export const weightLayer = (kind: Kind, options: Given): WeightLayer => {
     'outputQuant',
     'returnQuantTensor',
     'correctMetadata',
-    ...['input', 'weight', 'bias', 'output'].flatMap(optionsOf),
   ]
+  const known = [...takes, ...['input', 'weight', 'bias', 'output'].flatMap(optionsOf)]
   const returnQuantTensor = options.returnQuantTensor === true
   const fanIn = sizeOf(kind.weightShape.slice(1))
   const weight = leafOf(kind.weightShape, fanIn)
@@ -238,6 +238,13 @@ export const weightLayer = (kind: Kind, options: Given): WeightLayer => {
       ...unknownOptions(kind.name, options, known),
       ...Object.values(found).flatMap((f) => f.problems),
     ],
+    source: {
+      layer: kind.name,
+      options,
+      takes,
+      quantizers: { inputQuant: q.input, weightQuant: q.weight, biasQuant: q.bias, outputQuant: q.output },
+      ...(kind.fallback === null ? { twin: { layer: `Quant${kind.name}`, options } } : {}),
+    },
     config: {
       name: kind.name,
       parts: [

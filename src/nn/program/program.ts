@@ -19,6 +19,7 @@ import { bindInputs, unbind, type Ran, type RunArgs } from './binding.js'
 import { traceProgram, type InputDecl } from '../../graph/trace.js'
 import { ops } from '../../ops/index.js'
 import type { Layer, LeafSpec, SpecTree } from '../layers/layer.js'
+import { layersOf } from '../layers/source.js'
 import { disposed, disposedRange } from './refusals.js'
 
 export type { Grads, Ran, RunArgs } from './binding.js'
@@ -68,6 +69,7 @@ export const trace = <P, S, I, O>(
     inputs,
     params: layer.params,
     state: layer.state,
+    layers: layersOf(layer),
     body: (params, state, data, kit) => {
       const [results, nextState] = layer.apply(params as never, state as never, data as never, kit)
       return { results, nextState }

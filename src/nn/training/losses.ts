@@ -49,6 +49,7 @@ export const withLoss = <P, S>(
   state: net.state,
   problems: net.problems,
   config: net.config,
+  ...(net.source === undefined ? {} : { source: net.source }),
   apply: (params, state, { x, target }, kit) => {
     const [y, after] = net.apply(params, state, x, kit)
     return [{ loss: loss(y, target), y }, after]

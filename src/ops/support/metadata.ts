@@ -1,24 +1,29 @@
 /** Shared pieces of metadata rules. The reasons are the words that prints and pages show. */
 import type { Carried, Quant } from '../../data/quant.js'
-import { carries, claimed, provablyValid, quantOf, stripped } from '../../data/quant.js'
+import { carries, claimed, exactly, integersFit, provablyValid, quantOf, stripped } from '../../data/quant.js'
 import type { Shape } from '../../data/shape.js'
 import { sizeOf } from '../../data/shape.js'
 import type { Kit, Value } from '../../graph/op.js'
 
-/** The first reason for which an operand is only claimed, or null. */
-const claimOf = (args: readonly Value[]): string | null => {
-  const c = args.map((a) => a.carried).find((x) => x.tag === 'claimed')
+/** The first reason for which an operand is only claimed, or null; `exact`: claimed in float32 alone. */
+const claimOf = (args: readonly Value[], exact = false): string | null => {
+  const c = args.map((a) => a.carried).find((x) => x.tag === 'claimed' && (x.exact === true) === exact)
   return c?.tag === 'claimed' ? c.why : null
 }
+const ofOperand = (why: string): string => (why.startsWith('operand: ') ? why : `operand: ${why}`)
 
 /**
  * The metadata `quant` for a result of `args`: carried where every operand is on its grid and float32 provably keeps
- * the result on its own; else claimed, because an operand was, or because of `otherwise`.
+ * the result on its own; else claimed, because an operand was, or because of `otherwise`. Where all integers are right
+ * and only float32 may not keep them, the claim is exact.
  */
 export const conclude = (args: readonly Value[], quant: Quant, otherwise: string): Carried => {
-  const why = claimOf(args)
-  if (why !== null) return claimed(quant, why.startsWith('operand: ') ? why : `operand: ${why}`)
-  return provablyValid(quant) ? carries(quant) : claimed(quant, otherwise)
+  const doubt = claimOf(args)
+  if (doubt !== null) return claimed(quant, ofOperand(doubt))
+  if (!integersFit(quant)) return claimed(quant, otherwise)
+  const wide = claimOf(args, true)
+  if (wide !== null) return exactly(quant, ofOperand(wide))
+  return provablyValid(quant) ? carries(quant) : exactly(quant, otherwise)
 }
 
 /** Metadata that Brevitas keeps although the value may leave the grid, for the given reason. */
