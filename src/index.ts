@@ -59,7 +59,15 @@ export {
   type RestrictScalingType,
 } from './quantizers/quantizer.js'
 export * from './quantizers/presets.js'
-export type { Backend, Commit, Executable, ResidentStorage, RunOptions, RunResult } from './evaluator/backend.js'
+export type {
+  Backend,
+  Commit,
+  Executable,
+  ResidentStorage,
+  RunOptions,
+  RunResult,
+  TrustOptions,
+} from './evaluator/backend.js'
 export { wasm, createWasm, type WasmBackend, type WasmOptions } from './evaluator/wasm/wasm.js'
 export {
   showPlan,

@@ -5,8 +5,18 @@ import type { Tensor } from '../data/tensor.js'
 import type { Node } from '../graph/graph.js'
 import type { Program } from '../graph/program.js'
 
-/** How one run is watched. */
-export type RunOptions = {
+/** What is taken on trust. */
+export type TrustOptions = {
+  /**
+   * Quant inputs are believed to be what was declared (bits, sign, zero point, on the grid, in range). Absent or false: they
+   * are checked once per call, about three nanoseconds an element. What was not checked and is not so gives numbers that
+   * differ between backends.
+   */
+  readonly trusted?: boolean
+}
+
+/** How one run is watched, and what it takes on trust. */
+export type RunOptions = TrustOptions & {
   /** Fail with `NonFinite` at an input that holds a NaN, or else at the first node that makes a NaN or an infinity from finite operands. */
   readonly debugNonFinite?: boolean
   /** Called with each node's value as it is computed (top-level nodes only). Don't keep or change the storage. */

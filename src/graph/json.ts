@@ -13,6 +13,7 @@ import type { Graph, Node } from './graph.js'
 import type { Attr, Attrs, Op, OpTable } from './op.js'
 import { isRefusal } from './op.js'
 import type { Program, ProgramInput, ProgramLayer, ProgramOutput, Structure } from './program.js'
+import { storedInputProblem } from './storedInputs.js'
 import { constOp, getOp, inputOp, phaseOp, structuralOps } from './structural.js'
 
 const FORMAT = 'quantrace-program'
@@ -131,6 +132,8 @@ const readAttrs = (r: Readers, x: unknown, where: string): Attrs => {
   return Object.fromEntries(Object.entries(r.record(x, where)).map(([k, v]) => [k, attr(v, `${where}.${k}`)]))
 }
 
+const ZERO_POINTS = ['zero', 'integer', 'any'] as const
+
 const readQuant = (r: Readers, x: unknown, where: string): Quant => {
   const q = r.record(x, where)
   const id = (key: string): NodeId => r.whole(q[key], `${where}.${key}`)
@@ -141,7 +144,7 @@ const readQuant = (r: Readers, x: unknown, where: string): Quant => {
     bits: r.whole(q.bits, `${where}.bits`),
     signed: r.flag(q.signed, `${where}.signed`),
     training: r.flag(q.training, `${where}.training`),
-    zero: r.oneOf(['zero', 'integer', 'any'])(q.zero, `${where}.zero`),
+    zero: r.oneOf(ZERO_POINTS)(q.zero, `${where}.zero`),
     lo: r.number(q.lo, `${where}.lo`),
     hi: r.number(q.hi, `${where}.hi`),
     slack: r.number(q.slack, `${where}.slack`),
@@ -357,12 +360,17 @@ const readInput =
     }
     if (raw.quant === undefined) return base
     const q = r.record(raw.quant, `${where}.quant`)
+    // Earlier versions stored these two with the node alone.
+    const carried = found?.carried ?? { tag: 'float' }
+    const { zero = quantOf(carried)?.zero, valid = carried.tag === 'carries' } = q
     return {
       ...base,
       quant: {
         bits: r.whole(q.bits, `${where}.quant.bits`),
         signed: r.flag(q.signed, `${where}.quant.signed`),
         training: r.flag(q.training, `${where}.quant.training`),
+        zero: r.oneOf(ZERO_POINTS)(zero, `${where}.quant.zero`),
+        valid: r.flag(valid, `${where}.quant.valid`),
       },
     }
   }
@@ -471,6 +479,10 @@ const readProgram = (reading: Reading, x: unknown): Program => {
   // A run hands over its tensors in the order of the graph's inputs.
   if (inputs.length !== graph.inputs.length || inputs.some((i, k) => i.node !== graph.inputs[k]))
     r.doubt('inputs', 'the inputs of the program are not those of its graph')
+  inputs.forEach((_, k) => {
+    const problem = storedInputProblem(graph, inputs, k)
+    if (problem !== null) r.doubt(`inputs[${k}]`, problem)
+  })
   const structure = readStructure(r, raw.structure, inputs, outputs)
   return {
     version: VERSION,

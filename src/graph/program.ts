@@ -1,4 +1,5 @@
 /** What `trace` returns: a graph with named inputs, outputs and next state. Plain frozen data. */
+import type { Declaration } from '../data/declaration.js'
 import type { Shape } from '../data/shape.js'
 import type { NodeId } from '../data/quant.js'
 import type { Tree } from '../data/tree.js'
@@ -18,7 +19,7 @@ export type ProgramInput = {
   /** Which part of a quant tensor given as data this is; `tensor` for everything else. */
   readonly part: 'tensor' | 'value' | 'scale' | 'zeroPoint'
   /** The declared metadata of a quant tensor given as data (on its `value` part). */
-  readonly quant?: { readonly bits: number; readonly signed: boolean; readonly training: boolean }
+  readonly quant?: Declaration
 }
 
 /** Nodes of the metadata of a result that is a quant tensor. */

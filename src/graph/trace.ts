@@ -3,8 +3,9 @@ import * as E from 'fp-ts/lib/Either.js'
 import { freeze } from 'immer'
 import type { Carried, ZeroPointKind } from '../data/quant.js'
 import { carries, claimed, exactly, HALF_ULP, intMax, intMin, quantOf } from '../data/quant.js'
+import { declarationProblem } from '../data/declaration.js'
 import type { QuantErrors } from '../data/error.js'
-import type { Shape } from '../data/shape.js'
+import { showShape, type Shape } from '../data/shape.js'
 import type { Tree } from '../data/tree.js'
 import { leaves, mapTree } from '../data/tree.js'
 import type { Builder } from './builder.js'
@@ -143,8 +144,17 @@ export const traceProgram = (spec: TraceSpec): E.Either<QuantErrors, Program> =>
   const data = (d: InputDecl, path: string): { readonly index: number; readonly value: Value } => {
     const index = inputs.length
     if (d.input === 'tensor') return { index, value: add('data', path, d.shape, false, 'tensor') }
-    const { bits, signed, training } = d
-    const value = add('data', path, d.shape, false, 'value', { quant: { bits, signed, training } })
+    const { bits, signed, training, zeroPoint: zero, valid } = d
+    const problem = declarationProblem(d)
+    if (problem !== null)
+      b.failWith({
+        tag: 'InputError',
+        input: path,
+        path: '',
+        message: `the quant input ${path === '' ? '' : `${path} `}of shape ${showShape(d.shape)} can't be declared so: ${problem}`,
+        fix: 'quantInput(shape, { bits, signed, scaleShape, zeroPointShape }): shapes are [] per tensor, [1, channels, 1, 1] per channel',
+      })
+    const value = add('data', path, d.shape, false, 'value', { quant: { bits, signed, training, zero, valid } })
     const scale = add('data', path, d.scaleShape, false, 'scale')
     const zeroPoint = add('data', path, d.zeroPointShape, false, 'zeroPoint')
     return { index, value: declared(b, d, { value, scale, zeroPoint }) }

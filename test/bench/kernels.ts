@@ -28,6 +28,7 @@ const licence = (weightScales: number): IntegerLicence => ({
   x: { lo: -128, hi: 127 },
   w: { lo: -127, hi: 127 },
   weightScales,
+  declared: false,
 })
 
 /** All passes of a convolution. */

@@ -94,7 +94,7 @@ const onIntegers = (call: Call, seed: number, perChannel: boolean, cropped = fal
   const { x, w, sx, sw, expected, shape } = onGrids(call, seed, perChannel)
   const kernel = productKernel(
     { ...call, shape },
-    { x: { lo: -128, hi: 127 }, w: { lo: -127, hi: 127 }, weightScales: sw.length },
+    { x: { lo: -128, hi: 127 }, w: { lo: -127, hi: 127 }, weightScales: sw.length, declared: false },
   )
   if (kernel?.fallback === undefined) throw new Error('no integer kernel')
   const made = instantiate(kernel, [x.length, w.length, 1, sw.length], [sizeOf(shape)])
@@ -419,7 +419,11 @@ test(
         const name = (licence: Parameters<typeof productKernel>[1]): string =>
           productKernel({ ...call, shape: y }, licence)?.name ?? ''
         if (name(null).includes('winograd')) went.float++
-        if (name({ x: { lo: -128, hi: 127 }, w: { lo: -127, hi: 127 }, weightScales: 1 }).includes('winograd'))
+        if (
+          name({ x: { lo: -128, hi: 127 }, w: { lo: -127, hi: 127 }, weightScales: 1, declared: false }).includes(
+            'winograd',
+          )
+        )
           went.integer++
         const gradient = { op: 'convWeightGrad', attrs: { ...attrs, weightShape: w }, shapes: [x, y] }
         if (productKernel({ ...gradient, shape: w }, null)?.name.includes('winograd') === true) went.weight++
@@ -450,7 +454,12 @@ test('a licence is no use where few rows meet a weight that is read once: linear
     ],
     shape: [2, 30],
   }
-  const kernel = productKernel(spec, { x: { lo: -128, hi: 127 }, w: { lo: -127, hi: 127 }, weightScales: 1 })
+  const kernel = productKernel(spec, {
+    x: { lo: -128, hi: 127 },
+    w: { lo: -127, hi: 127 },
+    weightScales: 1,
+    declared: false,
+  })
   assert.equal(kernel?.fallback, undefined)
   assert.equal(kernel?.name, 'linear f32 dots')
 })

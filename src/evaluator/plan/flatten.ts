@@ -17,6 +17,8 @@ export type Licence = {
   readonly scales: readonly [Ref, Ref]
   readonly x: readonly [number, number]
   readonly w: readonly [number, number]
+  /** Is a quant input of the program behind them? Its numbers may be a little off the grid: they are looked at one by one. */
+  readonly declared: boolean
 }
 
 /** One operation of the flat program. `const` and `input` nodes have no operands. */
@@ -99,7 +101,8 @@ const licenceOf = (graph: Graph, node: Node, refOf: (id: NodeId) => Ref): Licenc
   const n = sizeOf(scales[1].shape)
   if (n !== 1 && (n !== channels || scales[1].shape[0] !== channels))
     return `weight %${node.inputs[1]}: its scale is neither one number nor one per output channel`
-  return { scales, x: [x.lo, x.hi], w: [w.lo, w.hi] }
+  const declared = graph.inputs.some((id) => graph.nodes[id].carried.tag !== 'float')
+  return { scales, x: [x.lo, x.hi], w: [w.lo, w.hi], declared }
 }
 
 /** Evaluates small flat nodes on the host with the ops' own reference; `read` gives inputs. Memoised per call. */

@@ -88,4 +88,6 @@ export type IntegerLicence = {
   readonly x: { readonly lo: number; readonly hi: number }
   readonly w: { readonly lo: number; readonly hi: number }
   readonly weightScales: number
+  /** May the numbers be off their grid by more than float32 rounding? Then the float kernel takes them. */
+  readonly declared: boolean
 }

@@ -1,10 +1,12 @@
 /** Between trees of tensors and the flat lists that a backend takes and gives. */
 import * as E from 'fp-ts/lib/Either.js'
+import { breaches, showDeclaration } from '../../data/declaration.js'
 import type { QuantError, QuantErrors, QuantWarning } from '../../data/error.js'
 import { sameShape, showShape } from '../../data/shape.js'
 import type { Output, QuantTensor } from '../../data/quantTensor.js'
 import { isTensor, type Tensor } from '../../data/tensor.js'
 import { at, mapTree, type Tree } from '../../data/tree.js'
+import type { TrustOptions } from '../../evaluator/backend.js'
 import type { Program, ProgramInput } from '../../graph/program.js'
 
 /** The arguments of a run. */
@@ -62,17 +64,45 @@ const absent = (i: ProgramInput, name: string, given: unknown): QuantError => {
   )
 }
 
-/** Puts the arguments in the order of the program's inputs, or says what is missing or misshapen. */
+/** An input's name in messages. */
+const nameOf = (i: ProgramInput): string =>
+  `${i.kind} ${i.path === '' ? 'input' : i.path}${i.part === 'tensor' ? '' : ` (${i.part})`}`
+
+const isQuant = (x: unknown): x is QuantTensor =>
+  typeof x === 'object' && x !== null && 'kind' in x && x.kind === 'quant'
+
+/** In what a given quant tensor is not what was declared; its parts have the right shapes. Empty for other inputs. */
+const quantErrors = (i: ProgramInput, given: unknown): readonly QuantError[] => {
+  const { quant } = i
+  if (quant === undefined || !isQuant(given)) return []
+  if (!isTensor(given.bitWidth))
+    return [inputError(i, `${nameOf(i)} has no bit width`, 'give the quant tensor as a run returned it')]
+  return breaches(quant, given).map((breach) =>
+    inputError(
+      i,
+      `${nameOf(i)} was declared as ${showDeclaration(quant)}, but ${breach}`,
+      quant.valid
+        ? 'declare with quantInput what is given, or give what was declared; valid: false declares a value that may be off its grid'
+        : 'declare with quantInput what is given, or give what was declared',
+    ),
+  )
+}
+
+/** Is a batch's quant tensor what was declared? For what has been bound already, element by element, and may be given anew. */
+export const keepsDeclaration = (i: ProgramInput, given: unknown): boolean => quantErrors(i, given).length === 0
+
+/** Puts the arguments in the order of the program's inputs, or says what is missing, misshapen, or not what was declared. */
 export const bindInputs = (
   program: Pick<Program, 'inputs'>,
   args: RunArgs<unknown, unknown, unknown>,
+  trust: TrustOptions = {},
 ): E.Either<QuantErrors, readonly Tensor[]> => {
   const errors: QuantError[] = []
   const trees = { data: args.inputs, param: args.params, state: args.state, slot: null, hyper: null }
   const found = program.inputs.map((i) => {
     const given = at(trees[i.kind], i.path)
     const t = partOf(i, given)
-    const name = `${i.kind} ${i.path === '' ? 'input' : i.path}${i.part === 'tensor' ? '' : ` (${i.part})`}`
+    const name = nameOf(i)
     if (!isTensor(t)) {
       errors.push(absent(i, name, given))
       return null
@@ -88,6 +118,8 @@ export const bindInputs = (
     return t
   })
   const tensors = found.filter((t): t is Tensor => t !== null)
+  if (errors.length === 0 && trust.trusted !== true)
+    for (const i of program.inputs) if (i.quant !== undefined) errors.push(...quantErrors(i, at(trees[i.kind], i.path)))
   return errors.length > 0 ? E.left(errors) : E.right(tensors)
 }
 

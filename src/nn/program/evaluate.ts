@@ -4,14 +4,14 @@ import type { QuantErrors, QuantWarning } from '../../data/error.js'
 import { isQuantTensor, valueOf, type Output } from '../../data/quantTensor.js'
 import { isTensor, type Tensor } from '../../data/tensor.js'
 import { leaves, mapTree } from '../../data/tree.js'
-import type { Backend, Executable, ResidentStorage } from '../../evaluator/backend.js'
+import type { Backend, Executable, ResidentStorage, TrustOptions } from '../../evaluator/backend.js'
 import { fastestHere } from '../../evaluator/fastest.js'
 import type { Program } from '../../graph/program.js'
 import { bindInputs, dataOf, unbind } from './binding.js'
 import { newBreather } from './breathe.js'
 
 /** With which parameters a program is evaluated, and how. */
-export type EvaluateOptions<P, S, I, B> = {
+export type EvaluateOptions<P, S, I, B> = TrustOptions & {
   readonly params: P
   /** The same for every batch: evaluation doesn't move it on. */
   readonly state: S
@@ -80,12 +80,12 @@ const preparedOn = <S, O>(
   program: Program,
   executable: Executable,
   storage: ResidentStorage,
-  views: boolean,
+  o: TrustOptions & { readonly views?: boolean },
 ): Prepared<O> => {
   const data = dataOf(program)
   return {
     run: (inputs) => {
-      const bound = bindInputs(data, { params: null, state: null, inputs })
+      const bound = bindInputs(data, { params: null, state: null, inputs }, o)
       if (E.isLeft(bound)) return bound
       bound.right.forEach((t, k) => storage.write(data.places[k], t))
       const warnings = storage.execute()
@@ -96,7 +96,7 @@ const preparedOn = <S, O>(
         [],
       )
       return E.right({
-        outputs: views ? outputs : (mapTree(isLeaf, outputs, copyOutput) as O),
+        outputs: o.views === true ? outputs : (mapTree(isLeaf, outputs, copyOutput) as O),
         warnings: warnings.right,
       })
     },
@@ -112,7 +112,8 @@ const prepare = <P, S, I, O, B>(
   o: EvaluateOptions<P, S, I, B>,
   inputs: I,
 ): E.Either<QuantErrors, Prepared<O>> => {
-  const bound = bindInputs(program, { params: o.params, state: o.state, inputs })
+  // Each batch's inputs are checked when it is run.
+  const bound = bindInputs(program, { params: o.params, state: o.state, inputs }, { trusted: true })
   if (E.isLeft(bound)) return bound
   const executable = (o.backend ?? fastestHere()).prepare(program)
   if (E.isLeft(executable)) return executable
@@ -122,7 +123,7 @@ const prepare = <P, S, I, O, B>(
     return storage
   }
   bound.right.forEach((t, i) => storage.right.write(i, t))
-  return E.right(preparedOn<S, O>(program, executable.right, storage.right, o.views === true))
+  return E.right(preparedOn<S, O>(program, executable.right, storage.right, o))
 }
 
 /** The shapes of what a batch gives to the program, and how many samples it has: the first axis of the first tensor. */

@@ -1,9 +1,9 @@
 /** What is written into a trainer's storage before each step: the batch, and the numbers of the update. Nothing is allocated for an element. */
 import { sameShape } from '../../data/shape.js'
 import { isTensor } from '../../data/tensor.js'
-import type { ResidentStorage } from '../../evaluator/backend.js'
+import type { ResidentStorage, TrustOptions } from '../../evaluator/backend.js'
 import type { Program } from '../../graph/program.js'
-import { partOf } from '../program/binding.js'
+import { keepsDeclaration, partOf } from '../program/binding.js'
 import type { Ledger } from './ledger.js'
 import type { Optimizer } from './optim.js'
 import type { HyperGroup, WithUpdate } from './update.js'
@@ -49,11 +49,12 @@ export const hyperWriter = <P, S, I, O>(
   }
 }
 
-/** Writes a batch into the storage; false where something doesn't fit. Allocates nothing. */
+/** Writes a batch into the storage; false where something doesn't fit. Allocates nothing for plain tensors. */
 export const batchWriter = (
   program: Program,
   places: readonly number[],
   storage: ResidentStorage,
+  trust: TrustOptions,
 ): ((inputs: unknown) => boolean) => {
   const wanted = places.map((index) => ({
     index,
@@ -72,6 +73,7 @@ export const batchWriter = (
       const t = partOf(input, found)
       if (!isTensor(t) || !sameShape(t.shape, input.shape) || t.data.length !== storage.input(index).data.length)
         return false
+      if (input.quant !== undefined && trust.trusted !== true && !keepsDeclaration(input, found)) return false
       storage.write(index, t)
     }
     return true

@@ -1,7 +1,7 @@
 /** The training loop: pure steps over explicit state, told as a stream of events. Clock, terminal and files are the caller's. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors, QuantWarning } from '../../data/error.js'
-import type { Backend } from '../../evaluator/backend.js'
+import type { Backend, TrustOptions } from '../../evaluator/backend.js'
 import type { Program } from '../../graph/program.js'
 import { newBreather } from '../program/breathe.js'
 import {
@@ -22,7 +22,7 @@ import type { TrainState } from './trainState.js'
 import type { Schedule } from './schedules.js'
 
 /** What is trained, on what, and how. */
-export type TrainConfig<P, S, I, O, D extends Samples> = {
+export type TrainConfig<P, S, I, O, D extends Samples> = TrustOptions & {
   /** The differentiated program for a batch of this many samples; asked once per size, so that a ragged last batch gets its own trace. */
   readonly program: (batchSize: number) => E.Either<QuantErrors, Program<P, S, I, O>>
   readonly data: D
@@ -115,7 +115,8 @@ const steppingOutside = <P, S, I, O, D extends Samples>(
       if (!Number.isFinite(lr ?? c.optimizer.lr)) return E.left(badRate(lr ?? c.optimizer.lr))
       const compiled = compiledFor(batch.size)
       if (E.isLeft(compiled)) return compiled
-      const ran = compiled.right.run({ params: t.params, state: t.state, inputs: c.inputs(batch.tensors) })
+      const args = { params: t.params, state: t.state, inputs: c.inputs(batch.tensors) }
+      const ran = compiled.right.run(args, { trusted: c.trusted === true })
       if (E.isLeft(ran)) return ran
       t = applyStep(t, ran.right, transform(ran.right.grads), c.optimizer, lr, batch.position)
       const after = t
@@ -139,7 +140,9 @@ const steppingInside = <P, S, I, O, D extends Samples>(
     const now = current === null ? start : current.training()
     if (known !== undefined) return known === current ? E.right(known) : E.map(() => known)(known.load(now))
     const program = c.program(size)
-    const made = E.isLeft(program) ? program : trainer(program.right, c.optimizer, now, c.backend ?? fastestHere())
+    const options = { trusted: c.trusted === true }
+    const backend = c.backend ?? fastestHere()
+    const made = E.isLeft(program) ? program : trainer(program.right, c.optimizer, now, backend, options)
     if (E.isRight(made)) cache.set(size, made.right)
     return made
   }

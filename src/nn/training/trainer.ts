@@ -6,7 +6,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors, QuantWarning } from '../../data/error.js'
 import { isTensor, type Tensor } from '../../data/tensor.js'
 import { mapTree } from '../../data/tree.js'
-import type { Backend, Commit, Executable, ResidentStorage } from '../../evaluator/backend.js'
+import type { Backend, Commit, Executable, ResidentStorage, TrustOptions } from '../../evaluator/backend.js'
 import type { Program } from '../../graph/program.js'
 import { bindInputs, dataOf, unbind } from '../program/binding.js'
 import { badRate, disposed } from '../program/refusals.js'
@@ -24,7 +24,7 @@ export type Stepped<O> = {
 }
 
 /** How a trainer steps. */
-export type TrainerOptions = {
+export type TrainerOptions = TrustOptions & {
   /**
    * Check, before anything moves, that the loss and every gradient are finite: if not, the step is a `NonFinite` error that names
    * the first leaf, and everything is as before it (default true). False: such a step is taken like any other.
@@ -70,9 +70,10 @@ type Inner<P, S, I, O> = {
   readonly executable: Executable
   readonly backend: string
   readonly ledger: Ledger
+  readonly trust: TrustOptions
 }
 
-/** Starts training in a backend's memory. `program` is a differentiated loss (`grad`). */
+/** Starts training in a backend's memory. `program` is a differentiated loss (`grad`). Quant inputs of each step are checked against their declaration. */
 export const trainer = <P, S, I, O>(
   program: Program<P, S, I, O>,
   optimizer: Optimizer,
@@ -95,6 +96,7 @@ export const trainer = <P, S, I, O>(
       executable: prepared.right,
       backend: backend.name,
       ledger: newLedger(optimizer.rule, updated.right, accumulate),
+      trust: options,
     },
     optimizer,
     start,
@@ -130,7 +132,7 @@ const trainerOf = <P, S, I, O>(
   const { program } = inner.updated
   const writeHyper = hyperWriter(inner.updated, optimizer, storage, ledger)
   const data = dataOf(program)
-  const writeBatch = batchWriter(program, data.places, storage)
+  const writeBatch = batchWriter(program, data.places, storage, inner.trust)
   const outputs = resultsOf<S, O>(program, storage)
   const inputAt = new Map<string, number>(program.inputs.map((i, index) => [`${i.kind}:${i.path}`, index]))
   let training = start
@@ -157,7 +159,7 @@ const trainerOf = <P, S, I, O>(
       if (gone) return E.left(disposed('this trainer', inner.backend))
       if (!(lr >= 0 && lr < Infinity)) return E.left(badRate(lr))
       if (!writeBatch(inputs)) {
-        const bound = bindInputs(data, { params: null, state: null, inputs })
+        const bound = bindInputs(data, { params: null, state: null, inputs }, inner.trust)
         if (E.isLeft(bound)) return bound
         bound.right.forEach((t, k) => storage.write(data.places[k], t))
       }

@@ -29,8 +29,8 @@ const specOf = (node: FlatNode): KernelSpec => ({
 
 const licenceOf = (node: FlatNode): IntegerLicence | null => {
   if (typeof node.licence !== 'object') return null
-  const { x, w, scales } = node.licence
-  return { x: { lo: x[0], hi: x[1] }, w: { lo: w[0], hi: w[1] }, weightScales: sizeOf(scales[1].shape) }
+  const { x, w, scales, declared } = node.licence
+  return { x: { lo: x[0], hi: x[1] }, w: { lo: w[0], hi: w[1] }, weightScales: sizeOf(scales[1].shape), declared }
 }
 
 const product = (node: FlatNode): OpKernel | null => {

@@ -62,7 +62,7 @@ const wordPlanes = (
     target,
     placement: c.placement,
     reader: (scope, unit, at) => {
-      const q = newQuantizer(scope, most, i32.const(s.flag(at)))
+      const q = newQuantizer(scope, most, i32.const(s.flag(at)), s.declared)
       const second = scope.local('i32')
       // An odd last channel is its own partner; its weight is 0 there.
       const partner: Code =

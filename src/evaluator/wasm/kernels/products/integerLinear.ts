@@ -20,7 +20,7 @@ const inputStage = (s: Scales, most: number, rows: number, terms: number, words:
       params: ['i32', 'i32'],
       body: (scope) => {
         const [r, p, t] = range(3).map(() => scope.local('i32'))
-        const q = newQuantizer(scope, most, i32.const(s.flag(at)))
+        const q = newQuantizer(scope, most, i32.const(s.flag(at)), s.declared)
         return [
           q.begin(i32.const(s.x(at))),
           forLoop(r, scope.params[0].get, scope.params[1].get, 1, [

@@ -12,6 +12,8 @@ import { moveRow, type Reader } from './planes.js'
 
 /** 1.5 · 2^23: adding it rounds a small number to an integer (ties to even), which then stands in the low bits. */
 const MAGIC = 12582912
+/** How far a number may be off its integer where that is looked at: what float32 can do to 255 steps, and to the reciprocal. */
+const NEAR = 2 ** -12
 
 /** Largest |q| of a side of the licence. */
 export const bound = (side: { readonly lo: number; readonly hi: number }): number => Math.max(-side.lo, side.hi, 0)
@@ -26,8 +28,12 @@ export type Quantizer = {
   readonly end: Code
 }
 
-/** A quantizer for numbers up to `most`, whose flag is the i32 at `flag`. */
-export const newQuantizer = (scope: Scope, most: number, flag: Code): Quantizer => {
+/** How far each number is off the nearest integer. */
+const offGrid = (t: Local): Code =>
+  f32x4.sub(t.get, f32x4.sub(f32x4.add(t.get, f32x4.const(MAGIC)), f32x4.const(MAGIC)))
+
+/** A quantizer for numbers up to `most`, whose flag is the i32 at `flag`. `declared`: numbers off the grid raise it too. */
+export const newQuantizer = (scope: Scope, most: number, flag: Code, declared: boolean): Quantizer => {
   const [ok, inverse, t] = range(3).map(() => scope.local('v128'))
   const scale = scope.local('f32')
   return {
@@ -46,6 +52,7 @@ export const newQuantizer = (scope: Scope, most: number, flag: Code): Quantizer 
     words: (x) => [
       t.set(f32x4.mul(x, inverse.get)),
       ok.set(v128.and(ok.get, f32x4.le(f32x4.abs(t.get), f32x4.const(most + 0.5)))),
+      declared ? ok.set(v128.and(ok.get, f32x4.le(f32x4.abs(offGrid(t)), f32x4.const(NEAR)))) : [],
       f32x4.add(t.get, f32x4.const(MAGIC)),
     ],
     end: control.if(i32.eqz(i32x4.all_true(ok.get)), i32.store(flag, i32.const(1))),
@@ -77,6 +84,8 @@ export type Scales = {
   readonly flag: Place
   readonly products: Place
   readonly perChannel: boolean
+  /** See `IntegerLicence`. */
+  readonly declared: boolean
 }
 
 /** Scale operands, the flag, and room for the products of scales, one per output channel. */
@@ -87,6 +96,7 @@ export const newScales = (layout: Layout, licence: IntegerLicence, channels: num
     flag: (at) => at.flags,
     products: layout.scratch(channels * 4),
     perChannel: licence.weightScales > 1,
+    declared: licence.declared,
   }
 }
 
@@ -117,7 +127,7 @@ export const weightStage = (
       params: ['i32', 'i32'],
       body: (scope) => {
         const [o, p, t] = range(3).map(() => scope.local('i32'))
-        const q = newQuantizer(scope, most, i32.const(s.flag(at) + 4))
+        const q = newQuantizer(scope, most, i32.const(s.flag(at) + 4), s.declared)
         return forLoop(o, scope.params[0].get, scope.params[1].get, 1, [
           beginChannel(s, q, at, o.get),
           p.set(indexed(i32.const(argument(1)(at)), o.get, numbers * 4)),
