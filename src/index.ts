@@ -58,6 +58,7 @@ export {
   type ScalingImplType,
   type RestrictScalingType,
 } from './quantizers/quantizer.js'
+export { LEARNED } from './quantizers/collection.js'
 export * from './quantizers/presets.js'
 export type {
   Backend,

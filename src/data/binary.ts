@@ -1,22 +1,21 @@
 /**
- * Trees of tensors (parameters, state) as bytes, format version 1: `QTRC`, version, length of the header, header as JSON,
+ * Trees of tensors (parameters, state) as bytes, format version 2: `QTRC`, version, length of the header, header as JSON,
  * float32 payload, CRC-32 of all before it; every integer and float little-endian. Knows nothing of layers.
+ * Version 1 did not store what a leaf means; it is still read, and its learned leaves then say so (`UNTOLD`).
  */
 import * as E from 'fp-ts/lib/Either.js'
 import { freeze } from 'immer'
 import type { QuantErrors } from './error.js'
+import { marksOf, UNTOLD, type Marked, type Marks } from './marks.js'
 import { sizeOf, type Shape } from './shape.js'
 import type { Tensor } from './tensor.js'
 import { leaves, mapTree, type IsLeaf, type Tree } from './tree.js'
 
 const MAGIC = 0x43525451
-const VERSION = 1
+const VERSION = 2
 const PREFIX = 12
 const DEEPEST = 64
 const LONGEST_SHAPE = 64
-
-/** A tensor, and the mark of a leaf that an optimizer may change. */
-type Marked = Tensor & { readonly learned?: boolean }
 
 const isTensor: IsLeaf<Marked> = (x): x is Marked =>
   typeof x === 'object' &&
@@ -39,13 +38,13 @@ export const crc32 = (bytes: Uint8Array): number => {
   return (c ^ 0xffffffff) >>> 0
 }
 
-/** A tree of tensors as bytes; `learned` marks and empty records are kept, and so is every bit of every number. */
+/** A tree of tensors as bytes; the marks of leaves and empty records are kept, and so is every bit of every number. */
 export const tensorsToBytes = (tree: unknown): Uint8Array => {
   const found = leaves(isTensor, tree)
   let next = 0
   let offset = 0
   const tensors = found.map(({ path, leaf }) => {
-    const entry = { path, shape: leaf.shape, offset, ...(leaf.learned === true ? { learned: true } : {}) }
+    const entry = { path, shape: leaf.shape, offset, ...marksOf(leaf) }
     offset += leaf.data.length * 4
     return entry
   })
@@ -63,7 +62,7 @@ export const tensorsToBytes = (tree: unknown): Uint8Array => {
   return bytes
 }
 
-type Entry = { readonly path: string; readonly shape: Shape; readonly offset: number; readonly learned: boolean }
+type Entry = { readonly path: string; readonly shape: Shape; readonly offset: number; readonly marks: Marks }
 type Parsed<A> = E.Either<QuantErrors, A>
 
 const wrong = (where: string, message: string): E.Either<QuantErrors, never> =>
@@ -91,8 +90,16 @@ const entryOf = (x: unknown): Entry | null => {
   )
     return null
   const shape: readonly unknown[] = x.shape
-  return shape.every(isWhole) && (x.learned === undefined || x.learned === true)
-    ? { path: x.path, shape, offset: x.offset, learned: x.learned === true }
+  const { path, offset, learned, means } = x
+  return shape.every(isWhole) &&
+    (learned === undefined || learned === true) &&
+    (means === undefined || typeof means === 'string')
+    ? {
+        path,
+        shape,
+        offset,
+        marks: { ...(learned === true ? { learned } : {}), ...(means === undefined ? {} : { means }) },
+      }
     : null
 }
 
@@ -104,7 +111,8 @@ const readEntries = (x: unknown, payload: number): Parsed<readonly Entry[]> => {
   for (const [i, raw] of x.entries()) {
     const entry = entryOf(raw)
     const where = `header.tensors[${i}]`
-    if (entry === null) return wrong(where, 'a tensor has a path, a shape, an offset, and a mark if it is learned')
+    if (entry === null)
+      return wrong(where, 'a tensor has a path, a shape, an offset, and its marks: learned, and what it means in words')
     if (entry.offset !== end)
       return wrong(where, `it starts at byte ${entry.offset}, but the one before it ends at ${end}`)
     end += sizeOf(entry.shape) * 4
@@ -141,11 +149,11 @@ const readTree = (x: unknown, entries: readonly Entry[]): Parsed<unknown> => {
   return twice ? wrong('header.tensors', 'two tensors have the same path') : E.right(x)
 }
 
-const readTensor = (view: DataView, start: number, { shape, offset, learned }: Entry): Marked => {
+const readTensor = (view: DataView, start: number, { shape, offset, marks }: Entry, version: number): Marked => {
   const data = new Float32Array(sizeOf(shape))
   const bits = new Uint32Array(data.buffer)
   for (let i = 0; i < bits.length; i++) bits[i] = view.getUint32(start + offset + 4 * i, true)
-  return learned ? { shape, data, learned } : { shape, data }
+  return { shape, data, ...marks, ...(version === 1 && marks.learned === true ? { means: UNTOLD } : {}) }
 }
 
 const readHeader = (bytes: Uint8Array): Parsed<{ readonly [key: string]: unknown }> => {
@@ -162,7 +170,12 @@ export const parseTensors = (bytes: Uint8Array): Parsed<Tree<Tensor>> => {
   if (bytes.length < PREFIX + 4) return wrong('', 'the file is too short')
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (view.getUint32(0, true) !== MAGIC) return wrong('', 'the file does not start with QTRC')
-  if (view.getUint32(4, true) !== VERSION) return wrong('version', `only version ${VERSION} can be read`)
+  const version = view.getUint32(4, true)
+  if (version < 1 || version > VERSION)
+    return wrong(
+      'version',
+      `it has version ${version}, and this quantrace reads 1 to ${VERSION}${version > VERSION ? ': a later one wrote it' : ''}`,
+    )
   const last = bytes.length - 4
   const start = PREFIX + view.getUint32(8, true)
   if (start > last) return wrong('header', 'it reaches beyond the end of the file')
@@ -176,7 +189,7 @@ export const parseTensors = (bytes: Uint8Array): Parsed<Tree<Tensor>> => {
   if (E.isLeft(tree)) return tree
   return E.right(
     freeze(
-      mapTree(isIndex, tree.right, (i) => readTensor(view, start, entries.right[i])),
+      mapTree(isIndex, tree.right, (i) => readTensor(view, start, entries.right[i], version)),
       true,
     ),
   )

@@ -38,7 +38,7 @@ export const stillCollecting = (path: string, counter: number, collectStatsSteps
   path,
   counter,
   collectStatsSteps,
-  message: `${path === '' ? 'a quantizer' : path} is evaluated after ${counter} of ${collectStatsSteps} collecting steps: the running average stands in for the learned value`,
+  message: `${path === '' ? 'a quantizer' : path} is evaluated after ${counter} of ${collectStatsSteps} collecting steps${counter < collectStatsSteps ? '' : ', before the step that makes it learned'}: the running average stands in for the learned value`,
 })
 
 /** A backend can't run a program on this machine. */

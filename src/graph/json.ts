@@ -357,6 +357,7 @@ const readInput =
       shape,
       learned: r.flag(raw.learned, `${where}.learned`),
       part: r.oneOf(['tensor', 'value', 'scale', 'zeroPoint'])(raw.part, `${where}.part`),
+      ...(raw.means === undefined ? {} : { means: r.text(raw.means, `${where}.means`) }),
     }
     if (raw.quant === undefined) return base
     const q = r.record(raw.quant, `${where}.quant`)

@@ -16,6 +16,8 @@ export type ProgramInput = {
   readonly shape: Shape
   /** A leaf of state that an optimizer may change. */
   readonly learned: boolean
+  /** What the numbers of a leaf of state mean, in words; a leaf that says otherwise is refused. */
+  readonly means?: string
   /** Which part of a quant tensor given as data this is; `tensor` for everything else. */
   readonly part: 'tensor' | 'value' | 'scale' | 'zeroPoint'
   /** The declared metadata of a quant tensor given as data (on its `value` part). */

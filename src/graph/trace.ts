@@ -49,8 +49,8 @@ export const quantInput = (
   ...options,
 })
 
-/** A leaf of parameters or state: its shape, and whether an optimizer may change it. */
-export type LeafDecl = { readonly shape: Shape; readonly learned: boolean }
+/** A leaf of parameters or state: its shape, whether an optimizer may change it, and (where it matters) what its numbers mean. */
+export type LeafDecl = { readonly shape: Shape; readonly learned: boolean; readonly means?: string }
 
 const isDecl = (x: unknown): x is InputDecl =>
   typeof x === 'object' && x !== null && 'input' in x && (x.input === 'tensor' || x.input === 'quant')
@@ -139,7 +139,7 @@ export const traceProgram = (spec: TraceSpec): E.Either<QuantErrors, Program> =>
     (kind: 'param' | 'state') =>
     (d: LeafDecl, path: string): { readonly index: number; readonly value: Value } => ({
       index: inputs.length,
-      value: add(kind, path, d.shape, d.learned, 'tensor'),
+      value: add(kind, path, d.shape, d.learned, 'tensor', d.means === undefined ? {} : { means: d.means }),
     })
   const data = (d: InputDecl, path: string): { readonly index: number; readonly value: Value } => {
     const index = inputs.length

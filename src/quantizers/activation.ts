@@ -1,8 +1,18 @@
 /** Activation quantizers: collecting → switch-over → learned, driven by the threaded state alone (SEMANTICS 3 to 6). */
 import { intMax, intMin } from '../data/quant.js'
 import type { Shape } from '../data/shape.js'
-import { tensorOf, full } from '../data/tensor.js'
 import type { Kit, Value } from '../graph/op.js'
+import {
+  collectingLeaves,
+  countLeaf,
+  LEARNED,
+  nextCounter,
+  nextValue,
+  type Collector,
+  type Leaves,
+  type StateLeaf,
+} from './collection.js'
+import { averageMeans, lowerEndMeans, thresholdMeans } from './meaning.js'
 import { mseAttrs } from './mse.js'
 import type { Quantizer } from './quantizer.js'
 import {
@@ -17,8 +27,6 @@ import {
 } from './scaling.js'
 import { lowPercentile, rowsOf, statistic, statisticDims, viewAs } from './statistics.js'
 
-/** A leaf of a quantizer's state: shape, whether learned, and its first value. */
-export type StateLeaf = { readonly shape: Shape; readonly learned: boolean; readonly value: number }
 /** A quantizer's state as declared: `scale`, `zeroPoint` and `delay`, as far as it has them. */
 export type QuantizerSpec = { readonly [part: string]: { readonly [leaf: string]: StateLeaf } }
 /** The same while it is traced. */
@@ -32,15 +40,17 @@ export const scaleShape = (q: Quantizer): Shape =>
 const rangeThreshold = (q: Quantizer): number =>
   q.scalingConst ?? q.scalingInit ?? Math.max(Math.abs(q.minVal ?? 0), Math.abs(q.maxVal ?? 0))
 
-const collecting = (shape: Shape, start: number): { readonly [leaf: string]: StateLeaf } => ({
-  counter: { shape: [], learned: false, value: 0 },
-  buffer: { shape, learned: false, value: start },
-  value: { shape, learned: true, value: start },
+/** A threshold that is learned from the start, as it is stored. */
+export const thresholdLeaf = (q: Quantizer, shape: Shape, threshold: number): StateLeaf => ({
+  shape,
+  learned: true,
+  value: preprocessNumber(threshold, q),
+  means: thresholdMeans(q),
 })
 
 /** The countdown of `quantDelaySteps`. */
 export const delayState = (q: Quantizer): QuantizerSpec =>
-  q.quantDelaySteps > 0 ? { delay: { remaining: { shape: [], learned: false, value: q.quantDelaySteps } } } : {}
+  q.quantDelaySteps > 0 ? { delay: { remaining: countLeaf(q.quantDelaySteps) } } : {}
 
 /** The state that an activation quantizer needs. */
 export const activationState = (q: Quantizer): QuantizerSpec => {
@@ -48,56 +58,41 @@ export const activationState = (q: Quantizer): QuantizerSpec => {
   const shape = scaleShape(q)
   const scale: QuantizerSpec =
     q.scalingImplType === 'PARAMETER_FROM_STATS'
-      ? { scale: collecting(shape, 1) }
+      ? {
+          scale: collectingLeaves(
+            shape,
+            1,
+            { buffer: averageMeans(q), value: thresholdMeans(q) },
+            { steps: q.collectStatsSteps, take: (value, buffer) => Math.fround(value * preprocessNumber(buffer, q)) },
+          ),
+        }
       : q.scalingImplType === 'PARAMETER'
-        ? { scale: { value: { shape, learned: true, value: preprocessNumber(rangeThreshold(q), q) } } }
+        ? { scale: { value: thresholdLeaf(q, shape, rangeThreshold(q)) } }
         : q.scalingImplType === 'STATS'
           ? {
               scale: {
-                counter: { shape: [], learned: false, value: 0 },
-                runningStats: { shape, learned: false, value: 1 },
+                counter: countLeaf(0),
+                runningStats: { shape, learned: false, value: 1, means: averageMeans(q) },
               },
             }
           : {}
   return {
     ...scale,
-    ...(q.zeroPointImpl === 'stats' ? { zeroPoint: collecting(shape, 0) } : {}),
+    ...(q.zeroPointImpl === 'stats'
+      ? {
+          zeroPoint: collectingLeaves(
+            shape,
+            0,
+            { buffer: `a running average of ${lowerEndMeans}`, value: lowerEndMeans },
+            { steps: q.collectStatsSteps, take: (value, buffer) => Math.fround(value + buffer) },
+          ),
+        }
+      : {}),
     ...delayState(q),
   }
 }
 
-/** A leaf's first tensor. */
-export const initialTensor = (leaf: StateLeaf) =>
-  leaf.shape.length === 0 ? tensorOf([], [leaf.value]) : full(leaf.shape, leaf.value)
-
-type Leaves = { readonly [leaf: string]: Value }
 type Step = readonly [scale: Value, next: Leaves]
-
-/** What one call of a collecting statistic does to its state; `leaf` is the path of the learned value. */
-type Collector = {
-  readonly kit: Kit
-  readonly state: Leaves
-  readonly steps: number
-  readonly leaf: string
-  /** The learned value that the running average becomes at the switch-over. */
-  readonly take: (value: Value, buffer: Value) => Value
-}
-
-/** `counter + 1` while collecting, then `N + 1` for ever. */
-const nextCounter = (kit: Kit, counter: Value, steps: number): Value =>
-  kit.emit('select', [
-    kit.emit('less', [counter, kit.constant(steps)]),
-    kit.emit('add', [counter, kit.constant(1)]),
-    kit.constant(steps + 1),
-  ])
-
-/** The learned value after this call: taken from the running average at the switch-over, else as it was. */
-const nextValue = ({ kit, state: { counter, buffer, value }, steps, leaf, take }: Collector): Value =>
-  kit.emit(
-    'assign',
-    [kit.emit('select', [kit.emit('equal', [counter, kit.constant(steps)]), take(value, buffer), value])],
-    { leaf },
-  )
 
 const searchOrStatistic = (x: Value, q: Quantizer): Value => {
   const rows = rowsOf(x, statisticDims(q))
@@ -123,14 +118,14 @@ const collectedInTraining = (c: Collector, x: Value, q: Quantizer): Step => {
     },
     learned: ([, old, v]) => [scaleInTraining(v, q), old],
   })
-  return [scale, { counter: nextCounter(kit, counter, c.steps), buffer: after, value }]
+  return [scale, { counter: nextCounter(c), buffer: after, value }]
 }
 
 /** PARAMETER_FROM_STATS in eval: the running average until the value is learned. */
 const collectedInEval = ({ kit, state, steps }: Collector, q: Quantizer): Step => {
   const [scale] = kit.phase({
     counter: state.counter,
-    limit: steps + 1,
+    limit: LEARNED,
     warnSteps: steps,
     args: [state.buffer, state.value],
     collect: ([buffer]) => [scaleInEval(preprocess(buffer, q), q)],
@@ -192,7 +187,7 @@ const zeroPointOf = (kit: Kit, state: Leaves, x: Value, scale: Value, q: Quantiz
   if (kit.mode === 'eval') {
     const [w] = kit.phase({
       counter: state.counter,
-      limit: steps + 1,
+      limit: LEARNED,
       warnSteps: steps,
       args: [state.buffer, state.value],
       collect: ([buffer]) => [buffer],
@@ -212,7 +207,7 @@ const zeroPointOf = (kit: Kit, state: Leaves, x: Value, scale: Value, q: Quantiz
     },
     learned: ([, old, v]) => [v, old],
   })
-  return [quantizedZeroPoint(w, scale, q), { counter: nextCounter(kit, state.counter, steps), buffer, value }]
+  return [quantizedZeroPoint(w, scale, q), { counter: nextCounter(c), buffer, value }]
 }
 
 /** Two levels with a constant scale: no state. */

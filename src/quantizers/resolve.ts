@@ -1,5 +1,6 @@
 /** Checks a quantizer's fields before anything is traced; every problem is a typed error that names the field. */
 import type { QuantError } from '../data/error.js'
+import { LEARNED } from './collection.js'
 import { quantizerOptionNames, type Quantizer } from './quantizer.js'
 
 /** All fields of a quantizer. */
@@ -124,12 +125,12 @@ const stepProblems = (q: Quantizer): readonly QuantError[] => {
   if (
     q.scalingImplType === 'PARAMETER_FROM_STATS' &&
     q.use === 'act' &&
-    !(Number.isInteger(q.collectStatsSteps) && q.collectStatsSteps > 0)
+    !(Number.isInteger(q.collectStatsSteps) && q.collectStatsSteps > 0 && q.collectStatsSteps < LEARNED)
   )
     out.push(
       config(
         'collectStatsSteps',
-        `${q.name}: Steps should be more than 0; collectStatsSteps is ${q.collectStatsSteps}`,
+        `${q.name}: Steps should be more than 0, and below ${LEARNED}; collectStatsSteps is ${q.collectStatsSteps}`,
         'give collectStatsSteps: 30, or a quantizer with a fixed range (Int8ActPerTensorFloatMinMaxInit)',
       ),
     )

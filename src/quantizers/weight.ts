@@ -2,7 +2,9 @@
 import type { Shape } from '../data/shape.js'
 import type { Kit, Value } from '../graph/op.js'
 import type { QuantizerSpec, QuantizerState } from './activation.js'
-import { delayed, delayState, quantizedZeroPoint } from './activation.js'
+import { delayed, delayState, quantizedZeroPoint, thresholdLeaf } from './activation.js'
+import { countLeaf } from './collection.js'
+import { thresholdMeans } from './meaning.js'
 import { mseAttrs } from './mse.js'
 import type { Quantizer } from './quantizer.js'
 import { lowerBound, preprocess, preprocessNumber, scaleInTraining, scaleOfStatistic } from './scaling.js'
@@ -18,12 +20,12 @@ export const weightState = (q: Quantizer, weight: Shape, axis: number): Quantize
   const shape = weightScaleShape(q, weight, axis)
   if (q.scalingImplType === 'PARAMETER')
     return {
-      scale: { value: { shape, learned: true, value: preprocessNumber(q.scalingInit ?? q.scalingConst ?? 1, q) } },
+      scale: { value: thresholdLeaf(q, shape, q.scalingInit ?? q.scalingConst ?? 1) },
       ...delayState(q),
     }
   if (q.scalingImplType !== 'PARAMETER_FROM_STATS') return delayState(q)
   return {
-    scale: { initDone: { shape: [], learned: false, value: 0 }, value: { shape, learned: true, value: 1 } },
+    scale: { initDone: countLeaf(0), value: { shape, learned: true, value: 1, means: thresholdMeans(q) } },
     ...delayState(q),
   }
 }

@@ -6,7 +6,7 @@ import { decode, decodeQuant, isQuantJson, outputOf, safe, type Case, type Step,
 import { callFunction, layerInput } from './interpret.js'
 import { leafDifference, valueDifferences } from './judge.js'
 import { bothMetadata, judgeMetadata, noMetadata, type Metadata } from './metadata.js'
-import { leafAt, loadInit, placeOf, sgd, type Nested, type Trees } from './state.js'
+import { leafAt, loadInit, placeOf, recordedLeaf, sgd, type Nested, type Trees } from './state.js'
 
 /** The library's refusal: what it said, and when. */
 export type Refusal = {
@@ -111,10 +111,6 @@ const gradientOf = (grads: q.Grads, step: Step, trees: Trees, key: string): q.Te
 /** All that a step's results, gradients and state differ in from its expectations. */
 const judgeStep = (c: Case, step: Step, ran: Ran, after: Trees): readonly string[] => {
   const { y, values, grads, state } = step.expect ?? {}
-  const stateOf = (key: string): q.Tensor | undefined => {
-    const { which, path } = placeOf(after, key)
-    return leafAt(after[which], path)
-  }
   return [
     ...(y === undefined ? [] : valueDifferences('y', y, ran.outputs[safe(outputOf(c))], c.compare)),
     ...Object.entries(values ?? {}).flatMap(([name, v]) =>
@@ -123,7 +119,9 @@ const judgeStep = (c: Case, step: Step, ran: Ran, after: Trees): readonly string
     ...Object.entries(grads ?? {}).flatMap(([key, t]) =>
       leafDifference('grads', key, t, gradientOf(ran.grads, step, after, key), c.compare),
     ),
-    ...Object.entries(state ?? {}).flatMap(([key, t]) => leafDifference('state', key, t, stateOf(key), c.compare)),
+    ...Object.entries(state ?? {}).flatMap(([key, t]) =>
+      leafDifference('state', key, t, recordedLeaf(c, after, key), c.compare),
+    ),
   ]
 }
 

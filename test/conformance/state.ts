@@ -49,15 +49,25 @@ export const placeOf = (trees: Trees, key: string): Place => {
 }
 
 /** Loading a learned value ends its collection: the leaf that says so, if this quantizer collects, and its number. */
-const endOfCollection = (
-  c: Case,
-  [id, place, part, leaf]: readonly string[],
-): { readonly path: readonly string[]; readonly value: number } | null => {
+const endOfCollection = ([id, place, part, leaf]: readonly string[]): {
+  readonly path: readonly string[]
+  readonly value: number
+} | null => {
   if (leaf !== 'value') return null
-  if (place === 'weightQuant') return { path: [id, place, part, 'initDone'], value: 1 }
+  return place === 'weightQuant'
+    ? { path: [id, place, part, 'initDone'], value: 1 }
+    : { path: [id, place, part, 'counter'], value: q.LEARNED }
+}
+
+/** A leaf after a step, as Brevitas tells it: there the counter of a learned quantizer is one more than its steps. */
+export const recordedLeaf = (c: Case, trees: Trees, key: string): q.Tensor | undefined => {
+  const { which, path } = placeOf(trees, key)
+  const found = leafAt(trees[which], path)
+  const [id, place, , leaf] = path
+  if (leaf !== 'counter' || found?.data[0] !== q.LEARNED) return found
   const prefix = place === 'inputQuant' ? 'input_' : place === 'outputQuant' ? 'output_' : ''
   const steps = c.layers[id].kwargs[`${prefix}collect_stats_steps`]
-  return { path: [id, place, part, 'counter'], value: (typeof steps === 'number' ? steps : BREVITAS_STEPS) + 1 }
+  return q.scalar((typeof steps === 'number' ? steps : BREVITAS_STEPS) + 1)
 }
 
 const loadLeaf = (trees: Trees, key: string, json: TensorJson): Trees => {
@@ -98,7 +108,7 @@ export const loadInit = (c: Case, fresh: Trees): Trees => {
     const [id] = key.split('.')
     if (folds(id)) continue
     trees = loadLeaf(trees, key, json)
-    const end = endOfCollection(c, pathOf(key))
+    const end = endOfCollection(pathOf(key))
     if (end !== null && leafAt(trees.state, end.path) !== undefined)
       trees = { ...trees, state: put(trees.state, end.path, q.scalar(end.value)) }
   }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import * as E from 'fp-ts/lib/Either.js'
 import * as assert from 'uvu/assert'
 import { crc32, parseTensors, tensorsToBytes } from '../../src/data/binary.js'
+import { UNTOLD } from '../../src/data/marks.js'
 import { full, init, QuantReLU, scalar, tensorOf } from '../../src/index.js'
 import { suite } from '../support/suite.js'
 
@@ -23,12 +24,12 @@ const refused = (b: Uint8Array): string => {
 }
 
 /** Bytes with this header, a payload of `size` zeros and a true checksum. */
-const forged = (header: string, size: number): Uint8Array => {
+const forged = (header: string, size: number, version = 2): Uint8Array => {
   const text = new TextEncoder().encode(header)
   const out = new Uint8Array(12 + text.length + size + 4)
   const view = new DataView(out.buffer)
   out.set(new TextEncoder().encode('QTRC'))
-  view.setUint32(4, 1, true)
+  view.setUint32(4, version, true)
   view.setUint32(8, text.length, true)
   out.set(text, 12)
   view.setUint32(out.length - 4, crc32(out.subarray(0, out.length - 4)), true)
@@ -60,11 +61,21 @@ test('keeps the state of a layer with its marks', () => {
   assert.equal(parseTensors(tensorsToBytes(first.right.state)), E.right(first.right.state))
 })
 
-test('still reads the stored file of version 1', () => {
+test('still reads the stored file of version 1, whose learned leaves do not say what they mean', () => {
   const stored = new Uint8Array(readFileSync(new URL('../graph/fixtures/tensors-v1.bin', import.meta.url)))
   const back = parseTensors(stored)
   assert.ok(E.isRight(back))
-  assert.equal(tensorsToBytes(back.right), stored)
+  deepStrictEqual(back.right, {
+    conv: { weight: tensorOf([2, 2], [1.5, -0, NaN, -Infinity]) },
+    empty: {},
+    act: { scale: { value: { ...scalar(0.1), learned: true, means: UNTOLD } } },
+  })
+  deepStrictEqual(parseTensors(tensorsToBytes(back.right)), back)
+})
+
+test('a file of a later version is refused in words', () => {
+  const later = forged('{"tree":{},"tensors":[]}', 0, 3)
+  assert.match(refused(later), /version 3, and this quantrace reads 1 to 2: a later one wrote it/)
 })
 
 test('CRC-32 is that of zip', () => assert.is(crc32(new TextEncoder().encode('123456789')), 0xcbf43926))
@@ -90,6 +101,8 @@ test('a forged header is refused, whatever its checksum', () => {
     [`{"tree":{"a":0},"tensors":[${one.replace('[1]', '[1e9]')}]}`, 4, /beyond/],
     [`{"tree":{"a":0},"tensors":[${one.replace('[1]', '[1e300,1e300]')}]}`, 4, /shape/],
     [`{"tree":{"a":0},"tensors":[${one.replace('[1]', '[-1]')}]}`, 4, /shape/],
+    [`{"tree":{"a":0},"tensors":[${one.replace('}', ',"learned":1}')}]}`, 4, /marks/],
+    [`{"tree":{"a":0},"tensors":[${one.replace('}', ',"means":1}')}]}`, 4, /marks/],
     [`{"tree":{"a":0},"tensors":[${one.replace(':0}', ':4}')}]}`, 4, /starts at/],
     [`{"tree":{"a":0,"b":1},"tensors":[${one},${one.replace('"a"', '"b"')}]}`, 8, /starts at/],
     [

@@ -76,16 +76,16 @@ test('names what is wrong', () => {
   assert.match(errorOf(changed('"version":1', '"version":2')).message, /version 1/)
   assert.match(errorOf(changed('"op":"relu"', '"op":"rehu"')).message, /no op named "rehu"/)
   assert.match(errorOf(changed('"op":"relu"', '"op":"constructor"')).message, /no op named "constructor"/)
-  assert.match(errorOf(changed('"op":"relu","in":[48]', '"op":"relu","in":[49]')).message, /before it/)
+  assert.match(errorOf(changed('"op":"relu","in":[49]', '"op":"relu","in":[50]')).message, /before it/)
   assert.match(
-    errorOf(changed('"op":"relu","in":[48],"shape":[1,3,4,4]', '"op":"relu","in":[48],"shape":[1,3,4,5]')).message,
+    errorOf(changed('"op":"relu","in":[49],"shape":[1,3,4,4]', '"op":"relu","in":[49],"shape":[1,3,4,5]')).message,
     /relu gives \[1,3,4,4\]/,
   )
-  assert.match(errorOf(changed('"op":"relu","in":[48]', '"op":"relu","in":[]')).message, /operands/)
+  assert.match(errorOf(changed('"op":"relu","in":[49]', '"op":"relu","in":[]')).message, /operands/)
   assert.match(errorOf(changed('"rounding":"ROUND",', '')).message, /rounding/)
-  assert.match(errorOf(changed('"scale":41', '"scale":4100')).message, /metadata/)
+  assert.match(errorOf(changed('"scale":42', '"scale":4200')).message, /metadata/)
   assert.match(
-    errorOf(changed('"kind":"result","path":"","node":72', '"kind":"result","path":"","node":71')).message,
+    errorOf(changed('"kind":"result","path":"","node":74', '"kind":"result","path":"","node":73')).message,
     /outputs of the graph/,
   )
   assert.match(errorOf(changed('"strict":false', '"strict":0')).message, /true or false/)

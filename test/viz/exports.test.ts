@@ -53,7 +53,7 @@ test('a Mermaid chart tells the layers and where metadata is lost', () => {
   const text = toMermaid(stripped())
   assert.match(text, /^flowchart TB\n/)
   assert.match(text, /-\.->\|"stripped"\|/)
-  assert.match(text, /==>\|"int8 · s₁₈"\|/)
+  assert.match(text, /==>\|"int8 · s₂₁"\|/)
 })
 
 test('the command writes what the ending asks for, whole or not at all', () => {

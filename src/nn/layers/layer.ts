@@ -1,5 +1,6 @@
 /** What a layer is: a pure description of its parameters, state and forward. Nothing happens until it is traced. */
 import type { QuantError } from '../../data/error.js'
+import { COUNT } from '../../data/marks.js'
 import type { Generator } from '../../data/random.js'
 import type { Shape } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
@@ -8,6 +9,7 @@ import type { Kit, Value } from '../../graph/op.js'
 import type { LeafDecl } from '../../graph/trace.js'
 import type { TruncQuantizer } from '../../quantizers/presets.js'
 import type { Quantizer } from '../../quantizers/quantizer.js'
+import type { Collection } from '../../quantizers/collection.js'
 
 /** Nested records of tensors by name: parameters or state. */
 export type TensorTree = { readonly [name: string]: Tensor | TensorTree }
@@ -21,10 +23,17 @@ declare const next: unique symbol
 /** State that a layer has handed back. Only this may be returned from a model: old state doesn't type-check. */
 export type Next<S> = Traced<S> & { readonly [next]: S }
 
-/** One leaf of parameters or state: its shape, whether it is learned, and how it starts. */
-export type LeafSpec = LeafDecl & { readonly init: (generator: Generator) => readonly [Tensor, Generator] }
+/** One leaf of parameters or state: its shape, whether it is learned, what it means, and how it starts. */
+export type LeafSpec = LeafDecl & {
+  readonly init: (generator: Generator) => readonly [Tensor, Generator]
+  /** Of a counter: it counts a collection, which ends like this. */
+  readonly collection?: Collection
+}
 /** Nested records of leaves. */
 export type SpecTree = { readonly [name: string]: LeafSpec | SpecTree }
+
+/** A leaf of state that counts, from 0. */
+export const countingLeaf: LeafSpec = { shape: [], learned: false, means: COUNT, init: (g) => [full([], 0), g] }
 
 /** A leaf that starts with every element equal to `value`. */
 export const constantLeaf = (shape: Shape, value: number, learned: boolean): LeafSpec => ({

@@ -9,7 +9,7 @@ import type { QuantizerState } from '../../quantizers/activation.js'
 import { quantizeBias, quantizeWeight, weightState } from '../../quantizers/weight.js'
 import { NOT_CONFIGURED } from './activationLayers.js'
 import { add, dequantize, isQuantValue, mul, reshape } from '../functions/index.js'
-import { constantLeaf, type Layer, type None, type SpecTree } from './layer.js'
+import { constantLeaf, countingLeaf, type Layer, type None, type SpecTree } from './layer.js'
 import { chosen, optionsOf, unknownOptions, type Given } from './options.js'
 import { actSpec, optionalConfig, quantizerSpec, throughQuantizer, type QuantState } from './quantizing.js'
 import type { WeightQuantizers } from './weightLayers.js'
@@ -43,11 +43,11 @@ const batchNorm = (name: string, o: BatchNormOptions): Layer<NormParams, BatchNo
   const eps = o.eps ?? 1e-5
   const momentum = o.momentum === undefined ? 0.1 : o.momentum
   const shape = [o.numFeatures]
-  const leaf = (value: number, learned: boolean, s: Shape = shape) => constantLeaf(s, value, learned)
+  const leaf = (value: number, learned: boolean) => constantLeaf(shape, value, learned)
   return {
     layer: name,
     params: { weight: leaf(1, true), bias: leaf(0, true) },
-    state: { runningMean: leaf(0, false), runningVar: leaf(1, false), numBatchesTracked: leaf(0, false, []) },
+    state: { runningMean: leaf(0, false), runningVar: leaf(1, false), numBatchesTracked: countingLeaf },
     problems: unknownOptions(name, o, ['numFeatures', 'eps', 'momentum']),
     source: { layer: name, options: o, takes: ['numFeatures', 'eps', 'momentum'] },
     config: {

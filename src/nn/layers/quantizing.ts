@@ -3,11 +3,10 @@ import type { Kit, Value } from '../../graph/op.js'
 import {
   quantizeActivation,
   activationState,
-  initialTensor,
   type QuantizerSpec,
   type QuantizerState,
-  type StateLeaf,
 } from '../../quantizers/activation.js'
+import { initialTensor, type StateLeaf } from '../../quantizers/collection.js'
 import type { Quantizer } from '../../quantizers/quantizer.js'
 import { integerThreshold } from '../../quantizers/scaling.js'
 import type { Config, LeafSpec, SpecTree, TensorTree } from './layer.js'
@@ -27,6 +26,8 @@ export const quantizerSpec = (spec: QuantizerSpec): SpecTree =>
 const leafSpec = (leaf: StateLeaf): LeafSpec => ({
   shape: leaf.shape,
   learned: leaf.learned,
+  ...(leaf.means === undefined ? {} : { means: leaf.means }),
+  ...(leaf.collection === undefined ? {} : { collection: leaf.collection }),
   init: (g) => [initialTensor(leaf), g],
 })
 

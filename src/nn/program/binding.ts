@@ -2,12 +2,14 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { breaches, showDeclaration } from '../../data/declaration.js'
 import type { QuantError, QuantErrors, QuantWarning } from '../../data/error.js'
+import { marksOf, type Marks } from '../../data/marks.js'
 import { sameShape, showShape } from '../../data/shape.js'
 import type { Output, QuantTensor } from '../../data/quantTensor.js'
 import { isTensor, type Tensor } from '../../data/tensor.js'
 import { at, mapTree, type Tree } from '../../data/tree.js'
 import type { TrustOptions } from '../../evaluator/backend.js'
 import type { Program, ProgramInput } from '../../graph/program.js'
+import { meaningErrors } from './meanings.js'
 
 /** The arguments of a run. */
 export type RunArgs<P, S, I> = { readonly params: P; readonly state: S; readonly inputs: I }
@@ -107,6 +109,7 @@ export const bindInputs = (
       errors.push(absent(i, name, given))
       return null
     }
+    if (i.means !== undefined) errors.push(...meaningErrors(i, t, args.state))
     if (!sameShape(t.shape, i.shape) || t.data.length !== i.shape.reduce((p, n) => p * n, 1))
       errors.push(
         inputError(
@@ -122,6 +125,14 @@ export const bindInputs = (
     for (const i of program.inputs) if (i.quant !== undefined) errors.push(...quantErrors(i, at(trees[i.kind], i.path)))
   return errors.length > 0 ? E.left(errors) : E.right(tensors)
 }
+
+/** The marks of a program's leaves of state, by path; leaves without any are not in it. */
+export const stateMarks = (program: Pick<Program, 'inputs'>): ReadonlyMap<string, Marks> =>
+  new Map(
+    program.inputs.flatMap((i): readonly (readonly [string, Marks])[] =>
+      i.kind === 'state' && (i.learned || i.means !== undefined) ? [[i.path, marksOf(i)]] : [],
+    ),
+  )
 
 const isIndex = (x: unknown): x is number => typeof x === 'number'
 
@@ -149,15 +160,13 @@ export const unbind = <S, O>(
       training,
     }
   }
-  const learned = new Set(program.inputs.filter((i) => i.kind === 'state' && i.learned).map((i) => i.path))
+  const marks = stateMarks(program)
   const tensorOf = (index: number): Tensor => tensorAt(program.outputs[index].node)
   const { results, nextState, grads } = program.structure
   const gradTrees = mapTree(isIndex, grads ?? {}, tensorOf) as { readonly [k: string]: Tree<Tensor> }
   return {
     outputs: mapTree(isIndex, results, result) as O,
-    state: mapTree(isIndex, nextState, (index, path) =>
-      learned.has(path) ? { ...tensorOf(index), learned: true } : tensorOf(index),
-    ) as S,
+    state: mapTree(isIndex, nextState, (index, path) => ({ ...tensorOf(index), ...marks.get(path) })) as S,
     grads: { params: gradTrees.params ?? {}, state: gradTrees.state ?? {}, inputs: gradTrees.inputs ?? {} },
     warnings,
   }

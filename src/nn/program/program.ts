@@ -3,6 +3,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../../data/error.js'
 import { manualSeed, type Generator } from '../../data/random.js'
 import type { Output, QuantTensor } from '../../data/quantTensor.js'
+import { marksOf } from '../../data/marks.js'
 import type { Tensor } from '../../data/tensor.js'
 import { mapTree } from '../../data/tree.js'
 import { vjpProgram, type VjpOptions } from '../../autodiff/vjp.js'
@@ -92,7 +93,7 @@ export const init = <P, S, I, O>(
     mapTree(isSpec, tree, (spec) => {
       const [t, next] = spec.init(generator)
       generator = next
-      return spec.learned && tree === layer.state ? { ...t, learned: true } : t
+      return tree === layer.state ? { ...t, ...marksOf(spec) } : t
     })
   const params = draw(layer.params)
   const state = draw(layer.state)

@@ -5,6 +5,7 @@ import { sameShape, showShape, sizeOf } from '../../data/shape.js'
 import { isTensor, zeros, type Tensor } from '../../data/tensor.js'
 import { at } from '../../data/tree.js'
 import type { Program, ProgramInput } from '../../graph/program.js'
+import { meaningErrors } from '../program/meanings.js'
 import { ACCUMULATED } from './ledger.js'
 import { slotOf } from './memory.js'
 import type { TrainState } from './trainState.js'
@@ -14,13 +15,13 @@ import type { UpdateRule } from './updateRules.js'
 export type LeafValue = { readonly index: number; readonly value: Tensor }
 
 /** What doesn't fit of a training state's leaf, or nothing. */
-const misfit = (i: ProgramInput, t: unknown): readonly QuantError[] => {
+const misfit = (i: ProgramInput, t: unknown, state: unknown): readonly QuantError[] => {
   const fits = isTensor(t) && sameShape(t.shape, i.shape) && t.data.length === sizeOf(i.shape)
   const what = isTensor(t)
     ? `has shape ${showShape(t.shape)} with ${t.data.length} elements in the training state, but ${showShape(i.shape)} was traced`
     : 'is missing in the training state'
   return fits
-    ? []
+    ? meaningErrors(i, t, state)
     : [
         {
           tag: 'InputError',
@@ -54,7 +55,7 @@ export const leafValues = (
     if (i.kind === 'slot') return [{ i, index, value: slotValue(rule, t, i) }]
     return i.kind === 'param' || i.kind === 'state' ? [{ i, index, value: at(trees[i.kind], i.path) }] : []
   })
-  const wrong = given.flatMap(({ i, value }) => misfit(i, value))
+  const wrong = given.flatMap(({ i, value }) => misfit(i, value, t.state))
   if (wrong.length > 0) return E.left(wrong)
   return E.right(given.flatMap(({ index, value }) => (isTensor(value) ? [{ index, value }] : [])))
 }

@@ -8,7 +8,7 @@ import { isTensor, type Tensor } from '../../data/tensor.js'
 import { mapTree } from '../../data/tree.js'
 import type { Backend, Commit, Executable, ResidentStorage, TrustOptions } from '../../evaluator/backend.js'
 import type { Program } from '../../graph/program.js'
-import { bindInputs, dataOf, unbind } from '../program/binding.js'
+import { bindInputs, dataOf, stateMarks, unbind } from '../program/binding.js'
 import { badRate, disposed } from '../program/refusals.js'
 import { newLedger, type Ledger } from './ledger.js'
 import { leafValues } from './loading.js'
@@ -135,6 +135,7 @@ const trainerOf = <P, S, I, O>(
   const writeBatch = batchWriter(program, data.places, storage, inner.trust)
   const outputs = resultsOf<S, O>(program, storage)
   const inputAt = new Map<string, number>(program.inputs.map((i, index) => [`${i.kind}:${i.path}`, index]))
+  const marks = stateMarks(program)
   let training = start
   let [gone, loaded] = [false, false]
   const copyOut = (): TrainState<P, S> => {
@@ -142,7 +143,8 @@ const trainerOf = <P, S, I, O>(
       (kind: 'param' | 'state') =>
       (t: Tensor, path: string): Tensor => {
         const index = inputAt.get(`${kind}:${path}`)
-        return index === undefined ? t : { ...t, data: storage.input(index).data.slice() }
+        const said = kind === 'state' ? marks.get(path) : undefined
+        return index === undefined ? t : { ...t, ...said, data: storage.input(index).data.slice() }
       }
     return {
       params: mapTree(isTensor, training.params, copy('param')) as P,

@@ -1,0 +1,28 @@
+/**
+ * What the stored numbers of a quantizer mean, in words. Bit width, sign and narrow range are not among it: they divide a threshold, which
+ * itself stays the largest magnitude that is represented.
+ */
+import type { Quantizer } from './quantizer.js'
+
+const RESTRICTED = {
+  FP: '',
+  LOG_FP: 'the log2 of ',
+  POWER_OF_TWO: 'the log2 of ',
+} as const
+
+/** The learned value of a scale: a threshold, or its logarithm, which a power of two rounds when it is used. */
+export const thresholdMeans = (q: Quantizer): string => {
+  const rounded =
+    q.restrictScalingType !== 'POWER_OF_TWO'
+      ? ''
+      : q.restrictValueFloatToIntImpl === 'CEIL'
+        ? ', rounded up to a power of two'
+        : ', rounded to the nearest power of two'
+  return `${RESTRICTED[q.restrictScalingType]}${q.zeroPointImpl === 'stats' ? 'the width of a range' : 'a threshold'}${rounded}`
+}
+
+/** The running average of a statistic, before any restriction. */
+export const averageMeans = (q: Quantizer): string => `a running average of ${q.mse ? 'MSE' : q.scalingStatsOp}`
+
+/** The learned value of a zero point. */
+export const lowerEndMeans = 'the lower end of a range'
