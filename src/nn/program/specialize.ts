@@ -1,0 +1,23 @@
+/** Programs made for one network: parameters and state become constants. */
+import type * as E from 'fp-ts/lib/Either.js'
+import type { QuantErrors } from '../../data/error.js'
+import type { Program } from '../../graph/program.js'
+import { specializeProgram, type Fixed, type Specialized, type SpecializeOptions } from '../../graph/specialize.js'
+import { ops } from '../../ops/index.js'
+
+/**
+ * The program of one network: `(program, params, state) → program`. Phases are decided by their counters, what depends on parameters and state alone
+ * is computed once, checks among it are made now; metadata is kept. The result is an ordinary program without state, whose parameters are the
+ * constants that are left. Exporters stand on it; so can you.
+ *
+ * @example
+ * const fixed = orThrow(specialize(program, { params, state }))
+ * run(fixed.program, { params: fixed.constants, state: {}, inputs: x })
+ */
+export const specialize = <P, S, I, O>(
+  program: Program<P, S, I, O>,
+  fixed: { readonly params: P; readonly state: S },
+  options: SpecializeOptions = {},
+): E.Either<QuantErrors, Specialized<I, O>> => specializeProgram(program, fixed, ops, options)
+
+export type { Fixed, Specialized, SpecializeOptions }
