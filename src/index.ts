@@ -93,11 +93,37 @@ export * from './nn/layers/resizeLayers.js'
 export * from './nn/layers/normLayers.js'
 export * from './nn/layers/floatLayers.js'
 export * from './nn/training/losses.js'
-export * from './nn/training/optim.js'
+export {
+  adam,
+  adamW,
+  sgd,
+  type AdamOptions,
+  type Optimizer,
+  type SgdOptions,
+  type Updated,
+} from './nn/training/optim.js'
+export { meanGrads } from './nn/training/accumulation.js'
+export { averaged, withEma, type EmaOptions } from './nn/training/ema.js'
+export { clipGradNorm, clipGradValue, gradNorm, type GradTransform } from './nn/training/gradients.js'
+export type { LeafRule, Mask, OptimLeaf } from './nn/training/mask.js'
 export type { OptimState } from './nn/training/memory.js'
+export type { Carrying } from './nn/training/options.js'
 export * from './nn/training/schedules.js'
-export * from './nn/training/loader.js'
-export * from './nn/training/train.js'
+export {
+  batches,
+  batchesPerEpoch,
+  collect,
+  countOf,
+  epochOrder,
+  gather,
+  type Batch,
+  type LoaderOptions,
+  type Position,
+  type Samples,
+} from './nn/training/loader.js'
+export type { BatchSource } from './nn/training/batchSource.js'
+export { train, type TrainConfig, type TrainEvent } from './nn/training/train.js'
+export { applyStep } from './nn/training/stepping.js'
 export { evaluate, type EvaluateEnd, type EvaluateEvent, type EvaluateOptions } from './nn/program/evaluate.js'
 export * from './nn/training/trainState.js'
 export { trainer, type StepOptions, type Stepped, type Trainer, type TrainerOptions } from './nn/training/trainer.js'

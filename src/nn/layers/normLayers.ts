@@ -1,7 +1,8 @@
 /** Normalisation: torch's BatchNorm and LayerNorm, and the scale-and-bias layers into which Brevitas folds a batch norm. */
 import type { Tensor } from '../../data/tensor.js'
 import { quantOf } from '../../data/quant.js'
-import { sizeOf, type Shape } from '../../data/shape.js'
+import { count, fieldProblems, fraction, nonNegative, orNull, required, type Fields } from '../../data/fields.js'
+import { showShape, sizeOf, type Shape } from '../../data/shape.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { Int8WeightPerTensorFloat } from '../../quantizers/presets.js'
 import type { Quantizer } from '../../quantizers/quantizer.js'
@@ -39,6 +40,22 @@ const channelView = (v: Value, rank: number): Value =>
 const normalized = (kit: Kit, centred: Value, variance: Value, eps: number): Value =>
   kit.emit('div', [centred, kit.emit('sqrt', [kit.emit('add', [variance, kit.constant(eps)])])])
 
+const BATCH_NORM_FIELDS: Fields<BatchNormOptions> = {
+  numFeatures: required({ ...count, like: '64' }),
+  eps: { ...nonNegative, like: '1e-5' },
+  momentum: orNull({ ...fraction, like: '0.1' }),
+}
+
+/** One value per channel has no variance: the batch norm would give zeros, and its running variance die out (torch refuses, too). */
+const oneValue = (kit: Kit, name: string, { shape }: Value): Value =>
+  kit.failWith({
+    tag: 'ShapeError',
+    op: name,
+    path: kit.path(),
+    message: `${name} is given ${shape[0] === 0 ? 'no' : 'one'} value per channel in training, ${showShape(shape)}: more than one is needed for their variance`,
+    fix: 'train on batches of more samples (loader: { dropLast: true } leaves out a last batch of one), or trace this layer with its running statistics: { freeze: its path }',
+  })
+
 const batchNorm = (name: string, o: BatchNormOptions): Layer<NormParams, BatchNormState> => {
   const eps = o.eps ?? 1e-5
   const momentum = o.momentum === undefined ? 0.1 : o.momentum
@@ -48,7 +65,7 @@ const batchNorm = (name: string, o: BatchNormOptions): Layer<NormParams, BatchNo
     layer: name,
     params: { weight: leaf(1, true), bias: leaf(0, true) },
     state: { runningMean: leaf(0, false), runningVar: leaf(1, false), numBatchesTracked: countingLeaf },
-    problems: unknownOptions(name, o, ['numFeatures', 'eps', 'momentum']),
+    problems: fieldProblems(name, o, BATCH_NORM_FIELDS),
     source: { layer: name, options: o, takes: ['numFeatures', 'eps', 'momentum'] },
     config: {
       name,
@@ -72,23 +89,24 @@ const batchNorm = (name: string, o: BatchNormOptions): Layer<NormParams, BatchNo
           ),
           s,
         ]
+      const n = dims.reduce((c, d) => c * x.shape[d], 1)
+      if (x.shape.length > 1 && n < 2) return [oneValue(kit, name, x), s]
       const mean = kit.emit('mean', [x], { dims, keepdim: true })
       const centred = kit.emit('sub', [x, mean])
       const variance = kit.emit('mean', [kit.emit('mul', [centred, centred])], { dims, keepdim: true })
-      const n = dims.reduce((c, d) => c * x.shape[d], 1)
-      const count = kit.emit('add', [s.numBatchesTracked, kit.constant(1)])
-      const share = momentum === null ? kit.emit('div', [kit.constant(1), count]) : kit.constant(momentum)
+      const batches = kit.emit('add', [s.numBatchesTracked, kit.constant(1)])
+      const share = momentum === null ? kit.emit('div', [kit.constant(1), batches]) : kit.constant(momentum)
       const rest = momentum === null ? kit.emit('sub', [kit.constant(1), share]) : kit.constant(1 - momentum)
       const blend = (old: Value, now: Value): Value =>
         kit.emit('add', [
           kit.emit('mul', [old, rest]),
           kit.emit('mul', [reshape(kit.emit('detach', [now]), shape), share]),
         ])
-      const unbiased = kit.emit('mul', [variance, kit.constant(n / Math.max(1, n - 1))])
+      const unbiased = kit.emit('mul', [variance, kit.constant(n / (n - 1))])
       const next = {
         runningMean: blend(s.runningMean, mean),
         runningVar: blend(s.runningVar, unbiased),
-        numBatchesTracked: count,
+        numBatchesTracked: batches,
       }
       return [scaled(centred, variance), next]
     },
@@ -99,6 +117,15 @@ const batchNorm = (name: string, o: BatchNormOptions): Layer<NormParams, BatchNo
 export const BatchNorm1d = (o: BatchNormOptions): Layer<NormParams, BatchNormState> => batchNorm('BatchNorm1d', o)
 /** torch.nn.BatchNorm2d. Input `[N, C, H, W]`; strips. */
 export const BatchNorm2d = (o: BatchNormOptions): Layer<NormParams, BatchNormState> => batchNorm('BatchNorm2d', o)
+
+const LAYER_NORM_FIELDS: Fields<{ normalizedShape: unknown; eps: unknown }> = {
+  normalizedShape: required({
+    says: 'a whole number above 0, or a list of such',
+    like: '64',
+    holds: (x) => count.holds(x) || (Array.isArray(x) && x.length > 0 && x.every(count.holds)),
+  }),
+  eps: { ...nonNegative, like: '1e-5' },
+}
 
 /** torch.nn.LayerNorm over the last axes; strips. */
 export const LayerNorm = (o: {
@@ -111,7 +138,7 @@ export const LayerNorm = (o: {
     layer: 'LayerNorm',
     params: { weight: constantLeaf(shape, 1, true), bias: constantLeaf(shape, 0, true) },
     state: {},
-    problems: unknownOptions('LayerNorm', o, ['normalizedShape', 'eps']),
+    problems: fieldProblems('LayerNorm', o, LAYER_NORM_FIELDS),
     source: { layer: 'LayerNorm', options: o, takes: ['normalizedShape', 'eps'] },
     config: {
       name: 'LayerNorm',

@@ -1,15 +1,11 @@
 /** What a trainer counts beside its memory: updates of each leaf, and gradients that wait for their update. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantError, QuantErrors } from '../../data/error.js'
-import { tensorOf, type Tensor } from '../../data/tensor.js'
+import type { Tensor } from '../../data/tensor.js'
+import { ACCUMULATED, pendingOf, pendingSlot, withoutPending } from './accumulation.js'
 import { countOfUpdates, slotKey, startsNow, updatesSoFar, type OptimState } from './memory.js'
 import type { WithUpdate } from './update.js'
 import type { UpdateRule } from './updateRules.js'
-
-/** Slot of the gradients that wait: their sum, each times its weight. */
-export const ACCUMULATED = 'accumulated'
-/** Of how many steps, and with which weight in all, gradients wait; absent where none do. */
-const PENDING = 'pending:steps'
 
 /** The counts of a trainer. Not a value: each step moves them on. */
 export type Ledger = {
@@ -21,8 +17,8 @@ export type Ledger = {
   readonly pendingWeight: () => number
   /** Does the next step update? */
   readonly isDue: (closes: boolean) => boolean
-  /** A step was taken. */
-  readonly moved: (weight: number, closes: boolean) => void
+  /** A step was taken: an update, or a gradient that waits for one. */
+  readonly moved: (weight: number, due: boolean) => void
   readonly load: (optim: OptimState) => E.Either<QuantErrors, null>
   /** The optimizer's state now; `slot` gives the memory's own storage. */
   readonly optimAfter: (before: OptimState, slot: (path: string) => Tensor) => OptimState
@@ -43,7 +39,7 @@ const waiting = (steps: number): QuantErrors => [
     tag: 'InputError',
     input: 'accumulate',
     path: '',
-    message: `the training state holds gradients of ${steps} steps that wait for their update, but this training does not accumulate`,
+    message: `the training state holds gradients of ${steps} batches that wait for their update, but this training does not accumulate`,
     fix: 'go on with the same accumulate, or from a state behind an update',
   },
 ]
@@ -68,15 +64,14 @@ export const newLedger = (
   const atLoad = new Float64Array(groups.length)
   const firsts = new Set<string>()
   let [taken, steps, weights] = [0, 0, 0]
-  const isDue = (closes: boolean): boolean => closes || steps + 1 >= every
   return {
     taken: () => taken,
     updates: (g) => atLoad[g] + taken,
     isFirst: (leaf) => taken === 0 && firsts.has(leaf),
     pendingWeight: () => weights,
-    isDue,
-    moved: (weight, closes) => {
-      if (isDue(closes)) {
+    isDue: (closes) => closes || steps + 1 >= every,
+    moved: (weight, due) => {
+      if (due) {
         taken++
         steps = 0
         weights = 0
@@ -89,30 +84,27 @@ export const newLedger = (
       const counts = leaves.map((leaf) => ({ leaf, updates: updatesSoFar(rule, optim, leaf) }))
       const wrong = rule.countsUpdates ? counts.filter((c) => !Number.isInteger(c.updates) || c.updates < 0) : []
       if (wrong.length > 0) return E.left(wrong.map((c) => badCount(c.leaf, c.updates)))
-      const [pendingSteps = 0, pendingWeights = 0] = optim.slots[PENDING]?.data ?? []
-      if (pendingSteps > 0 && every === 1) return E.left(waiting(pendingSteps))
+      const pending = pendingOf(optim)
+      if (pending.batches > 0 && every === 1) return E.left(waiting(pending.batches))
       firsts.clear()
       for (const leaf of leaves) if (startsNow(rule, optim, leaf)) firsts.add(leaf)
       groups.forEach((g, i) => {
         atLoad[i] = counts.find((c) => c.leaf === g.leaf)?.updates ?? optim.step
       })
       taken = 0
-      steps = pendingSteps
-      weights = pendingWeights
+      steps = pending.batches
+      weights = pending.weight
       return E.right(null)
     },
     optimAfter: (before, slot) => {
-      const kept = Object.entries(before.slots).filter(([k]) => k !== PENDING && !k.startsWith(`${ACCUMULATED}:`))
       const names = rule.slots.map((s) => s.name)
       const counted = leaves.map((leaf) => countOfUpdates(rule, leaf, updatesSoFar(rule, before, leaf) + taken))
       return {
         step: before.step + taken,
         slots: {
-          ...Object.fromEntries(kept),
+          ...withoutPending(before.slots),
           ...(taken === 0 ? {} : { ...copies(leaves, names, slot), ...Object.assign({}, ...counted) }),
-          ...(steps === 0
-            ? {}
-            : { ...copies(leaves, [ACCUMULATED], slot), [PENDING]: tensorOf([2], [steps, weights]) }),
+          ...(steps === 0 ? {} : { ...copies(leaves, [ACCUMULATED], slot), ...pendingSlot(steps, weights) }),
         },
       }
     },

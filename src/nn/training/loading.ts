@@ -6,7 +6,7 @@ import { isTensor, zeros, type Tensor } from '../../data/tensor.js'
 import { at } from '../../data/tree.js'
 import type { Program, ProgramInput } from '../../graph/program.js'
 import { meaningErrors } from '../program/meanings.js'
-import { ACCUMULATED } from './ledger.js'
+import { ACCUMULATED } from './accumulation.js'
 import { slotOf } from './memory.js'
 import type { TrainState } from './trainState.js'
 import type { UpdateRule } from './updateRules.js'
@@ -33,15 +33,19 @@ const misfit = (i: ProgramInput, t: unknown, state: unknown): readonly QuantErro
       ]
 }
 
+/** A text before and behind the first of a letter. */
+const cutAt = (text: string, letter: string): readonly [string, string] => {
+  const cut = text.indexOf(letter)
+  return [text.slice(0, cut), text.slice(cut + 1)]
+}
+
 /** A slot by its key, `exp_avg:param.conv1.weight`, or what it starts with. */
-const slotValue = (
-  rule: UpdateRule,
-  { optim }: TrainState<unknown, unknown>,
-  { path, shape }: ProgramInput,
-): Tensor => {
-  const cut = path.indexOf(':')
-  const [name, leaf] = [path.slice(0, cut), path.slice(cut + 1)]
-  return name === ACCUMULATED ? (optim.slots[path] ?? zeros(shape)) : slotOf(rule, optim, leaf, name, shape)
+const slotValue = (rule: UpdateRule, t: TrainState<unknown, unknown>, { path, shape }: ProgramInput): Tensor => {
+  const [name, leaf] = cutAt(path, ':')
+  if (name === ACCUMULATED) return t.optim.slots[path] ?? zeros(shape)
+  const [kind, leafPath] = cutAt(leaf, '.')
+  const value = at(kind === 'param' ? t.params : t.state, leafPath)
+  return slotOf(rule, t.optim, leaf, name, isTensor(value) ? value : zeros(shape))
 }
 
 /** Parameters, state and memory in a program's inputs, or all that doesn't fit. */

@@ -1,4 +1,5 @@
 /** Losses and what is counted beside them. */
+import { fieldProblems, func, required } from '../../data/fields.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Value } from '../../graph/op.js'
 import type { Layer } from '../layers/layer.js'
@@ -47,7 +48,14 @@ export const withLoss = <P, S>(
   layer: net.layer,
   params: net.params,
   state: net.state,
-  problems: net.problems,
+  problems: [
+    ...net.problems,
+    ...fieldProblems(
+      'withLoss',
+      { loss },
+      { loss: required({ ...func, says: 'a function of values, (y, target) => loss', like: 'crossEntropy' }) },
+    ),
+  ],
   config: net.config,
   ...(net.source === undefined ? {} : { source: net.source }),
   apply: (params, state, { x, target }, kit) => {

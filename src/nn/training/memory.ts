@@ -1,6 +1,5 @@
 /** What an optimizer remembers of each leaf, and how often it updated it: plain tensors by name. */
 import { full, scalar, type Tensor } from '../../data/tensor.js'
-import type { Shape } from '../../data/shape.js'
 import type { UpdateRule } from './updateRules.js'
 
 /**
@@ -16,22 +15,26 @@ export const slotKey = (slot: string, leaf: string): string => `${slot}:${leaf}`
 /** Key of the number of a leaf's updates. */
 const countKey = (leaf: string): string => slotKey('step', leaf)
 
+/** Slots that start with the leaf itself follow it, and tell nothing of its updates. */
+const own = (rule: UpdateRule) => rule.slots.filter((s) => s.start !== 'leaf')
+
 /** Memory starts whole: a leaf for which a slot of this rule is missing (another optimizer's checkpoint) starts anew. */
 const remembers = (rule: UpdateRule, optim: OptimState, leaf: string): boolean =>
-  rule.slots.every((s) => optim.slots[slotKey(s.name, leaf)] !== undefined)
+  own(rule).every((s) => optim.slots[slotKey(s.name, leaf)] !== undefined)
 
 /** Is the next update of a leaf its first by this rule? */
 export const startsNow = (rule: UpdateRule, optim: OptimState, leaf: string): boolean =>
-  rule.slots.length > 0 && !remembers(rule, optim, leaf)
+  own(rule).length > 0 && !remembers(rule, optim, leaf)
 
 /** How often this rule has updated a leaf so far. */
 export const updatesSoFar = (rule: UpdateRule, optim: OptimState, leaf: string): number =>
   remembers(rule, optim, leaf) ? (optim.slots[countKey(leaf)]?.data[0] ?? optim.step) : 0
 
-/** A slot of a leaf, or what it starts with. */
-export const slotOf = (rule: UpdateRule, optim: OptimState, leaf: string, slot: string, shape: Shape): Tensor => {
-  const known = remembers(rule, optim, leaf) ? optim.slots[slotKey(slot, leaf)] : undefined
-  return known ?? full(shape, rule.slots.find((s) => s.name === slot)?.start ?? 0)
+/** A slot of a leaf whose value is `t`, or what the slot starts with. */
+export const slotOf = (rule: UpdateRule, optim: OptimState, leaf: string, slot: string, t: Tensor): Tensor => {
+  const start = rule.slots.find((s) => s.name === slot)?.start ?? 0
+  const known = start === 'leaf' || remembers(rule, optim, leaf) ? optim.slots[slotKey(slot, leaf)] : undefined
+  return known ?? (start === 'leaf' ? { shape: t.shape, data: t.data } : full(t.shape, start))
 }
 
 /** The number of a leaf's updates as it is stored, where the rule asks for it. */

@@ -3,10 +3,11 @@
  * parameters and the learned leaves of state together, with the formulas of torch.optim in float32 order.
  */
 import * as E from 'fp-ts/lib/Either.js'
-import { explainAll } from '../../data/error.js'
+import { failure, orThrow, type QuantError } from '../../data/error.js'
+import { below1, fieldProblems, flag, fraction, func, nonNegative, required, type Fields } from '../../data/fields.js'
 import { isTensor, scalar, type Tensor } from '../../data/tensor.js'
 import { leaves, mapTree, type Tree } from '../../data/tree.js'
-import { sameShape, sizeOf, type Shape } from '../../data/shape.js'
+import { sameShape, showShape, type Shape } from '../../data/shape.js'
 import type { Executable } from '../../evaluator/backend.js'
 import { reference } from '../../evaluator/reference/reference.js'
 import { newBuilder } from '../../graph/builder.js'
@@ -15,22 +16,22 @@ import type { Value } from '../../graph/op.js'
 import type { Program } from '../../graph/program.js'
 import { ops } from '../../ops/index.js'
 import type { Grads } from '../program/binding.js'
+import { badRate } from '../program/refusals.js'
 import { countOfUpdates, slotKey, slotOf, startsNow, updatesSoFar, type OptimState } from './memory.js'
+import { ruleOf, type LeafRule, type Mask, type OptimLeaf } from './mask.js'
+import { inputError, rate } from './options.js'
 import { adamRule, sgdRule, type UpdateRule } from './updateRules.js'
-
-/** One leaf as a mask sees it. */
-export type OptimLeaf = { readonly kind: 'param' | 'state'; readonly path: string }
-/** What a mask may say of a leaf; `frozen` leaves keep their very tensors. */
-export type LeafRule = { readonly frozen?: boolean; readonly weightDecay?: number; readonly lrScale?: number }
-/** Rules per leaf: freeze scales, no decay on thresholds. */
-export type Mask = (leaf: OptimLeaf) => LeafRule
 
 /** What an update takes and gives. */
 export type Updated<P, S> = { readonly params: P; readonly state: S; readonly optim: OptimState }
 
-/** An optimizer. `lr` of an update overrides the optimizer's own, for schedules. */
+/**
+ * An optimizer. `lr` of an update overrides the optimizer's own, for schedules. Making one never fails: what is wrong with its
+ * options stands in `problems`, which `trainer`, `train` and `withUpdate` report, and which `update` throws.
+ */
 export type Optimizer = {
   readonly name: string
+  readonly problems: readonly QuantError[]
   /** What it does to one leaf, as ops of a graph. */
   readonly rule: UpdateRule
   readonly lr: number
@@ -75,53 +76,64 @@ const runGraph = (graph: Graph, inputs: readonly Tensor[]): readonly Tensor[] =>
     structure: { data: {}, params: {}, state: {}, results: {}, nextState: {}, grads: null },
   }
   const ran = E.chain((e: Executable) => e.run(inputs))(reference.prepare(program))
-  if (E.isLeft(ran)) throw new RangeError(explainAll(ran.left))
+  if (E.isLeft(ran)) throw failure(ran.left)
   return ran.right.outputs
 }
 
-const optimizer = (
+/** Options that all optimizers share, checked. */
+type Common = { readonly lr: number; readonly weightDecay: number; readonly mask: Mask }
+
+const updateLeaf = (
+  o: Pick<Optimizer, 'rule'>,
+  optim: OptimState,
+  leaf: string,
+  t: Tensor,
+  g: Tensor,
+  rule: Required<LeafRule>,
+  lr: number,
+) => {
+  const { graph, names } = leafProgram(o.rule, t, rule.weightDecay)
+  const updates = updatesSoFar(o.rule, optim, leaf) + 1
+  const [p, ...next] = runGraph(graph, [
+    t,
+    g,
+    scalar(startsNow(o.rule, optim, leaf) ? 1 : 0),
+    ...o.rule.slots.map((s) => slotOf(o.rule, optim, leaf, s.name, t)),
+    ...Object.values(o.rule.hyper(updates, lr * rule.lrScale, rule.weightDecay)).map(scalar),
+  ])
+  const slots = Object.fromEntries(names.map((n, i) => [slotKey(n, leaf), next[i]] as const))
+  return { leaf: { ...t, data: p.data }, slots: { ...slots, ...countOfUpdates(o.rule, leaf, updates) } }
+}
+
+/** An optimizer of a rule, with what is wrong with how it was made. */
+export const optimizer = (
   name: string,
   rule: UpdateRule,
-  defaults: { readonly lr: number; readonly weightDecay: number; readonly mask?: Mask },
+  problems: readonly QuantError[],
+  { lr: ownLr, weightDecay, mask }: Common,
 ): Optimizer => ({
   name,
+  problems,
   rule,
-  lr: defaults.lr,
-  weightDecay: defaults.weightDecay,
-  mask: defaults.mask ?? NO_MASK,
+  lr: ownLr,
+  weightDecay,
+  mask,
   init: () => ({ step: 0, slots: {} }),
-  update: (grads, optim, params, state, lr = defaults.lr) => {
-    const slots: Record<string, Tensor> = { ...optim.slots }
-    const mask = defaults.mask ?? NO_MASK
+  update: (grads, optim, params, state, lr = ownLr) => {
+    if (problems.length > 0) throw failure(problems)
+    if (!rate.holds(lr)) throw failure(badRate(lr))
+    let slots: OptimState['slots'] = { ...optim.slots }
     const updated = <T>(kind: OptimLeaf['kind'], tree: T, gradTree: Tree<Tensor>): T => {
       const given = new Map(leaves(isTensor, gradTree).map((l) => [l.path, l.leaf] as const))
       return mapTree(isTensor, tree, (t: Tensor, path): Tensor => {
         const g = given.get(path)
-        const {
-          frozen = false,
-          weightDecay = defaults.weightDecay,
-          lrScale = 1,
-        } = g === undefined ? { frozen: true } : mask({ kind, path })
-        if (g === undefined || frozen) return t
-        if (!sameShape(g.shape, t.shape))
-          throw new RangeError(
-            `${name}: the gradient of ${kind} ${path} has shape [${g.shape.join()}], but the leaf has [${t.shape.join()}]; give the gradients of this very program`,
-          )
-        const { graph, names } = leafProgram(rule, t, weightDecay)
-        const leaf = `${kind}.${path}`
-        const updates = updatesSoFar(rule, optim, leaf) + 1
-        const [p, ...next] = runGraph(graph, [
-          t,
-          g,
-          scalar(startsNow(rule, optim, leaf) ? 1 : 0),
-          ...rule.slots.map((s) => slotOf(rule, optim, leaf, s.name, t.shape)),
-          ...Object.values(rule.hyper(updates, lr * lrScale, weightDecay)).map(scalar),
-        ])
-        names.forEach((n, i) => {
-          slots[slotKey(n, leaf)] = next[i]
-        })
-        Object.assign(slots, countOfUpdates(rule, leaf, updates))
-        return { ...t, data: p.data }
+        if (g === undefined) return t
+        const asked = orThrow(ruleOf({ name, weightDecay, mask }, { kind, path }))
+        if (asked.frozen) return t
+        if (!sameShape(g.shape, t.shape)) throw failure([otherShape(name, `${kind} ${path}`, g, t)])
+        const done = updateLeaf({ rule }, optim, `${kind}.${path}`, t, g, asked, lr)
+        slots = { ...slots, ...done.slots }
+        return done.leaf
       }) as T
     }
     const nextParams = updated('param', params, grads.params)
@@ -130,7 +142,30 @@ const optimizer = (
   },
 })
 
-/** Options of SGD (torch.optim.SGD). */
+const otherShape = (name: string, leaf: string, g: Tensor, t: Tensor): QuantError =>
+  inputError(
+    'grads',
+    `${name}: the gradient of ${leaf} has shape ${showShape(g.shape)}, but the leaf has ${showShape(t.shape)}`,
+    'give the gradients of this very program',
+  )
+
+/** What is wrong with an optimizer's options; a bare number is taken for the rate that was meant. */
+const problemsWith = (asker: string, given: unknown, fields: Fields): readonly QuantError[] =>
+  fieldProblems(asker, given, fields).map((p) =>
+    typeof given === 'number' ? { ...p, fix: `write ${asker}({ lr: ${given} })` } : p,
+  )
+
+const common = (
+  o: { readonly lr?: number; readonly weightDecay?: number; readonly mask?: Mask },
+  lr: number,
+  weightDecay: number,
+): Common => ({
+  lr: o.lr ?? lr,
+  weightDecay: o.weightDecay ?? weightDecay,
+  mask: o.mask ?? NO_MASK,
+})
+
+/** Options of SGD (torch.optim.SGD): numbers from 0 on, `dampening` at most 1; Nesterov's form needs momentum and no dampening. */
 export type SgdOptions = {
   readonly lr: number
   readonly momentum?: number
@@ -140,15 +175,38 @@ export type SgdOptions = {
   readonly mask?: Mask
 }
 
-/** Stochastic gradient descent with momentum, weight decay and Nesterov's form (torch.optim.SGD). */
-export const sgd = (o: SgdOptions): Optimizer =>
-  optimizer('sgd', sgdRule({ momentum: o.momentum ?? 0, dampening: o.dampening ?? 0, nesterov: o.nesterov ?? false }), {
-    lr: o.lr,
-    weightDecay: o.weightDecay ?? 0,
-    ...(o.mask === undefined ? {} : { mask: o.mask }),
-  })
+const SGD_FIELDS: Fields<SgdOptions> = {
+  lr: required(rate),
+  momentum: { ...nonNegative, like: '0.9' },
+  dampening: { ...fraction, like: '0' },
+  weightDecay: nonNegative,
+  nesterov: flag,
+  mask: func,
+}
 
-/** Options of Adam and AdamW (torch.optim.Adam, AdamW). */
+const nesterovProblems = (o: Partial<SgdOptions>): readonly QuantError[] =>
+  o.nesterov === true && ((o.momentum ?? 0) === 0 || (o.dampening ?? 0) !== 0)
+    ? [
+        {
+          tag: 'ConfigError',
+          option: 'nesterov',
+          path: '',
+          message: `sgd was given nesterov: true with momentum ${o.momentum ?? 0} and dampening ${o.dampening ?? 0}: Nesterov's form needs momentum, and no dampening`,
+          fix: 'give momentum: 0.9, for instance, and no dampening; or leave nesterov out',
+        },
+      ]
+    : []
+
+/** Stochastic gradient descent with momentum, weight decay and Nesterov's form (torch.optim.SGD). */
+export const sgd = (o: SgdOptions): Optimizer => {
+  const wrong = problemsWith('sgd', o, SGD_FIELDS)
+  const problems = wrong.length > 0 ? wrong : nesterovProblems(o)
+  const given: Partial<SgdOptions> = problems.length > 0 ? {} : o
+  const { momentum = 0, dampening = 0, nesterov = false } = given
+  return optimizer('sgd', sgdRule({ momentum, dampening, nesterov }), problems, common(given, 0, 0))
+}
+
+/** Options of Adam and AdamW (torch.optim.Adam, AdamW): numbers from 0 on, `betas` below 1. */
 export type AdamOptions = {
   readonly lr?: number
   readonly betas?: readonly [number, number]
@@ -157,50 +215,27 @@ export type AdamOptions = {
   readonly mask?: Mask
 }
 
-const adamOf = (o: AdamOptions, decoupled: boolean): UpdateRule =>
-  adamRule({ betas: o.betas ?? [0.9, 0.999], eps: o.eps ?? 1e-8, decoupled })
-
-/** Adam; weight decay is added to the gradient (torch.optim.Adam). */
-export const adam = (o: AdamOptions = {}): Optimizer =>
-  optimizer('adam', adamOf(o, false), {
-    lr: o.lr ?? 1e-3,
-    weightDecay: o.weightDecay ?? 0,
-    ...(o.mask === undefined ? {} : { mask: o.mask }),
-  })
-
-/** Adam with decoupled weight decay, 0.01 by default (torch.optim.AdamW). */
-export const adamW = (o: AdamOptions = {}): Optimizer =>
-  optimizer('adamW', adamOf(o, true), {
-    lr: o.lr ?? 1e-3,
-    weightDecay: o.weightDecay ?? 0.01,
-    ...(o.mask === undefined ? {} : { mask: o.mask }),
-  })
-
-type GradTrees = Pick<Grads, 'params' | 'state'>
-const eachGrad = <G extends GradTrees>(grads: G, f: (t: Tensor) => Tensor): G => ({
-  ...grads,
-  params: mapTree(isTensor, grads.params, f),
-  state: mapTree(isTensor, grads.state, f),
-})
-
-/** The norm of all gradients together, in double. */
-export const gradNorm = (grads: GradTrees): number => {
-  let sum = 0
-  for (const { leaf } of [...leaves(isTensor, grads.params), ...leaves(isTensor, grads.state)])
-    for (let i = 0; i < sizeOf(leaf.shape); i++) sum += leaf.data[i] * leaf.data[i]
-  return Math.sqrt(sum)
+const ADAM_FIELDS: Fields<AdamOptions> = {
+  lr: rate,
+  betas: {
+    says: 'two numbers from 0 to below 1',
+    like: '[0.9, 0.999]',
+    holds: (x) => Array.isArray(x) && x.length === 2 && x.every(below1.holds),
+  },
+  eps: { ...nonNegative, like: '1e-8' },
+  weightDecay: nonNegative,
+  mask: func,
 }
 
-/** Gradients scaled down so that their common norm is at most `maxNorm` (torch clip_grad_norm_). */
-export const clipGradNorm =
-  (maxNorm: number) =>
-  <G extends GradTrees>(grads: G): G => {
-    const factor = Math.fround(maxNorm / (gradNorm(grads) + 1e-6))
-    return factor >= 1 ? grads : eachGrad(grads, (t) => ({ shape: t.shape, data: t.data.map((x) => x * factor) }))
-  }
+const adamOf = (name: 'adam' | 'adamW', o: AdamOptions, weightDecay: number): Optimizer => {
+  const problems = problemsWith(name, o, ADAM_FIELDS)
+  const given: AdamOptions = problems.length > 0 ? {} : o
+  const rule = adamRule({ betas: given.betas ?? [0.9, 0.999], eps: given.eps ?? 1e-8, decoupled: name === 'adamW' })
+  return optimizer(name, rule, problems, common(given, 1e-3, weightDecay))
+}
 
-/** Gradients cut to `-limit … limit` (torch clip_grad_value_). */
-export const clipGradValue =
-  (limit: number) =>
-  <G extends GradTrees>(grads: G): G =>
-    eachGrad(grads, (t) => ({ shape: t.shape, data: t.data.map((x) => (x > limit ? limit : x < -limit ? -limit : x)) }))
+/** Adam; weight decay is added to the gradient (torch.optim.Adam). */
+export const adam = (o: AdamOptions = {}): Optimizer => adamOf('adam', o, 0)
+
+/** Adam with decoupled weight decay, 0.01 by default (torch.optim.AdamW). */
+export const adamW = (o: AdamOptions = {}): Optimizer => adamOf('adamW', o, 0.01)

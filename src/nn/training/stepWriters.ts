@@ -29,11 +29,11 @@ export const hyperWriter = <P, S, I, O>(
   { rule }: Optimizer,
   storage: ResidentStorage,
   ledger: Ledger,
-): ((lr: number, weight: number, closes: boolean) => void) => {
+): ((lr: number, weight: number, due: boolean) => void) => {
   const write = numberWriter(storage)
   const names = groups.map((g) => Object.keys(g.inputs))
   const firsts = Object.entries(fresh)
-  return (lr, weight, closes) => {
+  return (lr, weight, due) => {
     let numbers: Hyper = NO_NUMBERS
     for (let g = 0; g < groups.length; g++) {
       const { lrScale, weightDecay, inputs } = groups[g]
@@ -45,7 +45,7 @@ export const hyperWriter = <P, S, I, O>(
     if (accumulation === null) return
     write(accumulation.weight, weight)
     write(accumulation.share, 1 / (ledger.pendingWeight() + weight))
-    write(accumulation.apply, ledger.isDue(closes) ? 1 : 0)
+    write(accumulation.apply, due ? 1 : 0)
   }
 }
 

@@ -4,34 +4,40 @@ import type { QuantErrors, QuantWarning } from '../../data/error.js'
 import type { Backend, TrustOptions } from '../../evaluator/backend.js'
 import type { Program } from '../../graph/program.js'
 import { newBreather } from '../program/breathe.js'
-import {
-  batches,
-  batchesPerEpoch,
-  countOf,
-  type Batch,
-  type LoaderOptions,
-  type Position,
-  type Samples,
-} from './loader.js'
+import type { Grads } from '../program/program.js'
+import { batchProblems, feedOf, type BatchSource, type Fed, type Feed } from './batchSource.js'
+import type { LoaderOptions, Position, Samples } from './loader.js'
 import type { Optimizer } from './optim.js'
-import { fastestHere } from '../../evaluator/fastest.js'
-import { compile, type Compiled, type Grads, type Ran } from '../program/program.js'
-import { trainer, type Trainer } from './trainer.js'
-import { badRate } from '../program/refusals.js'
-import type { TrainState } from './trainState.js'
+import type { Carrying } from './options.js'
 import type { Schedule } from './schedules.js'
+import { steppingInside, steppingOutside, type Stepper, type Stepping } from './stepping.js'
+import { located, noBatches, trainProblems, withRagged } from './trainChecks.js'
+import type { TrainState } from './trainState.js'
 
 /** What is trained, on what, and how. */
 export type TrainConfig<P, S, I, O, D extends Samples> = TrustOptions & {
-  /** The differentiated program for a batch of this many samples; asked once per size, so that a ragged last batch gets its own trace. */
-  readonly program: (batchSize: number) => E.Either<QuantErrors, Program<P, S, I, O>>
-  readonly data: D
-  readonly loader: LoaderOptions
+  /**
+   * The differentiated program for a batch of this many samples (and for this batch, where other axes vary too); asked once per
+   * size (of batches made elsewhere: once per shapes), so that a ragged last batch gets its own trace.
+   */
+  readonly program: (batchSize: number, batch: D) => E.Either<QuantErrors, Program<P, S, I, O>>
+  /** Tensors, which `loader` cuts into batches; or batches that are made elsewhere: an iterable, sync or async, or one for each epoch. */
+  readonly data: D | BatchSource<D>
+  /** How tensors are cut into batches; absent where batches are made elsewhere. */
+  readonly loader?: LoaderOptions
   readonly epochs: number
   readonly optimizer: Optimizer
+  /** The rate of each update, counted from 0 (default: the optimizer's own). */
   readonly schedule?: Schedule
   /** Changes the gradients before they are used: clipping, for instance. */
-  readonly transform?: (grads: Grads) => Grads
+  readonly transform?: Carrying<(grads: Grads) => Grads>
+  /** Update once in so many batches, and at the end of an epoch, by the mean of their gradients, weighted by their sizes (default 1). */
+  readonly accumulate?: number
+  /**
+   * Where the loss or a gradient isn't finite: `stop` (default) ends training with a `NonFinite` error, the state as before that
+   * batch; `skip` passes that batch over, everything as before it, and counts it; `ignore` goes on with what came out.
+   */
+  readonly nonFinite?: 'stop' | 'skip' | 'ignore'
   /** The program's inputs from one batch. */
   readonly inputs: (batch: D) => I
   /** What to report of a step: its loss, and whatever else is measured. */
@@ -42,133 +48,37 @@ export type TrainConfig<P, S, I, O, D extends Samples> = TrustOptions & {
 }
 
 /**
- * One step is done. `training` is the state after it, copied out of the backend's memory when it is first read; read it
+ * One batch is done. `training` is the state after it, copied out of the backend's memory when it is first read; read it
  * before the next event is asked for (afterwards the memory has moved on, and reading throws a RangeError).
  */
 export type TrainEvent<P, S> = {
   /** `epoch` comes after the last step of an epoch and repeats that step's numbers. */
   readonly tag: 'step' | 'epoch'
-  /** Steps taken so far, from 1; those before a checkpoint count. */
+  /** Updates so far, from 1 (while gradients wait for the first: 0); those before a checkpoint count. */
   readonly step: number
   /** The epoch, from 0. */
   readonly epoch: number
-  /** The batch of the epoch, from 1, of so many. */
+  /** The batch of the epoch, from 1, of so many; 0 where the data don't tell. */
   readonly batch: number
   readonly batches: number
   /** Samples in this batch. */
   readonly size: number
   /** What the schedule gave, or null: the optimizer's own rate. */
   readonly lr: number | null
-  /** Of this batch, as `measure` told them. */
+  /** Of this batch, as `measure` told them; NaN where it was passed over. */
   readonly loss: number
   readonly accuracy: number | null
   readonly warnings: readonly QuantWarning[]
+  /** False where the gradient of this batch waits for those of others, or was passed over. */
+  readonly updated: boolean
+  /** Batches passed over so far, and why this one was (empty if it wasn't). */
+  readonly skipped: number
+  readonly errors: QuantErrors
   readonly training: TrainState<P, S>
 }
 
-/** One optimizer step from the outcome of a run. */
-export const applyStep = <P, S, O>(
-  t: TrainState<P, S>,
-  ran: Ran<S, O>,
-  grads: Grads,
-  optimizer: Optimizer,
-  lr: number | undefined,
-  position: Position,
-): TrainState<P, S> => {
-  const next = optimizer.update(grads, t.optim, t.params, ran.state, lr)
-  return { params: next.params, state: next.state, optim: next.optim, position, step: t.step + 1 }
-}
-
+type Told<P, S> = Omit<TrainEvent<P, S>, 'training'>
 type Outcome<P, S> = E.Either<QuantErrors, TrainState<P, S>>
-
-/** What one step gives to its event; `settle` makes the state after it a value of its own. */
-type Done<P, S, O> = {
-  readonly outputs: O
-  readonly warnings: readonly QuantWarning[]
-  readonly training: () => TrainState<P, S>
-}
-
-/** Takes steps one after the other, whatever the sizes of the batches. */
-type Stepper<P, S, O, D extends Samples> = {
-  readonly step: (batch: Batch<D>, lr: number | undefined) => E.Either<QuantErrors, Done<P, S, O>>
-  readonly dispose: () => void
-}
-
-/** Steps whose gradients are changed by `transform`: run, change, update. */
-const steppingOutside = <P, S, I, O, D extends Samples>(
-  c: TrainConfig<P, S, I, O, D>,
-  transform: (grads: Grads) => Grads,
-  start: TrainState<P, S>,
-): Stepper<P, S, O, D> => {
-  const cache = new Map<number, Compiled<P, S, I, O>>()
-  let t = start
-  const compiledFor = (size: number): E.Either<QuantErrors, Compiled<P, S, I, O>> => {
-    const known = cache.get(size)
-    if (known !== undefined) return E.right(known)
-    const program = c.program(size)
-    const made = E.isLeft(program) ? program : compile(program.right, c.backend)
-    if (E.isRight(made)) cache.set(size, made.right)
-    return made
-  }
-  return {
-    step: (batch, lr) => {
-      if (!Number.isFinite(lr ?? c.optimizer.lr)) return E.left(badRate(lr ?? c.optimizer.lr))
-      const compiled = compiledFor(batch.size)
-      if (E.isLeft(compiled)) return compiled
-      const args = { params: t.params, state: t.state, inputs: c.inputs(batch.tensors) }
-      const ran = compiled.right.run(args, { trusted: c.trusted === true })
-      if (E.isLeft(ran)) return ran
-      t = applyStep(t, ran.right, transform(ran.right.grads), c.optimizer, lr, batch.position)
-      const after = t
-      return E.right({ outputs: ran.right.outputs, warnings: ran.right.warnings, training: () => after })
-    },
-    dispose: () => {
-      for (const compiled of cache.values()) compiled.dispose()
-    },
-  }
-}
-
-/** Steps that stay in the backend's memory; each size of batch has its own program, and state moves between them by value. */
-const steppingInside = <P, S, I, O, D extends Samples>(
-  c: TrainConfig<P, S, I, O, D>,
-  start: TrainState<P, S>,
-): Stepper<P, S, O, D> => {
-  const cache = new Map<number, Trainer<P, S, I, O>>()
-  let current: Trainer<P, S, I, O> | null = null
-  const trainerFor = (size: number): E.Either<QuantErrors, Trainer<P, S, I, O>> => {
-    const known = cache.get(size)
-    const now = current === null ? start : current.training()
-    if (known !== undefined) return known === current ? E.right(known) : E.map(() => known)(known.load(now))
-    const program = c.program(size)
-    const options = { trusted: c.trusted === true }
-    const backend = c.backend ?? fastestHere()
-    const made = E.isLeft(program) ? program : trainer(program.right, c.optimizer, now, backend, options)
-    if (E.isRight(made)) cache.set(size, made.right)
-    return made
-  }
-  let size = -1
-  return {
-    step: (batch, lr) => {
-      if (current === null || batch.size !== size) {
-        const found = trainerFor(batch.size)
-        if (E.isLeft(found)) return found
-        current = found.right
-        size = batch.size
-      }
-      const own = current
-      const stepped = own.step(c.inputs(batch.tensors), lr)
-      if (E.isLeft(stepped)) return stepped
-      return E.right({
-        outputs: stepped.right.outputs,
-        warnings: stepped.right.warnings,
-        training: () => ({ ...own.training(), position: batch.position }),
-      })
-    },
-    dispose: () => {
-      for (const t of cache.values()) t.dispose()
-    },
-  }
-}
 
 /** A state that is copied when it is first asked for, as long as it is there to copy. */
 type Later<P, S> = { readonly read: () => TrainState<P, S>; readonly close: () => void }
@@ -191,59 +101,127 @@ const later = <P, S>(make: () => TrainState<P, S>): Later<P, S> => {
   }
 }
 
-const eventOf = <P, S>(told: Omit<TrainEvent<P, S>, 'training'>, state: Later<P, S>): TrainEvent<P, S> => ({
+/** The same state at another place of the data. It is gone when the one behind it is. */
+const movedTo = <P, S>(of: Later<P, S>, position: Position): Later<P, S> => {
+  const own = later(() => ({ ...of.read(), position }))
+  return {
+    read: own.read,
+    close: () => {
+      own.close()
+      of.close()
+    },
+  }
+}
+
+const eventOf = <P, S>(told: Told<P, S>, state: Later<P, S>): TrainEvent<P, S> => ({
   ...told,
   get training() {
     return state.read()
   },
 })
 
+/** Programs by kind of batch. Those of tensors are traced before the first step, so that a last batch that doesn't fit is found at once. */
+const programsOf = <P, S, I, O, D extends Samples>(c: TrainConfig<P, S, I, O, D>, feed: Feed<D>) => {
+  const known = new Map<string, E.Either<QuantErrors, Program<P, S, I, O>>>()
+  const programFor = ({ key, size, tensors }: Pick<Fed<D>, 'key' | 'size' | 'tensors'>) => {
+    const program = known.get(key) ?? c.program(size, tensors)
+    known.set(key, program)
+    return program
+  }
+  const first = (): E.Either<QuantErrors, null> => {
+    const [whole] = feed.samples
+    for (const sample of feed.samples) {
+      const program = programFor(sample)
+      if (E.isLeft(program))
+        return sample === whole ? program : E.left(withRagged(program.left, sample.size, whole.size))
+    }
+    return E.right(null)
+  }
+  return { programFor, first }
+}
+
+const stepperOf = <P, S, I, O, D extends Samples>(
+  c: TrainConfig<P, S, I, O, D>,
+  program: Stepping<P, S, I, O, D>['program'],
+  start: TrainState<P, S>,
+): Stepper<P, S, O, D> => {
+  const stepping: Stepping<P, S, I, O, D> = {
+    program,
+    optimizer: c.optimizer,
+    inputs: c.inputs,
+    checkFinite: c.nonFinite !== 'ignore',
+    accumulate: c.accumulate ?? 1,
+    trusted: c.trusted === true,
+    ...(c.backend === undefined ? {} : { backend: c.backend }),
+  }
+  return c.transform === undefined ? steppingInside(stepping, start) : steppingOutside(stepping, c.transform, start)
+}
+
+/** Is it the error of a batch that may be passed over? */
+const isNonFinite = (errors: QuantErrors): boolean => errors.every((e) => e.tag === 'NonFinite')
+
 /**
- * Trains from a state on. Yields an event per step and one at the end of each epoch; returns the last state, or the
- * errors that ended it (the state of the last event stays valid). Aborting returns the state as it is.
+ * Trains from a state on. Yields an event per batch and one at the end of each epoch; returns the last state, or the
+ * errors that ended it (the state of the last event stays valid). Aborting returns the state as it is. What `data` throws goes through.
  */
 export async function* train<P, S, I, O, D extends Samples>(
   c: TrainConfig<P, S, I, O, D>,
   start: TrainState<P, S>,
 ): AsyncGenerator<TrainEvent<P, S>, Outcome<P, S>, void> {
-  const total = batchesPerEpoch(countOf(c.data), c.loader)
-  const stepper = c.transform === undefined ? steppingInside(c, start) : steppingOutside(c, c.transform, start)
-  let [state, step, position] = [later(() => start), start.step, start.position]
+  const problems = trainProblems(c, start)
+  if (problems.length > 0) return E.left(problems)
+  const feed = feedOf(c.data, c.loader, (c.accumulate ?? 1) > 1)
+  const programs = programsOf(c, feed)
+  const stepper = stepperOf(c, programs.programFor, start)
+  let [state, step, position, skipped] = [later(() => start), start.step, start.position, 0]
+  let traced = false
   const breathe = newBreather()
   try {
     for (let epoch = start.position.epoch; epoch < c.epochs; epoch++) {
       const from = epoch === position.epoch ? position : { epoch, batch: 0 }
-      let last: Omit<TrainEvent<P, S>, 'training'> | null = null
-      for (const batch of batches(c.data, c.loader, from)) {
+      let last: Told<P, S> | null = null
+      for await (const batch of feed.epoch(from)) {
         await breathe()
         if (c.signal?.aborted === true) return E.right(state.read())
+        const wrong = batchProblems(batch.tensors)
+        if (wrong.length > 0) return E.left(wrong)
+        const ready = traced ? E.right(null) : programs.first()
+        if (E.isLeft(ready)) return ready
+        traced = true
         const lr = c.schedule?.(step)
         // Whoever wants the state before this step has had the time to read it.
         const before = state
         const done = stepper.step(batch, lr)
-        if (E.isLeft(done)) return done
-        before.close()
-        state = later(done.right.training)
-        step++
+        if (E.isLeft(done) && !(c.nonFinite === 'skip' && isNonFinite(done.left)))
+          return E.left(located(done.left, step, batch))
         position = batch.position
-        const { loss, accuracy = null } = c.measure(done.right.outputs, batch.tensors)
-        last = {
-          tag: 'step',
-          step,
-          epoch: position.epoch,
-          batch: position.batch,
-          batches: total,
-          size: batch.size,
-          lr: lr ?? null,
-          loss,
-          accuracy,
-          warnings: done.right.warnings,
+        const about = { epoch, batch: batch.position.batch, batches: feed.total ?? 0, size: batch.size, lr: lr ?? null }
+        if (E.isLeft(done)) {
+          state = movedTo(before, position)
+          last = {
+            ...about,
+            tag: 'step',
+            step,
+            loss: NaN,
+            accuracy: null,
+            warnings: [],
+            updated: false,
+            skipped: ++skipped,
+            errors: located(done.left, step, batch),
+          }
+        } else {
+          before.close()
+          state = later(done.right.training)
+          const { warnings, updated } = done.right
+          if (updated) step++
+          const { loss, accuracy = null } = c.measure(done.right.outputs, batch.tensors)
+          last = { ...about, tag: 'step', step, loss, accuracy, warnings, updated, skipped, errors: [] }
         }
         yield eventOf(last, state)
       }
-      const [ended, next] = [state, { epoch: epoch + 1, batch: 0 }]
-      position = next
-      state = later(() => ({ ...ended.read(), position: next }))
+      if (last === null && from.batch === 0) return E.left(noBatches(epoch))
+      position = { epoch: epoch + 1, batch: 0 }
+      state = movedTo(state, position)
       if (last !== null) yield eventOf({ ...last, tag: 'epoch' }, state)
     }
     return E.right(state.read())

@@ -3,16 +3,19 @@
  * are, and only what is asked for is copied out.
  */
 import * as E from 'fp-ts/lib/Either.js'
-import type { QuantErrors, QuantWarning } from '../../data/error.js'
+import type { QuantError, QuantErrors, QuantWarning } from '../../data/error.js'
+import { count, fieldProblems, flag, positive, type Fields } from '../../data/fields.js'
 import { isTensor, type Tensor } from '../../data/tensor.js'
 import { mapTree } from '../../data/tree.js'
 import type { Backend, Commit, Executable, ResidentStorage, TrustOptions } from '../../evaluator/backend.js'
+import { fastestHere } from '../../evaluator/fastest.js'
 import type { Program } from '../../graph/program.js'
 import { bindInputs, dataOf, stateMarks, unbind } from '../program/binding.js'
 import { badRate, disposed } from '../program/refusals.js'
 import { newLedger, type Ledger } from './ledger.js'
 import { leafValues } from './loading.js'
 import type { Optimizer } from './optim.js'
+import { backendProblems, optimizerProblems, programProblems, rate, trainStateProblems } from './options.js'
 import { batchWriter, hyperWriter } from './stepWriters.js'
 import type { TrainState } from './trainState.js'
 import { withUpdate, type WithUpdate } from './update.js'
@@ -21,6 +24,8 @@ import { withUpdate, type WithUpdate } from './update.js'
 export type Stepped<O> = {
   readonly outputs: O
   readonly warnings: readonly QuantWarning[]
+  /** False where the gradient waits for those of later steps (`accumulate`). */
+  readonly updated: boolean
 }
 
 /** How a trainer steps. */
@@ -78,9 +83,11 @@ export const trainer = <P, S, I, O>(
   program: Program<P, S, I, O>,
   optimizer: Optimizer,
   start: TrainState<P, S>,
-  backend: Backend,
+  backend: Backend = fastestHere(),
   options: TrainerOptions = {},
 ): E.Either<QuantErrors, Trainer<P, S, I, O>> => {
+  const problems = trainerProblems(program, optimizer, start, backend, options)
+  if (problems.length > 0) return E.left(problems)
   const { checkFinite = true, accumulate = 1 } = options
   const updated = withUpdate(program, optimizer, { checked: checkFinite, accumulating: accumulate > 1 })
   if (E.isLeft(updated)) return updated
@@ -108,20 +115,45 @@ export const trainer = <P, S, I, O>(
 }
 
 /** Views of the results of the latest step, made anew only where they have moved. */
-const resultsOf = <S, O>(program: Program, storage: ResidentStorage): (() => Stepped<O>) => {
-  let views: { readonly first: Tensor; readonly stepped: Stepped<O> } | null = null
-  return () => {
-    const first = storage.output(0)
-    if (views !== null && views.first.data === first.data) return views.stepped
-    const { outputs } = unbind<S, O>(
-      program,
-      program.graph.outputs.map((_, i) => storage.output(i)),
-      [],
-    )
-    views = { first, stepped: { outputs, warnings: [] } }
-    return views.stepped
+const resultsOf = <S, O>(program: Program, storage: ResidentStorage): ((updated: boolean) => Stepped<O>) => {
+  let first: Float32Array | null = null
+  let [waits, updates]: [Stepped<O> | null, Stepped<O> | null] = [null, null]
+  return (updated) => {
+    const { data } = storage.output(0)
+    if (waits === null || updates === null || first !== data) {
+      const { outputs } = unbind<S, O>(
+        program,
+        program.graph.outputs.map((_, i) => storage.output(i)),
+        [],
+      )
+      first = data
+      waits = { outputs, warnings: [], updated: false }
+      updates = { outputs, warnings: [], updated: true }
+    }
+    return updated ? updates : waits
   }
 }
+
+/** What is wrong with what a trainer is given. */
+const trainerProblems = (
+  program: unknown,
+  optimizer: unknown,
+  start: unknown,
+  backend: unknown,
+  options: unknown,
+): readonly QuantError[] => [
+  ...programProblems('trainer', program),
+  ...optimizerProblems('trainer', optimizer),
+  ...trainStateProblems('trainer', start),
+  ...backendProblems('trainer', backend),
+  ...fieldProblems('trainer', options, TRAINER_FIELDS),
+]
+
+const TRAINER_FIELDS: Fields<TrainerOptions> = { trusted: flag, checkFinite: flag, accumulate: { ...count, like: '4' } }
+const STEP_FIELDS: Fields<StepOptions> = { weight: positive, closes: flag }
+/** A step without options; nothing is checked for it. */
+const PLAIN: StepOptions = {}
+const NONE: readonly QuantError[] = []
 
 const trainerOf = <P, S, I, O>(
   inner: Inner<P, S, I, O>,
@@ -157,24 +189,29 @@ const trainerOf = <P, S, I, O>(
   // What training() gives once the memory is gone.
   let ended: TrainState<P, S> | null = null
   return {
-    step: (inputs, lr = optimizer.lr, options) => {
+    step: (inputs, lr = optimizer.lr, options = PLAIN) => {
       if (gone) return E.left(disposed('this trainer', inner.backend))
-      if (!(lr >= 0 && lr < Infinity)) return E.left(badRate(lr))
+      if (!rate.holds(lr)) return E.left(badRate(lr))
+      const wrong = options === PLAIN ? NONE : fieldProblems('step', options, STEP_FIELDS)
+      if (wrong.length > 0) return E.left(wrong)
       if (!writeBatch(inputs)) {
         const bound = bindInputs(data, { params: null, state: null, inputs }, inner.trust)
         if (E.isLeft(bound)) return bound
         bound.right.forEach((t, k) => storage.write(data.places[k], t))
       }
-      const weight = options?.weight ?? 1
-      writeHyper(lr, weight, options?.closes === true)
+      const { weight = 1, closes = false } = options
+      const due = ledger.isDue(closes)
+      writeHyper(lr, weight, due)
       const ran = storage.execute()
-      if (E.isLeft(ran)) return E.mapLeft((errors: QuantErrors) => errors.map(ledger.located))(ran)
-      ledger.moved(weight, options?.closes === true)
-      return E.right(ran.right.length === 0 ? outputs() : { ...outputs(), warnings: ran.right })
+      if (E.isLeft(ran)) return E.left(ran.left.map(ledger.located))
+      ledger.moved(weight, due)
+      return E.right(ran.right.length === 0 ? outputs(due) : { ...outputs(due), warnings: ran.right })
     },
     training: () => ended ?? copyOut(),
     load: (t) => {
       if (gone) return E.left(disposed('this trainer', inner.backend))
+      const wrong = trainStateProblems('load', t)
+      if (wrong.length > 0) return E.left(wrong)
       const found = leafValues(program, optimizer.rule, t)
       if (E.isLeft(found)) return found
       const read = ledger.load(t.optim)

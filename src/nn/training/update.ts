@@ -10,7 +10,9 @@ import type { Program, ProgramInput, ProgramOutput } from '../../graph/program.j
 import { constantOf, constOp } from '../../graph/structural.js'
 import { ops } from '../../ops/index.js'
 import { slotKey } from './memory.js'
-import type { Optimizer, OptimLeaf } from './optim.js'
+import { ruleOf, type OptimLeaf } from './mask.js'
+import type { Optimizer } from './optim.js'
+import { optimizerProblems, programProblems } from './options.js'
 
 /** Which numbers of a step leaves take: those at their rate and weight decay, and where updates are counted those of one leaf. */
 export type HyperGroup = {
@@ -125,7 +127,12 @@ const accumulated = (d: Draft, leaf: string, g: Value) => {
 const updated = (d: Draft, { kind, path }: OptimLeaf, p: Value, given: Value): Value => {
   const { b, optimizer } = d
   const { rule } = optimizer
-  const { frozen = false, weightDecay = optimizer.weightDecay, lrScale = 1 } = optimizer.mask({ kind, path })
+  const asked = ruleOf(optimizer, { kind, path })
+  if (E.isLeft(asked)) {
+    for (const e of asked.left) b.failWith(e)
+    return p
+  }
+  const { frozen, weightDecay, lrScale } = asked.right
   if (frozen) return p
   const leaf = `${kind}.${path}`
   d.leaves.push(leaf)
@@ -152,7 +159,7 @@ const updated = (d: Draft, { kind, path }: OptimLeaf, p: Value, given: Value): V
 }
 
 /** The results that were differentiated: of one element, with a cotangent of 1. */
-const lossesIn = (program: Program): readonly ProgramOutput[] => {
+export const lossesIn = (program: Program): readonly ProgramOutput[] => {
   const { nodes } = program.graph
   return program.outputs.filter((o) => {
     const { shape, cotangent } = nodes[o.node]
@@ -206,6 +213,8 @@ export const withUpdate = <P, S, I, O>(
   optimizer: Optimizer,
   { checked = false, accumulating = false }: UpdateOptions = {},
 ): E.Either<QuantErrors, WithUpdate<P, S, I, O>> => {
+  const problems = [...programProblems('withUpdate', program), ...optimizerProblems('withUpdate', optimizer)]
+  if (problems.length > 0) return E.left(problems)
   const { grads } = program.structure
   if (grads === null) return noGradients()
   const { draft: d, values } = draftOf(program, optimizer, { checked, accumulating })

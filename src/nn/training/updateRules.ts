@@ -21,8 +21,8 @@ export type LeafUpdate = {
 
 /** An optimizer's rule. */
 export type UpdateRule = {
-  /** Memory per leaf, and what it starts with. */
-  readonly slots: readonly { readonly name: string; readonly start: number }[]
+  /** Memory per leaf, and what it starts with: a number everywhere, or the leaf's own value before its first update. */
+  readonly slots: readonly { readonly name: string; readonly start: number | 'leaf' }[]
   /** Do the numbers of a step depend on how often the leaf was updated? Then each leaf has numbers of its own. */
   readonly countsUpdates: boolean
   /** The numbers of a leaf's update number `step` (from 1) at a rate. */
