@@ -39,7 +39,7 @@ export const leakyRelu: Op<Slope> = unary<Slope>({
 })
 
 type Alpha = Attrs & { readonly alpha: number }
-/** `x > 0 ? x : alpha*(e^x - 1)`; gradient alpha at 0 (F.elu). */
+/** `x > 0 ? x : alpha*(e^x - 1)`; gradient alpha at 0, 1 at NaN (F.elu). */
 export const elu: Op<Alpha> = unary<Alpha>({
   name: 'elu',
   doc: 'x where positive, else alpha*(e^x - 1) (F.elu).',
@@ -48,7 +48,7 @@ export const elu: Op<Alpha> = unary<Alpha>({
   carry: strips('e^x - 1 is on no grid'),
   vjp: scaledBy((x, { alpha }) =>
     x.kit.emit('select', [
-      x.kit.emit('less', [x.kit.constant(0), x]),
+      x.kit.emit('inside', [x], { min: 0, max: null }),
       one(x),
       x.kit.emit('mul', [x.kit.constant(alpha), x.kit.emit('exp', [x])]),
     ]),
@@ -79,22 +79,18 @@ export const geluSlope: Op = unary({
   smooth: false,
 })
 
-/** `x * relu6(x + 3)/6`; gradient 0 at -3, 1 at 3 (F.hardswish). */
+/** `x * relu6(x + 3)/6`, NaN at -Infinity; gradient 0 at -3, 1 at 3 and at NaN (F.hardswish). */
 export const hardswish: Op = unary({
   name: 'hardswish',
   doc: 'x * relu6(x + 3)/6 (F.hardswish).',
   attrs: {},
   range: [-5, 5],
-  f: (x) => (x >= 3 ? x : x <= -3 ? 0 : (x * (x + 3)) / 6),
+  // Below -3 it is 0 times x, which of -Infinity is NaN.
+  f: (x) => (x >= 3 ? x : x <= -3 ? x - x : (x * (x + 3)) / 6),
   carry: strips('x*(x + 3)/6 is on no grid'),
-  vjp: scaledBy((x) => {
-    const { kit } = x
-    const middle = kit.emit('add', [kit.emit('div', [x, kit.constant(3)]), kit.constant(0.5)])
-    const above = kit.emit('lessEqual', [kit.constant(3), x])
-    return kit.emit('select', [
-      above,
-      one(x),
-      kit.emit('select', [kit.emit('less', [kit.constant(-3), x]), middle, kit.constant(0)]),
-    ])
-  }),
+  vjp: ({ g, args: [x], kit }) => {
+    const slope = kit.emit('add', [kit.emit('div', [x, kit.constant(3)]), kit.constant(0.5)])
+    const middle = kit.emit('select', [kit.emit('less', [x, kit.constant(3)]), kit.emit('mul', [g, slope]), g])
+    return [kit.emit('select', [kit.emit('inside', [x], { min: -3, max: null }), middle, kit.constant(0)])]
+  },
 })

@@ -6,7 +6,7 @@ import { identity } from './identity.js'
 
 type Bounds = Attrs & { readonly min: number | null; readonly max: number | null }
 
-/** `min <= x <= max`, NaN kept; the gradient is 1 **at** both bounds (torch.clamp). A bound that is null doesn't bind. */
+/** `min <= x <= max`, NaN kept; the gradient is 1 **at** both bounds, 0 at NaN (torch.clamp). A bound that is null doesn't bind. */
 export const clamp: Op<Bounds> = unary<Bounds>({
   name: 'clamp',
   doc: 'x cut to min … max, with gradient 1 at both bounds (torch.clamp).',
@@ -19,20 +19,60 @@ export const clamp: Op<Bounds> = unary<Bounds>({
   carry: strips(
     'torch.clamp gets the bare value and returns a plain tensor: a bound of 0.5 is on no grid with scale 0.7',
   ),
+  vjp: maskedBy((x, { min, max }) => x.kit.emit('between', [x], { min, max })),
+  examples: [...unaryExamples<Bounds>({ min: -1, max: 2 }), ...unaryExamples<Bounds>({ min: null, max: 0.5 })],
+})
+
+/**
+ * The clamp that Brevitas makes of two `torch.where`: the upper bound first, then the lower one, which wins where they cross.
+ * Gradient 1 at both bounds and at NaN, which neither comparison moves.
+ */
+export const tensorClamp: Op<Bounds> = unary<Bounds>({
+  name: 'tensorClamp',
+  doc: 'x cut to min … max, with gradient 1 at both bounds and at NaN (Brevitas tensor_clamp).',
+  attrs: { min: -1, max: 2 },
+  f: (x, { min, max }) => {
+    const lowered = max !== null && x > max ? max : x
+    return min !== null && lowered < min ? min : lowered
+  },
+  carry: strips(
+    'tensor_clamp gets the bare value and returns a plain tensor: a bound of 0.5 is on no grid with scale 0.7',
+  ),
   vjp: maskedBy((x, { min, max }) => x.kit.emit('within', [x], { min, max })),
   examples: [...unaryExamples<Bounds>({ min: -1, max: 2 }), ...unaryExamples<Bounds>({ min: null, max: 0.5 })],
 })
 
-/** 1 where `min <= x <= max` or x is NaN, else 0: where a clamp did nothing. */
-export const within: Op<Bounds> = unary<Bounds>({
-  name: 'within',
-  doc: '1 where a clamp to min … max would do nothing, else 0.',
-  attrs: { min: -1, max: 2 },
-  f: (x, { min, max }) => ((max !== null && x > max) || (min !== null && x < min) ? 0 : 1),
-  carry: strips('a mask of 0 and 1 is on no grid'),
-  vjp: ({ args }) => args.map(() => null),
-  smooth: false,
-})
+/** A mask of 0 and 1, of which gradients are made: what clamps of different kinds let through. */
+const mask = (name: string, doc: string, f: (x: number, bounds: Bounds) => boolean): Op<Bounds> =>
+  unary<Bounds>({
+    name,
+    doc,
+    attrs: { min: -1, max: 2 },
+    f: (x, bounds) => (f(x, bounds) ? 1 : 0),
+    carry: strips('a mask of 0 and 1 is on no grid'),
+    vjp: ({ args }) => args.map(() => null),
+    smooth: false,
+    examples: [...unaryExamples<Bounds>({ min: -1, max: 2 }), ...unaryExamples<Bounds>({ min: 0, max: null })],
+  })
+
+/** 1 where `min <= x <= max` or x is NaN, else 0: what no comparison with a bound moves (`tensorClamp`). */
+export const within: Op<Bounds> = mask(
+  'within',
+  '1 where min <= x <= max or x is NaN, else 0.',
+  (x, { min, max }) => !((max !== null && x > max) || (min !== null && x < min)),
+)
+/** 1 where `min <= x <= max`, else 0, also at NaN (torch.clamp). */
+export const between: Op<Bounds> = mask(
+  'between',
+  '1 where min <= x <= max, else 0, also at NaN.',
+  (x, { min, max }) => (max === null || x <= max) && (min === null || x >= min) && !Number.isNaN(x),
+)
+/** 1 where `min < x < max` or x is NaN, else 0; the bounds are float32 (torch.nn.functional.hardtanh, relu). */
+export const inside: Op<Bounds> = mask(
+  'inside',
+  '1 where min < x < max or x is NaN, else 0.',
+  (x, { min, max }) => !((max !== null && x >= Math.fround(max)) || (min !== null && x <= Math.fround(min))),
+)
 
 /** Clamp with a straight-through gradient (Brevitas `tensor_clamp_ste`). */
 export const clampSte: Op<Bounds> = surrogate(clamp, identity)

@@ -7,7 +7,7 @@ import { claim, keep, zeroIsOnGrid } from './support/metadata.js'
 
 type Probability = Attrs & { readonly p: number }
 
-/** `x * mask / (1 - p)` (F.dropout in training). */
+/** `x * mask / (1 - p)` (F.dropout in training); a NaN or an infinity that is dropped is NaN, as torch's 0 times it. */
 export const dropout: Op<Probability> = {
   name: 'dropout',
   doc: 'x * mask / (1 - p) (F.dropout in training).',
@@ -21,7 +21,7 @@ export const dropout: Op<Probability> = {
   vjp: ({ g, args: [x, mask], attrs, kit }) => [sumTo(kit.emit('dropout', [g, mask], attrs), x.shape), null],
   evaluate: ([x, mask], { p }, out) => {
     const factor = Math.fround(1 / (1 - p))
-    return evaluateBinary((v, m) => (m === 0 ? 0 : v * factor), x, mask, out)
+    return evaluateBinary((v, m) => v * (m === 0 ? 0 : factor), x, mask, out)
   },
   examples: [{ args: [{ shape: [2, 3] }, { shape: [2, 3], range: [1, 1] }], attrs: { p: 0.5 } }],
   smooth: false,

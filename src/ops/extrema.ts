@@ -1,8 +1,11 @@
-/** Element-wise maximum and minimum of two tensors (torch.maximum, torch.minimum): NaN wins; ties share the gradient evenly. */
+/**
+ * Element-wise maximum and minimum of two tensors (torch.maximum, torch.minimum): NaN wins; ties share the gradient evenly, and
+ * where either is NaN both take all of it, as in torch.
+ */
 import type { Op, Vjp } from '../graph/op.js'
 import { binary, strips, sumTo } from './support/elementwise.js'
 
-/** The gradient to the operand that won; half of it to each of two equals, as torch does. */
+/** The gradient to the operand that did not lose; half of it to each of two equals. A NaN loses to nothing, nor does it win. */
 const toWinner =
   (wins: 'less' | 'greater'): Vjp =>
   ({ g, args: [a, b], kit }) => {
@@ -10,7 +13,7 @@ const toWinner =
     const half = kit.emit('mul', [g, kit.constant(0.5)])
     const tie = kit.emit('equal', [a, b])
     const share = (first: typeof a, second: typeof a) =>
-      kit.emit('select', [tie, half, kit.emit('select', [kit.emit('less', [second, first]), g, kit.constant(0)])])
+      kit.emit('select', [tie, half, kit.emit('select', [kit.emit('less', [first, second]), kit.constant(0), g])])
     return [sumTo(share(hi, lo), a.shape), sumTo(share(lo, hi), b.shape)]
   }
 

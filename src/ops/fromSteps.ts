@@ -104,7 +104,8 @@ export const snapToGrid: Op = {
   vjp: ({ g, args: [v, s], needs, kit }) => {
     const p = kit.emit('div', [v, s])
     return [
-      g,
+      // A scale of 0, NaN or infinity makes NaN of every cotangent that is multiplied by it and divided by it.
+      kit.emit('mul', [g, kit.emit('div', [s, s])]),
       needs[1] ? sumTo(kit.emit('mul', [g, kit.emit('sub', [kit.emit('round', [p]), p])]), s.shape) : null,
       null,
     ]

@@ -38,7 +38,16 @@ import { add } from './add.js'
 import { addBias } from './addBias.js'
 import { binaryQuantize, delay } from './binaryQuantize.js'
 import { allClose, checkClose, checkFinite, checkValid, checkZero } from './checks.js'
-import { clamp, clampSte, signedLowerBound, signedLowerBoundSte, within } from './clamp.js'
+import {
+  between,
+  clamp,
+  clampSte,
+  inside,
+  signedLowerBound,
+  signedLowerBoundSte,
+  tensorClamp,
+  within,
+} from './clamp.js'
 import { equal, less, lessEqual } from './compare.js'
 import { div } from './div.js'
 import { exp, exp2, log, log2, sqrt } from './exponentials.js'
@@ -74,6 +83,9 @@ import { mean, sum } from './sum.js'
 import { broadcastTo, sumTo } from './sumTo.js'
 
 const primitives: readonly Op[] = [
+  between,
+  inside,
+  tensorClamp,
   mseThreshold,
   upsampleLinear,
   upsampleLinearGrad,

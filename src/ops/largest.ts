@@ -12,14 +12,16 @@ const maxOf = (x: Float32Array, start: number, end: number): number => {
   return m
 }
 
-/** The largest of all elements, a scalar (torch.max). Equal elements share the gradient evenly. */
+/** The largest of all elements, a scalar (torch.max). Equal elements share the gradient evenly, and so do several NaN. */
 export const maxAll: Op = {
   name: 'maxAll',
   doc: 'The largest of all elements (torch.max).',
   shape: ([x]) => (x.includes(0) ? refuse('an empty tensor has no largest element', 'give at least one element') : []),
   carry: strips('torch.max gets the bare value and returns a plain tensor'),
   vjp: ({ g, args: [x], out, kit }) => {
-    const hit = kit.emit('equal', [x, out()])
+    // Of several NaN each counts as the largest: where there is one, nothing else equals the result.
+    const nan = kit.emit('sub', [kit.constant(1), kit.emit('equal', [x, x])])
+    const hit = kit.emit('add', [kit.emit('equal', [x, out()]), nan])
     const count = kit.emit('sum', [hit], { dims: x.shape.map((_, i) => i), keepdim: false })
     return [kit.emit('select', [hit, kit.emit('div', [g, count]), kit.constant(0)])]
   },

@@ -114,7 +114,7 @@ export const quantize: Op<QuantizeAttrs> = {
   births: true,
   carry: born,
   vjp: ({ g, args: [x, s, z], attrs, needs, kit }) => [
-    attrs.clamp === 'ste' || !needs[0] ? g : kit.emit('quantizeGradInput', [g, x, s, z], attrs),
+    needs[0] ? kit.emit('quantizeGradInput', [g, x, s, z], attrs) : null,
     needs[1] ? kit.emit('quantizeGradScale', [g, x, s, z], attrs) : null,
     needs[2] && attrs.clamp === 'mask' ? kit.emit('quantizeGradZeroPoint', [g, x, s, z], attrs) : null,
   ],
@@ -154,7 +154,13 @@ const gradient = (
   smooth: false,
 })
 
-/** `M * g`: the cotangent where the rounded number was not clipped (NaN counts as not clipped), else exactly 0. */
+/** 1 of a scale that has steps; NaN of 0, NaN and the infinities. The cotangent is multiplied by a scale and divided by it. */
+const unitOf = (s: number): number => s / s
+
+/**
+ * `M * g * (s/s)`: the cotangent where the rounded number was not clipped (NaN counts as not clipped), else exactly 0; where the
+ * clamp is straight-through, all of it. NaN of a scale of 0, NaN or infinity.
+ */
 export const quantizeGradInput: Op<QuantizeAttrs> = gradient(
   'quantizeGradInput',
   'Gradient of quantize to its input: g where nothing was clipped.',
@@ -162,10 +168,12 @@ export const quantizeGradInput: Op<QuantizeAttrs> = gradient(
   ([g, x, s, z], attrs, out) => {
     const f = ROUNDINGS[attrs.rounding]
     const [lo, hi] = limits(attrs)
+    const masks = attrs.clamp === 'mask'
     byScale(out.shape, s, z, (start, end, sk, zk) => {
+      const unit = unitOf(sk)
       for (let i = start; i < end; i++) {
-        const r = f(Math.fround(Math.fround(x.data[i] / sk) + zk))
-        out.data[i] = r > hi || r < lo ? 0 : g.data[i]
+        const r = masks ? f(Math.fround(Math.fround(x.data[i] / sk) + zk)) : 0
+        out.data[i] = (masks && (r > hi || r < lo) ? 0 : g.data[i]) * unit
       }
     })
     return null
@@ -202,7 +210,7 @@ const reduceOver = (
   return null
 }
 
-/** `Σ g*(i - z) - Σ M*g*(x/s)`: inside `(i - z) - x/s`, clipped `i - z`. */
+/** `Σ g*(i - z) - Σ M*g*(x/s)`: inside `(i - z) - x/s`, clipped `i - z`; NaN where x/s or s is infinite: 0 times it. */
 export const quantizeGradScale: Op<QuantizeAttrs> = gradient(
   'quantizeGradScale',
   'Gradient of quantize to its scale.',
@@ -216,12 +224,12 @@ export const quantizeGradScale: Op<QuantizeAttrs> = gradient(
       const r = f(Math.fround(p + zk))
       const clipped = r > hi || r < lo
       const q = (r > hi ? hi : r < lo ? lo : r) - zk
-      return g.data[i] * (clipped && !ste ? q : q - p)
+      return g.data[i] * unitOf(sk) * (q - (clipped && !ste ? p - p : p))
     })
   },
 )
 
-/** `-Σ g*s` over the clipped elements alone, so that it is exactly 0 where nothing is clipped. */
+/** `Σ M*g*s - Σ g*s`, term by term: `-g*s` of the clipped elements, exactly 0 of the others, NaN where g*s is not finite. */
 export const quantizeGradZeroPoint: Op<QuantizeAttrs> = gradient(
   'quantizeGradZeroPoint',
   'Gradient of quantize to its zero point.',
@@ -231,7 +239,8 @@ export const quantizeGradZeroPoint: Op<QuantizeAttrs> = gradient(
     const [lo, hi] = limits(attrs)
     return reduceOver(x.shape, s, z, out, (i, sk, zk) => {
       const r = f(Math.fround(Math.fround(x.data[i] / sk) + zk))
-      return r > hi || r < lo ? -g.data[i] * sk : 0
+      const gs = g.data[i] * sk
+      return r > hi || r < lo ? -gs : gs - gs
     })
   },
 )

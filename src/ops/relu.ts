@@ -15,14 +15,14 @@ const reluCarry = (args: readonly Value[], positive = true): Carried => {
   return before.tag === 'claimed' ? { ...before, quant } : carries(quant)
 }
 
-/** `max(x, 0)`, NaN kept; gradient 0 at 0 (F.relu). */
+/** `max(x, 0)`, NaN kept; gradient 0 at 0, 1 at NaN (F.relu). */
 export const relu: Op = unary({
   name: 'relu',
   doc: 'max(x, 0), with gradient 0 at 0 (F.relu).',
   attrs: {},
   f: (x) => (x > 0 ? x : Number.isNaN(x) ? x : 0),
   carry: (args) => reluCarry(args),
-  vjp: maskedBy((x) => x.kit.emit('less', [x.kit.constant(0), x])),
+  vjp: maskedBy((x) => x.kit.emit('inside', [x], { min: 0, max: null })),
 })
 
 /** A bound that is null does not bind (JSON has no infinity). */
@@ -41,7 +41,7 @@ const hardtanhCarry = (args: readonly Value[], { minVal, maxVal }: Bounds): Carr
   return minVal === null && maxVal === null ? keep(args) : reluCarry(args, false)
 }
 
-/** x cut to `minVal … maxVal`, NaN kept; gradient 0 **at** both bounds (F.hardtanh). */
+/** x cut to `minVal … maxVal`, NaN kept; gradient 0 **at** both bounds, 1 at NaN (F.hardtanh). */
 export const hardtanh: Op<Bounds> = unary<Bounds>({
   name: 'hardtanh',
   doc: 'x cut to minVal … maxVal, with gradient 0 at both bounds (F.hardtanh).',
@@ -49,20 +49,14 @@ export const hardtanh: Op<Bounds> = unary<Bounds>({
   f: (x, { minVal, maxVal }) =>
     maxVal !== null && x > maxVal ? Math.fround(maxVal) : minVal !== null && x < minVal ? Math.fround(minVal) : x,
   carry: hardtanhCarry,
-  vjp: maskedBy((x, { minVal, maxVal }) => {
-    const { kit } = x
-    const one = kit.constant(1)
-    const above = minVal === null ? one : kit.emit('less', [kit.constant(minVal), x])
-    const below = maxVal === null ? one : kit.emit('less', [x, kit.constant(maxVal)])
-    return kit.emit('mul', [above, below])
-  }),
+  vjp: maskedBy((x, { minVal, maxVal }) => x.kit.emit('inside', [x], { min: minVal, max: maxVal })),
   examples: [
     ...unaryExamples<Bounds>({ minVal: -1, maxVal: 1 }),
     ...unaryExamples<Bounds>({ minVal: 0, maxVal: null }),
   ],
 })
 
-/** x cut to 0 … 6 (F.relu6). */
+/** x cut to 0 … 6, NaN kept; gradient 0 at both bounds, 1 at NaN (F.relu6). */
 export const relu6: Op = unary({
   name: 'relu6',
   doc: 'x cut to 0 … 6, with gradient 0 at both bounds (F.relu6).',
@@ -72,11 +66,5 @@ export const relu6: Op = unary({
     const q = quantOf(args[0].carried)
     return q === null ? keep(args) : claim(args, q, '6 is off the grid as a rule: it is no multiple of a scale of 0.7')
   },
-  vjp: ({ g, args: [x], kit }) => [
-    kit.emit('select', [
-      kit.emit('mul', [kit.emit('less', [kit.constant(0), x]), kit.emit('less', [x, kit.constant(6)])]),
-      g,
-      kit.constant(0),
-    ]),
-  ],
+  vjp: maskedBy((x) => x.kit.emit('inside', [x], { min: 0, max: 6 })),
 })

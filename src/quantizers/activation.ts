@@ -176,7 +176,7 @@ export const quantizedZeroPoint = (w: Value, scale: Value, q: Quantizer): Value 
     q.floatToIntImplType
   ]
   const p = kit.emit('add', [kit.emit('div', [kit.emit('absBinarySign', [w]), scale]), kit.constant(lo)])
-  return kit.emit('clamp', [kit.emit(`${rounding}~identity`, [p])], { min: lo, max: hi })
+  return kit.emit('tensorClamp', [kit.emit(`${rounding}~identity`, [p])], { min: lo, max: hi })
 }
 
 /** The zero point of a Shifted quantizer: collected, then learned, with a counter of its own. */

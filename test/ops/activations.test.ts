@@ -110,7 +110,7 @@ test('NaN stays NaN, infinities go to the limits', () => {
     [relu6, 0, 6],
     [sigmoid, 0, 1],
     [tanh, -1, 1],
-    [hardswish, 0, INF],
+    [hardswish, NaN, INF],
     [exp, 0, INF],
     [exp2, 0, INF],
     [log, NaN, INF],

@@ -178,7 +178,16 @@ export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
 const MOST_GATHERED = 6
 
 /** Ops that never give a NaN or an infinity, by which 0 could become NaN. */
-const FINITE: ReadonlySet<string> = new Set(['sign', 'binarySign', 'less', 'lessEqual', 'equal', 'within'])
+const FINITE: ReadonlySet<string> = new Set([
+  'sign',
+  'binarySign',
+  'less',
+  'lessEqual',
+  'equal',
+  'within',
+  'between',
+  'inside',
+])
 
 /**
  * A sum whose second operand is 0 but for one element of each row (the gradient of a percentile) becomes the first one

@@ -72,8 +72,11 @@ const CHEAP: ReadonlySet<string> = new Set([
   'absBinarySign',
   'broadcastTo',
   'clamp',
+  'tensorClamp',
   'hardtanh',
   'within',
+  'between',
+  'inside',
   'maximum',
   'minimum',
 ])

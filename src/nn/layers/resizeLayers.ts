@@ -143,7 +143,10 @@ export type TruncOptions = QuantizerOptions & {
 /** State of a truncation that collects its shift. */
 export type TruncState = { readonly truncQuant: QuantState }
 
-/** By how much to divide: the difference of the widths, or a collected power of two between 1 and that. */
+/**
+ * By how much to divide: 2 to the difference of the widths, or a collected power of two between 1 and that, whichever is the
+ * larger: an accumulator may have fewer bits than the result.
+ */
 const shiftOf = (
   q: TruncQuantizer,
   bits: number,
@@ -161,7 +164,7 @@ const shiftOf = (
   const [t, after] = kit.scoped('truncQuant', () =>
     activationScale(kit, state.scale ?? {}, ints, collected, path === '' ? 'truncQuant' : `${path}.truncQuant`),
   )
-  return [kit.emit('clamp', [t], { min: 1, max: most }), { scale: after }]
+  return [kit.emit('tensorClamp', [t], { min: Math.min(1, most), max: Math.max(1, most) }), { scale: after }]
 }
 
 const noTruncation = (kit: Kit, layer: string): Value =>

@@ -57,7 +57,7 @@ export const mixtureOf = (axes: readonly AxisMix[], plane: Shape): Mixture => {
   return { taps, members, weights }
 }
 
-/** out = the mixtures of x, plane by plane of `size` elements; summed in double, rounded once. Weight 0 reads nothing, so that an infinity next door makes no NaN. */
+/** out = the mixtures of x, plane by plane of `size` elements; summed in double, rounded once. A weight of 0 multiplies too, as in torch: an infinity there makes a NaN. */
 export const mixPlanes = (
   x: Float32Array,
   size: number,
@@ -67,7 +67,7 @@ export const mixPlanes = (
   for (let to = 0, base = 0; to < out.length; base += size)
     for (let e = 0; e < members.length;) {
       let sum = 0
-      for (let t = 0; t < taps; t++, e++) if (weights[e] !== 0) sum += weights[e] * x[base + members[e]]
+      for (let t = 0; t < taps; t++, e++) sum += weights[e] * x[base + members[e]]
       out[to++] = sum
     }
 }
@@ -83,7 +83,7 @@ export const unmixPlanes = (
   for (let from = 0, base = 0; base < out.length; base += size) {
     sums.fill(0)
     for (let e = 0; e < members.length; from++)
-      for (let t = 0; t < taps; t++, e++) if (weights[e] !== 0) sums[members[e]] += weights[e] * g[from]
+      for (let t = 0; t < taps; t++, e++) sums[members[e]] += weights[e] * g[from]
     out.set(sums, base)
   }
 }

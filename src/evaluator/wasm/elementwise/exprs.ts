@@ -62,6 +62,8 @@ export type Exprs = {
   readonly flag: (mask: number) => number
   /** The mask of what isn't 0. */
   readonly truth: (x: number) => number
+  /** The mask of what is 0, where x was made of one (`1 andnot mask`); else null. */
+  readonly untruth: (x: number) => number | null
 }
 
 /** An empty list. */
@@ -88,5 +90,6 @@ export const newExprs = (): Exprs => {
     iota: (n) => add({ op: 'iota', args: [], value: n }, `iota ${n}`),
     flag: (mask) => op('and', mask, constant(1)),
     truth: (x) => (list[x].op === 'and' && isConstant(list[x].args[1], 1) ? list[x].args[0] : op('ne', x, constant(0))),
+    untruth: (x) => (list[x].op === 'andnot' && isConstant(list[x].args[0], 1) ? list[x].args[1] : null),
   }
 }

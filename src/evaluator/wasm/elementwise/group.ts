@@ -11,7 +11,7 @@ import { control, f32, f32x4, f64, i32, i32x4, v128 } from '../asm/instructions.
 import type { Func, Local, ModuleBuilder } from '../asm/module.js'
 import type { Kernel, Places, Stage } from '../kernel.js'
 import { newExprs, type Exprs } from './exprs.js'
-import { lanesOf, newConstants, type Named } from './lanes.js'
+import { invariantsOf, lanesOf, newConstants, type Named } from './lanes.js'
 import { MAPS, REDUCTIONS } from './lowering.js'
 import { addCuts, runsOf, spaceOf, stridesIn, type Run, type Space } from './space.js'
 
@@ -203,10 +203,27 @@ const emitLoop =
             COUNT,
           )
         const constants = newConstants(scope)
+        const fixed = (k: number): boolean => operands[k].kind === 'number' || operands[k].kind === 'splat'
+        const ready = new Map(invariantsOf(loop.exprs.list, roots, fixed).map((e) => [e, scope.local('v128')] as const))
+        /** What no element of a unit changes, computed once in front of its loops. */
+        const prepare = (): Code => {
+          const code = lanesOf(
+            {
+              scope,
+              list: loop.exprs.list,
+              load: (k) => held[k].get,
+              named: named(m),
+              constant: constants.get,
+              iota: (n) => iota(n, 0),
+            },
+            [...ready.keys()],
+          )
+          return [...ready].map(([e, local]) => local.set(code(e)))
+        }
         const turn = (offset: number, lane: boolean, copy: number): Code => {
           const load = (k: number): Code => {
             const o = operands[k]
-            if (o.kind === 'number' || o.kind === 'splat') return held[k].get
+            if (fixed(k)) return held[k].get
             const read = lane ? v128.load32_splat : v128.load
             return o.kind === 'whole'
               ? read(at.get, placeOf(o.id) + offset)
@@ -220,6 +237,7 @@ const emitLoop =
               named: named(m),
               constant: constants.get,
               iota: (n) => iota(n, offset),
+              ready,
             },
             roots,
           )
@@ -308,6 +326,7 @@ const emitLoop =
                 : control.if(i32.gt_u(stop.get, i32.const(space.size * 4)), stop.set(i32.const(space.size * 4))),
             ]
           : stop.set(i32.add(at.get, i32.const(inner * 4)))
+        const prepared = prepare()
         return [
           constants.fill(),
           operands.map((o, k) => (o.kind === 'number' ? held[k].set(v128.load32_splat(i32.const(placeOf(o.id)))) : [])),
@@ -318,6 +337,7 @@ const emitLoop =
               at.set(i32.mul(u.get, i32.const(inner * 4))),
               length,
               operands.map((_, k) => begin(k)),
+              prepared,
               [...rows].map(([n, start]) => start.set(i32.mul(i32.div_u(at.get, i32.const(n * 4)), i32.const(n * 4)))),
               loop.sums.map((s, k) => accs[k].map((a) => a.set(zero(s.join)))),
               vectors,

@@ -18,6 +18,8 @@ export type LaneContext = {
   readonly constant: (value: number) => Code
   /** Places of the four elements in their rows of `n`, as int32. */
   readonly iota: (n: number) => Code
+  /** The local that holds an expression which was computed in front of the loop, if it was. */
+  readonly ready?: ReadonlyMap<number, Local>
 }
 
 /** Constants of a loop, each built in a register once: inside the loop an engine would build it anew in each turn. `fill` comes before the loop, once all are known. */
@@ -65,6 +67,25 @@ const paired = {
   pmin: f32x4.pmin,
   pmax: f32x4.pmax,
 } as const
+
+/**
+ * Expressions whose value no turn of a loop changes (of constants and of the loads that `fixed` names), as far as one that
+ * changes wants them: computed once, in front of the loop.
+ */
+export const invariantsOf = (
+  list: readonly Expr[],
+  roots: readonly number[],
+  fixed: (operand: number) => boolean,
+): readonly number[] => {
+  const same = list.map(() => false)
+  list.forEach((e, i) => {
+    same[i] =
+      e.op === 'const' || (e.op === 'load' ? fixed(e.load ?? 0) : e.op !== 'iota' && e.args.every((a) => same[a]))
+  })
+  const computed = (i: number): boolean => same[i] && list[i].op !== 'const' && list[i].op !== 'load'
+  const wanted = [...roots, ...list.flatMap((e, i) => (same[i] ? [] : e.args))]
+  return [...new Set(wanted.filter(computed))]
+}
 
 /** Numbers of users of each expression, roots counted. */
 const usesOf = (list: readonly Expr[], roots: readonly number[]): Int32Array => {
@@ -123,7 +144,7 @@ export const lanesOf = (c: LaneContext, roots: readonly number[]): ((expr: numbe
     }
   }
   const of = (i: number): Code => {
-    const known = kept.get(i)
+    const known = c.ready?.get(i) ?? kept.get(i)
     if (known !== undefined) return known.get
     const e = c.list[i]
     const code = compute(i)

@@ -57,6 +57,42 @@ const dpu = (e: Exprs, x: number): number => {
   return e.op('select', e.op('and', tie, e.op('lt', x, e.constant(0))), e.op('ceil', x), e.op('nearest', x))
 }
 
+/** 1 where the mask does not hold, else 0. */
+const unless = (e: Exprs, ...masks: readonly number[]): number =>
+  masks.length === 0
+    ? e.constant(1)
+    : e.op(
+        'andnot',
+        e.constant(1),
+        masks.reduce((a, b) => e.op('or', a, b)),
+      )
+
+/** How x compares with the bounds that bind: two masks at most. */
+const compared = (
+  e: Exprs,
+  x: number,
+  a: Attrs,
+  ops: readonly [min: 'lt' | 'le' | 'ge', max: 'gt' | 'ge' | 'le'],
+): readonly number[] => {
+  const [min, max] = [bound(a.min), bound(a.max)]
+  return [
+    ...(max === null ? [] : [e.op(ops[1], x, e.constant(max))]),
+    ...(min === null ? [] : [e.op(ops[0], x, e.constant(min))]),
+  ]
+}
+
+/** 1 of a scale that has steps, NaN of 0, NaN and the infinities. */
+const unitOf = (e: Exprs, s: number): number => {
+  const { op, value } = e.list[s]
+  return op === 'const' && value !== undefined && Number.isFinite(value) && value !== 0
+    ? e.constant(1)
+    : e.op('div', s, s)
+}
+
+/** The product, unless one factor is the number 1. */
+const times = (e: Exprs, x: number, unit: number): number =>
+  e.list[unit].op === 'const' && e.list[unit].value === 1 ? x : e.op('mul', x, unit)
+
 /** What the forward of `quantize` and its gradients share. */
 const quantized = (e: Exprs, [x, s, z]: readonly number[], a: Attrs) => {
   const lo = e.constant(Math.fround(intMin(Number(a.bits), a.signed === true, a.narrow === true)))
@@ -93,7 +129,10 @@ export const MAPS: { readonly [op: string]: Lowering } = {
   'ceil~identity': unary('ceil'),
   'roundToZero~identity': unary('trunc'),
   'dpuRound~identity': (e, [x]) => dpu(e, x),
-  select: (e, [c, a, b]) => e.op('select', e.truth(c), a, b),
+  select: (e, [c, a, b]) => {
+    const not = e.untruth(c)
+    return not === null ? e.op('select', e.truth(c), a, b) : e.op('select', not, b, a)
+  },
   sign: (e, [x]) => e.op('sub', e.flag(e.op('gt', x, e.constant(0))), e.flag(e.op('lt', x, e.constant(0)))),
   binarySign: (e, [x]) => e.op('select', e.op('ge', x, e.constant(0)), e.constant(1), e.constant(-1)),
   binaryQuantize: (e, [x, s]) => e.op('select', e.op('ge', x, e.constant(0)), s, e.op('neg', s)),
@@ -103,13 +142,16 @@ export const MAPS: { readonly [op: string]: Lowering } = {
   hardtanh: (e, [x], a) => cut(e, x, bound(a.minVal), bound(a.maxVal)),
   clamp: (e, [x], a) => cut(e, x, bound(a.min), bound(a.max)),
   'clamp~identity': (e, [x], a) => cut(e, x, bound(a.min), bound(a.max)),
-  within: (e, [x], a) => {
-    const above = bound(a.max) === null ? [] : [e.op('gt', x, e.constant(bound(a.max) ?? 0))]
-    const below = bound(a.min) === null ? [] : [e.op('lt', x, e.constant(bound(a.min) ?? 0))]
-    const [first, second] = [...above, ...below]
-    return first === undefined
-      ? e.constant(1)
-      : e.op('select', second === undefined ? first : e.op('or', first, second), e.constant(0), e.constant(1))
+  tensorClamp: (e, [x], a) => {
+    const [min, max] = [bound(a.min), bound(a.max)]
+    const lowered = max === null ? x : e.op('pmin', x, e.constant(max))
+    return min === null ? lowered : e.op('pmax', lowered, e.constant(min))
+  },
+  within: (e, [x], a) => unless(e, ...compared(e, x, a, ['lt', 'gt'])),
+  inside: (e, [x], a) => unless(e, ...compared(e, x, a, ['le', 'ge'])),
+  between: (e, [x], a) => {
+    const [first, second] = compared(e, x, a, ['ge', 'le'])
+    return e.flag(first === undefined ? e.op('eq', x, x) : second === undefined ? first : e.op('and', first, second))
   },
   signedLowerBound: (e, [x], a) => lowerBound(e, x, a),
   'signedLowerBound~identity': (e, [x], a) => lowerBound(e, x, a),
@@ -117,7 +159,8 @@ export const MAPS: { readonly [op: string]: Lowering } = {
     e.op('select', e.op('gt', x, e.constant(0)), x, e.op('mul', x, e.constant(Math.fround(Number(a.negativeSlope))))),
   broadcastTo: (_e, [x]) => x,
   quantize: (e, args, a) => e.op('mul', quantized(e, args, a).q, args[1]),
-  quantizeGradInput: (e, [g, ...args], a) => e.op('andnot', g, quantized(e, args, a).clipped()),
+  quantizeGradInput: (e, [g, ...args], a) =>
+    times(e, a.clamp === 'ste' ? g : e.op('andnot', g, quantized(e, args, a).clipped()), unitOf(e, args[1])),
   delay: (e, [q, x, left]) => e.op('select', e.op('gt', left, e.constant(0)), x, q),
   ...Object.fromEntries(
     ['exp', 'log', 'exp2', 'log2', 'tanh', 'sigmoid', 'softsign', 'elu', 'gelu', 'geluSlope', 'hardswish'].map(
@@ -148,6 +191,8 @@ const EXCEPT: { readonly [op: string]: (a: Attrs) => boolean } = {
   clamp: (a) => !wholeBounds(a.min, a.max),
   'clamp~identity': (a) => !wholeBounds(a.min, a.max),
   within: (a) => !wholeBounds(a.min, a.max),
+  between: (a) => !wholeBounds(a.min, a.max),
+  tensorClamp: (a) => !wholeBounds(a.min, a.max),
   hardtanh: (a) => !wholeBounds(a.minVal, a.maxVal) || !ordered(a.minVal, a.maxVal),
 }
 
@@ -201,13 +246,17 @@ export const REDUCTIONS: { readonly [op: string]: Reduction } = {
     over: sameRank,
     term: (e, [g, ...args], a) => {
       const { p, q, clipped } = quantized(e, args, a)
-      return e.op('mul', g, e.op('sub', q, a.clamp === 'ste' ? p : e.op('andnot', p, clipped())))
+      const steps = a.clamp === 'ste' ? p : e.op('select', clipped(), e.op('sub', p, p), p)
+      return e.op('mul', times(e, g, unitOf(e, args[1])), e.op('sub', q, steps))
     },
   },
   quantizeGradZeroPoint: {
     join: 'sum',
     divisor: once,
     over: sameRank,
-    term: (e, [g, ...args], a) => e.op('and', e.op('neg', e.op('mul', g, args[1])), quantized(e, args, a).clipped()),
+    term: (e, [g, ...args], a) => {
+      const gs = e.op('mul', g, args[1])
+      return e.op('sub', e.op('andnot', gs, quantized(e, args, a).clipped()), gs)
+    },
   },
 }

@@ -59,17 +59,8 @@ const resizing = (x: Shape, { op, attrs }: KernelSpec): LinearMap => {
   if (!op.startsWith('upsampleLinear'))
     return ofLookup(lookupOf(nearestAxes(x, own, op.includes('Exact') ? 0.5 : 0), plane), sizeOf(plane))
   const { taps, members, weights } = mixtureOf(linearAxes(x, own), plane)
-  // Weight 0 reads nothing.
-  const used = Array.from(weights.keys()).filter((e) => weights[e] !== 0)
-  const starts = new Int32Array(members.length / taps + 1)
-  for (const e of used) starts[Math.floor(e / taps) + 1]++
-  for (let i = 1; i < starts.length; i++) starts[i] += starts[i - 1]
-  return {
-    inner: sizeOf(plane),
-    starts,
-    members: Int32Array.from(used, (e) => members[e]),
-    weights: Float64Array.from(used, (e) => weights[e]),
-  }
+  const starts = Int32Array.from({ length: members.length / taps + 1 }, (_, i) => i * taps)
+  return { inner: sizeOf(plane), starts, members, weights }
 }
 
 const OPS = [

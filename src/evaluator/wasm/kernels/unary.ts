@@ -50,7 +50,11 @@ const FORMULAS: { readonly [op: string]: Formula } = {
       mul(mul(x.get, c(INV_SQRT_2PI)), math.double('exp').call(mul(mul(c(-0.5), x.get), x.get))),
     ),
   hardswish: (x) =>
-    either(f64.ge(x.get, c(3)), x.get, either(f64.le(x.get, c(-3)), c(0), div(mul(x.get, add(x.get, c(3))), c(6)))),
+    either(
+      f64.ge(x.get, c(3)),
+      x.get,
+      either(f64.le(x.get, c(-3)), f64.sub(x.get, x.get), div(mul(x.get, add(x.get, c(3))), c(6))),
+    ),
 }
 
 /** The function f32 → f32 of a unary op, with the bits of its reference; null where it isn't one of these. Emitted once per module. */
