@@ -6,6 +6,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { freeze } from 'immer'
 import type { QuantErrors } from './error.js'
+import { showGiven } from './fields.js'
 import { marksOf, UNTOLD, type Marked, type Marks } from './marks.js'
 import { sizeOf, type Shape } from './shape.js'
 import type { Tensor } from './tensor.js'
@@ -167,6 +168,7 @@ const readHeader = (bytes: Uint8Array): Parsed<{ readonly [key: string]: unknown
 
 /** Reads what `tensorsToBytes` wrote. Never throws: what is wrong is a `ParseError`. */
 export const parseTensors = (bytes: Uint8Array): Parsed<Tree<Tensor>> => {
+  if (!(bytes instanceof Uint8Array)) return wrong('', `bytes (a Uint8Array) are needed, not ${showGiven(bytes)}`)
   if (bytes.length < PREFIX + 4) return wrong('', 'the file is too short')
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (view.getUint32(0, true) !== MAGIC) return wrong('', 'the file does not start with QTRC')

@@ -51,19 +51,57 @@ export type QuantWarning = {
   readonly message: string
 }
 
-/** An error as text for people: what, where, and the fix. */
-export const explain = (error: QuantError): string =>
+const isText = (x: unknown): boolean => typeof x === 'string'
+const isError = (x: unknown): boolean =>
+  typeof x === 'object' &&
+  x !== null &&
+  'tag' in x &&
+  'path' in x &&
+  'message' in x &&
+  'fix' in x &&
+  [x.tag, x.path, x.message, x.fix].every(isText)
+
+const areErrors = (x: unknown): boolean => Array.isArray(x) && x.every(isError)
+
+/** What was given instead of errors. */
+const noErrors = (asker: string, wanted: string): QuantFailure =>
+  failure([
+    {
+      tag: 'InputError',
+      input: 'errors',
+      path: '',
+      message: `${asker} takes ${wanted}, and was given something else`,
+      fix: "give what stands in a Left: explainAll(either.left), where either._tag is 'Left'",
+    },
+  ])
+
+const show = (error: QuantError): string =>
   `${error.tag}${error.path === '' ? '' : ` in ${error.path}`}: ${error.message}\n  fix: ${error.fix}`
 
+/** An error as text for people: what, where, and the fix. */
+export const explain = (error: QuantError): string => {
+  if (!isError(error)) throw noErrors('explain', 'one error of this library')
+  return show(error)
+}
+
 /** Several errors as text, one paragraph each. */
-export const explainAll = (errors: QuantErrors): string => errors.map(explain).join('\n')
+export const explainAll = (errors: QuantErrors): string => {
+  if (!areErrors(errors)) throw noErrors('explainAll', 'a list of errors of this library')
+  return errors.map(show).join('\n')
+}
 
 /** What `orThrow` throws: an Error whose message is `explainAll(errors)`. */
 export type QuantFailure = Error & { readonly errors: QuantErrors }
 
 /** Errors as an exception, for places that return no `Either`. */
 export const failure = (errors: QuantErrors): QuantFailure =>
-  Object.assign(new Error(explainAll(errors)), { name: 'QuantFailure', errors })
+  !areErrors(errors)
+    ? noErrors('failure', 'a list of errors of this library')
+    : Object.assign(new Error(errors.map(show).join('\n')), { name: 'QuantFailure', errors })
+
+/** Was this thrown by `failure`? */
+export const isFailure = (x: unknown): x is QuantFailure =>
+  x instanceof Error && x.name === 'QuantFailure' && 'errors' in x
 
 /**
  * What an `Either` of this library holds, or a `QuantFailure` thrown. For scripts, tests and the edge of a program; inside one, `E.chain` and `pipe`

@@ -2,7 +2,8 @@
  * Options as schemas: which names a record of options may have, and what each may hold. Whoever takes options from a user
  * checks them with `fieldProblems`; names that nobody knows are answered with the nearest one that is known.
  */
-import type { QuantError } from './error.js'
+import { left, right, type Either } from 'fp-ts/lib/Either.js'
+import { failure, isFailure, type QuantError, type QuantErrors } from './error.js'
 
 /** What one field may hold. `says` completes the sentence "it must be …", and `like` is an example that holds. */
 export type Field = {
@@ -74,21 +75,62 @@ export const oneOf = (...words: readonly (string | number | boolean | null)[]): 
   like: JSON.stringify(words[0]),
   holds: (x) => words.some((w) => w === x),
 })
+/** A list of anything. */
+export const list: Field = { says: 'a list', like: '[]', holds: Array.isArray }
+/** Is it a list of whole numbers from 0 on? */
+export const isShape = (x: unknown): x is readonly number[] => Array.isArray(x) && x.every((n) => isWhole(n) && n >= 0)
+/** A shape. */
+export const shapeField: Field = { says: 'a list of whole numbers from 0 on', like: '[2, 4]', holds: isShape }
+/** One whole number above 0, or a list of them: what pools and convolutions take per axis. */
+export const counts: Field = {
+  says: 'a whole number above 0, or a list of them',
+  like: '2',
+  holds: (x) => (Array.isArray(x) ? x : [x]).every((n) => isWhole(n) && n > 0),
+}
+/** One whole number from 0 on, or a list of them. */
+export const wholes: Field = {
+  says: 'a whole number from 0 on, or a list of them',
+  like: '1',
+  holds: (x) => (Array.isArray(x) ? x : [x]).every((n) => isWhole(n) && n >= 0),
+}
+const isTyped = (x: unknown): boolean =>
+  ArrayBuffer.isView(x) && 'length' in x && !(x instanceof BigInt64Array) && !(x instanceof BigUint64Array)
+/** Is it a list of numbers, or a typed array of them? */
+export const isNumbers = (x: unknown): x is ArrayLike<number> =>
+  isTyped(x) || (Array.isArray(x) && x.every((e) => typeof e === 'number'))
+/** A list or typed array of numbers. */
+export const numbers: Field = { says: 'a list or typed array of numbers', like: '[1, 2]', holds: isNumbers }
 /** Anything at all: checked elsewhere. */
 export const anything: Field = { says: 'anything', like: '{}', holds: () => true }
 
-/** What was given, in a few words, for messages. */
-export const showGiven = (x: unknown): string => {
+const isObject = (x: unknown): x is object => typeof x === 'object' && x !== null
+/** Is it an `Either` (which should have been unwrapped)? */
+export const isEither = (x: unknown): x is { readonly _tag: 'Left' | 'Right' } =>
+  isObject(x) && '_tag' in x && (x._tag === 'Left' || x._tag === 'Right')
+
+const showSimple = (x: unknown): string | null => {
   if (typeof x === 'function') return x.name === '' ? 'a function' : `the function ${x.name}`
-  if (typeof x === 'number' || typeof x === 'bigint' || x === undefined || x === null) return String(x)
-  if (typeof x === 'symbol') return 'a symbol'
-  try {
-    const said = JSON.stringify(x) ?? typeof x
-    return said.length > 60 ? `${said.slice(0, 57)}…` : said
-  } catch {
-    return Array.isArray(x) ? 'a list' : 'a record'
-  }
+  if (typeof x === 'string') return x.length > 60 ? `${JSON.stringify(x.slice(0, 57))}…` : JSON.stringify(x)
+  return typeof x === 'symbol' ? 'a symbol' : isObject(x) ? null : String(x)
 }
+
+const showObject = (x: object): string => {
+  if (isEither(x)) return `an Either (a ${x._tag}) that was not unwrapped`
+  if (x instanceof Promise) return 'a promise that was not awaited'
+  if (ArrayBuffer.isView(x)) return `a ${Object.prototype.toString.call(x).slice(8, -1)}`
+  if (Array.isArray(x)) {
+    const shown = x.slice(0, 9).map((e: unknown) => showSimple(e) ?? (Array.isArray(e) ? '[…]' : '{…}'))
+    return `[${[...shown.slice(0, 8), ...(shown.length > 8 ? ['…'] : [])].join(',')}]`
+  }
+  if ('data' in x && x.data instanceof Float32Array) return 'a tensor'
+  if ('layer' in x && typeof x.layer === 'string') return `a layer (${x.layer})`
+  const entries = Object.entries(x)
+  const simple = entries.slice(0, 4).map(([k, v]) => `${k}: ${showSimple(v) ?? '…'}`)
+  return entries.length === 0 ? '{}' : `{ ${[...simple, ...(entries.length > 4 ? ['…'] : [])].join(', ')} }`
+}
+
+/** What was given, in a few words, for messages. */
+export const showGiven = (x: unknown): string => showSimple(x) ?? (isObject(x) ? showObject(x) : '')
 
 /** Edits (insert, remove, replace a letter) from one name to another (Levenshtein). */
 const distance = (a: string, b: string): number => {
@@ -130,6 +172,12 @@ const configError = (option: string, message: string, fix: string): QuantError =
   message,
   fix,
 })
+
+const NAMES_SHOWN = 16
+const leaveOut = (names: readonly string[]): string =>
+  names.length === 0
+    ? 'leave it out: there are no options'
+    : `leave it out; known: ${names.slice(0, NAMES_SHOWN).join(', ')}${names.length > NAMES_SHOWN ? ', …' : ''}`
 
 const fieldProblem = (asker: string, name: string, field: Field, given: unknown): readonly QuantError[] => {
   if (given === undefined)
@@ -179,9 +227,40 @@ export const fieldProblems = (
       return configError(
         k,
         `${asker} has no option ${JSON.stringify(k)}`,
-        near === undefined ? `leave it out; known: ${names.join(', ')}` : `did you mean ${near}?`,
+        near === undefined ? leaveOut(names) : `did you mean ${near}?`,
       )
     }),
     ...names.flatMap((name) => fieldProblem(asker, name, fields[name], entries[name])),
   ]
+}
+
+/** Throws what is wrong, where a function returns no `Either`; nothing if nothing is. */
+export const demand = (problems: readonly QuantError[]): void => {
+  if (problems.length > 0) throw failure(problems)
+}
+
+/**
+ * Throws where an argument is not what it must be. `given` are the arguments under their names: `demandArguments('full', { shape, value }, …)`.
+ */
+export const demandArguments = (
+  asker: string,
+  given: { readonly [name: string]: unknown },
+  fields: { readonly [name: string]: Field },
+): void => demand(argumentProblems(asker, given, fields))
+
+/** The same as problems, for functions that return an `Either` or a layer. */
+export const argumentProblems = (
+  asker: string,
+  given: { readonly [name: string]: unknown },
+  fields: { readonly [name: string]: Field },
+): readonly QuantError[] => Object.keys(fields).flatMap((name) => fieldProblem(asker, name, fields[name], given[name]))
+
+/** What `f` gives, or the errors of a `QuantFailure` that it throws; anything else that it throws goes through. */
+export const attempt = <A>(f: () => A): Either<QuantErrors, A> => {
+  try {
+    return right(f())
+  } catch (e) {
+    if (!isFailure(e)) throw e
+    return left(e.errors)
+  }
 }

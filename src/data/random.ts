@@ -2,18 +2,20 @@
  * torch's CPU generator as an immutable value. A draw is an fp-ts `State` action: it takes a generator and returns what it
  * drew and the generator to go on with; the one it was given stays as it was. Same seed and same draws, same numbers as torch
  * (`rand`, `randint`, `randperm`, `bernoulli` bit for bit; the others but for the last bits).
- * Every function throws a `RangeError` that names it, the value and the accepted range, when an argument is outside.
+ * Every function throws a `QuantFailure` that names it, the value and the accepted range, when an argument is outside.
  *
  * Source: M. Matsumoto and T. Nishimura, "Mersenne Twister" (1998); torch 2.13's CPU distributions (test/conformance/SEMANTICS.md, 14).
  */
 import type { Either } from 'fp-ts/lib/Either.js'
 import { left, right } from 'fp-ts/lib/Either.js'
 import type { State } from 'fp-ts/lib/State.js'
+import { failure, type QuantErrors } from './error.js'
+import { demandArguments, flag, isShape, record, required, shapeField, showGiven, type Field } from './fields.js'
 import { cos, log, log1p, sin } from './math.js'
 import type { Shape } from './shape.js'
 import { sizeOf } from './shape.js'
 import type { Tensor } from './tensor.js'
-import { tensor } from './tensor.js'
+import { allocate, tensor } from './tensor.js'
 
 /**
  * A state of the generator. Opaque: make one with `manualSeed` or `generatorFromJSON`, never change it.
@@ -85,6 +87,7 @@ const nextDouble = (cursor: Cursor): number => {
 const drawing =
   <A>(draw: (cursor: Cursor) => A): State<Generator, A> =>
   (generator) => {
+    demandGenerator(generator)
     const cursor: Cursor = { words: generator.words, index: generator.index, kept: generator.kept }
     const value = draw(cursor)
     return [value, { words: cursor.words, index: cursor.index, kept: cursor.kept }]
@@ -93,7 +96,7 @@ const drawing =
 /** The action which draws a tensor, one number after the other. */
 const filling = (shape: Shape, next: (cursor: Cursor) => number): State<Generator, Tensor> =>
   drawing((cursor) => {
-    const data = new Float32Array(sizeOf(shape))
+    const data = allocate('random', shape)
     for (let i = 0; i < data.length; i++) data[i] = next(cursor)
     return tensor(shape, data)
   })
@@ -101,21 +104,56 @@ const filling = (shape: Shape, next: (cursor: Cursor) => number): State<Generato
 // ---------------------------------------------------------------- arguments
 
 const demand = (holds: boolean, fn: string, name: string, value: unknown, accepted: string): void => {
-  if (!holds) throw new RangeError(`${fn}: ${name} is ${String(value)}, but must be ${accepted}`)
+  if (!holds)
+    throw failure([
+      {
+        tag: 'InputError',
+        input: name,
+        path: '',
+        message: `${fn}: ${name} is ${showGiven(value)}, but must be ${accepted}`,
+        fix: `give ${name} in that range`,
+      },
+    ])
 }
 
-const isSize = (n: number): boolean => Number.isSafeInteger(n) && n >= 0
+const isSize = (n: unknown): n is number => typeof n === 'number' && Number.isSafeInteger(n) && n >= 0
+
+const isSeed = (x: unknown): x is number | bigint =>
+  typeof x === 'bigint' ? x >= -(2n ** 63n) && x < 2n ** 64n : Number.isSafeInteger(x)
+
+const generatorField: Field = {
+  says: 'a generator, as manualSeed makes one',
+  like: 'manualSeed(0)',
+  holds: (x) =>
+    typeof x === 'object' &&
+    x !== null &&
+    'words' in x &&
+    ((Array.isArray(x.words) && x.words.every(isWord)) || x.words instanceof Uint32Array) &&
+    x.words.length === WORDS &&
+    'index' in x &&
+    isSize(x.index) &&
+    'kept' in x,
+}
+
+const demandGenerator = (generator: unknown): void => {
+  if (!generatorField.holds(generator))
+    demandArguments('a draw', { generator }, { generator: required(generatorField) })
+}
 
 const demandShape = (fn: string, shape: Shape): void => {
-  demand(shape.every(isSize), fn, 'shape', `[${shape.join(',')}]`, 'a list of integers >= 0')
-  demand(sizeOf(shape) < TWO_32, fn, 'shape', `[${shape.join(',')}]`, 'of fewer than 2^32 elements')
+  demand(isShape(shape), fn, 'shape', shape, 'a list of integers >= 0')
+  demand(sizeOf(shape) < TWO_32, fn, 'shape', shape, 'of fewer than 2^32 elements')
 }
 
-const demandProbability = (fn: string, p: number): void => demand(p >= 0 && p <= 1, fn, 'p', p, 'in 0 … 1')
+const demandProbability = (fn: string, p: number): void =>
+  demand(typeof p === 'number' && p >= 0 && p <= 1, fn, 'p', p, 'in 0 … 1')
+
+const demandRecord = (fn: string, options: object): void =>
+  demandArguments(fn, { options }, { options: required(record) })
 
 /** A finite number as float32, still finite. */
 const demandFloat = (fn: string, name: string, value: number): void =>
-  demand(Number.isFinite(Math.fround(value)), fn, name, value, 'a finite float32 number')
+  demand(typeof value === 'number' && Number.isFinite(Math.fround(value)), fn, name, value, 'a finite float32 number')
 
 // ---------------------------------------------------------------- seed and storage
 
@@ -125,8 +163,7 @@ const demandFloat = (fn: string, name: string, value: number): void =>
  */
 export const manualSeed = (seed: number | bigint): Generator => {
   const accepted = 'an integer in -2^63 … 2^64-1 (a bigint beyond 2^53-1)'
-  demand(typeof seed === 'bigint' || Number.isSafeInteger(seed), 'manualSeed', 'seed', seed, accepted)
-  demand(seed >= -(2n ** 63n) && seed < 2n ** 64n, 'manualSeed', 'seed', seed, accepted)
+  demand(isSeed(seed), 'manualSeed', 'seed', seed, accepted)
   const words = new Uint32Array(WORDS)
   words[0] = Number(BigInt.asUintN(32, BigInt(seed)))
   for (let i = 1; i < WORDS; i++) words[i] = Math.imul(1812433253, words[i - 1] ^ (words[i - 1] >>> 30)) + i
@@ -134,12 +171,10 @@ export const manualSeed = (seed: number | bigint): Generator => {
 }
 
 /** The whole state as a value that `JSON.stringify` writes without loss. */
-export const generatorToJSON = (generator: Generator): GeneratorJSON => ({
-  algorithm: 'mt19937',
-  words: Array.from(generator.words),
-  index: generator.index,
-  kept: generator.kept,
-})
+export const generatorToJSON = (generator: Generator): GeneratorJSON => {
+  demandGenerator(generator)
+  return { algorithm: 'mt19937', words: Array.from(generator.words), index: generator.index, kept: generator.kept }
+}
 
 const isWord = (x: unknown): x is number => typeof x === 'number' && Number.isInteger(x) && x >= 0 && x < TWO_32
 
@@ -147,15 +182,26 @@ const isWords = (x: unknown): x is readonly number[] => Array.isArray(x) && x.le
 
 const isRecord = (x: unknown): x is Readonly<Record<string, unknown>> => typeof x === 'object' && x !== null
 
+const unreadable = (where: string, message: string): Either<QuantErrors, never> =>
+  left([
+    {
+      tag: 'ParseError',
+      where,
+      path: '',
+      message: `generator: ${message}`,
+      fix: 'give what generatorToJSON wrote, after JSON.parse',
+    },
+  ])
+
 /** A generator from what `generatorToJSON` gave (after `JSON.parse`), or what is wrong with it. */
-export const generatorFromJSON = (json: unknown): Either<string, Generator> => {
-  if (!isRecord(json)) return left('generator: must be an object')
+export const generatorFromJSON = (json: unknown): Either<QuantErrors, Generator> => {
+  if (!isRecord(json)) return unreadable('', 'must be an object')
   const { algorithm, words, index, kept } = json
-  if (algorithm !== 'mt19937') return left('generator: algorithm must be "mt19937"')
-  if (!isWords(words)) return left(`generator: words must be ${WORDS} integers in 0 … 2^32-1`)
-  if (!isWord(index) || index > WORDS) return left(`generator: index must be an integer in 0 … ${WORDS}`)
+  if (algorithm !== 'mt19937') return unreadable('algorithm', 'algorithm must be "mt19937"')
+  if (!isWords(words)) return unreadable('words', `words must be ${WORDS} integers in 0 … 2^32-1`)
+  if (!isWord(index) || index > WORDS) return unreadable('index', `index must be an integer in 0 … ${WORDS}`)
   if (kept !== null && !(typeof kept === 'number' && Number.isFinite(kept)))
-    return left('generator: kept must be null or a finite number')
+    return unreadable('kept', 'kept must be null or a finite number')
   return right({ words: Uint32Array.from(words), index, kept })
 }
 
@@ -281,7 +327,7 @@ const normals = (mean: number, std: number, shape: Shape): State<Generator, Tens
   sizeOf(shape) < BLOCK
     ? filling(shape, (cursor) => nextNormal(cursor) * std + mean)
     : drawing((cursor) => {
-        const data = new Float32Array(sizeOf(shape))
+        const data = allocate('random', shape)
         manyNormals(data, Math.fround(mean), Math.fround(std), cursor)
         return tensor(shape, data)
       })
@@ -308,7 +354,7 @@ type Fans = { readonly fanIn: number; readonly fanOut: number }
 /** Inputs and outputs per element of a weight: its second and its first size, times the kernel's area. */
 const fansOf = (fn: string, shape: Shape): Fans => {
   demandShape(fn, shape)
-  demand(shape.length >= 2, fn, 'shape', `[${shape.join(',')}]`, 'of two axes or more')
+  demand(shape.length >= 2, fn, 'shape', shape, 'of two axes or more')
   const area = sizeOf(shape.slice(2))
   return { fanIn: shape[1] * area, fanOut: shape[0] * area }
 }
@@ -321,24 +367,30 @@ const uniformWithin = (bound: number, shape: Shape): State<Generator, Tensor> =>
 
 /** `torch.nn.init.kaiming_uniform_(a)` (fan in, leaky ReLU of slope a, default 0): uniform in ±sqrt(6 / ((1 + a^2) fan_in)). Accepted: finite a, two axes or more. */
 export const kaimingUniform =
-  ({ a = 0 }: { readonly a?: number } = {}) =>
+  (options: { readonly a?: number } = {}) =>
   (shape: Shape): State<Generator, Tensor> => {
+    demandRecord('kaimingUniform', options)
+    const { a = 0 } = options
     demandFloat('kaimingUniform', 'a', a)
     return uniformWithin(Math.sqrt(3) * kaimingStd(a, fansOf('kaimingUniform', shape).fanIn), shape)
   }
 
 /** `torch.nn.init.kaiming_normal_(a)` (fan in, leaky ReLU of slope a, default 0): normal, mean 0, std sqrt(2 / ((1 + a^2) fan_in)). Accepted: finite a, two axes or more. */
 export const kaimingNormal =
-  ({ a = 0 }: { readonly a?: number } = {}) =>
+  (options: { readonly a?: number } = {}) =>
   (shape: Shape): State<Generator, Tensor> => {
+    demandRecord('kaimingNormal', options)
+    const { a = 0 } = options
     demandFloat('kaimingNormal', 'a', a)
     return normals(0, kaimingStd(a, fansOf('kaimingNormal', shape).fanIn), shape)
   }
 
 /** `torch.nn.init.xavier_uniform_(gain)` (gain 1 by default): uniform in ±gain sqrt(6 / (fan_in + fan_out)). Accepted: finite gain >= 0, two axes or more. */
 export const xavierUniform =
-  ({ gain = 1 }: { readonly gain?: number } = {}) =>
+  (options: { readonly gain?: number } = {}) =>
   (shape: Shape): State<Generator, Tensor> => {
+    demandRecord('xavierUniform', options)
+    const { gain = 1 } = options
     demandFloat('xavierUniform', 'gain', gain)
     demand(gain >= 0, 'xavierUniform', 'gain', gain, 'at least 0')
     const { fanIn, fanOut } = fansOf('xavierUniform', shape)
@@ -360,12 +412,21 @@ export type LayerInit = {
 export type LayerParameters = { readonly weight: Tensor; readonly bias: Tensor | null }
 
 /** torch's `reset_parameters` of linear and convolution layers: the weight, then the bias, uniform in ±1/sqrt(fan_in). Accepted: two axes or more, fanIn > 0 unless the weight is empty. */
-export const weightAndBias = ({ weightShape, fanIn, bias, biasSize }: LayerInit): State<Generator, LayerParameters> => {
+export const weightAndBias = (options: LayerInit): State<Generator, LayerParameters> => {
+  demandRecord('weightAndBias', options)
+  demandArguments('weightAndBias', options, { weightShape: required(shapeField), bias: required(flag) })
+  const { weightShape, fanIn, bias, biasSize } = options
   const fan = fanIn ?? fansOf('weightAndBias', weightShape).fanIn
   const length = biasSize ?? weightShape[0]
   demandShape('weightAndBias', weightShape)
   demand(isSize(length), 'weightAndBias', 'biasSize', length, 'an integer >= 0')
-  demand(fan > 0 || (fan === 0 && sizeOf(weightShape) === 0), 'weightAndBias', 'fanIn', fan, 'positive')
+  demand(
+    (typeof fan === 'number' && fan > 0) || (fan === 0 && sizeOf(weightShape) === 0),
+    'weightAndBias',
+    'fanIn',
+    fan,
+    'positive',
+  )
   const drawWeight = uniformWithin(Math.sqrt(3) * kaimingStd(Math.sqrt(5), fan), weightShape)
   const drawBias = uniformWithin(fan > 0 ? 1 / Math.sqrt(fan) : 0, [length])
   return (generator) => {

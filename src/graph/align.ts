@@ -5,7 +5,7 @@ import { showShape } from '../data/shape.js'
 import type { Graph, Node } from './graph.js'
 import type { Attr } from './op.js'
 import { BRANCH_NAMES, showAttrs, showCarried } from './print.js'
-import type { Program } from './program.js'
+import { demandProgram, type Program } from './program.js'
 
 /** One step of an alignment: a pair of indices, or an index of one side alone (-1 for the other). */
 type Step = readonly [a: number, b: number]
@@ -194,4 +194,8 @@ const alone = (n: Node, path: string, prefix: string, side: 'a' | 'b'): readonly
 }
 
 /** Every node of two programs, each with its partner in the other and what differs: `diffPrograms` as data. */
-export const alignPrograms = (a: Program, b: Program): readonly AlignedNode[] => alignedIn(a.graph, b.graph, '', '')
+export const alignPrograms = (a: Program, b: Program): readonly AlignedNode[] => {
+  demandProgram('alignPrograms', a)
+  demandProgram('alignPrograms', b)
+  return alignedIn(a.graph, b.graph, '', '')
+}

@@ -5,7 +5,8 @@
 import { freeze } from 'immer'
 import type { Carried, NodeId } from '../data/quant.js'
 import { float, quantOf, stripped } from '../data/quant.js'
-import type { QuantError } from '../data/error.js'
+import { failure, isFailure, type QuantError, type QuantErrors, type QuantFailure } from '../data/error.js'
+import { nearestName, showGiven } from '../data/fields.js'
 import type { Shape } from '../data/shape.js'
 import { sameShape, showShape } from '../data/shape.js'
 import type { Graph, Node } from './graph.js'
@@ -44,6 +45,8 @@ export type Builder = Kit & {
 const NO_ATTRS: Attrs = {}
 const INVALID = -1
 
+const hint = (near: string | undefined): string => (near === undefined ? '' : ` (${near}?)`)
+
 /** Is this the value of an op that failed? Such values are passed on silently. */
 export const isInvalid = (v: Value): boolean => v.id === INVALID
 
@@ -56,6 +59,10 @@ export const callSite = (): string => {
     ''
   return outside.trim().replace(/^at /, '')
 }
+
+/** A failure whose errors say where they were thrown, unless they know better. */
+const located = (errors: QuantErrors, path: string): QuantFailure =>
+  failure(errors.map((e) => (e.path === '' ? { ...e, path } : e)))
 
 /** Freezes what a node owns. Its op, attributes and metadata are mostly shared and frozen already, which `freeze` sees at once. */
 const freezeNode = (node: Node): Node => {
@@ -153,7 +160,8 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     const foreign = given.find((a) => a.kit !== kit)
     if (foreign !== undefined)
       return failWith({
-        tag: 'Internal',
+        tag: 'InputError',
+        input: op.name,
         path,
         message: `${op.name} was given a value of another trace`,
         fix: 'use only values that this trace handed to you; pass others as inputs',
@@ -189,7 +197,13 @@ export const newBuilder = (options: BuilderOptions): Builder => {
   const emit = (name: string, args: readonly Value[], attrs: Attrs = NO_ATTRS): Value => {
     const op = Object.hasOwn(table, name) ? table[name] : undefined
     if (op === undefined)
-      return failWith({ tag: 'Internal', path, message: `no op named ${name}`, fix: 'add it to the op table' })
+      return failWith({
+        tag: 'ConfigError',
+        option: 'op',
+        path,
+        message: `there is no op named ${showGiven(name)}`,
+        fix: `name one of the table${hint(nearestName(String(name), Object.keys(table)))}, or apply an op of your own`,
+      })
     return apply(op, args, attrs)
   }
 
@@ -247,6 +261,8 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     path = outer === '' ? name : name === '' ? outer : `${outer}.${name}`
     try {
       return body()
+    } catch (e) {
+      throw isFailure(e) ? located(e.errors, path) : e
     } finally {
       path = outer
     }

@@ -3,7 +3,7 @@ import { showShape } from '../data/shape.js'
 import { alignGraphs, elsewhere, nodeChanges, showIds, type Partners } from './align.js'
 import type { Graph, Node } from './graph.js'
 import { BRANCH_NAMES, showCarried, showNode } from './print.js'
-import type { Program, ProgramInput, ProgramOutput } from './program.js'
+import { demandProgram, type Program, type ProgramInput, type ProgramOutput } from './program.js'
 
 const whole = (node: Node): string =>
   `${showNode(node)}${node.carried.tag === 'float' ? '' : `   # ${showCarried(node.carried)}`}`
@@ -64,11 +64,14 @@ const listLines = <A>(
  * What differs between two programs, as lines: `-` stands in `a` alone, `+` in `b` alone, `~` in both with changed
  * attributes, shapes, operands or metadata. The empty string where nothing differs.
  */
-export const diffPrograms = (a: Program, b: Program): string =>
-  [
+export const diffPrograms = (a: Program, b: Program): string => {
+  demandProgram('diffPrograms', a)
+  demandProgram('diffPrograms', b)
+  return [
     ...(a.mode === b.mode ? [] : [`~ mode ${a.mode} → ${b.mode}`]),
     ...(a.strict === b.strict ? [] : [`~ strict ${a.strict} → ${b.strict}`]),
     ...listLines(a.inputs, b.inputs, showInput, inputDetail),
     ...listLines(a.outputs, b.outputs, showOutput, outputDetail),
     ...graphLines(a.graph, b.graph),
   ].join('\n')
+}

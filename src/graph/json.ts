@@ -7,11 +7,13 @@ import { freeze } from 'immer'
 import type { Carried, NodeId, Quant } from '../data/quant.js'
 import { quantOf } from '../data/quant.js'
 import type { QuantErrors } from '../data/error.js'
+import { argumentProblems, record, required, text as textField } from '../data/fields.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../data/shape.js'
 import type { Tree } from '../data/tree.js'
 import type { Graph, Node } from './graph.js'
 import type { Attr, Attrs, Op, OpTable } from './op.js'
 import { isRefusal } from './op.js'
+import { demandProgram } from './program.js'
 import type { Program, ProgramInput, ProgramLayer, ProgramOutput, Structure } from './program.js'
 import { storedInputProblem } from './storedInputs.js'
 import { constOp, getOp, inputOp, phaseOp, structuralOps } from './structural.js'
@@ -55,6 +57,7 @@ const encodeGraph = (g: Graph): unknown => ({ nodes: g.nodes.map(encodeNode), in
 
 /** A program as JSON text. Ops are stored by name: `parseProgram` finds them in the table that it is given. */
 export const programToJSON = (program: Program): string => {
+  demandProgram('programToJSON', program)
   const { mode, strict, graph, inputs, outputs, structure, layers } = program
   return JSON.stringify({
     format: FORMAT,
@@ -508,10 +511,14 @@ const parseError = (where: string, message: string): E.Either<QuantErrors, never
     },
   ])
 
+const PARSE = { ops: required({ ...record, says: 'a record of ops by name', like: 'ops' }), text: required(textField) }
+
 /** Reads a stored program; `ops` holds every op that it may use, your own included. Never throws: what is wrong is a `ParseError`. */
 export const parseProgram =
   (ops: OpTable) =>
   (text: string): E.Either<QuantErrors, Program> => {
+    const bad = argumentProblems('parseProgram', { ops, text }, PARSE)
+    if (bad.length > 0) return E.left(bad)
     const json = E.tryCatch(
       (): unknown => JSON.parse(text),
       (e) => (e instanceof Error ? e.message : String(e)),

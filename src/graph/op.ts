@@ -5,7 +5,8 @@
 import type { Shape } from '../data/shape.js'
 import type { Tensor } from '../data/tensor.js'
 import type { Carried, NodeId, ZeroPointKind } from '../data/quant.js'
-import type { QuantError } from '../data/error.js'
+import { failure, type QuantError } from '../data/error.js'
+import { showGiven } from '../data/fields.js'
 
 /** A static attribute of a node: JSON, so that a program can be stored. */
 export type Attr = number | string | boolean | null | readonly Attr[]
@@ -147,6 +148,32 @@ export type NoGradient = { readonly none: string }
 /** Is there a gradient rule? */
 export const hasVjp = (op: Op): op is Op & { readonly vjp: Vjp } => typeof op.vjp === 'function'
 
+const isOp = (x: unknown): x is Op =>
+  typeof x === 'object' &&
+  x !== null &&
+  'name' in x &&
+  typeof x.name === 'string' &&
+  'shape' in x &&
+  'carry' in x &&
+  'evaluate' in x &&
+  [x.shape, x.carry, x.evaluate].every((rule) => typeof rule === 'function') &&
+  'vjp' in x &&
+  (typeof x.vjp === 'function' || (typeof x.vjp === 'object' && x.vjp !== null && 'none' in x.vjp))
+
+/** Throws where something is no op. */
+export const demandOp = (asker: string, x: unknown): void => {
+  if (!isOp(x))
+    throw failure([
+      {
+        tag: 'InputError',
+        input: 'op',
+        path: '',
+        message: `${asker} takes an op, and was given ${showGiven(x)}`,
+        fix: 'give one of ops, ops.round for instance, or one that unary, binary or surrogate made',
+      },
+    ])
+}
+
 /** All primitives by name. */
 export type OpTable = { readonly [name: string]: Op }
 
@@ -154,13 +181,17 @@ export type OpTable = { readonly [name: string]: Op }
  * Forward of `f`, backward of `g`: every straight-through estimator in one line. Its name, `round~identity`,
  * makes the estimator visible in prints and on the page. Law: evaluates as `f`, differentiates as `g`.
  */
-export const surrogate = <A extends Attrs>(f: Op<A>, g: Op): Op<A> => ({
-  ...f,
-  name: `${f.name}~${g.name}`,
-  doc: `${f.doc} Straight-through: the gradient is that of ${g.name}.`,
-  smooth: false,
-  vjp: hasVjp(g) ? surrogateVjp(g) : g.vjp,
-})
+export const surrogate = <A extends Attrs>(f: Op<A>, g: Op): Op<A> => {
+  demandOp('surrogate', f)
+  demandOp('surrogate', g)
+  return {
+    ...f,
+    name: `${f.name}~${g.name}`,
+    doc: `${f.doc} Straight-through: the gradient is that of ${g.name}.`,
+    smooth: false,
+    vjp: hasVjp(g) ? surrogateVjp(g) : g.vjp,
+  }
+}
 
 const surrogateVjp =
   (g: Op & { readonly vjp: Vjp }): Vjp =>

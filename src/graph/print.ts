@@ -4,10 +4,11 @@
  */
 import type { Carried, NodeId } from '../data/quant.js'
 import { quantOf, showBits } from '../data/quant.js'
+import { demandArguments, required, whole } from '../data/fields.js'
 import { showShape } from '../data/shape.js'
 import type { Graph, Node } from './graph.js'
 import type { Attr, Attrs } from './op.js'
-import type { Program, ProgramInput, ProgramOutput } from './program.js'
+import { demandProgram, graphField, type Program, type ProgramInput, type ProgramOutput } from './program.js'
 import { constantOf, constOp, getOp, inputOp, phaseOp } from './structural.js'
 
 /** A line of text and what stands in its metadata column. */
@@ -109,6 +110,7 @@ const aligned = (lines: readonly Line[]): string => {
 
 /** A program as text: its inputs, each node with what it carries and its layer, and its outputs. */
 export const printProgram = (program: Program): string => {
+  demandProgram('printProgram', program)
   const { graph, inputs, outputs } = program
   return aligned([
     line(`program ${program.mode}${program.strict ? ' strict' : ''} {`),
@@ -185,11 +187,14 @@ const combine = (node: Node, args: readonly Formula[]): Formula => {
   return { text: `${a}${sign}${b}`, binds }
 }
 
+const FORMULA = { graph: required(graphField), nodeId: required(whole), depth: required(whole) }
+
 /**
  * A node, usually a scale, as a formula: `s2·s7`. Nodes `depth` steps away stand by name: `s`, `z` and `b` for scales,
  * zero points and bit widths, `%` for others. Very long parts stand by name too.
  */
 export const formula = (graph: Graph, nodeId: NodeId, depth: number): string => {
+  demandArguments('formula', { graph, nodeId, depth }, FORMULA)
   if (graph.nodes[nodeId] === undefined) return `%${nodeId}`
   const role = roles(graph)
   const name = (id: NodeId): Formula => {

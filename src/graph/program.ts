@@ -1,5 +1,7 @@
 /** What `trace` returns: a graph with named inputs, outputs and next state. Plain frozen data. */
 import type { Declaration } from '../data/declaration.js'
+import { failure, type QuantErrors } from '../data/error.js'
+import { isEither, showGiven, type Field } from '../data/fields.js'
 import type { Shape } from '../data/shape.js'
 import type { NodeId } from '../data/quant.js'
 import type { Tree } from '../data/tree.js'
@@ -85,4 +87,61 @@ export type Program<P = unknown, S = unknown, I = unknown, O = unknown> = {
   /** How its layers were written, the outermost first; absent where that is not known. */
   readonly layers?: readonly ProgramLayer[]
   readonly types?: { readonly params: P; readonly state: S; readonly inputs: I; readonly outputs: O }
+}
+
+const isRecord = (x: unknown): x is { readonly [name: string]: unknown } =>
+  typeof x === 'object' && x !== null && !Array.isArray(x)
+const areRecords = (x: unknown, ...lists: readonly string[]): boolean =>
+  Array.isArray(x) && x.every((e) => isRecord(e) && lists.every((name) => Array.isArray(e[name])))
+
+/** Is it a graph: nodes with ops, operands and shapes? Their contents are the builder's affair, or the loader's. */
+export const isGraph = (x: unknown): x is Graph =>
+  isRecord(x) &&
+  Array.isArray(x.inputs) &&
+  Array.isArray(x.outputs) &&
+  areRecords(x.nodes, 'inputs', 'shape') &&
+  Array.isArray(x.nodes) &&
+  x.nodes.every(
+    (n: unknown, i) => isRecord(n) && n.id === i && isRecord(n.op) && isRecord(n.attrs) && isRecord(n.carried),
+  )
+
+/** A graph, as an argument. */
+export const graphField: Field = { says: 'a graph, as a program has one', like: 'program.graph', holds: isGraph }
+
+/** Is it a program, as `trace` and `parseProgram` make them? */
+export const isProgram = (x: unknown): x is Program =>
+  isRecord(x) && isGraph(x.graph) && areRecords(x.inputs, 'shape') && areRecords(x.outputs) && isRecord(x.structure)
+
+/**
+ * What is wrong with what was given as a program; nothing if it is one. An Either that was not unwrapped is told apart: of a Left its own
+ * errors are given, since they say why there is no program.
+ */
+export const programProblems = (asker: string, x: unknown): QuantErrors => {
+  if (isProgram(x)) return []
+  const wrong = (message: string, fix: string): QuantErrors => [
+    { tag: 'InputError', input: 'program', path: '', message: `${asker} ${message}`, fix },
+  ]
+  if (isEither(x))
+    return x._tag === 'Right'
+      ? wrong(
+          'takes a program, and was given an Either that holds one (a Right)',
+          `unwrap it: ${asker}(orThrow(trace(…))), or E.chain((program) => ${asker}(program))`,
+        )
+      : [
+          ...wrong(
+            'takes a program, and was given an Either that holds errors instead (a Left)',
+            'look at its left, or unwrap it: orThrow(trace(…)) throws what follows',
+          ),
+          ...('left' in x && Array.isArray(x.left) ? (x.left as QuantErrors) : []),
+        ]
+  return wrong(
+    `takes a program, and was given ${showGiven(x)}`,
+    "give what trace made: orThrow(trace(layer, tensorInput([2, 4]), { mode: 'eval' }))",
+  )
+}
+
+/** Throws where something is no program, for functions that return no Either. */
+export const demandProgram = (asker: string, x: unknown): void => {
+  if (isProgram(x)) return
+  throw failure(programProblems(asker, x))
 }

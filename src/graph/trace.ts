@@ -4,8 +4,21 @@ import { freeze } from 'immer'
 import type { Carried, ZeroPointKind } from '../data/quant.js'
 import { carries, claimed, exactly, HALF_ULP, intMax, intMin, quantOf } from '../data/quant.js'
 import { declarationProblem } from '../data/declaration.js'
-import type { QuantErrors } from '../data/error.js'
+import { isFailure, type QuantError, type QuantErrors } from '../data/error.js'
+import {
+  finite,
+  demand,
+  fieldProblems,
+  flag,
+  isShape,
+  oneOf,
+  required,
+  shapeField,
+  showGiven,
+  type Fields,
+} from '../data/fields.js'
 import { showShape, type Shape } from '../data/shape.js'
+import { demandShape } from '../data/tensor.js'
 import type { Tree } from '../data/tree.js'
 import { leaves, mapTree } from '../data/tree.js'
 import type { Builder } from './builder.js'
@@ -31,33 +44,89 @@ export type QuantInput = {
 /** Declares one input of a program. */
 export type InputDecl = TensorInput | QuantInput
 
-/** A plain tensor of the given shape as an input. */
-export const tensorInput = (shape: Shape): TensorInput => ({ input: 'tensor', shape })
+/** A plain tensor of the given shape as an input. Throws a `QuantFailure` where the shape is none. */
+export const tensorInput = (shape: Shape, ...others: readonly never[]): TensorInput => {
+  demandShape('tensorInput', shape, others)
+  return { input: 'tensor', shape }
+}
 
-/** A quant tensor as an input; per tensor, zero point 0, made in eval and valid unless told otherwise. */
+const QUANT_INPUT: Fields<Omit<QuantInput, 'input' | 'shape'>> = {
+  bits: required(finite),
+  signed: required(flag),
+  scaleShape: shapeField,
+  zeroPointShape: shapeField,
+  zeroPoint: oneOf('zero', 'integer', 'any'),
+  training: flag,
+  valid: flag,
+}
+
+/** A quant tensor as an input; per tensor, zero point 0, made in eval and valid unless told otherwise. Throws a `QuantFailure` as `tensorInput`. */
 export const quantInput = (
   shape: Shape,
   options: Partial<Omit<QuantInput, 'input' | 'shape'>> & { readonly bits: number; readonly signed: boolean },
-): QuantInput => ({
-  input: 'quant',
-  shape,
-  scaleShape: [],
-  zeroPointShape: [],
-  zeroPoint: 'zero',
-  training: false,
-  valid: true,
-  ...options,
-})
+): QuantInput => {
+  demandShape('quantInput', shape)
+  demand(fieldProblems('quantInput', options, QUANT_INPUT))
+  const { scaleShape = [], zeroPointShape = [], zeroPoint = 'zero', training = false, valid = true } = options
+  const { bits, signed } = options
+  return { input: 'quant', shape, scaleShape, zeroPointShape, zeroPoint, bits, signed, training, valid }
+}
 
 /** A leaf of parameters or state: its shape, whether an optimizer may change it, and (where it matters) what its numbers mean. */
 export type LeafDecl = { readonly shape: Shape; readonly learned: boolean; readonly means?: string }
 
 const isDecl = (x: unknown): x is InputDecl =>
   typeof x === 'object' && x !== null && 'input' in x && (x.input === 'tensor' || x.input === 'quant')
+const inputProblem = (path: string, message: string, fix: string): QuantError => ({
+  tag: 'InputError',
+  input: path,
+  path: '',
+  message: `${path === '' ? 'the input' : `input ${path}`} ${message}`,
+  fix,
+})
+
+/** What is wrong with the declared inputs: each leaf must say the shape that will be given. */
+const inputProblems = (x: unknown, path: string, depth: number): QuantErrors => {
+  const wrong = (what: string, fix: string): QuantErrors => [
+    inputProblem(
+      path,
+      `was declared by ${what}; an input is declared by tensorInput(shape) or quantInput(shape, options)`,
+      fix,
+    ),
+  ]
+  if (isDecl(x))
+    return isShape(x.shape) &&
+      (x.input === 'tensor' || fieldProblems('quantInput', partsDeclared(x), QUANT_INPUT).length === 0)
+      ? []
+      : wrong(showGiven(x), 'make it with tensorInput([2, 4]), for instance')
+  if (isShape(x) && x.length > 0) return wrong(`the bare shape ${showGiven(x)}`, `write tensorInput(${showGiven(x)})`)
+  if (typeof x !== 'object' || x === null || ArrayBuffer.isView(x) || depth > 64)
+    return wrong(showGiven(x), 'write tensorInput([2, 4]), for instance, in the structure that the forward takes')
+  if ('data' in x || ('kind' in x && x.kind === 'quant'))
+    return wrong('numbers', 'declare its shape alone, tensorInput(x.shape); the numbers are given to run')
+  return Object.entries(x).flatMap(([key, inner]) =>
+    inputProblems(inner, path === '' ? key : `${path}.${key}`, depth + 1),
+  )
+}
+
+const partsDeclared = ({ input: _input, shape: _shape, ...options }: QuantInput): object => options
+
 const isLeafDecl = (x: unknown): x is LeafDecl =>
   typeof x === 'object' && x !== null && 'learned' in x && typeof x.learned === 'boolean'
 /** Is it a traced value? */
-export const isValue = (x: unknown): x is Value => typeof x === 'object' && x !== null && 'kit' in x && 'carried' in x
+export const isValue = (x: unknown): x is Value =>
+  typeof x === 'object' &&
+  x !== null &&
+  'kit' in x &&
+  'carried' in x &&
+  'id' in x &&
+  typeof x.kit === 'object' &&
+  x.kit !== null &&
+  'emit' in x.kit &&
+  typeof x.kit.emit === 'function' &&
+  typeof x.id === 'number' &&
+  'shape' in x &&
+  Array.isArray(x.shape)
 
 /** What is traced, and how. */
 export type TraceSpec = {
@@ -117,8 +186,25 @@ const partsOf = (v: Value): QuantParts | null => {
       }
 }
 
+/** What the body returns; what it throws of this library's own errors joins those of the trace. */
+const bodyOf = (
+  spec: TraceSpec,
+  b: Builder,
+  ...args: readonly [params: Tree<Value>, state: Tree<Value>, inputs: Tree<Value>]
+): ReturnType<TraceSpec['body']> => {
+  try {
+    return spec.body(...args, b)
+  } catch (e) {
+    if (!isFailure(e)) throw e
+    b.errors.push(...e.errors)
+    return { results: {}, nextState: {} }
+  }
+}
+
 /** Runs the body over fresh inputs and returns the program, or every error that was found. */
 export const traceProgram = (spec: TraceSpec): E.Either<QuantErrors, Program> => {
+  const wrong = inputProblems(spec.inputs, '', 0)
+  if (wrong.length > 0) return E.left(wrong)
   const b = newBuilder(spec)
   const inputs: ProgramInput[] = []
   const outputs: ProgramOutput[] = []
@@ -168,7 +254,7 @@ export const traceProgram = (spec: TraceSpec): E.Either<QuantErrors, Program> =>
   const [paramValues, params] = split(mapTree(isLeafDecl, spec.params, leaf('param')))
   const [stateValues, state] = split(mapTree(isLeafDecl, spec.state, leaf('state')))
   const [dataValues, dataTree] = split(mapTree(isDecl, spec.inputs, data))
-  const { results, nextState } = spec.body(paramValues, stateValues, dataValues, b)
+  const { results, nextState } = bodyOf(spec, b, paramValues, stateValues, dataValues)
 
   const output =
     (kind: ProgramOutput['kind']) =>
@@ -194,7 +280,8 @@ export const traceProgram = (spec: TraceSpec): E.Either<QuantErrors, Program> =>
     })
   if (b.errors.length === 0 && found.some((v) => v.kit !== b))
     b.failWith({
-      tag: 'Internal',
+      tag: 'InputError',
+      input: 'result',
       path: '',
       message: 'the traced function returned a value of another trace',
       fix: "return only values made from this call's arguments",

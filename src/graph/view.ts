@@ -4,11 +4,12 @@ import { topologicalSort } from 'graphology-dag'
 import { bfsFromNode } from 'graphology-traversal'
 import type { Carried, NodeId } from '../data/quant.js'
 import { quantOf } from '../data/quant.js'
+import { demandArguments, required, whole, type Field } from '../data/fields.js'
 import type { Shape } from '../data/shape.js'
 import type { Graph } from './graph.js'
 import type { Attrs } from './op.js'
 import { BRANCH_NAMES } from './print.js'
-import type { Program } from './program.js'
+import { demandProgram, type Program } from './program.js'
 
 /** Metadata as flat attributes; null where there is none. */
 export type CarryAttributes = {
@@ -59,7 +60,10 @@ export const graphToGraphology = (graph: Graph): ProgramGraph => {
 }
 
 /** A program as a graphology graph: an edge runs from each operand to the node that uses it. A phase is one node. */
-export const toGraphology = (program: Program): ProgramGraph => graphToGraphology(program.graph)
+export const toGraphology = (program: Program): ProgramGraph => {
+  demandProgram('toGraphology', program)
+  return graphToGraphology(program.graph)
+}
 
 /** A place where metadata is lost, or kept although it may be false. */
 export type Loss = {
@@ -81,7 +85,10 @@ const lossesIn = (graph: Graph, within: readonly string[]): readonly Loss[] =>
   ])
 
 /** Every node that is stripped or claimed, in order, with the reason in its rule's own words. */
-export const lossesOf = (program: Program): readonly Loss[] => lossesIn(program.graph, [])
+export const lossesOf = (program: Program): readonly Loss[] => {
+  demandProgram('lossesOf', program)
+  return lossesIn(program.graph, [])
+}
 
 const reached = (view: ProgramGraph, node: NodeId, mode: 'out' | 'in'): readonly NodeId[] => {
   const out: NodeId[] = []
@@ -90,9 +97,24 @@ const reached = (view: ProgramGraph, node: NodeId, mode: 'out' | 'in'): readonly
   return out.sort((a, b) => a - b)
 }
 
+const VIEW: { readonly [name: string]: Field } = {
+  view: required({
+    says: 'a view, as toGraphology makes it',
+    like: 'toGraphology(program)',
+    holds: (x) => x instanceof MultiDirectedGraph,
+  }),
+  node: required({ ...whole, says: 'the id of a node' }),
+}
+
 /** Nodes that depend on a node, in order, without itself. */
-export const dependents = (view: ProgramGraph, node: NodeId): readonly NodeId[] => reached(view, node, 'out')
+export const dependents = (view: ProgramGraph, node: NodeId): readonly NodeId[] => {
+  demandArguments('dependents', { view, node }, VIEW)
+  return reached(view, node, 'out')
+}
 /** Nodes on which a node depends, in order, without itself. */
-export const sources = (view: ProgramGraph, node: NodeId): readonly NodeId[] => reached(view, node, 'in')
+export const sources = (view: ProgramGraph, node: NodeId): readonly NodeId[] => {
+  demandArguments('sources', { view, node }, VIEW)
+  return reached(view, node, 'in')
+}
 /** All nodes so that each stands after those it depends on. */
 export const inOrder = (view: ProgramGraph): readonly NodeId[] => topologicalSort(view).map(Number)

@@ -1,10 +1,8 @@
 /** Checks a quantizer's fields before anything is traced; every problem is a typed error that names the field. */
 import type { QuantError } from '../data/error.js'
+import { fieldProblems, flag, isShape, oneOf, orNull, required, text, type Field, type Fields } from '../data/fields.js'
 import { LEARNED } from './collection.js'
-import { quantizerOptionNames, type Quantizer } from './quantizer.js'
-
-/** All fields of a quantizer. */
-const FIELDS = ['name', 'use', 'quantType', 'mse', 'zeroPointImpl', 'biasScale', ...quantizerOptionNames] as const
+import type { Quantizer } from './quantizer.js'
 
 const config = (option: string, message: string, fix: string): QuantError => ({
   tag: 'ConfigError',
@@ -159,47 +157,47 @@ const stepProblems = (q: Quantizer): readonly QuantError[] => {
   return out
 }
 
-const CHOICES: { readonly [field: string]: readonly string[] } = {
-  floatToIntImplType: ['ROUND', 'FLOOR', 'CEIL', 'ROUND_TO_ZERO', 'DPU'],
-  scalingImplType: ['PARAMETER_FROM_STATS', 'PARAMETER', 'CONST', 'STATS'],
-  scalingStatsOp: ['PERCENTILE', 'PERCENTILE_INTERVAL', 'MAX', 'MIN_MAX', 'ZERO_MIN_MAX', 'AVE', 'MAX_AVE'],
-  restrictScalingType: ['FP', 'LOG_FP', 'POWER_OF_TWO'],
-  restrictValueFloatToIntImpl: ['CEIL', 'ROUND'],
+/** Ranges of numbers are checked with the rest of the quantizer. */
+const aNumber: Field = { says: 'a number', like: '1', holds: (x) => typeof x === 'number' }
+const numeric: Field = { says: 'a finite number', like: '1', holds: (x) => Number.isFinite(x) }
+const sizes: Field = { says: 'a list of whole numbers from 0 on', like: '[1, 0, 2, 3]', holds: isShape }
+const rounding = oneOf('ROUND', 'FLOOR', 'CEIL', 'ROUND_TO_ZERO', 'DPU')
+
+/** What each field of a quantizer may hold. */
+const KINDS: Fields<Quantizer> = {
+  name: text,
+  use: oneOf('act', 'weight', 'bias'),
+  quantType: oneOf('INT', 'BINARY'),
+  bitWidth: orNull(aNumber),
+  signed: flag,
+  narrowRange: flag,
+  floatToIntImplType: rounding,
+  scalingImplType: oneOf('PARAMETER_FROM_STATS', 'PARAMETER', 'CONST', 'STATS'),
+  scalingStatsOp: oneOf('PERCENTILE', 'PERCENTILE_INTERVAL', 'MAX', 'MIN_MAX', 'ZERO_MIN_MAX', 'AVE', 'MAX_AVE'),
+  mse: flag,
+  restrictScalingType: oneOf('FP', 'LOG_FP', 'POWER_OF_TWO'),
+  restrictValueFloatToIntImpl: oneOf('CEIL', 'ROUND'),
+  scalingMinVal: orNull(numeric),
+  collectStatsSteps: aNumber,
+  scalingStatsMomentum: orNull(aNumber),
+  zeroPointStatsMomentum: orNull(aNumber),
+  highPercentileQ: aNumber,
+  lowPercentileQ: aNumber,
+  minVal: orNull(numeric),
+  maxVal: orNull(numeric),
+  scalingInit: orNull(numeric),
+  scalingConst: orNull(numeric),
+  scalingPerOutputChannel: flag,
+  scalingStatsPermuteDims: orNull(sizes),
+  perChannelBroadcastableShape: orNull(sizes),
+  zeroPointImpl: oneOf('zero', 'stats'),
+  biasScale: oneOf('external', 'internal', null),
+  quantDelaySteps: aNumber,
 }
-const BOOLEANS = ['signed', 'narrowRange', 'scalingPerOutputChannel'] as const
-const NUMBERS = ['scalingMinVal', 'minVal', 'maxVal', 'scalingInit', 'scalingConst'] as const
 
 /** Values of the wrong kind, which only JavaScript or stored configurations can bring here, and fields that nobody knows. */
-const kindProblems = (q: Quantizer): readonly QuantError[] => {
-  const fields: { readonly [name: string]: unknown } = q
-  const shown = (name: string): string => JSON.stringify(fields[name])
-  return [
-    ...Object.entries(CHOICES)
-      .filter(([name, known]) => !known.some((k) => k === fields[name]))
-      .map(([name, known]) =>
-        config(
-          name,
-          `${q.name}: ${name} is ${shown(name)}; known: ${known.join(', ')}`,
-          `give ${name}: '${known[0]}', for instance`,
-        ),
-      ),
-    ...BOOLEANS.filter((name) => typeof fields[name] !== 'boolean').map((name) =>
-      config(name, `${q.name}: ${name} is ${shown(name)}; it is true or false`, `give ${name}: true or false`),
-    ),
-    ...NUMBERS.filter((name) => fields[name] !== null && !Number.isFinite(fields[name])).map((name) =>
-      config(
-        name,
-        `${q.name}: ${name} is ${shown(name)}; it is a finite number`,
-        `give ${name}: 1, for instance, or leave it out`,
-      ),
-    ),
-    ...Object.keys(q)
-      .filter((name) => !(FIELDS as readonly string[]).includes(name))
-      .map((name) =>
-        config(name, `${q.name} has no field ${JSON.stringify(name)}`, `leave it out; known: ${FIELDS.join(', ')}`),
-      ),
-  ]
-}
+const kindProblems = (q: Quantizer): readonly QuantError[] =>
+  fieldProblems(q.name, q, Object.fromEntries(Object.entries(KINDS).map(([name, f]) => [name, required(f)])))
 
 /** Everything that is wrong with a quantizer; empty if nothing is. */
 export const quantizerProblems = (q: Quantizer): readonly QuantError[] => {

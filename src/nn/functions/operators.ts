@@ -1,24 +1,30 @@
 /** Metadata of values, and Brevitas' operators of quant tensors. */
 import { quantOf, type Carried } from '../../data/quant.js'
-import type { Kit, Value } from '../../graph/op.js'
-import { lift, type Operand } from './support.js'
+import { finite, required, showGiven, text } from '../../data/fields.js'
+import type { Value } from '../../graph/op.js'
+import { demandValue, demandValues, kitOf, lift, refused, type Operand } from './support.js'
 
-const kitOf = (a: Operand, b: Operand): Kit | null =>
-  typeof a !== 'number' ? a.kit : typeof b !== 'number' ? b.kit : null
 const isQuant = (x: Operand): boolean => typeof x !== 'number' && quantOf(x.carried) !== null
 
 /** Is the value a quant tensor, carried or claimed? */
-export const isQuantValue = (x: Value): boolean => quantOf(x.carried) !== null
+export const isQuantValue = (x: Value): boolean => {
+  demandValue('isQuantValue', x)
+  return quantOf(x.carried) !== null
+}
 
 /** What a value carries, and why not. */
-export const carriedOf = (x: Value): Carried => x.carried
+export const carriedOf = (x: Value): Carried => {
+  demandValue('carriedOf', x)
+  return x.carried
+}
 
 /** Drops metadata on purpose. */
 export const dequantize = (x: Value, why = 'dequantize was asked for'): Value =>
-  isQuantValue(x) ? x.kit.emit('dequantize', [x], { why }) : x
+  refused('dequantize', x, { why }, { why: text }) ?? (isQuantValue(x) ? x.kit.emit('dequantize', [x], { why }) : x)
 
-const needQuant = (name: string, x: Value): Value | null =>
-  isQuantValue(x)
+const needQuant = (name: string, x: Value): Value | null => {
+  demandValue(name, x)
+  return isQuantValue(x)
     ? null
     : x.kit.fail({
         op: name,
@@ -26,6 +32,7 @@ const needQuant = (name: string, x: Value): Value | null =>
         refuse: `${name} needs a quant tensor, but this value has no metadata${x.carried.tag === 'stripped' ? `: ${x.carried.why}` : ''}`,
         fix: 'quantize it first, with returnQuantTensor: true',
       })
+}
 
 const field =
   (name: 'scale' | 'zeroPoint' | 'bitWidth') =>
@@ -67,21 +74,30 @@ const signOp = (name: 'quantNeg' | 'quantAbs', x: Value, correct: boolean): Valu
 }
 
 /** `-x`. Of a quant tensor on its integers; with a zero point Brevitas is off by 2*z*s (quirk), see `negCorrect`. */
-export const neg = (x: Value): Value => (isQuantValue(x) ? signOp('quantNeg', x, false) : x.kit.emit('neg', [x]))
+export const neg = (x: Value): Value => {
+  demandValue('neg', x)
+  return isQuantValue(x) ? signOp('quantNeg', x, false) : x.kit.emit('neg', [x])
+}
 /** `-x` with the zero point negated too, so that the value is right for any zero point. */
-export const negCorrect = (x: Value): Value => (isQuantValue(x) ? signOp('quantNeg', x, true) : x.kit.emit('neg', [x]))
+export const negCorrect = (x: Value): Value => {
+  demandValue('negCorrect', x)
+  return isQuantValue(x) ? signOp('quantNeg', x, true) : x.kit.emit('neg', [x])
+}
 /** `|x|`. An unsigned quant tensor is unchanged; a signed one is taken on its integers (quirk with a zero point, see `absCorrect`). */
 export const abs = (x: Value): Value => {
+  demandValue('abs', x)
   const q = quantOf(x.carried)
   return q === null ? x.kit.emit('abs', [x]) : q.signed ? signOp('quantAbs', x, false) : checked(x)
 }
 /** `|x|` with zero point 0, so that the value is right for any zero point. */
-export const absCorrect = (x: Value): Value => (isQuantValue(x) ? signOp('quantAbs', x, true) : x.kit.emit('abs', [x]))
+export const absCorrect = (x: Value): Value => {
+  demandValue('absCorrect', x)
+  return isQuantValue(x) ? signOp('quantAbs', x, true) : x.kit.emit('abs', [x])
+}
 
 /** The operator `+`. quant + plain keeps metadata and moves the zero point; plain + quant is plain. */
 export const add = (a: Operand, b: Operand): Value => {
-  const kit = kitOf(a, b)
-  if (kit === null) throw new TypeError('add: at least one operand must be a traced value')
+  const kit = kitOf('add', [a, b])
   return typeof a === 'number' && isQuant(b)
     ? kit.emit('add', [lift(kit, b), lift(kit, a)])
     : kit.emit('add', [lift(kit, a), lift(kit, b)])
@@ -89,8 +105,7 @@ export const add = (a: Operand, b: Operand): Value => {
 
 /** The operator `-`: of quant tensors `x + (-y)`. number - quant is not defined, as in Brevitas. */
 export const sub = (a: Operand, b: Operand): Value => {
-  const kit = kitOf(a, b)
-  if (kit === null) throw new TypeError('sub: at least one operand must be a traced value')
+  const kit = kitOf('sub', [a, b])
   if (typeof a === 'number' && isQuant(b))
     return kit.fail({
       op: 'sub',
@@ -106,8 +121,7 @@ export const sub = (a: Operand, b: Operand): Value => {
 const binaryOperator =
   (name: 'mul' | 'div') =>
   (a: Operand, b: Operand): Value => {
-    const kit = kitOf(a, b)
-    if (kit === null) throw new TypeError(`${name}: at least one operand must be a traced value`)
+    const kit = kitOf(name, [a, b])
     if (typeof a === 'number' && isQuant(b) && name === 'div')
       return kit.fail({
         op: name,
@@ -132,15 +146,18 @@ const undefinedFor = (name: string, x: Value): Value =>
   })
 
 /** The operator `@`; not defined where the left operand is a quant tensor, plain where the right one is. */
-export const matmulOperator = (a: Value, b: Value): Value =>
-  isQuant(a) ? undefinedFor('@', a) : a.kit.emit('matmul', [a, b])
+export const matmulOperator = (a: Value, b: Value): Value => {
+  demandValues('matmulOperator', [a, b])
+  return isQuant(a) ? undefinedFor('@', a) : a.kit.emit('matmul', [a, b])
+}
 /** The operator `**` with a small whole exponent, of plain tensors; not defined for quant tensors. */
 export const pow = (x: Value, exponent: number): Value => {
+  demandValue('pow', x)
   if (isQuant(x)) return undefinedFor('**', x)
   if (!Number.isInteger(exponent) || exponent < 0 || exponent > 64)
     return x.kit.fail({
       op: 'pow',
-      refuse: `the exponent ${exponent} is not a whole number from 0 to 64`,
+      refuse: `the exponent ${showGiven(exponent)} is not a whole number from 0 to 64`,
       fix: 'compose other powers of exp and log',
     })
   let y = x.kit.constant(1, x.shape)
@@ -149,4 +166,5 @@ export const pow = (x: Value, exponent: number): Value => {
 }
 /** The operator `<<`, which quant tensors don't have; `x * 2^n` of plain ones. */
 export const shiftLeft = (x: Value, n: number): Value =>
-  isQuant(x) ? undefinedFor('<<', x) : x.kit.emit('mul', [x, x.kit.constant(2 ** n)])
+  refused('shiftLeft', x, { n }, { n: required(finite) }) ??
+  (isQuant(x) ? undefinedFor('<<', x) : x.kit.emit('mul', [x, x.kit.constant(2 ** n)]))

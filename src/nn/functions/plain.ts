@@ -1,27 +1,39 @@
 /** torch's functions of bare values, and any primitive at all. */
-import type { Attrs, Op, Value } from '../../graph/op.js'
+import { record } from '../../data/fields.js'
+import { demandOp, type Attrs, type Op, type Value } from '../../graph/op.js'
 import { dequantize } from './operators.js'
 import { permute } from './shapes.js'
-import { lift, type Operand } from './support.js'
+import { demandSome, demandValue, lift, refused, type Operand } from './support.js'
 import { maxPool, type PoolOptions } from './windows.js'
 
 /** Applies a primitive, a user's own included. */
 export const apply = (op: Op, xs: readonly Value[], attrs: Attrs = {}): Value => {
-  const [first] = xs
-  if (first === undefined) throw new TypeError(`${op.name}: give at least one value`)
+  demandOp('apply', op)
+  const [first] = demandSome(op.name, xs)
+  const bad = refused(op.name, first, { attrs }, { attrs: record })
+  if (bad !== null) return bad
   return first.kit.apply(op, xs, attrs)
 }
 
-const bare = (name: string, x: Value): Value =>
-  dequantize(x, `torch.${name} knows no quant tensors (it is in neither of Brevitas' tables) and gets the bare value`)
+const bare = (name: string, x: Value): Value => {
+  demandValue(`plain.${name}`, x)
+  return dequantize(
+    x,
+    `torch.${name} knows no quant tensors (it is in neither of Brevitas' tables) and gets the bare value`,
+  )
+}
 const plainUnary =
   (name: string, op = name) =>
-  (x: Value): Value =>
-    x.kit.emit(op, [bare(name, x)])
+  (x: Value): Value => {
+    const v = bare(name, x)
+    return v.kit.emit(op, [v])
+  }
 const plainBinary =
   (name: string) =>
-  (a: Value, b: Operand): Value =>
-    a.kit.emit(name, [bare(name, a), bare(name, lift(a.kit, b))])
+  (a: Value, b: Operand): Value => {
+    const v = bare(name, a)
+    return v.kit.emit(name, [v, bare(name, lift(v.kit, b))])
+  }
 
 /** torch's functions, which get bare values: they strip where the functions of the same name above keep. */
 export const plain = {

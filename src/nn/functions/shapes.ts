@@ -1,29 +1,57 @@
 /** Shapes, sums and joins of values. */
+import { flag, isShape, required, type Field } from '../../data/fields.js'
 import { sizeOf, type Shape } from '../../data/shape.js'
 import type { Value } from '../../graph/op.js'
 import { dequantize } from './operators.js'
-import { applying, axis, badAxis } from './support.js'
+import {
+  applying,
+  axesField,
+  axis,
+  axisField,
+  badAxis,
+  demandSome,
+  demandValue,
+  demandValues,
+  refused,
+} from './support.js'
 
+const newShape: Field = {
+  says: 'a list of whole numbers from 0 on, at most one of them -1',
+  like: '[2, -1]',
+  holds: (s) => Array.isArray(s) && isShape(s.filter((n) => n !== -1)) && s.filter((n) => n === -1).length <= 1,
+}
 const resolveShape = (x: Value, shape: Shape): Shape => {
   const known = shape.reduce((p, n) => (n === -1 ? p : p * n), 1)
   return shape.map((n) => (n === -1 ? sizeOf(x.shape) / Math.max(1, known) : n))
 }
 
 /** The same elements in another shape; one entry may be -1 (torch.reshape, view). Keeps metadata. */
-export const reshape = (x: Value, shape: Shape): Value => x.kit.emit('reshape', [x], { shape: resolveShape(x, shape) })
+export const reshape = (x: Value, shape: Shape): Value =>
+  refused('reshape', x, { shape }, { shape: required(newShape) }) ??
+  x.kit.emit('reshape', [x], { shape: resolveShape(x, shape) })
 /** Joins the axes from `startDim` to `endDim` into one (torch.flatten). Keeps metadata. */
 export const flatten = (x: Value, startDim = 0, endDim = -1): Value => {
+  demandValue('flatten', x)
   if (x.shape.length === 0) return reshape(x, [1])
   const bad = badAxis('flatten', x, startDim, x.shape.length) ?? badAxis('flatten', x, endDim, x.shape.length)
   if (bad !== null) return bad
   const [from, to] = [axis(x, startDim), axis(x, endDim)]
   return reshape(x, [...x.shape.slice(0, from), sizeOf(x.shape.slice(from, to + 1)), ...x.shape.slice(to + 1)])
 }
+const permutation: Field = {
+  ...axesField,
+  says: 'a list of axes',
+  holds: (d) => Array.isArray(d) && axesField.holds(d),
+}
 /** The axes in another order; metadata follows (the method `permute`). torch.permute is `plain.permute`. */
 export const permute = (x: Value, dims: readonly number[]): Value =>
+  refused('permute', x, { dims }, { dims: required(permutation) }) ??
   x.kit.emit('permute', [x], { dims: dims.map((d) => axis(x, d)) })
 /** Two axes swapped; metadata follows (torch.transpose). */
 export const transpose = (x: Value, dim0: number, dim1: number): Value => {
+  demandValue('transpose', x)
+  const bad = badAxis('transpose', x, dim0, x.shape.length) ?? badAxis('transpose', x, dim1, x.shape.length)
+  if (bad !== null) return bad
   const [a, b] = [axis(x, dim0), axis(x, dim1)]
   return permute(
     x,
@@ -32,6 +60,7 @@ export const transpose = (x: Value, dim0: number, dim1: number): Value => {
 }
 /** Without an axis of size 1, or without all of them (torch.squeeze); strips, as in Brevitas. */
 export const squeeze = (x: Value, dim?: number): Value =>
+  refused('squeeze', x, { dim }, { dim: axisField }) ??
   (dim === undefined ? null : badAxis('squeeze', x, dim, x.shape.length)) ??
   reshape(
     dequantize(x, "torch.squeeze is in neither of Brevitas' tables and gets the bare value; use reshape"),
@@ -39,6 +68,7 @@ export const squeeze = (x: Value, dim?: number): Value =>
   )
 /** With a new axis of size 1 (torch.unsqueeze); strips, as in Brevitas. */
 export const unsqueeze = (x: Value, dim: number): Value => {
+  demandValue('unsqueeze', x)
   const bad = badAxis('unsqueeze', x, dim, x.shape.length + 1)
   if (bad !== null) return bad
   const d = dim < 0 ? dim + x.shape.length + 1 : dim
@@ -49,31 +79,39 @@ export const unsqueeze = (x: Value, dim: number): Value => {
 }
 const allAxes = (x: Value, dim: number | readonly number[] | undefined): readonly number[] =>
   dim === undefined ? x.shape.map((_, i) => i) : (typeof dim === 'number' ? [dim] : dim).map((d) => axis(x, d))
+const REDUCTION = { dim: axesField, keepdim: flag }
 /** The sum over some axes, or all (torch.sum); strips. */
 export const sum = (x: Value, dim?: number | readonly number[], keepdim = false): Value =>
-  x.kit.emit('sum', [x], { dims: allAxes(x, dim), keepdim })
+  refused('sum', x, { dim, keepdim }, REDUCTION) ?? x.kit.emit('sum', [x], { dims: allAxes(x, dim), keepdim })
 /** The mean over some axes, or all (torch.mean); strips. */
 export const mean = (x: Value, dim?: number | readonly number[], keepdim = false): Value =>
-  x.kit.emit('mean', [x], { dims: allAxes(x, dim), keepdim })
+  refused('mean', x, { dim, keepdim }, REDUCTION) ?? x.kit.emit('mean', [x], { dims: allAxes(x, dim), keepdim })
 /** The largest of all elements (torch.max); strips. Equal ones share the gradient. */
-export const max = applying('maxAll')
+export const max = applying('maxAll', 'max')
 /** The matrix product (torch.matmul); strips. */
-export const matmul = (a: Value, b: Value): Value => a.kit.emit('matmul', [a, b])
+export const matmul = (a: Value, b: Value): Value => {
+  demandValues('matmul', [a, b])
+  return a.kit.emit('matmul', [a, b])
+}
 
 /** Joins tensors along an axis (torch.cat): quant tensors of one scale, width and sign stay quantized. */
 export const cat = (xs: readonly Value[], dim: number): Value => {
-  const [first] = xs
-  if (first === undefined) throw new TypeError('cat: give at least one value')
+  const [first] = demandSome('cat', xs)
+  const bad = refused('cat', first, { dim }, { dim: required(axisField) })
+  if (bad !== null) return bad
   return xs.length === 1 ? first : first.kit.emit('concat', xs, { dim: axis(first, dim) })
 }
 /** Joins tensors along a new axis (torch.stack); strips. */
 export const stack = (xs: readonly Value[], dim: number): Value =>
   cat(
-    xs.map((x) => unsqueeze(x, dim)),
+    demandSome('stack', xs).map((x) => unsqueeze(x, dim)),
     dim,
   )
 
 /** Softmax along an axis (F.softmax); strips. */
-export const softmax = (x: Value, dim: number): Value => x.kit.emit('softmax', [x], { dim: axis(x, dim) })
+export const softmax = (x: Value, dim: number): Value =>
+  refused('softmax', x, { dim }, { dim: required(axisField) }) ?? x.kit.emit('softmax', [x], { dim: axis(x, dim) })
 /** Logarithm of the softmax along an axis (F.log_softmax); strips. */
-export const logSoftmax = (x: Value, dim: number): Value => x.kit.emit('logSoftmax', [x], { dim: axis(x, dim) })
+export const logSoftmax = (x: Value, dim: number): Value =>
+  refused('logSoftmax', x, { dim }, { dim: required(axisField) }) ??
+  x.kit.emit('logSoftmax', [x], { dim: axis(x, dim) })

@@ -1,17 +1,95 @@
 /** What the functions of values share; not public. */
+import { failure, type QuantError } from '../../data/error.js'
+import { argumentProblems, showGiven, type Field } from '../../data/fields.js'
 import type { Kit, Value } from '../../graph/op.js'
+import { isValue } from '../../graph/trace.js'
 
 /** A value, or a number that is lifted to a constant. */
 export type Operand = Value | number
 
+const wrongValue = (asker: string, x: unknown, more = ''): QuantError => {
+  const tensor = typeof x === 'object' && x !== null && 'data' in x
+  return {
+    tag: 'InputError',
+    input: asker,
+    path: '',
+    message: `${asker} takes a traced value${more}, and was given ${showGiven(x)}`,
+    fix: tensor
+      ? 'numbers are given when a program runs: declare an input (tensorInput) and call this inside the function that trace is given'
+      : 'call it inside a forward, with values that trace handed to it: functionLayer(name, (x) => …), for instance',
+  }
+}
+
+/** Throws where something is no traced value; `trace` gives what is thrown as its errors. */
+export const demandValue = (asker: string, x: unknown): void => {
+  if (!isValue(x)) throw failure([wrongValue(asker, x)])
+}
+
+/** The values of a list, or a throw where it is none or holds something else. */
+export const demandValues = (asker: string, xs: unknown): readonly Value[] => {
+  if (!Array.isArray(xs)) throw failure([wrongValue(asker, xs, ' in a list')])
+  const list: readonly unknown[] = xs
+  list.forEach((x) => demandValue(asker, x))
+  return list.filter(isValue)
+}
+
+/** The same, with at least one value. */
+export const demandSome = (asker: string, xs: unknown): readonly [Value, ...Value[]] => {
+  const [first, ...rest] = demandValues(asker, xs)
+  if (first === undefined) throw failure([wrongValue(asker, xs, ', at least one, in a list')])
+  return [first, ...rest]
+}
+
+/** The kit of the first value among operands, of which at least one must be a value and the rest numbers. */
+export const kitOf = (asker: string, operands: readonly unknown[]): Kit => {
+  const odd = operands.find((x) => typeof x !== 'number' && !isValue(x))
+  const value = operands.find(isValue)
+  if (value === undefined || odd !== undefined)
+    throw failure([wrongValue(asker, odd ?? operands[0], ' or a number, at least one of them a value')])
+  return value.kit
+}
+
+/** What follows a value in a call, checked: null if it is right, else the invalid value of a recorded error. */
+export const refused = (
+  asker: string,
+  x: Value,
+  given: { readonly [name: string]: unknown },
+  fields: { readonly [name: string]: Field },
+): Value | null => {
+  demandValue(asker, x)
+  const path = x.kit.path()
+  return argumentProblems(asker, given, fields).reduce<Value | null>((_, e) => x.kit.failWith({ ...e, path }), null)
+}
+
+/** A whole number: an axis, negative ones from the back. */
+export const axisField: Field = {
+  says: 'a whole number, negative from the back',
+  like: '1',
+  holds: Number.isSafeInteger,
+}
+/** One axis, or a list of them. */
+export const axesField: Field = {
+  says: 'an axis, or a list of axes',
+  like: '[0, 1]',
+  holds: (x) => (Array.isArray(x) ? x : [x]).every(Number.isSafeInteger),
+}
+/** A number, infinite ones too, but no NaN. */
+export const numberField: Field = {
+  says: 'a number',
+  like: '1',
+  holds: (x) => typeof x === 'number' && !Number.isNaN(x),
+}
+
 /** A number as a constant; a value as it is. */
 export const lift = (kit: Kit, x: Operand): Value => (typeof x === 'number' ? kit.constant(x) : x)
 
-/** A function that applies a unary primitive. */
+/** A function that applies a unary primitive; `name` is the function's own where it differs. */
 export const applying =
-  (op: string) =>
-  (x: Value): Value =>
-    x.kit.emit(op, [x])
+  (op: string, name = op) =>
+  (x: Value): Value => {
+    demandValue(name, x)
+    return x.kit.emit(op, [x])
+  }
 
 /** Fails where an axis is not one of `rank`; null where it is. */
 export const badAxis = (name: string, x: Value, d: number, rank: number): Value | null =>
@@ -19,7 +97,7 @@ export const badAxis = (name: string, x: Value, d: number, rank: number): Value 
     ? null
     : x.kit.fail({
         op: name,
-        refuse: `there is no axis ${d} among ${rank}`,
+        refuse: `there is no axis ${showGiven(d)} among ${rank}`,
         fix: `name an axis from ${-rank} to ${rank - 1}`,
       })
 

@@ -1,12 +1,16 @@
 /** Pools, padding and resizing over the spatial axes. */
+import { count, fieldProblems, finite, flag, oneOf, positive, required, whole, type Field } from '../../data/fields.js'
 import { showShape } from '../../data/shape.js'
 import type { Attrs, Value } from '../../graph/op.js'
+import { isValue } from '../../graph/trace.js'
+import { averageFields, eachOf, poolFields, sizeFields } from './fields.js'
+import { axesField, refused } from './support.js'
 
 type PerAxis = number | readonly number[]
 const spread = (n: PerAxis, count: number): readonly number[] =>
   typeof n === 'number' ? new Array<number>(count).fill(n) : [...n]
 /** Spatial axes of [N, C, …], unless a function's name says how many. */
-const spatial = (x: Value): number => Math.max(0, x.shape.length - 2)
+const spatial = (x: Value): number => (isValue(x) ? Math.max(0, x.shape.length - 2) : 0)
 
 /** How a pool walks over its input. */
 export type PoolOptions = {
@@ -22,16 +26,30 @@ export type AvgPoolOptions = Omit<PoolOptions, 'dilation'> & {
   readonly divisorOverride?: number | null
 }
 
+/** The record of options, and how many axes it speaks of; null if both are right, else the invalid value of a recorded error. */
+const badOptions = (
+  asker: string,
+  x: Value,
+  o: unknown,
+  n: number,
+  fields: (axes: number) => { readonly [name: string]: Field },
+): Value | null => {
+  const wrong = refused(asker, x, { axes: n }, { axes: required(whole) })
+  if (wrong !== null) return wrong
+  const path = x.kit.path()
+  return fieldProblems(asker, o, fields(n)).reduce<Value | null>((_, e) => x.kit.failWith({ ...e, path }), null)
+}
+
 /** Largest of each window, over 1 to 3 spatial axes (F.max_pool1d/2d/3d). Keeps metadata. */
-export const maxPool = (x: Value, o: PoolOptions, n = spatial(x)): Value => {
-  return x.kit.emit('maxPool', [x], {
+export const maxPool = (x: Value, o: PoolOptions, n = spatial(x)): Value =>
+  badOptions('maxPool', x, o, n, poolFields) ??
+  x.kit.emit('maxPool', [x], {
     kernel: spread(o.kernelSize, n),
     stride: spread(o.stride ?? o.kernelSize, n),
     padding: spread(o.padding ?? 0, n),
     dilation: spread(o.dilation ?? 1, n),
     ceilMode: o.ceilMode ?? false,
   })
-}
 const avgPoolAttrs = (o: AvgPoolOptions, n: number): Attrs => ({
   kernel: spread(o.kernelSize, n),
   stride: spread(o.stride ?? o.kernelSize, n),
@@ -43,24 +61,39 @@ const avgPoolAttrs = (o: AvgPoolOptions, n: number): Attrs => ({
 
 /** Mean of each window (F.avg_pool1d/2d/3d). Over two spatial axes Brevitas keeps metadata: scale/k, more bits. */
 export const avgPool = (x: Value, o: AvgPoolOptions, n = spatial(x)): Value =>
-  x.kit.emit('avgPool', [x], avgPoolAttrs(o, n))
+  badOptions('avgPool', x, o, n, averageFields) ?? x.kit.emit('avgPool', [x], avgPoolAttrs(o, n))
 /** Means of as many windows as asked for (F.adaptive_avg_pool1d/2d/3d). */
 export const adaptiveAvgPool = (x: Value, outputSize: PerAxis, n = spatial(x)): Value =>
+  badOptions('adaptiveAvgPool', x, { outputSize }, n, sizeFields) ??
   x.kit.emit('adaptiveAvgPool', [x], { outputSize: spread(outputSize, n) })
 /** The same with right metadata where Brevitas' is a quirk: uneven windows strip, and a zero point is multiplied too. */
 export const adaptiveAvgPoolCorrect = (x: Value, outputSize: PerAxis, n = spatial(x)): Value =>
+  badOptions('adaptiveAvgPoolCorrect', x, { outputSize }, n, sizeFields) ??
   x.kit.emit('adaptiveAvgPool', [x], { outputSize: spread(outputSize, n), correct: true })
 /** `avgPool` with right metadata where Brevitas' is off: the zero point is multiplied too, and uneven windows strip. */
 export const avgPoolCorrect = (x: Value, o: AvgPoolOptions, n = spatial(x)): Value =>
+  badOptions('avgPoolCorrect', x, o, n, averageFields) ??
   x.kit.emit('avgPool', [x], { ...avgPoolAttrs(o, n), correct: true })
 /** Largest of as many windows as asked for (F.adaptive_max_pool1d/2d/3d). Keeps metadata. */
 export const adaptiveMaxPool = (x: Value, outputSize: PerAxis, n = spatial(x)): Value =>
+  badOptions('adaptiveMaxPool', x, { outputSize }, n, sizeFields) ??
   x.kit.emit('adaptiveMaxPool', [x], { outputSize: spread(outputSize, n) })
 
 /** How `pad` fills the new elements. */
 export type PadMode = 'constant' | 'reflect' | 'replicate' | 'circular'
+const PAD = {
+  pads: required({
+    ...axesField,
+    says: 'a list of whole numbers',
+    holds: (p: unknown) => Array.isArray(p) && axesField.holds(p),
+  }),
+  fill: finite,
+  mode: oneOf('constant', 'reflect', 'replicate', 'circular'),
+}
 /** Pads the last axes; pairs `[before, after]` in one flat list, the last axis first, as torch has them (F.pad). Keeps metadata; a value that is off the grid makes it a claim. */
 export const pad = (x: Value, pads: readonly number[], fill = 0, mode: PadMode = 'constant'): Value => {
+  const bad = refused('pad', x, { pads, fill, mode }, PAD)
+  if (bad !== null) return bad
   if (pads.length % 2 !== 0 || pads.length / 2 > x.shape.length)
     return x.kit.fail({
       op: 'pad',
@@ -87,16 +120,29 @@ const resized = (
   return { size: scales.map((f, i) => Math.floor(x.shape[i + 2] * f)), scales }
 }
 
+const resizeFields = (more: { readonly [name: string]: Field }) => () => ({
+  size: eachOf(count),
+  scaleFactor: eachOf(positive),
+  ...more,
+})
+const resizing =
+  (name: string, more: { readonly [name: string]: Field } = {}) =>
+  <O extends ResizeOptions>(x: Value, o: O, attrs: Attrs = {}): Value =>
+    badOptions(name, x, o, 0, resizeFields(more)) ?? x.kit.emit(name, [x], { ...resized(x, o), ...attrs })
+const [nearest, nearestExact] = [resizing('upsampleNearest'), resizing('upsampleNearestExact')]
+const linear = resizing('upsampleLinear', { alignCorners: flag })
+
 /** Resizes by repeating the nearest element (F.interpolate, mode `nearest`). Keeps metadata. */
-export const upsampleNearest = (x: Value, o: ResizeOptions): Value => x.kit.emit('upsampleNearest', [x], resized(x, o))
+export const upsampleNearest = (x: Value, o: ResizeOptions): Value => nearest(x, o)
 /** Resizes by the nearest element, rounding correctly (mode `nearest-exact`); strips. */
-export const upsampleNearestExact = (x: Value, o: ResizeOptions): Value =>
-  x.kit.emit('upsampleNearestExact', [x], resized(x, o))
+export const upsampleNearestExact = (x: Value, o: ResizeOptions): Value => nearestExact(x, o)
 /** Resizes by linear, bilinear or trilinear interpolation, by rank; strips. */
 export const upsampleLinear = (x: Value, o: ResizeOptions & { readonly alignCorners?: boolean }): Value =>
-  x.kit.emit('upsampleLinear', [x], { ...resized(x, o), alignCorners: o.alignCorners ?? false })
+  linear(x, o, { alignCorners: o?.alignCorners ?? false })
 
 /** `[N, C*r², H, W]` to `[N, C, H*r, W*r]` (F.pixel_shuffle). Keeps metadata. */
-export const pixelShuffle = (x: Value, factor: number): Value => x.kit.emit('pixelShuffle', [x], { factor })
+export const pixelShuffle = (x: Value, factor: number): Value =>
+  refused('pixelShuffle', x, { factor }, { factor: required(count) }) ?? x.kit.emit('pixelShuffle', [x], { factor })
 /** `[N, C, H*r, W*r]` to `[N, C*r², H, W]` (F.pixel_unshuffle). Keeps metadata. */
-export const pixelUnshuffle = (x: Value, factor: number): Value => x.kit.emit('pixelUnshuffle', [x], { factor })
+export const pixelUnshuffle = (x: Value, factor: number): Value =>
+  refused('pixelUnshuffle', x, { factor }, { factor: required(count) }) ?? x.kit.emit('pixelUnshuffle', [x], { factor })

@@ -1,5 +1,6 @@
 /** QuantIdentity, QuantReLU, QuantSigmoid, QuantTanh, QuantHardTanh: input_quant, then the activation, then act_quant (SEMANTICS 8). */
 import type { QuantError } from '../../data/error.js'
+import { anything, flag, type Field } from '../../data/fields.js'
 import { quantOf } from '../../data/quant.js'
 import type { Kit, Value } from '../../graph/op.js'
 import {
@@ -9,8 +10,10 @@ import {
 } from '../../quantizers/presets.js'
 import type { Quantizer, QuantizerOptions } from '../../quantizers/quantizer.js'
 import { dequantize, hardtanh, isQuantValue } from '../functions/index.js'
+import { demandValue } from '../functions/support.js'
+import { brokenLayer } from './checks.js'
 import type { Layer, None } from './layer.js'
-import { chosen, optionsOf, unknownOptions, type Given, type Prefixed } from './options.js'
+import { chosen, optionProblems, quantizerFields, recordOf, type Prefixed } from './options.js'
 import { actSpec, optionalConfig, throughQuantizer, type QuantState } from './quantizing.js'
 
 /** Options of an activation layer; those without prefix go to `actQuant`. */
@@ -81,22 +84,27 @@ const disabled = (kind: Kind, kit: Kit, x: Value, returnQuantTensor: boolean): V
   return kind.name === 'QuantIdentity' ? y : withTraining(kit, y)
 }
 
-const PLACES = ['actQuant', 'inputQuant', 'returnQuantTensor'] as const
+const activationFields = (kind: Kind): { readonly [name: string]: Field } => ({
+  actQuant: anything,
+  ...(kind.takesInputQuant ? { inputQuant: anything } : {}),
+  returnQuantTensor: flag,
+  ...quantizerFields(''),
+  ...(kind.takesInputQuant ? quantizerFields('input') : {}),
+})
 
 const activationLayer =
   (kind: Kind) =>
-  (options: Given): Layer<None, ActivationState> => {
-    const act = chosen(kind.name, options, 'actQuant', kind.fallback, '', 'act')
-    const input = chosen(kind.name, options, 'inputQuant', null, 'input', 'act')
-    const known = kind.takesInputQuant
-      ? [...PLACES, ...optionsOf(''), ...optionsOf('input')]
-      : ['actQuant', 'returnQuantTensor', ...optionsOf('')]
+  (options: unknown): Layer<None, ActivationState> => {
+    const given = recordOf(options)
+    const act = chosen(kind.name, given, 'actQuant', kind.fallback, '', 'act')
+    const input = chosen(kind.name, given, 'inputQuant', null, 'input', 'act')
     const problems: readonly QuantError[] = [
-      ...unknownOptions(kind.name, options, known),
+      ...optionProblems(kind.name, options, activationFields(kind)),
       ...act.problems,
       ...input.problems,
     ]
-    const returnQuantTensor = options.returnQuantTensor === true
+    if (problems.length > 0) return brokenLayer(kind.name, problems)
+    const returnQuantTensor = given.returnQuantTensor === true
     return {
       layer: kind.name,
       params: {},
@@ -104,8 +112,8 @@ const activationLayer =
       problems,
       source: {
         layer: kind.name,
-        options,
-        takes: kind.takesInputQuant ? PLACES : ['actQuant', 'returnQuantTensor'],
+        options: given,
+        takes: ['actQuant', ...(kind.takesInputQuant ? ['inputQuant'] : []), 'returnQuantTensor'],
         quantizers: { inputQuant: input.quantizer, actQuant: act.quantizer },
       },
       config: {
@@ -117,6 +125,7 @@ const activationLayer =
         ],
       },
       apply: (_params, state, x, kit) => {
+        demandValue(kind.name, x)
         const [x1, inputQuant] = throughQuantizer(input.quantizer, kit, state.inputQuant, x, 'inputQuant')
         if (act.quantizer === null) return [disabled(kind, kit, x1, returnQuantTensor), { actQuant: {}, inputQuant }]
         const [y, actQuant] = throughQuantizer(act.quantizer, kit, state.actQuant, kind.act(x1, false), 'actQuant')
@@ -179,29 +188,27 @@ export const QuantTanh = (options: ActivationOptions = {}): Layer<None, Activati
  * at its symmetric threshold `max(|minVal|, |maxVal|)`. With `actQuant: null` it is Hardtanh(minVal, maxVal).
  */
 export const QuantHardTanh = (options: QuantHardTanhOptions): Layer<None, ActivationState> => {
-  const given: Given = options
-  const [minVal, maxVal] = [options.minVal ?? -1, options.maxVal ?? 1]
+  const given = recordOf(options)
+  const bound = (x: unknown, fallback: number): number => (typeof x === 'number' ? x : fallback)
+  const [minVal, maxVal] = [bound(given.minVal, -1), bound(given.maxVal, 1)]
   const layer = activationLayer({
     name: 'QuantHardTanh',
     fallback: Int8ActPerTensorFloatMinMaxInit,
     passthrough: true,
     takesInputQuant: true,
     act: (x, off) => (off ? hardtanh(x, minVal, maxVal) : x),
-  })(given)
+  })(options)
   const upsideDown = minVal > maxVal && !layer.problems.some((p) => p.tag === 'ConfigError' && p.option === 'maxVal')
   return upsideDown
-    ? {
-        ...layer,
-        problems: [
-          ...layer.problems,
-          {
-            tag: 'ConfigError',
-            option: 'maxVal',
-            path: '',
-            message: `QuantHardTanh: max_val ${maxVal} is below min_val ${minVal}`,
-            fix: 'swap them',
-          },
-        ],
-      }
+    ? brokenLayer('QuantHardTanh', [
+        ...layer.problems,
+        {
+          tag: 'ConfigError',
+          option: 'maxVal',
+          path: '',
+          message: `QuantHardTanh: max_val ${maxVal} is below min_val ${minVal}`,
+          fix: 'swap them',
+        },
+      ])
     : layer
 }

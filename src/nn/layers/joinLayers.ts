@@ -1,11 +1,14 @@
 /** Layers that join tensors: QuantEltwiseAdd and QuantCat. Both inputs go through one input quantizer, one call after the other. */
+import { anything, flag, type Field } from '../../data/fields.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { Int8ActPerTensorFloat } from '../../quantizers/presets.js'
 import type { Quantizer } from '../../quantizers/quantizer.js'
 import { NOT_CONFIGURED } from './activationLayers.js'
 import { add, cat, dequantize, isQuantValue } from '../functions/index.js'
+import { demandValues } from '../functions/support.js'
+import { brokenLayer } from './checks.js'
 import type { Layer, None, Traced } from './layer.js'
-import { chosen, optionsOf, unknownOptions, type Given, type Prefixed } from './options.js'
+import { chosen, optionProblems, quantizerFields, recordOf, type Prefixed } from './options.js'
 import { actSpec, optionalConfig, throughQuantizer, type QuantState } from './quantizing.js'
 
 /** Options of joins. Input and output quantizers default to Int8ActPerTensorFloat; null disables them. */
@@ -34,30 +37,31 @@ const quantizeAll = (
   return [out, s]
 }
 
+const FIELDS: { readonly [name: string]: Field } = {
+  inputQuant: anything,
+  outputQuant: anything,
+  returnQuantTensor: flag,
+  ...quantizerFields('input'),
+  ...quantizerFields('output'),
+}
+
 const joinLayer = <I>(
   name: string,
-  options: Given,
-  values: (x: I) => readonly Value[],
+  given: unknown,
+  values: (x: I) => unknown,
   join: (xs: readonly Value[], x: I, kit: Kit) => Value,
 ): Layer<None, JoinState, I> => {
+  const options = recordOf(given)
   const input = chosen(name, options, 'inputQuant', Int8ActPerTensorFloat, 'input', 'act')
   const output = chosen(name, options, 'outputQuant', Int8ActPerTensorFloat, 'output', 'act')
+  const problems = [...optionProblems(name, given, FIELDS), ...input.problems, ...output.problems]
+  if (problems.length > 0) return brokenLayer(name, problems)
   const returnQuantTensor = options.returnQuantTensor === true
   return {
     layer: name,
     params: {},
     state: { inputQuant: actSpec(input.quantizer), outputQuant: actSpec(output.quantizer) },
-    problems: [
-      ...unknownOptions(name, options, [
-        'inputQuant',
-        'outputQuant',
-        'returnQuantTensor',
-        ...optionsOf('input'),
-        ...optionsOf('output'),
-      ]),
-      ...input.problems,
-      ...output.problems,
-    ],
+    problems,
     source: {
       layer: name,
       options,
@@ -73,7 +77,7 @@ const joinLayer = <I>(
       ],
     },
     apply: (_params, state, x, kit) => {
-      const [xs, inputQuant] = quantizeAll(input.quantizer, kit, state.inputQuant, values(x))
+      const [xs, inputQuant] = quantizeAll(input.quantizer, kit, state.inputQuant, demandValues(name, values(x)))
       const [y, outputQuant] = throughQuantizer(
         output.quantizer,
         kit,
@@ -116,7 +120,7 @@ export const QuantCat = (options: JoinOptions = {}): Layer<None, JoinState, CatI
   joinLayer<CatInput>(
     'QuantCat',
     options,
-    (x) => x.values,
+    (x) => (typeof x === 'object' && x !== null && 'values' in x ? x.values : x),
     (xs, x, kit) =>
       xs.length > 0
         ? cat(xs, x.dim ?? 1)

@@ -101,25 +101,3 @@ export type StateOf<L> = L extends { readonly types?: { readonly state: infer S 
 export type InputOf<L> = L extends { readonly types?: { readonly input: infer I } } ? I : never
 /** What a layer gives back. */
 export type OutputOf<L> = L extends { readonly types?: { readonly output: infer O } } ? O : never
-
-/** A layer without parameters and state: a function of values. */
-export const functionLayer = <I = Value, O = Value>(
-  name: string,
-  f: (x: I, kit: Kit) => O,
-  options: { readonly [k: string]: unknown } = {},
-  problems: readonly QuantError[] = [],
-  source?: Source,
-): Layer<None, None, I, O> => ({
-  layer: name,
-  params: {},
-  state: {},
-  problems,
-  config: {
-    name,
-    parts: Object.entries(options)
-      .filter(([, v]) => v !== undefined)
-      .map(([k, v]) => [k, JSON.stringify(v)] as const),
-  },
-  ...(source === undefined ? {} : { source }),
-  apply: (_p, state, x, kit) => [f(x, kit), state],
-})

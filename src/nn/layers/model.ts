@@ -1,7 +1,9 @@
 /** Models: layers under names, wired by a forward that must hand back every layer's new state. */
-import type { QuantError } from '../../data/error.js'
+import { failure, type QuantError } from '../../data/error.js'
+import { argumentProblems, demand, demandArguments, func, nearestName, record, required } from '../../data/fields.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { callSite } from '../../graph/builder.js'
+import { brokenLayer, layerProblems, pairOf } from './checks.js'
 import type { AnyLayer, InputOf, Layer, Next, None, OutputOf, ParamsOf, SpecTree, StateOf, Traced } from './layer.js'
 
 /** Layers by name. */
@@ -112,40 +114,74 @@ const newWatch = (): Watch => {
   }
 }
 
-/** What every combinator of layers shares. */
+/** What every combinator of layers shares. `more`: problems besides those of its layers. */
 const combined = (
   name: string,
   layers: Layers,
+  more: readonly QuantError[] = [],
   options: { readonly [option: string]: unknown } = {},
-): Pick<Layer, 'layer' | 'params' | 'state' | 'problems' | 'config' | 'source'> => ({
-  layer: name,
-  params: trees(layers, 'params'),
-  state: trees(layers, 'state'),
-  problems: [
+): Pick<Layer, 'layer' | 'params' | 'state' | 'problems' | 'config' | 'source'> => {
+  const wrong = argumentProblems(
+    name,
+    { layers },
+    { layers: required({ ...record, says: 'a record of layers by name' }) },
+  )
+  if (wrong.length > 0) return brokenLayer(name, [...wrong, ...more])
+  const problems = [
     ...nameProblems(Object.keys(layers)),
-    ...Object.entries(layers).flatMap(([n, l]) => l.problems.map(within(n))),
-  ],
-  config: { name, parts: Object.entries(layers).map(([k, l]) => [k, l.config] as const) },
-  source: { layer: name, options, takes: [], within: layers },
-})
+    ...Object.entries(layers).flatMap(([n, l]) => layerProblems(name, l).map(within(n))),
+    ...more,
+  ]
+  return problems.length > 0
+    ? brokenLayer(name, problems)
+    : {
+        layer: name,
+        params: trees(layers, 'params'),
+        state: trees(layers, 'state'),
+        problems,
+        config: { name, parts: Object.entries(layers).map(([k, l]) => [k, l.config] as const) },
+        source: { layer: name, options, takes: [], within: layers },
+      }
+}
+
+/** Layers by name, of which a name that is none is told with the nearest. */
+const knownOnly = <B extends object>(bound: B): B =>
+  new Proxy(bound, {
+    get: (target, name, receiver): unknown => {
+      if (typeof name === 'symbol' || name in target) return Reflect.get(target, name, receiver)
+      const near = nearestName(name, Object.keys(target))
+      throw failure([
+        {
+          tag: 'ConfigError',
+          option: name,
+          path: '',
+          message: `the forward asked for layers.${name}, but the model has ${Object.keys(target).join(', ')}`,
+          fix: near === undefined ? 'name a layer of the model' : `did you mean layers.${near}?`,
+        },
+      ])
+    },
+  })
+
+const isBranch = (x: unknown): boolean => typeof x === 'object' && x !== null && !Array.isArray(x)
 
 /** A layer bound to its name and watched. */
 const bind =
   (name: string, layer: AnyLayer, kit: Kit, watch: Watch) =>
   (params: never, state: never, x: never): unknown => {
-    if (typeof state !== 'object' || state === null) {
+    const missing = !isBranch(params) ? 'params' : !isBranch(state) ? 'state' : null
+    if (missing !== null) {
       const bad = kit.failWith({
         tag: 'StateError',
         first: '',
         second: callSite(),
         path: kit.path(),
-        message: `${name} was called without its state`,
+        message: `${name} was called without its ${missing}`,
         fix: `call layers.${name}(params.${name}, state.${name}, x)`,
       })
       return [bad, {}]
     }
     if (!watch.call(name, state, kit)) return [x, state]
-    const [y, after] = kit.scoped(name, () => layer.apply(params, state, x, kit))
+    const [y, after] = kit.scoped(name, () => pairOf(layer.layer, layer.apply(params, state, x, kit)))
     const handed = { ...(after as object) }
     watch.made(name, handed, Object.keys(layer.state).length > 0)
     return [y, handed]
@@ -171,13 +207,13 @@ export const model = <const L extends Layers, I, O>(
     x: I,
   ) => readonly [O, NextOfAll<L>],
 ): Layer<ParamsOfAll<L>, StateOfAll<L>, I, O> => ({
-  ...combined('model', layers),
+  ...combined('model', layers, argumentProblems('model', { forward }, { forward: required(func) })),
   apply: (params, state, x, kit) => {
     const watch = newWatch()
     const bound: Record<string, unknown> = {}
     for (const [name, l] of Object.entries(layers)) bound[name] = bind(name, l, kit, watch)
-    const [y, after] = forward(bound as BoundAll<L>, params, state, x)
-    watch.check(after, kit)
+    const [y, after] = pairOf('model', forward(knownOnly(bound) as BoundAll<L>, params, state, x))
+    watch.check(after ?? {}, kit)
     return [y, { ...state, ...after }]
   },
 })
@@ -199,7 +235,7 @@ export const chain = <const L extends Links>(layers: L & ProperNames<L>): Layer<
     const after: Record<string, unknown> = {}
     for (const [name, l] of Object.entries<Links[string]>(layers)) {
       const [out, s] = kit.scoped(name, () =>
-        l.apply((params as Named)[name] as never, (state as Named)[name] as never, y, kit),
+        pairOf(l.layer, l.apply((params as Named)[name] as never, (state as Named)[name] as never, y, kit)),
       )
       y = out
       after[name] = s
@@ -216,9 +252,16 @@ export const residual = <P, S>(
   body: Layer<P, S>,
   join?: (x: Value, fx: Value) => Value,
 ): Layer<{ readonly body: P }, { readonly body: S }> => ({
-  ...combined('residual', { body }, join === undefined ? {} : { join }),
+  ...combined(
+    'residual',
+    { body },
+    argumentProblems('residual', { join }, { join: func }),
+    join === undefined ? {} : { join },
+  ),
   apply: (params, state, x, kit) => {
-    const [y, s] = kit.scoped('body', () => body.apply(params.body as Traced<P>, state.body as Traced<S>, x, kit))
+    const [y, s] = kit.scoped('body', () =>
+      pairOf(body.layer, body.apply(params.body as Traced<P>, state.body as Traced<S>, x, kit)),
+    )
     return [join === undefined ? kit.emit('add', [x, y]) : join(x, y), { body: s } as Traced<{ readonly body: S }>]
   },
 })
@@ -229,6 +272,12 @@ export const asState =
   (params: Traced<P>, kit: Kit) =>
   (x: I) =>
   (state: Traced<S>): [O, Traced<S>] => {
+    demand(layerProblems('asState', layer))
+    demandArguments(
+      'asState',
+      { params, state, kit },
+      { params: required(record), state: required(record), kit: required(record) },
+    )
     const [y, after] = layer.apply(params, state, x, kit)
     return [y, after]
   }

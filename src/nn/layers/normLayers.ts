@@ -1,7 +1,19 @@
 /** Normalisation: torch's BatchNorm and LayerNorm, and the scale-and-bias layers into which Brevitas folds a batch norm. */
-import type { Tensor } from '../../data/tensor.js'
+import {
+  anything,
+  count,
+  demandArguments,
+  flag,
+  fraction,
+  nonNegative,
+  orNull,
+  record,
+  required,
+  type Field,
+  type Fields,
+} from '../../data/fields.js'
+import { tensorField, type Tensor } from '../../data/tensor.js'
 import { quantOf } from '../../data/quant.js'
-import { count, fieldProblems, fraction, nonNegative, orNull, required, type Fields } from '../../data/fields.js'
 import { showShape, sizeOf, type Shape } from '../../data/shape.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { Int8WeightPerTensorFloat } from '../../quantizers/presets.js'
@@ -10,8 +22,10 @@ import type { QuantizerState } from '../../quantizers/activation.js'
 import { quantizeBias, quantizeWeight, weightState } from '../../quantizers/weight.js'
 import { NOT_CONFIGURED } from './activationLayers.js'
 import { add, dequantize, isQuantValue, mul, reshape } from '../functions/index.js'
+import { demandValue } from '../functions/support.js'
+import { brokenLayer } from './checks.js'
 import { constantLeaf, countingLeaf, type Layer, type None, type SpecTree } from './layer.js'
-import { chosen, optionsOf, unknownOptions, type Given } from './options.js'
+import { chosen, optionProblems, quantizerFields, recordOf } from './options.js'
 import { actSpec, optionalConfig, quantizerSpec, throughQuantizer, type QuantState } from './quantizing.js'
 import type { WeightQuantizers } from './weightLayers.js'
 
@@ -57,6 +71,8 @@ const oneValue = (kit: Kit, name: string, { shape }: Value): Value =>
   })
 
 const batchNorm = (name: string, o: BatchNormOptions): Layer<NormParams, BatchNormState> => {
+  const problems = optionProblems(name, o, BATCH_NORM_FIELDS)
+  if (problems.length > 0) return brokenLayer(name, problems)
   const eps = o.eps ?? 1e-5
   const momentum = o.momentum === undefined ? 0.1 : o.momentum
   const shape = [o.numFeatures]
@@ -65,7 +81,7 @@ const batchNorm = (name: string, o: BatchNormOptions): Layer<NormParams, BatchNo
     layer: name,
     params: { weight: leaf(1, true), bias: leaf(0, true) },
     state: { runningMean: leaf(0, false), runningVar: leaf(1, false), numBatchesTracked: countingLeaf },
-    problems: fieldProblems(name, o, BATCH_NORM_FIELDS),
+    problems,
     source: { layer: name, options: o, takes: ['numFeatures', 'eps', 'momentum'] },
     config: {
       name,
@@ -76,6 +92,7 @@ const batchNorm = (name: string, o: BatchNormOptions): Layer<NormParams, BatchNo
       ],
     },
     apply: (p, s, given, kit) => {
+      demandValue(name, given)
       const x = dequantize(given, `${name} gets the bare value and returns a plain tensor`)
       const dims = x.shape.map((_, i) => i).filter((i) => i !== 1)
       const [w, b] = [channelView(p.weight, x.shape.length), channelView(p.bias, x.shape.length)]
@@ -132,13 +149,15 @@ export const LayerNorm = (o: {
   readonly normalizedShape: number | Shape
   readonly eps?: number
 }): Layer<NormParams, None> => {
+  const problems = optionProblems('LayerNorm', o, LAYER_NORM_FIELDS)
+  if (problems.length > 0) return brokenLayer('LayerNorm', problems)
   const shape = typeof o.normalizedShape === 'number' ? [o.normalizedShape] : o.normalizedShape
   const eps = o.eps ?? 1e-5
   return {
     layer: 'LayerNorm',
     params: { weight: constantLeaf(shape, 1, true), bias: constantLeaf(shape, 0, true) },
     state: {},
-    problems: fieldProblems('LayerNorm', o, LAYER_NORM_FIELDS),
+    problems,
     source: { layer: 'LayerNorm', options: o, takes: ['normalizedShape', 'eps'] },
     config: {
       name: 'LayerNorm',
@@ -148,6 +167,7 @@ export const LayerNorm = (o: {
       ],
     },
     apply: (p, s, given, kit) => {
+      demandValue('LayerNorm', given)
       const x = dequantize(given, 'LayerNorm gets the bare value and returns a plain tensor')
       const dims = shape.map((_, i) => x.shape.length - shape.length + i)
       const centred = kit.emit('sub', [x, kit.emit('mean', [x], { dims, keepdim: true })])
@@ -172,14 +192,25 @@ const productScale = (kit: Kit, x: Value, w: Value): Value | null => {
     : kit.emit('mul', [reshape(kit.value(qx.scale), [-1]), reshape(kit.value(qw.scale), [-1])])
 }
 
+const SCALE_BIAS: { readonly [name: string]: Field } = {
+  numFeatures: required(count),
+  weightQuant: anything,
+  biasQuant: anything,
+  inputQuant: anything,
+  outputQuant: anything,
+  returnQuantTensor: flag,
+  ...['weight', 'bias', 'input', 'output'].reduce((all, prefix) => ({ ...all, ...quantizerFields(prefix) }), {}),
+}
+
+type ScaleBiasLayer = Layer<{ readonly weight: Tensor; readonly bias?: Tensor }, ScaleBiasState>
+
 const scaleBias = (
   name: string,
-  given: Given,
-  numFeatures: number,
-  hasBias: boolean,
+  options: ScaleBiasOptions & { readonly bias?: boolean },
   viewOf: (x: Value) => Shape,
-  extra: readonly string[],
-): Layer<{ readonly weight: Tensor; readonly bias?: Tensor }, ScaleBiasState> => {
+  extra: { readonly [name: string]: Field },
+): ScaleBiasLayer => {
+  const given = recordOf(options)
   const pick = (place: string, fallback: Quantizer | null, prefix: string, use: Quantizer['use']) =>
     chosen(name, given, place, fallback, prefix, use)
   const found = {
@@ -188,6 +219,13 @@ const scaleBias = (
     bias: pick('biasQuant', null, 'bias', 'bias'),
     output: pick('outputQuant', null, 'output', 'act'),
   }
+  const problems = [
+    ...optionProblems(name, options, { ...SCALE_BIAS, ...extra }),
+    ...Object.values(found).flatMap((f) => f.problems),
+  ]
+  if (problems.length > 0) return brokenLayer(name, problems)
+  const { numFeatures } = options
+  const hasBias = options.bias !== false
   const [qi, qw, qb, qo] = [found.input.quantizer, found.weight.quantizer, found.bias.quantizer, found.output.quantizer]
   const shape = [numFeatures]
   const params: SpecTree = {
@@ -195,7 +233,15 @@ const scaleBias = (
     ...(hasBias ? { bias: constantLeaf(shape, 0, true) } : {}),
   }
   const returnQuantTensor = given.returnQuantTensor === true
-  const takes = ['numFeatures', 'weightQuant', 'biasQuant', 'inputQuant', 'outputQuant', 'returnQuantTensor', ...extra]
+  const takes = [
+    'numFeatures',
+    'weightQuant',
+    'biasQuant',
+    'inputQuant',
+    'outputQuant',
+    'returnQuantTensor',
+    ...Object.keys(extra),
+  ]
   return {
     layer: name,
     params,
@@ -204,10 +250,7 @@ const scaleBias = (
       outputQuant: actSpec(qo),
       weightQuant: qw === null ? {} : quantizerSpec(weightState(qw, shape, 0)),
     },
-    problems: [
-      ...unknownOptions(name, given, [...takes, ...['input', 'weight', 'bias', 'output'].flatMap(optionsOf)]),
-      ...Object.values(found).flatMap((f) => f.problems),
-    ],
+    problems,
     source: {
       layer: name,
       options: given,
@@ -226,6 +269,7 @@ const scaleBias = (
       ],
     },
     apply: (p, s, x, kit) => {
+      demandValue(name, x)
       const [x1, inputQuant] = throughQuantizer(qi, kit, s.inputQuant, x, 'inputQuant')
       const path = kit.path()
       const [w, weightQuant] =
@@ -273,28 +317,44 @@ const onChannels =
   (x: Value): Shape =>
     x.shape.map((_, i) => (i === 1 ? numFeatures : 1))
 
+const runtimeShapeField: Field = {
+  says: 'a list of whole numbers, -1 where the features stand',
+  like: '[1, -1, 1, 1]',
+  holds: (x) => Array.isArray(x) && x.every((n) => Number.isSafeInteger(n) && n >= -1),
+}
+
 /** `x * weight + bias` with quantized weights, both viewed in `runtimeShape` (default: along the channel axis) (brevitas.nn.QuantScaleBias). */
 export const QuantScaleBias = (o: ScaleBiasOptions & { readonly bias?: boolean; readonly runtimeShape?: Shape }) =>
   scaleBias(
     'QuantScaleBias',
     o,
-    o.numFeatures,
-    o.bias !== false,
     (x) => (o.runtimeShape ?? onChannels(o.numFeatures)(x)).map((n) => (n === -1 ? o.numFeatures : n)),
-    ['runtimeShape', 'bias'],
+    { runtimeShape: runtimeShapeField, bias: flag },
   )
+
+const foldedNorm = (name: string, o: ScaleBiasOptions & { readonly eps?: number }): ScaleBiasLayer =>
+  scaleBias(name, o, (x) => onChannels(o.numFeatures)(x), { eps: nonNegative })
 /** A batch norm over `[N, C, L]` as a scale and a bias (brevitas.nn.BatchNorm1dToQuantScaleBias). */
 export const BatchNorm1dToQuantScaleBias = (o: ScaleBiasOptions & { readonly eps?: number }) =>
-  scaleBias('BatchNorm1dToQuantScaleBias', o, o.numFeatures, true, onChannels(o.numFeatures), ['eps'])
+  foldedNorm('BatchNorm1dToQuantScaleBias', o)
 /** A batch norm over `[N, C, H, W]` as a scale and a bias (brevitas.nn.BatchNorm2dToQuantScaleBias). */
 export const BatchNorm2dToQuantScaleBias = (o: ScaleBiasOptions & { readonly eps?: number }) =>
-  scaleBias('BatchNorm2dToQuantScaleBias', o, o.numFeatures, true, onChannels(o.numFeatures), ['eps'])
+  foldedNorm('BatchNorm2dToQuantScaleBias', o)
+
+const FOLDED = {
+  weight: required(tensorField),
+  bias: required(tensorField),
+  runningMean: required(tensorField),
+  runningVar: required(tensorField),
+}
 
 /** Folds a trained batch norm: `weight/sqrt(var + eps)` and `bias - mean*weight/sqrt(var + eps)`, in float32 (Brevitas mul_add_from_bn). */
 export const foldBatchNorm = (
   bn: NormParams & Pick<BatchNormState, 'runningMean' | 'runningVar'>,
   eps = 1e-5,
 ): NormParams => {
+  demandArguments('foldBatchNorm', { batchNorm: bn, eps }, { batchNorm: required(record), eps: nonNegative })
+  demandArguments('foldBatchNorm', bn, FOLDED)
   const factor = bn.weight.data.map((w, i) =>
     Math.fround(w / Math.fround(Math.sqrt(Math.fround(bn.runningVar.data[i] + Math.fround(eps))))),
   )

@@ -1,5 +1,6 @@
 /** Options of layers: Brevitas' keyword arguments in camelCase, with a prefix per quantizer; unknown ones are errors. */
 import type { QuantError } from '../../data/error.js'
+import { anything, fieldProblems, showGiven, type Field } from '../../data/fields.js'
 import { quantizerProblems } from '../../quantizers/resolve.js'
 import type { Quantizer, QuantizerOptions } from '../../quantizers/quantizer.js'
 import { quantizerOptionNames } from '../../quantizers/quantizer.js'
@@ -26,36 +27,38 @@ export const overridden = (preset: Quantizer, given: Given, prefix: string): Qua
 /** All options that belong to a prefix. */
 export const optionsOf = (prefix: string): readonly string[] => quantizerOptionNames.map((f) => optionName(prefix, f))
 
-const distance = (a: string, b: string): number => {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++)
-      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1))
-    row = next
-  }
-  return row[b.length]
-}
+/** Options of a quantizer under a prefix, as fields: what they hold is the quantizer's own affair. */
+export const quantizerFields = (prefix: string): { readonly [name: string]: Field } =>
+  Object.fromEntries(optionsOf(prefix).map((name) => [name, anything]))
 
-const snake = (name: string): string => name.replace(/_([a-z])/g, (_, c: string) => c.toUpperCase())
+/** Given options as a record, for those that read them beside the check. */
+export const recordOf = (given: unknown): Given =>
+  typeof given === 'object' && given !== null && !Array.isArray(given) ? { ...given } : {}
 
-/** Options that nobody knows, each with the nearest known name. */
-export const unknownOptions = (layer: string, given: Given, known: readonly string[]): readonly QuantError[] =>
-  Object.keys(given)
-    .filter((k) => !known.includes(k))
-    .map((option) => {
-      const nearest = [...known].sort((a, b) => distance(snake(option), a) - distance(snake(option), b))[0]
-      const near = nearest !== undefined && distance(snake(option), nearest) <= Math.max(2, option.length / 3)
-      return {
-        tag: 'ConfigError',
-        option,
-        path: '',
-        message: `${layer} has no option ${JSON.stringify(option)}`,
-        fix: !near
-          ? `leave it out; ${known.length === 0 ? 'it takes no options' : 'known: '}${known.filter((k) => !/^(input|output|weight|bias)[A-Z]/.test(k) || k.endsWith('Quant')).join(', ')}`
-          : `did you mean ${nearest}?`,
-      } satisfies QuantError
-    })
+/**
+ * What is wrong with a layer's options: kinds, missing ones, names that nobody knows. An option that is given as undefined is wrong too:
+ * it is mostly a misspelt preset or field, and would silently mean the default.
+ */
+export const optionProblems = (
+  layer: string,
+  given: unknown,
+  fields: { readonly [name: string]: Field },
+): readonly QuantError[] => [
+  ...fieldProblems(layer, given, fields),
+  ...Object.entries(recordOf(given)).flatMap(([option, v]): readonly QuantError[] =>
+    v === undefined && Object.hasOwn(fields, option) && fields[option].required !== true
+      ? [
+          {
+            tag: 'ConfigError',
+            option,
+            path: '',
+            message: `${layer} was given ${option}: undefined`,
+            fix: `leave ${option} out for the default${option.endsWith('Quant') ? ', give null for no quantizer, or mend the name of the preset' : ''}`,
+          },
+        ]
+      : [],
+  ),
+]
 
 const isQuantizer = (x: unknown): x is Quantizer =>
   typeof x === 'object' && x !== null && 'use' in x && 'quantType' in x
@@ -77,7 +80,7 @@ export const chosen = (
   })
   if (!isQuantizer(asked))
     return wrong(
-      `${layer}: ${place} is no quantizer`,
+      `${layer}: ${place} is no quantizer, but ${showGiven(asked)}`,
       'give a preset, such as Int8ActPerTensorFloat, or null to disable it',
     )
   if (asked.use !== use)

@@ -1,5 +1,6 @@
 /** QuantUpsample, QuantUpsamplingNearest2d, QuantUpsamplingBilinear2d; TruncAvgPool2d, TruncAdaptiveAvgPool2d (SEMANTICS 13). */
 import type { QuantError } from '../../data/error.js'
+import { count, flag, oneOf, orNull, positive, required, type Field } from '../../data/fields.js'
 import { quantOf } from '../../data/quant.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { activationScale, activationState, type QuantizerState } from '../../quantizers/activation.js'
@@ -19,8 +20,12 @@ import {
   zeroPoint,
   type ResizeOptions,
 } from '../functions/index.js'
-import { functionLayer, type Layer, type None } from './layer.js'
-import { optionsOf, overridden, unknownOptions, type Given } from './options.js'
+import { demandValue } from '../functions/support.js'
+import { eachOf, perAxis } from '../functions/fields.js'
+import { brokenLayer } from './checks.js'
+import { functionLayer } from './functionLayer.js'
+import type { Layer, None } from './layer.js'
+import { optionProblems, overridden, quantizerFields, recordOf, type Given } from './options.js'
 import { quantizerSpec, type QuantState } from './quantizing.js'
 
 const notQuant = (kit: Kit, layer: string, x: Value): Value =>
@@ -35,9 +40,13 @@ const notQuant = (kit: Kit, layer: string, x: Value): Value =>
 /** Options of the upsampling layers; `returnQuantTensor` is true by default, as in Brevitas. */
 export type UpsampleOptions = ResizeOptions & { readonly returnQuantTensor?: boolean }
 
-const needsSize = (layer: string, o: ResizeOptions): readonly QuantError[] =>
-  (o.size === undefined) === (o.scaleFactor === undefined)
-    ? [
+/** What is wrong with the options of a layer that resizes: it needs either a size or a factor. */
+const resizeProblems = (layer: string, o: unknown, more: { readonly [name: string]: Field }): readonly QuantError[] => {
+  const wrong = optionProblems(layer, o, { size: eachOf(count), scaleFactor: eachOf(positive), ...more })
+  const given = recordOf(o)
+  return wrong.length > 0 || (given.size === undefined) !== (given.scaleFactor === undefined)
+    ? wrong
+    : [
         {
           tag: 'ConfigError',
           option: 'scaleFactor',
@@ -46,32 +55,17 @@ const needsSize = (layer: string, o: ResizeOptions): readonly QuantError[] =>
           fix: 'give scaleFactor: 2, for instance',
         },
       ]
-    : []
-
-const modeProblems = (layer: string, mode: string | undefined, known: readonly string[]): readonly QuantError[] =>
-  mode === undefined || known.includes(mode)
-    ? []
-    : [
-        {
-          tag: 'ConfigError',
-          option: 'mode',
-          path: '',
-          message: `${layer}: mode is ${JSON.stringify(mode)}; known: ${known.join(', ')}`,
-          fix: "give mode: 'nearest', for instance",
-        },
-      ]
+}
 
 const upsampling = (
   name: string,
   o: UpsampleOptions & { readonly mode?: string },
   resize: (x: Value) => Value,
+  more: { readonly [name: string]: Field } = {},
 ): Layer<None, None> => {
-  const takes = ['size', 'scaleFactor', 'returnQuantTensor', ...(name === 'QuantUpsample' ? ['mode'] : [])]
-  const problems = [
-    ...unknownOptions(name, o, takes),
-    ...needsSize(name, o),
-    ...modeProblems(name, o.mode, ['nearest', 'linear', 'bilinear', 'trilinear']),
-  ]
+  const fields = { returnQuantTensor: flag, ...more }
+  const problems = resizeProblems(name, o, fields)
+  if (problems.length > 0) return brokenLayer(name, problems)
   return functionLayer(
     name,
     (x: Value, kit) => {
@@ -79,23 +73,29 @@ const upsampling = (
         return dequantize(resize(x), `${name} does not return quant tensors; leave returnQuantTensor at true`)
       return isQuantValue(x) ? resize(x) : notQuant(kit, name, x)
     },
-    o,
-    problems,
-    { layer: name, options: o, takes },
+    { ...o },
+    [],
+    { layer: name, options: { ...o }, takes: ['size', 'scaleFactor', ...Object.keys(fields)] },
   )
 }
+
+/** The size or factor alone. */
+const sizeOrFactor = ({ size, scaleFactor }: ResizeOptions): ResizeOptions => ({
+  ...(size === undefined ? {} : { size }),
+  ...(scaleFactor === undefined ? {} : { scaleFactor }),
+})
 
 /** Linear interpolation, moved back to the grid of a quant tensor. */
 const linearOnGrid =
   (o: ResizeOptions, alignCorners: boolean) =>
   (x: Value): Value => {
-    const y = upsampleLinear(x, { ...o, alignCorners })
+    const y = upsampleLinear(x, { ...sizeOrFactor(o), alignCorners })
     return isQuantValue(x) ? x.kit.emit('snapToGrid', [y, scale(x), x]) : y
   }
 
 /** Resizing by the nearest element; metadata is kept (brevitas.nn.QuantUpsamplingNearest2d). */
 export const QuantUpsamplingNearest2d = (o: UpsampleOptions): Layer<None, None> =>
-  upsampling('QuantUpsamplingNearest2d', o, (x) => upsampleNearest(x, o))
+  upsampling('QuantUpsamplingNearest2d', o, (x) => upsampleNearest(x, sizeOrFactor(o)))
 /** Bilinear resizing, corners aligned, moved back to the grid (brevitas.nn.QuantUpsamplingBilinear2d). */
 export const QuantUpsamplingBilinear2d = (o: UpsampleOptions): Layer<None, None> =>
   upsampling('QuantUpsamplingBilinear2d', o, linearOnGrid(o, true))
@@ -106,7 +106,8 @@ export const QuantUpsample = (
   upsampling(
     'QuantUpsample',
     o,
-    (o.mode ?? 'nearest') === 'nearest' ? (x) => upsampleNearest(x, o) : linearOnGrid(o, false),
+    (x) => ((o.mode ?? 'nearest') === 'nearest' ? upsampleNearest(x, sizeOrFactor(o)) : linearOnGrid(o, false)(x)),
+    { mode: oneOf('nearest', 'linear', 'bilinear', 'trilinear') },
   )
 /** torch.nn.Upsample: `nearest` keeps metadata, other modes strip it. */
 export const Upsample = (
@@ -114,25 +115,25 @@ export const Upsample = (
     readonly mode?: 'nearest' | 'nearest-exact' | 'linear' | 'bilinear' | 'trilinear'
     readonly alignCorners?: boolean
   },
-): Layer<None, None> =>
-  functionLayer(
-    'Upsample',
-    (x: Value) => {
-      const mode = o.mode ?? 'nearest'
-      return mode === 'nearest'
-        ? upsampleNearest(x, o)
-        : mode === 'nearest-exact'
-          ? upsampleNearestExact(x, o)
-          : upsampleLinear(x, o)
-    },
-    o,
-    [
-      ...unknownOptions('Upsample', o, ['size', 'scaleFactor', 'mode', 'alignCorners']),
-      ...needsSize('Upsample', o),
-      ...modeProblems('Upsample', o.mode, ['nearest', 'nearest-exact', 'linear', 'bilinear', 'trilinear']),
-    ],
-    { layer: 'Upsample', options: o, takes: ['size', 'scaleFactor', 'mode', 'alignCorners'] },
-  )
+): Layer<None, None> => {
+  const problems = resizeProblems('Upsample', o, {
+    mode: oneOf('nearest', 'nearest-exact', 'linear', 'bilinear', 'trilinear'),
+    alignCorners: flag,
+  })
+  if (problems.length > 0) return brokenLayer('Upsample', problems)
+  const mode = o.mode ?? 'nearest'
+  const resize = (x: Value): Value =>
+    mode === 'nearest'
+      ? upsampleNearest(x, sizeOrFactor(o))
+      : mode === 'nearest-exact'
+        ? upsampleNearestExact(x, sizeOrFactor(o))
+        : upsampleLinear(x, { ...sizeOrFactor(o), alignCorners: o.alignCorners ?? false })
+  return functionLayer('Upsample', resize, { ...o }, [], {
+    layer: 'Upsample',
+    options: { ...o },
+    takes: ['size', 'scaleFactor', 'mode', 'alignCorners'],
+  })
+}
 
 type PerAxis = number | readonly number[]
 /** Truncating pools: `bitWidth` and the other options without prefix go to the truncation. A quant tensor is returned by default. */
@@ -177,54 +178,54 @@ const noTruncation = (kit: Kit, layer: string): Value =>
   })
 
 const isTrunc = (x: unknown): x is TruncQuantizer =>
-  typeof x === 'object' && x !== null && 'use' in x && x.use === 'trunc'
+  typeof x === 'object' &&
+  x !== null &&
+  'use' in x &&
+  x.use === 'trunc' &&
+  'collected' in x &&
+  typeof x.collected === 'object' &&
+  'bitWidth' in x &&
+  'floatToIntImplType' in x
+
+const bitWidths: Field = {
+  says: 'a whole number from 1 to 32',
+  like: '8',
+  holds: (x) => Number.isInteger(x) && Number(x) >= 1 && Number(x) <= 32,
+}
+
+const truncProblems = (
+  name: string,
+  options: unknown,
+  geometry: { readonly [name: string]: Field },
+  asked: unknown,
+): readonly QuantError[] => [
+  ...optionProblems(name, options, {
+    ...geometry,
+    truncQuant: orNull({ says: 'a truncation', like: 'RoundTo8bit', holds: isTrunc }),
+    returnQuantTensor: flag,
+    ...quantizerFields(''),
+    bitWidth: bitWidths,
+    floatToIntImplType: oneOf('ROUND', 'FLOOR', 'CEIL', 'ROUND_TO_ZERO', 'DPU'),
+  }),
+  ...(isTrunc(asked) && asked.collected !== null
+    ? quantizerProblems({ ...overridden(asked.collected, recordOf(options), ''), bitWidth: 8 })
+    : []),
+]
 
 const truncLayer = (
   name: string,
-  given: Given,
-  geometry: readonly string[],
+  options: object,
+  geometry: { readonly [name: string]: Field },
   pool: (x: Value) => Value,
 ): Layer<None, TruncState> => {
+  const given = recordOf(options)
   const asked = given.truncQuant === undefined ? RoundTo8bit : given.truncQuant
   const q = isTrunc(asked) ? asked : null
-  const wrong: readonly QuantError[] =
-    asked === null || isTrunc(asked)
-      ? []
-      : [
-          {
-            tag: 'ConfigError',
-            option: 'truncQuant',
-            path: '',
-            message: `${name}: truncQuant is no truncation`,
-            fix: 'give RoundTo8bit, TruncTo8bit or ShiftRoundSaturateTo8bit',
-          },
-        ]
+  const problems = truncProblems(name, options, geometry, asked)
+  if (problems.length > 0) return brokenLayer(name, problems)
   const bits = typeof given.bitWidth === 'number' ? given.bitWidth : (q?.bitWidth ?? 8)
   const rounding =
     typeof given.floatToIntImplType === 'string' ? given.floatToIntImplType : (q?.floatToIntImplType ?? 'ROUND')
-  const widths: readonly QuantError[] =
-    Number.isInteger(bits) && bits >= 1 && bits <= 32
-      ? []
-      : [
-          {
-            tag: 'ConfigError',
-            option: 'bitWidth',
-            path: '',
-            message: `${name}: a bit width of ${bits} was asked for; it must be a whole number from 1 to 32`,
-            fix: 'give bitWidth: 8, for instance',
-          },
-        ]
-  const known: readonly QuantError[] = ['ROUND', 'FLOOR', 'CEIL', 'ROUND_TO_ZERO', 'DPU'].includes(rounding)
-    ? []
-    : [
-        {
-          tag: 'ConfigError',
-          option: 'floatToIntImplType',
-          path: '',
-          message: `${name}: floatToIntImplType is ${JSON.stringify(rounding)}`,
-          fix: "give 'ROUND', 'FLOOR', 'CEIL', 'ROUND_TO_ZERO' or 'DPU'",
-        },
-      ]
   const collected =
     q?.collected === null || q === null ? null : { ...overridden(q.collected, given, ''), bitWidth: bits }
   const returnQuantTensor = given.returnQuantTensor !== false
@@ -232,17 +233,11 @@ const truncLayer = (
     layer: name,
     params: {},
     state: { truncQuant: collected === null ? {} : quantizerSpec(activationState(collected)) },
-    problems: [
-      ...wrong,
-      ...widths,
-      ...known,
-      ...unknownOptions(name, given, [...geometry, 'truncQuant', 'returnQuantTensor', ...optionsOf('')]),
-      ...(collected === null ? [] : quantizerProblems(collected)),
-    ],
+    problems,
     source: {
       layer: name,
       options: given,
-      takes: [...geometry, 'truncQuant', 'returnQuantTensor'],
+      takes: [...Object.keys(geometry), 'truncQuant', 'returnQuantTensor'],
       quantizers: { truncQuant: q === null ? null : { ...q, bitWidth: bits } },
     },
     config: {
@@ -264,6 +259,7 @@ const truncLayer = (
       ],
     },
     apply: (_params, state, x, kit) => {
+      demandValue(name, x)
       const y = pool(x)
       const quant = quantOf(y.carried)
       if (q === null || quant === null) {
@@ -311,9 +307,11 @@ const truncLayer = (
 export const TruncAvgPool2d = (
   o: TruncOptions & { readonly kernelSize: PerAxis; readonly stride?: PerAxis },
 ): Layer<None, TruncState> =>
-  truncLayer('TruncAvgPool2d', o, ['kernelSize', 'stride'], (x) =>
+  truncLayer('TruncAvgPool2d', o, { kernelSize: required(perAxis(2, count)), stride: perAxis(2, count) }, (x) =>
     avgPool(x, { kernelSize: o.kernelSize, ...(o.stride === undefined ? {} : { stride: o.stride }) }, 2),
   )
 /** Adaptive average pool, then truncation (brevitas.nn.TruncAdaptiveAvgPool2d). */
 export const TruncAdaptiveAvgPool2d = (o: TruncOptions & { readonly outputSize: PerAxis }): Layer<None, TruncState> =>
-  truncLayer('TruncAdaptiveAvgPool2d', o, ['outputSize'], (x) => adaptiveAvgPool(x, o.outputSize, 2))
+  truncLayer('TruncAdaptiveAvgPool2d', o, { outputSize: required(perAxis(2, count)) }, (x) =>
+    adaptiveAvgPool(x, o.outputSize, 2),
+  )

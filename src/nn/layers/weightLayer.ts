@@ -1,5 +1,6 @@
 /** What all layers with weights share: quantizers of input, weight, bias and output around one product (SEMANTICS 9 and 12). */
-import type { QuantError } from '../../data/error.js'
+import { failure, type QuantError } from '../../data/error.js'
+import { anything, flag, type Field } from '../../data/fields.js'
 import { quantOf } from '../../data/quant.js'
 import { uniform } from '../../data/random.js'
 import { sizeOf, type Shape } from '../../data/shape.js'
@@ -11,8 +12,10 @@ import { quantizeBias, quantizeWeight, weightState } from '../../quantizers/weig
 import type { QuantizerState } from '../../quantizers/activation.js'
 import { NOT_CONFIGURED } from './activationLayers.js'
 import { dequantize, isQuantValue, reshape } from '../functions/index.js'
+import { demandValue } from '../functions/support.js'
+import { brokenLayer } from './checks.js'
 import type { Layer, LeafSpec, SpecTree, Traced } from './layer.js'
-import { chosen, optionsOf, unknownOptions, type Given, type Prefixed } from './options.js'
+import { chosen, optionProblems, quantizerFields, recordOf, type Given, type Prefixed } from './options.js'
 import { actSpec, optionalConfig, quantizerSpec, throughQuantizer, type QuantState } from './quantizing.js'
 
 /** Quantizers of a layer with weights. */
@@ -50,9 +53,19 @@ export interface WeightLayer extends Layer<WeightParams, WeightState> {
   quantWeight(params: Traced<WeightParams>, state: Traced<WeightState>, kit: Kit): Value
 }
 
+/** A layer with weights before its options are known. */
+export type Made<O> = {
+  readonly name: string
+  readonly fallback: Quantizer | null
+  /** Options of its geometry. */
+  readonly geometry: { readonly [name: string]: Field }
+  /** What only several options together can do wrong; asked of options that are right one by one. */
+  readonly problems: (options: O) => readonly QuantError[]
+  readonly kindOf: (options: O) => Kind
+}
+
 /** What tells the layers with weights apart. */
 export type Kind = {
-  readonly name: string
   readonly weightShape: Shape
   readonly biasSize: number
   /** Axis of the output channels in the weight. */
@@ -61,9 +74,6 @@ export type Kind = {
   /** Spatial axes of a convolution; an input of one axis less than [N, C, …] is a single sample. Null: a linear layer. */
   readonly spatial: number | null
   readonly compute: (x: Value, w: Value) => Value
-  readonly geometry: readonly string[]
-  readonly problems: readonly QuantError[]
-  readonly fallback: Quantizer | null
 }
 
 const leafOf = (shape: Shape, fanIn: number): LeafSpec => {
@@ -125,9 +135,9 @@ const withBias = (
 }
 
 /** What a layer that was asked for a quant tensor says when it can't give one. */
-const refusal = (kind: Kind, kit: Kit, x: Value, w: Value, y: Value): Value => {
-  const plain = (v: Value, name: string): string =>
-    `${name} is a plain tensor${v.carried.tag === 'stripped' ? ` (${v.carried.why})` : ''}`
+const refusal = (name: string, kit: Kit, x: Value, w: Value, y: Value): Value => {
+  const plain = (v: Value, operand: string): string =>
+    `${operand} is a plain tensor${v.carried.tag === 'stripped' ? ` (${v.carried.why})` : ''}`
   const why = !isQuantValue(x)
     ? plain(x, 'the input')
     : !isQuantValue(w)
@@ -137,9 +147,9 @@ const refusal = (kind: Kind, kit: Kit, x: Value, w: Value, y: Value): Value => {
         : 'the result came out plain'
   return kit.failWith({
     tag: 'LayerError',
-    layer: kind.name,
+    layer: name,
     path: kit.path(),
-    message: `${NOT_CONFIGURED}: ${kind.name} was asked for a quant tensor (returnQuantTensor: true), but ${why}`,
+    message: `${NOT_CONFIGURED}: ${name} was asked for a quant tensor (returnQuantTensor: true), but ${why}`,
     fix: 'give it an outputQuant, quantize input and weight with zero point 0, or drop returnQuantTensor',
   })
 }
@@ -157,33 +167,62 @@ const oneSample = (y: Value, kit: Kit): Value => {
   )
 }
 
-/** The layer of a kind. Options that it does not know, and values out of range, are errors of its configuration. */
-export const weightLayer = (kind: Kind, options: Given): WeightLayer => {
+const PLACES = [
+  'weightQuant',
+  'biasQuant',
+  'inputQuant',
+  'outputQuant',
+  'returnQuantTensor',
+  'correctMetadata',
+] as const
+
+const quantizingFields: { readonly [name: string]: Field } = {
+  weightQuant: anything,
+  biasQuant: anything,
+  inputQuant: anything,
+  outputQuant: anything,
+  returnQuantTensor: flag,
+  correctMetadata: flag,
+  ...quantizerFields('weight'),
+  ...quantizerFields('bias'),
+  ...quantizerFields('input'),
+  ...quantizerFields('output'),
+}
+
+/** The layer that its options ask for; options that it does not know, and values out of range, are errors of its configuration. */
+export const weightLayer = <O extends object>(made: Made<O>, options: O): WeightLayer => {
+  const given = recordOf(options)
   const pick = (place: string, fallback: Quantizer | null, prefix: string, use: Quantizer['use']) =>
-    chosen(kind.name, options, place, fallback, prefix, use)
-  const found = {
-    input: pick('inputQuant', null, 'input', 'act'),
-    weight: pick('weightQuant', kind.fallback, 'weight', 'weight'),
-    bias: pick('biasQuant', null, 'bias', 'bias'),
-    output: pick('outputQuant', null, 'output', 'act'),
-  }
-  const q: Places = {
-    input: found.input.quantizer,
-    weight: found.weight.quantizer,
-    bias: found.bias.quantizer,
-    output: found.output.quantizer,
-  }
-  const takes = [
-    ...kind.geometry,
-    'bias',
-    'weightQuant',
-    'biasQuant',
-    'inputQuant',
-    'outputQuant',
-    'returnQuantTensor',
-    'correctMetadata',
-  ]
-  const known = [...takes, ...['input', 'weight', 'bias', 'output'].flatMap(optionsOf)]
+    chosen(made.name, given, place, fallback, prefix, use)
+  const found =
+    made.fallback === null
+      ? []
+      : [
+          pick('inputQuant', null, 'input', 'act'),
+          pick('weightQuant', made.fallback, 'weight', 'weight'),
+          pick('biasQuant', null, 'bias', 'bias'),
+          pick('outputQuant', null, 'output', 'act'),
+        ]
+  const fields = { ...made.geometry, bias: flag, ...(made.fallback === null ? {} : quantizingFields) }
+  const wrong = optionProblems(made.name, options, fields)
+  const problems = [...wrong, ...(wrong.length > 0 ? [] : made.problems(options)), ...found.flatMap((f) => f.problems)]
+  if (problems.length > 0)
+    return {
+      ...brokenLayer(made.name, problems),
+      quantWeight: () => {
+        throw failure(problems)
+      },
+    }
+  const [input = null, weight = null, bias = null, output = null] = found.map((f) => f.quantizer)
+  return builtLayer(made, { input, weight, bias, output }, given, made.kindOf(options))
+}
+
+const builtLayer = (
+  { name, geometry, fallback }: Pick<Made<never>, 'name' | 'geometry' | 'fallback'>,
+  q: Places,
+  options: Given,
+  kind: Kind,
+): WeightLayer => {
   const returnQuantTensor = options.returnQuantTensor === true
   const fanIn = sizeOf(kind.weightShape.slice(1))
   const weight = leafOf(kind.weightShape, fanIn)
@@ -210,7 +249,7 @@ export const weightLayer = (kind: Kind, options: Given): WeightLayer => {
           tag: 'InputError',
           input: 'weight',
           path: kit.path(),
-          message: `${kind.name} was called without a weight`,
+          message: `${name} was called without a weight`,
           fix: 'pass params and state of this layer',
         }),
         {},
@@ -230,25 +269,23 @@ export const weightLayer = (kind: Kind, options: Given): WeightLayer => {
     return [qw, after, isBinary(quantizer) ? w : undefined]
   }
   return {
-    layer: kind.name,
+    layer: name,
     params,
     state,
-    problems: [
-      ...kind.problems,
-      ...unknownOptions(kind.name, options, known),
-      ...Object.values(found).flatMap((f) => f.problems),
-    ],
+    problems: [],
     source: {
-      layer: kind.name,
+      layer: name,
       options,
-      takes,
+      takes: [...Object.keys(geometry), 'bias', ...(fallback === null ? [] : PLACES)],
       quantizers: { inputQuant: q.input, weightQuant: q.weight, biasQuant: q.bias, outputQuant: q.output },
-      ...(kind.fallback === null ? { twin: { layer: `Quant${kind.name}`, options } } : {}),
+      ...(fallback === null ? { twin: { layer: `Quant${name}`, options } } : {}),
     },
     config: {
-      name: kind.name,
+      name,
       parts: [
-        ...kind.geometry.filter((g) => options[g] !== undefined).map((g) => [g, JSON.stringify(options[g])] as const),
+        ...Object.keys(geometry)
+          .filter((g) => options[g] !== undefined)
+          .map((g) => [g, JSON.stringify(options[g])] as const),
         ['inputQuant', optionalConfig(q.input)],
         ['weightQuant', optionalConfig(q.weight)],
         ['biasQuant', optionalConfig(q.bias)],
@@ -258,6 +295,7 @@ export const weightLayer = (kind: Kind, options: Given): WeightLayer => {
     },
     quantWeight: (p, s, kit) => weigh(p, s, kit)[0],
     apply: (p, s, x, kit) => {
+      demandValue(name, x)
       const [x1, inputQuant] = throughQuantizer(q.input, kit, s.inputQuant, x, 'inputQuant')
       const [w, weightQuant, clamped] = weigh(p, s, kit)
       const single = kind.spatial !== null && x1.shape.length === kind.spatial + 1
@@ -272,8 +310,8 @@ export const weightLayer = (kind: Kind, options: Given): WeightLayer => {
         ...(clamped === undefined ? {} : { weight: clamped }),
       }
       if (!returnQuantTensor)
-        return [dequantize(out, `${kind.name} does not return quant tensors; set returnQuantTensor: true`), after]
-      return [isQuantValue(out) ? out : refusal(kind, kit, x1, w, y), after]
+        return [dequantize(out, `${name} does not return quant tensors; set returnQuantTensor: true`), after]
+      return [isQuantValue(out) ? out : refusal(name, kit, x1, w, y), after]
     },
   }
 }

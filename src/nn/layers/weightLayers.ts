@@ -1,11 +1,12 @@
 /** Layers with weights: QuantLinear, QuantConv1d/2d/3d, QuantConvTranspose1d/2d/3d and torch's float ones (SEMANTICS 9 and 12). */
 import type { QuantError } from '../../data/error.js'
+import { count, either, oneOf, required, whole, type Field } from '../../data/fields.js'
 import type { Value } from '../../graph/op.js'
 import { Int8WeightPerTensorFloat } from '../../quantizers/presets.js'
 import type { Quantizer } from '../../quantizers/quantizer.js'
 import { pad, type PadMode } from '../functions/index.js'
-import type { Given } from './options.js'
-import { weightLayer, type Kind, type WeightLayer, type WeightQuantizers } from './weightLayer.js'
+import { perAxis } from '../functions/fields.js'
+import { weightLayer, type Kind, type Made, type WeightLayer, type WeightQuantizers } from './weightLayer.js'
 
 export type { WeightLayer, WeightParams, WeightQuantizers, WeightState } from './weightLayer.js'
 
@@ -30,38 +31,19 @@ export type ConvTransposeOptions = Omit<ConvOptions, 'padding' | 'paddingMode'> 
   readonly outputPadding?: PerAxis
 }
 
-const REQUIRED: readonly string[] = ['inFeatures', 'outFeatures', 'inChannels', 'outChannels', 'kernelSize']
-
-const positive = (layer: string, options: Given, names: readonly string[]): readonly QuantError[] =>
-  names
-    .filter((n) => {
-      const v = options[n]
-      return (
-        (v !== undefined || REQUIRED.includes(n)) &&
-        !(typeof v === 'number'
-          ? Number.isInteger(v) && v > 0
-          : Array.isArray(v) && v.every((k) => Number.isInteger(k) && k > 0))
-      )
-    })
-    .map((n) => ({
-      tag: 'ConfigError',
-      option: n,
-      path: '',
-      message: `${layer}: ${n} is ${options[n] === undefined ? 'missing' : JSON.stringify(options[n])}; it must be a positive whole number`,
-      fix: `give ${n}: 3, for instance`,
-    }))
-
-const linearKind = (name: string, o: LinearOptions, fallback: Quantizer | null): Kind => ({
+const linear = (name: string, fallback: Quantizer | null): Made<LinearOptions> => ({
   name,
-  weightShape: [o.outFeatures, o.inFeatures],
-  biasSize: o.outFeatures,
-  axis: 0,
-  channelLast: true,
-  spatial: null,
-  compute: (x, w) => x.kit.emit('linear', [x, w]),
-  geometry: ['inFeatures', 'outFeatures'],
-  problems: positive(name, o, ['inFeatures', 'outFeatures']),
   fallback,
+  geometry: { inFeatures: required(count), outFeatures: required(count) },
+  problems: () => [],
+  kindOf: (o) => ({
+    weightShape: [o.outFeatures, o.inFeatures],
+    biasSize: o.outFeatures,
+    axis: 0,
+    channelLast: true,
+    spatial: null,
+    compute: (x, w) => x.kit.emit('linear', [x, w]),
+  }),
 })
 
 const spread = (n: PerAxis | undefined, fallback: number, count: number): readonly number[] =>
@@ -76,47 +58,6 @@ const samePadding = (length: number, k: number, stride: number, dilation: number
   const total = Math.max((Math.ceil(length / stride) - 1) * stride + (k - 1) * dilation + 1 - length, 0)
   return [Math.floor(total / 2), total - Math.floor(total / 2)]
 }
-
-/** Padding that is no count, or a mode that nobody knows. */
-const paddingProblems = (name: string, o: Pick<ConvOptions, 'padding' | 'paddingMode'>): readonly QuantError[] => {
-  const bad = (option: string, message: string, fix: string): QuantError => ({
-    tag: 'ConfigError',
-    option,
-    path: '',
-    message: `${name}: ${message}`,
-    fix,
-  })
-  const counts =
-    o.padding === undefined || o.padding === 'same' ? [] : typeof o.padding === 'object' ? o.padding : [o.padding]
-  return [
-    ...(counts.every((p) => Number.isInteger(p) && p >= 0)
-      ? []
-      : [bad('padding', `padding is ${JSON.stringify(o.padding)}; it counts elements`, "give padding: 1, or 'same'")]),
-    ...(o.paddingMode === undefined || o.paddingMode === 'zeros' || Object.hasOwn(PAD_MODES, o.paddingMode)
-      ? []
-      : [
-          bad(
-            'paddingMode',
-            `paddingMode is ${JSON.stringify(o.paddingMode)}`,
-            "give 'zeros', 'reflect', 'replicate' or 'circular'",
-          ),
-        ]),
-  ]
-}
-
-/** A transposed convolution knows counts only. */
-const transposedPadding = (name: string, padding: unknown): readonly QuantError[] =>
-  typeof padding === 'string'
-    ? [
-        {
-          tag: 'ConfigError',
-          option: 'padding',
-          path: '',
-          message: `${name}: padding is ${JSON.stringify(padding)}; a transposed convolution takes counts only`,
-          fix: 'give padding: 1, for instance',
-        },
-      ]
-    : []
 
 const groupProblems = (
   name: string,
@@ -142,7 +83,17 @@ const PAD_MODES: { readonly [mode: string]: PadMode } = {
   circular: 'circular',
 }
 
-const convKind = (name: string, n: number, o: ConvOptions, fallback: Quantizer | null): Kind => {
+const convolution = (n: number): { readonly [name: string]: Field } => ({
+  inChannels: required(count),
+  outChannels: required(count),
+  kernelSize: required(perAxis(n, count)),
+  stride: perAxis(n, count),
+  padding: perAxis(n, whole),
+  dilation: perAxis(n, count),
+  groups: count,
+})
+
+const convKindOf = (n: number, o: ConvOptions): Kind => {
   const [kernel, stride, dilation] = [spread(o.kernelSize, 1, n), spread(o.stride, 1, n), spread(o.dilation, 1, n)]
   const groups = o.groups ?? 1
   const compute = (x: Value, w: Value): Value => {
@@ -157,29 +108,28 @@ const convKind = (name: string, n: number, o: ConvOptions, fallback: Quantizer |
     return x.kit.emit('conv', [padded, w], { stride, padding: padding.map(() => [0, 0]), dilation, groups })
   }
   return {
-    name,
     weightShape: [o.outChannels, o.inChannels / groups, ...kernel],
     biasSize: o.outChannels,
     axis: 0,
     channelLast: false,
     spatial: n,
     compute,
-    geometry: ['inChannels', 'outChannels', 'kernelSize', 'stride', 'padding', 'dilation', 'groups', 'paddingMode'],
-    problems: [
-      ...positive(name, o, ['inChannels', 'outChannels', 'kernelSize', 'stride', 'dilation', 'groups']),
-      ...groupProblems(name, o),
-      ...paddingProblems(name, o),
-    ],
-    fallback,
   }
 }
 
-const convTransposeKind = (
-  name: string,
-  n: number,
-  o: ConvTransposeOptions & Pick<WeightQuantizers, 'correctMetadata'>,
-  fallback: Quantizer | null,
-): Kind => {
+const conv = (name: string, n: number, fallback: Quantizer | null): Made<ConvOptions> => ({
+  name,
+  fallback,
+  geometry: {
+    ...convolution(n),
+    padding: either(perAxis(n, whole), oneOf('same')),
+    paddingMode: oneOf('zeros', ...Object.keys(PAD_MODES)),
+  },
+  problems: (o) => groupProblems(name, o),
+  kindOf: (o) => convKindOf(n, o),
+})
+
+const convTransposeKindOf = (n: number, o: ConvTransposeOptions & Pick<WeightQuantizers, 'correctMetadata'>): Kind => {
   const groups = o.groups ?? 1
   const attrs = {
     stride: spread(o.stride, 1, n),
@@ -190,51 +140,48 @@ const convTransposeKind = (
     ...(o.correctMetadata === true ? { correct: true } : {}),
   }
   return {
-    name,
     weightShape: [o.inChannels, o.outChannels / groups, ...spread(o.kernelSize, 1, n)],
     biasSize: o.outChannels,
     axis: 1,
     channelLast: false,
     spatial: n,
     compute: (x, w) => x.kit.emit('convTranspose', [x, w], attrs),
-    geometry: ['inChannels', 'outChannels', 'kernelSize', 'stride', 'padding', 'outputPadding', 'dilation', 'groups'],
-    problems: [
-      ...positive(name, o, ['inChannels', 'outChannels', 'kernelSize', 'stride', 'dilation', 'groups']),
-      ...groupProblems(name, o),
-      ...transposedPadding(name, o.padding),
-    ],
-    fallback,
   }
 }
+
+const convTranspose = (name: string, n: number): Made<ConvTransposeOptions & WeightQuantizers> => ({
+  name,
+  fallback: W,
+  geometry: { ...convolution(n), outputPadding: perAxis(n, whole) },
+  problems: (o) => groupProblems(name, o),
+  kindOf: (o) => convTransposeKindOf(n, o),
+})
 
 const W = Int8WeightPerTensorFloat
 
 /** `x Wᵀ + b` with quantized weights (brevitas.nn.QuantLinear). Input `[…, inFeatures]`. */
 export const QuantLinear = (o: LinearOptions & WeightQuantizers): WeightLayer =>
-  weightLayer(linearKind('QuantLinear', o, W), o)
+  weightLayer(linear('QuantLinear', W), o)
 /** Convolution over one axis with quantized weights (brevitas.nn.QuantConv1d). Input `[N, C, L]`. */
-export const QuantConv1d = (o: ConvOptions & WeightQuantizers): WeightLayer =>
-  weightLayer(convKind('QuantConv1d', 1, o, W), o)
+export const QuantConv1d = (o: ConvOptions & WeightQuantizers): WeightLayer => weightLayer(conv('QuantConv1d', 1, W), o)
 /** Convolution over two axes with quantized weights (brevitas.nn.QuantConv2d). Input `[N, C, H, W]`. */
-export const QuantConv2d = (o: ConvOptions & WeightQuantizers): WeightLayer =>
-  weightLayer(convKind('QuantConv2d', 2, o, W), o)
+export const QuantConv2d = (o: ConvOptions & WeightQuantizers): WeightLayer => weightLayer(conv('QuantConv2d', 2, W), o)
 /** Convolution over three axes with quantized weights (brevitas.nn.QuantConv3d). Input `[N, C, D, H, W]`. */
-export const QuantConv3d = (o: ConvOptions & WeightQuantizers): WeightLayer =>
-  weightLayer(convKind('QuantConv3d', 3, o, W), o)
+export const QuantConv3d = (o: ConvOptions & WeightQuantizers): WeightLayer => weightLayer(conv('QuantConv3d', 3, W), o)
 /** Transposed convolution over one axis (brevitas.nn.QuantConvTranspose1d). */
 export const QuantConvTranspose1d = (o: ConvTransposeOptions & WeightQuantizers): WeightLayer =>
-  weightLayer(convTransposeKind('QuantConvTranspose1d', 1, o, W), o)
+  weightLayer(convTranspose('QuantConvTranspose1d', 1), o)
 /** Transposed convolution over two axes (brevitas.nn.QuantConvTranspose2d). */
 export const QuantConvTranspose2d = (o: ConvTransposeOptions & WeightQuantizers): WeightLayer =>
-  weightLayer(convTransposeKind('QuantConvTranspose2d', 2, o, W), o)
+  weightLayer(convTranspose('QuantConvTranspose2d', 2), o)
 /** Transposed convolution over three axes (brevitas.nn.QuantConvTranspose3d). */
 export const QuantConvTranspose3d = (o: ConvTransposeOptions & WeightQuantizers): WeightLayer =>
-  weightLayer(convTransposeKind('QuantConvTranspose3d', 3, o, W), o)
+  weightLayer(convTranspose('QuantConvTranspose3d', 3), o)
 /** torch.nn.Linear: float weights, so a quant tensor comes out plain. */
-export const Linear = (o: LinearOptions): WeightLayer => weightLayer(linearKind('Linear', o, null), o)
+export const Linear = (o: LinearOptions): WeightLayer => weightLayer(linear('Linear', null), o)
 /** torch.nn.Conv1d. */
-export const Conv1d = (o: ConvOptions): WeightLayer => weightLayer(convKind('Conv1d', 1, o, null), o)
+export const Conv1d = (o: ConvOptions): WeightLayer => weightLayer(conv('Conv1d', 1, null), o)
 /** torch.nn.Conv2d. */
-export const Conv2d = (o: ConvOptions): WeightLayer => weightLayer(convKind('Conv2d', 2, o, null), o)
+export const Conv2d = (o: ConvOptions): WeightLayer => weightLayer(conv('Conv2d', 2, null), o)
 /** torch.nn.Conv3d. */
-export const Conv3d = (o: ConvOptions): WeightLayer => weightLayer(convKind('Conv3d', 3, o, null), o)
+export const Conv3d = (o: ConvOptions): WeightLayer => weightLayer(conv('Conv3d', 3, null), o)

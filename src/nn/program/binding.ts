@@ -2,6 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { breaches, showDeclaration } from '../../data/declaration.js'
 import type { QuantError, QuantErrors, QuantWarning } from '../../data/error.js'
+import { argumentProblems, record, required } from '../../data/fields.js'
 import { marksOf, type Marks } from '../../data/marks.js'
 import { sameShape, showShape } from '../../data/shape.js'
 import type { Output, QuantTensor } from '../../data/quantTensor.js'
@@ -66,6 +67,8 @@ const absent = (i: ProgramInput, name: string, given: unknown): QuantError => {
   )
 }
 
+const ARGUMENTS = { ...record, says: 'a record of params, state and inputs', like: '{ params, state, inputs: x }' }
+
 /** An input's name in messages. */
 const nameOf = (i: ProgramInput): string =>
   `${i.kind} ${i.path === '' ? 'input' : i.path}${i.part === 'tensor' ? '' : ` (${i.part})`}`
@@ -99,6 +102,8 @@ export const bindInputs = (
   args: RunArgs<unknown, unknown, unknown>,
   trust: TrustOptions = {},
 ): E.Either<QuantErrors, readonly Tensor[]> => {
+  const wrong = argumentProblems('a run', { arguments: args }, { arguments: required(ARGUMENTS) })
+  if (wrong.length > 0) return E.left(wrong)
   const errors: QuantError[] = []
   const trees = { data: args.inputs, param: args.params, state: args.state, slot: null, hyper: null }
   const found = program.inputs.map((i) => {

@@ -4,6 +4,7 @@ import type { QuantErrors, QuantWarning } from '../../data/error.js'
 import type { Output } from '../../data/quantTensor.js'
 import { mapTree } from '../../data/tree.js'
 import type { Backend, Executable, ResidentStorage, RunOptions, TrustOptions } from '../../evaluator/backend.js'
+import { runOptionProblems } from '../../evaluator/checks.js'
 import type { Program } from '../../graph/program.js'
 import { bindInputs, unbind, type Ran, type RunArgs } from './binding.js'
 import { disposed, disposedRange } from './refusals.js'
@@ -105,6 +106,8 @@ export const compileOn = <P, S, I, O>(
     program,
     run: (args, options) => {
       if (gone) return E.left(disposed('this compiled program', backend.name))
+      const wrong = runOptionProblems(options)
+      if (wrong.length > 0) return E.left(wrong)
       const bound = bindInputs(program, args, options)
       if (E.isLeft(bound)) return bound
       const ran = executable.run(bound.right, options)

@@ -1,13 +1,25 @@
 /** From a layer to numbers: `init`, `trace`, `run`, and the gradient transformations over the registry of ops. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../../data/error.js'
-import { manualSeed, type Generator } from '../../data/random.js'
+import {
+  attempt,
+  count,
+  fieldProblems,
+  flag,
+  nonNegative,
+  oneOf,
+  required,
+  text,
+  type Fields,
+} from '../../data/fields.js'
+import { manualSeed, rand, type Generator } from '../../data/random.js'
 import type { Output, QuantTensor } from '../../data/quantTensor.js'
 import { marksOf } from '../../data/marks.js'
 import type { Tensor } from '../../data/tensor.js'
 import { mapTree } from '../../data/tree.js'
 import { vjpProgram, type VjpOptions } from '../../autodiff/vjp.js'
 import type { Backend, RunOptions } from '../../evaluator/backend.js'
+import { backendProblems } from '../../evaluator/checks.js'
 import { fastestHere } from '../../evaluator/fastest.js'
 import { reference } from '../../evaluator/reference/reference.js'
 import { describePlan, type PlanDescription } from '../../evaluator/wasm/describe.js'
@@ -15,11 +27,12 @@ import { newMath } from '../../evaluator/wasm/kernels/math.js'
 import { planOf } from '../../evaluator/wasm/planning.js'
 import { profileProgram, type Profile, type ProfileOptions } from '../../evaluator/wasm/profile.js'
 import type { Value } from '../../graph/op.js'
-import type { Program } from '../../graph/program.js'
+import { programProblems, type Program } from '../../graph/program.js'
 import { bindInputs, type Ran, type RunArgs } from './binding.js'
 import { compileOn, type Compiled } from './compiled.js'
 import { traceProgram, type InputDecl } from '../../graph/trace.js'
 import { ops } from '../../ops/index.js'
+import { layerProblems, pairOf } from '../layers/checks.js'
 import type { Layer, LeafSpec, SpecTree } from '../layers/layer.js'
 import { layersOf } from '../layers/source.js'
 
@@ -46,23 +59,29 @@ export type TraceOptions = {
 const isSpec = (x: unknown): x is LeafSpec =>
   typeof x === 'object' && x !== null && 'init' in x && typeof x.init === 'function'
 
+const TRACE: Fields<TraceOptions> = { mode: required(oneOf('train', 'eval')), strict: flag, locations: flag }
+
+const traceOptionProblems = (options: unknown): QuantErrors =>
+  options === undefined
+    ? [
+        {
+          tag: 'ConfigError',
+          option: 'mode',
+          path: '',
+          message: 'trace takes options after the inputs, of which it needs the mode',
+          fix: "write trace(layer, inputs, { mode: 'train' }) or { mode: 'eval' }",
+        },
+      ]
+    : fieldProblems('trace', options, TRACE)
+
 /** Traces a layer in a mode over declared inputs. Everything that is wrong is reported, not only the first. */
 export const trace = <P, S, I, O>(
   layer: Layer<P, S, I, O>,
   inputs: InputsOf<I>,
   options: TraceOptions,
 ): E.Either<QuantErrors, Program<P, S, DataOf<I>, OutputsOf<O>>> => {
-  if (layer.problems.length > 0) return E.left(layer.problems)
-  if (options.mode !== 'train' && options.mode !== 'eval')
-    return E.left<QuantErrors>([
-      {
-        tag: 'ConfigError',
-        option: 'mode',
-        path: '',
-        message: `trace: the mode is ${JSON.stringify(options.mode)}`,
-        fix: "give { mode: 'train' } or { mode: 'eval' }",
-      },
-    ])
+  const wrong = [...layerProblems('trace', layer), ...traceOptionProblems(options)]
+  if (wrong.length > 0) return E.left(wrong)
   return traceProgram({
     table: ops,
     mode: options.mode,
@@ -73,7 +92,7 @@ export const trace = <P, S, I, O>(
     state: layer.state,
     layers: layersOf(layer),
     body: (params, state, data, kit) => {
-      const [results, nextState] = layer.apply(params as never, state as never, data as never, kit)
+      const [results, nextState] = pairOf(layer.layer, layer.apply(params as never, state as never, data as never, kit))
       return { results, nextState }
     },
   }) as E.Either<QuantErrors, Program<P, S, DataOf<I>, OutputsOf<O>>>
@@ -82,13 +101,20 @@ export const trace = <P, S, I, O>(
 /** A layer's first parameters and state. */
 export type Initial<P, S> = { readonly params: P; readonly state: S; readonly generator: Generator }
 
+/** The generator that a seed sets, or a given one, looked at by a draw of nothing. */
+const generatorOf = (seed: number | bigint | Generator): E.Either<QuantErrors, Generator> =>
+  attempt(() => (typeof seed === 'object' ? rand([0])(seed)[1] : manualSeed(seed)))
+
 /** Draws a layer's parameters and makes its first state, from a seed (as torch.manual_seed) or an explicit generator. */
 export const init = <P, S, I, O>(
   layer: Layer<P, S, I, O>,
   seed: number | bigint | Generator,
 ): E.Either<QuantErrors, Initial<P, S>> => {
-  if (layer.problems.length > 0) return E.left(layer.problems)
-  let generator = typeof seed === 'object' ? seed : manualSeed(seed)
+  const wrong = layerProblems('init', layer)
+  if (wrong.length > 0) return E.left(wrong)
+  const first = generatorOf(seed)
+  if (E.isLeft(first)) return first
+  let generator = first.right
   const draw = (tree: SpecTree): unknown =>
     mapTree(isSpec, tree, (spec) => {
       const [t, next] = spec.init(generator)
@@ -104,7 +130,23 @@ export const init = <P, S, I, O>(
 export const compile = <P, S, I, O>(
   program: Program<P, S, I, O>,
   backend: Backend = fastestHere(),
-): E.Either<QuantErrors, Compiled<P, S, I, O>> => compileOn(program, backend)
+): E.Either<QuantErrors, Compiled<P, S, I, O>> => {
+  const wrong = [...programProblems('compile', program), ...backendProblems('compile', backend)]
+  return wrong.length > 0 ? E.left(wrong) : compileOn(program, backend)
+}
+
+const PROFILE: Fields<ProfileOptions> = { rounds: count, warmUpMs: nonNegative }
+
+/** The arguments of a program in its order, where it is a program and they fit. */
+const boundTo = (
+  asker: string,
+  program: Program,
+  args: RunArgs<unknown, unknown, unknown>,
+  more: QuantErrors = [],
+): E.Either<QuantErrors, readonly Tensor[]> => {
+  const wrong = [...programProblems(asker, program), ...more]
+  return wrong.length > 0 ? E.left(wrong) : bindInputs(program, args)
+}
 
 /**
  * The plan that the WebAssembly backend makes for a program in the phases of this state: its passes, steps, memory, and
@@ -119,7 +161,7 @@ export const explainPlan = <P, S, I, O>(
       planOf(program, (i) => inputs[i].data, [], newMath()),
       program.graph.nodes.length,
     ),
-  )(bindInputs(program, args))
+  )(boundTo('explainPlan', program, args))
 
 /**
  * Times every step of a program on the WebAssembly backend (one thread), beside the machine's measured limits;
@@ -130,7 +172,9 @@ export const profile = <P, S, I, O>(
   args: RunArgs<NoInfer<P>, NoInfer<S>, NoInfer<I>>,
   options?: ProfileOptions,
 ): E.Either<QuantErrors, Profile> =>
-  E.chain((inputs: readonly Tensor[]) => profileProgram(program, inputs, options))(bindInputs(program, args))
+  E.chain((inputs: readonly Tensor[]) => profileProgram(program, inputs, options))(
+    boundTo('profile', program, args, options === undefined ? [] : fieldProblems('profile', options, PROFILE)),
+  )
 
 /** Runs a program once, on the reference backend: `(params, state, inputs) → (outputs, state′)`. The same arguments give the same bits. */
 export const run = <P, S, I, O>(
@@ -138,8 +182,22 @@ export const run = <P, S, I, O>(
   args: RunArgs<NoInfer<P>, NoInfer<S>, NoInfer<I>>,
   options?: RunOptions,
 ): E.Either<QuantErrors, Ran<S, O>> => {
+  const wrong = programProblems('run', program)
+  if (wrong.length > 0) return E.left(wrong)
   const compiled = compileOn(program, reference)
   return E.isLeft(compiled) ? compiled : compiled.right.run(args, options)
+}
+
+const VJP: Fields<Omit<VjpOptions, 'cotangent'>> = { output: text, inputs: flag }
+
+const differentiated = (
+  asker: string,
+  program: Program,
+  options: Omit<VjpOptions, 'cotangent'>,
+  cotangent: 'one' | 'given',
+): E.Either<QuantErrors, Program> => {
+  const wrong = [...programProblems(asker, program), ...fieldProblems(asker, options, VJP)]
+  return wrong.length > 0 ? E.left(wrong) : vjpProgram(ops)(program, { ...options, cotangent })
 }
 
 /** The program with a backward pass from a scalar result: a run of it gives `grads` beside outputs and state. */
@@ -147,7 +205,7 @@ export const grad = <P, S, I, O>(
   program: Program<P, S, I, O>,
   options: Omit<VjpOptions, 'cotangent'> = {},
 ): E.Either<QuantErrors, Program<P, S, I, O>> =>
-  vjpProgram(ops)(program, { ...options, cotangent: 'one' }) as E.Either<QuantErrors, Program<P, S, I, O>>
+  differentiated('grad', program, options, 'one') as E.Either<QuantErrors, Program<P, S, I, O>>
 
 /** The inputs of a vjp: those of the program, and the cotangent of the chosen result. */
 export type WithCotangent<I> = { readonly inputs: I; readonly cotangent: Tensor }
@@ -157,9 +215,7 @@ export const vjp = <P, S, I, O>(
   program: Program<P, S, I, O>,
   options: Omit<VjpOptions, 'cotangent'> = {},
 ): E.Either<QuantErrors, Program<P, S, WithCotangent<I>, O>> =>
-  E.map((p: Program) => p as Program<P, S, WithCotangent<I>, O>)(
-    vjpProgram(ops)(program, { ...options, cotangent: 'given' }),
-  )
+  E.map((p: Program) => p as Program<P, S, WithCotangent<I>, O>)(differentiated('vjp', program, options, 'given'))
 
 /** `grad` under the name that JAX users look for: the value is among the outputs. */
 export const valueAndGrad = grad
