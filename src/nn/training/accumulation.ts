@@ -1,5 +1,5 @@
 /** Gradients of several batches as one: their mean, weighted by the sizes of the batches. */
-import { failure } from '../../data/error.js'
+import { failure, type QuantError } from '../../data/error.js'
 import { full, isTensor, tensorOf, type Tensor } from '../../data/tensor.js'
 import { at, leaves, mapTree } from '../../data/tree.js'
 import type { Grads } from '../program/binding.js'
@@ -15,6 +15,20 @@ export const PENDING = 'pending:batches'
 export const pendingOf = (optim: OptimState): { readonly batches: number; readonly weight: number } => {
   const [batches = 0, weight = 0] = optim.slots[PENDING]?.data ?? []
   return { batches, weight }
+}
+
+/** Gradients wait for their update, but a training of an update `every` so many batches has none for them: none is lost in silence. */
+export const waitingProblems = (optim: OptimState, every: number): readonly QuantError[] => {
+  const { batches } = pendingOf(optim)
+  return batches === 0 || every > 1
+    ? []
+    : [
+        inputError(
+          'accumulate',
+          `the training state holds gradients of ${batches} batches that wait for their update, but this training does not accumulate`,
+          'go on with the same accumulate, or from a state behind an update',
+        ),
+      ]
 }
 
 /** An optimizer's memory without gradients that wait. */

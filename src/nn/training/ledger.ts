@@ -2,7 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantError, QuantErrors } from '../../data/error.js'
 import type { Tensor } from '../../data/tensor.js'
-import { ACCUMULATED, pendingOf, pendingSlot, withoutPending } from './accumulation.js'
+import { ACCUMULATED, pendingOf, pendingSlot, waitingProblems, withoutPending } from './accumulation.js'
 import { countOfUpdates, slotKey, startsNow, updatesSoFar, type OptimState } from './memory.js'
 import type { WithUpdate } from './update.js'
 import type { UpdateRule } from './updateRules.js'
@@ -33,16 +33,6 @@ const badCount = (leaf: string, updates: number): QuantError => ({
   message: `the optimizer's memory says that ${leaf} was updated ${updates} times`,
   fix: 'give what startTraining, an earlier step or parseCheckpoint returned',
 })
-
-const waiting = (steps: number): QuantErrors => [
-  {
-    tag: 'InputError',
-    input: 'accumulate',
-    path: '',
-    message: `the training state holds gradients of ${steps} batches that wait for their update, but this training does not accumulate`,
-    fix: 'go on with the same accumulate, or from a state behind an update',
-  },
-]
 
 /** Copies of the slots of all leaves. */
 const copies = (leaves: readonly string[], names: readonly string[], slot: (path: string) => Tensor) =>
@@ -85,7 +75,8 @@ export const newLedger = (
       const wrong = rule.countsUpdates ? counts.filter((c) => !Number.isInteger(c.updates) || c.updates < 0) : []
       if (wrong.length > 0) return E.left(wrong.map((c) => badCount(c.leaf, c.updates)))
       const pending = pendingOf(optim)
-      if (pending.batches > 0 && every === 1) return E.left(waiting(pending.batches))
+      const waiting = waitingProblems(optim, every)
+      if (waiting.length > 0) return E.left(waiting)
       firsts.clear()
       for (const leaf of leaves) if (startsNow(rule, optim, leaf)) firsts.add(leaf)
       groups.forEach((g, i) => {

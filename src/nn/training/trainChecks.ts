@@ -4,9 +4,11 @@ import { count, fieldProblems, flag, func, oneOf, record, required, whole, type 
 import { sizeOf } from '../../data/shape.js'
 import { isTensor, type Tensor } from '../../data/tensor.js'
 import { leaves } from '../../data/tree.js'
+import { waitingProblems } from './accumulation.js'
 import { feedProblems, type Fed } from './batchSource.js'
 import type { Samples } from './loader.js'
 import { backendProblems, inputError, optimizerProblems, problemsOf, trainStateProblems } from './options.js'
+import type { TrainState } from './trainState.js'
 
 /** What a training is configured by, as plain JavaScript may give it. */
 type AnyConfig = { readonly [option: string]: unknown }
@@ -42,14 +44,17 @@ const TRAIN_FIELDS: { readonly [option: string]: Field } = {
 export const trainProblems = (config: AnyConfig, start: unknown): readonly QuantError[] => {
   const wrong = fieldProblems('train', config, TRAIN_FIELDS)
   if (wrong.length > 0) return wrong
-  const { data, loader, optimizer, schedule, transform, backend } = config
+  const { data, loader, optimizer, schedule, transform, backend, accumulate } = config
+  const state = trainStateProblems('train', start)
   return [
     ...feedProblems(data, loader),
     ...optimizerProblems('train', optimizer),
     ...problemsOf(schedule),
     ...problemsOf(transform),
     ...(backend === undefined ? [] : backendProblems('train', backend)),
-    ...trainStateProblems('train', start),
+    ...(state.length > 0
+      ? state
+      : waitingProblems((start as TrainState<unknown, unknown>).optim, Number(accumulate ?? 1))),
   ]
 }
 
