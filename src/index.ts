@@ -133,4 +133,14 @@ export type { Hyper, LeafUpdate, UpdateRule } from './nn/training/updateRules.js
 export * from './nn/training/checkpoint.js'
 export { printConfig } from './nn/layers/printConfig.js'
 export { customQuantizer, type CustomQuantizer } from './quantizers/custom.js'
+export { finishCollection } from './nn/program/collection.js'
+export { parseNetwork, type Network } from './nn/program/network.js'
+export {
+  loadPartial,
+  showPartialLoad,
+  type LeftOverLeaf,
+  type MissingLeaf,
+  type PartialLoad,
+  type PartialOptions,
+} from './nn/program/partial.js'
 export { integerWeights, type IntegerWeights } from './nn/program/integers.js'

@@ -1,5 +1,5 @@
 /** What is known of a stored leaf beside its numbers: whether an optimizer may change it, and what its numbers mean. */
-import type { Tensor } from './tensor.js'
+import { isTensor, type Tensor } from './tensor.js'
 
 /** The marks of a leaf. They travel with the tensor, so that a state says by itself what it holds. */
 export type Marks = {
@@ -19,6 +19,9 @@ export const BEYOND_COUNTING = 2 ** 32
 
 /** The meaning of learned leaves in files of version 1, which did not say it. */
 export const UNTOLD = 'not said (a file of version 1)'
+
+/** Is it a tensor? Its marks can then be asked for. */
+export const isMarked = (x: unknown): x is Marked => isTensor(x)
 
 /** The marks alone; absent ones are left out, so that a leaf without marks gets none. */
 export const marksOf = ({ learned, means }: Marks): Marks => ({

@@ -33,8 +33,9 @@ import { compileOn, type Compiled } from './compiled.js'
 import { traceProgram, type InputDecl } from '../../graph/trace.js'
 import { ops } from '../../ops/index.js'
 import { layerProblems, pairOf } from '../layers/checks.js'
-import type { Layer, LeafSpec, SpecTree } from '../layers/layer.js'
+import type { Layer, SpecTree } from '../layers/layer.js'
 import { layersOf } from '../layers/source.js'
+import { isSpec } from './wanted.js'
 
 export type { Grads, Ran, RunArgs } from './binding.js'
 export type { Compiled, Resident } from './compiled.js'
@@ -55,9 +56,6 @@ export type TraceOptions = {
   /** Record the source location of every node (costly). */
   readonly locations?: boolean
 }
-
-const isSpec = (x: unknown): x is LeafSpec =>
-  typeof x === 'object' && x !== null && 'init' in x && typeof x.init === 'function'
 
 const TRACE: Fields<TraceOptions> = { mode: required(oneOf('train', 'eval')), strict: flag, locations: flag }
 

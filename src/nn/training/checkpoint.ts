@@ -2,17 +2,24 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { parseTensors, tensorsToBytes } from '../../data/binary.js'
 import type { QuantErrors } from '../../data/error.js'
-import { sameShape, showShape } from '../../data/shape.js'
+import { countProblem } from '../../data/marks.js'
+import { sameShape, showShape, type Shape } from '../../data/shape.js'
 import { isTensor, tensorOf, type Tensor } from '../../data/tensor.js'
 import { at, leaves } from '../../data/tree.js'
+import type { AnyLayer } from '../layers/layer.js'
+import { readWhole } from '../program/stored.js'
+import { collecting, wantedOfTrees } from '../program/wanted.js'
 import type { TrainState } from './trainState.js'
 
-/** Names of slots hold dots and colons, which separate paths; so each slot stands under a number, its name beside it. */
-const slotNames = (slots: { readonly [name: string]: Tensor }): readonly string[] => Object.keys(slots)
+/** Counts are stored as two numbers below 2^16 and 2^37, of which float32 holds the first exactly and of the second as much as is ever reached. */
+const HALF = 65536
 
-/** A training state as bytes (format version 1 of `tensorsToBytes`). */
+/**
+ * A training state as bytes (format version 2 of `tensorsToBytes`). Names of slots hold dots and colons, which separate paths; so each slot
+ * stands under a number, its name beside it.
+ */
 export const checkpointToBytes = <P, S>(t: TrainState<P, S>): Uint8Array => {
-  const names = slotNames(t.optim.slots)
+  const names = Object.keys(t.optim.slots)
   const text = new TextEncoder().encode(JSON.stringify(names))
   return tensorsToBytes({
     params: t.params,
@@ -21,62 +28,38 @@ export const checkpointToBytes = <P, S>(t: TrainState<P, S>): Uint8Array => {
     slotNames: tensorOf([text.length], text),
     counts: tensorOf(
       [8],
-      [t.step, t.optim.step, t.position.epoch, t.position.batch].flatMap((n) => [Math.floor(n / 65536), n % 65536]),
+      [t.step, t.optim.step, t.position.epoch, t.position.batch].flatMap((n) => [Math.floor(n / HALF), n % HALF]),
     ),
   })
 }
 
-const bad = (message: string): E.Either<QuantErrors, never> =>
+type Parsed<A> = E.Either<QuantErrors, A>
+
+const bad = (message: string, path = ''): E.Either<QuantErrors, never> =>
   E.left<QuantErrors>([
     {
       tag: 'ParseError',
       where: 'checkpoint',
-      path: '',
-      message,
+      path,
+      message: `the checkpoint can't be used: ${message}`,
       fix: 'give a checkpoint that this network and version wrote, or start anew',
     },
   ])
 
-/** Do two trees have the same leaves, of the same shapes? Says what doesn't fit. */
-const misfit = (expected: unknown, found: unknown): string | null => {
-  for (const { path, leaf } of leaves(isTensor, expected)) {
-    const t = at(found, path)
-    if (!isTensor(t)) return `${path} is missing`
-    if (!sameShape(t.shape, leaf.shape))
-      return `${path} has shape ${showShape(t.shape)}, but ${showShape(leaf.shape)} is expected`
-  }
-  return null
-}
+const COUNTS = ['step', 'optim.step', 'position.epoch', 'position.batch'] as const
 
-/** Reads a checkpoint of a network whose fresh training state is `like`; anything that doesn't fit is a typed error. */
-export const parseCheckpoint =
-  <P, S>(like: TrainState<P, S>) =>
-  (bytes: Uint8Array): E.Either<QuantErrors, TrainState<P, S>> => {
-    const parsed = parseTensors(bytes)
-    if (E.isLeft(parsed)) return E.left(parsed.left)
-    const tree: unknown = parsed.right
-    const [counts, text] = [at(tree, 'counts'), at(tree, 'slotNames')]
-    if (!isTensor(counts) || counts.data.length !== 8 || !isTensor(text)) return bad('it is no training state')
-    const wrong = misfit({ params: like.params, state: like.state }, tree)
-    if (wrong !== null) return bad(`it belongs to another network: ${wrong}`)
-    const count = (i: number): number => counts.data[2 * i] * 65536 + counts.data[2 * i + 1]
-    const names: unknown = parseJson(new TextDecoder().decode(Uint8Array.from(text.data)))
-    if (!Array.isArray(names) || !names.every((n): n is string => typeof n === 'string'))
-      return bad('the names of the optimizer slots are unreadable')
-    const slots: [string, Tensor][] = []
-    for (const [i, name] of names.entries()) {
-      const t = at(tree, `slots.${i}`)
-      if (!isTensor(t)) return bad(`the optimizer slot ${name} is missing`)
-      slots.push([name, t])
-    }
-    return E.right({
-      params: at(tree, 'params') as P,
-      state: at(tree, 'state') as S,
-      optim: { step: count(1), slots: Object.fromEntries(slots) },
-      position: { epoch: count(2), batch: count(3) },
-      step: count(0),
-    })
-  }
+/** The four counts; each is a whole number from 0 on. */
+const readCounts = (t: unknown): Parsed<readonly number[]> => {
+  if (!isTensor(t) || t.data.length !== 2 * COUNTS.length) return bad('it is no training state')
+  const counts = COUNTS.map((_, i) => t.data[2 * i] * HALF + t.data[2 * i + 1])
+  const odd = COUNTS.findIndex((_, i) => {
+    const [high, low] = [t.data[2 * i], t.data[2 * i + 1]]
+    return !(Number.isInteger(low) && low >= 0 && low < HALF && high >= 0 && Number.isSafeInteger(counts[i]))
+  })
+  return odd < 0
+    ? E.right(counts)
+    : bad(`${COUNTS[odd]} is ${counts[odd]}, and counts are whole numbers from 0 on`, COUNTS[odd])
+}
 
 const parseJson = (text: string): unknown => {
   try {
@@ -85,3 +68,83 @@ const parseJson = (text: string): unknown => {
     return null
   }
 }
+
+const readNames = (t: unknown): Parsed<readonly string[]> => {
+  const whole = isTensor(t) && t.data.every((b) => Number.isInteger(b) && b >= 0 && b < 256)
+  const names: unknown = whole ? parseJson(new TextDecoder().decode(Uint8Array.from(t.data))) : null
+  return Array.isArray(names) && names.every((n): n is string => typeof n === 'string')
+    ? E.right(names)
+    : bad('the names of the optimizer slots are unreadable')
+}
+
+/** The leaves that an optimizer may remember: `param.fc.weight`, and their shapes. */
+const memorable = (like: { readonly params: unknown; readonly state: unknown }): ReadonlyMap<string, Shape> =>
+  new Map([
+    ...leaves(isTensor, like.params).map(({ path, leaf }) => [`param.${path}`, leaf.shape] as const),
+    ...leaves(isTensor, like.state).map(({ path, leaf }) => [`state.${path}`, leaf.shape] as const),
+  ])
+
+/** What is wrong with a slot, or null. `step:` counts the updates of a leaf; others have its shape; a name without a leaf is the optimizer's own. */
+const slotProblem = (known: ReadonlyMap<string, Shape>, name: string, t: Tensor): string | null => {
+  const cut = name.indexOf(':')
+  const [slot, leaf] = [name.slice(0, cut), name.slice(cut + 1)]
+  if (cut < 1 || name === '__proto__') return 'its name is none of an optimizer'
+  if (!/^(param|state)(\.|$)/.test(leaf)) return null
+  const shape = known.get(leaf)
+  if (shape === undefined) return 'this network has no such leaf'
+  if (slot === 'step') return t.data.length === 1 ? countProblem(t) : 'one number was expected'
+  return sameShape(t.shape, shape) ? null : `it has shape ${showShape(t.shape)}, but its leaf has ${showShape(shape)}`
+}
+
+/** The optimizer's memory: every slot under one name, and none without. */
+const readSlots = (
+  tree: unknown,
+  names: readonly string[],
+  known: ReadonlyMap<string, Shape>,
+): Parsed<{ readonly [name: string]: Tensor }> => {
+  const slots = new Map<string, Tensor>()
+  for (const [i, name] of names.entries()) {
+    const t = at(tree, `slots.${i}`)
+    if (!isTensor(t)) return bad(`the optimizer slot ${name} is missing`, name)
+    if (slots.has(name)) return bad(`the optimizer slot ${name} is there twice`, name)
+    const wrong = slotProblem(known, name, t)
+    if (wrong !== null) return bad(`the optimizer slot ${name}: ${wrong}`, name)
+    slots.set(name, t)
+  }
+  return leaves(isTensor, at(tree, 'slots')).length === slots.size
+    ? E.right(Object.fromEntries(slots))
+    : bad('it has optimizer slots without a name')
+}
+
+/**
+ * Reads a checkpoint of a network whose fresh training state is `like`. Every leaf must be there, of its shape and meaning (a power-of-two
+ * scale is not taken for a float one), and counts must count; anything else is a `ParseError`. A checkpoint of version 1 is read too; where
+ * its quantizers had begun to learn, `layer` is needed, because then a counter meant collecting or learned by the layer's options.
+ */
+export const parseCheckpoint =
+  <P, S>(like: TrainState<P, S>, layer?: Pick<AnyLayer, 'params' | 'state'>) =>
+  (bytes: Uint8Array): E.Either<QuantErrors, TrainState<P, S>> => {
+    const parsed = parseTensors(bytes)
+    if (E.isLeft(parsed)) return parsed
+    const tree: unknown = parsed.right
+    const counts = readCounts(at(tree, 'counts'))
+    if (E.isLeft(counts)) return counts
+    const names = readNames(at(tree, 'slotNames'))
+    if (E.isLeft(names)) return names
+    const trees = readWhole(
+      like,
+      collecting(wantedOfTrees(like), layer),
+      'checkpoint',
+    )({ params: at(tree, 'params'), state: at(tree, 'state') })
+    if (E.isLeft(trees)) return trees
+    const slots = readSlots(tree, names.right, memorable(like))
+    if (E.isLeft(slots)) return slots
+    const [step, optimStep, epoch, batch] = counts.right
+    return E.right({
+      params: trees.right.params,
+      state: trees.right.state,
+      optim: { step: optimStep, slots: slots.right },
+      position: { epoch, batch },
+      step,
+    })
+  }
