@@ -147,7 +147,7 @@ test('k calls under N steps, then j under M, on every route: what Brevitas would
         )
       }
     }),
-    { numRuns: 120 },
+    { numRuns: 80 },
   )
 })
 
@@ -167,7 +167,7 @@ test('eval reads the same scale and zero point whatever collectStatsSteps it was
       for (const backend of [q.reference, q.wasm])
         assert.equal(scaleIn(options, m, state, backend), scaleIn(options, n, state, backend))
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   )
 })
 
@@ -217,7 +217,7 @@ test('finishCollection: what one more call would have made of a collection that 
       assert.is(scaleIn(options, 30, finished, q.wasm).warnings, 0)
       assert.equal(scaleIn(options, 30, finished, q.wasm), scaleIn(options, 30, finished, q.reference))
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   )
 })
 

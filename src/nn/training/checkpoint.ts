@@ -54,7 +54,8 @@ const readCounts = (t: unknown): Parsed<readonly number[]> => {
   const counts = COUNTS.map((_, i) => t.data[2 * i] * HALF + t.data[2 * i + 1])
   const odd = COUNTS.findIndex((_, i) => {
     const [high, low] = [t.data[2 * i], t.data[2 * i + 1]]
-    return !(Number.isInteger(low) && low >= 0 && low < HALF && high >= 0 && Number.isSafeInteger(counts[i]))
+    const whole = Number.isInteger(low) && Number.isInteger(high) && Number.isSafeInteger(counts[i])
+    return !(whole && low >= 0 && low < HALF && high >= 0)
   })
   return odd < 0
     ? E.right(counts)
@@ -92,7 +93,7 @@ const slotProblem = (known: ReadonlyMap<string, Shape>, name: string, t: Tensor)
   if (!/^(param|state)(\.|$)/.test(leaf)) return null
   const shape = known.get(leaf)
   if (shape === undefined) return 'this network has no such leaf'
-  if (slot === 'step') return t.data.length === 1 ? countProblem(t) : 'one number was expected'
+  if (slot === 'step') return t.shape.length === 0 ? countProblem(t) : 'one number was expected'
   return sameShape(t.shape, shape) ? null : `it has shape ${showShape(t.shape)}, but its leaf has ${showShape(shape)}`
 }
 
