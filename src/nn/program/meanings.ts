@@ -3,6 +3,7 @@ import type { QuantError } from '../../data/error.js'
 import { COUNT, countProblem, UNTOLD, type Marked } from '../../data/marks.js'
 import { isTensor } from '../../data/tensor.js'
 import { at } from '../../data/tree.js'
+import type { Program } from '../../graph/program.js'
 import { LEARNED } from '../../quantizers/collection.js'
 
 /** A place in a state, as a program's input or a layer declares it. */
@@ -52,3 +53,10 @@ export const meaningErrors = (place: Place, t: Marked, state: unknown): readonly
   const wrong = meaningProblem(place, t, state)
   return wrong === null ? [] : [{ tag: 'InputError', input: place.path, path: place.path, ...wrong }]
 }
+
+/** All that is wrong with what the leaves of a program's state mean; leaves that are missing are somebody else's concern. */
+export const stateErrors = (program: Pick<Program, 'inputs'>, state: unknown): readonly QuantError[] =>
+  program.inputs.flatMap((i) => {
+    const t = i.kind === 'state' ? at(state, i.path) : undefined
+    return isTensor(t) ? meaningErrors(i, t, state) : []
+  })

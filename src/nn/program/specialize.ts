@@ -1,9 +1,10 @@
 /** Programs made for one network: parameters and state become constants. */
-import type * as E from 'fp-ts/lib/Either.js'
+import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../../data/error.js'
 import type { Program } from '../../graph/program.js'
 import { specializeProgram, type Fixed, type Specialized, type SpecializeOptions } from '../../graph/specialize.js'
 import { ops } from '../../ops/index.js'
+import { stateErrors } from './meanings.js'
 
 /**
  * The program of one network: `(program, params, state) → program`. Phases are decided by their counters, what depends on parameters and state alone
@@ -18,6 +19,11 @@ export const specialize = <P, S, I, O>(
   program: Program<P, S, I, O>,
   fixed: { readonly params: P; readonly state: S },
   options: SpecializeOptions = {},
-): E.Either<QuantErrors, Specialized<I, O>> => specializeProgram(program, fixed, ops, options)
+): E.Either<QuantErrors, Specialized<I, O>> => {
+  const made = specializeProgram<P, S, I, O>(program, fixed, ops, options)
+  if (E.isLeft(made)) return made
+  const wrong = stateErrors(program, fixed.state)
+  return wrong.length > 0 ? E.left(wrong) : made
+}
 
 export type { Fixed, Specialized, SpecializeOptions }

@@ -33,8 +33,7 @@ export const savedAt = (saved: Saved, which: Which, path: string): Marked | unde
 }
 
 /** Has a stored leaf the size of its place? */
-export const fits = (w: Wanted, t: Tensor): boolean =>
-  sameShape(t.shape, w.shape) && t.data.length === sizeOf(w.shape)
+export const fits = (w: Wanted, t: Tensor): boolean => sameShape(t.shape, w.shape) && t.data.length === sizeOf(w.shape)
 
 /** What is wrong with a stored leaf at its place, or null. `UNTOLD` leaves pass: their counters are judged by `counterNow`. */
 export const leafProblem = (w: Wanted, t: Marked, state: unknown): Problem | null =>

@@ -9,6 +9,7 @@ import { at, leaves } from '../../data/tree.js'
 import type { AnyLayer } from '../layers/layer.js'
 import { readWhole } from '../program/stored.js'
 import { collecting, wantedOfTrees } from '../program/wanted.js'
+import { PENDING } from './accumulation.js'
 import type { TrainState } from './trainState.js'
 
 /** Counts are stored as two numbers below 2^16 and 2^37, of which float32 holds the first exactly and of the second as much as is ever reached. */
@@ -85,11 +86,20 @@ const memorable = (like: { readonly params: unknown; readonly state: unknown }):
     ...leaves(isTensor, like.state).map(({ path, leaf }) => [`state.${path}`, leaf.shape] as const),
   ])
 
+/** What is wrong with the count of batches that wait and their weight, or null. */
+const pendingProblem = ({ data }: Tensor): string | null =>
+  data.length !== 2
+    ? 'two numbers were expected'
+    : data[1] >= 0 && data[1] < Infinity
+      ? countProblem(tensorOf([], [data[0]]))
+      : `the weight of the batches is ${data[1]}`
+
 /** What is wrong with a slot, or null. `step:` counts the updates of a leaf; others have its shape; a name without a leaf is the optimizer's own. */
 const slotProblem = (known: ReadonlyMap<string, Shape>, name: string, t: Tensor): string | null => {
   const cut = name.indexOf(':')
   const [slot, leaf] = [name.slice(0, cut), name.slice(cut + 1)]
   if (cut < 1 || name === '__proto__') return 'its name is none of an optimizer'
+  if (name === PENDING) return pendingProblem(t)
   if (!/^(param|state)(\.|$)/.test(leaf)) return null
   const shape = known.get(leaf)
   if (shape === undefined) return 'this network has no such leaf'
