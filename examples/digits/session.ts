@@ -76,7 +76,7 @@ export const trainNet = async <P, S>(
   const fresh = startTraining(initial.right, optimizer)
   const start =
     around.resume && existsSync(around.checkpoint)
-      ? E.chain(parseCheckpoint(fresh))(readFileBytes(around.checkpoint))
+      ? E.chain(parseCheckpoint(fresh, net))(readFileBytes(around.checkpoint))
       : E.right(fresh)
   if (E.isLeft(start))
     return E.left(

@@ -186,6 +186,35 @@ test('from a checkpoint by parseTensors, and what is no network is refused', () 
   says(errorsOf(q.loadPartial(net, fresh, { renam: 1 } as never)(start))[0].fix, /rename/)
 })
 
+test('wrong calls of the loaders are answered by errors of the library', () => {
+  const js: { readonly [name: string]: (...a: readonly unknown[]) => unknown } = q as never
+  const net = act()
+  const start = q.startTraining(get(q.init(net, 0)), q.sgd({ lr: 1 }))
+  const bytes = q.checkpointToBytes(start)
+  const call = (f: unknown, x: unknown): unknown => (f as (x: unknown) => unknown)(x)
+  const junk: readonly unknown[] = [undefined, null, 5, 'x', [], {}, q.QuantIdentity, q.init(net, 0), q.zeros([2])]
+  const refused = (f: () => unknown): void => {
+    try {
+      same(errorsOf(f() as never).length > 0, true)
+    } catch (e) {
+      same((e as Error).name, 'QuantFailure')
+    }
+  }
+  for (const x of junk) {
+    refused(() => call(js.finishCollection(x), start.state))
+    refused(() => call(js.finishCollection(net), x))
+    refused(() => call(js.parseNetwork(x), bytes))
+    refused(() => call(js.parseNetwork(net), x))
+    refused(() => call(js.parseCheckpoint(x), bytes))
+    refused(() => call(js.parseCheckpoint(start), x))
+    if (x !== undefined) refused(() => call(js.parseCheckpoint(start, x), bytes))
+    refused(() => js.checkpointToBytes(x))
+    refused(() => call(js.loadPartial(x, start), start))
+    refused(() => call(js.loadPartial(net, x), start))
+    refused(() => call(js.loadPartial(net, start), x))
+  }
+})
+
 test('old files: what version 1 leaves open is decided by this network, or left out', () => {
   const learned = trained({}, 5)
   const untold = (steps: number) =>

@@ -4,9 +4,10 @@ import type { QuantError, QuantErrors } from '../../data/error.js'
 import { isMarked, marksOf, type Marked } from '../../data/marks.js'
 import { at, mapTree } from '../../data/tree.js'
 import { LEARNED } from '../../quantizers/collection.js'
+import { layerProblems } from '../layers/checks.js'
 import type { Layer } from '../layers/layer.js'
 import { beside, meaningErrors } from './meanings.js'
-import { wantedOfLayer, type Wanted } from './wanted.js'
+import { treeProblems, wantedOfLayer, type Wanted } from './wanted.js'
 
 type Counter = Wanted & { readonly collection: NonNullable<Wanted['collection']> }
 
@@ -54,6 +55,8 @@ const finished = (
 export const finishCollection =
   <P, S, I, O>(layer: Layer<P, S, I, O>) =>
   (state: S): E.Either<QuantErrors, S> => {
+    const problems = [...layerProblems('finishCollection', layer), ...treeProblems('finishCollection', 'state', state)]
+    if (problems.length > 0) return E.left(problems)
     const wanted = wantedOfLayer(layer).filter((w) => w.which === 'state')
     const misfits = wanted.flatMap((w) => {
       const t = at(state, w.path)

@@ -5,11 +5,12 @@ import { fieldProblems, func, nearestName } from '../../data/fields.js'
 import { isMarked, type Marked } from '../../data/marks.js'
 import { sameShape, type Shape } from '../../data/shape.js'
 import { leaves, mapTree } from '../../data/tree.js'
+import { layerProblems } from '../layers/checks.js'
 import type { Layer } from '../layers/layer.js'
 import type { Network } from './network.js'
 import { fillPart, partsOf, type Unfilled } from './parts.js'
 import type { Saved } from './stored.js'
-import { wantedOfLayer, type Which } from './wanted.js'
+import { treesProblems, wantedOfLayer, type Which } from './wanted.js'
 
 /** How leaves are matched. */
 export type PartialOptions = {
@@ -99,16 +100,6 @@ const nearest = ({ path, shape }: Named, among: readonly Named[]): string | null
 
 const isSaved = (x: unknown): x is Saved => typeof x === 'object' && x !== null && 'params' in x && 'state' in x
 
-const notSaved: QuantErrors = [
-  {
-    tag: 'InputError',
-    input: 'saved',
-    path: '',
-    message: 'loadPartial takes a record of params and state, and was given something else',
-    fix: 'give what init, parseNetwork, parseCheckpoint or parseTensors returned (its right side)',
-  },
-]
-
 /**
  * The network `initial` of a layer with all that fits from a saved one: parameters of the same path and shape, one by one, and state whose
  * leaves belong together, whole: a scale is taken only with a counter that says whether it is learned, and only where its number means the
@@ -119,9 +110,13 @@ const notSaved: QuantErrors = [
 export const loadPartial =
   <P, S, I, O>(layer: Layer<P, S, I, O>, initial: Network<P, S>, options: PartialOptions = {}) =>
   (saved: unknown): E.Either<QuantErrors, PartialLoad<P, S>> => {
-    const problems = [...layer.problems, ...fieldProblems('loadPartial', options, { rename: func })]
-    if (problems.length > 0) return E.left(problems)
-    if (!isSaved(saved)) return E.left(notSaved)
+    const problems = [
+      ...layerProblems('loadPartial', layer),
+      ...treesProblems('loadPartial', 'initial', initial),
+      ...fieldProblems('loadPartial', options, { rename: func }),
+      ...treesProblems('loadPartial', 'saved', saved),
+    ]
+    if (problems.length > 0 || !isSaved(saved)) return E.left(problems)
     const found = renamed(saved, options.rename ?? ((path) => path))
     if (E.isLeft(found)) return found
     const trees = { params: nested(found.right, 'params'), state: nested(found.right, 'state') }

@@ -1,7 +1,9 @@
 /** What a network keeps, leaf by leaf: declared by a layer, or read off a fresh training state. */
+import type { QuantError } from '../../data/error.js'
+import { isEither, showGiven } from '../../data/fields.js'
 import { isMarked, marksOf, type Marks } from '../../data/marks.js'
 import type { Shape } from '../../data/shape.js'
-import { leaves } from '../../data/tree.js'
+import { at, leaves } from '../../data/tree.js'
 import type { Collection } from '../../quantizers/collection.js'
 import type { AnyLayer, LeafSpec } from '../layers/layer.js'
 
@@ -57,4 +59,26 @@ export const collecting = (
     const collection = known.get(`${w.which}:${w.path}`)
     return collection === undefined ? w : { ...w, collection }
   })
+}
+
+/** What is wrong with what was given as a tree of tensors by name; nothing if nothing is. */
+export const treeProblems = (asker: string, input: string, x: unknown): readonly QuantError[] =>
+  typeof x === 'object' && x !== null && !Array.isArray(x) && !isEither(x) && !isMarked(x)
+    ? []
+    : [
+        {
+          tag: 'InputError',
+          input,
+          path: '',
+          message: `${asker} takes ${input} as a record of tensors by name, and was given ${showGiven(x)}`,
+          fix: isEither(x) ? 'unwrap it with orThrow' : `give the ${input} that init or the last run returned`,
+        },
+      ]
+
+/** The same of something that has params and state. */
+export const treesProblems = (asker: string, input: string, x: unknown): readonly QuantError[] => {
+  const outer = treeProblems(asker, input, x)
+  return outer.length > 0
+    ? outer
+    : (['params', 'state'] as const).flatMap((which) => treeProblems(asker, `${input}.${which}`, at(x, which)))
 }

@@ -1,15 +1,17 @@
 /** Training states as bytes and back: what a kill can't lose. */
 import * as E from 'fp-ts/lib/Either.js'
 import { parseTensors, tensorsToBytes } from '../../data/binary.js'
-import type { QuantErrors } from '../../data/error.js'
+import { failure, type QuantErrors } from '../../data/error.js'
 import { countProblem } from '../../data/marks.js'
 import { sameShape, showShape, type Shape } from '../../data/shape.js'
 import { isTensor, tensorOf, type Tensor } from '../../data/tensor.js'
 import { at, leaves } from '../../data/tree.js'
+import { layerProblems } from '../layers/checks.js'
 import type { AnyLayer } from '../layers/layer.js'
 import { readWhole } from '../program/stored.js'
 import { collecting, wantedOfTrees } from '../program/wanted.js'
 import { PENDING } from './accumulation.js'
+import { trainStateProblems } from './options.js'
 import type { TrainState } from './trainState.js'
 
 /** Counts are stored as two numbers below 2^16 and 2^37, of which float32 holds the first exactly and of the second as much as is ever reached. */
@@ -20,6 +22,8 @@ const HALF = 65536
  * stands under a number, its name beside it.
  */
 export const checkpointToBytes = <P, S>(t: TrainState<P, S>): Uint8Array => {
+  const problems = trainStateProblems('checkpointToBytes', t)
+  if (problems.length > 0) throw failure(problems)
   const names = Object.keys(t.optim.slots)
   const text = new TextEncoder().encode(JSON.stringify(names))
   return tensorsToBytes({
@@ -133,8 +137,13 @@ const readSlots = (
  * its quantizers had begun to learn, `layer` is needed, because then a counter meant collecting or learned by the layer's options.
  */
 export const parseCheckpoint =
-  <P, S>(like: TrainState<P, S>, layer?: Pick<AnyLayer, 'params' | 'state'>) =>
+  <P, S>(like: TrainState<P, S>, layer?: AnyLayer) =>
   (bytes: Uint8Array): E.Either<QuantErrors, TrainState<P, S>> => {
+    const problems = [
+      ...trainStateProblems('parseCheckpoint', like),
+      ...(layer === undefined ? [] : layerProblems('parseCheckpoint', layer)),
+    ]
+    if (problems.length > 0) return E.left(problems)
     const parsed = parseTensors(bytes)
     if (E.isLeft(parsed)) return parsed
     const tree: unknown = parsed.right
