@@ -62,6 +62,7 @@ const agrees = (call: Call, seed: number): void => {
   args.forEach((a, i) => exact.made.args[i].set(a.data))
   exact.made.outs[0].fill(NaN)
   exact.made.run()
+  assert.ok(!exact.made.fellBack(), `${name} fell back`)
   const once = exact.made.outs[0].slice()
   const expected = reference(call, args).data
   const size = exact.kernel.flops / 2 / Math.max(1, expected.length)
@@ -70,6 +71,30 @@ const agrees = (call: Call, seed: number): void => {
   exact.made.outs[0].fill(NaN)
   exact.made.run(scattered)
   assert.deepEqual(exact.made.outs[0], once, `${name} depends on the split`)
+}
+
+/** Numbers of which some are NaN or infinite, and some 0, as the reference has them: where NaN, where infinite, and the rest near. */
+const goesWhereItGoes = (call: Call, seed: number): void => {
+  const wild = (t: Tensor, k: number, few: number): Tensor => {
+    const data = t.data.map((x) => (Math.abs(x) < 0.1 ? 0 : x))
+    for (let i = 0; i < few; i++)
+      data[(seed * 31 + 17 * i * (k + 1)) % data.length] = [NaN, Infinity, -Infinity][(seed + i + k) % 3]
+    return tensor(t.shape, data)
+  }
+  const few = [
+    [1, 0],
+    [0, 1],
+    [3, 2],
+  ][seed % 3]
+  const args = call.shapes.map((s, k) => wild(randomTensor(s, seed + k), k, few[k]))
+  const { kernel, made } = prepared(call, args)
+  const expected = reference(call, args).data
+  made.outs[0].fill(7)
+  made.run(seed % 2 === 0 ? undefined : scattered)
+  made.outs[0].forEach((x, i) => {
+    const same = Object.is(x, expected[i]) || Math.abs(x - expected[i]) <= 1e-3
+    assert.ok(same, `${kernel.name} ${JSON.stringify(call)}, ${few.join()}: ${x} at ${i}, not ${expected[i]}`)
+  })
 }
 
 /** Operands on grids: integers, their scales (one for x; one or one per channel for w) and the products. */
@@ -108,7 +133,7 @@ const onIntegers = (call: Call, seed: number, perChannel: boolean, cropped = fal
     assert.ok(!made.fellBack(), `${name} fell back`)
     assert.deepEqual(made.outs[0], expected, name)
   }
-  const float = prepared(call, [tensor(call.shapes[0], x), tensor(call.shapes[1], w)]).made
+  const float = instantiate(kernel.fallback.kernel, [x.length, w.length, 1, sw.length], [sizeOf(shape)])
   // What the grid doesn't hold goes to the float kernel: an element, or a scale.
   const spoilt = [NaN, Infinity, -Infinity, 300 * sx].flatMap(
     (bad) =>
@@ -161,46 +186,35 @@ const geometries = fc
   })
   .filter(({ x, w, attrs }) => !isRefusal(convShape(x, w, attrs)) && sizeOf(x) < 20_000)
 
+type Geometry = {
+  readonly x: Shape
+  readonly w: Shape
+  readonly attrs: Attrs & { readonly groups: number }
+}
+
 const runs = { numRuns: 60 }
 
-test('conv', () => {
-  fc.assert(
-    fc.property(geometries, seeds, ({ x, w, attrs }, seed) => agrees({ op: 'conv', attrs, shapes: [x, w] }, seed)),
-    runs,
-  )
-})
+/** A convolution, its gradients, and a transposed convolution that it is the gradient of. */
+const callsOf = ({ x, w, attrs }: Geometry): readonly Call[] => {
+  const y = shapeOf({ op: 'conv', attrs, shapes: [x, w] })
+  return [
+    { op: 'conv', attrs, shapes: [x, w] },
+    { op: 'convInputGrad', attrs: { ...attrs, inputShape: x }, shapes: [y, w] },
+    { op: 'convWeightGrad', attrs: { ...attrs, weightShape: w }, shapes: [x, y] },
+  ]
+}
 
-test('convInputGrad', () => {
-  fc.assert(
-    fc.property(geometries, seeds, ({ x, w, attrs }, seed) => {
-      agrees(
-        {
-          op: 'convInputGrad',
-          attrs: { ...attrs, inputShape: x },
-          shapes: [shapeOf({ op: 'conv', attrs, shapes: [x, w] }), w],
-        },
-        seed,
-      )
-    }),
-    runs,
-  )
-})
-
-test('convWeightGrad', () => {
-  fc.assert(
-    fc.property(geometries, seeds, ({ x, w, attrs }, seed) => {
-      agrees(
-        {
-          op: 'convWeightGrad',
-          attrs: { ...attrs, weightShape: w },
-          shapes: [x, shapeOf({ op: 'conv', attrs, shapes: [x, w] })],
-        },
-        seed,
-      )
-    }),
-    runs,
-  )
-})
+for (const [k, name] of ['conv', 'convInputGrad', 'convWeightGrad'].entries())
+  test(name, () => {
+    fc.assert(
+      fc.property(geometries, seeds, (g, seed) => {
+        const call = callsOf(g)[k]
+        agrees(call, seed)
+        goesWhereItGoes(call, seed)
+      }),
+      runs,
+    )
+  })
 
 test('convTranspose', () => {
   const calls = fc
@@ -221,7 +235,10 @@ test('convTranspose', () => {
         !isRefusal(ops['convTranspose'].shape(call.shapes, call.attrs)) && convOfTranspose(call.attrs).groups >= 1,
     )
   fc.assert(
-    fc.property(calls, seeds, (call, seed) => agrees(call, seed)),
+    fc.property(calls, seeds, (call, seed) => {
+      agrees(call, seed)
+      goesWhereItGoes(call, seed)
+    }),
     runs,
   )
 })
@@ -427,9 +444,10 @@ test(
           went.integer++
         const gradient = { op: 'convWeightGrad', attrs: { ...attrs, weightShape: w }, shapes: [x, y] }
         if (productKernel({ ...gradient, shape: w }, null)?.name.includes('winograd') === true) went.weight++
-        agrees(call, seed)
-        agrees({ op: 'convInputGrad', attrs: { ...attrs, inputShape: x }, shapes: [y, w] }, seed)
-        agrees(gradient, seed)
+        for (const each of callsOf({ x, w, attrs })) {
+          agrees(each, seed)
+          goesWhereItGoes(each, seed)
+        }
         onIntegers(
           call,
           seed,

@@ -70,15 +70,10 @@ const magnitudes = (op: Op, args: readonly Tensor[], attrs: Example['attrs'], sh
   return evaluated(primitiveOps.find((o) => o.name === 'sumTo') ?? primitiveOps[0], [steps], { shape }, shape)
 }
 
-/** Kernels of these pad with zeros, as the reference does not: an infinity times such a zero is NaN. Found out about finite operands only. */
-const PADDED: ReadonlySet<string> = new Set(['convInputGrad', 'convTranspose'])
-const allFinite = (args: readonly Tensor[]): boolean => args.every((t) => t.data.every(Number.isFinite))
-
 const shown = (op: Op, e: Example): string =>
   `${op.name} ${e.args.map((a) => `[${a.shape.join()}]`).join(' ')} ${JSON.stringify(e.attrs)}`
 
 const judge = (op: Op, e: Example, args: readonly Tensor[], [expected, actual]: readonly [Tensor, Tensor]): void => {
-  if (PADDED.has(op.name) && !allFinite(args)) return
   if (SUMS.has(op.name) || TERMS.has(op.name))
     assertNear(actual, expected, magnitudes(op, args, e.attrs, expected.shape), shown(op, e))
   else assertSame(actual, expected, shown(op, e), LARGEST.has(op.name))

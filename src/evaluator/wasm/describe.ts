@@ -78,7 +78,7 @@ const stepOf =
   }
 
 const productOf = (s: PlannedStep, node: FlatNode): ProductDescription => {
-  const integers = s.kernel?.fallback !== undefined
+  const integers = s.kernel?.integers === true
   const why = integers
     ? 'both operands lie on integer grids of at most 8 bits'
     : typeof node.licence === 'string'

@@ -56,6 +56,8 @@ export type Kernel = {
   /** Multiplications and additions, and bytes that must move: what the profile divides by time. */
   readonly flops: number
   readonly bytes: number
+  /** Does it compute on integers, as long as its operands are some? */
+  readonly integers?: boolean
   /** May the result take the first operand's place (the addresses are then the same)? */
   readonly inPlace?: boolean
   /**

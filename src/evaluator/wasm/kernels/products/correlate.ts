@@ -6,6 +6,8 @@
 import { sizeOf, stridesOf } from '../../../../data/shape.js'
 import { i32 } from '../../asm/instructions.js'
 import type { Kernel, Stage } from '../../kernel.js'
+import { exactKernel, watchStage } from './exact.js'
+import { withFallback } from './fallback.js'
 import { correlationFlops, positionOffsets, tapOffsets, type Correlation } from './geometry.js'
 import { argument, newLayout, result, type Layout, type Place } from './layout.js'
 import { narrowStep, panelBytes, panelStage, permuteStage } from './pack.js'
@@ -230,11 +232,23 @@ export const placedPlanes = (
   return { place, plane, stages: [stage] }
 }
 
-/** A correlation of operand 0 with weight 1, in float32. */
-export const correlationKernel = (name: string, c: Correlation): Kernel =>
-  suitsWinograd(c, c.from) ? winogradKernel(name, forTiles(c)) : directKernel(name, c)
+/** The forward convolution of operand 0 with weight 1, in float32. */
+export const forwardKernel = (name: string, c: Correlation): Kernel =>
+  suitsWinograd(c, c.from) ? winogradKernel(name, c) : directKernel(name, c)
 
-const winogradKernel = (name: string, c: Correlation): Kernel => {
+/** The gradient to the input, or the transposed convolution, of operand 0 with weight 1, in float32. */
+export const backwardKernel = (name: string, c: Correlation): Kernel => {
+  if (suitsWinograd(c, c.from)) return winogradKernel(name, c)
+  if (isIdentity(c.placement)) return directKernel(name, c)
+  // Gaps and margins of the planes are multiplied by the weight, which must be finite for that.
+  const d = directParts(c)
+  const prepared = [...d.placed, watchStage(argument(1), c.groups * c.to * c.from * sizeOf(c.kernel)), ...d.turned]
+  const kernel = directOf(name, c, d, [...prepared, ...d.product])
+  return withFallback(kernel, prepared.length - 1, exactKernel(name, c))
+}
+
+const winogradKernel = (name: string, whole: Correlation): Kernel => {
+  const c = forTiles(whole)
   const layout = newLayout()
   const placed = placedPlanes(c, layout, true)
   const filters = layout.scratch(4 * filterWords(c.to, c.from))
@@ -244,10 +258,20 @@ const winogradKernel = (name: string, c: Correlation): Kernel => {
     filterStage('f32', c.to, c.from, { base: argument(1), ...taps }, filters),
     winogradStage(c, layout, { mac: 'f32', planes: placed.place, words: c.from, filters, scales: null }),
   ]
-  return kernelOf(`${name} f32 winograd`, layout, stages, correlationFlops(c), correlationBytes(c))
+  const kernel = kernelOf(`${name} f32 winograd`, layout, stages, correlationFlops(c), correlationBytes(c))
+  return withFallback(kernel, stages.length - 1, exactKernel(name, whole))
 }
 
-const directKernel = (name: string, c: Correlation): Kernel => {
+/** A direct kernel in parts: what places the planes, what turns the weight, and the product. */
+type DirectParts = {
+  readonly layout: Layout
+  readonly along: boolean
+  readonly placed: readonly Stage[]
+  readonly turned: readonly Stage[]
+  readonly product: readonly Stage[]
+}
+
+const directParts = (c: Correlation): DirectParts => {
   const layout = newLayout()
   const along = goesAlong(c)
   const taps = tapOffsets(c.placement.target, c.kernel, c.dilation)
@@ -261,11 +285,14 @@ const directKernel = (name: string, c: Correlation): Kernel => {
     weight: weight.place,
     terms: termOffsets(c.from, placed.plane, taps),
   })
-  return kernelOf(
-    `${name} f32 ${along ? 'along' : 'across'}`,
-    layout,
-    [...placed.stages, ...weight.stages, ...product],
-    correlationFlops(c),
-    correlationBytes(c),
-  )
+  return { layout, along, placed: placed.stages, turned: weight.stages, product }
+}
+
+const directOf = (name: string, c: Correlation, { layout, along }: DirectParts, stages: readonly Stage[]): Kernel =>
+  kernelOf(`${name} f32 ${along ? 'along' : 'across'}`, layout, stages, correlationFlops(c), correlationBytes(c))
+
+/** A correlation without a transform: every product is one of two operands, or of one and padding. */
+export const directKernel = (name: string, c: Correlation): Kernel => {
+  const d = directParts(c)
+  return directOf(name, c, d, [...d.placed, ...d.turned, ...d.product])
 }

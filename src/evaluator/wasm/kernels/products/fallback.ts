@@ -1,4 +1,4 @@
-/** Joins an integer kernel with the float kernel that takes over where the numbers are no small integers. */
+/** Joins a fast kernel with the one that takes over where the numbers are none that it can treat. */
 import type { Kernel } from '../../kernel.js'
 
 /** What is made of the weight and the scales alone. */
@@ -6,7 +6,7 @@ const FROM_WEIGHT: ReadonlySet<string> = new Set(['weight to i16', 'transform we
 
 const rounded = (bytes: number): number => Math.ceil(bytes / 64) * 64
 
-/** `kernel` and `other` after it in memory; `after` is the last stage that may raise the flag. */
+/** `kernel` and `other` after it in memory; `after` is the last stage that may raise the flag. `other` has no fallback of its own. */
 export const withFallback = (kernel: Kernel, after: number, other: Kernel): Kernel => {
   const offset = rounded(kernel.scratch)
   const constantsOffset = rounded(kernel.constants?.length ?? 0)
@@ -15,9 +15,15 @@ export const withFallback = (kernel: Kernel, after: number, other: Kernel): Kern
   constants.set(other.constants ?? [], constantsOffset)
   return {
     ...kernel,
-    stages: kernel.stages.map((s) => (FROM_WEIGHT.has(s.label) ? { ...s, fixed: true } : s)),
     scratch: offset + other.scratch,
     constants: constants.length === 0 ? null : constants,
     fallback: { after, offset, constantsOffset, kernel: other },
   }
+}
+
+/** The same of a kernel on integers: what it makes of the weight is made once where the weight stays. */
+export const onIntegers = (kernel: Kernel, after: number, float: Kernel): Kernel => {
+  const joined = withFallback(kernel, after, float)
+  const stages = joined.stages.map((s) => (FROM_WEIGHT.has(s.label) ? { ...s, fixed: true } : s))
+  return { ...joined, stages, integers: true }
 }

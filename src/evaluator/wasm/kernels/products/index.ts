@@ -2,7 +2,7 @@
 import { sizeOf } from '../../../../data/shape.js'
 import { i32, memory } from '../../asm/instructions.js'
 import type { IntegerLicence, Kernel, KernelSpec } from '../../kernel.js'
-import { correlationKernel } from './correlate.js'
+import { backwardKernel, directKernel, forwardKernel } from './correlate.js'
 import { backwardOf, forwardOf, geometryOf, type Geometry } from './geometry.js'
 import { integerConvKernel } from './integerConv.js'
 import { integerLinearKernel } from './integerLinear.js'
@@ -39,12 +39,11 @@ const zeroKernel = (spec: KernelSpec): Kernel => {
 
 const convolution = (op: string, g: Geometry, licence: IntegerLicence | null): Kernel => {
   if (op === 'convWeightGrad') return weightGradKernel(g)
-  if (op !== 'conv') return correlationKernel(op, backwardOf(g))
+  if (op !== 'conv') return backwardKernel(op, backwardOf(g))
   const c = forwardOf(g)
-  const float = correlationKernel(op, c)
   return licence === null || !fitsInteger(licence, g.inPer * sizeOf(g.kernel))
-    ? float
-    : integerConvKernel(c, licence, float)
+    ? forwardKernel(op, c)
+    : integerConvKernel(c, licence, directKernel(op, c))
 }
 
 /** Do the sums of so many products fit 32 bits, and the factors the exact range of their conversion? */

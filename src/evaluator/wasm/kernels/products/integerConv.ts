@@ -5,7 +5,7 @@ import { i32, v128 } from '../../asm/instructions.js'
 import { forLoop, type Local, type Scope } from '../../asm/module.js'
 import type { IntegerLicence, Kernel, Stage } from '../../kernel.js'
 import { correlationBytes, correlationStages, goesAlong, kernelOf, termOffsets } from './correlate.js'
-import { withFallback } from './fallback.js'
+import { onIntegers } from './fallback.js'
 import { correlationFlops, gridOffsets, tapOffsets, type Correlation } from './geometry.js'
 import {
   bound,
@@ -108,7 +108,7 @@ const winogradKernel = (c: Correlation, licence: IntegerLicence, float: Kernel):
     filterStage('i16', c.to, words, { base: weight, to: words * 36, word: 36, tap: 4 }, filters),
     winogradStage(c, layout, { mac: 'i16', planes, words, filters, scales: scales.products }),
   ]
-  return withFallback(kernelOf('conv i16 winograd', layout, stages, correlationFlops(c), correlationBytes(c)), 1, float)
+  return onIntegers(kernelOf('conv i16 winograd', layout, stages, correlationFlops(c), correlationBytes(c)), 1, float)
 }
 
 const directKernel = (c: Correlation, licence: IntegerLicence, float: Kernel): Kernel => {
@@ -152,7 +152,7 @@ const directKernel = (c: Correlation, licence: IntegerLicence, float: Kernel): K
       scales: scales.products,
     }),
   ]
-  return withFallback(
+  return onIntegers(
     kernelOf(`conv i16 ${along ? 'along' : 'across'}`, layout, stages, correlationFlops(c), correlationBytes(c)),
     1,
     float,

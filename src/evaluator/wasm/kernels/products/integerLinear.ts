@@ -5,7 +5,7 @@ import { forLoop } from '../../asm/module.js'
 import type { IntegerLicence, Kernel, KernelSpec, Stage } from '../../kernel.js'
 import { indexed, range } from './code.js'
 import { kernelOf } from './correlate.js'
-import { withFallback } from './fallback.js'
+import { onIntegers } from './fallback.js'
 import { bound, neighbourPairs, newQuantizer, newScales, weightStage, type Scales } from './integers.js'
 import { argument, newLayout, type Place } from './layout.js'
 import { linearStages } from './matrix.js'
@@ -52,5 +52,5 @@ export const integerLinearKernel = ({ shapes: [x, w] }: KernelSpec, licence: Int
       { mac: 'i16', x: input, w: weight, scales: scales.products },
     ),
   ]
-  return withFallback(kernelOf('linear i16', layout, stages, float.flops, float.bytes), 1, float)
+  return onIntegers(kernelOf('linear i16', layout, stages, float.flops, float.bytes), 1, float)
 }

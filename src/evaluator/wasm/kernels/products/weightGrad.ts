@@ -6,6 +6,7 @@ import { sizeOf } from '../../../../data/shape.js'
 import { i32 } from '../../asm/instructions.js'
 import type { Kernel, Stage } from '../../kernel.js'
 import { correlationBytes, kernelOf, placedPlanes } from './correlate.js'
+import { withFallback } from './fallback.js'
 import {
   correlationFlops,
   forwardOf,
@@ -54,19 +55,16 @@ const chunksOf = (
 /** The gradient of conv to its weight from x (operand 0) and the cotangent (operand 1). */
 export const weightGradKernel = (g: Geometry): Kernel => {
   const c = forwardOf(g)
-  return suitsWinogradWeight(c) ? winogradKernel(forTiles(c)) : directKernel(g)
+  return suitsWinogradWeight(c) ? winogradKernel(g, forTiles(c)) : directKernel(g)
 }
 
-const winogradKernel = (c: Correlation): Kernel => {
+const winogradKernel = (g: Geometry, c: Correlation): Kernel => {
   const layout = newLayout()
   const placed = placedPlanes(c, layout, true)
-  return kernelOf(
-    'convWeightGrad f32 winograd',
-    layout,
-    [...placed.stages, ...winogradWeightStages(c, layout, placed.place)],
-    correlationFlops(c),
-    correlationBytes(c),
-  )
+  const stages = [...placed.stages, ...winogradWeightStages(c, layout, placed.place)]
+  const kernel = kernelOf('convWeightGrad f32 winograd', layout, stages, correlationFlops(c), correlationBytes(c))
+  // What is placed has margins, as the op's own rule has: without a transform nothing meets that doesn't meet there.
+  return withFallback(kernel, stages.length - 1, directKernel(g))
 }
 
 const directKernel = (g: Geometry): Kernel => {

@@ -8,6 +8,7 @@ import { control, f32x4, i32, v128 } from '../../asm/instructions.js'
 import { forLoop, type Local, type ModuleBuilder, type Scope } from '../../asm/module.js'
 import type { Behind, Places, Stage } from '../../kernel.js'
 import { advance, indexed, range } from './code.js'
+import { newWatch, type Watch } from './exact.js'
 import type { Correlation } from './geometry.js'
 import { result, type Layout, type Place } from './layout.js'
 import { planeBytes } from './planes.js'
@@ -149,14 +150,20 @@ const transformOut = (
   hand: Hand,
   first: Code,
   end: Code,
+  watch: Watch | null,
 ): Code => {
   const [high, wide] = c.positions
   const [source, target, k, second, p, q] = range(6).map(() => scope.local('i32'))
   const scale = scope.local('v128')
   const plane = high * wide * 4
   const finish = (x: Code): Code => (o.mac === 'f32' ? x : f32x4.mul(f32x4.convert_i32x4_s(x), scale.get))
-  const put = (r: number, left: Code, right: Code): Code => {
-    const both = [v128.store(q.get, left, r * wide * 4), v128.store(q.get, right, r * wide * 4 + 16)]
+  const put = (r: number, left: Code, right: Code, all: readonly Local[]): Code => {
+    const both = [
+      // Their sum is no number if one of them is none.
+      watch === null ? [] : watch.see(f32x4.add(all[0].get, all[1].get)),
+      v128.store(q.get, left, r * wide * 4),
+      v128.store(q.get, right, r * wide * 4 + 16),
+    ]
     return r === 1 && high % 2 === 1 ? control.if(second.get, both) : both
   }
   return eachRow(scope, t, first, end, (image, y, inBlock) => [
@@ -219,6 +226,8 @@ export const winogradStage = (c: Correlation, layout: Layout, o: WinogradOperand
       const [block, first, end, inputs, products] = range(5).map(() => scope.local('i32'))
       const hand = { inputs, products, inputStep, productStep, columns }
       const work = newWork(scope)
+      // A number that is none spoils the tiles that it is in, which shows in the result: another kernel does it all again.
+      const watch = o.mac === 'f32' ? newWatch(scope, i32.const(at.flags)) : null
       return [
         // Units of one call follow each other in the same room, that of the first of them: no other call has it.
         inputs.set(indexed(i32.const(room(at)), from.get, slot)),
@@ -230,13 +239,14 @@ export const winogradStage = (c: Correlation, layout: Layout, o: WinogradOperand
           control.if(i32.lt_u(first.get, i32.const(total)), [
             transformIn(c, o, t, at, scope, work, hand, first.get, end.get),
             productCode(product, m, at, scope, { a: i32.const(o.filters(at)), b: inputs.get, c: products.get }),
-            transformOut(c, o, t, at, scope, work, hand, first.get, end.get),
+            transformOut(c, o, t, at, scope, work, hand, first.get, end.get, watch),
             // Images of which this block made the last row.
             whole && behind !== undefined
               ? behind(i32.div_u(first.get, i32.const(t.high)), i32.div_u(end.get, i32.const(t.high)))
               : [],
           ]),
         ]),
+        watch === null ? [] : watch.end,
       ]
     }
   return {

@@ -75,7 +75,7 @@ export const filters = (
 
 /**
  * Four neighbouring tiles of one plane of products: (i, j) is read at `source + (4i + j) * step`. `put(r, left, right)` is
- * given the halves of eight numbers in row r (0 or 1) of the result.
+ * given the halves of eight numbers in row r (0 or 1) of the result, and the locals that hold all of them.
  */
 export const outputTiles = (
   s: Sums,
@@ -83,7 +83,7 @@ export const outputTiles = (
   source: Code,
   step: number,
   finish: (value: Code) => Code,
-  put: (r: number, left: Code, right: Code) => Code,
+  put: (r: number, left: Code, right: Code, both: readonly Local[]) => Code,
 ): Code => {
   const m = (i: number): Code => v[i].get
   const halves = range(4).map((j) => [
@@ -98,7 +98,7 @@ export const outputTiles = (
     return [
       v[12].set(finish(s.add(s.add(h[0], h[1]), h[2]))),
       v[13].set(finish(s.sub(s.sub(h[1], h[2]), h[3]))),
-      put(r, pick(v[12].get, v[13].get, [0, 4, 1, 5]), pick(v[12].get, v[13].get, [2, 6, 3, 7])),
+      put(r, pick(v[12].get, v[13].get, [0, 4, 1, 5]), pick(v[12].get, v[13].get, [2, 6, 3, 7]), v.slice(12, 14)),
     ]
   }
   return [halves, row(0), row(1)]

@@ -14,6 +14,7 @@ import { argument, result, type Layout, type Place } from './layout.js'
 import { sumStage } from './pack.js'
 import { planeBytes } from './planes.js'
 import { productCode, type Product } from './sweep.js'
+import { newWatch } from './exact.js'
 import { COLUMNS, eachRow, isTileable, type Tiling } from './winograd.js'
 import {
   cotangentTiles,
@@ -227,19 +228,22 @@ const finishStage = (c: Correlation, sums: Place, pitch: number): Stage => ({
       body: (scope) => {
         const work = newWork(scope)
         const [o, k, p, q] = range(4).map(() => scope.local('i32'))
+        const watch = newWatch(scope, i32.const(at.flags))
         const [perOutput] = stridesOf([c.to, c.from, 9])
         const sum = (i: number): Code => v128.load(p.get, i * c.to * pitch)
         const four = (lanes: number): Code =>
           filterGradients(work, sum, (tap, value) => [
             work.v[0].set(value),
+            watch.see(work.v[0].get),
             range(lanes).map((l) => v128.store32_lane(l, q.get, work.v[0].get, 36 * l + 4 * tap)),
           ])
-        return forLoop(o, scope.params[0].get, scope.params[1].get, 1, [
+        const all = forLoop(o, scope.params[0].get, scope.params[1].get, 1, [
           p.set(indexed(i32.const(sums(at)), o.get, pitch)),
           q.set(indexed(i32.const(result(at)), o.get, perOutput * 4)),
           forLoop(k, i32.const(0), i32.const(Math.floor(c.from / 4)), 1, [four(4), advance(p, 16), advance(q, 144)]),
           c.from % 4 === 0 ? [] : four(c.from % 4),
         ])
+        return [all, watch.end]
       },
     }),
 })
