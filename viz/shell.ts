@@ -1,10 +1,10 @@
 /** The page around the drawing: header, sentence, panel, legend, help. All names are escaped; nothing is fetched. */
 import { htmlDocument } from './document.js'
-import { SCISSORS } from './draw/marks.js'
+import { SCISSORS } from './draw/lines.js'
 import { escapeJSON, escapeText } from './draw/mark.js'
 import { pack } from './scene/pack.js'
 import { hasBackward } from './scene/sides.js'
-import type { Phrase, Scene } from './scene/scene.js'
+import type { Phrase, Scene, SceneLog } from './scene/scene.js'
 
 /** What the page is made of besides the scene, with the hashes that its policy allows. */
 export type Assets = {
@@ -71,17 +71,32 @@ const sideButtons = (scene: Scene): string =>
 
 const errorLegend = `<span id="error-legend" hidden>signal over noise, dB: ${['&lt; 10', '10', '20', '30', '40', '≥ 50'].map((t, k) => `<i class="swatch e${k}">${t}</i>`).join('')}</span>`
 
+const key = (mark: string, text: string): string =>
+  `<span class="key"><svg viewBox="0 0 16 12" aria-hidden="true">${mark}</svg>${text}</span>`
+
+/** What the lines and dots of the time axis mean, of those that occur. */
+const timeLegendOf = (log: SceneLog): string =>
+  [
+    ...(new Set(log.epochs).size > 1 ? [key('<path class="epoch" d="M8 0V12"/>', 'epoch')] : []),
+    ...(log.tracks.some((t) => t.learnedAt !== null)
+      ? [key('<path class="switch" d="M8 0V12"/>', 'scales learned')]
+      : []),
+    ...(log.tracks.some((t) => t.statistic.some((v) => v !== null))
+      ? [key('<circle class="batch" cx="8" cy="6" r="2.5"/>', 'batch statistic')]
+      : []),
+  ].join('')
+
 /** Only where there is a training log. */
 const timeline = (scene: Scene): string =>
   scene.log === undefined
     ? ''
     : `<section id="timeline" aria-label="Training, step by step">
-<div class="bar"><h2>Training</h2><output id="at" for="step"></output><input type="range" id="step" min="0" max="${scene.log.steps.length - 1}" step="1" value="${scene.log.steps.length - 1}" aria-label="Step of training"><button type="button" id="latest" disabled>To the end</button></div>
+<div class="bar"><h2>Training</h2><output id="at" for="step"></output>${timeLegendOf(scene.log)}<input type="range" id="step" min="0" max="${scene.log.steps.length - 1}" step="1" value="${scene.log.steps.length - 1}" aria-label="Step of training"><button type="button" id="latest" disabled>To the end</button></div>
 <svg id="history" role="img" aria-label="Loss, accuracy, scales and statistics over the steps of training; the step axis is a square-root axis"></svg>
 </section>
 `
 
-const legend = `${lineLegend}<span><b class="good">int</b><b class="stripped-text">float</b>in a box: how it multiplies</span>`
+const legend = `${lineLegend}<span><b class="good">int</b><b class="stripped-text">float</b>how it multiplies</span>`
 
 /** Keys, and what they do. */
 export type Keys = readonly (readonly [key: string, text: string])[]
@@ -123,8 +138,8 @@ export const frame = (scene: Pick<Scene, 'title' | 'mode' | 'sentence'>, slots: 
 <section id="sentence" aria-label="In short"><p>${scene.sentence.map(phrase).join('')}</p></section>
 ${slots.above ?? ''}${slots.left ?? ''}<main aria-label="The program as a graph">
 <svg id="canvas" role="group" aria-label="Graph: values flow from top to bottom" tabindex="-1"></svg>
-<div id="tools"><button type="button" id="fit">Fit</button><button type="button" id="details" aria-pressed="false">Scales</button><button type="button" id="expand">Expand all</button><button type="button" id="collapse">Collapse</button>${slots.tools ?? ''}</div>
-<svg id="minimap" aria-hidden="true" preserveAspectRatio="xMidYMid meet"></svg>
+<div id="tools"><button type="button" id="fit">Fit</button><button type="button" id="details" aria-pressed="false">Scales</button><button type="button" id="expand">Expand all</button><button type="button" id="collapse">Collapse</button>${slots.tools ?? ''}<output id="note"></output></div>
+<svg id="minimap" class="whole" aria-hidden="true" preserveAspectRatio="xMidYMid meet"></svg>
 </main>
 <aside id="panel" aria-label="Details" tabindex="0"></aside>
 ${slots.below ?? ''}<footer>${legend}${slots.signs ?? ''}</footer>
@@ -136,7 +151,7 @@ export const shell = (scene: Scene, a: Assets): string =>
     title: scene.title,
     policy: policy(a),
     head: `<style>${a.style}</style>\n`,
-    body: `${frame(scene, { tools: `${errorButton(scene)}${timeButton(scene)}${sideButtons(scene)}`, below: `${profileTable(scene)}${timeline(scene)}`, signs: `${hasBackward(scene) ? '<span><b class="tilde-sample">~</b>gradient is an estimate</span>' : ''}${errorLegend}${timeLegend(scene)}` })}
+    body: `${frame(scene, { tools: `${errorButton(scene)}${timeButton(scene)}${sideButtons(scene)}`, below: `${profileTable(scene)}${timeline(scene)}`, signs: `${scene.nodes.some((n) => n.estimator !== undefined) ? '<span><b>∂ est.</b>estimated gradient</span>' : ''}${errorLegend}${timeLegend(scene)}` })}
 <script type="application/json" id="scene">${escapeJSON(pack(scene))}</script>
 <script>${a.script}</script>
 `,

@@ -2,7 +2,7 @@
 import type { Program } from '../src/graph/program.js'
 import { lineLabel } from './draw/words.js'
 import { sceneOf } from './scene/fromProgram.js'
-import { textOf } from './scene/layout.js'
+import { nameOf } from './scene/text.js'
 import { firstOpen } from './scene/opening.js'
 import { onSide } from './scene/sides.js'
 import { visibleOf, type Item, type Line } from './scene/visible.js'
@@ -22,7 +22,7 @@ const nodeLines = (items: readonly Item[], names: Map<string, string>, indent: s
   items.flatMap((i) => {
     const name = `n${names.size}`
     names.set(i.id, name)
-    const text = quoted(textOf(i)[0])
+    const text = quoted(nameOf(i))
     if (!i.open)
       return [
         `${indent}${name}${i.kind === 'result' || i.node?.op === 'input' ? `([${text}])` : i.kind === 'box' ? `[[${text}]]` : `[${text}]`}`,

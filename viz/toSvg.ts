@@ -1,6 +1,8 @@
 /** A program as one SVG drawing for papers and READMEs. Needs no browser. */
 import type { Program } from '../src/graph/program.js'
 import { escapeText, markup } from './draw/mark.js'
+import { plainLook, settingOf } from './draw/drawing.js'
+import { huesOf } from './draw/hues.js'
 import { marksOf } from './draw/marks.js'
 import { overlayOf } from './draw/overlay.js'
 import { drawingStyle } from './draw/style.js'
@@ -18,12 +20,13 @@ export const toSvg = (program: Program, options: DrawingOptions = {}): string =>
   const all = options.expand === 'all'
   const scene = onSide(sceneOf(program, options), all ? 'both' : 'forward')
   const visible = visibleOf(scene, all ? allOpen(scene) : firstOpen(scene), all)
-  const layout = layoutOf(visible)
+  const look = { ...plainLook, hues: huesOf(scene), over: overlayOf(scene) }
+  const layout = layoutOf(visible, settingOf(look))
   const [width, height] = [Math.ceil(layout.width), Math.ceil(layout.height)]
   const said = scene.sentence.map((p) => p.text).join('')
   return (
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img">` +
     `<title>${escapeText(`${scene.title}: ${said}`)}</title><style>${escapeText(drawingStyle).replaceAll('&#39;', "'")}</style>` +
-    `<rect width="100%" height="100%" fill="#fbfbfa"/><g class="scene">${marksOf(visible, layout, undefined, undefined, overlayOf(scene)).map(markup).join('')}</g></svg>\n`
+    `<rect width="100%" height="100%" fill="#fbfbfa"/><g class="scene">${marksOf(visible, layout, look).map(markup).join('')}</g></svg>\n`
   )
 }

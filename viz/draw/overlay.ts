@@ -1,5 +1,5 @@
 /** What is laid over a drawing besides metadata: numbers of scales, wasted bits, quantization errors, where NaN begins. */
-import type { Column, Scene, SceneLog, SceneTrack } from '../scene/scene.js'
+import type { Column, Scene, SceneLog, SceneStep, SceneTrack } from '../scene/scene.js'
 import type { Item } from '../scene/visible.js'
 import { number } from './words.js'
 
@@ -17,6 +17,8 @@ export type Overlay = {
   readonly nonfinite: ReadonlySet<string>
   /** Nodes whose gradient is an estimate, and while a backward pass is shown the boxes around them. */
   readonly estimators: ReadonlySet<string>
+  /** The longest text that may come to stand in an item, whatever the reader chooses. */
+  readonly longest: string
 }
 
 /** Nothing is laid over. */
@@ -27,6 +29,7 @@ export const noOverlay: Overlay = {
   times: null,
   nonfinite: new Set(),
   estimators: new Set(),
+  longest: '',
 }
 
 /** What the reader chose. */
@@ -97,11 +100,22 @@ export const errorsOf = (scene: Scene): ReadonlyMap<string, number> => {
   return worst
 }
 
-/** Shares of time by node and by box: of all steps that compute it, or something in it. A loop counts whole for each of its nodes. */
+/** Which nodes a step's time is put down to: its product if it has one, else all that it computes, alike. */
+const carriersOf = (scene: Scene): ((s: SceneStep) => readonly string[]) => {
+  const products = new Set(scene.nodes.flatMap((n) => (n.integer === undefined ? [] : [n.id])))
+  return (s) => {
+    const own = s.product === undefined ? [] : s.nodes.filter((n) => products.has(n))
+    return own.length > 0 ? own : s.nodes
+  }
+}
+
+/** Shares of time by node and by box, each step counted once: what one step computes for several nodes is divided among them, so that all boxes together have no more than the whole. */
 export const sharesOf = (scene: Scene): ReadonlyMap<string, number> => {
-  const [up, sums] = [upwards(scene), new Map<string, number>()]
-  for (const s of scene.profile?.steps ?? [])
-    for (const id of new Set(s.nodes.flatMap(up))) sums.set(id, (sums.get(id) ?? 0) + s.share)
+  const [up, carriers, sums] = [upwards(scene), carriersOf(scene), new Map<string, number>()]
+  for (const s of scene.profile?.steps ?? []) {
+    const nodes = carriers(s)
+    for (const n of nodes) for (const id of up(n)) sums.set(id, (sums.get(id) ?? 0) + s.share / nodes.length)
+  }
   return sums
 }
 
@@ -110,6 +124,16 @@ export const trackOf = (scene: Scene, scale: string): SceneTrack | undefined => 
   const paths = scalesByPath(scene)
   return scene.log?.tracks.find((t) => paths.get(t.path) === scale)
 }
+
+/** As wide as any text that an overlay of this scene puts into an item. */
+const longestOf = (scene: Scene): string =>
+  scene.nonfinite.length > 0
+    ? 'NaN or ∞'
+    : Object.values(scene.observed).some((x) => typeof x.sqnr === 'number')
+      ? '−00.0 dB'
+      : scene.profile === undefined
+        ? ''
+        : '00.0 %'
 
 /** The overlay of a scene. */
 export const overlayOf = (
@@ -127,6 +151,7 @@ export const overlayOf = (
     estimators: new Set(
       choice.backward ? guesses.flatMap(up) : scene.nodes.filter((n) => n.estimator !== undefined).map((n) => n.id),
     ),
+    longest: longestOf(scene),
   }
 }
 

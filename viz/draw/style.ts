@@ -1,4 +1,5 @@
 /** The look of the page and of exported drawings: two themes, one set of names. */
+import { FAMILY, FONTS, type Style } from '../scene/type.js'
 
 const light = `
 --paper:#fbfbfa;--panel:#ffffff;--ink:#1b1e23;--soft:#5b626d;--rule:#d9dce1;--node:#ffffff;--group:#f1f3f5;--edge:#8b929c;--focus:#1456d8;
@@ -16,28 +17,31 @@ const dark = `
 
 const hues = Array.from(
   { length: 9 },
-  (_, i) => `.hue${i} .way{stroke:var(--h${i})}.hue${i} .label{fill:var(--h${i})}`,
+  (_, i) => `.hue${i} .way{stroke:var(--h${i})}.scene .hue${i} .label{fill:var(--h${i})}`,
 ).join('')
+const fontOf = (style: Style): string => `font-size:${FONTS[style].size}px;font-weight:${FONTS[style].weight}`
 
 const drawing = `
-.scene{font:12px/1.4 system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif}
+.scene{font:13px/1.4 ${FAMILY};text-rendering:geometricPrecision}
 .scene text{fill:var(--ink);font-variant-numeric:tabular-nums}
+.scene .title{${fontOf('title')}}
 .frame{fill:var(--node);stroke:var(--edge);stroke-width:1}
 .item.box .frame{fill:var(--group)}
 .item.box.open .frame{fill:var(--group);fill-opacity:.75;stroke:var(--rule)}
-.item.box .title{font-weight:600}
+.scene .item.box .title{font-weight:${FONTS.strong.weight}}
 .item.input .frame,.item.result .frame{fill:var(--paper)}
 .item.result .frame{stroke-width:1.5}
 .item.const .frame{fill:none;stroke:var(--rule)}
 .item.quiet .frame{stroke:var(--rule)}
 .item.quiet .title,.scene .item.quiet .sub{fill:var(--soft)}
-.scene .sub,.scene .toggle{fill:var(--soft);font-size:10.5px}
-.scene .toggle{font-size:14px}
-.scene .badge{font-size:10.5px;font-weight:600}
+.scene .sub{fill:var(--soft);font-size:${FONTS.sub.size}px}
+.scene .toggle{fill:var(--soft);font-size:15px}
+.scene .badge{font-weight:${FONTS.sub.weight}}.scene .item .badge.plain{fill:var(--ink)}
 .scene .item .badge.good{fill:var(--good)}.scene .item .badge.lost{fill:var(--lost)}.scene .item .badge.doubt{fill:var(--doubt)}
 .item.at-stripped .frame{stroke:var(--lost)}.item.at-stripped.costly .frame{stroke-width:2}
 .item.at-claimed .frame{stroke:var(--doubt-line);stroke-width:2;stroke-dasharray:6 3}
 .way{fill:none;stroke:var(--edge);stroke-linecap:butt}
+.core{fill:none;stroke:var(--halo);stroke-width:1.3;pointer-events:none}.core.ply2{stroke-width:1.8;stroke-dasharray:.01 6;stroke-linecap:round}
 .hit{fill:none;stroke:transparent;stroke-width:12}
 .line.quiet .way{stroke-opacity:.55}
 .claimed .way{stroke:var(--doubt-line);stroke-dasharray:9 4}
@@ -46,22 +50,20 @@ const drawing = `
 .ring{fill:var(--panel);stroke:var(--edge)}
 .stripped .ring{stroke:var(--lost);stroke-width:1.5}.claimed .ring{stroke:var(--doubt-line);stroke-width:1.5}
 .scissors{fill:none;stroke:var(--lost);stroke-width:1.3;stroke-linecap:round}
-.scene .sign{font-size:11px;font-weight:700}
+.scene .sign{font-size:12px;font-weight:700}
 .scene .stripped .sign{fill:var(--lost)}.scene .claimed .sign{fill:var(--doubt)}
-.scene .label{font-size:11px;font-weight:600;paint-order:stroke;stroke:var(--halo);stroke-width:4px;stroke-linejoin:round}
+.scene .label{${fontOf('label')};paint-order:stroke;stroke:var(--halo);stroke-width:4px;stroke-linejoin:round}
 .scene .stripped .label{fill:var(--lost)}.scene .stripped.free .label{fill:var(--soft);font-weight:400}.scene .claimed .label{fill:var(--doubt)}
 ${hues}
 .scene .waste{fill:var(--doubt)}
-.guess{fill:var(--panel);stroke:var(--ink);stroke-width:1.2}.scene .tilde{font-size:14px;font-weight:700}
 .item.at-nan .frame{stroke:var(--lost);stroke-width:3}
 .item.backward .frame{stroke-dasharray:1.5 2.5;stroke:var(--soft);stroke-linecap:round}.item.backward.box .frame{fill:var(--paper)}
-.scene .badge.dB{fill:var(--ink);paint-order:stroke;stroke:var(--halo);stroke-width:4px;stroke-linejoin:round}
 ${[0, 1, 2, 3, 4, 5].map((k) => `.item.error${k}:not(.open) .frame{fill:var(--e${k})}.item.time${k}:not(.open) .frame{fill:var(--t${k})}`).join('')}`
 
 const page = `
 *{box-sizing:border-box}
 html{color-scheme:light}html.dark{color-scheme:dark}
-body{margin:0;height:100vh;display:grid;grid-template:auto auto minmax(0,1fr)/minmax(0,1fr) 360px;background:var(--paper);color:var(--ink);font:14px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif}
+body{margin:0;height:100vh;display:grid;grid-template:auto auto minmax(0,1fr)/minmax(0,1fr) 360px;grid-auto-rows:auto;background:var(--paper);color:var(--ink);font:14px/1.5 ${FAMILY}}
 header{grid-column:1/-1;display:flex;align-items:center;gap:12px;padding:10px 20px;border-bottom:1px solid var(--rule);background:var(--panel)}
 h1{font-size:14px;font-weight:600;margin:0;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
 .mode{color:var(--soft);margin-right:auto;white-space:nowrap}
@@ -75,17 +77,18 @@ input{width:180px}
 #sentence p{margin:0}
 #sentence button{font:inherit;font-weight:600;padding:0;border:0;border-bottom:1.5px solid;border-radius:0;background:none;text-align:left}
 .good{color:var(--good)}.claimed-text{color:var(--doubt)}.stripped-text{color:var(--lost)}
-main{position:relative;min-height:0;overflow:hidden}
-#canvas{position:absolute;inset:0;width:100%;height:100%;display:block;cursor:grab;touch-action:none}
+main{display:grid;grid-template:minmax(0,1fr) auto/minmax(0,1fr) auto;min-height:0;overflow:hidden;--map:128}
+#canvas{grid-area:1/1;width:100%;height:100%;min-height:0;display:block;cursor:grab;touch-action:none}
+#canvas.far :is(.sub,.label,.sign),#canvas.farther text{display:none}
 .item,.line{cursor:pointer}
 .item:hover .frame{stroke:var(--ink)}.line:hover .hit{stroke:var(--ink);stroke-opacity:.09}
 .item.selected .frame{stroke:var(--focus);stroke-width:3}.line.selected .hit{stroke:var(--focus);stroke-opacity:.25}
 .dimming .item:not(.lit),.dimming .line:not(.lit){opacity:.28}
 .dimming .item.open{opacity:1}
-#tools{position:absolute;left:16px;bottom:16px;display:flex;gap:6px}
-#minimap{position:absolute;right:16px;bottom:16px;width:150px;height:110px;background:var(--panel);border:1px solid var(--rule);border-radius:6px;opacity:.94}
+#tools{grid-area:2/1/3/-1;display:flex;flex-wrap:wrap;align-items:center;gap:6px;padding:6px 16px;border-top:1px solid var(--rule)}#note{color:var(--soft);font-size:12px}
+#minimap{grid-area:1/2;width:128px;height:100%;min-height:0;padding:8px;background:var(--panel);border-left:1px solid var(--rule)}
 #minimap.whole{display:none}#minimap .dot{fill:var(--edge)}#minimap .dot.lost{fill:var(--lost)}#minimap .dot.doubt{fill:var(--doubt-line)}#minimap .view{fill:none;stroke:var(--focus);stroke-width:1.5;vector-effect:non-scaling-stroke}
-aside{border-left:1px solid var(--rule);background:var(--panel);overflow:auto;padding:16px 20px 28px;min-height:0}
+aside{grid-column:-2;grid-row:3/span 3;border-left:1px solid var(--rule);background:var(--panel);overflow:auto;padding:16px 20px 28px;min-height:0}
 aside h2{font-size:14px;font-weight:600;margin:0 0 2px;overflow-wrap:anywhere}
 aside h3{font-size:12px;font-weight:600;margin:18px 0 4px;color:var(--soft)}
 aside p{margin:2px 0;overflow-wrap:anywhere}aside .soft{color:var(--soft);font-size:12px}
@@ -97,23 +100,24 @@ aside ul{margin:2px 0;padding-left:18px}aside li button,aside p button,aside h3 
 .choice{display:inline-flex;margin-left:10px}.choice button{border-radius:0;margin-left:-1px}.choice button:first-child{border-radius:6px 0 0 6px}.choice button:last-child{border-radius:0 6px 6px 0}.choice button[aria-pressed=true]{z-index:1}
 .item.partner .frame{stroke:var(--focus);stroke-width:2.5;stroke-dasharray:none}
 .row{margin-top:14px}.row h3{margin-top:0}
-#timeline{grid-column:1/-1;border-top:1px solid var(--rule);background:var(--panel);padding:8px 20px 2px;max-height:42vh;overflow:auto}
-#timeline .bar{display:flex;align-items:center;gap:14px}#timeline h2{font-size:14px;font-weight:600;margin:0}
-#at{color:var(--soft);font-variant-numeric:tabular-nums;min-width:190px}#step{flex:1;min-width:80px;padding:0;accent-color:var(--focus)}
+#timeline{grid-column:1/-2;border-top:1px solid var(--rule);background:var(--panel);padding:6px 20px 2px;min-width:0}
+#timeline .bar{display:flex;flex-wrap:wrap;align-items:center;gap:2px 14px}#timeline h2{font-size:14px;font-weight:600;margin:0}
+#at{color:var(--soft);font-variant-numeric:tabular-nums;}#step{flex:1;min-width:90px;padding:0;accent-color:var(--focus)}
 #latest{padding:1px 10px}#latest:disabled{opacity:.55;cursor:default}
-#history{display:block;width:100%;cursor:ew-resize;touch-action:none;font:11px/1.3 system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif;font-variant-numeric:tabular-nums}
-#history text{fill:var(--soft)}#history .value{fill:var(--ink);font-weight:600}#history .name:not(.soft){font-weight:600;fill:var(--ink)}
-#history .base{stroke:var(--rule)}#history .epoch{stroke:var(--rule);stroke-dasharray:1 3}
-#history .switch{stroke:var(--ink);stroke-dasharray:3 3}#history text.switch{stroke:none;fill:var(--ink)}
+#history{display:block;width:100%;cursor:ew-resize;touch-action:none;font:12px/1.3 ${FAMILY};font-variant-numeric:tabular-nums}
+#history text{fill:var(--soft);paint-order:stroke;stroke:var(--panel);stroke-width:4px;stroke-linejoin:round}#history .value{fill:var(--ink);font-weight:600}#history .name:not(.soft){font-weight:600;fill:var(--ink)}#history .name.soft{fill:var(--soft)}
+.key{display:inline-flex;align-items:center;gap:4px;color:var(--soft);font-size:12px}.key svg{width:16px;height:12px}
+#history .base{stroke:var(--rule)}#history .break{stroke:var(--edge);stroke-dasharray:2 5;stroke-opacity:.7}#timeline .epoch{stroke:var(--edge);stroke-dasharray:1 3}
+#timeline .switch{stroke:var(--ink);stroke-dasharray:3 3}#history text.switch{stroke-dasharray:none;stroke:var(--panel);fill:var(--ink)}
 #history .cursor{stroke:var(--focus);stroke-width:1.5}
 #history .trace{fill:none;stroke:var(--edge);stroke-width:1.1}#history .trace.chosen{stroke-width:2.2}#history .trace.loss{stroke:var(--ink);stroke-width:1.5}#history .trace.accuracy{stroke:var(--good);stroke-width:1.5}
 #history .name.accuracy{fill:var(--good)}#history .end.chosen{font-weight:600}
-#history .batch{fill:none;stroke:var(--soft)}
-${Array.from({ length: 9 }, (_, i) => `#history .trace.track${i}{stroke:var(--h${i})}#history text.track${i}{fill:var(--h${i})}`).join('')}
+#timeline .batch{fill:none;stroke:var(--soft)}
+${Array.from({ length: 9 }, (_, i) => `#history .trace.hue${i}{stroke:var(--h${i})}#history .hue${i}:is(text,tspan){fill:var(--h${i})}`).join('')}
 .swatch{font-style:normal;color:var(--ink);padding:0 7px;border:1px solid var(--rule)}${[0, 1, 2, 3, 4, 5].map((k) => `.swatch.e${k}{background:var(--e${k})}.swatch.t${k}{background:var(--t${k})}`).join('')}
 #time-legend{gap:0}#time-legend i:first-of-type{margin-left:7px}#time-legend[hidden]{display:none}
-#profile{grid-column:1/-1;border-top:1px solid var(--rule);background:var(--panel);padding:8px 20px;height:34vh;overflow:auto}#profile[hidden]{display:none}
-body:has(#profile:not([hidden])) #timeline{display:none}
+#profile{grid-column:1/-1;min-width:0;border-top:1px solid var(--rule);background:var(--panel);padding:8px 20px;height:34vh;overflow:auto}#profile[hidden]{display:none}
+body:has(#profile:not([hidden])) #timeline{display:none}body:has(#profile:not([hidden])) aside{grid-row:3}
 #profile h2{display:inline;font-size:14px;font-weight:600;margin:0 14px 0 0}#profile .soft{color:var(--soft);font-size:12px}
 #profile table{border-collapse:collapse;width:100%;min-width:960px;margin-top:6px;font-size:12px;font-variant-numeric:tabular-nums}
 #profile th{position:sticky;top:-8px;background:var(--panel);text-align:right;font-weight:600;padding:0;border-bottom:1px solid var(--rule)}#profile th button{border:0;background:none;padding:3px 8px;font-weight:600;white-space:nowrap}
@@ -122,17 +126,16 @@ body:has(#profile:not([hidden])) #timeline{display:none}
 #profile td button{white-space:nowrap;border:0;background:none;padding:0;text-align:left;text-decoration:underline;text-underline-offset:3px}
 #profile .meter{display:block;width:76px;height:4px;margin:1px 0 2px auto}#profile .meter rect{fill:var(--rule)}#profile .meter .fill{fill:var(--h0)}
 #error-legend{gap:0}#error-legend i:first-of-type{margin-left:7px}#error-legend[hidden]{display:none}
-.tilde-sample{display:inline-block;width:16px;height:16px;line-height:14px;text-align:center;border:1px solid;border-radius:50%;color:var(--ink)}
 .chart.curve{height:172px}.curve path{fill:none;stroke-width:1.6}.curve .forward{stroke:var(--h0)}.curve .ideal{stroke:var(--edge);stroke-width:1;stroke-dasharray:3 3}.curve .gradient{stroke:var(--doubt-line);stroke-width:2}.curve .zero{stroke:var(--edge);stroke-dasharray:2 3}
-.chart{display:block;width:100%;height:84px}.chart rect{fill:var(--h0)}.chart .end{fill:var(--lost)}.chart line{stroke:var(--edge)}.chart text{fill:var(--soft);font-size:10px}
-footer{grid-column:1/-1;display:flex;flex-wrap:wrap;gap:4px 20px;padding:7px 20px;border-top:1px solid var(--rule);background:var(--panel);color:var(--soft);font-size:12px}
+.chart{display:block;width:100%;height:84px}.chart rect{fill:var(--h0)}.chart .end{fill:var(--lost)}.chart line{stroke:var(--edge)}.chart text{fill:var(--soft);font-size:12px}
+footer{grid-column:1/-1;display:flex;flex-wrap:wrap;gap:4px 18px;padding:7px 20px;border-top:1px solid var(--rule);background:var(--panel);color:var(--soft);font-size:12px}
 footer span{display:inline-flex;align-items:center;gap:7px}
 footer svg{width:34px;height:12px}
 dialog{border:1px solid var(--rule);border-radius:10px;background:var(--panel);color:var(--ink);max-width:440px;padding:18px 24px}
 dialog::backdrop{background:rgba(0,0,0,.35)}dialog dl{display:grid;grid-template-columns:auto 1fr;gap:4px 16px;margin:8px 0 14px}dialog dd{margin:0}
 kbd{font-family:ui-monospace,Menlo,Consolas,monospace;font-size:12px;border:1px solid var(--rule);border-radius:4px;padding:0 5px}
 .away{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
-@media(max-width:860px){body{grid-template:auto auto minmax(45vh,1fr) minmax(0,38vh)/minmax(0,1fr);height:100dvh}aside{border-left:0;border-top:1px solid var(--rule)}#minimap{display:none}}
+@media(max-width:860px){body{grid-template:auto auto 56vh/minmax(0,1fr);height:auto;min-height:100dvh}main{--map:0}aside,#timeline,#profile{grid-column:1/-1;grid-row:auto}aside{border-left:0;border-top:1px solid var(--rule)}#minimap{display:none}header{padding:8px 12px;gap:8px}#sentence{padding:8px 12px}input{width:110px}#step{width:100%}}
 @media(prefers-reduced-motion:reduce){*{transition:none!important;animation:none!important}}
 @media print{body{display:block;height:auto}html{--paper:#fff;--panel:#fff;--ink:#000;--soft:#333;--lost:#000;--doubt:#000;--good:#000}header button,header input,#tools,#minimap{display:none}main{height:68vh}aside{border:0}}`
 

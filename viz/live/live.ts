@@ -1,5 +1,6 @@
 /** The graph of the report while its network trains: scales on the lines, rows of quantizers, curves. Draws at most once per frame of the screen. */
-import { huesOf, type Now } from '../draw/marks.js'
+import type { Now } from '../draw/drawing.js'
+import { hueOf } from '../draw/hues.js'
 import { number } from '../draw/words.js'
 import type { App } from '../page/app.js'
 import { byId } from '../page/dom.js'
@@ -43,8 +44,6 @@ type Memory = {
 
 const NOTHING: Memory = { points: [], held: [], scales: new Map(), switchAt: null, frame: null }
 const BUCKETS = 200
-/** Beside its curves the drawing has less room than in a report: all of it in sight counts for more. */
-const SMALLEST_LOOK = 0.5
 
 const isLearned = (q: LiveQuantizer): boolean => q.phase === null || q.phase.collected >= q.phase.limit
 
@@ -135,16 +134,15 @@ export const mountLive = (scene: Scene, o: LiveOptions): Live => {
   const draw = (): void => {
     asked = false
     const { frame } = memory
-    const hues = huesOf(app.view.visible().lines)
-    const hueOf = (node: string): string => `hue${hues.get(app.index.node.get(node)?.scale ?? '') ?? 8}`
-    const byPath = new Map(frame?.quantizers.map((q) => [q.path, hueOf(q.node)]))
+    const hueAt = (node: string): string => hueOf(app.hues(), app.index.node.get(node)?.scale)
+    const byPath = new Map(frame?.quantizers.map((q) => [q.path, hueAt(q.node)]))
     drawCharts(memory, (path) => byPath.get(path) ?? '')
     if (frame === null) return
     document.body.setAttribute('data-step', String(frame.step))
     transport.standing(frame, o.epochs)
     app.view.setNow(nowOf(app, frame))
     app.setNumbers(numbersOf(frame))
-    for (const q of frame.quantizers) rows.update(q, memory.scales.get(q.path) ?? [], frame.step, hueOf(q.node))
+    for (const q of frame.quantizers) rows.update(q, memory.scales.get(q.path) ?? [], frame.step, hueAt(q.node))
   }
   const ask = (): void => {
     if (!asked) requestAnimationFrame(draw)
@@ -152,7 +150,7 @@ export const mountLive = (scene: Scene, o: LiveOptions): Live => {
   }
   build()
   // The sentence and the rows have their room only now.
-  app.view.firstLook(SMALLEST_LOOK)
+  app.view.firstLook()
   addEventListener('resize', ask)
   ask()
   return {

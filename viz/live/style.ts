@@ -8,6 +8,7 @@ const hues = Array.from(
 /** Style of controls, rows and curves. */
 export const liveStyle = `
 body.live{grid-template:auto auto auto minmax(0,1fr) auto auto/392px minmax(0,1fr) 340px}
+body.live aside{grid-column:auto;grid-row:auto}
 select{font:inherit;color:inherit;background:var(--paper);border:1px solid var(--rule);border-radius:6px;padding:4px 6px}
 button:disabled{color:var(--soft);cursor:default;border-color:var(--rule)}
 #transport{grid-column:1/-1;display:flex;flex-wrap:wrap;align-items:center;gap:6px 10px;padding:8px 20px;border-bottom:1px solid var(--rule);background:var(--panel);font-variant-numeric:tabular-nums}
@@ -41,7 +42,7 @@ button:disabled{color:var(--soft);cursor:default;border-color:var(--rule)}
 #curves figcaption{font-size:12px;font-weight:600}
 .axes{display:block;width:100%;height:124px}
 .axes .grid{stroke:var(--rule);stroke-width:1}
-.axes text{fill:var(--soft);font-size:10.5px;font-variant-numeric:tabular-nums}
+.axes text{fill:var(--soft);font-size:12px;font-variant-numeric:tabular-nums}
 .axes .switch{stroke:var(--good);stroke-width:1;stroke-dasharray:4 3}
 .axes .switch-name{fill:var(--good)}
 .axes .raw{fill:none;stroke:var(--h0);stroke-width:1;opacity:.35}

@@ -3,20 +3,23 @@ import { claimedCauses, strippedCauses } from '../scene/causes.js'
 import { overlayOf } from '../draw/overlay.js'
 import { onSide, partnersOf, type Side } from '../scene/sides.js'
 import { indexOf, type Index } from '../scene/reach.js'
-import { allOpen, firstOpen } from '../scene/opening.js'
+import { allOpen, openingOf } from '../scene/opening.js'
+import { huesOf, type Hues } from '../draw/hues.js'
 import type { Scene } from '../scene/scene.js'
 import { leavingLines, type Item } from '../scene/visible.js'
 import { byId } from './dom.js'
 import { fill } from './fill.js'
 import { boxParts, lineParts, nodeParts, type PanelContext } from './panel.js'
 import { overviewParts } from './overview.js'
-import { makeView, type View } from './view.js'
+import { makeView, type Drawn, type View } from './view.js'
 
 /** The page, for keys, search and buttons. */
 export type App = {
   readonly scene: Scene
   readonly index: Index
   readonly view: View
+  /** Colours of scales, the same for as long as the page lives. */
+  readonly hues: () => Hues
   readonly selected: () => string | null
   readonly select: (id: string | null, focus?: boolean) => void
   readonly toggle: (box: string) => void
@@ -75,12 +78,22 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
     return known
   }
   let side: Side = all ? 'both' : 'forward'
-  let open = all ? allOpen(scene) : firstOpen(seen())
+  let isAll = all
   let details = all
   let errors = false
   let times = false
   let at: number | null = null
   let selected: string | null = null
+  let hues = huesOf(scene)
+  const drawnWith = (boxes: ReadonlySet<string>): Drawn => ({
+    scene: seen(),
+    open: boxes,
+    details,
+    over: overlayOf(scene, { errors, times, at, backward: side !== 'forward' }),
+    hues,
+  })
+  const opening = (): ReadonlySet<string> => openingOf(seen(), (boxes) => view.fits(drawnWith(boxes)))
+  let open = all ? allOpen(scene) : opening()
   const listeners: (() => void)[] = []
   const changed = (): void => listeners.forEach((l) => l())
   const context: PanelContext = {
@@ -125,19 +138,14 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
       .map((p) => shownAs(index, view, p))
       .filter((p) => view.visible().at.has(p))
   const redraw = (): void => {
-    view.draw({
-      scene: seen(),
-      open,
-      details,
-      over: overlayOf(scene, { errors, times, at, backward: side !== 'forward' }),
-    })
+    view.draw(drawnWith(open))
     byId('details').setAttribute('aria-pressed', String(details))
     for (const b of document.querySelectorAll('[data-side]'))
       b.setAttribute('aria-pressed', String(b.getAttribute('data-side') === side))
   }
   const showSide = (wanted: Side): void => {
     side = wanted
-    open = details && open.size >= scene.boxes.length ? allOpen(scene) : firstOpen(seen())
+    open = details && isAll ? allOpen(seen()) : opening()
     redraw()
     select(null)
     view.firstLook()
@@ -181,6 +189,7 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
   const toggle = (box: string): void => {
     const next = new Set(open)
     if (!next.delete(box)) next.add(box)
+    else isAll = false
     if (scene.boxes.some((b) => b.id === box && b.kind === 'phase')) details = true
     open = next
     redraw()
@@ -198,6 +207,7 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
     details = wanted
     redraw()
     select(null)
+    view.firstLook()
   }
   const lossesInOrder = (): readonly string[] => [
     ...new Set([
@@ -216,8 +226,9 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
     go(walk[place])
   }
   const openAll = (all: boolean): void => {
-    open = all ? allOpen(seen()) : firstOpen(seen())
+    isAll = all
     details = all
+    open = all ? allOpen(seen()) : opening()
     redraw()
     select(null)
     view.firstLook()
@@ -228,6 +239,7 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
     walk = lossesInOrder()
     place = Math.min(place, walk.length - 1)
     partners = partnersOf(index)
+    hues = huesOf(next)
     sides.clear()
     const boxes = new Set(next.boxes.map((b) => b.id))
     open = new Set([...open].filter((id) => boxes.has(id)))
@@ -253,6 +265,7 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
       return index
     },
     view,
+    hues: () => hues,
     selected: () => selected,
     select,
     toggle,

@@ -1,75 +1,112 @@
 /** Moves and scales a drawing in its window. */
 import { select, zoom, zoomIdentity, zoomTransform, type ZoomBehavior } from 'd3'
+import type { Rect } from '../scene/rect.js'
+import { FONTS, LEAST_PIXELS, READABLE, type Style } from '../scene/type.js'
 
 /** The camera over a drawing. */
 export type Camera = {
-  /** Shows a drawing of this size: the whole, or if that were smaller than `least` its upper part. */
-  readonly look: (size: Size, least: number) => void
+  /** Shows a drawing of this size: the whole, or if that were smaller than `least` the part around `begin`. */
+  readonly look: (size: Size, least: number, begin?: Rect) => void
   /** Brings a point, and so much to both sides of it, into sight, at a readable size if that fits. */
   readonly reveal: (point: readonly [x: number, y: number], reach?: number) => void
   readonly zoomBy: (factor: number) => void
-  /** The part of the window in which a drawing is not covered by tools. */
+  /** Room for a whole drawing. */
   readonly room: () => Size
+  /** Has the reader moved the drawing since it was last shown by `look`? */
+  readonly moved: () => boolean
 }
 /** How large a drawing is. */
 export type Size = { readonly width: number; readonly height: number }
 
 /** Scales: the smallest at which a whole drawing is shown, and the smallest at which it can be read. */
-export const SCALE = { smallest: 0.02, readable: 0.65, largest: 1.25 } as const
+export const SCALE = { smallest: 0.02, readable: READABLE, largest: 1.25 } as const
 
-const MARGIN = 20
-/** Tools stand at the bottom. */
-const TOOLS = 56
+const MARGIN = 12
 /** Nearer to the border of the window than this counts as out of sight. */
 const EDGE = 40
 const moves = (): number => (matchMedia('(prefers-reduced-motion: reduce)').matches ? 0 : 160)
 
-const roomIn = (box: DOMRect): Size => ({ width: box.width - MARGIN, height: box.height - MARGIN / 2 - TOOLS })
+/** Where an axis begins: in the middle if all of it has room, else at what is to be seen first, without a void at an end. */
+const begin = (length: number, room: number, at: number): number =>
+  length <= room - MARGIN ? (room - length) / 2 : Math.min(MARGIN, Math.max(room - length - MARGIN, at))
 
-const fitted = (
-  size: Size,
-  box: DOMRect,
-  least: number,
-): { readonly k: number; readonly x: number; readonly y: number } => {
-  const room = roomIn(box)
-  const whole = Math.min(room.width / size.width, room.height / size.height, SCALE.largest)
-  const k = Math.max(whole, least)
-  return {
-    k,
-    x: (box.width - size.width * k) / 2,
-    y: Math.max(MARGIN / 2, MARGIN / 2 + (room.height - size.height * k) / 2),
-  }
+/** What is too small to be read isn't drawn: first what stands under names and at lines, then names. */
+const showWords = (svg: Element, k: number): void => {
+  const isSmall = (style: Style): boolean => k * FONTS[style].size < LEAST_PIXELS - 0.01
+  svg.classList.toggle('far', isSmall('sub'))
+  svg.classList.toggle('farther', isSmall('title'))
+  const said = isSmall('title')
+    ? 'Too small for names: zoom in to read them'
+    : isSmall('sub')
+      ? 'Zoom in for shapes and scales'
+      : ''
+  const note = svg.parentElement?.querySelector('#note')
+  if (note !== null && note !== undefined && note.textContent !== said) note.textContent = said
 }
 
 /** Makes `sheet`, inside `svg`, movable by wheel, pinch and drag; `onMove` hears of every move. */
 export const makeCamera = (svg: SVGSVGElement, sheet: SVGElement, onMove: () => void): Camera => {
+  let isMoved = false
   const behavior: ZoomBehavior<SVGSVGElement, unknown> = zoom<SVGSVGElement, unknown>()
     .scaleExtent([0.02, 4])
-    .on('zoom', ({ transform }: { readonly transform: { toString(): string } }) => {
-      sheet.setAttribute('transform', transform.toString())
-      onMove()
-    })
+    .on(
+      'zoom',
+      ({
+        transform,
+        sourceEvent,
+      }: {
+        readonly transform: { readonly k: number; toString(): string }
+        readonly sourceEvent: unknown
+      }) => {
+        sheet.setAttribute('transform', transform.toString())
+        showWords(svg, transform.k)
+        if (sourceEvent !== null && sourceEvent !== undefined) isMoved = true
+        onMove()
+      },
+    )
   select(svg).call(behavior).on('dblclick.zoom', null)
   const go = (k: number, x: number, y: number, time = moves()): void => {
     const target = zoomIdentity.translate(x, y).scale(k)
     if (time === 0) select(svg).call(behavior.transform, target)
     else select(svg).transition().duration(time).call(behavior.transform, target)
   }
+  /** The window with the room that the map takes when the drawing is seen in part. */
+  const frame = (): Size => {
+    const box = (svg.parentElement ?? svg).getBoundingClientRect()
+    return { width: box.width, height: svg.getBoundingClientRect().height }
+  }
+  const mapWidth = (): number => Number.parseFloat(getComputedStyle(svg).getPropertyValue('--map')) || 0
+  const room = (): Size => {
+    const { width, height } = frame()
+    return { width: width - MARGIN, height: height - MARGIN }
+  }
   return {
-    look: (size, least) => {
-      const { k, x, y } = fitted(size, svg.getBoundingClientRect(), least)
+    look: (size, least, first = { x: size.width / 2, y: 0, width: 0, height: 0 }) => {
+      const [box, most] = [frame(), room()]
+      const whole = Math.min(most.width / size.width, most.height / size.height, SCALE.largest)
+      const k = Math.max(whole, least)
+      const width = k > whole ? box.width - mapWidth() : box.width
+      const x = begin(size.width * k, width, width / 2 - (first.x + first.width / 2) * k)
+      const y = begin(size.height * k, box.height, MARGIN - first.y * k)
+      isMoved = false
       go(k, x, y, 0)
     },
     reveal: (point, reach = 0) => {
       const box = svg.getBoundingClientRect()
       const t = zoomTransform(svg)
       const [x, y] = t.apply([point[0], point[1]])
-      const k = reach === 0 ? Math.max(t.k, 0.6) : Math.min(Math.max(t.k, 0.6), (box.width / 2 - EDGE) / reach)
+      const readable = Math.max(t.k, SCALE.readable)
+      const k = reach === 0 ? readable : Math.min(readable, Math.max(t.k, (box.width / 2 - EDGE) / reach))
       const [left, right] = [x - reach * t.k, x + reach * t.k]
-      if (k !== t.k || left < EDGE || y < EDGE || right > box.width - EDGE || y > box.height - 60)
+      isMoved = true
+      if (k !== t.k || left < EDGE || y < EDGE || right > box.width - EDGE || y > box.height - EDGE)
         go(k, box.width / 2 - point[0] * k, box.height / 2 - point[1] * k)
     },
-    room: () => roomIn(svg.getBoundingClientRect()),
-    zoomBy: (factor) => void select(svg).call(behavior.scaleBy, factor),
+    room,
+    moved: () => isMoved,
+    zoomBy: (factor) => {
+      isMoved = true
+      select(svg).call(behavior.scaleBy, factor)
+    },
   }
 }

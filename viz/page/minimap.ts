@@ -29,9 +29,10 @@ export const mapOf = (app: App, svg: SVGSVGElement, map: SVGSVGElement): void =>
     dots()
     const t = zoomTransform(svg)
     const box = svg.getBoundingClientRect()
+    const width = (svg.parentElement ?? svg).getBoundingClientRect().width
     const [right, bottom] = t.apply([app.view.layout().width, app.view.layout().height])
     // Of a drawing that is seen whole a map says nothing.
-    map.classList.toggle('whole', t.x >= -1 && t.y >= -1 && right <= box.width + 1 && bottom <= box.height + 1)
+    map.classList.toggle('whole', t.x >= -1 && t.y >= -1 && right <= width + 1 && bottom <= box.height + 1)
     for (const [name, value] of Object.entries({
       x: -t.x / t.k,
       y: -t.y / t.k,

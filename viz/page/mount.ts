@@ -7,7 +7,7 @@ import { mapOf } from './minimap.js'
 import type { Side } from '../scene/sides.js'
 import { wireTimes } from './profile.js'
 import { wireTheme } from './theme.js'
-import { timeOf } from './timeline.js'
+import { reserveTime, timeOf } from './timeline.js'
 
 const TONE = { plain: '', good: 'good', claimed: 'claimed-text', stripped: 'stripped-text' } as const
 
@@ -60,6 +60,7 @@ const wireChoices = (app: App): void => {
 /** Draws a scene in the frame of the page, and listens. */
 export const mountScene = (scene: Scene): App => {
   wireTheme()
+  reserveTime(scene)
   const svg = svgById('canvas')
   const app = start(scene, svg)
   listen(app, svg)
@@ -69,8 +70,7 @@ export const mountScene = (scene: Scene): App => {
   wireChoices(app)
   timeOf(app)
   wireTimes(app)
-  // Only now is it known how much room the time axis leaves.
-  app.view.firstLook()
+  new ResizeObserver(() => app.view.settle()).observe(svg)
   return {
     ...app,
     get scene() {

@@ -1,5 +1,5 @@
 /** What the panel says of a node's or a layer's time: its steps, and with which nodes it shares them. */
-import { shareText } from '../draw/overlay.js'
+import { shareText, sharesOf } from '../draw/overlay.js'
 import { stepsAt } from '../scene/profile.js'
 import type { SceneStep } from '../scene/scene.js'
 import { el } from './dom.js'
@@ -29,6 +29,12 @@ export const timeParts = (c: PanelContext, id: string): readonly Node[] => {
   if (scene.profile === undefined) return []
   const steps = [...stepsAt(scene, id)].sort((a, b) => b.ms - a.ms)
   const [isNode, sum] = [c.index.node.has(id), steps.reduce((t, s) => t + s.share, 0)]
+  const own = sharesOf(scene).get(id) ?? 0
+  const together = `${steps.length === 1 ? '' : `${steps.length} steps, `}${shareText(sum)} of the time${steps.length === 1 ? '' : ' together'}`
+  const part =
+    shareText(own) === shareText(sum)
+      ? ''
+      : `, ${shareText(own)} of it for this: the rest is for what they share it with`
   if (steps.length === 0)
     return isNode && scene.nodes.some((n) => n.id === id)
       ? section(
@@ -38,7 +44,7 @@ export const timeParts = (c: PanelContext, id: string): readonly Node[] => {
       : []
   return section(
     'Time',
-    ...(steps.length === 1 ? [] : [`${steps.length} steps, ${shareText(sum)} of the time together`]),
+    ...(steps.length === 1 && part === '' ? [] : [`${together}${part}`]),
     ...steps.slice(0, MOST_STEPS).flatMap((s) => stepParts(c, id, s, !isNode)),
     ...(steps.length > MOST_STEPS ? [`and ${steps.length - MOST_STEPS} more steps`] : []),
   )

@@ -1,13 +1,17 @@
 /** The drawing in the page: lays out and paints what is visible, moves and scales it, marks what is lit or selected. */
 import { paint } from '../draw/paint.js'
-import { marksOf, NOTHING_YET, nowText, type Now } from '../draw/marks.js'
-import type { Overlay } from '../draw/overlay.js'
+import { NOTHING_YET, nowText, settingOf, type Look, type Now } from '../draw/drawing.js'
+import type { Hues } from '../draw/hues.js'
+import { marksOf } from '../draw/marks.js'
+import { noOverlay, type Overlay } from '../draw/overlay.js'
 import { foldedInto } from '../scene/fold.js'
 import { layoutOf, type Layout } from '../scene/layout.js'
 import type { Scene } from '../scene/scene.js'
+import type { Rect } from '../scene/rect.js'
 import { visibleOf, type Visible } from '../scene/visible.js'
 import { makeCamera, SCALE } from './camera.js'
 import { svgEl } from './dom.js'
+import { pageMeasure } from './measure.js'
 
 /** What is drawn: a scene with some boxes open, with or without the nodes that only compute scales, and what is laid over it. */
 export type Drawn = {
@@ -15,6 +19,7 @@ export type Drawn = {
   readonly open: ReadonlySet<string>
   readonly details: boolean
   readonly over: Overlay
+  readonly hues: Hues
 }
 
 /** The drawing. */
@@ -23,9 +28,13 @@ export type View = {
   readonly visible: () => Visible
   readonly layout: () => Layout
   readonly draw: (drawn: Drawn) => void
+  /** Would all of this be seen at a readable size? */
+  readonly fits: (drawn: Drawn) => boolean
   readonly fit: () => void
-  /** Fits, but stays readable (no smaller than `least`): a tall drawing begins at its top. */
-  readonly firstLook: (least?: number) => void
+  /** Fits, but stays readable: what has no room begins where values come in. */
+  readonly firstLook: () => void
+  /** Looks anew after the window has changed, unless the reader has moved the drawing. */
+  readonly settle: () => void
   /** Brings an item or a line into sight. */
   readonly reveal: (id: string) => void
   readonly zoomBy: (factor: number) => void
@@ -47,9 +56,18 @@ export const makeView = (svg: SVGSVGElement): View => {
   const sheet = svgEl('g', { class: 'scene' })
   let [visible, layout, selected]: [Visible, Layout, string | null] = [
     { items: [], lines: [], at: new Map() },
-    { width: 1, height: 1, rects: new Map(), ways: new Map(), across: new Set() },
+    {
+      width: 1,
+      height: 1,
+      rects: new Map(),
+      ways: new Map(),
+      across: new Set(),
+      gates: new Map(),
+      reach: new Map(),
+    },
     null,
   ]
+  const measure = pageMeasure()
   let flat = layout
   let before: Drawn | null = null
   let partners: ReadonlySet<string> = new Set()
@@ -67,10 +85,39 @@ export const makeView = (svg: SVGSVGElement): View => {
       e.setAttribute('tabindex', idOf(e) === (selected ?? visible.items[0]?.id) ? '0' : '-1')
     }
   }
+  const lookOf = (drawn: Drawn | null): Look => ({
+    measure,
+    now,
+    over: drawn?.over ?? noOverlay,
+    hues: drawn?.hues ?? new Map(),
+  })
   const repaint = (): void => {
-    paint(sheet, marksOf(visible, layout, undefined, now, before?.over))
+    paint(sheet, marksOf(visible, layout, lookOf(before)))
     refresh()
   }
+  /** Lays out what is visible; in columns where one would be too tall. */
+  const arrange = (drawn: Drawn): void => {
+    visible = visibleOf(drawn.scene, drawn.open, drawn.details)
+    flat = layoutOf(visible, settingOf(lookOf(drawn)))
+    layout = foldedInto(visible, flat, camera.room())
+  }
+  /** Where values come in. */
+  const begin = (): Rect | undefined => {
+    const inputs = [...visible.at.values()].filter((i) => i.values.some((x) => x.role === 'input'))
+    const rects = (inputs.length > 0 ? inputs : visible.items).flatMap((i) => layout.rects.get(i.id) ?? [])
+    return [...rects].sort((a, b) => a.y - b.y)[0]
+  }
+  const firstLook = (): void => {
+    const anew = foldedInto(visible, flat, camera.room())
+    if (anew.width !== layout.width || anew.height !== layout.height) {
+      layout = anew
+      repaint()
+    }
+    camera.look(layout, SCALE.readable, begin())
+  }
+  const fit = (): void => camera.look(layout, SCALE.smallest)
+  /** How the drawing was last shown. */
+  let looked = firstLook
   const element = (id: string): SVGElement | null =>
     sheet.querySelector(`[data-item="${CSS.escape(id)}"],[data-line="${CSS.escape(id)}"]`)
   const middle = (id: string): readonly [number, number] | null => {
@@ -87,29 +134,32 @@ export const makeView = (svg: SVGSVGElement): View => {
     layout: () => layout,
     element,
     draw: (drawn) => {
-      if (
-        before === null ||
-        before.scene !== drawn.scene ||
-        before.open !== drawn.open ||
-        before.details !== drawn.details
-      ) {
-        visible = visibleOf(drawn.scene, drawn.open, drawn.details)
-        flat = layoutOf(visible)
-        layout = foldedInto(visible, flat, camera.room())
-      }
+      const same =
+        before !== null &&
+        before.scene === drawn.scene &&
+        before.open === drawn.open &&
+        before.details === drawn.details
+      if (!same) arrange(drawn)
       before = drawn
       repaint()
       if (sheet.parentNode === null) svg.append(sheet)
       listeners.forEach((l) => l())
     },
-    fit: () => camera.look(layout, SCALE.smallest),
-    firstLook: (least = SCALE.readable) => {
-      const anew = foldedInto(visible, flat, camera.room())
-      if (anew.width !== layout.width || anew.height !== layout.height) {
-        layout = anew
-        repaint()
-      }
-      camera.look(layout, least)
+    fits: (drawn) => {
+      const [v, room] = [visibleOf(drawn.scene, drawn.open, drawn.details), camera.room()]
+      const { width, height } = foldedInto(v, layoutOf(v, settingOf(lookOf(drawn))), room)
+      return width * SCALE.readable <= room.width && height * SCALE.readable <= room.height
+    },
+    fit: () => {
+      looked = fit
+      fit()
+    },
+    firstLook: () => {
+      looked = firstLook
+      firstLook()
+    },
+    settle: () => {
+      if (!camera.moved()) looked()
     },
     reveal: (id) => {
       const at = middle(id)
@@ -129,6 +179,8 @@ export const makeView = (svg: SVGSVGElement): View => {
     setNow: (next) => {
       if (now === NOTHING_YET && next !== now) {
         now = next
+        // Numbers at the lines need room.
+        if (before !== null) arrange(before)
         repaint()
         return
       }

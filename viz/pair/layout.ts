@@ -78,7 +78,7 @@ const moved = (v: Visible, layout: Layout, shift: Shift): Layout => {
       ]
     }),
   )
-  return { width: layout.width, height: layout.height + shift(Infinity), rects, ways, across: layout.across }
+  return { ...layout, height: layout.height + shift(Infinity), rects, ways }
 }
 
 /** Makes two layouts level. `partner`: what of the first belongs to what of the second. */

@@ -1,17 +1,20 @@
 /** The marks of two programs: each half as a page of its own would draw it, and between them what differs. Pure. */
 import { mark, type Mark } from '../draw/mark.js'
-import { HUES, huesOf, marksOf } from '../draw/marks.js'
+import { plainLook, settingOf, type Look } from '../draw/drawing.js'
+import { huesOf, type Hues } from '../draw/hues.js'
+import { marksOf } from '../draw/marks.js'
 import { layoutOf, type Layout, type Rect } from '../scene/layout.js'
 import type { Point } from '../scene/level.js'
+import { cutTo, estimate, type Measure } from '../scene/type.js'
 import type { Item, Visible } from '../scene/visible.js'
 import { levelled } from './layout.js'
 import { SIDES, type PairScene, type Side } from './sides.js'
 import type { Status, Twins } from './twins.js'
 import { differenceText } from './words.js'
 
-/** Room between the halves, and around a chip in it. */
-const GUTTER = 176
-const CHIP = { height: 22, gap: 5, character: 6.7 }
+/** Room between the halves, and around the text of a chip in it. */
+const GUTTER = { least: 96, most: 210, around: 44 }
+const CHIP = { height: 24, gap: 5, around: 20 }
 
 /** Two drawings that stand side by side: `lefts` are where they begin. */
 export type PairDrawing = {
@@ -33,16 +36,13 @@ export type Chip = {
 }
 
 /** The hues of both halves: a scale has that of its twin. */
-export const jointHues = (
-  visible: PairDrawing['visible'],
-  twins: Twins,
-): readonly [ReadonlyMap<string, number>, ReadonlyMap<string, number>] => {
-  const first = huesOf(visible[0].lines)
+export const jointHues = (pair: PairScene, twins: Twins): readonly [Hues, Hues] => {
+  const first = huesOf(pair.scenes[0])
   let next = first.size
   const second = new Map(
-    [...huesOf(visible[1].lines).keys()].map((scale): [string, number] => [
+    [...huesOf(pair.scenes[1]).keys()].map((scale): [string, number] => [
       scale,
-      first.get(twins[1].partner.get(scale) ?? '') ?? Math.min(next++, HUES),
+      first.get(twins[1].partner.get(scale) ?? '') ?? next++,
     ]),
   )
   return [first, second]
@@ -107,10 +107,17 @@ const placed = (drafts: readonly Draft[]): readonly Chip[] => {
 }
 
 /** Lays both halves out, level with each other. */
-export const pairDrawing = (pair: PairScene, twins: Twins, visible: PairDrawing['visible']): PairDrawing => {
-  const layouts = levelled(visible, [layoutOf(visible[0]), layoutOf(visible[1])], twins[0].partner)
-  const right = layouts[0].width + GUTTER
+export const pairDrawing = (
+  pair: PairScene,
+  twins: Twins,
+  visible: PairDrawing['visible'],
+  measure: Measure = estimate,
+): PairDrawing => {
+  const setting = settingOf({ ...plainLook, measure })
+  const layouts = levelled(visible, [layoutOf(visible[0], setting), layoutOf(visible[1], setting)], twins[0].partner)
   const chips = placed(draftsOf(pair, twins, visible, layouts))
+  const widest = Math.max(0, ...chips.map((c) => measure(c.text, 'label') + CHIP.around + GUTTER.around))
+  const right = layouts[0].width + Math.min(GUTTER.most, Math.max(GUTTER.least, widest))
   const height = Math.max(layouts[0].height, (chips.at(-1)?.at ?? 0) + CHIP.height)
   return { visible, layouts, lefts: [0, right], width: right + layouts[1].width, height, chips }
 }
@@ -151,9 +158,10 @@ const sayChip = (pair: PairScene, c: Chip): string => {
     : `${c.text}: ${name} differs between ${pair.scenes[0].title} and ${pair.scenes[1].title}`
 }
 
-const chipMark = (pair: PairScene, d: PairDrawing, c: Chip): Mark => {
-  const width = Math.min(GUTTER - 24, c.text.length * CHIP.character + 20)
+const chipMark = (pair: PairScene, d: PairDrawing, c: Chip, measure: Measure): Mark => {
   const [from, to] = [d.layouts[0].width, d.lefts[1]]
+  const text = cutTo(measure, c.text, 'label', to - from - CHIP.around - 16)
+  const width = measure(text, 'label') + CHIP.around
   const x = c.ids[0] === null ? to - width - 8 : c.ids[1] === null ? from + 8 : (from + to - width) / 2
   return mark(
     'g',
@@ -179,20 +187,26 @@ const chipMark = (pair: PairScene, d: PairDrawing, c: Chip): Mark => {
         height: CHIP.height,
         rx: CHIP.height / 2,
       }),
-      mark('text', 'text', { class: 'pill-text', x: x + width / 2, y: c.at + 4, 'text-anchor': 'middle' }, c.text),
+      mark('text', 'text', { class: 'pill-text', x: x + width / 2, y: c.at + 4.5, 'text-anchor': 'middle' }, text),
     ],
   )
 }
 
 /** All marks of a drawing of two programs: a group for each half, `[data-program="0"]` and `"1"`, and the chips between them. */
-export const pairMarks = (pair: PairScene, twins: Twins, d: PairDrawing): readonly Mark[] => {
-  const hues = jointHues(d.visible, twins)
+export const pairMarks = (
+  pair: PairScene,
+  twins: Twins,
+  d: PairDrawing,
+  hues: readonly [Hues, Hues],
+  measure: Measure,
+): readonly Mark[] => {
+  const look = (side: Side): Look => ({ ...plainLook, measure, hues: hues[side] })
   return [
     mark(
       'g',
       'chips',
       { class: 'chips' },
-      d.chips.map((c) => chipMark(pair, d, c)),
+      d.chips.map((c) => chipMark(pair, d, c, measure)),
     ),
     ...SIDES.map((side) =>
       mark(
@@ -205,7 +219,7 @@ export const pairMarks = (pair: PairScene, twins: Twins, d: PairDrawing): readon
           'aria-label': `${side === 0 ? 'Left' : 'Right'}: ${pair.scenes[side].title}`,
           transform: `translate(${d.lefts[side]} 0)`,
         },
-        marksOf(d.visible[side], d.layouts[side], hues[side]).map((m) =>
+        marksOf(d.visible[side], d.layouts[side], look(side)).map((m) =>
           compared(m, twins[side], pair.scenes[side].title),
         ),
       ),

@@ -1,14 +1,14 @@
 /** What the page of two programs looks like beyond a page of one: two panels, and the notes between the halves. */
 export const pairStyle = `
-body.pair{grid-template:auto auto 1fr auto/300px minmax(0,1fr) 300px}
-.pair aside{padding:14px 18px 28px}
+body.pair{grid-template:auto auto minmax(0,1fr) auto/300px minmax(0,1fr) 300px}
+.pair aside{grid-column:auto;grid-row:auto;padding:14px 18px 28px}.pair main{--map:0}
 .pair #panel-0{border-left:0;border-right:1px solid var(--rule)}
 .which{margin:0 0 10px!important;padding-bottom:6px;border-bottom:2px solid var(--ink);font-weight:600}
 .pair aside h2{margin-top:16px}
 .tie{fill:none;stroke:var(--ink);stroke-width:1;stroke-opacity:.55}
 .chip{cursor:pointer}
 .pill{fill:var(--ink)}
-.scene .pill-text{fill:var(--paper);font-size:11px;font-weight:600}
+.scene .pill-text{fill:var(--paper);font-size:12px;font-weight:600}#canvas.far .pill-text{display:none}
 .chip.only .pill{fill:var(--panel);stroke:var(--ink)}.scene .chip.only .pill-text{fill:var(--ink)}
 .chip.only .tie{stroke-dasharray:3 3}
 .chip:hover .pill,.chip.selected .pill{stroke:var(--focus);stroke-width:3}

@@ -34,7 +34,7 @@ export const toPairHtml = (programs: readonly [Program, Program], options: PairO
 <aside id="panel-0" aria-label="Left: ${escapeText(a.title)}" tabindex="0"></aside>
 <main aria-label="Two programs as graphs, side by side">
 <svg id="canvas" role="group" aria-label="Two graphs, level with each other: values flow from top to bottom" tabindex="-1"></svg>
-<div id="tools"><button type="button" id="next">Next difference</button><button type="button" id="fit">Fit</button><button type="button" id="details" aria-pressed="false">Scales</button><button type="button" id="expand">Expand all</button><button type="button" id="collapse">Collapse</button></div>
+<div id="tools"><button type="button" id="next">Next difference</button><button type="button" id="fit">Fit</button><button type="button" id="details" aria-pressed="false">Scales</button><button type="button" id="expand">Expand all</button><button type="button" id="collapse">Collapse</button><output id="note"></output></div>
 </main>
 <aside id="panel-1" aria-label="Right: ${escapeText(b.title)}" tabindex="0"></aside>
 <footer>${lineLegend}<span>Between the halves: what differs. Dashed frame: on this side only</span></footer>

@@ -1,21 +1,20 @@
 /** Sets a tall drawing in columns, like text, where one line at most leads from a column to the next. Pure. */
 import type { Layout, Rect } from './rect.js'
 import type { Point } from './level.js'
-import type { Item, Line, Visible } from './visible.js'
+import { READABLE } from './type.js'
+import { isBackward, type Item, type Line, type Visible } from './visible.js'
 
 /** Room for a drawing, in units of the window. */
 export type Room = { readonly width: number; readonly height: number }
 
-const GUTTER = 190
-/** How wide a line turns from one column to the next. */
-const TURN = 64
-const PAD = { x: 90, y: 24 }
-/** At this scale text can still be read with ease: then there is no need for more columns. */
-const EASY = 0.8
+/** The least room between two columns, and how wide a line turns from one to the next. */
+const GUTTER = 64
+const TURN = 36
+const PAD = { x: 24, y: 24 }
 /** A drawing of so many rows has better ways to be seen than columns; more columns than this are a labyrinth. */
-const MOST = { rows: 120, columns: 6 } as const
-/** More columns must be worth the longer way. */
-const WORTH = 1.15
+const MOST = { rows: 120, columns: 12 } as const
+/** From an item to the label of a line that runs sideways. */
+const BESIDE = 8
 
 /** Items beside each other, and whether a new column may begin above them. */
 type Row = { readonly top: number; readonly bottom: number; readonly items: readonly string[]; readonly free: boolean }
@@ -60,19 +59,22 @@ const rowOfItems = (v: Visible, rows: readonly Omit<Row, 'free'>[]): ReadonlyMap
 /** Between two rows a column may end if at most one line crosses, downwards. */
 const freeRows = (
   v: Visible,
+  layout: Layout,
   rows: readonly Omit<Row, 'free'>[],
   rowOf: ReadonlyMap<string, number>,
-): readonly Row[] => {
+): Rows => {
   const crossing = rows.map(() => 0)
   const barred = rows.map(() => false)
+  const into = new Map<number, string>()
   for (const l of v.lines) {
     const [a, b] = [rowOf.get(l.from) ?? 0, rowOf.get(l.to) ?? 0]
     for (let k = Math.min(a, b) + 1; k <= Math.max(a, b); k++) {
       crossing[k]++
+      into.set(k, l.from)
       if (b < a) barred[k] = true
     }
   }
-  return rows.map((r, k) => ({ ...r, free: k > 0 && !barred[k] && crossing[k] <= 1 }))
+  return { layout, into, rows: rows.map((r, k) => ({ ...r, free: k > 0 && !barred[k] && crossing[k] <= 1 })) }
 }
 
 /** First rows of columns no taller than `most`, as far as they can be cut. */
@@ -87,7 +89,7 @@ const cutsFor = (rows: readonly Row[], most: number): readonly number[] => {
   return starts
 }
 
-/** The extent of each column: from row to row, and from left to right. */
+/** The extent of each column: from row to row, and from left to right; `gap`: room before the next one. */
 type Column = {
   readonly first: number
   readonly last: number
@@ -95,48 +97,67 @@ type Column = {
   readonly width: number
   readonly top: number
   readonly height: number
+  readonly gap: number
 }
 
-const columnsOf = (rows: readonly Row[], rects: Layout['rects'], starts: readonly number[]): readonly Column[] =>
+/** What is needed to cut: rows, where they are, and from which item the line into each row comes, if it is one alone. */
+type Rows = {
+  readonly rows: readonly Row[]
+  readonly layout: Layout
+  readonly into: ReadonlyMap<number, string>
+}
+
+const columnsOf = ({ rows, layout, into }: Rows, starts: readonly number[]): readonly Column[] =>
   starts.map((first, c) => {
     const last = (starts[c + 1] ?? rows.length) - 1
-    const inside = rows
-      .slice(first, last + 1)
-      .flatMap((r) => r.items)
-      .flatMap((id) => rects.get(id) ?? [])
-    const left = Math.min(...inside.map((r) => r.x))
+    const inside = rows.slice(first, last + 1).flatMap((r) => r.items)
+    const rects = inside.flatMap((id) => layout.rects.get(id) ?? [])
+    const left = Math.min(...rects.map((r) => r.x))
+    const leaver = into.get(starts[c + 1] ?? -1) ?? ''
+    const labelled = inside.filter((id) => id !== leaver).map((id) => endOf(layout, id))
+    const right = Math.max(...rects.map((r) => r.x + r.width), ...labelled)
+    const from = layout.rects.get(leaver)
+    const wanted =
+      from === undefined ? 0 : from.x + from.width + (layout.reach.get(leaver) ?? 0) + BESIDE + TURN - right
     return {
       first,
       last,
       left,
-      width: Math.max(...inside.map((r) => r.x + r.width)) - left,
+      width: right - left,
       top: rows[first].top,
       height: rows[last].bottom - rows[first].top,
+      gap: c === starts.length - 1 ? 0 : Math.max(GUTTER, wanted),
     }
   })
 
+/** Where the labels of an item end. */
+const endOf = (layout: Layout, id: string): number => {
+  const r = layout.rects.get(id)
+  return r === undefined ? -Infinity : r.x + r.width / 2 + (layout.reach.get(id) ?? 0)
+}
+
 const sizeOf = (columns: readonly Column[]): Room => ({
-  width: columns.reduce((w, c) => w + c.width, (columns.length - 1) * GUTTER + 2 * PAD.x),
+  width: columns.reduce((w, c) => w + c.width + c.gap, 2 * PAD.x),
   height: Math.max(...columns.map((c) => c.height)) + 2 * PAD.y,
 })
 
 const scaleOf = (size: Room, room: Room): number => Math.min(room.width / size.width, room.height / size.height)
 
-/** The fewest columns at which the drawing can be read with ease, else those at which it is largest. */
-const bestColumns = (rows: readonly Row[], layout: Layout, room: Room): readonly Column[] | null => {
-  const alone = scaleOf(layout, room)
-  if (alone >= EASY) return null
+/** The fewest columns that fit at a readable size; else columns as tall as the window, if two of them are seen at once. */
+const bestColumns = (cut: Rows, room: Room): readonly Column[] | null => {
+  const { rows, layout } = cut
+  if (scaleOf(layout, room) >= READABLE) return null
   const heights = [...new Set(rows.flatMap((r, i) => rows.slice(i).map((o) => o.bottom - r.top)))].sort((a, b) => a - b)
-  let best: { readonly columns: readonly Column[]; readonly k: number } | null = null
+  const tall = room.height / READABLE - 2 * PAD.y
   for (let count = 2; count <= MOST.columns; count++) {
     const most = heights.find((h) => cutsFor(rows, h).length <= count)
-    if (most === undefined) continue
-    const columns = columnsOf(rows, layout.rects, cutsFor(rows, most))
-    const k = scaleOf(sizeOf(columns), room)
-    if (k > (best?.k ?? alone) * (best === null ? WORTH : 1)) best = { columns, k }
-    if (k >= EASY) break
+    if (most === undefined || most > tall) continue
+    const columns = columnsOf(cut, cutsFor(rows, most))
+    if (scaleOf(sizeOf(columns), room) >= READABLE) return columns
   }
-  return best?.columns ?? null
+  const columns = columnsOf(cut, cutsFor(rows, tall))
+  const isSeen = columns.length > 1 && sizeOf(columns.slice(0, 2)).width * READABLE <= room.width
+  return isSeen && columns.length <= MOST.columns && columns.every((c) => c.height <= tall) ? columns : null
 }
 
 /** Straight on for the labels beside the column, then over to the next one, whose left edge is at `edge`. */
@@ -153,10 +174,10 @@ const sideways = (a: Rect, b: Rect, edge: number): readonly Point[] => {
 /** A layout in columns, where one column would be too small to read in this room; else as it is. Drawings that show both passes have columns already. */
 export const foldedInto = (v: Visible, layout: Layout, room: Room): Layout => {
   const plain = rowsOf(v, layout)
-  if (layout.across.size > 0 || plain.length < 4 || plain.length > MOST.rows || !(room.width > 0 && room.height > 0))
-    return layout
+  const bothPasses = v.items.some(isBackward) && !v.items.every(isBackward)
+  if (bothPasses || plain.length < 4 || plain.length > MOST.rows || !(room.width > 0 && room.height > 0)) return layout
   const rowOf = rowOfItems(v, plain)
-  const columns = bestColumns(freeRows(v, plain, rowOf), layout, room)
+  const columns = bestColumns(freeRows(v, layout, plain, rowOf), room)
   return columns === null ? layout : arranged(v, layout, columns, rowOf)
 }
 
@@ -167,7 +188,7 @@ const arranged = (
   rowOf: ReadonlyMap<string, number>,
 ): Layout => {
   const shifts = columns.map((c, k): Point => [
-    PAD.x + columns.slice(0, k).reduce((w, o) => w + o.width + GUTTER, 0) - c.left,
+    PAD.x + columns.slice(0, k).reduce((w, o) => w + o.width + o.gap, 0) - c.left,
     PAD.y - c.top,
   ])
   const columnOf = (id: string): number => columns.findIndex((c) => (rowOf.get(id) ?? 0) <= c.last)
@@ -189,5 +210,15 @@ const arranged = (
       ]
     }),
   )
-  return { ...sizeOf(columns), rects, ways, across: new Set(v.lines.filter(crosses).map((l) => l.id)) }
+  const gates = new Map(
+    [...layout.gates].map(([id, xs]): [string, readonly number[]] => [id, xs.map((x) => x + shifts[columnOf(id)][0])]),
+  )
+  return {
+    ...layout,
+    ...sizeOf(columns),
+    rects,
+    ways,
+    gates,
+    across: new Set(v.lines.filter(crosses).map((l) => l.id)),
+  }
 }

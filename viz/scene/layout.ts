@@ -1,73 +1,85 @@
 /** Coordinates for everything that is visible: boxes inside out, each level in layers; lines from border to border. */
 import type { Layout, Rect } from './rect.js'
 import { besideEachOther } from './turn.js'
-import { groupBy, isBackward, type Item, type Line, type Visible } from './visible.js'
+import { groupBy, isBackward, labelled, type Item, type Line, type Visible } from './visible.js'
 import { linkKey, placeLevel, type Link, type Placed, type Point, type Sized } from './level.js'
+import { lineOf, nameOf, piecesOf } from './text.js'
+import { cutTo, estimate, ROW, type Measure } from './type.js'
 
 export type { Layout, Rect } from './rect.js'
 
-const PAD = { side: 16, top: 34, ports: 6, bottom: 18, page: 24, label: 90, columns: 120 }
-const CHARACTER = 7.2
+const PAD = { side: 16, top: 34, ports: 8, bottom: 18, page: 24, columns: 100 }
+/** Heights of items with one line of text, and with two. */
+const HEIGHT = { one: 28, two: 40 }
+/** Beside the name of a box stands a sign to open it. */
+const ROOM = { box: 52, node: 26, result: 30 }
+const LEAST = 48
+/** No name is wider than this; the whole of it stands in the panel. */
+const MOST = 230
+/** From the middle of an item to the label of the line that leaves it. */
+export const ASIDE = 14
 
-/** A piece of the second line of a box. */
-export type Piece = { readonly text: string; readonly tone: 'good' | 'lost' | 'doubt' | 'soft' }
-
-const shapeText = (shape: readonly number[]): string => (shape.length === 0 ? 'scalar' : shape.join('×'))
-
-/** How the products in a closed box run; which losses in it no line that leaves it shows; else the shape of what leaves it. */
-export const piecesOf = ({ kind, open, box, hidden, integer, leaving }: Item): readonly Piece[] => {
-  if (kind !== 'box' || open) return []
-  const shown = (loss: string, carry: string): number =>
-    leaving.filter((n) => n.loss === loss && n.carry === carry).length
-  const [costly, claimed] = [hidden.costly - shown('costly', 'stripped'), hidden.claimed - shown('free', 'claimed')]
-  const free = hidden.stripped - hidden.costly - shown('free', 'stripped')
-  const losses: readonly Piece[] = [
-    ...(costly > 0 ? [{ text: `${costly} stripped`, tone: 'lost' as const }] : []),
-    ...(claimed > 0 ? [{ text: `${claimed} claimed`, tone: 'doubt' as const }] : []),
-    ...(free > 0 ? [{ text: `${free} stripped, no cost`, tone: 'soft' as const }] : []),
-  ]
-  const calm =
-    box?.kind === 'phase'
-      ? 'collect | learned'
-      : box?.kind === 'branch'
-        ? 'branch'
-        : leaving.length === 1
-          ? shapeText(leaving[0].shape)
-          : ''
-  return [
-    ...(integer === undefined
-      ? []
-      : [{ text: integer ? 'int' : 'float', tone: integer ? ('good' as const) : ('lost' as const) }]),
-    ...(losses.length > 0 ? losses : calm === '' ? [] : [{ text: calm, tone: 'soft' as const }]),
-  ]
+/** How text is measured, the longest text that may be laid over an item, whose gradient is an estimate, and what is written at a line. */
+export type Setting = {
+  readonly measure: Measure
+  readonly badge: string
+  readonly estimated: (i: Item) => boolean
+  readonly rows: (l: Line) => readonly string[]
 }
 
-/** The lines of text of an item: its name, and what stands under it. */
-export const textOf = (i: Item): readonly [title: string, sub: string] => {
-  if (i.kind === 'result') return [i.label, 'result']
-  if (i.kind === 'box')
-    return [
-      i.label,
-      piecesOf(i)
-        .map((p) => p.text)
-        .join(' · '),
-    ]
-  const shape = shapeText(i.node?.shape ?? [])
-  return [i.values.find((v) => v.role === 'input')?.name ?? i.label, i.node?.op === 'const' ? '' : shape]
+/** For drawings of which no more is known. */
+export const plainSetting: Setting = {
+  measure: estimate,
+  badge: '',
+  estimated: (i) => i.node?.estimator !== undefined,
+  rows: () => [],
 }
 
-const SHOWN = 34
-/** A name cut to what fits; the whole of it stands in the panel. */
-export const cut = (text: string): string => (text.length <= SHOWN ? text : `${text.slice(0, SHOWN - 1)}…`)
+/** A name as it is written: cut to what fits. */
+export const cut = (measure: Measure, text: string): string => cutTo(measure, text, 'strong', MOST)
 
-const sizeOf = (i: Item): Pick<Sized, 'width' | 'height'> => {
-  const [title, sub] = textOf(i)
-  const width = Math.max(cut(title).length * CHARACTER + (i.kind === 'box' ? 46 : 26), sub.length * 6 + 22, 44)
-  return { width: Math.ceil(width), height: sub === '' && i.kind !== 'box' ? 26 : 38 }
+const sizeOf = (t: Setting, i: Item): Pick<Sized, 'width' | 'height'> => {
+  const estimated = t.estimated(i)
+  const sub = lineOf(piecesOf(i, { estimated }))
+  const over = t.badge === '' ? '' : lineOf(piecesOf(i, { estimated, badge: { text: t.badge, tone: 'plain' } }))
+  const texts = [sub, over].map((x) => (x === '' ? 0 : t.measure(x, 'sub')))
+  const title = t.measure(cut(t.measure, nameOf(i)), i.kind === 'box' ? 'strong' : 'title')
+  const width = i.open ? title + texts[1] + 16 : Math.max(title, ...texts)
+  return {
+    width: Math.ceil(Math.max(width + ROOM[i.kind], LEAST)),
+    height: sub === '' && i.kind !== 'box' ? HEIGHT.one : HEIGHT.two,
+  }
+}
+
+/** Room that the labels of the lines from an item need, on both sides of it and below. */
+type Around = Pick<Sized, 'pad' | 'below'>
+
+const aroundOf = (width: number, reach: number, rows: number): Around => ({
+  pad: Math.max(0, Math.ceil(reach - width / 2)),
+  below: Math.max(0, (rows - 1) * ROW),
+})
+
+/** How far the labels of an item reach, and how many lines of text they are. */
+type Labels = { readonly reach: number; readonly rows: number }
+
+const labelsOf = (v: Visible, t: Setting): ReadonlyMap<string, Labels> => {
+  const first = labelled(v)
+  const out = new Map<string, Labels>()
+  for (const l of v.lines) {
+    const rows = first.has(l.id) ? t.rows(l) : []
+    if (rows.length === 0) continue
+    const known = out.get(l.from) ?? { reach: 0, rows: 0 }
+    const reach = Math.max(known.reach, ...rows.map((r) => ASIDE + t.measure(r, 'label') + 6))
+    out.set(l.from, { reach, rows: known.rows + rows.length })
+  }
+  return out
 }
 
 /** `flip`: the backward pass stands beside the forward one, and is turned upside down at the end: gradients flow up. */
 type Tables = {
+  readonly setting: Setting
+  readonly labels: ReadonlyMap<string, Labels>
+  readonly sizes: Map<string, Sized>
   readonly flip: boolean
   readonly levels: Map<string, Placed>
   readonly links: ReadonlyMap<string, readonly Link[]>
@@ -113,58 +125,41 @@ const topOf = (inner: Placed | undefined, turned: boolean): number =>
 const isTurned = (t: Tables, i: Item): boolean => t.flip && isBackward(i)
 
 const outerOf = (t: Tables, i: Item, inner: Placed): Pick<Sized, 'width' | 'height'> => ({
-  width: Math.max(inner.width + 2 * PAD.side, sizeOf(i).width),
+  width: Math.max(inner.width + 2 * PAD.side, sizeOf(t.setting, i).width),
   height: inner.height + topOf(inner, isTurned(t, i)) + (isTurned(t, i) ? PAD.top : PAD.bottom),
 })
 
-const measure = (t: Tables, i: Item): Sized => {
-  if (!i.open) return { id: i.id, ...sizeOf(i), order: i.order }
+const portItem = (id: string): Sized => ({ id, width: 10, height: 1, pad: 0, below: 0, order: -1, port: true })
+
+const insides = (t: Tables, i: Item): Placed => {
   const links = t.links.get(i.id) ?? []
-  const ports = [...new Set(links.map((l) => l.from).filter((f) => f.startsWith('>')))].map((id): Sized => ({
-    id,
-    width: 10,
-    height: 1,
-    order: -1,
-    port: true,
-  }))
+  const ports = [...new Set(links.map((l) => l.from).filter((f) => f.startsWith('>')))].map(portItem)
   const inner = placeLevel([...ports, ...i.children.map((c) => measure(t, c))], links)
   t.levels.set(i.id, inner)
-  return { id: i.id, ...outerOf(t, i, inner), order: i.order }
+  return inner
 }
 
-const absolute = (
-  t: Tables,
-  sizes: Map<string, Sized>,
-  rects: Map<string, Rect>,
-  items: readonly Item[],
-  box: string,
-  origin: Point,
-): void => {
+const measure = (t: Tables, i: Item): Sized => {
+  const size = i.open ? outerOf(t, i, insides(t, i)) : sizeOf(t.setting, i)
+  const { reach, rows } = t.labels.get(i.id) ?? { reach: 0, rows: 0 }
+  const sized: Sized = { id: i.id, ...size, ...aroundOf(size.width, reach, rows), order: i.order }
+  t.sizes.set(i.id, sized)
+  return sized
+}
+
+const absolute = (t: Tables, rects: Map<string, Rect>, items: readonly Item[], box: string, origin: Point): void => {
   const level = t.levels.get(box)
   for (const i of items) {
     const [x, y] = level?.corners.get(i.id) ?? [0, 0]
-    const size = sizes.get(i.id) ?? { width: 0, height: 0 }
+    const size = t.sizes.get(i.id) ?? { width: 0, height: 0 }
     rects.set(i.id, { x: origin[0] + x, y: origin[1] + y, width: size.width, height: size.height })
-    if (i.open)
-      absolute(t, sizes, rects, i.children, i.id, insideOf(rects.get(i.id), t.levels.get(i.id), isTurned(t, i)))
+    if (i.open) absolute(t, rects, i.children, i.id, insideOf(rects.get(i.id), t.levels.get(i.id), isTurned(t, i)))
   }
 }
 
 /** Where the inside of a box begins; narrower contents stand in its middle. */
 const insideOf = (r: Rect | undefined, inner: Placed | undefined, turned: boolean): Point =>
   r === undefined ? [0, 0] : [r.x + (r.width - (inner?.width ?? 0)) / 2, r.y + topOf(inner, turned)]
-
-const sizesOf = (t: Tables, items: readonly Item[], out: Map<string, Sized>): void => {
-  for (const i of items) {
-    const inner = t.levels.get(i.id)
-    const own = sizeOf(i)
-    out.set(
-      i.id,
-      i.open && inner !== undefined ? { id: i.id, order: 0, ...outerOf(t, i, inner) } : { id: i.id, order: 0, ...own },
-    )
-    sizesOf(t, i.children, out)
-  }
-}
 
 /** Ports: where on an item's border each of its lines ends, spread in the order of the other ends. */
 const portsOf = (
@@ -204,7 +199,7 @@ const wayOf = (
     const level = t.levels.get(m.box)
     const [x0, y0] =
       m.box === ''
-        ? ([PAD.label, PAD.page] as const)
+        ? ([PAD.page, PAD.page] as const)
         : insideOf(rects.get(m.box), level, t.flip && isBackward(v.at.get(m.box)))
     return (level?.ways.get(linkKey(m)) ?? []).slice(k === 0 ? 1 : 0, -1).map(([x, y]): Point => [x + x0, y + y0])
   })
@@ -247,20 +242,37 @@ const pageOf = (t: Tables, v: Visible): { readonly page: Placed; readonly tall: 
   return { page: beside(front, back), tall: back.height }
 }
 
+/** Where lines come in at the top of each open box: its name gives way to them. */
+const gatesOf = (v: Visible, t: Tables, rects: ReadonlyMap<string, Rect>): ReadonlyMap<string, readonly number[]> =>
+  new Map(
+    [...t.levels].flatMap(([id, level]): readonly [string, readonly number[]][] => {
+      const box = v.at.get(id)
+      if (box === undefined || !level.ports) return []
+      const [x0] = insideOf(rects.get(id), level, isTurned(t, box))
+      return [[id, [...level.corners].filter(([port]) => port.startsWith('>')).map(([, [x]]) => x0 + x + 5)]]
+    }),
+  )
+
 /** Lays a visible scene out. */
-export const layoutOf = (v: Visible): Layout => {
+export const layoutOf = (v: Visible, setting: Setting = plainSetting): Layout => {
   const flip = v.items.some(isBackward) && !v.items.every((i) => isBackward(i))
   const isAcross = (l: Line): boolean => flip && isBackward(v.at.get(l.from)) !== isBackward(v.at.get(l.to))
   const inside = v.lines.filter((l) => !isAcross(l))
   const meetings = inside.map((l) => meeting(v, l))
   const entries = inside.map((l) => entriesOf(v, l))
-  const t: Tables = { flip, levels: new Map(), links: groupBy([...meetings, ...entries.flat()], (m) => m.box) }
+  const labels = labelsOf(v, setting)
+  const t: Tables = {
+    setting,
+    labels,
+    flip,
+    sizes: new Map(),
+    levels: new Map(),
+    links: groupBy([...meetings, ...entries.flat()], (m) => m.box),
+  }
   const { page, tall } = pageOf(t, v)
   t.levels.set('', page)
-  const sizes = new Map<string, Sized>()
-  sizesOf(t, v.items, sizes)
   const rects = new Map<string, Rect>()
-  absolute(t, sizes, rects, v.items, '', [PAD.label, PAD.page])
+  absolute(t, rects, v.items, '', [PAD.page, PAD.page])
   const [starts, ends] = [portsOf(inside, 'from', rects), portsOf(inside, 'to', rects)]
   const ways = new Map(
     inside.map((l, i) => [
@@ -269,11 +281,13 @@ export const layoutOf = (v: Visible): Layout => {
     ]),
   )
   const layout: Layout = {
-    width: page.width + 2 * PAD.label,
+    width: page.width + 2 * PAD.page,
     height: page.height + 2 * PAD.page,
     rects,
     ways,
     across: new Set(),
+    gates: flip ? new Map() : gatesOf(v, t, rects),
+    reach: new Map([...labels].map(([id, l]) => [id, l.reach])),
   }
   return flip ? besideEachOther(v, layout, tall + 2 * PAD.page, v.lines.filter(isAcross)) : layout
 }

@@ -14,11 +14,13 @@ import {
 
 /** A point. */
 export type Point = readonly [x: number, y: number]
-/** A rectangle to place. A port stands above all others. */
+/** A rectangle to place, with free room at both sides and below. A port stands above all others. */
 export type Sized = {
   readonly id: string
   readonly width: number
   readonly height: number
+  readonly pad: number
+  readonly below: number
   readonly order: number
   readonly port?: boolean
 }
@@ -36,7 +38,7 @@ export type Placed = {
 /** Names a connection. */
 export const linkKey = (l: Pick<Link, 'from' | 'to'>): string => JSON.stringify([l.from, l.to])
 
-const GAP = { x: 26, y: 34 }
+const GAP = { x: 24, y: 30 }
 /** Above this many items a level is placed by heuristics, and above `HUGE` without untangling. */
 const MANY = 70
 const HUGE = 1500
@@ -48,7 +50,7 @@ type G = ReturnType<typeof graph<Sized, Link>>
 
 const operatorsFor = (n: number) => {
   const base = sugiyama()
-    .nodeSize(({ data }: GraphNode<Sized, Link>) => [data.width, data.height])
+    .nodeSize(({ data }: GraphNode<Sized, Link>) => [data.width + 2 * data.pad, data.height + data.below])
     .gap([GAP.x, GAP.y])
   return n <= MANY
     ? (g: G) =>
@@ -113,7 +115,10 @@ export const placeLevel = (items: readonly Sized[], links: readonly Link[]): Pla
   }
   const { width, height } = operatorsFor(items.length)(g)
   const corners = new Map(
-    [...g.nodes()].map((n): [string, Point] => [n.data.id, [n.x - n.data.width / 2, n.y - n.data.height / 2]]),
+    [...g.nodes()].map((n): [string, Point] => [
+      n.data.id,
+      [n.x - n.data.width / 2, n.y - (n.data.height + n.data.below) / 2],
+    ]),
   )
   const ways = new Map<string, readonly Point[]>()
   for (const l of g.links()) {

@@ -49,3 +49,33 @@ export const firstOpen = (scene: Scene): ReadonlySet<string> => {
   if (shown < ROOM) for (const box of hidesLoss(scene).slice(0, 4)) for (const b of above(scene, box)) open.add(b)
   return open
 }
+
+/** So few boxes say nothing of a network. */
+const FEW = 4
+
+/**
+ * What may be open at first, from the most to the least: all that `firstOpen` opens, then one depth of boxes less each time,
+ * down to where so few boxes would be left that they say nothing.
+ */
+export const openings = (scene: Scene): readonly ReadonlySet<string>[] => {
+  const all = firstOpen(scene)
+  const depth = (box: string): number => above(scene, box).length
+  const deepest = Math.max(0, ...[...all].map(depth))
+  const levels = [
+    all,
+    ...Array.from({ length: deepest }, (_, k) => new Set([...all].filter((b) => depth(b) < deepest - k))),
+  ]
+  // Beside a forward pass its mirror image adds nothing.
+  const front = scene.boxes.filter((b) => b.side === undefined)
+  const shown = (open: ReadonlySet<string>): number =>
+    (front.length > 0 ? front : scene.boxes).filter((b) => !open.has(b.id) && (b.parent === '' || open.has(b.parent)))
+      .length
+  const telling = levels.filter((open) => shown(open) >= FEW)
+  return telling.length === 0 ? [all] : telling
+}
+
+/** Of what may be open at first the most that fits; where nothing does, the least. */
+export const openingOf = (scene: Scene, fits: (open: ReadonlySet<string>) => boolean): ReadonlySet<string> => {
+  const levels = openings(scene)
+  return levels.find(fits) ?? levels[levels.length - 1]
+}

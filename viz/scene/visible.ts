@@ -245,6 +245,18 @@ const tailOf = (value: SceneValue, i: number, t: Tables, place: (id: string) => 
     : [{ id: `=${i}`, from: place(value.node), to: `=${i}`, slot: 0, source, flow: true, tail: true }]
 }
 
+/** Lines that tell what flows: of each value the first. */
+export const labelled = (v: Visible): ReadonlySet<string> => {
+  const seen = new Set<string>()
+  return new Set(
+    v.lines.flatMap((l) => {
+      if (!l.flow || seen.has(l.source.id)) return []
+      seen.add(l.source.id)
+      return [l.id]
+    }),
+  )
+}
+
 /** The lines that leave a box: from a node inside it to something outside, or to the name of a result. */
 export const leavingLines = (index: Index, v: Visible, box: Item): readonly Line[] => {
   const inside = (id: string): boolean => `${index.node.get(id)?.box ?? id}.`.startsWith(`${box.id}.`) || id === box.id

@@ -1,7 +1,7 @@
 /** State of the page of two programs, and what changes it: which boxes are open on both sides, what is selected, what is lit. */
 import { partnersOf } from '../../scene/sides.js'
 import { byId } from '../../page/dom.js'
-import { allOpen, firstOpen } from '../../scene/opening.js'
+import { allOpen, openings } from '../../scene/opening.js'
 import { indexOf } from '../../scene/reach.js'
 import { across, SIDES, type PairScene, type Side, type SideId } from '../sides.js'
 import { twinsOf } from '../twins.js'
@@ -44,10 +44,16 @@ export const startPair = (pair: PairScene, svg: SVGSVGElement): PairApp => {
     const mapped = (from: Side): readonly string[] => [...open[from]].flatMap((id) => twins[from].partner.get(id) ?? [])
     return [new Set([...open[0], ...mapped(1)]), new Set([...open[1], ...mapped(0)])]
   }
-  const wanted = (all: boolean): Open =>
-    synced(
-      all ? [allOpen(pair.scenes[0]), allOpen(pair.scenes[1])] : [firstOpen(pair.scenes[0]), firstOpen(pair.scenes[1])],
+  const levels = [openings(pair.scenes[0]), openings(pair.scenes[1])] as const
+  /** Of what may be open at first the most that fits; where nothing does, the least. */
+  const opening = (): Open => {
+    const at = (s: Side, k: number): ReadonlySet<string> => levels[s][Math.min(k, levels[s].length - 1)]
+    const both = Array.from({ length: Math.max(levels[0].length, levels[1].length) }, (_, k) =>
+      synced([at(0, k), at(1, k)]),
     )
+    return both.find((o) => view.fits(o, false)) ?? both[both.length - 1]
+  }
+  const wanted = (all: boolean): Open => (all ? synced([allOpen(pair.scenes[0]), allOpen(pair.scenes[1])]) : opening())
   const isAll = location.hash.includes('expand=all')
   let open = wanted(isAll)
   let details = isAll
@@ -146,6 +152,7 @@ export const startPair = (pair: PairScene, svg: SVGSVGElement): PairApp => {
     details = next
     redraw()
     show([null, null], null)
+    view.firstLook()
   }
   /** Where something is drawn now: itself, or the innermost closed box around it. */
   const shownAs = (s: Side, id: string): string => {
@@ -177,6 +184,7 @@ export const startPair = (pair: PairScene, svg: SVGSVGElement): PairApp => {
   redraw()
   view.firstLook()
   show([null, null], null)
+  new ResizeObserver(() => view.settle()).observe(svg)
   return {
     pair,
     view,

@@ -2,8 +2,10 @@
 import { paint } from '../../draw/paint.js'
 import { makeCamera, SCALE } from '../../page/camera.js'
 import { svgEl } from '../../page/dom.js'
+import type { Rect } from '../../scene/rect.js'
 import { visibleOf } from '../../scene/visible.js'
-import { pairDrawing, pairMarks, type PairDrawing } from '../marks.js'
+import { pageMeasure } from '../../page/measure.js'
+import { jointHues, pairDrawing, pairMarks, type PairDrawing } from '../marks.js'
 import { SIDES, type PairScene, type Side, type SideId } from '../sides.js'
 import type { Twins } from '../twins.js'
 
@@ -14,8 +16,12 @@ export type Ids = readonly [string | null, string | null]
 export type PairView = {
   readonly drawing: () => PairDrawing
   readonly draw: (open: readonly [ReadonlySet<string>, ReadonlySet<string>], details: boolean) => void
+  /** Would all of this be seen at a readable size? */
+  readonly fits: (open: readonly [ReadonlySet<string>, ReadonlySet<string>], details: boolean) => boolean
   readonly fit: () => void
   readonly firstLook: () => void
+  /** Looks anew after the window has changed, unless the reader has moved the drawing. */
+  readonly settle: () => void
   readonly zoomBy: (factor: number) => void
   readonly reveal: (ids: Ids) => void
   readonly select: (ids: Ids) => void
@@ -40,13 +46,36 @@ export const targetOf = (e: Element): { readonly side: Side; readonly id: string
 export const makePairView = (svg: SVGSVGElement, pair: PairScene, twins: Twins): PairView => {
   const sheet = svgEl('g', { class: 'scene' })
   const none = new Set<string>()
-  let drawing = pairDrawing(pair, twins, [
-    visibleOf(pair.scenes[0], none, false),
-    visibleOf(pair.scenes[1], none, false),
-  ])
+  const measure = pageMeasure()
+  const hues = jointHues(pair, twins)
+  const drawn = (open: readonly [ReadonlySet<string>, ReadonlySet<string>], details: boolean): PairDrawing =>
+    pairDrawing(
+      pair,
+      twins,
+      [visibleOf(pair.scenes[0], open[0], details), visibleOf(pair.scenes[1], open[1], details)],
+      measure,
+    )
+  let drawing = drawn([none, none], false)
   let [selected, lit]: [Ids, ReadonlySet<SideId> | null] = [[null, null], null]
   const camera = makeCamera(svg, sheet, () => undefined)
   const first = (side: Side): string | undefined => drawing.visible[side].items[0]?.id
+  /** Where values come into a half: its topmost input. */
+  const inputOf = (side: Side): Rect | undefined => {
+    const { rects } = drawing.layouts[side]
+    const inputs = [...drawing.visible[side].at.values()].filter((i) => i.values.some((x) => x.role === 'input'))
+    const [top] = inputs.flatMap((i) => rects.get(i.id) ?? []).sort((a, b) => a.y - b.y)
+    return top === undefined ? undefined : { ...top, x: top.x + drawing.lefts[side] }
+  }
+  // Both halves, or of what is too wide for that where values come in: on both sides, or if they are too far apart on the left.
+  const firstLook = (): void => {
+    const [a, b] = [inputOf(0), inputOf(1)]
+    const both = a === undefined || b === undefined ? undefined : { ...a, width: b.x + b.width - a.x }
+    const fits = both !== undefined && both.width * SCALE.readable <= camera.room().width
+    camera.look(drawing, SCALE.readable, fits ? both : a)
+  }
+  const fit = (): void => camera.look(drawing, SCALE.smallest)
+  /** How the drawing was last shown. */
+  let looked = firstLook
   const refresh = (): void => {
     svg.classList.toggle('dimming', lit !== null)
     for (const e of sheet.querySelectorAll('[data-item],[data-line]')) {
@@ -81,18 +110,26 @@ export const makePairView = (svg: SVGSVGElement, pair: PairScene, twins: Twins):
     drawing: () => drawing,
     element,
     draw: (open, details) => {
-      drawing = pairDrawing(pair, twins, [
-        visibleOf(pair.scenes[0], open[0], details),
-        visibleOf(pair.scenes[1], open[1], details),
-      ])
-      paint(sheet, pairMarks(pair, twins, drawing))
+      drawing = drawn(open, details)
+      paint(sheet, pairMarks(pair, twins, drawing, hues, measure))
       if (sheet.parentNode === null) svg.append(sheet)
       refresh()
     },
-    fit: () => camera.look(drawing, SCALE.smallest),
-    // Both halves or neither: where they are too wide to read side by side, they are shown small.
-    firstLook: () =>
-      camera.look(drawing, Math.min(SCALE.readable, svg.getBoundingClientRect().width / (drawing.width + 40))),
+    fits: (open, details) => {
+      const [{ width, height }, room] = [drawn(open, details), camera.room()]
+      return width * SCALE.readable <= room.width && height * SCALE.readable <= room.height
+    },
+    fit: () => {
+      looked = fit
+      fit()
+    },
+    firstLook: () => {
+      looked = firstLook
+      firstLook()
+    },
+    settle: () => {
+      if (!camera.moved()) looked()
+    },
     zoomBy: camera.zoomBy,
     reveal: (ids) => {
       const [a, b] = [middle(0, ids[0]), middle(1, ids[1])]

@@ -1,0 +1,76 @@
+/** What is written in an item: its name, and the line under it. Knows no coordinates. */
+import type { Item } from './visible.js'
+
+/** A piece of the second line of an item. */
+export type Piece = { readonly text: string; readonly tone: 'good' | 'lost' | 'doubt' | 'soft' | 'plain' }
+
+/** Between two pieces. */
+export const BETWEEN = ' · '
+
+const shapeText = (shape: readonly number[]): string => (shape.length === 0 ? 'scalar' : shape.join('×'))
+
+/** How a product multiplies, of a node or of all products in a closed box. */
+const unitOf = (i: Item): readonly Piece[] => {
+  const integer = i.kind === 'box' ? i.integer : i.node?.integer
+  return integer === undefined ? [] : [{ text: integer ? 'int' : 'float', tone: integer ? 'good' : 'lost' }]
+}
+
+/** Which losses in a closed box no line that leaves it shows; else the shape of what leaves it. */
+const boxPieces = ({ box, hidden, leaving }: Item): readonly Piece[] => {
+  const shown = (loss: string, carry: string): number =>
+    leaving.filter((n) => n.loss === loss && n.carry === carry).length
+  const [costly, claimed] = [hidden.costly - shown('costly', 'stripped'), hidden.claimed - shown('free', 'claimed')]
+  const free = hidden.stripped - hidden.costly - shown('free', 'stripped')
+  const losses: readonly Piece[] = [
+    ...(costly > 0 ? [{ text: `${costly} stripped`, tone: 'lost' as const }] : []),
+    ...(claimed > 0 ? [{ text: `${claimed} claimed`, tone: 'doubt' as const }] : []),
+    ...(free > 0 ? [{ text: `${free} stripped, no cost`, tone: 'soft' as const }] : []),
+  ]
+  const calm =
+    box?.kind === 'phase'
+      ? 'collect | learned'
+      : box?.kind === 'branch'
+        ? 'branch'
+        : leaving.length === 1
+          ? shapeText(leaving[0].shape)
+          : ''
+  return losses.length > 0 ? losses : calm === '' ? [] : [{ text: calm, tone: 'soft' }]
+}
+
+/** What an overlay has to say of an item, and whether its gradient is an estimate. */
+export type Notes = { readonly badge?: Piece | undefined; readonly estimated?: boolean | undefined }
+
+const ESTIMATED: Piece = { text: '∂ est.', tone: 'plain' }
+
+/** The second line of an item: how it multiplies; what is laid over it, else its losses or its shape; an estimated gradient. Of an open box only what is laid over it. */
+export const piecesOf = (
+  i: Item,
+  { badge, estimated = i.node?.estimator !== undefined }: Notes = {},
+): readonly Piece[] => {
+  if (i.kind === 'result') return [{ text: 'result', tone: 'soft' }]
+  const over = badge === undefined ? [] : [badge]
+  if (i.open) return over
+  if (i.node?.op === 'const') return []
+  const own: readonly Piece[] =
+    badge !== undefined
+      ? over
+      : i.kind === 'box'
+        ? boxPieces(i)
+        : [{ text: shapeText(i.node?.shape ?? []), tone: 'soft' }]
+  return [...unitOf(i), ...own, ...(estimated ? [ESTIMATED] : [])]
+}
+
+/** Pieces as one text. */
+export const lineOf = (pieces: readonly Piece[]): string => pieces.map((p) => p.text).join(BETWEEN)
+
+/** A constant as one reads it; all its digits stand in the panel. */
+const constant = (text: string): string => {
+  const x = Number(text)
+  return text.length > 9 && Number.isFinite(x) ? String(Number(x.toPrecision(4))).replaceAll('-', '−') : text
+}
+
+/** The name of an item: of an input the name that its program gives it. */
+export const nameOf = (i: Item): string =>
+  i.kind === 'node'
+    ? (i.values.find((v) => v.role === 'input')?.name ?? (i.node?.op === 'const' ? constant(i.label) : i.label))
+    : i.label
