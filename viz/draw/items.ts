@@ -142,7 +142,7 @@ export const itemMark = (d: Drawing, i: Item): Mark => {
         'text',
         'title',
         { class: 'title', ...(value === undefined ? {} : valueAttrs(d, i, value.name)), ...at },
-        `${name}${twoLines ? ' ' : ''}`,
+        `${name}${pieces.length > 0 ? ' ' : ''}`,
       ),
       ...subMark(i, r, pieces),
       ...toggle(i, r),

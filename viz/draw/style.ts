@@ -77,8 +77,8 @@ input{width:180px}
 #sentence p{margin:0}
 #sentence button{font:inherit;font-weight:600;padding:0;border:0;border-bottom:1.5px solid;border-radius:0;background:none;text-align:left}
 .good{color:var(--good)}.claimed-text{color:var(--doubt)}.stripped-text{color:var(--lost)}
-main{display:grid;grid-template:minmax(0,1fr) auto/minmax(0,1fr) auto;min-height:0;overflow:hidden;--map:128}
-#canvas{grid-area:1/1;width:100%;height:100%;min-height:0;display:block;cursor:grab;touch-action:none}
+main{display:grid;grid-template:minmax(0,1fr) auto/minmax(0,1fr) auto;min-height:0;overflow:hidden;--map:129}
+#canvas{grid-area:1/1;width:100%;height:calc(100% - 1px);min-height:0;display:block;cursor:grab;touch-action:none}
 #canvas.far :is(.sub,.label,.sign),#canvas.farther text{display:none}
 .item,.line{cursor:pointer}
 .item:hover .frame{stroke:var(--ink)}.line:hover .hit{stroke:var(--ink);stroke-opacity:.09}
@@ -86,7 +86,7 @@ main{display:grid;grid-template:minmax(0,1fr) auto/minmax(0,1fr) auto;min-height
 .dimming .item:not(.lit),.dimming .line:not(.lit){opacity:.28}
 .dimming .item.open{opacity:1}
 #tools{grid-area:2/1/3/-1;display:flex;flex-wrap:wrap;align-items:center;gap:6px;padding:6px 16px;border-top:1px solid var(--rule)}#note{color:var(--soft);font-size:12px}
-#minimap{grid-area:1/2;width:128px;height:100%;min-height:0;padding:8px;background:var(--panel);border-left:1px solid var(--rule)}
+#minimap{grid-area:1/2;width:128px;margin-left:1px;height:100%;min-height:0;padding:8px;background:var(--panel);border-left:1px solid var(--rule)}
 #minimap.whole{display:none}#minimap .dot{fill:var(--edge)}#minimap .dot.lost{fill:var(--lost)}#minimap .dot.doubt{fill:var(--doubt-line)}#minimap .view{fill:none;stroke:var(--focus);stroke-width:1.5;vector-effect:non-scaling-stroke}
 aside{grid-column:-2;grid-row:3/span 3;border-left:1px solid var(--rule);background:var(--panel);overflow:auto;padding:16px 20px 28px;min-height:0}
 aside h2{font-size:14px;font-weight:600;margin:0 0 2px;overflow-wrap:anywhere}
