@@ -21,17 +21,17 @@ export type Outcome = {
   readonly metadata: Metadata
 }
 
-type ByName<T> = { readonly [name: string]: T }
-type CaseModel = q.Layer<Nested, Nested, ByName<q.Value>, ByName<q.Value>>
-type CaseProgram = q.Program<Nested, Nested, ByName<q.Tensor | q.QuantTensor>, ByName<q.Output>>
+export type ByName<T> = { readonly [name: string]: T }
+export type CaseModel = q.Layer<Nested, Nested, ByName<q.Value>, ByName<q.Value>>
+export type CaseProgram = q.Program<Nested, Nested, ByName<q.Tensor | q.QuantTensor>, ByName<q.Output>>
 type Ran = q.Ran<Nested, ByName<q.Output>>
 type Call = (params: unknown, state: unknown, x: unknown) => readonly [q.Value, unknown]
 
-const mapNames = <A, B>(record: ByName<A>, f: (a: A) => B): ByName<B> =>
+export const mapNames = <A, B>(record: ByName<A>, f: (a: A) => B): ByName<B> =>
   Object.fromEntries(Object.entries(record).map(([k, v]) => [safe(k), f(v)]))
 
 /** The case's program as one model, all of whose values are results. */
-const modelOf = (c: Case): CaseModel => {
+export const modelOf = (c: Case): CaseModel => {
   const layers = Object.fromEntries(Object.entries(c.layers).map(([id, spec]) => [id, buildLayer(spec)]))
   const names = [...new Set(c.steps.flatMap((s) => Object.keys(s.inputs)))]
   const forward = (
@@ -65,7 +65,7 @@ const zeroPointKind = (z: q.Tensor, bits: number, signed: boolean): q.ZeroPointK
   return z.data.every((v) => Number.isInteger(v) && v >= lo && v <= hi) ? 'integer' : 'any'
 }
 
-const declare = (v: ValueJson): q.InputDecl => {
+export const declare = (v: ValueJson): q.InputDecl => {
   if (!isQuantJson(v)) return q.tensorInput(v.shape)
   const t = decodeQuant(v)
   const bits = t.bitWidth.data[0]
@@ -81,7 +81,7 @@ const declare = (v: ValueJson): q.InputDecl => {
 }
 
 /** Runs a traced step, with a backward pass where the step has a gradient. */
-const runStep = (
+export const runStep = (
   step: Step,
   program: CaseProgram,
   output: string,
