@@ -31,6 +31,8 @@ export type QuantError =
   | (Common & { readonly tag: 'NonFinite'; readonly op: string; readonly node: number })
   /** A file or text isn't what it should be. */
   | (Common & { readonly tag: 'ParseError'; readonly where: string })
+  /** A program can't be said in another format (`quantrace/onnx`); `op` is the primitive that has no place there. */
+  | (Common & { readonly tag: 'ExportError'; readonly op: string })
   /** A file can't be read or written (`quantrace/node`): the disk is full, the folder isn't there, a right is missing. */
   | (Common & { readonly tag: 'FileError'; readonly file: string })
   /** A backend can't run this program on this machine, or what it holds was disposed of. */

@@ -22,6 +22,8 @@ export type Fixed = { readonly params: unknown; readonly state: unknown }
 export type SpecializeOptions = {
   /** Nodes that stay although their operands are fixed: an exporter keeps the quantizers of weights, for instance. */
   readonly keep?: (node: Node) => boolean
+  /** Scale and zero point of quant tensors that are inputs, by path: fixed too, so that a plain tensor is left, the value. */
+  readonly quantInputs?: { readonly [path: string]: { readonly scale: Tensor; readonly zeroPoint: Tensor } }
 }
 
 /**
@@ -39,7 +41,15 @@ const NOTHING: Tensor = { shape: [], data: new Float32Array(1) }
 
 /** A value while the program is walked: fixed, with where it comes from, or a node of the new graph. */
 type Fixture = { readonly tensor: Tensor; readonly path: string }
-type Seen = { readonly fixed: Fixture; node: Value | null } | { readonly fixed: null; readonly node: Value }
+type Seen =
+  | { readonly fixed: null; readonly node: Value }
+  | {
+      readonly fixed: Fixture
+      /** The constant, once somebody reads it. */
+      node: Value | null
+      /** Behind a kept node: the value as it is computed from that, for operands; metadata reads the constant. */
+      kept: Value | null
+    }
 
 type Walk = {
   readonly b: Builder
@@ -122,7 +132,7 @@ const evaluated = (w: Walk, node: Node, args: readonly Tensor[]): Seen => {
       fix: 'parameters and state decide this check, and it fails: no run of this network would pass it; see the layer named here',
     })
   const through = node.op.guards === true && args.length > 0 && sameShape(args[0].shape, node.shape)
-  return { fixed: { tensor: through ? args[0] : out, path: node.path }, node: null }
+  return { fixed: { tensor: through ? args[0] : out, path: node.path }, node: null, kept: null }
 }
 
 const tensorsOf = (seen: readonly Seen[]): readonly Tensor[] | null => {
@@ -150,18 +160,20 @@ const phaseOf = (w: Walk, node: Node, args: readonly Seen[]): readonly Seen[] =>
   return walk(w, node.branches[counter.tensor.data[0] < Number(node.attrs.limit) ? 0 : 1], args.slice(1))
 }
 
+const operandOf = (w: Walk, seen: Seen): Value => (seen.fixed === null ? seen.node : (seen.kept ?? nodeOf(w, seen)))
+
 /** One node in the new graph, or its value if that is fixed. */
 const one = (w: Walk, node: Node, args: readonly Seen[], seen: readonly Seen[]): Seen => {
   const copied = (): Value => {
-    const nodes = args.map((s) => nodeOf(w, s))
+    const nodes = args.map((s) => operandOf(w, s))
     return w.b.copy({ ...node, carried: carriedIn(w, seen, node.carried) }, nodes)
   }
   const tensors = tensorsOf(args)
   if (tensors === null) return { fixed: null, node: copied() }
   const known = evaluated(w, node, tensors)
-  if (w.keep(node) && known.fixed !== null) {
-    known.node = copied()
-    w.tensors.set(known.node.id, known.fixed.tensor)
+  if (known.fixed !== null && (w.keep(node) || args.some((s) => s.fixed !== null && s.kept !== null))) {
+    known.kept = copied()
+    w.tensors.set(known.kept.id, known.fixed.tensor)
   }
   return known
 }
@@ -214,7 +226,12 @@ const leafOf = (i: ProgramInput, given: Fixed): Tensor | QuantError => {
   if (i.kind === 'slot' || i.kind === 'hyper')
     return inputProblem(i, `the program takes the ${i.kind} ${i.path} of an optimizer, which no network has`)
   const t = at(i.kind === 'param' ? given.params : given.state, i.path)
-  const name = `${i.kind === 'param' ? 'parameter' : 'leaf of state'} ${i.path}`
+  return fitting(i, t)
+}
+
+const fitting = (i: ProgramInput, t: unknown): Tensor | QuantError => {
+  const name =
+    i.kind === 'data' ? `${i.part} of ${i.path}` : `${i.kind === 'param' ? 'parameter' : 'leaf of state'} ${i.path}`
   if (!isTensor(t)) return inputProblem(i, `there is no ${name}`)
   return sameShape(t.shape, i.shape) && t.data.length === sizeOf(i.shape)
     ? t
@@ -224,10 +241,18 @@ const leafOf = (i: ProgramInput, given: Fixed): Tensor | QuantError => {
 const isIndex = (x: unknown): x is number => typeof x === 'number'
 
 /** What the program takes and returns, once its graph is built: data first, then constants in the order in which they were met. */
-const assembled = (w: Walk, program: Program, data: readonly Value[], outs: readonly Seen[]): Program => {
-  const given = program.inputs.filter((i) => i.kind === 'data')
+const assembled = (
+  w: Walk,
+  program: Program,
+  data: ReadonlyMap<ProgramInput, Value>,
+  outs: readonly Seen[],
+): Program => {
+  const given = program.inputs.filter((i) => i.kind === 'data' && data.has(i))
   const results = program.outputs.filter((o) => o.kind === 'result')
-  const nodes = outs.map((s) => nodeOf(w, s))
+  const nodes = outs.map((s, k) => (k < results.length ? operandOf(w, s) : nodeOf(w, s)))
+  const partsFixed = new Set(
+    program.inputs.filter((i) => i.part === 'scale' && i.kind === 'data' && !data.has(i)).map((i) => i.path),
+  )
   let next = results.length
   const outputs = results.map((o, k): ProgramOutput => {
     if (o.quant === undefined) return { ...o, node: nodes[k].id }
@@ -235,7 +260,13 @@ const assembled = (w: Walk, program: Program, data: readonly Value[], outs: read
     return { ...o, node: nodes[k].id, quant: { ...o.quant, scale, zeroPoint, bitWidth } }
   })
   const inputs = [
-    ...given.map((i, k): ProgramInput => ({ ...i, node: data[k].id })),
+    ...given.map((i): ProgramInput => {
+      const { quant, ...plain } = i
+      const node = data.get(i)?.id ?? i.node
+      return partsFixed.has(i.path) || quant === undefined
+        ? { ...plain, part: partsFixed.has(i.path) ? 'tensor' : i.part, node }
+        : { ...i, node }
+    }),
     ...[...w.keys].map(([node, key]): ProgramInput => ({
       kind: 'param',
       path: key,
@@ -288,17 +319,19 @@ export const specializeProgram = <P, S, I, O>(
   const b = newBuilder({ table, mode: program.mode, strict: program.strict, metadata: false })
   const keep = options.keep ?? (() => false)
   const w: Walk = { b, keep, constants: {}, tensors: new Map(), keys: new Map(), errors: [] }
-  const data: Value[] = []
+  const data = new Map<ProgramInput, Value>()
   const given = program.inputs.map((i): Seen => {
-    if (i.kind === 'data') {
+    const quant = options.quantInputs?.[i.path]
+    const part = i.part === 'scale' ? quant?.scale : i.part === 'zeroPoint' ? quant?.zeroPoint : undefined
+    if (i.kind === 'data' && part === undefined) {
       const node = b.input('data', i.path, i.shape)
-      data.push(node)
+      data.set(i, node)
       return { fixed: null, node }
     }
-    const t = leafOf(i, fixed)
+    const t = part === undefined ? leafOf(i, fixed) : fitting(i, part)
     if (!isTensor(t)) w.errors.push(t)
     const above = i.path.split('.').slice(0, -1).join('.')
-    return { fixed: { tensor: isTensor(t) ? t : NOTHING, path: above }, node: null }
+    return { fixed: { tensor: isTensor(t) ? t : NOTHING, path: above }, node: null, kept: null }
   })
   if (w.errors.length > 0) return E.left(w.errors)
   const byNode = new Map(program.inputs.map((i, k) => [i.node, given[k]] as const))

@@ -49,6 +49,10 @@ export const evalProgram = (c: Case, { model, declared }: Final): E.Either<q.Qua
   const output = safe(outputOf(c))
   return E.map((p: q.Program): CaseProgram => {
     const kept = p.outputs.filter((o) => o.kind === 'result' && o.path === output)
-    return { ...p, outputs: kept, structure: { ...p.structure, results: { [output]: 0 }, nextState: {} } } as CaseProgram
+    return {
+      ...p,
+      outputs: kept,
+      structure: { ...p.structure, results: { [output]: 0 }, nextState: {} },
+    } as CaseProgram
   })(q.trace(model, declared, { mode: 'eval' }) as E.Either<q.QuantErrors, q.Program>)
 }

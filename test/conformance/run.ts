@@ -1,6 +1,7 @@
 /**
  * npm run conformance -- [--backend reference|wasm] [--threads N] [--tag T] [--verbose] [--claims] [--write-not-yet] [--html OUTDIR] DIR…
  * Runs every case file under the folders. Last lines: `carried N of M valid`, `N passed, N failed`.
+ * `--onnx OUTDIR [--format qcdq|qonnx]` writes each program case as an ONNX file instead.
  * `--html` also writes a page per program case, `OUTDIR/<group>/<name>.html`.
  * `--verbose` prints passing cases and all differences of a failing one, `--claims` why valid values are only claimed.
  */
@@ -11,6 +12,7 @@ import { parseArgs } from 'node:util'
 import { isLeft } from 'fp-ts/lib/Either.js'
 import { createWasm, explainAll, reference, type Backend, type WasmBackend } from '../../src/index.js'
 import { writePages } from './html.js'
+import { writeOnnx } from './onnx.js'
 import { judgeFile, type Verdict } from './verdict.js'
 
 const USAGE =
@@ -38,6 +40,8 @@ type Options = {
   readonly claims: boolean
   readonly write: boolean
   readonly html: string | null
+  readonly onnx: string | null
+  readonly format: 'qcdq' | 'qonnx'
   readonly files: readonly string[]
 }
 
@@ -53,11 +57,14 @@ const parse = (args: readonly string[]): Options => {
       claims: { type: 'boolean', default: false },
       'write-not-yet': { type: 'boolean', default: false },
       html: { type: 'string' },
+      onnx: { type: 'string' },
+      format: { type: 'string', default: 'qcdq' },
     },
   })
   if (!BACKENDS.includes(o.backend))
     throw new Usage(`this build has no ${o.backend} backend, only ${BACKENDS.join(', ')}`)
   if (!/^[1-9]\d*$/.test(o.threads)) throw new Usage(`--threads ${o.threads} is not a number of threads`)
+  if (o.format !== 'qcdq' && o.format !== 'qonnx') throw new Usage(`--format ${o.format}: give qcdq or qonnx`)
   if (dirs.length === 0) throw new Usage('name a folder of case files, for instance test/conformance/cases')
   const missing = dirs.find((d) => !existsSync(d))
   if (missing !== undefined) throw new Usage(`there is no ${missing}`)
@@ -69,6 +76,8 @@ const parse = (args: readonly string[]): Options => {
     claims: o.claims,
     write: o['write-not-yet'],
     html: o.html ?? null,
+    onnx: o.onnx ?? null,
+    format: o.format,
     files: dirs.flatMap(filesUnder),
   }
 }
@@ -107,6 +116,7 @@ const writeNotYet = (failures: readonly string[]): void => {
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0)
 
 const main = (options: Options, backend: Backend): number => {
+  if (options.onnx !== null) return writeOnnx(options.files, options.onnx, options.format)
   const notYet = options.write ? new Set<string>() : listed()
   const verdicts: Verdict[] = []
   let failed = 0

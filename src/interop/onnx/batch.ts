@@ -1,0 +1,86 @@
+/** May the first axis of a model stay open? Every op on the way must work row by row, whatever the number of rows. */
+import type { NodeId } from '../../data/quant.js'
+import { sizeOf } from '../../data/shape.js'
+import type { Graph, Node } from '../../graph/graph.js'
+import type { Program } from '../../graph/program.js'
+import { computed } from './rule.js'
+
+/** Does the op leave rows apart? Asked only of nodes whose first operand has rows. */
+type Keeps = (node: Node, operands: readonly Node[]) => boolean
+
+const numbers = (node: Node, key: string): readonly number[] => {
+  const v = node.attrs[key]
+  return Array.isArray(v) ? v.map(Number) : []
+}
+
+const never: Keeps = () => false
+const withBatchAxis =
+  (key: string): Keeps =>
+  (node) =>
+    node.shape.length === numbers(node, key).length + 2
+const notAlongRows: Keeps = (node) => Number(node.attrs.dim) !== 0
+const notOverRows: Keeps = (node) => !numbers(node, 'dims').includes(0)
+
+/** Ops that are not element-wise over their rows. */
+const KEEPS: { readonly [op: string]: Keeps | undefined } = {
+  reshape: (node, [x]) =>
+    node.shape.length > 0 && x.shape[0] === node.shape[0] && sizeOf(x.shape.slice(1)) === sizeOf(node.shape.slice(1)),
+  permute: (node) => numbers(node, 'dims')[0] === 0,
+  concat: notAlongRows,
+  slice: notAlongRows,
+  softmax: notAlongRows,
+  logSoftmax: notAlongRows,
+  sum: notOverRows,
+  mean: notOverRows,
+  pad: (node, [x]) => x.shape[0] === node.shape[0],
+  conv: (_node, [, w]) => w.shape.length > 2,
+  convTranspose: (_node, [, w]) => w.shape.length > 2,
+  linear: (_node, [x]) => x.shape.length > 1,
+  matmul: (_node, [x, y]) => x.shape.length === 2 && y.shape.length === 2,
+  maxPool: withBatchAxis('kernel'),
+  avgPool: withBatchAxis('kernel'),
+  adaptiveAvgPool: withBatchAxis('outputSize'),
+  adaptiveMaxPool: withBatchAxis('outputSize'),
+  upsampleNearest: (_node, [x]) => x.shape.length > 2,
+  upsampleNearestExact: never,
+  upsampleLinear: never,
+  maxLast: (_node, [x]) => x.shape.length > 1,
+  maxAll: never,
+  gatherLast: never,
+  broadcastTo: never,
+}
+
+/** Products whose second operand is a weight: it has no rows of the batch. */
+const WEIGHTED: readonly string[] = ['conv', 'convTranspose', 'linear', 'matmul']
+
+const broadcasts = (node: Node, operands: readonly Node[], rows: ReadonlySet<NodeId>): boolean =>
+  operands.every((o) =>
+    rows.has(o.id)
+      ? o.shape.length === node.shape.length
+      : o.shape.length < node.shape.length || o.shape.length === 0 || o.shape[0] === 1,
+  )
+
+/** Does the node keep the rows apart? */
+const keepsRows = (node: Node, operands: readonly Node[], rows: ReadonlySet<NodeId>): boolean => {
+  if (!rows.has(operands[0].id)) return KEEPS[computed(node.op)] === undefined && broadcasts(node, operands, rows)
+  const rule = KEEPS[computed(node.op)]
+  if (rule === undefined) return broadcasts(node, operands, rows)
+  if (WEIGHTED.includes(computed(node.op)) && rows.has(operands[1].id)) return false
+  return rule(node, operands)
+}
+
+/** True if all data inputs have the same first axis and no op mixes, counts or fixes rows. */
+export const batchIsOpen = (graph: Graph, program: Program): boolean => {
+  const given = program.inputs.filter((i) => i.kind === 'data')
+  const [first] = given
+  if (first === undefined || first.shape.length < 2) return false
+  if (!given.every((i) => i.shape.length >= 2 && i.shape[0] === first.shape[0])) return false
+  const rows = new Set<NodeId>(given.map((i) => i.node))
+  for (const node of graph.nodes) {
+    const operands = node.inputs.map((id) => graph.nodes[id])
+    if (!operands.some((o) => rows.has(o.id))) continue
+    if (node.shape[0] !== first.shape[0] || !keepsRows(node, operands, rows)) return false
+    rows.add(node.id)
+  }
+  return program.outputs.every((o) => rows.has(o.node))
+}

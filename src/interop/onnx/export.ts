@@ -1,0 +1,255 @@
+/** Programs as ONNX models: QCDQ, which any runtime reads, and QONNX, which says any bit width and rounding. */
+import { create, toBinary } from '@bufbuild/protobuf'
+import * as E from 'fp-ts/lib/Either.js'
+import type { QuantError, QuantErrors } from '../../data/error.js'
+import { fieldProblems, flag, oneOf, record, text, type Field } from '../../data/fields.js'
+import type { NodeId } from '../../data/quant.js'
+import { sizeOf } from '../../data/shape.js'
+import type { Tensor } from '../../data/tensor.js'
+import type { Graph, Node } from '../../graph/graph.js'
+import { usersOf } from '../../graph/graph.js'
+import type { Program } from '../../graph/program.js'
+import { specializeProgram, type Specialized } from '../../graph/specialize.js'
+import { constOp, inputOp } from '../../graph/structural.js'
+import { ops } from '../../ops/index.js'
+import { batchIsOpen } from './batch.js'
+import { biased, rules } from './ops/index.js'
+import { QONNX } from './ops/quantizers.js'
+import { ModelProtoSchema } from './proto/onnx_pb.js'
+import { computed, isUnsupported, type Exporting, type OnnxFormat, type Rule } from './rule.js'
+import { DataType, newWriter, valueInfo, type Name } from './writer.js'
+
+/** How a model is written. */
+export type ExportOptions = {
+  /** `qcdq`: plain ONNX with QuantizeLinear, Clip, DequantizeLinear (default). `qonnx`: the operators of qonnx. */
+  readonly format?: OnnxFormat
+  /** Version of ONNX' operators, 13 to 21 (default 17). */
+  readonly opset?: number
+  /** Write 4-bit quantizers with real INT4 and UINT4 types; needs opset 21. */
+  readonly int4?: boolean
+  /** Name of the graph. */
+  readonly name?: string
+  /** Leave the first axis of inputs open (`N`) where every op allows it (default true). */
+  readonly openBatch?: boolean
+  /** Scale and zero point of quant tensors that are inputs, by path: they become constants, and the input its value. */
+  readonly quantInputs?: { readonly [path: string]: { readonly scale: Tensor; readonly zeroPoint: Tensor } }
+  /** Names of inputs and outputs, by their path; the path itself if absent, `input` or `output` for the empty one. */
+  readonly names?: { readonly [path: string]: string }
+  /** Rules of your own ops, by name; each appends nodes and gives the name of its result. */
+  readonly rules?: { readonly [op: string]: Rule }
+}
+
+const OPSETS: Field = oneOf(13, 14, 15, 16, 17, 18, 19, 20, 21)
+const FIELDS = {
+  format: oneOf('qcdq', 'qonnx'),
+  opset: OPSETS,
+  int4: flag,
+  name: text,
+  openBatch: flag,
+  quantInputs: record,
+  names: record,
+  rules: record,
+}
+
+const LIBRARY = 'quantrace'
+
+/** A sum whose first operand is a product with nobody else, and whose second is a bias: both become one node. */
+const biasesOf = (graph: Graph, tensor: (id: NodeId) => Tensor | undefined): ReadonlyMap<NodeId, Node> => {
+  const users = usersOf(graph)
+  const results = new Set(graph.outputs)
+  const out = new Map<NodeId, Node>()
+  for (const node of graph.nodes) {
+    if (node.op.name !== 'add' && node.op.name !== 'addBias') continue
+    const [product, bias] = node.inputs.map((id) => graph.nodes[id])
+    if (biased[product.op.name] === undefined || users[product.id].length !== 1 || results.has(product.id)) continue
+    const axis = product.op.name === 'linear' ? product.shape.length - 1 : 1
+    const along =
+      node.op.name === 'addBias'
+        ? Number(node.attrs.axis) === axis
+        : bias.shape.every((n, i) => n === 1 || i === axis - (product.shape.length - bias.shape.length))
+    if (tensor(bias.id) !== undefined && sizeOf(bias.shape) === product.shape[axis] && along) out.set(product.id, node)
+  }
+  return out
+}
+
+type Session = { readonly x: Exporting; readonly names: Map<NodeId, Name>; readonly errors: QuantError[] }
+
+const sessionOf = (fixed: Specialized, options: ExportOptions, openBatch: boolean): Session => {
+  const { program, valueOf } = fixed
+  const nodes = program.graph.nodes
+  const users = usersOf(program.graph)
+  const taken = [...program.inputs.filter((i) => i.kind === 'data'), ...program.outputs].map((e) =>
+    nameOf(options, e.path, 'node' in e && 'part' in e ? 'input' : 'output'),
+  )
+  const w = newWriter(taken)
+  const names = new Map<NodeId, Name>()
+  const name = (id: NodeId): Name => {
+    const known = names.get(id)
+    if (known !== undefined) return known
+    const t = valueOf(id)
+    if (t === undefined) throw new Error(`internal: node ${id} has no name yet`)
+    const made = w.floats(t, `${nodes[id].path === '' ? 'constant' : nodes[id].path}_${id}`)
+    names.set(id, made)
+    return made
+  }
+  const x: Exporting = {
+    format: options.format ?? 'qcdq',
+    opset: options.opset ?? 17,
+    int4: options.int4 === true,
+    openBatch,
+    w,
+    name,
+    tensor: valueOf,
+    node: (id) => nodes[id],
+    shape: (id) => nodes[id].shape,
+    users: (id) => users[id].map((u) => nodes[u]),
+    emit: (node, opType, inputs, attributes) =>
+      w.node(opType, inputs, attributes, {
+        path: node.path,
+        hint: `${node.path === '' ? opType : node.path}_${node.id}`,
+      }),
+  }
+  return { x, names, errors: [] }
+}
+
+const nameOf = (options: ExportOptions, path: string, otherwise: string): Name =>
+  options.names?.[path] ?? (path === '' ? otherwise : path)
+
+const refusal = (node: Node, why: { readonly unsupported: string; readonly fix: string }): QuantError => ({
+  tag: 'ExportError',
+  op: node.op.name,
+  path: node.path,
+  message: `${node.op.name}: ${why.unsupported}`,
+  fix: why.fix,
+})
+
+/** Writes one node, unless it is a constant or part of another. */
+const write = (s: Session, node: Node, own: ExportOptions['rules'], sums: ReadonlyMap<NodeId, Node>): void => {
+  if (node.op === inputOp || node.op === constOp || sums.has(node.id) || s.names.has(node.id)) return
+  // What an op that can't be said would have given is not asked for: one error is enough.
+  if (s.errors.length > 0 && node.inputs.some((id) => !s.names.has(id) && s.x.tensor(id) === undefined)) return
+  const op = computed(node.op)
+  const rule = own?.[node.op.name] ?? rules[op]
+  if (rule === undefined || typeof rule !== 'function') {
+    s.errors.push(
+      refusal(
+        node,
+        rule ?? { unsupported: 'no rule says it in ONNX', fix: `give one: rules: { ${node.op.name}: (x, node) => … }` },
+      ),
+    )
+    return
+  }
+  const made = rule(s.x, node)
+  if (isUnsupported(made)) s.errors.push(refusal(node, made))
+  else s.names.set(node.id, made)
+}
+
+/** A bias as the vector that Conv and Gemm take: known numbers, or a quantizer's result. */
+const biasName = (s: Session, bias: Node, channels: number): Name => {
+  const known = s.x.tensor(bias.id)
+  if (known === undefined || s.names.has(bias.id)) return s.x.name(bias.id)
+  return s.x.w.floats({ shape: [channels], data: known.data }, `${bias.path === '' ? 'bias' : bias.path}_bias`)
+}
+
+const writeAll = (s: Session, graph: Graph, own: ExportOptions['rules']): void => {
+  const sums = biasesOf(graph, s.x.tensor)
+  const bySum = new Map([...sums].map(([product, sum]) => [sum.id, graph.nodes[product]] as const))
+  const needed = neededBy(graph)
+  for (const node of graph.nodes) {
+    if (needed[node.id] === 0) continue
+    const product = bySum.get(node.id)
+    const rule = product === undefined ? undefined : biased[product.op.name]
+    if (product === undefined || rule === undefined) {
+      write(s, node, own, sums)
+      continue
+    }
+    if (s.errors.length > 0) continue
+    const bias = graph.nodes[node.inputs[1]]
+    s.names.set(node.id, rule(s.x, product, biasName(s, bias, sizeOf(bias.shape)), node))
+  }
+}
+
+/** Which nodes a result needs; metadata that nothing computes with is not written. */
+const neededBy = (graph: Graph): Uint8Array => {
+  const needed = new Uint8Array(graph.nodes.length)
+  for (const id of graph.outputs) needed[id] = 1
+  for (let i = graph.nodes.length - 1; i >= 0; i--)
+    if (needed[i] === 1) for (const id of graph.nodes[i].inputs) needed[id] = 1
+  return needed
+}
+
+/** Versions of the file format that go with versions of the operators. */
+const irVersion = (opset: number): bigint => (opset >= 21 ? 10n : opset >= 19 ? 9n : 8n)
+
+const modelOf = (s: Session, program: Program, options: ExportOptions): Uint8Array => {
+  const { x } = s
+  const outputs = program.outputs.map((o) => {
+    const name = nameOf(options, o.path, 'output')
+    const made = x.name(o.node)
+    const shared = program.outputs.filter((p) => p.node === o.node).length > 1
+    if (shared || !x.w.rename(made, name)) x.w.copy(made, name)
+    return valueInfo(name, DataType.FLOAT, program.graph.nodes[o.node].shape, x.openBatch)
+  })
+  const inputs = program.inputs.flatMap((i) =>
+    i.kind === 'data' ? [valueInfo(nameOf(options, i.path, 'input'), DataType.FLOAT, i.shape, x.openBatch)] : [],
+  )
+  const domains = [...x.w.domains].map((domain) => ({ domain, version: domain === QONNX ? 2n : 1n }))
+  const model = create(ModelProtoSchema, {
+    irVersion: irVersion(x.opset),
+    producerName: LIBRARY,
+    opsetImport: [{ domain: '', version: BigInt(x.opset) }, ...domains],
+    graph: {
+      name: options.name ?? LIBRARY,
+      node: [...x.w.nodes],
+      initializer: [...x.w.initializers],
+      input: inputs,
+      output: outputs,
+    },
+    metadataProps: [{ key: 'library', value: LIBRARY }],
+  })
+  return toBinary(ModelProtoSchema, model)
+}
+
+/** What a program must be to be exported. */
+const programProblems = (program: Program): readonly QuantError[] =>
+  program.mode === 'eval'
+    ? []
+    : [
+        {
+          tag: 'ExportError',
+          op: 'trace',
+          path: '',
+          message: 'this program was traced in train; a model that is deployed computes as in eval',
+          fix: "trace the network anew: trace(net, inputs, { mode: 'eval' })",
+        },
+      ]
+
+/**
+ * An ONNX model of a program traced in eval, with its parameters and state. Quantizers become QuantizeLinear → Clip → DequantizeLinear (Brevitas'
+ * `export_onnx_qcdq`) or the operators of QONNX (`export_qonnx`); weights are stored as integers in QCDQ, a quantized bias too. Errors: an ExportError
+ * for each op that the format can't say, with layer, reason and fix, all at once; nothing is written wrong in silence.
+ *
+ * @example
+ * const bytes = orThrow(exportOnnx(orThrow(trace(net, tensorInput([1, 1, 28, 28]), { mode: 'eval' })), { params, state }))
+ * orThrow(writeFileWhole('net.onnx', bytes))
+ */
+export const exportOnnx = <P, S, I, O>(
+  program: Program<P, S, I, O>,
+  fixed: { readonly params: P; readonly state: S },
+  options: ExportOptions = {},
+): E.Either<QuantErrors, Uint8Array> => {
+  const problems = [...fieldProblems('exportOnnx', options, FIELDS), ...programProblems(program as Program)]
+  if (problems.length > 0) return E.left(problems)
+  const special = specializeProgram(program as Program, fixed, ops, {
+    keep: (node) => node.op.births === true,
+    ...(options.quantInputs === undefined ? {} : { quantInputs: options.quantInputs }),
+  })
+  if (E.isLeft(special)) return special
+  const made = special.right.program
+  const openBatch = options.openBatch !== false && batchIsOpen(made.graph, made)
+  const s = sessionOf(special.right, options, openBatch)
+  for (const i of made.inputs) if (i.kind === 'data') s.names.set(i.node, nameOf(options, i.path, 'input'))
+  writeAll(s, made.graph, options.rules)
+  if (s.errors.length > 0) return E.left(s.errors)
+  return E.right(modelOf(s, made, options))
+}

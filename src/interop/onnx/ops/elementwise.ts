@@ -1,0 +1,117 @@
+/** Element-wise ops. ONNX' names for most of them; what it lacks is composed. */
+import type { Node } from '../../../graph/graph.js'
+import { operand, scalarOf, type Exporting, type Rule } from '../rule.js'
+import { float, text, type Name } from '../writer.js'
+
+const attr = (node: Node, key: string): number => Number(node.attrs[key])
+
+/** The op of that name over all operands, in order. */
+export const direct =
+  (opType: string): Rule =>
+  (x, node) =>
+    x.emit(
+      node,
+      opType,
+      node.inputs.map((id) => x.name(id)),
+    )
+
+/** What hands its first operand on: no node at all. */
+export const through: Rule = (x, node) => operand(x, node, 0)
+
+/** Cut to a lower and an upper bound; a bound that is null is absent. */
+const clipped = (x: Exporting, node: Node, min: number | null, max: number | null): Name =>
+  x.emit(node, 'Clip', [
+    operand(x, node, 0),
+    min === null ? '' : scalarOf(x, min, 'min'),
+    max === null ? '' : scalarOf(x, max, 'max'),
+  ])
+
+const bound = (node: Node, key: string): number | null => {
+  const v = node.attrs[key]
+  return typeof v === 'number' ? v : null
+}
+
+/** torch.clamp: where the bounds cross, the upper one holds, as ONNX' Clip has it too. */
+export const clamp: Rule = (x, node) => clipped(x, node, bound(node, 'min'), bound(node, 'max'))
+/** F.hardtanh. */
+export const hardtanh: Rule = (x, node) => clipped(x, node, bound(node, 'minVal'), bound(node, 'maxVal'))
+/** F.relu6. */
+export const relu6: Rule = (x, node) => clipped(x, node, 0, 6)
+/** F.leaky_relu. */
+export const leakyRelu: Rule = (x, node) =>
+  x.emit(node, 'LeakyRelu', [operand(x, node, 0)], { alpha: float(attr(node, 'negativeSlope')) })
+/** F.elu. */
+export const elu: Rule = (x, node) => x.emit(node, 'Elu', [operand(x, node, 0)], { alpha: float(attr(node, 'alpha')) })
+
+/** F.gelu by the error function: `x/2 * (1 + erf(x/√2))`; the op Gelu exists from opset 20 on. */
+export const gelu: Rule = (x, node) => {
+  const v = operand(x, node, 0)
+  if (x.opset >= 20) return x.emit(node, 'Gelu', [v], { approximate: text('none') })
+  const scaled = x.emit(node, 'Div', [v, scalarOf(x, Math.SQRT2, 'sqrt2')])
+  const one = x.emit(node, 'Add', [x.emit(node, 'Erf', [scaled]), scalarOf(x, 1, 'one')])
+  return x.emit(node, 'Mul', [x.emit(node, 'Mul', [v, one]), scalarOf(x, 0.5, 'half')])
+}
+
+/** F.hardswish: `x * clip(x + 3, 0, 6) / 6`; ONNX has it from opset 14 on. */
+export const hardswish: Rule = (x, node) => {
+  const v = operand(x, node, 0)
+  if (x.opset >= 14) return x.emit(node, 'HardSwish', [v])
+  const moved = x.emit(node, 'Add', [v, scalarOf(x, 3, 'three')])
+  const cut = x.emit(node, 'Clip', [moved, scalarOf(x, 0, 'min'), scalarOf(x, 6, 'max')])
+  return x.emit(node, 'Div', [x.emit(node, 'Mul', [v, cut]), scalarOf(x, 6, 'six')])
+}
+
+/** 2^x. */
+export const exp2: Rule = (x, node) => x.emit(node, 'Pow', [scalarOf(x, 2, 'two'), operand(x, node, 0)])
+/** log₂ x = ln x / ln 2. */
+export const log2: Rule = (x, node) =>
+  x.emit(node, 'Div', [x.emit(node, 'Log', [operand(x, node, 0)]), scalarOf(x, Math.LN2, 'ln2')])
+
+/** Comparisons give numbers here, booleans in ONNX. */
+export const compared =
+  (opType: string): Rule =>
+  (x, node) =>
+    asFloat(x, node, x.emit(node, opType, [operand(x, node, 0), operand(x, node, 1)]))
+
+const asFloat = (x: Exporting, node: Node, boolean: Name): Name =>
+  x.emit(node, 'Cast', [boolean], { to: { kind: 2, value: 1 } })
+
+/** `c != 0 ? a : b`. */
+export const select: Rule = (x, node) => {
+  const [c, a, b] = node.inputs.map((id) => x.name(id))
+  return x.emit(node, 'Where', [x.emit(node, 'Cast', [c], { to: { kind: 2, value: 9 } }), a, b])
+}
+
+/** 1 where `min <= x <= max`, else 0. */
+export const within: Rule = (x, node) => {
+  const v = operand(x, node, 0)
+  const above = x.emit(node, 'GreaterOrEqual', [v, scalarOf(x, attr(node, 'min'), 'min')])
+  const below = x.emit(node, 'LessOrEqual', [v, scalarOf(x, attr(node, 'max'), 'max')])
+  return asFloat(x, node, x.emit(node, 'And', [above, below]))
+}
+
+/** `x >= 0 ? 1 : -1`. */
+export const binarySign: Rule = (x, node) =>
+  x.emit(node, 'Where', [
+    x.emit(node, 'GreaterOrEqual', [operand(x, node, 0), scalarOf(x, 0, 'zero')]),
+    scalarOf(x, 1, 'one'),
+    scalarOf(x, -1, 'minus_one'),
+  ])
+
+/** x / (1 + |x|). */
+export const softsign: Rule = direct('Softsign')
+
+/** Towards zero: `sign(x) * floor(|x|)`. */
+export const roundToZero: Rule = (x, node) => {
+  const v = operand(x, node, 0)
+  const whole = x.emit(node, 'Floor', [x.emit(node, 'Abs', [v])])
+  return x.emit(node, 'Mul', [x.emit(node, 'Sign', [v]), whole])
+}
+
+/** `sign(x) * max(|x|, min)` with sign(0) = 1. */
+export const signedLowerBound: Rule = (x, node) => {
+  const v = operand(x, node, 0)
+  const size = x.emit(node, 'Max', [x.emit(node, 'Abs', [v]), scalarOf(x, attr(node, 'min'), 'least')])
+  const positive = x.emit(node, 'GreaterOrEqual', [v, scalarOf(x, 0, 'zero')])
+  return x.emit(node, 'Where', [positive, size, x.emit(node, 'Neg', [size])])
+}

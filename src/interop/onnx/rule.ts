@@ -1,0 +1,55 @@
+/** How an op is said in ONNX: what every rule is given, and may answer. */
+import type { Op } from '../../graph/op.js'
+import type { Node } from '../../graph/graph.js'
+import type { NodeId } from '../../data/quant.js'
+import type { Tensor } from '../../data/tensor.js'
+import type { Shape } from '../../data/shape.js'
+import type { Name, Writer } from './writer.js'
+
+/** The two ways to write quantizers. */
+export type OnnxFormat = 'qcdq' | 'qonnx'
+
+/** Why an op can't be said, and what would help. */
+export type Unsupported = { readonly unsupported: string; readonly fix: string }
+/** An answer that ONNX, or this format, can't say it. */
+export const unsupported = (why: string, fix: string): Unsupported => ({ unsupported: why, fix })
+/** Is the answer a refusal? */
+export const isUnsupported = (x: Name | Unsupported): x is Unsupported => typeof x !== 'string'
+
+/** A program on its way to ONNX. */
+export type Exporting = {
+  readonly format: OnnxFormat
+  readonly opset: number
+  /** Write 4-bit quantizers with the types INT4 and UINT4 (opset 21). */
+  readonly int4: boolean
+  /** Is the first axis left open? */
+  readonly openBatch: boolean
+  readonly w: Writer
+  /** The name of a value; a constant becomes an initializer when first asked for. */
+  name(id: NodeId): Name
+  /** The numbers of a value that parameters and state fix. */
+  tensor(id: NodeId): Tensor | undefined
+  node(id: NodeId): Node
+  shape(id: NodeId): Shape
+  /** The nodes that read a value. */
+  users(id: NodeId): readonly Node[]
+  /** Appends an ONNX node that stands for `node`. */
+  emit(node: Node, opType: string, inputs: readonly Name[], attributes?: Parameters<Writer['node']>[2]): Name
+}
+
+/** Writes one node and gives the name of its result. */
+export type Rule = (x: Exporting, node: Node) => Name | Unsupported
+
+/** Operand number `i` of a node, by name. */
+export const operand = (x: Exporting, node: Node, i: number): Name => x.name(node.inputs[i])
+
+/** A list of integers as an int64 constant, as Reshape, Slice, Pad want their arguments. */
+export const int64s = (x: Exporting, values: readonly number[], hint: string): Name =>
+  x.w.integers(7, [values.length], values, hint)
+
+/** A scalar float constant. */
+export const scalarOf = (x: Exporting, value: number, hint: string): Name =>
+  x.w.floats({ shape: [], data: Float32Array.of(value) }, hint)
+
+/** The name of what an op computes: of a surrogate its forward. */
+export const computed = (op: Op): string => op.name.split('~')[0]
