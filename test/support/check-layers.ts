@@ -28,10 +28,17 @@ const below: Readonly<Record<string, readonly string[]>> = {
 const separate: Readonly<Record<string, string>> = {
   testing: 'quantrace must not need fast-check; testing has its own entry',
   node: 'quantrace must run in a browser; node has its own entry',
+  interop: 'protobuf is for those who export; interop has its own entries',
 }
 
 /** What examples may import of src. */
-const publicEntries = ['src/index.ts', 'src/node/index.ts', 'src/testing/index.ts', 'viz/index.ts']
+const publicEntries = [
+  'src/index.ts',
+  'src/interop/onnx/index.ts',
+  'src/node/index.ts',
+  'src/testing/index.ts',
+  'viz/index.ts',
+]
 
 const manifest: { readonly dependencies?: Readonly<Record<string, string>> } = JSON.parse(
   readFileSync(join(root, 'package.json'), 'utf8'),

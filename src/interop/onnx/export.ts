@@ -72,6 +72,8 @@ const biasesOf = (graph: Graph, tensor: (id: NodeId) => Tensor | undefined): Rea
   return out
 }
 
+const UNSAID = 'unsaid'
+
 type Session = { readonly x: Exporting; readonly names: Map<NodeId, Name>; readonly errors: QuantError[] }
 
 const sessionOf = (fixed: Specialized, options: ExportOptions, openBatch: boolean): Session => {
@@ -126,8 +128,8 @@ const refusal = (node: Node, why: { readonly unsupported: string; readonly fix: 
 /** Writes one node, unless it is a constant or part of another. */
 const write = (s: Session, node: Node, own: ExportOptions['rules'], sums: ReadonlyMap<NodeId, Node>): void => {
   if (node.op === inputOp || node.op === constOp || sums.has(node.id) || s.names.has(node.id)) return
-  // What an op that can't be said would have given is not asked for: one error is enough.
-  if (s.errors.length > 0 && node.inputs.some((id) => !s.names.has(id) && s.x.tensor(id) === undefined)) return
+  // What can't be said gets a name all the same, so that all that follows is tried too; the model is thrown away.
+  s.names.set(node.id, UNSAID)
   const op = computed(node.op)
   const rule = own?.[node.op.name] ?? rules[op]
   if (rule === undefined || typeof rule !== 'function') {
@@ -163,7 +165,6 @@ const writeAll = (s: Session, graph: Graph, own: ExportOptions['rules']): void =
       write(s, node, own, sums)
       continue
     }
-    if (s.errors.length > 0) continue
     const bias = graph.nodes[node.inputs[1]]
     s.names.set(node.id, rule(s.x, product, biasName(s, bias, sizeOf(bias.shape)), node))
   }
