@@ -13,22 +13,22 @@ test('has a node for each node and an edge for each operand', () => {
     view.size,
     program.graph.nodes.reduce((n, x) => n + x.inputs.length, 0),
   )
-  const { op, path, carry, bits, signed, why } = view.getNodeAttributes('49')
+  const { op, path, carry, bits, signed, why } = view.getNodeAttributes('50')
   assert.equal([op, path, carry, bits, signed], ['relu', 'act', 'claimed', 21, true])
   assert.match(String(why), /zero point/)
 })
 
 test('edges tell the metadata of the value that flows along them', () => {
-  assert.equal(view.getEdgeAttributes('44:0'), {
+  assert.equal(view.getEdgeAttributes('45:0'), {
     slot: 0,
     carry: 'carries',
     bits: 8,
     signed: true,
-    scale: 16,
+    scale: 19,
     why: null,
   })
-  assert.is(view.source('44:1'), '38')
-  assert.is(view.getEdgeAttribute('25:0', 'carry'), 'float')
+  assert.is(view.source('45:1'), '39')
+  assert.is(view.getEdgeAttribute('26:0', 'carry'), 'float')
 })
 
 test('a branch of a phase can be drawn on its own', () => {
@@ -49,7 +49,7 @@ test('lists where metadata is lost or only claimed', () => {
 })
 
 test('reachability agrees with a walk over the program', () => {
-  for (const node of [0, 8, 25, 44, 72]) {
+  for (const node of [0, 8, 26, 45, 74]) {
     const from = new Set([node])
     for (const n of program.graph.nodes) if (n.inputs.some((i) => from.has(i))) from.add(n.id)
     from.delete(node)

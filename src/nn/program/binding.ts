@@ -3,7 +3,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { breaches, showDeclaration } from '../../data/declaration.js'
 import type { QuantError, QuantErrors, QuantWarning } from '../../data/error.js'
 import { argumentProblems, record, required } from '../../data/fields.js'
-import { marksOf, type Marks } from '../../data/marks.js'
+import { marksOf, type Marked, type Marks } from '../../data/marks.js'
 import { sameShape, showShape } from '../../data/shape.js'
 import type { Output, QuantTensor } from '../../data/quantTensor.js'
 import { isTensor, type Tensor } from '../../data/tensor.js'
@@ -114,7 +114,10 @@ export const bindInputs = (
       errors.push(absent(i, name, given))
       return null
     }
-    if (i.means !== undefined) errors.push(...meaningErrors(i, t, args.state))
+    if (i.means !== undefined) {
+      const other = meaningErrors(i, t, args.state)
+      if (other.length > 0) errors.push(...other)
+    }
     if (!sameShape(t.shape, i.shape) || t.data.length !== i.shape.reduce((p, n) => p * n, 1))
       errors.push(
         inputError(
@@ -141,41 +144,56 @@ export const stateMarks = (program: Pick<Program, 'inputs'>): ReadonlyMap<string
 
 const isIndex = (x: unknown): x is number => typeof x === 'number'
 
-/** Puts the tensors of a run back into the trees of the program. */
+/** A tensor with the marks of its place. Written out, because it is made for every leaf of every run. */
+const marked = (t: Tensor, marks: Marks | undefined): Marked => {
+  if (marks === undefined) return t
+  const { shape, data } = t
+  return marks.learned === true && marks.means === undefined
+    ? { shape, data, learned: true }
+    : { shape, data, ...marks }
+}
+
+/** What puts the tensors of a program's runs back into its trees; made once for many runs. */
+export const unbinder = <S, O>(
+  program: Program,
+): ((tensors: readonly Tensor[], warnings: readonly QuantWarning[]) => Ran<S, O>) => {
+  const where = new Map(program.graph.outputs.map((id, i) => [id, i] as const))
+  const marks = stateMarks(program)
+  const { results, nextState, grads } = program.structure
+  return (tensors, warnings) => {
+    const tensorAt = (id: number): Tensor => tensors[where.get(id) ?? -1] ?? { shape: [], data: new Float32Array(1) }
+    const result = (index: number): Output => {
+      const o = program.outputs[index]
+      const value = tensorAt(o.node)
+      if (o.quant === undefined) return value
+      const { scale, zeroPoint, bitWidth, signed, training } = o.quant
+      return {
+        kind: 'quant',
+        value,
+        scale: tensorAt(scale),
+        zeroPoint: tensorAt(zeroPoint),
+        bitWidth: tensorAt(bitWidth),
+        signed,
+        training,
+      }
+    }
+    const tensorOf = (index: number): Tensor => tensorAt(program.outputs[index].node)
+    const gradTrees = mapTree(isIndex, grads ?? {}, tensorOf) as { readonly [k: string]: Tree<Tensor> }
+    return {
+      outputs: mapTree(isIndex, results, result) as O,
+      state: mapTree(isIndex, nextState, (index, path) => marked(tensorOf(index), marks.get(path))) as S,
+      grads: { params: gradTrees.params ?? {}, state: gradTrees.state ?? {}, inputs: gradTrees.inputs ?? {} },
+      warnings,
+    }
+  }
+}
+
+/** Puts the tensors of one run back into the trees of the program. */
 export const unbind = <S, O>(
   program: Program,
   tensors: readonly Tensor[],
   warnings: readonly QuantWarning[],
-): Ran<S, O> => {
-  const where = new Map<number, Tensor>()
-  program.graph.outputs.forEach((id, i) => where.set(id, tensors[i]))
-  const tensorAt = (id: number): Tensor => where.get(id) ?? { shape: [], data: new Float32Array(1) }
-  const result = (index: number): Output => {
-    const o = program.outputs[index]
-    const value = tensorAt(o.node)
-    if (o.quant === undefined) return value
-    const { scale, zeroPoint, bitWidth, signed, training } = o.quant
-    return {
-      kind: 'quant',
-      value,
-      scale: tensorAt(scale),
-      zeroPoint: tensorAt(zeroPoint),
-      bitWidth: tensorAt(bitWidth),
-      signed,
-      training,
-    }
-  }
-  const marks = stateMarks(program)
-  const tensorOf = (index: number): Tensor => tensorAt(program.outputs[index].node)
-  const { results, nextState, grads } = program.structure
-  const gradTrees = mapTree(isIndex, grads ?? {}, tensorOf) as { readonly [k: string]: Tree<Tensor> }
-  return {
-    outputs: mapTree(isIndex, results, result) as O,
-    state: mapTree(isIndex, nextState, (index, path) => ({ ...tensorOf(index), ...marks.get(path) })) as S,
-    grads: { params: gradTrees.params ?? {}, state: gradTrees.state ?? {}, inputs: gradTrees.inputs ?? {} },
-    warnings,
-  }
-}
+): Ran<S, O> => unbinder<S, O>(program)(tensors, warnings)
 
 /** The data inputs of a program alone, and where they stand among all. */
 export const dataOf = (program: Program): Pick<Program, 'inputs'> & { readonly places: readonly number[] } => {

@@ -6,7 +6,7 @@ import { mapTree } from '../../data/tree.js'
 import type { Backend, Executable, ResidentStorage, RunOptions, TrustOptions } from '../../evaluator/backend.js'
 import { runOptionProblems } from '../../evaluator/checks.js'
 import type { Program } from '../../graph/program.js'
-import { bindInputs, unbind, type Ran, type RunArgs } from './binding.js'
+import { bindInputs, unbind, unbinder, type Ran, type RunArgs } from './binding.js'
 import { disposed, disposedRange } from './refusals.js'
 
 /** A program prepared on a backend: call it as often as you like; `dispose` frees the backend's memory, its residents' too, and later calls are a `BackendError`. */
@@ -101,6 +101,7 @@ export const compileOn = <P, S, I, O>(
   backend: Backend,
 ): E.Either<QuantErrors, Compiled<P, S, I, O>> => {
   let gone = false
+  const back = unbinder<S, O>(program)
   const owner: Owner = { backend: backend.name, isGone: () => gone }
   const compiled = (executable: Executable): Compiled<P, S, I, O> => ({
     program,
@@ -111,7 +112,7 @@ export const compileOn = <P, S, I, O>(
       const bound = bindInputs(program, args, options)
       if (E.isLeft(bound)) return bound
       const ran = executable.run(bound.right, options)
-      return E.isLeft(ran) ? ran : E.right(unbind<S, O>(program, ran.right.outputs, ran.right.warnings))
+      return E.isLeft(ran) ? ran : E.right(back(ran.right.outputs, ran.right.warnings))
     },
     resident: (args, options) => {
       if (gone) return E.left(disposed('this compiled program', backend.name))

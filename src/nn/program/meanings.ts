@@ -48,10 +48,12 @@ export const meaningProblem = (
       }
 }
 
+const NONE: readonly QuantError[] = []
+
 /** The same as the errors of a run's arguments. */
 export const meaningErrors = (place: Place, t: Marked, state: unknown): readonly QuantError[] => {
   const wrong = meaningProblem(place, t, state)
-  return wrong === null ? [] : [{ tag: 'InputError', input: place.path, path: place.path, ...wrong }]
+  return wrong === null ? NONE : [{ tag: 'InputError', input: place.path, path: place.path, ...wrong }]
 }
 
 /** All that is wrong with what the leaves of a program's state mean; leaves that are missing are somebody else's concern. */
