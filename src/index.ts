@@ -29,6 +29,8 @@ export type {
   ExampleArg,
 } from './graph/op.js'
 export { refuse, surrogate } from './graph/op.js'
+export type { AttrField, AttrSchema, AttrsOf, NoAttrs } from './graph/attributes.js'
+export * as attr from './graph/attr.js'
 export { printProgram, formula } from './graph/print.js'
 export { alignPrograms, type AlignedNode, type Change } from './graph/align.js'
 export { diffPrograms } from './graph/diff.js'

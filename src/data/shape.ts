@@ -3,6 +3,9 @@
 /** Sizes of a tensor's axes, outermost first; the last axis varies fastest in memory. */
 export type Shape = readonly number[]
 
+/** The most elements that a tensor may have: 2 GiB of float32, so that an operand and a result fit WebAssembly's memory. */
+export const MOST_ELEMENTS = 2 ** 29
+
 /** Number of elements of a tensor of this shape (1 for a scalar). */
 export const sizeOf = (shape: Shape): number => {
   let n = 1

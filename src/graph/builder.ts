@@ -11,7 +11,9 @@ import type { Shape } from '../data/shape.js'
 import { sameShape, showShape } from '../data/shape.js'
 import type { Graph, Node } from './graph.js'
 import type { Attrs, Kit, Op, OpTable, PhaseSpec, Refusal, Value } from './op.js'
-import { isRefusal } from './op.js'
+import { isRefusal, sameOp } from './op.js'
+import { attrsKey } from './attributes.js'
+import { misuse } from './signature.js'
 import { constOp, constantAttrs, getOp, inputOp, phaseOp } from './structural.js'
 
 /** How a graph is built. */
@@ -127,7 +129,7 @@ export const newBuilder = (options: BuilderOptions): Builder => {
   }
 
   const keyOf = (op: Op, ids: readonly NodeId[], attrs: Attrs, shape: Shape): string =>
-    `${path}|${op.name}|${ids.join()}|${attrs === NO_ATTRS ? '' : JSON.stringify(attrs)}|${op === constOp ? showShape(shape) : ''}`
+    `${path}|${op.name}|${ids.join()}|${attrs === NO_ATTRS ? '' : attrsKey(attrs)}|${op === constOp ? showShape(shape) : ''}`
 
   const invalid = (): Value => ({ id: INVALID, shape: [], carried: float, kit })
 
@@ -155,19 +157,19 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     return strict && carried.tag === 'claimed' ? stripped(`strict: ${carried.why}`) : carried
   }
 
-  const apply = (op: Op, given: readonly Value[], attrs: Attrs = NO_ATTRS): Value => {
+  const apply = (asked: Op, given: readonly Value[], attrs: Attrs = NO_ATTRS): Value => {
     if (given.some(isInvalid)) return invalid()
     const foreign = given.find((a) => a.kit !== kit)
     if (foreign !== undefined)
       return failWith({
         tag: 'InputError',
-        input: op.name,
+        input: asked.name,
         path,
-        message: `${op.name} was given a value of another trace`,
+        message: `${asked.name} was given a value of another trace`,
         fix: 'use only values that this trace handed to you; pass others as inputs',
       })
-    const namesake = opsByName.get(op.name) ?? (Object.hasOwn(table, op.name) ? table[op.name] : op)
-    if (namesake !== op)
+    const op = opsByName.get(asked.name) ?? (Object.hasOwn(table, asked.name) ? table[asked.name] : asked)
+    if (!sameOp(op, asked))
       return failWith({
         tag: 'ConfigError',
         option: op.name,
@@ -176,6 +178,8 @@ export const newBuilder = (options: BuilderOptions): Builder => {
         fix: 'make the op once, outside the traced function, or give each a name of its own',
       })
     opsByName.set(op.name, op)
+    const bad = misuse(op, given.length, attrs)
+    if (bad !== null) return fail({ ...bad, op: op.name })
     const args =
       metadata && op.guard !== undefined && given.some((a) => quantOf(a.carried) !== null)
         ? op.guard(given, attrs, kit)

@@ -7,11 +7,9 @@ import type { Tensor } from '../data/tensor.js'
 import type { Carried, NodeId, ZeroPointKind } from '../data/quant.js'
 import { failure, type QuantError } from '../data/error.js'
 import { showGiven } from '../data/fields.js'
+import type { Attrs, AttrSchema } from './attributes.js'
 
-/** A static attribute of a node: JSON, so that a program can be stored. */
-export type Attr = number | string | boolean | null | readonly Attr[]
-/** The static attributes of a node. */
-export type Attrs = { readonly [key: string]: Attr }
+export type { Attr, Attrs, NoAttrs } from './attributes.js'
 
 /** Says that a rule refuses its operands: what is wrong, and how to mend it. */
 export type Refusal = {
@@ -110,6 +108,9 @@ export type ExampleArg = {
   /** Range of the numbers (default -3 … 3). */
   readonly range?: readonly [number, number]
 }
+/** The operands of an op: the role of each in order, or how many (from `least` on) of one role. */
+export type Operands = readonly string[] | { readonly each: string; readonly least: number }
+
 /** One way to call the op, from which laws draw their inputs. */
 export type Example<A extends Attrs = Attrs> = { readonly args: readonly ExampleArg[]; readonly attrs: A }
 
@@ -122,7 +123,11 @@ export interface Op<A extends Attrs = Attrs> {
   readonly name: string
   /** What it computes, in a sentence, with the torch or Brevitas name. */
   readonly doc: string
-  /** Shape of the result, or a refusal. */
+  /** What it is called with; without it, any number of operands from that of its smallest example on. */
+  readonly operands?: Operands
+  /** Which attributes it has and what each may hold; without it, any JSON, but those that all its examples have must be given. */
+  readonly attributes?: AttrSchema<A>
+  /** Shape of the result, or a refusal. Number of operands and attributes are checked before (`shapeOfCall`). */
   shape(shapes: readonly Shape[], attrs: A): Shape | Refusal
   /** Optional: inserts checks in front of operands, or refuses them for their metadata. */
   guard?(args: readonly Value[], attrs: A, kit: Kit): readonly Value[] | Refusal
@@ -141,6 +146,9 @@ export interface Op<A extends Attrs = Attrs> {
   readonly examples: readonly Example<A>[]
   /** Is the vjp the true derivative (away from kinks)? Then finite differences must agree with it. */
   readonly smooth: boolean
+  /** Of a surrogate: the op whose numbers it computes, and the one whose gradient it has. */
+  readonly forward?: Op
+  readonly backward?: Op
 }
 
 /** Why an op has no gradient at all; asking for one is a typed error. */
@@ -177,17 +185,47 @@ export const demandOp = (asker: string, x: unknown): void => {
 /** All primitives by name. */
 export type OpTable = { readonly [name: string]: Op }
 
+/** The op whose numbers this one computes: of a surrogate its forward, else itself. */
+export const computes = (op: Op): Op => op.forward ?? op
+
+/**
+ * Do two records mean the same op? The same record, or a surrogate that was made twice: one name, one forward, one backward.
+ * (Functions can't be compared: `unary` called twice makes two ops.)
+ */
+export const sameOp = (a: Op, b: Op): boolean =>
+  a === b ||
+  (a.name === b.name &&
+    a.forward !== undefined &&
+    b.forward !== undefined &&
+    a.backward !== undefined &&
+    b.backward !== undefined &&
+    sameOp(a.forward, b.forward) &&
+    sameOp(a.backward, b.backward))
+
+/** Those attributes that an op knows, of those of a call that was meant for two. */
+export const attrsFor = ({ attributes }: Op, attrs: Attrs): Attrs =>
+  attributes === undefined
+    ? attrs
+    : Object.fromEntries(Object.entries(attrs).filter(([name]) => Object.hasOwn(attributes, name)))
+
 /**
  * Forward of `f`, backward of `g`: every straight-through estimator in one line. Its name, `round~identity`,
- * makes the estimator visible in prints and on the page. Law: evaluates as `f`, differentiates as `g`.
+ * makes the estimator visible in prints and on the page. It has the attributes of both; an attribute of `g` alone takes
+ * the value of g's first example in the examples. Law: evaluates as `f`, differentiates as `g`.
  */
 export const surrogate = <A extends Attrs>(f: Op<A>, g: Op): Op<A> => {
   demandOp('surrogate', f)
   demandOp('surrogate', g)
   return {
     ...f,
+    ...(f.attributes === undefined || g.attributes === undefined
+      ? {}
+      : { attributes: { ...g.attributes, ...f.attributes } }),
     name: `${f.name}~${g.name}`,
     doc: `${f.doc} Straight-through: the gradient is that of ${g.name}.`,
+    forward: f.forward ?? f,
+    backward: g,
+    examples: f.examples.map((e) => ({ args: e.args, attrs: { ...g.examples[0]?.attrs, ...e.attrs } })),
     smooth: false,
     vjp: hasVjp(g) ? surrogateVjp(g) : g.vjp,
   }
@@ -195,5 +233,7 @@ export const surrogate = <A extends Attrs>(f: Op<A>, g: Op): Op<A> => {
 
 const surrogateVjp =
   (g: Op & { readonly vjp: Vjp }): Vjp =>
-  (v) =>
-    g.vjp({ ...v, out: () => v.kit.apply(g, v.args, v.attrs) })
+  (v) => {
+    const attrs = attrsFor(g, v.attrs)
+    return g.vjp({ ...v, attrs, out: () => v.kit.apply(g, v.args, attrs) })
+  }

@@ -1,11 +1,31 @@
 /** Ops that give a graph its structure instead of computing: the evaluator and autodiff treat them by name. */
 import { float } from '../data/quant.js'
-import type { Attrs, Op } from './op.js'
+import { finite, orNull, text, whole, word } from './attr.js'
+import type { AttrField, AttrSchema } from './attributes.js'
+import type { Attrs, Op, Operands } from './op.js'
 import { refuse } from './op.js'
 
-const structural = (name: string, doc: string): Op => ({
+const NON_FINITE: { readonly [text: string]: number } = {
+  NaN: NaN,
+  Infinity: Infinity,
+  '-Infinity': -Infinity,
+  '-0': -0,
+}
+
+const constant: AttrField<number | string> = {
+  says: `a float32 number, or one of ${Object.keys(NON_FINITE).join(', ')} as text`,
+  like: '1',
+  holds: (x): x is number | string =>
+    typeof x === 'number'
+      ? Number.isFinite(x) && Math.fround(x) === x
+      : typeof x === 'string' && Object.hasOwn(NON_FINITE, x),
+}
+
+const structural = (name: string, doc: string, operands: Operands, attributes: AttrSchema): Op => ({
   name,
   doc,
+  operands,
+  attributes,
   shape: () => refuse(`internal: ${name} has no shape rule of its own`, 'report this as a bug of quantrace'),
   carry: () => float,
   vjp: { none: `${name} is differentiated structurally` },
@@ -15,26 +35,27 @@ const structural = (name: string, doc: string): Op => ({
 })
 
 /** An input of the graph. Attributes: `kind` (`data`, `param`, `state`, `branch`) and `name`. */
-export const inputOp: Op = structural('input', 'An input of the graph.')
+export const inputOp: Op = structural('input', 'An input of the graph.', [], {
+  kind: word('data', 'param', 'state', 'branch'),
+  name: text,
+})
 /** A constant filled into its shape. Attribute: `value`. */
 export const constOp: Op = {
-  ...structural('const', 'A constant, filled into its shape.'),
+  ...structural('const', 'A constant, filled into its shape.', [], { value: constant }),
   evaluate: (_args, attrs: Attrs, out) => {
     out.data.fill(constantOf(attrs))
     return null
   },
 }
 /** `counter < limit` picks the collecting branch, else the learned one. First input: the counter. Attributes: `limit`, `warnSteps`. */
-export const phaseOp: Op = structural('phase', 'Runs one of two sub-graphs, chosen by the counter.')
+export const phaseOp: Op = structural(
+  'phase',
+  'Runs one of two sub-graphs, chosen by the counter.',
+  { each: 'operand of the branches, behind the counter', least: 1 },
+  { limit: finite, warnSteps: orNull(finite) },
+)
 /** Picks output `index` of a `phase`. */
-export const getOp: Op = structural('get', 'One output of a phase.')
-
-const NON_FINITE: { readonly [text: string]: number } = {
-  NaN: NaN,
-  Infinity: Infinity,
-  '-Infinity': -Infinity,
-  '-0': -0,
-}
+export const getOp: Op = structural('get', 'One output of a phase.', ['phase'], { index: whole })
 
 /** The number of a `const` node; JSON has no NaN, infinity or -0, so these stand as text. */
 export const constantOf = (attrs: Attrs): number =>

@@ -1,6 +1,8 @@
 /** Smooth activations. Brevitas gives them bare values, so each strips metadata. */
 import { erf, exp, expm1, sigmoid as sigmoidOf, tanh as tanhOf } from '../data/math.js'
-import type { Attrs, Op, Value } from '../graph/op.js'
+import { finite } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
+import type { Op, Value } from '../graph/op.js'
 import { scaledBy, strips, unary } from './support/elementwise.js'
 
 const one = (x: Value): Value => x.kit.constant(1)
@@ -25,11 +27,12 @@ export const tanh: Op = unary({
   vjp: scaledBy((x, _a, out) => x.kit.emit('sub', [one(x), x.kit.emit('mul', [out(), out()])])),
 })
 
-type Slope = Attrs & { readonly negativeSlope: number }
+const slope = { negativeSlope: finite }
 /** `x > 0 ? x : slope*x`; the slope at 0 (F.leaky_relu). */
-export const leakyRelu: Op<Slope> = unary<Slope>({
+export const leakyRelu: Op<AttrsOf<typeof slope>> = unary({
   name: 'leakyRelu',
   doc: 'x where positive, else a small multiple of it (F.leaky_relu).',
+  attributes: slope,
   attrs: { negativeSlope: 0.125 },
   f: (x, { negativeSlope }) => (x > 0 ? x : Math.fround(negativeSlope) * x),
   carry: strips('a hundredth of a step is off the grid'),
@@ -38,11 +41,12 @@ export const leakyRelu: Op<Slope> = unary<Slope>({
   ),
 })
 
-type Alpha = Attrs & { readonly alpha: number }
+const scaled = { alpha: finite }
 /** `x > 0 ? x : alpha*(e^x - 1)`; gradient alpha at 0, 1 at NaN (F.elu). */
-export const elu: Op<Alpha> = unary<Alpha>({
+export const elu: Op<AttrsOf<typeof scaled>> = unary({
   name: 'elu',
   doc: 'x where positive, else alpha*(e^x - 1) (F.elu).',
+  attributes: scaled,
   attrs: { alpha: 0.5 },
   f: (x, { alpha }) => (x > 0 ? x : Math.fround(alpha) * expm1(x)),
   carry: strips('e^x - 1 is on no grid'),

@@ -1,11 +1,23 @@
 /** Adaptive average pooling over any number of trailing axes. Brevitas: F.adaptive_avg_pool2d of a quant tensor (SEMANTICS 11). */
 import { sizeOf } from '../data/shape.js'
-import type { Attrs, Op } from '../graph/op.js'
+import { count, flag, list, optional } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
+import type { Op } from '../graph/op.js'
 import { carryAverage } from './support/poolCarry.js'
 import { adaptiveAxes, adaptiveShape, countsOf, meanOver, pooledShape, windowsOf } from './support/windows.js'
 
-/** Sizes of the pooled axes of the result. `correct: true` (absent: false) gives right metadata where Brevitas' is a quirk. */
-export type AdaptiveAttrs = Attrs & { readonly outputSize: readonly number[] }
+/** Attributes of adaptive pools. */
+export const adaptive = {
+  /** Sizes of the pooled axes of the result. */
+  outputSize: list(count),
+}
+/** Attributes of adaptive pools. */
+export type AdaptiveAttrs = AttrsOf<typeof adaptive>
+
+/** Of the average: `correct: true` (absent: false) gives right metadata where Brevitas' is a quirk. */
+export const adaptiveAvg = { ...adaptive, correct: optional(flag) }
+/** Attributes of the adaptive average pool. */
+export type AdaptiveAvgAttrs = AttrsOf<typeof adaptiveAvg>
 
 /** Brevitas' size of a window along one axis of n elements: right only where all windows have it. */
 const assumedSize = (n: number, m: number): number => n - (m - 1) * Math.floor(n / m)
@@ -14,9 +26,11 @@ const assumedSize = (n: number, m: number): number => n - (m - 1) * Math.floor(n
  * The mean of each of `outputSize` windows that cover x [N,C,*S] evenly. Gradient: `adaptiveAvgPoolGrad`. Over two axes the
  * result is a quant tensor of scale s/k. Source: torch.nn.functional.adaptive_avg_pool1d, 2d, 3d.
  */
-export const adaptiveAvgPool: Op<AdaptiveAttrs> = {
+export const adaptiveAvgPool: Op<AdaptiveAvgAttrs> = {
   name: 'adaptiveAvgPool',
   doc: 'The means of outputSize windows that cover the last axes (torch.nn.functional.adaptive_avg_pool1d, 2d, 3d).',
+  operands: ['x'],
+  attributes: adaptiveAvg,
   shape: ([x], { outputSize }) => adaptiveShape('adaptiveAvgPool', x, outputSize),
   carry: (args, attrs, kit) => {
     const { outputSize } = attrs

@@ -1,18 +1,23 @@
 /** The gradient of `adaptiveAvgPool`. */
 import { sameShape, showShape, sizeOf } from '../data/shape.js'
+import { shape } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
 import type { Op } from '../graph/op.js'
 import { isRefusal, refuse } from '../graph/op.js'
-import type { AdaptiveAttrs } from './adaptiveAvgPool.js'
+import { adaptiveAvg } from './adaptiveAvgPool.js'
 import { strips } from './support/elementwise.js'
 import { adaptiveAxes, adaptiveShape, countsOf, meanOverGrad, pooledShape, windowsOf } from './support/windows.js'
 
+const attributes = { ...adaptiveAvg, inputShape: shape }
 /** Attributes of the pool, and the shape of its input. */
-export type AdaptiveGradAttrs = AdaptiveAttrs & { readonly inputShape: readonly number[] }
+export type AdaptiveGradAttrs = AttrsOf<typeof attributes>
 
 /** Cotangent of x in `adaptiveAvgPool(x)`: each g, over its window's size, goes to every element of the window. Linear. */
 export const adaptiveAvgPoolGrad: Op<AdaptiveGradAttrs> = {
   name: 'adaptiveAvgPoolGrad',
   doc: "Gradient of adaptiveAvgPool: each cotangent, over its window's size, goes to every element of the window.",
+  operands: ['g'],
+  attributes,
   shape: ([g], { outputSize, inputShape }) => {
     const out = adaptiveShape('adaptiveAvgPoolGrad', inputShape, outputSize)
     if (isRefusal(out) || sameShape(out, g)) return isRefusal(out) ? out : inputShape

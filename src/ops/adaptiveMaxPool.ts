@@ -1,7 +1,7 @@
 /** Adaptive max pooling over any number of trailing axes. Brevitas keeps metadata (F.adaptive_max_pool*; SEMANTICS 11). */
 import { sizeOf } from '../data/shape.js'
 import type { Op } from '../graph/op.js'
-import type { AdaptiveAttrs } from './adaptiveAvgPool.js'
+import { adaptive, type AdaptiveAttrs } from './adaptiveAvgPool.js'
 import { carryMax } from './support/poolCarry.js'
 import { adaptiveAxes, adaptiveShape, maxOver, pooledShape, windowsOf } from './support/windows.js'
 
@@ -12,6 +12,8 @@ import { adaptiveAxes, adaptiveShape, maxOver, pooledShape, windowsOf } from './
 export const adaptiveMaxPool: Op<AdaptiveAttrs> = {
   name: 'adaptiveMaxPool',
   doc: 'The largest elements of outputSize windows that cover the last axes (torch.nn.functional.adaptive_max_pool1d, 2d, 3d).',
+  operands: ['x'],
+  attributes: adaptive,
   shape: ([x], { outputSize }) => adaptiveShape('adaptiveMaxPool', x, outputSize),
   carry: (args, { outputSize }, kit) => carryMax(args, outputSize.length, false, kit),
   vjp: ({ g, args: [x], attrs, kit }) => [kit.emit('adaptiveMaxPoolGrad', [g, x], attrs)],

@@ -2,7 +2,7 @@
 import { sameShape, showShape, sizeOf } from '../data/shape.js'
 import type { Op } from '../graph/op.js'
 import { isRefusal, refuse } from '../graph/op.js'
-import type { AdaptiveAttrs } from './adaptiveAvgPool.js'
+import { adaptive, type AdaptiveAttrs } from './adaptiveAvgPool.js'
 import { strips } from './support/elementwise.js'
 import { adaptiveAxes, adaptiveShape, maxOverGrad, pooledShape, windowsOf } from './support/windows.js'
 
@@ -10,6 +10,8 @@ import { adaptiveAxes, adaptiveShape, maxOverGrad, pooledShape, windowsOf } from
 export const adaptiveMaxPoolGrad: Op<AdaptiveAttrs> = {
   name: 'adaptiveMaxPoolGrad',
   doc: 'Gradient of adaptiveMaxPool: each cotangent goes to the element that won its window, the first of equal ones.',
+  operands: ['g', 'x'],
+  attributes: adaptive,
   shape: ([g, x], { outputSize }) => {
     const out = adaptiveShape('adaptiveMaxPoolGrad', x, outputSize)
     if (isRefusal(out) || sameShape(out, g)) return isRefusal(out) ? out : x

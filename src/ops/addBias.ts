@@ -2,12 +2,19 @@
 import type { Carried, Quant } from '../data/quant.js'
 import { HALF_ULP, quantOf, reach, stripped } from '../data/quant.js'
 import { sizeOf, showShape } from '../data/shape.js'
-import type { Attrs, Kit, Op, Value } from '../graph/op.js'
+import { flag, whole } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
+import type { Kit, Op, Value } from '../graph/op.js'
 import { refuse } from '../graph/op.js'
 import { conclude } from './support/metadata.js'
 
-/** `axis`: the channel's. `sameScale`: the bias is known to lie on the accumulator's own scale. */
-export type BiasAttrs = Attrs & { readonly axis: number; readonly sameScale: boolean }
+const attributes = {
+  /** The channel's. */
+  axis: whole,
+  /** Is the bias known to lie on the accumulator's own scale? */
+  sameScale: flag,
+}
+type BiasAttrs = AttrsOf<typeof attributes>
 
 const view = (b: Value, rank: number, axis: number): Value =>
   b.kit.emit('reshape', [b], { shape: Array.from({ length: rank }, (_, i) => (i === axis ? sizeOf(b.shape) : 1)) })
@@ -50,6 +57,8 @@ const carry = (args: readonly Value[], { axis, sameScale }: BiasAttrs, kit: Kit)
 export const addBias: Op<BiasAttrs> = {
   name: 'addBias',
   doc: 'Adds a quantized bias along the channel axis (Brevitas QuantWBIOL).',
+  operands: ['y', 'bias'],
+  attributes,
   shape: ([y, b], { axis }) =>
     y[axis] === sizeOf(b)
       ? y

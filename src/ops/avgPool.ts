@@ -2,7 +2,7 @@
 import { sizeOf } from '../data/shape.js'
 import type { Op } from '../graph/op.js'
 import type { AvgPoolAttrs } from './support/averages.js'
-import { avgPoolShape, divisorsOf } from './support/averages.js'
+import { avgPooling, avgPoolShape, divisorsOf } from './support/averages.js'
 import { carryAverage } from './support/poolCarry.js'
 import { meanOver, pooledShape, slidingAxes, windowsOf } from './support/windows.js'
 
@@ -15,6 +15,8 @@ const ones = (kernel: readonly number[]): readonly number[] => kernel.map(() => 
 export const avgPool: Op<AvgPoolAttrs> = {
   name: 'avgPool',
   doc: 'The mean of each window of the last axes (torch.nn.functional.avg_pool1d, avg_pool2d, avg_pool3d).',
+  operands: ['x'],
+  attributes: avgPooling,
   shape: ([x], attrs) => avgPoolShape('avgPool', x, attrs),
   carry: (args, attrs, kit, shape) => {
     const terms = sizeOf(attrs.kernel)

@@ -1,19 +1,23 @@
 /** The gradient of `avgPool`. */
 import { sameShape, showShape, sizeOf } from '../data/shape.js'
+import { shape } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
 import type { Op } from '../graph/op.js'
 import { isRefusal, refuse } from '../graph/op.js'
-import type { AvgPoolAttrs } from './support/averages.js'
-import { avgPoolShape, divisorsOf } from './support/averages.js'
+import { avgPooling, avgPoolShape, divisorsOf } from './support/averages.js'
 import { strips } from './support/elementwise.js'
 import { meanOverGrad, pooledShape, slidingAxes, windowsOf } from './support/windows.js'
 
+const attributes = { ...avgPooling, inputShape: shape }
 /** Attributes of the pool, and the shape of its input. */
-export type AvgPoolGradAttrs = AvgPoolAttrs & { readonly inputShape: readonly number[] }
+export type AvgPoolGradAttrs = AttrsOf<typeof attributes>
 
 /** Cotangent of x in `avgPool(x)`: each g, over its divisor, goes to every element of its window. Linear: its gradient is `avgPool`. */
 export const avgPoolGrad: Op<AvgPoolGradAttrs> = {
   name: 'avgPoolGrad',
   doc: 'Gradient of avgPool: each cotangent, over its divisor, goes to every element of its window.',
+  operands: ['g'],
+  attributes,
   shape: ([g], attrs) => {
     const out = avgPoolShape('avgPoolGrad', attrs.inputShape, attrs)
     if (isRefusal(out) || sameShape(out, g)) return isRefusal(out) ? out : attrs.inputShape

@@ -1,11 +1,19 @@
 /** Binary quantization: two levels, `s` and `-s` (Brevitas ClampedBinaryQuant and BinaryQuant). */
 import type { Carried } from '../data/quant.js'
 import { claimed, exactly, HALF_ULP } from '../data/quant.js'
-import type { Attrs, Kit, Op, Value } from '../graph/op.js'
+import { sameShape, showShape, sizeOf } from '../data/shape.js'
+import { flag } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
+import { refuse, type Kit, type Op, type Value } from '../graph/op.js'
 import { broadcasting, evaluateBinary, sumTo } from './support/elementwise.js'
 
-/** `clamped`: elements beyond the scale get no gradient (activations); weights let everything through. */
-type Binary = Attrs & { readonly clamped: boolean; readonly training: boolean }
+const attributes = {
+  /** Elements beyond the scale get no gradient (activations); weights let everything through. */
+  clamped: flag,
+  /** The `training` flag of the quant tensor. */
+  training: flag,
+}
+type Binary = AttrsOf<typeof attributes>
 
 const born = (args: readonly Value[], { training }: Binary, kit: Kit): Carried =>
   exactly(
@@ -33,6 +41,8 @@ const examples = [false, true].map((clamped) => ({
 export const binaryQuantize: Op<Binary> = {
   name: 'binaryQuantize',
   doc: 's where x >= 0, else -s (Brevitas BinaryQuant).',
+  operands: ['x', 'scale'],
+  attributes,
   shape: broadcasting,
   births: true,
   carry: born,
@@ -53,7 +63,15 @@ export const binaryQuantize: Op<Binary> = {
 export const delay: Op = {
   name: 'delay',
   doc: 'x while delay steps remain (third operand > 0), else the quantized value (Brevitas DelayWrapper).',
-  shape: ([q]) => q,
+  operands: ['quantized', 'x', 'remaining'],
+  attributes: {},
+  shape: ([q, x, left]) =>
+    sameShape(q, x) && sizeOf(left) === 1
+      ? q
+      : refuse(
+          `a quantized value ${showShape(q)}, a value ${showShape(x)} and a count ${showShape(left)} do not fit`,
+          'give two values of one shape and a single number',
+        ),
   carry: ([q]) =>
     q.carried.tag === 'carries' || q.carried.tag === 'claimed'
       ? claimed(q.carried.quant, 'the first quantDelaySteps calls return the value unquantized')

@@ -4,35 +4,42 @@
  */
 import type { Tensor } from '../data/tensor.js'
 import { HALF_ULP, intMax, intMin, VALID_DISTANCE, type Carried, type Quant, quantOf } from '../data/quant.js'
-import { broadcastStrides } from '../data/shape.js'
+import { broadcastStrides, type Shape } from '../data/shape.js'
 import { isValid } from '../data/quantTensor.js'
-import type { Attrs, Example, Op, Value } from '../graph/op.js'
-import { sameAsFirst, walk } from './support/elementwise.js'
+import { flag, list, text, whole } from '../graph/attr.js'
+import type { AttrsOf, AttrSchema } from '../graph/attributes.js'
+import { isRefusal, type Attrs, type Op, type Operands, type Refusal, type Value } from '../graph/op.js'
+import { asFirst, broadcasting, sameAsFirst, walk } from './support/elementwise.js'
 import { keep } from './support/metadata.js'
 
-const check = <A extends Attrs>(
-  name: string,
-  doc: string,
-  carry: Op<A>['carry'],
-  test: (args: readonly Tensor[], attrs: A) => string | null,
-  examples: readonly Example<A>[],
-): Op<A> => ({
-  name,
-  doc,
-  shape: sameAsFirst,
+/** What a check has of its own. */
+type CheckSpec<A extends Attrs> = Pick<Op<A>, 'name' | 'doc' | 'shape' | 'carry' | 'examples'> & {
+  readonly operands: Operands
+  readonly attributes: AttrSchema<A>
+  /** What is wrong with the numbers, or null. */
+  readonly test: (args: readonly Tensor[], attrs: A) => string | null
+}
+
+const check = <A extends Attrs>({ test, ...spec }: CheckSpec<A>): Op<A> => ({
+  ...spec,
   guards: true,
-  carry,
   vjp: ({ g, args }) => args.map((_, i) => (i === 0 ? g : null)),
   evaluate: (args, attrs, out) => {
     const failure = test(args, attrs)
     if (failure === null) out.data.set(args[0].data)
     return failure
   },
-  examples,
   smooth: false,
 })
 
-type Message = Attrs & { readonly message: string }
+/** The first operand's shape, if the two behind it broadcast against each other. */
+const besideTwo = ([x, ...others]: readonly Shape[]): Shape | Refusal => {
+  const shape = broadcasting(others)
+  return isRefusal(shape) ? shape : x
+}
+
+const saying = { message: text }
+type Message = AttrsOf<typeof saying>
 
 /** Largest differences of `torch.allclose`'s defaults: `|a - b| <= 1e-8 + 1e-5 * |b|`. */
 const close = (a: number, b: number): boolean => a === b || Math.abs(a - b) <= 1e-8 + 1e-5 * Math.abs(b)
@@ -47,30 +54,36 @@ const firstApart = (a: Tensor, b: Tensor): readonly [number, number] | null => {
 }
 
 /** Hands x on if the other two are close, as torch.allclose with its defaults decides; else fails with `message`. */
-export const checkClose: Op<Message> = check<Message>(
-  'checkClose',
-  'x, if the other two operands are close (torch.allclose).',
-  keep,
-  ([, a, b], { message }) => {
+export const checkClose: Op<Message> = check<Message>({
+  name: 'checkClose',
+  doc: 'x, if the other two operands are close (torch.allclose).',
+  operands: ['x', 'a', 'b'],
+  attributes: saying,
+  shape: besideTwo,
+  carry: keep,
+  test: ([, a, b], { message }) => {
     const apart = firstApart(a, b)
     return apart === null ? null : `${message}: ${apart[0]} and ${apart[1]}`
   },
-  [
+  examples: [
     {
       args: [{ shape: [3] }, { shape: [], range: [1, 1] }, { shape: [], range: [1, 1] }],
       attrs: { message: 'different' },
     },
   ],
-)
+})
 
 /** Hands x on if the second operand is 0 everywhere; else fails with `message`. */
-export const checkZero: Op<Message> = check<Message>(
-  'checkZero',
-  'x, if the second operand is 0 everywhere.',
-  keepWithZero,
-  ([, z], { message }) => (z.data.some((v) => v !== 0) ? message : null),
-  [{ args: [{ shape: [3] }, { shape: [], range: [0, 0] }], attrs: { message: 'not zero' } }],
-)
+export const checkZero: Op<Message> = check<Message>({
+  name: 'checkZero',
+  doc: 'x, if the second operand is 0 everywhere.',
+  operands: ['x', 'zero'],
+  attributes: saying,
+  shape: sameAsFirst,
+  carry: keepWithZero,
+  test: ([, z], { message }) => (z.data.some((v) => v !== 0) ? message : null),
+  examples: [{ args: [{ shape: [3] }, { shape: [], range: [0, 0] }], attrs: { message: 'not zero' } }],
+})
 
 /** What passed the check has zero point 0 from here on. */
 function keepWithZero(args: readonly Value[]): Carried {
@@ -80,16 +93,20 @@ function keepWithZero(args: readonly Value[]): Carried {
     : carried
 }
 
-type Width = Attrs & { readonly bits: number; readonly signed: boolean }
+const width = { bits: whole, signed: flag }
+type Width = AttrsOf<typeof width>
 
 /** Hands x on if it is a valid quant tensor for the given scale and zero point; else fails: `QuantTensor not valid.` */
-export const checkValid: Op<Width> = check<Width>(
-  'checkValid',
-  'x, if it is a valid quant tensor (Brevitas is_valid).',
-  keepValid,
-  ([x, s, z], { bits, signed }) =>
+export const checkValid: Op<Width> = check<Width>({
+  name: 'checkValid',
+  doc: 'x, if it is a valid quant tensor (Brevitas is_valid).',
+  operands: ['x', 'scale', 'zeroPoint'],
+  attributes: width,
+  shape: asFirst,
+  carry: keepValid,
+  test: ([x, s, z], { bits, signed }) =>
     isValid({ value: x, scale: s, zeroPoint: z, bits, signed }) ? null : 'QuantTensor not valid.',
-  [
+  examples: [
     {
       args: [
         { shape: [4], range: [0, 0] },
@@ -99,7 +116,7 @@ export const checkValid: Op<Width> = check<Width>(
       attrs: { bits: 4, signed: true },
     },
   ],
-)
+})
 
 /** What passed the check is on its grid from here on, whatever was only claimed before. */
 function keepValid(args: readonly Value[]): Carried {
@@ -114,20 +131,23 @@ function keepValid(args: readonly Value[]): Carried {
   return args[0].carried.tag === 'carries' ? args[0].carried : { tag: 'carries', quant: within }
 }
 
-type Names = Attrs & { readonly names: readonly string[] }
+const named = { names: list(text) }
 
 /** Hands the first of any number of single numbers on if all are finite; else fails with the name of the first that isn't. */
-export const checkFinite: Op<Names> = {
-  ...check<Names>(
-    'checkFinite',
-    'the first operand, if all are finite.',
-    keep,
-    (args, { names }) => {
+export const checkFinite: Op<AttrsOf<typeof named>> = {
+  ...check<AttrsOf<typeof named>>({
+    name: 'checkFinite',
+    doc: 'the first operand, if all are finite.',
+    operands: { each: 'x', least: 1 },
+    attributes: named,
+    shape: sameAsFirst,
+    carry: keep,
+    test: (args, { names }) => {
       const bad = args.findIndex((t) => !t.data.every(Number.isFinite))
       return bad < 0 ? null : `${names[bad] ?? `operand ${bad}`} is not finite`
     },
-    [{ args: [{ shape: [] }, { shape: [] }], attrs: { names: ['the first', 'the second'] } }],
-  ),
+    examples: [{ args: [{ shape: [] }, { shape: [] }], attrs: { names: ['the first', 'the second'] } }],
+  }),
   finds: 'NonFinite',
 }
 
@@ -135,7 +155,12 @@ export const checkFinite: Op<Names> = {
 export const allClose: Op = {
   name: 'allClose',
   doc: '1 if both operands are close everywhere (torch.allclose), else 0.',
-  shape: () => [],
+  operands: ['a', 'b'],
+  attributes: {},
+  shape: (shapes) => {
+    const shape = broadcasting(shapes)
+    return isRefusal(shape) ? shape : []
+  },
   carry: () => ({ tag: 'stripped', why: 'a comparison gives 0 or 1' }),
   vjp: ({ args }) => args.map(() => null),
   evaluate: ([a, b], _attrs, out) => {

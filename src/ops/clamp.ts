@@ -1,15 +1,20 @@
 /** Clamps: torch's, Brevitas' lower bound of scales, and their straight-through forms. */
-import type { Attrs, Op } from '../graph/op.js'
+import { finite, orNull } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
+import type { Op } from '../graph/op.js'
 import { surrogate } from '../graph/op.js'
 import { maskedBy, strips, unary, unaryExamples } from './support/elementwise.js'
 import { identity } from './identity.js'
 
-type Bounds = Attrs & { readonly min: number | null; readonly max: number | null }
+/** A bound that is null does not bind (JSON has no infinity). */
+const bounds = { min: orNull(finite), max: orNull(finite) }
+type Bounds = AttrsOf<typeof bounds>
 
 /** `min <= x <= max`, NaN kept; the gradient is 1 **at** both bounds, 0 at NaN (torch.clamp). A bound that is null doesn't bind. */
 export const clamp: Op<Bounds> = unary<Bounds>({
   name: 'clamp',
   doc: 'x cut to min … max, with gradient 1 at both bounds (torch.clamp).',
+  attributes: bounds,
   attrs: { min: -1, max: 2 },
   // The lower bound first, as torch's min(max(x, lower), upper): it matters where they cross.
   f: (x, { min, max }) => {
@@ -30,6 +35,7 @@ export const clamp: Op<Bounds> = unary<Bounds>({
 export const tensorClamp: Op<Bounds> = unary<Bounds>({
   name: 'tensorClamp',
   doc: 'x cut to min … max, with gradient 1 at both bounds and at NaN (Brevitas tensor_clamp).',
+  attributes: bounds,
   attrs: { min: -1, max: 2 },
   f: (x, { min, max }) => {
     const lowered = max !== null && x > max ? max : x
@@ -43,12 +49,13 @@ export const tensorClamp: Op<Bounds> = unary<Bounds>({
 })
 
 /** A mask of 0 and 1, of which gradients are made: what clamps of different kinds let through. */
-const mask = (name: string, doc: string, f: (x: number, bounds: Bounds) => boolean): Op<Bounds> =>
+const mask = (name: string, doc: string, f: (x: number, limits: Bounds) => boolean): Op<Bounds> =>
   unary<Bounds>({
     name,
     doc,
+    attributes: bounds,
     attrs: { min: -1, max: 2 },
-    f: (x, bounds) => (f(x, bounds) ? 1 : 0),
+    f: (x, limits) => (f(x, limits) ? 1 : 0),
     carry: strips('a mask of 0 and 1 is on no grid'),
     vjp: ({ args }) => args.map(() => null),
     smooth: false,
@@ -77,12 +84,14 @@ export const inside: Op<Bounds> = mask(
 /** Clamp with a straight-through gradient (Brevitas `tensor_clamp_ste`). */
 export const clampSte: Op<Bounds> = surrogate(clamp, identity)
 
-type LowerBound = Attrs & { readonly min: number }
+const lower = { min: finite }
+type LowerBound = AttrsOf<typeof lower>
 
 /** `sign(x) * max(|x|, min)` with `sign(0) = +1`, NaN kept: how Brevitas bounds a threshold or scale from below (SEMANTICS 3). */
 export const signedLowerBound: Op<LowerBound> = unary<LowerBound>({
   name: 'signedLowerBound',
   doc: 'sign(x) * max(|x|, min): keeps a scale away from 0 (Brevitas scalar_clamp_min_ste).',
+  attributes: lower,
   attrs: { min: 0.5 },
   f: (x, { min }) => (Number.isNaN(x) ? x : (x >= 0 ? 1 : -1) * Math.max(Math.abs(x), Math.fround(min))),
   carry: strips('a lower bound is on no grid'),

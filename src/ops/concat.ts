@@ -3,12 +3,17 @@ import type { Carried, NodeId, Quant, ZeroPointKind } from '../data/quant.js'
 import { quantOf, stripped } from '../data/quant.js'
 import type { Shape } from '../data/shape.js'
 import { broadcastShapes, sameShape, showShape, sizeOf } from '../data/shape.js'
-import type { Attrs, Kit, Op, Refusal, Value } from '../graph/op.js'
+import { whole } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
+import type { Kit, Op, Refusal, Value } from '../graph/op.js'
 import { refuse } from '../graph/op.js'
 import { claim, conclude, keep, perTensor } from './support/metadata.js'
 
-/** The axis along which tensors are joined. */
-export type ConcatAttrs = Attrs & { readonly dim: number }
+const attributes = {
+  /** The axis along which tensors are joined. */
+  dim: whole,
+}
+type ConcatAttrs = AttrsOf<typeof attributes>
 
 const list = (shapes: readonly Shape[]): string => shapes.map(showShape).join(', ')
 
@@ -157,6 +162,8 @@ const carry = (args: readonly Value[], _attrs: ConcatAttrs, kit: Kit): Carried =
 export const concat: Op<ConcatAttrs> = {
   name: 'concat',
   doc: 'Tensors one after the other along an axis (torch.cat).',
+  operands: { each: 'x', least: 1 },
+  attributes,
   shape: joined,
   guard,
   carry,

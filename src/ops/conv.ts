@@ -4,7 +4,7 @@ import { sizeOf } from '../data/shape.js'
 import { accumulated } from './support/accumulate.js'
 import { convForward, planConv } from './support/convLoops.js'
 import type { ConvAttrs } from './support/convShape.js'
-import { convShape } from './support/convShape.js'
+import { convolution, convShape } from './support/convShape.js'
 
 /**
  * Convolution (a correlation, as in torch) of x [N,C,*S] with w [O,C/groups,*K], giving [N,O,*S']. Padding is zeros, before and
@@ -13,6 +13,8 @@ import { convShape } from './support/convShape.js'
 export const conv: Op<ConvAttrs> = {
   name: 'conv',
   doc: 'Convolution of x [N,C,*S] with w [O,C/groups,*K] (torch.nn.functional.conv1d, conv2d, conv3d).',
+  operands: ['x', 'weight'],
+  attributes: convolution,
   shape: ([x, w], attrs) => convShape(x, w, attrs),
   carry: (args, _attrs, kit, shape) => {
     const terms = sizeOf(args[1].shape.slice(1))

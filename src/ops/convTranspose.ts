@@ -4,7 +4,7 @@ import type { Op } from '../graph/op.js'
 import { accumulated } from './support/accumulate.js'
 import { convToInput, planConv } from './support/convLoops.js'
 import type { ConvTransposeAttrs } from './support/convShape.js'
-import { convOfTranspose, convTransposeShape } from './support/convShape.js'
+import { convOfTranspose, convTransposeShape, transposed } from './support/convShape.js'
 
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b))
 
@@ -23,6 +23,8 @@ const countedOverlaps = (kernel: readonly number[], { stride }: ConvTransposeAtt
 export const convTranspose: Op<ConvTransposeAttrs> = {
   name: 'convTranspose',
   doc: 'Transposed convolution of x [N,C,*S] with w [C,O/groups,*K] (torch.nn.functional.conv_transpose1d, 2d, 3d).',
+  operands: ['x', 'weight'],
+  attributes: transposed,
   shape: ([x, w], attrs) => convTransposeShape(x, w, attrs),
   carry: (args, attrs, kit, shape) => {
     const [channels, perGroup, ...kernel] = args[1].shape

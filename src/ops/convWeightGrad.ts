@@ -1,17 +1,21 @@
 /** The gradient of `conv` to its weight. */
+import { shape } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
 import type { Op } from '../graph/op.js'
 import { strips } from './support/elementwise.js'
 import { convToWeight, planConv } from './support/convLoops.js'
-import type { ConvAttrs } from './support/convShape.js'
-import { gradientShape } from './support/convShape.js'
+import { convolution, gradientShape } from './support/convShape.js'
 
+const attributes = { ...convolution, weightShape: shape }
 /** Attributes of the convolution, and the shape [O,C/groups,*K] of its weight. */
-export type ConvWeightGradAttrs = ConvAttrs & { readonly weightShape: readonly number[] }
+export type ConvWeightGradAttrs = AttrsOf<typeof attributes>
 
 /** Cotangent of w in `conv(x, w)`: x [N,C,*S], g [N,O,*S'] to [O,C/groups,*K]. Linear in both. Source: torch.nn.grad.conv2d_weight. */
 export const convWeightGrad: Op<ConvWeightGradAttrs> = {
   name: 'convWeightGrad',
   doc: "Gradient of conv to its weight, from x [N,C,*S] and g [N,O,*S'] (torch.nn.grad.conv2d_weight).",
+  operands: ['x', 'g'],
+  attributes,
   shape: ([x, g], attrs) => gradientShape(attrs.weightShape, x, attrs.weightShape, g, attrs),
   carry: strips('a gradient is a plain number'),
   vjp: ({ g: h, args: [x, g], attrs: { weightShape: _, ...attrs }, needs, kit }) => [

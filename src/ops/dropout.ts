@@ -1,16 +1,20 @@
 /** Dropout by an explicit mask, and masks from a counter-based generator: no hidden randomness in a graph. */
 import { quantOf } from '../data/quant.js'
-import type { Shape } from '../data/shape.js'
-import type { Attrs, Op } from '../graph/op.js'
+import { fraction, shape } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
+import type { Op } from '../graph/op.js'
 import { broadcasting, evaluateBinary, strips, sumTo } from './support/elementwise.js'
 import { claim, keep, zeroIsOnGrid } from './support/metadata.js'
 
-type Probability = Attrs & { readonly p: number }
+const probability = { p: fraction }
+type Probability = AttrsOf<typeof probability>
 
 /** `x * mask / (1 - p)` (F.dropout in training); a NaN or an infinity that is dropped is NaN, as torch's 0 times it. */
 export const dropout: Op<Probability> = {
   name: 'dropout',
   doc: 'x * mask / (1 - p) (F.dropout in training).',
+  operands: ['x', 'mask'],
+  attributes: probability,
   shape: broadcasting,
   carry: (args, { p }) => {
     const q = quantOf(args[0].carried)
@@ -39,12 +43,15 @@ const mix = (a: number, b: number, c: number): number => {
   return h
 }
 
-type MaskAttrs = Attrs & { readonly p: number; readonly shape: Shape }
+const mask = { ...probability, shape }
+type MaskAttrs = AttrsOf<typeof mask>
 
 /** A mask of 0 (probability p) and 1, a function of `key = (seed, step)` and the position alone. */
 export const bernoulliMask: Op<MaskAttrs> = {
   name: 'bernoulliMask',
   doc: '0 with probability p, else 1, as a function of (seed, step) and the position alone.',
+  operands: ['key'],
+  attributes: mask,
   shape: (_shapes, { shape }) => shape,
   carry: strips('a mask of 0 and 1 is on no grid'),
   vjp: ({ args }) => args.map(() => null),

@@ -1,22 +1,24 @@
 /** Two ways back onto an integer grid: from a number of steps, and from a value near its grid. */
-import type { Carried, ZeroPointKind } from '../data/quant.js'
+import type { Carried } from '../data/quant.js'
 import { carries, exactly, HALF_ULP, intMax, intMin, quantOf, stripped } from '../data/quant.js'
-import type { Attrs, Kit, Op, Value } from '../graph/op.js'
-import type { Rounding } from './rounding.js'
-import { ROUNDINGS } from './rounding.js'
-import { widestExact } from './quantize.js'
-import { broadcasting, sameAsFirst, sumTo, walk } from './support/elementwise.js'
+import { between, flag } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
+import type { Kit, Op, Value } from '../graph/op.js'
+import { rounding, ROUNDINGS } from './rounding.js'
+import { widestExact, zeroPointKind } from './quantize.js'
+import { broadcasting, asFirst, sumTo, walk } from './support/elementwise.js'
 import { broadcastStrides } from '../data/shape.js'
 import { claim, keep } from './support/metadata.js'
 
 /** The grid that is reached. */
-export type StepAttrs = Attrs & {
-  readonly bits: number
-  readonly signed: boolean
-  readonly rounding: Rounding
-  readonly training: boolean
-  readonly zero: ZeroPointKind
+const attributes = {
+  bits: between(1, 32),
+  signed: flag,
+  rounding,
+  training: flag,
+  zero: zeroPointKind,
 }
+type StepAttrs = AttrsOf<typeof attributes>
 
 const born = (args: readonly Value[], a: StepAttrs, kit: Kit): Carried => {
   const [lo, hi] = [intMin(a.bits, a.signed), intMax(a.bits, a.signed)]
@@ -46,6 +48,8 @@ const born = (args: readonly Value[], a: StepAttrs, kit: Kit): Carried => {
 export const fromSteps: Op<StepAttrs> = {
   name: 'fromSteps',
   doc: '(clamp(round(u)) - z) * s: the value of a number of steps, on the integers of the bit width.',
+  operands: ['steps', 'scale', 'zeroPoint'],
+  attributes,
   shape: broadcasting,
   births: true,
   carry: born,
@@ -92,7 +96,9 @@ export const fromSteps: Op<StepAttrs> = {
 export const snapToGrid: Op = {
   name: 'snapToGrid',
   doc: 'round(v/s) * s with the metadata of the third operand (Brevitas QuantUpsamplingBilinear2d).',
-  shape: sameAsFirst,
+  operands: ['x', 'scale', 'like'],
+  attributes: {},
+  shape: ([v, s]) => asFirst([v, s]),
   carry: (args) => {
     const like = [args[2]]
     const q = quantOf(args[2].carried)

@@ -1,6 +1,8 @@
 /** Picks one entry of each row by its class, and the adjoint. Class numbers are whole floats. */
-import { showShape } from '../data/shape.js'
-import { refuse, type Attrs, type Op } from '../graph/op.js'
+import { sameShape, showShape } from '../data/shape.js'
+import { whole } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
+import { refuse, type Op } from '../graph/op.js'
 import { strips } from './support/elementwise.js'
 
 /** What is wrong with class `k` of row `i` among `c` columns, or null. */
@@ -11,6 +13,8 @@ const badClass = (k: number, i: number, c: number): string | null =>
 export const gatherLast: Op = {
   name: 'gatherLast',
   doc: 'The entry of each row that its class names (torch.gather).',
+  operands: ['x', 'classes'],
+  attributes: {},
   shape: ([x, c]) =>
     x.length === 2 && c.length === 1 && x[0] === c[0]
       ? [x[0]]
@@ -31,13 +35,19 @@ export const gatherLast: Op = {
   smooth: true,
 }
 
-type Columns = Attrs & { readonly columns: number }
+const width = { columns: whole }
+type Columns = AttrsOf<typeof width>
 
 /** Rows of zeros with g at the column of the class: the gradient of `gatherLast`. */
 export const scatterLast: Op<Columns> = {
   name: 'scatterLast',
   doc: 'Rows of zeros with g at the column that each class names.',
-  shape: ([g], { columns }) => [g[0], columns],
+  operands: ['g', 'classes'],
+  attributes: width,
+  shape: ([g, classes], { columns }) =>
+    g.length === 1 && sameShape(g, classes)
+      ? [g[0], columns]
+      : refuse(`a cotangent ${showShape(g)} and classes ${showShape(classes)} don't fit`, 'give both as [N]'),
   carry: strips('a gradient is on no grid'),
   vjp: ({ g, args: [, classes], kit }) => [kit.emit('gatherLast', [g, classes]), null],
   evaluate: ([g, classes], { columns }, out) => {

@@ -1,4 +1,5 @@
 /** Ops that hand their operand on: for the backward pass, for state, and to drop metadata on purpose. */
+import { flag, text } from '../graph/attr.js'
 import type { Attrs, Op } from '../graph/op.js'
 import { noPath, strips, unary, unaryExamples } from './support/elementwise.js'
 import { keep } from './support/metadata.js'
@@ -31,6 +32,7 @@ export const detach: Op = {
  */
 export const assign: Op = {
   ...same('assign', 'The new value of a learned leaf of state; gradients of that leaf are taken here.'),
+  attributes: { leaf: text },
   vjp: noPath,
   smooth: false,
   examples: unaryExamples<Attrs>({ leaf: 'act.value' }),
@@ -39,6 +41,7 @@ export const assign: Op = {
 /** x without its metadata, because `why`. */
 export const dequantize: Op = {
   ...same('dequantize', 'x as a plain tensor: the metadata is dropped on purpose.'),
+  attributes: { why: text },
   carry: (_args, attrs) => strips(String(attrs.why))(),
   examples: unaryExamples<Attrs>({ why: 'it was asked for' }),
 }
@@ -46,6 +49,7 @@ export const dequantize: Op = {
 /** x whose quant tensor is marked as made in training, or not: a disabled layer stamps its own mode. */
 export const asTraining: Op = {
   ...same('asTraining', 'x, its quant tensor marked as made in training mode or not.'),
+  attributes: { training: flag },
   carry: (args, attrs) => {
     const carried = keep(args)
     return carried.tag === 'carries' || carried.tag === 'claimed'

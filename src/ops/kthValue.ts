@@ -1,11 +1,14 @@
 /** The k-th smallest element of each row (torch.kthvalue): the percentile of Brevitas' statistics. */
 import type { Shape } from '../data/shape.js'
-import { showShape, sizeOf } from '../data/shape.js'
-import type { Attrs, Op, Refusal } from '../graph/op.js'
+import { sameShape, showShape, sizeOf } from '../data/shape.js'
+import { count } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
+import type { Op, Refusal } from '../graph/op.js'
 import { refuse } from '../graph/op.js'
 import { strips } from './support/elementwise.js'
 
-type Rank = Attrs & { readonly k: number }
+const rank = { k: count }
+type Rank = AttrsOf<typeof rank>
 
 const rows = ([x]: readonly Shape[], { k }: Rank): Shape | Refusal => {
   const n = x[x.length - 1] ?? 1
@@ -56,6 +59,8 @@ export const selectKth = (a: Float32Array, start: number, end: number, k: number
 export const kthValue: Op<Rank> = {
   name: 'kthValue',
   doc: 'The k-th smallest element of each row along the last axis (torch.kthvalue).',
+  operands: ['x'],
+  attributes: rank,
   shape: rows,
   carry: strips('a statistic of a tensor is used as a plain number'),
   vjp: ({ g, args: [x], out, kit }) => [kit.emit('scatterToFirst', [g, x, out()])],
@@ -76,7 +81,15 @@ export const kthValue: Op<Rank> = {
 export const scatterToFirst: Op = {
   name: 'scatterToFirst',
   doc: 'Gradient of kthValue: g at the first element of each row that equals the chosen one.',
-  shape: ([, x]) => x,
+  operands: ['g', 'x', 'chosen'],
+  attributes: {},
+  shape: ([g, x, chosen]) =>
+    sameShape(g, x.slice(0, -1)) && sameShape(chosen, g)
+      ? x
+      : refuse(
+          `a cotangent ${showShape(g)} and chosen elements ${showShape(chosen)} don't fit the rows of ${showShape(x)}`,
+          `give both one number per row: ${showShape(x.slice(0, -1))}`,
+        ),
   carry: strips('a gradient is on no grid'),
   vjp: { none: 'which element a percentile chooses has no derivative' },
   evaluate: ([g, x, chosen], _attrs, out) => {

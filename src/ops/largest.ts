@@ -16,6 +16,8 @@ const maxOf = (x: Float32Array, start: number, end: number): number => {
 export const maxAll: Op = {
   name: 'maxAll',
   doc: 'The largest of all elements (torch.max).',
+  operands: ['x'],
+  attributes: {},
   shape: ([x]) => (x.includes(0) ? refuse('an empty tensor has no largest element', 'give at least one element') : []),
   carry: strips('torch.max gets the bare value and returns a plain tensor'),
   vjp: ({ g, args: [x], out, kit }) => {
@@ -40,6 +42,8 @@ export const maxAll: Op = {
 export const maxLast: Op = {
   name: 'maxLast',
   doc: 'The largest element of each row along the last axis (torch.max with a dimension).',
+  operands: ['x'],
+  attributes: {},
   shape: ([x]) =>
     x.length === 0 || x[x.length - 1] === 0
       ? refuse('there is no row to take the largest element of', 'give at least one element per row')

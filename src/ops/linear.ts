@@ -27,6 +27,8 @@ const linearShape = ([x, w]: readonly Shape[]): Shape | Refusal => {
 export const linear: Op = {
   name: 'linear',
   doc: 'x [...,I] times the transpose of w [O,I] (torch.nn.functional.linear).',
+  operands: ['x', 'weight'],
+  attributes: {},
   shape: linearShape,
   carry: (args, _attrs, kit, shape) => {
     const terms = args[1].shape[1]

@@ -18,6 +18,8 @@ const weightShape = ([x, g]: readonly Shape[]): Shape | Refusal =>
 export const linearWeightGrad: Op = {
   name: 'linearWeightGrad',
   doc: 'Gradient of linear to its weight: the sum of outer products of g [...,O] and x [...,I].',
+  operands: ['x', 'g'],
+  attributes: {},
   shape: weightShape,
   carry: strips('a gradient is a plain number'),
   vjp: ({ g: h, args: [x, g], needs, kit }) => [

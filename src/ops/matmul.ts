@@ -53,6 +53,8 @@ const transposed = (v: Value): Value => {
 export const matmul: Op = {
   name: 'matmul',
   doc: 'Product of matrices, of batches of them, and of vectors (torch.matmul).',
+  operands: ['a', 'b'],
+  attributes: {},
   shape: matmulShape,
   carry: strips(
     "torch.matmul is in neither of Brevitas' tables: it gets the bare values and returns a plain tensor; use a linear layer",

@@ -1,12 +1,15 @@
 /** Max pooling over any number of trailing axes. Brevitas keeps metadata (F.max_pool1d, 2d, 3d; SEMANTICS 11). */
 import { sizeOf } from '../data/shape.js'
+import { count, list } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
 import type { Op } from '../graph/op.js'
 import { carryMax } from './support/poolCarry.js'
-import type { PoolAttrs } from './support/windows.js'
-import { maxOver, pooledShape, slidingAxes, slidingShape, windowsOf } from './support/windows.js'
+import { maxOver, pooledShape, pooling, slidingAxes, slidingShape, windowsOf } from './support/windows.js'
 
 /** Geometry of a max pool, one entry per pooled axis. */
-export type MaxPoolAttrs = PoolAttrs & { readonly dilation: readonly number[] }
+export const maxPooling = { ...pooling, dilation: list(count) }
+/** Attributes of a max pool. */
+export type MaxPoolAttrs = AttrsOf<typeof maxPooling>
 
 /**
  * The largest element of each window of x [N,C,*S]; padding is -Infinity, NaN wins. Gradient: to the first of equal
@@ -15,6 +18,8 @@ export type MaxPoolAttrs = PoolAttrs & { readonly dilation: readonly number[] }
 export const maxPool: Op<MaxPoolAttrs> = {
   name: 'maxPool',
   doc: 'The largest element of each window of the last axes (torch.nn.functional.max_pool1d, max_pool2d, max_pool3d).',
+  operands: ['x'],
+  attributes: maxPooling,
   shape: ([x], attrs) => slidingShape('maxPool', x, attrs, attrs.dilation),
   carry: (args, attrs, kit, shape) => {
     const empty = slidingAxes(args[0].shape, shape, attrs, attrs.dilation).some((axis) =>

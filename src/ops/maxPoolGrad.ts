@@ -3,13 +3,15 @@ import { sameShape, showShape, sizeOf } from '../data/shape.js'
 import type { Op } from '../graph/op.js'
 import { isRefusal, refuse } from '../graph/op.js'
 import { strips } from './support/elementwise.js'
-import type { MaxPoolAttrs } from './maxPool.js'
+import { maxPooling, type MaxPoolAttrs } from './maxPool.js'
 import { maxOverGrad, pooledShape, slidingAxes, slidingShape, windowsOf } from './support/windows.js'
 
 /** Cotangent of x in `maxPool(x)`: g has the pool's shape, the result x's; each g goes to the first largest element of its window. */
 export const maxPoolGrad: Op<MaxPoolAttrs> = {
   name: 'maxPoolGrad',
   doc: 'Gradient of maxPool: each cotangent goes to the element that won its window, the first of equal ones.',
+  operands: ['g', 'x'],
+  attributes: maxPooling,
   shape: ([g, x], attrs) => {
     const out = slidingShape('maxPoolGrad', x, attrs, attrs.dilation)
     if (isRefusal(out) || sameShape(out, g)) return isRefusal(out) ? out : x

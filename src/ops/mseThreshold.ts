@@ -1,18 +1,23 @@
 /** The search for the threshold with the least squared error (Brevitas MSE presets), without a gradient. */
 import { exp2, log2, roundHalfEven } from '../data/math.js'
-import type { Attrs, Op } from '../graph/op.js'
-import { ROUNDINGS, type Rounding } from './rounding.js'
+import { finite, positive, word } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
+import type { Op } from '../graph/op.js'
+import { rounding, ROUNDINGS } from './rounding.js'
 import { strips } from './support/elementwise.js'
 
-/** Static part of the search: the quantizer's own numbers. `bounded`: weights bound and restrict each candidate. */
-export type MseAttrs = Attrs & {
-  readonly lo: number
-  readonly hi: number
-  readonly threshold: number
-  readonly rounding: Rounding
-  readonly restriction: 'none' | 'FP' | 'LOG_FP' | 'CEIL' | 'ROUND'
-  readonly minVal: number
+/** Static part of the search: the quantizer's own numbers. */
+const attributes = {
+  lo: finite,
+  hi: finite,
+  threshold: positive,
+  rounding,
+  /** How weights restrict each candidate, which they also bound. */
+  restriction: word('none', 'FP', 'LOG_FP', 'CEIL', 'ROUND'),
+  minVal: finite,
 }
+/** Attributes of the search. */
+export type MseAttrs = AttrsOf<typeof attributes>
 
 const bounded = (t: number, min: number): number =>
   min === 0 || Number.isNaN(t) ? t : (t >= 0 ? 1 : -1) * Math.max(Math.abs(t), Math.fround(min))
@@ -77,6 +82,8 @@ const search = (x: Float32Array, start: number, end: number, a: MseAttrs): numbe
 export const mseThreshold: Op<MseAttrs> = {
   name: 'mseThreshold',
   doc: 'The threshold with the least squared quantization error, by a grid of 20 (Brevitas MSE).',
+  operands: ['x'],
+  attributes,
   shape: ([x]) => x.slice(0, -1),
   carry: strips('a statistic of a tensor is used as a plain number'),
   vjp: ({ args }) => args.map(() => null),

@@ -5,7 +5,7 @@ import { showShape, sizeOf } from '../data/shape.js'
 import type { Kit, Op, Value } from '../graph/op.js'
 import { gatherPlanes, lookupOf } from './support/lookup.js'
 import { channelAxes, claim, keep, zeroIsOnGrid } from './support/metadata.js'
-import { padAxes, type PadAttrs, paddedShape } from './support/padding.js'
+import { padAxes, type PadAttrs, paddedShape, padding } from './support/padding.js'
 
 const carry = (args: readonly Value[], { pad, mode, value }: PadAttrs, kit: Kit): Carried => {
   const [x] = args
@@ -30,6 +30,8 @@ const carry = (args: readonly Value[], { pad, mode, value }: PadAttrs, kit: Kit)
 export const pad: Op<PadAttrs> = {
   name: 'pad',
   doc: 'x with elements added before and after each axis (torch.nn.functional.pad, nn.ZeroPad2d).',
+  operands: ['x'],
+  attributes: padding,
   shape: ([x], attrs) => paddedShape(x, attrs),
   carry,
   vjp: ({ g, args: [x], attrs, kit }) => [kit.emit('padGrad', [g], { ...attrs, inputShape: x.shape })],

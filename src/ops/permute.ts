@@ -1,20 +1,24 @@
 /** Axes in another order (the method `permute`, transpose). */
 import { showShape, sizeOf, stridesOf } from '../data/shape.js'
 import { quantOf } from '../data/quant.js'
-import type { Attrs, Kit, Op } from '../graph/op.js'
+import { list, whole } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
+import type { Kit, Op } from '../graph/op.js'
 import { refuse } from '../graph/op.js'
 import { walk } from './support/elementwise.js'
 import { claim, keep } from './support/metadata.js'
 
-type Dims = Attrs & { readonly dims: readonly number[] }
+const attributes = { dims: list(whole) }
 
 const isPermutation = (dims: readonly number[], rank: number): boolean =>
   dims.length === rank && [...dims].sort((a, b) => a - b).every((d, i) => d === i)
 
 /** The axes in the order `dims`: axis i of the result is axis `dims[i]` of x. Metadata of x's rank is permuted likewise. */
-export const permute: Op<Dims> = {
+export const permute: Op<AttrsOf<typeof attributes>> = {
   name: 'permute',
   doc: 'The axes in another order (QuantTensor.permute, transpose).',
+  operands: ['x'],
+  attributes,
   shape: ([x], { dims }) =>
     isPermutation(dims, x.length)
       ? dims.map((d) => x[d])

@@ -1,10 +1,13 @@
 /** Channels to pixels and back (F.pixel_shuffle, F.pixel_unshuffle): each is the other's gradient. */
 import { quantOf, type Carried } from '../data/quant.js'
 import { showShape, type Shape } from '../data/shape.js'
-import { refuse, type Attrs, type Kit, type Op, type Value } from '../graph/op.js'
+import { count } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
+import { refuse, type Kit, type Op, type Value } from '../graph/op.js'
 import { claim, keep, perTensor } from './support/metadata.js'
 
-type Factor = Attrs & { readonly factor: number }
+const attributes = { factor: count }
+type Factor = AttrsOf<typeof attributes>
 
 const carry = (args: readonly Value[], _attrs: Factor, kit: Kit): Carried => {
   const q = quantOf(args[0].carried)
@@ -32,6 +35,8 @@ const FIX = 'give [N, C, H, W] and a whole factor that divides the channels by i
 export const pixelShuffle: Op<Factor> = {
   name: 'pixelShuffle',
   doc: 'Channels become pixels: [N, C*r², H, W] to [N, C, H*r, W*r] (F.pixel_shuffle).',
+  operands: ['x'],
+  attributes,
   shape: ([x], { factor: r }) => {
     const [c, h, w] = x.slice(-3)
     return x.length >= 3 && Number.isInteger(r) && r >= 1 && c % (r * r) === 0
@@ -54,6 +59,8 @@ export const pixelShuffle: Op<Factor> = {
 export const pixelUnshuffle: Op<Factor> = {
   name: 'pixelUnshuffle',
   doc: 'Pixels become channels: [N, C, H*r, W*r] to [N, C*r², H, W] (F.pixel_unshuffle).',
+  operands: ['x'],
+  attributes,
   shape: ([x], { factor: r }) => {
     const [c, h, w] = x.slice(-3)
     return x.length >= 3 && Number.isInteger(r) && r >= 1 && h % r === 0 && w % r === 0

@@ -7,12 +7,17 @@ import type { Carried, Quant } from '../data/quant.js'
 import { HALF_ULP, quantOf, reach, stripped } from '../data/quant.js'
 import { roundHalfEven } from '../data/math.js'
 import { broadcastStrides } from '../data/shape.js'
-import type { Attrs, Example, Kit, Op, Value } from '../graph/op.js'
-import { sameAsFirst, sumTo, walk } from './support/elementwise.js'
+import { flag } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
+import type { Example, Kit, Op, Value } from '../graph/op.js'
+import { asFirst, sumTo, walk } from './support/elementwise.js'
 import { conclude } from './support/metadata.js'
 
-/** `correct`: `-x` and `|x|` exactly, with the zero point adapted. Else Brevitas' `(-int - z)*s` and `(|int| - z)*s`. */
-type Signs = Attrs & { readonly correct: boolean }
+const attributes = {
+  /** `-x` and `|x|` exactly, with the zero point adapted. Else Brevitas' `(-int - z)*s` and `(|int| - z)*s`. */
+  correct: flag,
+}
+type Signs = AttrsOf<typeof attributes>
 
 /** Evaluates `f(int, z) * s` over the integers of a quant tensor. */
 const overIntegers = (f: (q: number, z: number) => number, [x, s, z]: readonly Tensor[], out: Tensor): null => {
@@ -114,7 +119,9 @@ const examples: readonly Example<Signs>[] = [false, true].map((correct) => ({
 export const quantNeg: Op<Signs> = {
   name: 'quantNeg',
   doc: '-x of a quant tensor, on its integers (Brevitas QuantTensor.__neg__).',
-  shape: sameAsFirst,
+  operands: ['x', 'scale', 'zeroPoint'],
+  attributes,
+  shape: asFirst,
   carry: negCarry,
   vjp: throughIntegers((x) => x.kit.constant(-1)),
   evaluate: (args, { correct }, out) => overIntegers(correct ? (q, z) => z - q : (q, z) => -q - z, args, out),
@@ -126,7 +133,9 @@ export const quantNeg: Op<Signs> = {
 export const quantAbs: Op<Signs> = {
   name: 'quantAbs',
   doc: '|x| of a signed quant tensor, on its integers (Brevitas QuantTensor.__abs__).',
-  shape: sameAsFirst,
+  operands: ['x', 'scale', 'zeroPoint'],
+  attributes,
+  shape: asFirst,
   carry: absCarry,
   vjp: throughIntegers((x, s, z) => {
     const { kit } = x

@@ -6,25 +6,31 @@ import type { Tensor } from '../data/tensor.js'
 import type { Carried, ZeroPointKind } from '../data/quant.js'
 import { carries, exactly, HALF_ULP, intMax, intMin } from '../data/quant.js'
 import { broadcastShapes, broadcastStrides, sameShape, showShape, type Shape } from '../data/shape.js'
-import type { Attrs, Example, Kit, Op, Refusal, Value } from '../graph/op.js'
-import { refuse } from '../graph/op.js'
-import type { Rounding } from './rounding.js'
-import { ROUNDINGS } from './rounding.js'
+import { between, flag, word } from '../graph/attr.js'
+import type { AttrField, AttrsOf } from '../graph/attributes.js'
+import type { Example, Kit, Op, Refusal, Value } from '../graph/op.js'
+import { isRefusal, refuse } from '../graph/op.js'
+import { rounding, ROUNDINGS } from './rounding.js'
 import { stretches } from './support/channels.js'
-import { sameAsFirst, strips, walk } from './support/elementwise.js'
+import { strips, walk } from './support/elementwise.js'
+
+/** What is known of a zero point before a program runs. */
+export const zeroPointKind: AttrField<ZeroPointKind> = word('zero', 'integer', 'any')
 
 /** Static part of an integer quantizer. */
-export type QuantizeAttrs = Attrs & {
-  readonly bits: number
-  readonly signed: boolean
-  readonly narrow: boolean
-  readonly rounding: Rounding
+const attributes = {
+  bits: between(1, 32),
+  signed: flag,
+  narrow: flag,
+  rounding,
   /** `mask`: clipped elements get no gradient (activations). `ste`: the clamp is straight-through (weights with a statistic as scale). */
-  readonly clamp: 'mask' | 'ste'
+  clamp: word('mask', 'ste'),
   /** The `training` flag of the quant tensor. */
-  readonly training: boolean
-  readonly zero: ZeroPointKind
+  training: flag,
+  zero: zeroPointKind,
 }
+/** Attributes of `quantize` and its gradients. */
+export type QuantizeAttrs = AttrsOf<typeof attributes>
 
 /**
  * The widest grid that float32 holds: two roundings of at most 2^21 steps move a value by less than 0.1875 of a step,
@@ -73,6 +79,19 @@ const limits = (a: QuantizeAttrs): readonly [number, number] => [
   Math.fround(intMax(a.bits, a.signed, a.narrow)),
 ]
 
+/** For each element of a shape, which element of each tensor is broadcast to it. */
+const placesIn = (shape: Shape, tensors: readonly Tensor[]): readonly (readonly number[])[] => {
+  const places: (readonly number[])[] = []
+  walk(
+    shape,
+    tensors.map((t) => broadcastStrides(t.shape, shape)),
+    (_k, offsets) => {
+      places.push([...offsets])
+    },
+  )
+  return places
+}
+
 /** Calls `run(start, end, scale, zeroPoint)` for stretches with one scale and one zero point. */
 const byScale = (
   shape: Shape,
@@ -83,10 +102,11 @@ const byScale = (
   if (z.data.length === 1) stretches(shape, s.shape, (i, j, k) => run(i, j, s.data[k], z.data[0]))
   else if (sameShape(s.shape, z.shape)) stretches(shape, s.shape, (i, j, k) => run(i, j, s.data[k], z.data[k]))
   else if (s.data.length === 1) stretches(shape, z.shape, (i, j, k) => run(i, j, s.data[0], z.data[k]))
-  else
-    stretches(shape, broadcastShapes(s.shape, z.shape) ?? [], (i, j, k) =>
-      run(i, j, s.data[k % s.data.length], z.data[k % z.data.length]),
-    )
+  else {
+    const both = broadcastShapes(s.shape, z.shape) ?? shape
+    const places = placesIn(both, [s, z])
+    stretches(shape, both, (i, j, k) => run(i, j, s.data[places[k][0]], z.data[places[k][1]]))
+  }
 }
 
 /** Examples of every rounding, per tensor and per channel. */
@@ -110,6 +130,8 @@ const examples: readonly Example<QuantizeAttrs>[] = (
 export const quantize: Op<QuantizeAttrs> = {
   name: 'quantize',
   doc: '(clamp(round(x/s + z)) - z) * s on the integers of the bit width (Brevitas IntQuant).',
+  operands: ['x', 'scale', 'zeroPoint'],
+  attributes,
   shape: fits,
   births: true,
   carry: born,
@@ -146,7 +168,15 @@ const gradient = (
 ): Op<QuantizeAttrs> => ({
   name,
   doc,
-  shape: (shapes) => (of === 0 ? sameAsFirst(shapes) : shapes[of]),
+  operands: ['g', 'x', 'scale', 'zeroPoint'],
+  attributes,
+  shape: ([g, ...quantized]) => {
+    const forward = fits(quantized)
+    if (isRefusal(forward)) return forward
+    return sameShape(g, forward)
+      ? [g, ...quantized][of]
+      : refuse(`a cotangent ${showShape(g)} does not fit ${showShape(forward)}`, 'give one of the shape of the result')
+  },
   carry: strips('a gradient is on no grid'),
   vjp: secondOrder,
   evaluate,
@@ -191,14 +221,7 @@ const reduceOver = (
   const sums = new Float64Array(out.data.length)
   const both = broadcastShapes(s.shape, z.shape) ?? out.shape
   // Scale and zero point may have different shapes: which element of each belongs to an element of their broadcast.
-  const places: (readonly number[])[] = []
-  walk(
-    both,
-    [s, z, out].map((t) => broadcastStrides(t.shape, both)),
-    (_k, offsets) => {
-      places.push([...offsets])
-    },
-  )
+  const places = placesIn(both, [s, z, out])
   stretches(shape, both, (start, end, k) => {
     const [at, bt, to] = places[k]
     const [sk, zk] = [s.data[at], z.data[bt]]

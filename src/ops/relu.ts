@@ -1,7 +1,9 @@
 /** ReLU and its bounded relatives. They keep metadata, as `F.relu` does; the bounds make it a claim. */
 import type { Carried } from '../data/quant.js'
 import { carries, quantOf } from '../data/quant.js'
-import type { Attrs, Op, Value } from '../graph/op.js'
+import { finite, orNull } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
+import type { Op, Value } from '../graph/op.js'
 import { maskedBy, unary, unaryExamples } from './support/elementwise.js'
 import { claim, keep, zeroIsOnGrid } from './support/metadata.js'
 
@@ -26,7 +28,8 @@ export const relu: Op = unary({
 })
 
 /** A bound that is null does not bind (JSON has no infinity). */
-type Bounds = Attrs & { readonly minVal: number | null; readonly maxVal: number | null }
+const bounds = { minVal: orNull(finite), maxVal: orNull(finite) }
+type Bounds = AttrsOf<typeof bounds>
 
 const hardtanhCarry = (args: readonly Value[], { minVal, maxVal }: Bounds): Carried => {
   const q = quantOf(args[0].carried)
@@ -45,6 +48,7 @@ const hardtanhCarry = (args: readonly Value[], { minVal, maxVal }: Bounds): Carr
 export const hardtanh: Op<Bounds> = unary<Bounds>({
   name: 'hardtanh',
   doc: 'x cut to minVal … maxVal, with gradient 0 at both bounds (F.hardtanh).',
+  attributes: bounds,
   attrs: { minVal: -1, maxVal: 1 },
   f: (x, { minVal, maxVal }) =>
     maxVal !== null && x > maxVal ? Math.fround(maxVal) : minVal !== null && x < minVal ? Math.fround(minVal) : x,

@@ -1,16 +1,17 @@
 /** The same elements in another shape (torch.reshape, view, flatten). */
 import { showShape, sizeOf, type Shape } from '../data/shape.js'
 import { quantOf } from '../data/quant.js'
-import type { Attrs, Op } from '../graph/op.js'
+import { shape } from '../graph/attr.js'
+import type { Op } from '../graph/op.js'
 import { refuse } from '../graph/op.js'
 import { claim, keep, perTensor } from './support/metadata.js'
 
-type To = Attrs & { readonly shape: Shape }
-
 /** The same elements, row-major, in another shape of the same size. */
-export const reshape: Op<To> = {
+export const reshape: Op<{ readonly shape: Shape }> = {
   name: 'reshape',
   doc: 'The same elements in another shape (torch.reshape, view, flatten).',
+  operands: ['x'],
+  attributes: { shape },
   shape: ([x], { shape }) =>
     sizeOf(x) === sizeOf(shape) && shape.every((n) => Number.isInteger(n) && n >= 0)
       ? shape

@@ -1,12 +1,16 @@
 /** Roundings to integers, and their straight-through forms (Brevitas `float_to_int_impl_type`). */
 import { roundHalfEven } from '../data/math.js'
+import { word } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
 import type { Op } from '../graph/op.js'
 import { surrogate } from '../graph/op.js'
 import { noPath, strips, unary } from './support/elementwise.js'
 import { identity } from './identity.js'
 
+/** A rounding, by the name that Brevitas gives it. */
+export const rounding = word('ROUND', 'FLOOR', 'CEIL', 'ROUND_TO_ZERO', 'DPU')
 /** Names of the roundings, as Brevitas writes them. */
-export type Rounding = 'ROUND' | 'FLOOR' | 'CEIL' | 'ROUND_TO_ZERO' | 'DPU'
+export type Rounding = AttrsOf<{ rounding: typeof rounding }>['rounding']
 
 const toZero = (x: number): number => (x > 0 ? Math.floor(x) : Math.ceil(x))
 /** Half to even, but a negative tie goes up (towards zero or beyond): -1.5 → -1. */
@@ -21,7 +25,7 @@ export const ROUNDINGS: { readonly [R in Rounding]: (x: number) => number } = {
   DPU: dpu,
 }
 
-const rounding = (name: string, doc: string, f: (x: number) => number): Op =>
+const toInteger = (name: string, doc: string, f: (x: number) => number): Op =>
   unary({
     name,
     doc,
@@ -33,15 +37,15 @@ const rounding = (name: string, doc: string, f: (x: number) => number): Op =>
   })
 
 /** To the nearest integer, ties to even (torch.round). Gradient 0 everywhere, as torch's. */
-export const round: Op = rounding('round', 'x to the nearest integer, ties to even (torch.round).', roundHalfEven)
+export const round: Op = toInteger('round', 'x to the nearest integer, ties to even (torch.round).', roundHalfEven)
 /** Down (torch.floor). */
-export const floor: Op = rounding('floor', 'x rounded down (torch.floor).', Math.floor)
+export const floor: Op = toInteger('floor', 'x rounded down (torch.floor).', Math.floor)
 /** Up (torch.ceil). */
-export const ceil: Op = rounding('ceil', 'x rounded up (torch.ceil).', Math.ceil)
+export const ceil: Op = toInteger('ceil', 'x rounded up (torch.ceil).', Math.ceil)
 /** Towards zero (Brevitas `round_to_zero`). */
-export const roundToZero: Op = rounding('roundToZero', 'x rounded towards zero (Brevitas round_to_zero).', toZero)
+export const roundToZero: Op = toInteger('roundToZero', 'x rounded towards zero (Brevitas round_to_zero).', toZero)
 /** Half to even, negative ties up (Brevitas `dpu_round`). */
-export const dpuRound: Op = rounding(
+export const dpuRound: Op = toInteger(
   'dpuRound',
   'x to the nearest integer, negative ties up, others to even (Brevitas dpu_round).',
   dpu,

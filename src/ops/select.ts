@@ -7,6 +7,8 @@ import { broadcasting, strips, sumTo, walk } from './support/elementwise.js'
 export const select: Op = {
   name: 'select',
   doc: 'a where the condition is not 0, else b (torch.where).',
+  operands: ['condition', 'a', 'b'],
+  attributes: {},
   shape: broadcasting,
   carry: strips('torch.where gets bare values and returns a plain tensor: a mix of two grids is on neither'),
   vjp: ({ g, args: [c, a, b], needs, kit }) => {

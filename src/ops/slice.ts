@@ -1,11 +1,14 @@
 /** A stretch of one axis (torch.narrow, torch.split, indexing with a range). */
 import { showShape, sizeOf, type Shape } from '../data/shape.js'
-import type { Attrs, Op, Refusal } from '../graph/op.js'
+import { whole } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
+import type { Op, Refusal } from '../graph/op.js'
 import { refuse } from '../graph/op.js'
 import { strips } from './support/elementwise.js'
 
 /** Indices `start … end-1` of axis `dim`. */
-export type SliceAttrs = Attrs & { readonly dim: number; readonly start: number; readonly end: number }
+const attributes = { dim: whole, start: whole, end: whole }
+type SliceAttrs = AttrsOf<typeof attributes>
 
 const sliced = ([x]: readonly Shape[], { dim, start, end }: SliceAttrs): Shape | Refusal => {
   if (!Number.isInteger(dim) || dim < 0 || dim >= x.length)
@@ -25,6 +28,8 @@ const sliced = ([x]: readonly Shape[], { dim, start, end }: SliceAttrs): Shape |
 export const slice: Op<SliceAttrs> = {
   name: 'slice',
   doc: 'Elements start … end-1 along an axis (torch.narrow, torch.split).',
+  operands: ['x'],
+  attributes,
   shape: sliced,
   carry: strips(
     'torch.split and indexing are in no table of Brevitas: they get the bare value and return a plain tensor; quantize the parts again',

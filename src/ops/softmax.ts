@@ -1,10 +1,13 @@
 /** Softmax and its logarithm along an axis, shifted by the largest entry; accumulated in double. */
 import { exp, log } from '../data/math.js'
-import { refuse, type Attrs, type Op } from '../graph/op.js'
+import { whole } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
+import { refuse, type Op } from '../graph/op.js'
 import { showShape, sizeOf, type Shape } from '../data/shape.js'
 import { strips } from './support/elementwise.js'
 
-type Along = Attrs & { readonly dim: number }
+const attributes = { dim: whole }
+type Along = AttrsOf<typeof attributes>
 
 const alongAxis = ([x]: readonly Shape[], { dim }: Along) =>
   Number.isInteger(dim) && dim >= 0 && dim < x.length
@@ -36,6 +39,8 @@ const examples = [
 export const softmax: Op<Along> = {
   name: 'softmax',
   doc: 'e^x over its sum along an axis (F.softmax).',
+  operands: ['x'],
+  attributes,
   shape: alongAxis,
   carry: strips('a share of a whole is on no grid of its input: softmax(0, 0) = (0.5, 0.5)'),
   vjp: ({ g, attrs: { dim }, out, kit }) => {

@@ -1,11 +1,14 @@
 /** Sums and means over axes (torch.sum, torch.mean). Accumulate in double, round once. */
 import { broadcastStrides, showShape, type Shape } from '../data/shape.js'
 import type { Tensor } from '../data/tensor.js'
-import type { Attrs, Op, Refusal } from '../graph/op.js'
+import { flag, list, whole } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
+import type { Op, Refusal } from '../graph/op.js'
 import { refuse } from '../graph/op.js'
 import { broadcastTo, strips, walk } from './support/elementwise.js'
 
-type Axes = Attrs & { readonly dims: readonly number[]; readonly keepdim: boolean }
+const attributes = { dims: list(whole), keepdim: flag }
+type Axes = AttrsOf<typeof attributes>
 
 const kept = (x: Shape, dims: readonly number[]): Shape => x.map((n, i) => (dims.includes(i) ? 1 : n))
 
@@ -38,6 +41,8 @@ const examples = [
 export const sum: Op<Axes> = {
   name: 'sum',
   doc: 'The sum over some axes (torch.sum).',
+  operands: ['x'],
+  attributes,
   shape: reduced,
   carry: strips('torch.sum gets the bare value and returns a plain tensor'),
   vjp: ({ g, args: [x], attrs: { dims }, kit }) => [

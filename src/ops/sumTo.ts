@@ -1,10 +1,11 @@
 /** Broadcasting and its adjoint, summing down to a shape: each is the other's gradient. */
 import { broadcastShapes, broadcastStrides, sameShape, showShape, type Shape } from '../data/shape.js'
-import type { Attrs, Op, Refusal } from '../graph/op.js'
+import { shape } from '../graph/attr.js'
+import type { Op, Refusal } from '../graph/op.js'
 import { refuse } from '../graph/op.js'
 import { strips, walk } from './support/elementwise.js'
 
-type To = Attrs & { readonly shape: Shape }
+type To = { readonly shape: Shape }
 
 const reaches = (small: Shape, large: Shape): boolean => sameShape(broadcastShapes(small, large) ?? [-1], large)
 
@@ -18,6 +19,8 @@ const notBroadcastable = (small: Shape, large: Shape): Refusal =>
 export const sumTo: Op<To> = {
   name: 'sumTo',
   doc: 'Sums down to a shape that broadcasts to the operand (torch sum_to_size).',
+  operands: ['x'],
+  attributes: { shape },
   shape: ([x], { shape }) => (reaches(shape, x) ? shape : notBroadcastable(shape, x)),
   carry: strips('a sum over an axis outgrows the bit width of its terms'),
   vjp: ({ g, args: [x], kit }) => [kit.emit('broadcastTo', [g], { shape: x.shape })],
@@ -40,6 +43,8 @@ export const sumTo: Op<To> = {
 export const broadcastTo: Op<To> = {
   name: 'broadcastTo',
   doc: 'Repeats the operand to fill a larger shape (torch expand).',
+  operands: ['x'],
+  attributes: { shape },
   shape: ([x], { shape }) => (reaches(x, shape) ? shape : notBroadcastable(x, shape)),
   carry: strips('torch.expand gets the bare value and returns a plain tensor'),
   vjp: ({ g, args: [x], kit }) => [kit.emit('sumTo', [g], { shape: x.shape })],

@@ -1,15 +1,18 @@
 /** Linear, bilinear and trilinear resizing (F.interpolate), and the gradient. */
 import type { Shape } from '../data/shape.js'
 import { sizeOf } from '../data/shape.js'
+import { shape } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
 import type { Op, Refusal } from '../graph/op.js'
 import { refuse } from '../graph/op.js'
 import { strips } from './support/elementwise.js'
 import { mixPlanes, mixtureOf, unmixPlanes } from './support/lookup.js'
 import { cotangentOf } from './support/padding.js'
-import { type LinearAttrs, linearAxes, resizedShape } from './support/resizing.js'
+import { type LinearAttrs, linearAxes, linearResizing, resizedShape } from './support/resizing.js'
 
+const backwards = { ...linearResizing, inputShape: shape }
 /** Attributes of the resizing, and the shape of its input. */
-export type LinearGradAttrs = LinearAttrs & { readonly inputShape: readonly number[] }
+export type LinearGradAttrs = AttrsOf<typeof backwards>
 
 const linearShape = (name: string, x: Shape, attrs: LinearAttrs): Shape | Refusal =>
   attrs.size.length > 3
@@ -20,6 +23,8 @@ const linearShape = (name: string, x: Shape, attrs: LinearAttrs): Shape | Refusa
 export const upsampleLinear: Op<LinearAttrs> = {
   name: 'upsampleLinear',
   doc: 'The last 1 to 3 axes resized by linear interpolation (torch.nn.functional.interpolate, modes linear, bilinear, trilinear).',
+  operands: ['x'],
+  attributes: linearResizing,
   shape: ([x], attrs) => linearShape('upsampleLinear', x, attrs),
   carry: strips('a mixture of two elements lies between grid points: half way from 0 to s is s/2'),
   vjp: ({ g, args: [x], attrs, kit }) => [kit.emit('upsampleLinearGrad', [g], { ...attrs, inputShape: x.shape })],
@@ -43,6 +48,8 @@ export const upsampleLinear: Op<LinearAttrs> = {
 export const upsampleLinearGrad: Op<LinearGradAttrs> = {
   name: 'upsampleLinearGrad',
   doc: 'Gradient of upsampleLinear: each cotangent, weighted, goes to every element of its mixture.',
+  operands: ['g'],
+  attributes: backwards,
   shape: ([g], attrs) =>
     cotangentOf('upsampleLinearGrad', g, attrs.inputShape, linearShape('upsampleLinearGrad', attrs.inputShape, attrs)),
   carry: strips('a gradient is a plain number'),

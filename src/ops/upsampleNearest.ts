@@ -2,15 +2,18 @@
 import type { Carried } from '../data/quant.js'
 import { quantOf } from '../data/quant.js'
 import { showShape, sizeOf } from '../data/shape.js'
+import { shape } from '../graph/attr.js'
+import type { AttrsOf } from '../graph/attributes.js'
 import type { Example, Kit, Op, Value } from '../graph/op.js'
 import { strips } from './support/elementwise.js'
 import { gatherPlanes, lookupOf, scatterPlanes } from './support/lookup.js'
 import { channelAxes, claim, keep } from './support/metadata.js'
 import { cotangentOf } from './support/padding.js'
-import { nearestAxes, type ResizeAttrs, resizedShape } from './support/resizing.js'
+import { nearestAxes, type ResizeAttrs, resizedShape, resizing } from './support/resizing.js'
 
+const backwards = { ...resizing, inputShape: shape }
 /** Attributes of the resizing, and the shape of its input. */
-export type ResizeGradAttrs = ResizeAttrs & { readonly inputShape: readonly number[] }
+export type ResizeGradAttrs = AttrsOf<typeof backwards>
 
 const carryNearest = (args: readonly Value[], { size }: ResizeAttrs, kit: Kit): Carried => {
   const [x] = args
@@ -47,6 +50,8 @@ const examples: readonly Example<ResizeAttrs>[] = [
 const forward = ({ name, mode, offset, carry }: Mode): Op<ResizeAttrs> => ({
   name,
   doc: `The last axes resized by repeating or leaving out elements (torch.nn.functional.interpolate, mode '${mode}').`,
+  operands: ['x'],
+  attributes: resizing,
   shape: ([x], attrs) => resizedShape(name, x, attrs),
   carry,
   vjp: ({ g, args: [x], attrs, kit }) => [kit.emit(`${name}Grad`, [g], { ...attrs, inputShape: x.shape })],
@@ -62,6 +67,8 @@ const forward = ({ name, mode, offset, carry }: Mode): Op<ResizeAttrs> => ({
 const gradient = ({ name, offset }: Mode): Op<ResizeGradAttrs> => ({
   name: `${name}Grad`,
   doc: `Gradient of ${name}: each cotangent is added to the element that was copied there.`,
+  operands: ['g'],
+  attributes: backwards,
   shape: ([g], attrs) =>
     cotangentOf(`${name}Grad`, g, attrs.inputShape, resizedShape(`${name}Grad`, attrs.inputShape, attrs)),
   carry: strips('a gradient is a plain number'),

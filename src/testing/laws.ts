@@ -9,7 +9,7 @@ import { isQuantTensor, isValidQuantTensor, valueOf, type QuantTensor } from '..
 import { broadcastStrides } from '../data/shape.js'
 import { isTensor, type Tensor } from '../data/tensor.js'
 import { leaves } from '../data/tree.js'
-import type { Example, Op, OpTable } from '../graph/op.js'
+import { attrsFor, type Example, type Op, type OpTable } from '../graph/op.js'
 import type { Program } from '../graph/program.js'
 import { quantInput, tensorInput, traceProgram, type InputDecl } from '../graph/trace.js'
 import { vjpProgram } from '../autodiff/vjp.js'
@@ -153,10 +153,11 @@ export const surrogateLaw = (
   operands: readonly Operand[],
   cotangent: Tensor,
 ): string | null => {
+  const call = (op: Op): Example => ({ args: example.args, attrs: attrsFor(op, example.attrs) })
   const value = (op: Op): Tensor =>
-    valueOf(outcome(programOf(op, example, false), plainOperands(operands)).outputs as Operand)
+    valueOf(outcome(programOf(op, call(op), false), plainOperands(operands)).outputs as Operand)
   if (!sameBits(value(s), value(f))) return `${s.name} does not evaluate as ${f.name}`
-  const [ds, dg] = [gradients(s, example, operands, cotangent), gradients(g, example, operands, cotangent)]
+  const [ds, dg] = [gradients(s, call(s), operands, cotangent), gradients(g, call(g), operands, cotangent)]
   return ds.every((t, i) => sameBits(t, dg[i])) ? null : `${s.name} does not differentiate as ${g.name}`
 }
 

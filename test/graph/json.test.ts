@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import * as E from 'fp-ts/lib/Either.js'
 import * as assert from 'uvu/assert'
 import { parseProgram, programToJSON } from '../../src/graph/json.js'
-import { full, ops, run, type Program, type QuantError } from '../../src/index.js'
+import { full, ops, run, type Op, type Program, type QuantError } from '../../src/index.js'
 import { suite } from '../support/suite.js'
 import { deep, net, netGrad, right } from './fixtures/programs.js'
 
@@ -42,15 +42,13 @@ test('gives back what was stored, frozen', () => {
 
 test('keeps -0, NaN and infinities in attributes and metadata', () => {
   const program = deep(1)
-  const [first, ...rest] = program.graph.nodes
-  const odd: Program = {
-    ...program,
-    graph: {
-      ...program.graph,
-      nodes: [{ ...first, attrs: { ...first.attrs, odd: [-0, NaN, [Infinity, -Infinity]] } }, ...rest],
-    },
-  }
-  assert.equal(right(parse(programToJSON(odd))).graph.nodes[0].attrs.odd, [-0, NaN, [Infinity, -Infinity]])
+  const { attributes: _, ...rest } = ops.identity
+  const loose: Op = { ...rest, name: 'loose' }
+  const attrs = { odd: [-0, NaN, [Infinity, -Infinity]] }
+  const nodes = program.graph.nodes.map((n) => (n.op.name === 'relu' ? { ...n, op: loose, attrs } : n))
+  const odd: Program = { ...program, graph: { ...program.graph, nodes } }
+  const back = right(parseProgram({ ...ops, loose })(programToJSON(odd)))
+  assert.equal(back.graph.nodes.find((n) => n.op === loose)?.attrs, attrs)
   const minusZero = right(parse(text)).graph.nodes.some((n) => n.op.name === 'const' && n.attrs.value === '-0')
   assert.ok(minusZero)
 })
@@ -91,6 +89,49 @@ test('names what is wrong', () => {
   assert.match(errorOf(changed('"strict":false', '"strict":0')).message, /true or false/)
   assert.match(errorOf(changed('"limit":30', '"limit":"x"')).message, /phase/)
   assert.match(errorOf(changed('"attrs":{"index":1}', '"attrs":{"index":7}')).message, /get/)
+})
+
+/** The first node that carries metadata, with its claim changed. */
+const claiming = (change: (quant: Record<string, unknown>) => void): string => {
+  const program = JSON.parse(text)
+  const node = program.graph.nodes.find((n: { carried?: { tag: string } }) => n.carried?.tag === 'carries')
+  change(node.carried.quant)
+  return JSON.stringify(program)
+}
+
+test('what metadata claims must be possible', () => {
+  const claims: readonly (readonly [Record<string, unknown>, RegExp])[] = [
+    [{ bits: 0 }, /metadata names 0 bits/],
+    [{ bits: 2000 }, /metadata names a width of 2000 bits/],
+    [{ bits: 7 }, /do not fit 7 signed bits/],
+    [{ bits: 1.5 }, /integer was expected/],
+    [{ signed: 1 }, /true or false/],
+    [{ signed: false }, /do not fit 8 unsigned bits/],
+    [{ lo: 3, hi: 2 }, /integers from 3 to 2/],
+    [{ hi: 1e9 }, /do not fit 8 signed bits/],
+    [{ lo: { $: 'NaN' } }, /integers from NaN/],
+    [{ slack: -1 }, /a slack of -1/],
+    [{ zero: 'some' }, /one of zero, integer, any/],
+    [{ scale: 9999 }, /names node 9999, which does not stand before its user/],
+    [{ bitWidth: 0 }, /node 0 as its bit width, which is no constant 8/],
+  ]
+  for (const [claim, words] of claims) {
+    const found = errorOf(claiming((quant) => void Object.assign(quant, claim)))
+    assert.match(found.message, words, JSON.stringify(claim))
+  }
+})
+
+test('a phase is read by get alone, and no tensor is too large for every backend', () => {
+  const [phase] = net('train').graph.nodes.filter((n) => n.branches !== undefined)
+  errorOf(changed(/"op":"relu","in":\[\d+\]/, `"op":"relu","in":[${phase.id}]`))
+  const huge = { op: 'input', in: [], shape: [2 ** 33], attrs: { kind: 'data', name: '' } }
+  const input = { kind: 'data', path: '', node: 0, shape: [2 ** 33], learned: false, part: 'tensor' }
+  const program = {
+    ...JSON.parse(programToJSON(deep(0))),
+    graph: { nodes: [huge], inputs: [0], outputs: [0] },
+    inputs: [input],
+  }
+  assert.match(errorOf(JSON.stringify(program)).message, /has 8589934592 elements, more than/)
 })
 
 test('is not polluted, and survives deep nesting', () => {

@@ -5,11 +5,13 @@ import { sizeOf, stridesOf, type Shape } from '../../src/data/shape.js'
 import { tensor, type Tensor } from '../../src/data/tensor.js'
 import { newBuilder, type Builder } from '../../src/graph/builder.js'
 import { isRefusal, type Attrs, type Op, type OpTable, type Value } from '../../src/graph/op.js'
+import { shapeOfCall } from '../../src/graph/signature.js'
 import { ops } from '../../src/ops/index.js'
 
 /** The result of an op on tensors. */
 export const evaluate = <A extends Attrs>(op: Op<A>, args: readonly Tensor[], attrs: A): Tensor => {
-  const shape = op.shape(
+  const shape = shapeOfCall(
+    op,
     args.map((a) => a.shape),
     attrs,
   )
@@ -20,9 +22,9 @@ export const evaluate = <A extends Attrs>(op: Op<A>, args: readonly Tensor[], at
   return out
 }
 
-/** The refusal of an op's shape rule, or null. */
+/** Why a call is refused, by the op's schema or its shape rule, or null. */
 export const refusalOf = <A extends Attrs>(op: Op<A>, shapes: readonly Shape[], attrs: A): string | null => {
-  const answer = op.shape(shapes, attrs)
+  const answer = shapeOfCall(op, shapes, attrs)
   return isRefusal(answer) ? answer.refuse : null
 }
 

@@ -265,7 +265,10 @@ test('pad crops with negative numbers, and refuses what a mode cannot do', () =>
   )
   assert.match(refusalOf(pad, [[1, 4]], on([-1, 0], 'circular')) ?? '', /crops, which mode 'circular' does not/)
   assert.match(refusalOf(pad, [[1, 4]], on([-3, -2])) ?? '', /crops more than there is/)
-  assert.match(refusalOf(pad, [[1, 4]], on([1, 1], 'constant', -Infinity)) ?? '', /no finite number/)
+  assert.match(
+    refusalOf(pad, [[1, 4]], on([1, 1], 'constant', -Infinity)) ?? '',
+    /value is -Infinity; it must be a finite number/,
+  )
   assert.match(refusalOf(pad, [[1, 2, 4]], on([1, 1])) ?? '', /2 pads do not fit the 3 axes of \[1,2,4\]/)
 })
 
@@ -403,7 +406,7 @@ test('resizing refuses what does not fit', () => {
   assert.match(refusalOf(upsampleNearest, [[1, 3]], { size: [0], scales: [null] }) ?? '', /\[1,3\] to \[0\]/)
   assert.match(
     refusalOf(upsampleNearest, [[1, 3]], { size: [6], scales: [-2] }) ?? '',
-    /scales \[-2\] must be positive/,
+    /scales is \[-2\]; it must be a list, each entry a number above 0/,
   )
   assert.match(
     refusalOf(upsampleLinear, [[1, 0]], { size: [6], scales: [null], alignCorners: false }) ?? '',

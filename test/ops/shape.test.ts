@@ -137,7 +137,7 @@ test('reshape and permute move elements', () => {
     { numRuns: 20 },
   )
   assert.match(refusalOf(reshape, [[2, 3]], { shape: [5] }) ?? '', /do not fill/)
-  assert.match(refusalOf(reshape, [[2, 3]], { shape: [-2, -3] }) ?? '', /do not fill/)
+  assert.match(refusalOf(reshape, [[2, 3]], { shape: [-2, -3] }) ?? '', /shape is \[-2,-3\]/)
   assert.match(refusalOf(permute, [[2, 3]], { dims: [0, 0] }) ?? '', /no permutation/)
 })
 
@@ -236,7 +236,7 @@ test('pixelShuffle is its definition, pixelUnshuffle its inverse', () => {
   )
   isSame(evaluate(pixelUnshuffle, [y], { factor: 2 }), x.data)
   assert.match(refusalOf(pixelShuffle, [[1, 6, 2, 2]], { factor: 2 }) ?? '', /can't be shuffled/)
-  assert.match(refusalOf(pixelShuffle, [[1, 9, 2, 2]], { factor: 1.5 }) ?? '', /can't be shuffled/)
+  assert.match(refusalOf(pixelShuffle, [[1, 9, 2, 2]], { factor: 1.5 }) ?? '', /factor is 1.5/)
 })
 
 test('dropout scales what its mask keeps; masks depend on seed, step and place alone', () => {

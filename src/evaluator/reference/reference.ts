@@ -2,7 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantError, QuantErrors, QuantWarning } from '../../data/error.js'
 import type { NodeId } from '../../data/quant.js'
-import { sizeOf } from '../../data/shape.js'
+import { MOST_ELEMENTS, showShape, sizeOf } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Graph, Node } from '../../graph/graph.js'
 import { getOp, inputOp, phaseOp } from '../../graph/structural.js'
@@ -82,6 +82,14 @@ const madeNonFinite = (node: Node, args: readonly Tensor[], out: Tensor): QuantE
     : null
 }
 
+const tooLarge = (node: Node): QuantError => ({
+  tag: 'BackendError',
+  backend: 'reference',
+  path: node.path,
+  message: `%${node.id} = ${node.op.name} has the shape ${showShape(node.shape)}, more than the ${MOST_ELEMENTS} elements that a tensor can have`,
+  fix: 'trace for a smaller shape',
+})
+
 /** Infinities of inputs pass: a mask may hold them. */
 const nanInput = (i: ProgramInput, { data }: Tensor): QuantError => ({
   tag: 'NonFinite',
@@ -142,6 +150,8 @@ const evaluate = (
 export const reference: Backend = {
   name: 'reference',
   prepare: (program) => {
+    const huge = program.graph.nodes.find((n) => sizeOf(n.shape) > MOST_ELEMENTS)
+    if (huge !== undefined) return E.left([tooLarge(huge)])
     const live = liveNodes(program.graph)
     const executable: Executable = {
       run: (inputs, options = {}) => {

@@ -177,7 +177,8 @@ export const unbinder = <S, O>(
         training,
       }
     }
-    const tensorOf = (index: number): Tensor => tensorAt(program.outputs[index].node)
+    // A place in a list of gradients may be empty (-1): what stands there has none.
+    const tensorOf = (index: number): Tensor => tensorAt(program.outputs[index]?.node ?? -1)
     const gradTrees = mapTree(isIndex, grads ?? {}, tensorOf) as { readonly [k: string]: Tree<Tensor> }
     return {
       outputs: mapTree(isIndex, results, result) as O,

@@ -1,16 +1,22 @@
 /** Attributes and divisors of average pools. */
 import type { Shape } from '../../data/shape.js'
 import { sizeOf, stridesOf } from '../../data/shape.js'
+import { finite, flag, optional, orNull } from '../../graph/attr.js'
+import type { AttrsOf } from '../../graph/attributes.js'
 import type { Refusal } from '../../graph/op.js'
 import { refuse } from '../../graph/op.js'
-import type { PoolAttrs } from './windows.js'
-import { pooledShape, slidingShape } from './windows.js'
+import { pooledShape, pooling, slidingShape } from './windows.js'
 
 /** Geometry of an average pool. Each window is divided by `divisorOverride`, or else by its size, zeros of the padding included or not. */
-export type AvgPoolAttrs = PoolAttrs & {
-  readonly countIncludePad: boolean
-  readonly divisorOverride: number | null
+export const avgPooling = {
+  ...pooling,
+  countIncludePad: flag,
+  divisorOverride: orNull(finite),
+  /** `true` (absent: false) gives right metadata where Brevitas' is a quirk. */
+  correct: optional(flag),
 }
+/** Attributes of an average pool. */
+export type AvgPoolAttrs = AttrsOf<typeof avgPooling>
 
 /** Shape of an average pool of `x`, or a refusal. */
 export const avgPoolShape = (name: string, x: Shape, attrs: AvgPoolAttrs): Shape | Refusal =>

@@ -1,28 +1,36 @@
 /** Attributes and shape rules of the convolutions, for any number of spatial axes. */
 import type { Shape } from '../../data/shape.js'
-import { sameShape, showShape } from '../../data/shape.js'
-import type { Attrs, Refusal } from '../../graph/op.js'
+import { MOST_ELEMENTS, sameShape, showShape, sizeOf } from '../../data/shape.js'
+import { count, flag, integer, list, optional, pair, whole } from '../../graph/attr.js'
+import type { AttrsOf } from '../../graph/attributes.js'
+import type { Refusal } from '../../graph/op.js'
 import { isRefusal, refuse } from '../../graph/op.js'
 
 /**
  * Geometry of a convolution, one entry per spatial axis. `padding` is zeros before and after the axis; a negative
  * number crops (used by gradients). Source: torch.nn.functional.conv1d, conv2d, conv3d.
  */
-export type ConvAttrs = Attrs & {
-  readonly stride: readonly number[]
-  readonly padding: readonly (readonly [number, number])[]
-  readonly dilation: readonly number[]
-  readonly groups: number
+export const convolution = {
+  stride: list(count),
+  padding: list(pair(integer)),
+  dilation: list(count),
+  groups: count,
 }
+/** Attributes of a convolution. */
+export type ConvAttrs = AttrsOf<typeof convolution>
 
 /** Geometry of a transposed convolution, one entry per spatial axis. Source: torch.nn.functional.conv_transpose2d. */
-export type ConvTransposeAttrs = Attrs & {
-  readonly stride: readonly number[]
-  readonly padding: readonly number[]
-  readonly outputPadding: readonly number[]
-  readonly dilation: readonly number[]
-  readonly groups: number
+export const transposed = {
+  stride: list(count),
+  padding: list(whole),
+  outputPadding: list(whole),
+  dilation: list(count),
+  groups: count,
+  /** `true` (absent: false) counts products rightly where Brevitas' bit width is too small. */
+  correct: optional(flag),
 }
+/** Attributes of a transposed convolution. */
+export type ConvTransposeAttrs = AttrsOf<typeof transposed>
 
 const isCount = (n: number): boolean => Number.isInteger(n) && n >= 1
 
@@ -43,6 +51,12 @@ export const badGeometry = (
   }
   return null
 }
+
+/** A convolution works on a padded copy of its input, which must fit memory even where strides leave little of it. */
+const badPadding = (padded: Shape): Refusal | null =>
+  sizeOf(padded) <= MOST_ELEMENTS
+    ? null
+    : refuse(`the padded input ${showShape(padded)} has more than ${MOST_ELEMENTS} elements`, 'use less padding')
 
 const badRanks = (name: string, x: Shape, w: Shape, stride: readonly number[]): Refusal | null =>
   x.length < 3 || x.length !== w.length || stride.length !== x.length - 2
@@ -69,9 +83,9 @@ export const convShape = (x: Shape, w: Shape, attrs: ConvAttrs): Shape | Refusal
     badGeometry(spatial, 1, { stride, dilation, kernel: w.slice(2) }) ??
     badGroups(groups, x, w)
   if (bad !== null) return bad
-  if (padding.length !== spatial || !padding.every((p) => p.length === 2 && p.every(Number.isInteger)))
+  if (padding.length !== spatial)
     return refuse(
-      `padding ${JSON.stringify(padding)} is not one pair of whole numbers for each of the ${spatial} spatial axes`,
+      `padding ${JSON.stringify(padding)} is not one pair for each of the ${spatial} spatial axes`,
       'give padding as [before, after] per spatial axis',
     )
   if (x[1] !== w[1] * groups)
@@ -79,9 +93,10 @@ export const convShape = (x: Shape, w: Shape, attrs: ConvAttrs): Shape | Refusal
       `input ${showShape(x)} has ${x[1]} channels, but weight ${showShape(w)} with ${groups} groups reads ${w[1] * groups}`,
       `use an input with ${w[1] * groups} channels, or a weight of shape [O,${x[1] / groups},…]`,
     )
-  const out = stride.map(
-    (s, d) => Math.floor((x[d + 2] + padding[d][0] + padding[d][1] - dilation[d] * (w[d + 2] - 1) - 1) / s) + 1,
-  )
+  const padded = padding.map(([before, after], d) => x[d + 2] + before + after)
+  const wide = badPadding([x[1], ...padded.map((n) => Math.max(n, 0))])
+  if (wide !== null) return wide
+  const out = stride.map((s, d) => Math.floor((padded[d] - dilation[d] * (w[d + 2] - 1) - 1) / s) + 1)
   return out.every((n) => n >= 1)
     ? [x[0], w[0], ...out]
     : refuse(
@@ -133,6 +148,8 @@ export const convTransposeShape = (x: Shape, w: Shape, attrs: ConvTransposeAttrs
   const out = stride.map(
     (s, d) => (x[d + 2] - 1) * s - 2 * padding[d] + dilation[d] * (w[d + 2] - 1) + outputPadding[d] + 1,
   )
+  const wide = badPadding([w[1] * groups, ...out.map((n, d) => Math.max(n, 0) + 2 * padding[d])])
+  if (wide !== null) return wide
   return out.every((n) => n >= 1)
     ? [x[0], w[1] * groups, ...out]
     : refuse(

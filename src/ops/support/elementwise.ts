@@ -4,6 +4,7 @@ import { broadcastShapes, broadcastStrides, sameShape, showShape, sizeOf } from 
 import type { Tensor } from '../../data/tensor.js'
 import type { Carried } from '../../data/quant.js'
 import { stripped } from '../../data/quant.js'
+import type { AttrSchema } from '../../graph/attributes.js'
 import type { Attrs, Example, Op, Refusal, Value, Vjp } from '../../graph/op.js'
 import { refuse } from '../../graph/op.js'
 
@@ -12,6 +13,18 @@ export const strips = (why: string) => (): Carried => stripped(why)
 
 /** Shape rule of an op whose result has the shape of its first operand. */
 export const sameAsFirst = (shapes: readonly Shape[]): Shape => shapes[0]
+
+/** Shape rule of an op whose result has the shape of its first operand, to which all others broadcast. */
+export const asFirst = (shapes: readonly Shape[]): Shape | Refusal => {
+  const [first] = shapes
+  const odd = shapes.find((s) => !sameShape(broadcastShapes(first, s) ?? [-1], first))
+  return odd === undefined
+    ? first
+    : refuse(
+        `${showShape(odd)} does not broadcast to the first operand ${showShape(first)}`,
+        "make the axes equal to the first operand's (or 1), counted from the last one",
+      )
+}
 
 /** Shape rule of broadcasting operands. */
 export const broadcasting = (shapes: readonly Shape[]): Shape | Refusal => {
@@ -62,15 +75,31 @@ export type UnarySpec<A extends Attrs> = {
   readonly carry: Op<A>['carry']
   readonly vjp: Op<A>['vjp']
   readonly smooth?: boolean
+  /** Attributes of the examples; without `examples` and `attributes`, an op whose `attrs` are `{}` has none. */
   readonly attrs: A
+  /** Which attributes it has, and what each may hold. */
+  readonly attributes?: AttrSchema<A>
   readonly range?: readonly [number, number]
   readonly examples?: readonly Example<A>[]
 }
+
+const schemaOf = <A extends Attrs>({
+  attributes,
+  attrs,
+  examples,
+}: UnarySpec<A>): { readonly attributes?: AttrSchema<A> } =>
+  attributes !== undefined
+    ? { attributes }
+    : examples === undefined && Object.keys(attrs).length === 0
+      ? { attributes: {} as AttrSchema<A> }
+      : {}
 
 /** A unary element-wise op. */
 export const unary = <A extends Attrs>(spec: UnarySpec<A>): Op<A> => ({
   name: spec.name,
   doc: spec.doc,
+  operands: ['x'],
+  ...schemaOf(spec),
   shape: sameAsFirst,
   carry: spec.carry,
   vjp: spec.vjp,
@@ -146,6 +175,8 @@ export type BinarySpec = {
 export const binary = (spec: BinarySpec): Op => ({
   name: spec.name,
   doc: spec.doc,
+  operands: ['a', 'b'],
+  attributes: {},
   shape: broadcasting,
   ...(spec.guard === undefined ? {} : { guard: spec.guard }),
   carry: spec.carry,

@@ -1,22 +1,24 @@
 /** Attributes, shape rule and indices of padding: shared by `pad` and its gradient. */
 import type { Shape } from '../../data/shape.js'
 import { showShape } from '../../data/shape.js'
-import type { Attrs, Refusal } from '../../graph/op.js'
+import { finite, integer, list, pair, word } from '../../graph/attr.js'
+import type { AttrsOf } from '../../graph/attributes.js'
+import type { Refusal } from '../../graph/op.js'
 import { isRefusal, refuse } from '../../graph/op.js'
 import { listOf } from './indices.js'
 import type { AxisLookup } from './lookup.js'
 
 /** What new elements are: a value, a mirror image without its edge, the edge, or the other end. */
-export type PadMode = 'constant' | 'reflect' | 'replicate' | 'circular'
+export type PadMode = PadAttrs['mode']
 
 /** `[before, after]` for every axis (negative: crops, mode `constant` only), and how new elements are filled. Source: torch.nn.functional.pad. */
-export type PadAttrs = Attrs & {
-  readonly pad: readonly (readonly [number, number])[]
-  readonly mode: PadMode
-  readonly value: number
+export const padding = {
+  pad: list(pair(integer)),
+  mode: word('constant', 'reflect', 'replicate', 'circular'),
+  value: finite,
 }
-
-const MODES: readonly string[] = ['constant', 'reflect', 'replicate', 'circular']
+/** Attributes of padding. */
+export type PadAttrs = AttrsOf<typeof padding>
 
 /** Most elements that a mode can add on one side of an axis of n. */
 const most = (mode: PadMode, n: number): number =>
@@ -41,15 +43,7 @@ const badAxis = (x: Shape, { pad, mode }: PadAttrs): Refusal | null => {
   return null
 }
 
-const badAttrs = (x: Shape, { pad, mode, value }: PadAttrs): Refusal | null => {
-  if (!MODES.includes(mode))
-    return refuse(`there is no pad mode '${mode}'`, `use one of ${MODES.join(', ')}`, 'ConfigError')
-  if (!Number.isFinite(value))
-    return refuse(
-      `the pad value ${value} is no finite number`,
-      'attributes are JSON, which has no infinity; use a large number, such as -3e38',
-      'ConfigError',
-    )
+const badAttrs = (x: Shape, { pad }: PadAttrs): Refusal | null => {
   return pad.length === x.length && pad.every((p) => p.length === 2)
     ? null
     : refuse(

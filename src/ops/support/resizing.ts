@@ -1,16 +1,30 @@
 /** Attributes, shape rule and float32 coordinates of resizing, as torch computes them (aten/native/UpSample.h). */
 import type { Shape } from '../../data/shape.js'
 import { showShape } from '../../data/shape.js'
-import type { Attrs, Refusal } from '../../graph/op.js'
+import { flag, list, orNull, positive, whole } from '../../graph/attr.js'
+import type { AttrField, AttrsOf } from '../../graph/attributes.js'
+import type { Refusal } from '../../graph/op.js'
 import { refuse } from '../../graph/op.js'
 import { listOf } from './indices.js'
 import type { AxisLookup, AxisMix } from './lookup.js'
 
+const isStep = (x: number): boolean => x > 0 && Number.isFinite(x)
+/** A factor whose reciprocal, the step in x, is a float32 number too. */
+const factor: AttrField<number> = {
+  says: 'a number above 0 whose reciprocal float32 can hold',
+  like: '2',
+  holds: (x): x is number => positive.holds(x) && isStep(Math.fround(1 / x)),
+}
+
 /** Sizes of the resized (trailing) axes of the result, and the factors they were made of, or null. Source: torch.nn.functional.interpolate. */
-export type ResizeAttrs = Attrs & { readonly size: readonly number[]; readonly scales: readonly (number | null)[] }
+export const resizing = { size: list(whole), scales: list(orNull(factor)) }
+/** Attributes of resizing. */
+export type ResizeAttrs = AttrsOf<typeof resizing>
 
 /** The same for linear interpolation; `alignCorners` lays the corners' centres on each other. */
-export type LinearAttrs = ResizeAttrs & { readonly alignCorners: boolean }
+export const linearResizing = { ...resizing, alignCorners: flag }
+/** Attributes of linear interpolation. */
+export type LinearAttrs = AttrsOf<typeof linearResizing>
 
 /** Shape of `x` with its trailing axes resized, or a refusal. */
 export const resizedShape = (name: string, x: Shape, { size, scales }: ResizeAttrs): Shape | Refusal => {
@@ -22,16 +36,10 @@ export const resizedShape = (name: string, x: Shape, { size, scales }: ResizeAtt
     )
   if (scales.length !== n)
     return refuse(`${name}: ${scales.length} scales do not fit ${n} sizes`, 'give one scale, or null, per size')
-  if (!size.every((m) => Number.isInteger(m) && m >= 1))
+  if (size.includes(0))
     return refuse(
       `${name} of ${showShape(x)} to [${size.join(',')}]: sizes must be whole numbers of at least 1`,
       'give larger sizes or a larger factor',
-    )
-  if (!scales.every((s) => s === null || (s > 0 && Number.isFinite(s))))
-    return refuse(
-      `${name}: scales [${scales.join(',')}] must be positive`,
-      'give positive factors, or null',
-      'ConfigError',
     )
   return x.slice(-n).every((m) => m >= 1)
     ? [...x.slice(0, -n), ...size]

@@ -1,7 +1,9 @@
 /** Pooling windows as lists of element numbers: what all pools share, for any number of pooled axes. */
 import type { Shape } from '../../data/shape.js'
 import { showShape, sizeOf, stridesOf } from '../../data/shape.js'
-import type { Attrs, Refusal } from '../../graph/op.js'
+import { count, flag, list, whole } from '../../graph/attr.js'
+import type { AttrsOf } from '../../graph/attributes.js'
+import type { Refusal } from '../../graph/op.js'
 import { refuse } from '../../graph/op.js'
 import { badGeometry } from './convShape.js'
 import { outerSum } from './indices.js'
@@ -13,12 +15,14 @@ export type AxisWindows = readonly (readonly number[])[]
 export type Windows = { readonly starts: Int32Array; readonly members: Int32Array }
 
 /** Geometry of sliding windows, one entry per pooled (trailing) axis. Source: torch.nn.functional.max_pool2d, avg_pool2d. */
-export type PoolAttrs = Attrs & {
-  readonly kernel: readonly number[]
-  readonly stride: readonly number[]
-  readonly padding: readonly number[]
-  readonly ceilMode: boolean
+export const pooling = {
+  kernel: list(count),
+  stride: list(count),
+  padding: list(whole),
+  ceilMode: flag,
 }
+/** Attributes of a pool with sliding windows. */
+export type PoolAttrs = AttrsOf<typeof pooling>
 
 /** The pooled axes of a shape: its last `spatial` ones. */
 export const pooledShape = (x: Shape, spatial: number): Shape => x.slice(x.length - spatial)
@@ -89,11 +93,12 @@ export const slidingAxes = (
 ): readonly AxisWindows[] =>
   kernel.map((k, d) => {
     const length = x[x.length - kernel.length + d]
-    return Array.from({ length: out[out.length - kernel.length + d] }, (_, i) =>
-      Array.from({ length: k }, (_, j) => i * stride[d] - padding[d] + j * dilation[d]).filter(
-        (p) => p >= 0 && p < length,
-      ),
-    )
+    return Array.from({ length: out[out.length - kernel.length + d] }, (_, i) => {
+      const start = i * stride[d] - padding[d]
+      const first = Math.max(0, Math.ceil(-start / dilation[d]))
+      const end = Math.min(k, Math.floor((length - 1 - start) / dilation[d]) + 1)
+      return Array.from({ length: Math.max(0, end - first) }, (_, j) => start + (first + j) * dilation[d])
+    })
   })
 
 /** Windows of each pooled axis of an adaptive pool: output `i` of `m` covers `floor(i*n/m) … ceil((i+1)*n/m) - 1`. */

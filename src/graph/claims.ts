@@ -1,0 +1,52 @@
+/**
+ * Can what a stored node claims to carry be true? The rules of ops are not asked again; but ids must name nodes that can
+ * be what they are said to be, and numbers must be within what the width and the sign allow. Backends rely on that.
+ */
+import { intMax, intMin, quantOf, type Carried, type NodeId, type Quant } from '../data/quant.js'
+import { broadcastShapes, sameShape, showShape, sizeOf, type Shape } from '../data/shape.js'
+import type { Node } from './graph.js'
+import { constantOf, constOp, phaseOp } from './structural.js'
+
+/** Beyond this width, `2^bits` is no number. */
+const WIDEST = 1023
+
+const badNumbers = (q: Quant, carries: boolean): string | null => {
+  if (q.bits > WIDEST) return `a width of ${q.bits} bits`
+  if (!(q.lo <= q.hi)) return `integers from ${q.lo} to ${q.hi}`
+  if (q.slack < 0) return `a slack of ${q.slack}`
+  if (!carries) return null
+  if (q.bits < 2) return `${q.bits} bits, which nothing is known to lie on`
+  return q.lo >= intMin(q.bits, q.signed) && q.hi <= intMax(q.bits, q.signed)
+    ? null
+    : `integers from ${q.lo} to ${q.hi}, which do not fit ${q.bits} ${q.signed ? 'signed' : 'unsigned'} bits`
+}
+
+const fits = (part: Shape, whole: Shape): boolean =>
+  sizeOf(part) === 1 || sameShape(broadcastShapes(part, whole) ?? [-1], whole)
+
+const badNodes = (nodes: readonly Node[], { shape }: Node, q: Quant, carries: boolean): string | null => {
+  const [scale, zeroPoint, bitWidth] = [nodes[q.scale], nodes[q.zeroPoint], nodes[q.bitWidth]]
+  if (scale === undefined || zeroPoint === undefined || bitWidth === undefined) return 'a node that is not there'
+  if (scale.op === phaseOp || zeroPoint.op === phaseOp) return 'a phase as its scale or zero point'
+  if (bitWidth.op !== constOp || constantOf(bitWidth.attrs) !== q.bits)
+    return `node ${q.bitWidth} as its bit width, which is no constant ${q.bits}`
+  const odd = carries ? [scale, zeroPoint].find((n) => !fits(n.shape, shape)) : undefined
+  return odd === undefined
+    ? null
+    : `node ${odd.id} of shape ${showShape(odd.shape)} as its scale or zero point, which does not fit ${showShape(shape)}`
+}
+
+/** What is wrong with the metadata that a node claims, or null. */
+export const claimProblem = (nodes: readonly Node[], node: Node): string | null => {
+  const q = quantOf(node.carried)
+  if (q === null) return null
+  const carries = node.carried.tag === 'carries'
+  const bad = badNumbers(q, carries) ?? badNodes(nodes, node, q, carries)
+  return bad === null ? null : `the metadata names ${bad}`
+}
+
+/** The latest of the nodes that metadata names: whoever uses the value must stand behind it. */
+export const latestNamed = (carried: Carried): NodeId => {
+  const q = quantOf(carried)
+  return q === null ? -1 : Math.max(q.scale, q.zeroPoint, q.bitWidth)
+}

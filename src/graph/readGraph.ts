@@ -1,0 +1,214 @@
+/**
+ * Nodes and graphs of stored programs. Every field is checked: ids must name earlier nodes, each call must fit the op's
+ * record, each shape is derived again by the op's own rule, and what metadata claims must be possible.
+ */
+import type { Carried, NodeId, Quant } from '../data/quant.js'
+import { sameShape, showShape, sizeOf, type Shape } from '../data/shape.js'
+import type { Attrs } from './attributes.js'
+import { claimProblem, latestNamed } from './claims.js'
+import type { Graph, Node } from './graph.js'
+import { isRefusal, type Op, type OpTable } from './op.js'
+import { DEEPEST, readAttrs, ZERO_POINTS, type Doubts, type Raw, type Read, type Readers } from './readers.js'
+import { misuse, shapeOfCall, type Misuse } from './signature.js'
+import { getOp, inputOp, phaseOp, structuralOps } from './structural.js'
+
+const readQuant = (r: Readers, x: unknown, where: string): Quant => {
+  const q = r.record(x, where)
+  const id = (key: string): NodeId => r.whole(q[key], `${where}.${key}`)
+  return {
+    scale: id('scale'),
+    zeroPoint: id('zeroPoint'),
+    bitWidth: id('bitWidth'),
+    bits: r.whole(q.bits, `${where}.bits`),
+    signed: r.flag(q.signed, `${where}.signed`),
+    training: r.flag(q.training, `${where}.training`),
+    zero: r.oneOf(ZERO_POINTS)(q.zero, `${where}.zero`),
+    lo: r.number(q.lo, `${where}.lo`),
+    hi: r.number(q.hi, `${where}.hi`),
+    slack: r.number(q.slack, `${where}.slack`),
+  }
+}
+
+const readCarried = (r: Readers, x: unknown, where: string): Carried => {
+  if (x === undefined) return { tag: 'float' }
+  const c = r.record(x, where)
+  const tag = r.oneOf(['float', 'carries', 'claimed', 'stripped'])(c.tag, `${where}.tag`)
+  if (tag === 'float') return { tag }
+  if (tag === 'carries') return { tag, quant: readQuant(r, c.quant, `${where}.quant`) }
+  const why = r.text(c.why, `${where}.why`)
+  if (tag === 'stripped') return { tag, why }
+  const quant = readQuant(r, c.quant, `${where}.quant`)
+  return c.exact === undefined ? { tag, quant, why } : { tag, quant, why, exact: r.flag(c.exact, `${where}.exact`) }
+}
+
+/** What is wrong with a node, and where in it. */
+type Fault = { readonly at: string; readonly message: string }
+const fault = (message: string, at = ''): Fault => ({ at, message })
+const isFault = (x: Shape | Fault): x is Fault => 'message' in x
+const faultOf = (op: Op, { refuse, attribute }: Misuse): Fault =>
+  fault(`${op.name}: ${refuse}`, attribute === undefined ? '' : `.attrs.${attribute}`)
+
+/** The shape of one output of a phase. */
+const outputShape = ([phase]: readonly Node[], attrs: Attrs): Shape | Fault => {
+  const [graph] = phase.branches ?? []
+  const out = graph?.outputs[Number(attrs.index)]
+  return graph === undefined || out === undefined
+    ? fault('get has a phase as its only operand, and the index of one of its outputs')
+    : graph.nodes[out].shape
+}
+
+/** The shape of a phase: that of its first output. Its branches must take its operands and agree in what they give. */
+const phaseShape = ([counter, ...args]: readonly Node[], branches: readonly Graph[]): Shape | Fault => {
+  const takes = (g: Graph): boolean =>
+    g.inputs.length === args.length && g.inputs.every((id, i) => sameShape(g.nodes[id].shape, args[i].shape))
+  const [collect, learned] = branches.map((g) => g.outputs.map((id) => g.nodes[id].shape))
+  const agree =
+    branches.length === 2 &&
+    branches.every(takes) &&
+    collect.length > 0 &&
+    collect.length === learned.length &&
+    collect.every((s, i) => sameShape(s, learned[i]))
+  return agree && sizeOf(counter.shape) === 1
+    ? collect[0]
+    : fault('a phase has a counter, and two branches that take its operands and return the same shapes')
+}
+
+/** The shape that a structural node must have; `stored` stands where nothing can be derived. */
+const structuralShape = ({ op, inputs, attrs, branches, shape }: Call): Shape | Fault => {
+  const wrong = misuse(op, inputs.length, attrs)
+  if (wrong !== null) return faultOf(op, wrong)
+  if (op === getOp) return outputShape(inputs, attrs)
+  return op === phaseOp ? phaseShape(inputs, branches) : shape
+}
+
+const isStructural = (op: Op): boolean => Object.values(structuralOps).some((s) => s === op)
+
+/** A node as it is stored: its op, operands and attributes, and the shape that it is said to have. */
+type Call = {
+  readonly op: Op
+  readonly inputs: readonly Node[]
+  readonly attrs: Attrs
+  readonly branches: readonly Graph[]
+  readonly shape: Shape
+}
+
+/** The shape that a node must have, or what is wrong with it. Rules of users' ops may trust their callers: one that throws has refused. */
+const derivedShape = (call: Call): Shape | Fault => {
+  const { op, inputs, attrs } = call
+  if (isStructural(op)) return structuralShape(call)
+  try {
+    const shape = shapeOfCall(
+      op,
+      inputs.map((n) => n.shape),
+      attrs,
+    )
+    if (Array.isArray(shape)) return shape
+    return isRefusal(shape) ? faultOf(op, shape) : fault(`${op.name} does not fit its operands`)
+  } catch {
+    return fault(`${op.name} does not fit its operands and attributes`)
+  }
+}
+
+/** Everything that reading a graph needs besides its text. */
+export type Reading = { readonly r: Readers; readonly doubts: Doubts; readonly ops: OpTable }
+
+/** How a node is tied to others by differentiation. */
+const readTies = (r: Readers, raw: Raw, where: string): Pick<Node, 'backwardOf' | 'cotangent'> => ({
+  ...(raw.backwardOf === undefined ? {} : { backwardOf: r.whole(raw.backwardOf, `${where}.backwardOf`) }),
+  ...(raw.cotangent === undefined ? {} : { cotangent: r.whole(raw.cotangent, `${where}.cotangent`) }),
+})
+
+/** What is wrong with the operands of node `id`, whatever its op makes of them. */
+const operandFault = (op: Op, operands: readonly Node[], id: NodeId): string | null => {
+  const phase = op === getOp ? undefined : operands.find((n) => n.op === phaseOp)
+  if (phase !== undefined) return `node ${phase.id} is a phase, whose outputs only get can read`
+  const early = operands.find((n) => latestNamed(n.carried) >= id)
+  return early === undefined
+    ? null
+    : `the metadata of operand ${early.id} names node ${latestNamed(early.carried)}, which does not stand before its user`
+}
+
+const readNode = (
+  { r, doubts, ops }: Reading,
+  x: unknown,
+  where: string,
+  earlier: readonly Node[],
+  depth: number,
+): Node | null => {
+  const raw = r.record(x, where)
+  const id = earlier.length
+  const name = r.text(raw.op, `${where}.op`)
+  const table: OpTable = Object.hasOwn(structuralOps, name) ? structuralOps : ops
+  const op = Object.hasOwn(table, name) ? table[name] : null
+  if (op === null) return (r.doubt(`${where}.op`, `no op named ${JSON.stringify(name)} is in the op table`), null)
+  const inputs = r.list(r.whole)(raw.in, `${where}.in`)
+  if (inputs.some((i) => i >= id)) r.doubt(`${where}.in`, `node ${id} uses a node that does not stand before it`)
+  const attrs = readAttrs(r, raw.attrs, `${where}.attrs`)
+  const shape = r.shape(raw.shape, `${where}.shape`)
+  const carried = readCarried(r, raw.carried, `${where}.carried`)
+  const path = raw.path === undefined ? '' : r.text(raw.path, `${where}.path`)
+  const location = raw.location === undefined ? {} : { location: r.text(raw.location, `${where}.location`) }
+  const ties = readTies(r, raw, where)
+  if ((op === phaseOp) !== (raw.branches !== undefined)) r.doubt(where, 'a phase, and nothing else, has branches')
+  if (depth > DEEPEST) r.doubt(where, 'phases are nested too deeply')
+  if (doubts.length > 0) return null
+  const branches =
+    raw.branches === undefined
+      ? []
+      : r.list((g, at) => readGraph({ r, doubts, ops }, g, at, depth + 1))(raw.branches, `${where}.branches`)
+  if (doubts.length > 0) return null
+  const operands = inputs.map((i) => earlier[i])
+  const wrong = operandFault(op, operands, id)
+  if (wrong !== null) return (r.doubt(`${where}.in`, wrong), null)
+  const derived = derivedShape({ op, inputs: operands, attrs, branches, shape })
+  if (isFault(derived)) return (r.doubt(`${where}${derived.at}`, derived.message), null)
+  if (!sameShape(derived, shape))
+    return (
+      r.doubt(`${where}.shape`, `${op.name} gives ${showShape(derived)}, but ${showShape(shape)} is stored`),
+      null
+    )
+  return {
+    id,
+    op,
+    inputs,
+    attrs,
+    shape,
+    carried,
+    path,
+    ...(branches.length === 2 ? { branches: [branches[0], branches[1]] as const } : {}),
+    ...location,
+    ...ties,
+  }
+}
+
+/** A graph, `depth` phases deep. Empty where anything is wrong. */
+export const readGraph = (reading: Reading, x: unknown, where: string, depth: number): Graph => {
+  const { r, doubts } = reading
+  const raw = r.record(x, where)
+  const nodes: Node[] = []
+  r.list((n, at) => {
+    const node = readNode(reading, n, at, nodes, depth)
+    if (node !== null) nodes.push(node)
+  })(raw.nodes, `${where}.nodes`)
+  const id: Read<NodeId> = (n, at) => {
+    const i = r.whole(n, at)
+    if (i >= nodes.length) r.doubt(at, `there is no node ${i}`)
+    return i
+  }
+  const inputs = r.list(id)(raw.inputs, `${where}.inputs`)
+  const outputs = r.list(id)(raw.outputs, `${where}.outputs`)
+  if (doubts.length > 0) return { nodes: [], inputs: [], outputs: [] }
+  const count = nodes.reduce((n, { op }) => n + (op === inputOp ? 1 : 0), 0)
+  if (inputs.length !== count || new Set(inputs).size !== count || inputs.some((i) => nodes[i].op !== inputOp))
+    r.doubt(`${where}.inputs`, 'the inputs are not the input nodes, each once')
+  const phase = outputs.find((o) => nodes[o].op === phaseOp)
+  if (phase !== undefined) r.doubt(`${where}.outputs`, `node ${phase} is a phase, whose outputs only get can read`)
+  for (const node of nodes) {
+    const { id: at, backwardOf = 0, cotangent = 0 } = node
+    if (Math.max(backwardOf, cotangent) >= nodes.length)
+      r.doubt(`${where}.nodes[${at}]`, 'backwardOf or cotangent names a node that is not there')
+    const claim = claimProblem(nodes, node)
+    if (claim !== null) r.doubt(`${where}.nodes[${at}].carried`, claim)
+  }
+  return { nodes, inputs, outputs }
+}
