@@ -20,6 +20,8 @@ import { constOp, constantAttrs, getOp, inputOp, phaseOp } from './structural.js
 export type BuilderOptions = {
   readonly table: OpTable
   readonly mode: 'train' | 'eval'
+  /** Paths that are traced as in `eval`, whatever the mode. */
+  readonly frozen?: (path: string) => boolean
   readonly strict?: boolean
   /** Record the source location of every call (costly: a stack trace per node). */
   readonly locations?: boolean
@@ -87,7 +89,7 @@ const freezeGraph = (graph: Graph): Graph =>
 
 /** Starts an empty graph. */
 export const newBuilder = (options: BuilderOptions): Builder => {
-  const { table, mode, strict = false, locations = false, metadata = true } = options
+  const { table, frozen, strict = false, locations = false, metadata = true } = options
   const nodes: Node[] = []
   const keys = new Map<string, NodeId>()
   const inputs: NodeId[] = []
@@ -273,7 +275,9 @@ export const newBuilder = (options: BuilderOptions): Builder => {
   }
 
   const kit: Builder = {
-    mode,
+    get mode() {
+      return frozen?.(path) === true ? 'eval' : options.mode
+    },
     strict,
     errors,
     emit,

@@ -39,7 +39,7 @@ export type Value = {
 
 /** What rules and functions use to emit nodes; one per graph under construction. */
 export interface Kit {
-  /** Mode of the trace: batch statistics and state updates (`train`), or not (`eval`). */
+  /** Mode of the trace, in the layer that is being traced: batch statistics and state updates (`train`), or not (`eval`). */
   readonly mode: 'train' | 'eval'
   /** Strict mode: a claim is stripped. */
   readonly strict: boolean

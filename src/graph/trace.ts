@@ -16,11 +16,13 @@ import {
   shapeField,
   showGiven,
   type Fields,
+  nearestName,
 } from '../data/fields.js'
 import { showShape, type Shape } from '../data/shape.js'
 import { demandShape } from '../data/tensor.js'
 import type { Tree } from '../data/tree.js'
 import { leaves, mapTree } from '../data/tree.js'
+import { liesIn, namesIn, outwards, type Where } from '../data/where.js'
 import type { Builder } from './builder.js'
 import { isInvalid, newBuilder } from './builder.js'
 import type { OpTable, Value } from './op.js'
@@ -137,6 +139,8 @@ export type TraceSpec = {
   readonly inputs: unknown
   readonly params: unknown
   readonly state: unknown
+  /** What is traced as in `eval`, whatever the mode; each name must be one of the network's. */
+  readonly freeze?: Where
   readonly layers?: readonly ProgramLayer[]
   readonly body: (
     params: Tree<Value>,
@@ -201,11 +205,35 @@ const bodyOf = (
   }
 }
 
+/** Names to freeze that are no part of the network, each with the nearest one that is. */
+const unknownNames = (still: Where, placed: readonly { readonly path: string }[]): QuantErrors => {
+  const known = new Set(placed.flatMap(({ path }) => outwards(path)))
+  return namesIn(still)
+    .filter((name) => !known.has(name))
+    .map((name) => {
+      const near = nearestName(name, [...known])
+      return {
+        tag: 'ConfigError',
+        option: 'freeze',
+        path: '',
+        message: `trace was told to freeze ${JSON.stringify(name)}, which is no part of this network`,
+        fix:
+          near === undefined
+            ? `name layers or quantizers by their paths: ${[...known]
+                .filter((n) => n !== '')
+                .slice(0, 8)
+                .join(', ')}, …`
+            : `did you mean ${JSON.stringify(near)}?`,
+      }
+    })
+}
+
 /** Runs the body over fresh inputs and returns the program, or every error that was found. */
 export const traceProgram = (spec: TraceSpec): E.Either<QuantErrors, Program> => {
   const wrong = inputProblems(spec.inputs, '', 0)
   if (wrong.length > 0) return E.left(wrong)
-  const b = newBuilder(spec)
+  const { freeze: still } = spec
+  const b = newBuilder(still === undefined ? spec : { ...spec, frozen: liesIn(still) })
   const inputs: ProgramInput[] = []
   const outputs: ProgramOutput[] = []
   const add = (
@@ -292,6 +320,8 @@ export const traceProgram = (spec: TraceSpec): E.Either<QuantErrors, Program> =>
   const structure = { data: dataTree, params, state, results: resultTree, nextState: nextTree, grads: null }
   const parts = outputs.flatMap(({ quant: q }) => (q === undefined ? [] : [q.scale, q.zeroPoint, q.bitWidth]))
   const graph = b.finish([...found, ...parts.map(b.value)])
+  const unknown = still === undefined ? [] : unknownNames(still, [...graph.nodes, ...(spec.layers ?? [])])
+  if (unknown.length > 0) return E.left(unknown)
   return E.right(
     freeze<Program>(
       {

@@ -34,7 +34,7 @@ const liveNodes = (graph: Graph): Live => {
 }
 
 /** What one evaluation of a graph needs besides its inputs. */
-type Context = { readonly options: RunOptions; readonly mode: 'train' | 'eval'; readonly warnings: QuantWarning[] }
+type Context = { readonly options: RunOptions; readonly warnings: QuantWarning[] }
 
 const finite = (t: Tensor): boolean => {
   for (let i = 0; i < t.data.length; i++) if (!Number.isFinite(t.data[i])) return false
@@ -123,7 +123,7 @@ const evaluate = (
       const args = node.inputs.map((id) => values[id])
       const counter = args[0].data[0]
       const collecting = counter < Number(node.attrs.limit)
-      if (collecting && ctx.mode === 'eval' && node.attrs.warnSteps !== null)
+      if (collecting && node.attrs.warnSteps !== null)
         ctx.warnings.push(stillCollecting(node.path, counter, Number(node.attrs.warnSteps)))
       const branches = l.branches.get(node.id)
       if (branches === undefined) continue
@@ -160,7 +160,7 @@ export const reference: Backend = {
           if (bad >= 0) return E.left([nanInput(program.inputs[bad], inputs[bad])])
         }
         const warnings: QuantWarning[] = []
-        const done = evaluate(live, inputs, { options, mode: program.mode, warnings }, true)
+        const done = evaluate(live, inputs, { options, warnings }, true)
         return E.isLeft(done) ? E.left<QuantErrors>([done.left]) : E.right({ outputs: done.right, warnings })
       },
       resident: (commits = []) => residentByRunning(program, commits, (inputs) => executable.run(inputs)),

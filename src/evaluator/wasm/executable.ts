@@ -37,7 +37,7 @@ const QUIET: E.Either<QuantErrors, readonly QuantWarning[]> = E.right(NO_WARNING
 
 const entryOf = (program: Program, loaded: Loaded): Entry => {
   const tests = loaded.plan.flat.tests.map((t) => ({ ...t, now: counterReader(loaded.plan, t) }))
-  const warned = program.mode === 'eval' ? tests.filter((t) => t.collecting && t.warnSteps !== null) : []
+  const warned = tests.filter((t) => t.collecting && t.warnSteps !== null)
   return {
     loaded,
     latest: program.inputs.map(() => null),

@@ -33,6 +33,7 @@ import { compileOn, type Compiled } from './compiled.js'
 import { traceProgram, type InputDecl } from '../../graph/trace.js'
 import { ops } from '../../ops/index.js'
 import { layerProblems, pairOf } from '../layers/checks.js'
+import { isWhere, type Where } from '../../data/where.js'
 import type { Layer, SpecTree } from '../layers/layer.js'
 import { layersOf } from '../layers/source.js'
 import { isSpec } from './wanted.js'
@@ -51,13 +52,24 @@ export type OutputsOf<O> = O extends Value ? Output : { readonly [K in keyof O]:
 export type TraceOptions = {
   /** `train`: batch statistics, state moves on. `eval`: running averages or learned values. */
   readonly mode: 'train' | 'eval'
+  /**
+   * In training: layers and quantizers that go on as in `eval` (torch's `layer.eval()`), with all inside them. Batch norms
+   * use their running statistics, quantizers what they have learned or averaged so far, dropouts are off, and no state of theirs moves on.
+   * Their gradients are still taken: an optimizer's mask (`freezing`) keeps parameters and learned scales.
+   */
+  readonly freeze?: Where
   /** Strip metadata that is only claimed (default: follow Brevitas and keep it). */
   readonly strict?: boolean
   /** Record the source location of every node (costly). */
   readonly locations?: boolean
 }
 
-const TRACE: Fields<TraceOptions> = { mode: required(oneOf('train', 'eval')), strict: flag, locations: flag }
+const TRACE: Fields<TraceOptions> = {
+  mode: required(oneOf('train', 'eval')),
+  freeze: { says: 'paths of layers, or a function of a path', like: "['bn1', 'input']", holds: isWhere },
+  strict: flag,
+  locations: flag,
+}
 
 const traceOptionProblems = (options: unknown): QuantErrors =>
   options === undefined
@@ -85,6 +97,7 @@ export const trace = <P, S, I, O>(
     mode: options.mode,
     strict: options.strict ?? false,
     locations: options.locations ?? false,
+    ...(options.freeze === undefined ? {} : { freeze: options.freeze }),
     inputs,
     params: layer.params,
     state: layer.state,

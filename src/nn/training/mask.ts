@@ -1,7 +1,9 @@
 /** What an optimizer does to which leaf: rules per leaf, checked where they are asked for. */
 import * as E from 'fp-ts/lib/Either.js'
-import type { QuantError, QuantErrors } from '../../data/error.js'
+import { failure, type QuantError, type QuantErrors } from '../../data/error.js'
 import { fieldProblems, flag, nonNegative, showGiven } from '../../data/fields.js'
+import { isWhere, liesIn, type Where } from '../../data/where.js'
+import { inputError } from './options.js'
 
 /** One leaf as a mask sees it. */
 export type OptimLeaf = { readonly kind: 'param' | 'state'; readonly path: string }
@@ -9,6 +11,23 @@ export type OptimLeaf = { readonly kind: 'param' | 'state'; readonly path: strin
 export type LeafRule = { readonly frozen?: boolean; readonly weightDecay?: number; readonly lrScale?: number }
 /** Rules per leaf: freeze scales, no decay on thresholds. */
 export type Mask = (leaf: OptimLeaf) => LeafRule
+
+/**
+ * A mask that freezes parameters and learned state by the paths of what they lie in, as `trace(…, { freeze })` freezes statistics;
+ * other leaves have the rules of `others`.
+ */
+export const freezing = (where: Where, others: Mask = () => ({})): Mask => {
+  if (!isWhere(where))
+    throw failure([
+      inputError(
+        'where',
+        `freezing was given ${showGiven(where)}`,
+        "give paths of layers, ['conv1', 'bn1'], or a function of a path",
+      ),
+    ])
+  const still = liesIn(where)
+  return (leaf) => (still(leaf.path) ? { frozen: true } : others(leaf))
+}
 
 const isRecord = (x: unknown): boolean => typeof x === 'object' && x !== null && !Array.isArray(x)
 
