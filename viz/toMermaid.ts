@@ -1,6 +1,6 @@
 /** A program as a Mermaid flow chart, for Markdown. */
 import type { Program } from '../src/graph/program.js'
-import { lineLabel } from './draw/words.js'
+import { lineLabel, lookOf } from './draw/words.js'
 import { sceneOf } from './scene/fromProgram.js'
 import { nameOf } from './scene/text.js'
 import { firstOpen } from './scene/opening.js'
@@ -32,7 +32,7 @@ const nodeLines = (items: readonly Item[], names: Map<string, string>, indent: s
 
 const arrow = (l: Line): string => {
   const label = lineLabel(l.source)
-  const stroke = l.source.carry === 'carries' ? '==>' : l.source.carry === 'float' ? '-->' : '-.->'
+  const stroke = lookOf(l.source) === 'carries' ? '==>' : l.source.carry === 'float' ? '-->' : '-.->'
   return label === '' ? stroke : `${stroke}|${quoted(label)}|`
 }
 
@@ -43,6 +43,6 @@ export const toMermaid = (program: Program): string => {
   const names = new Map<string, string>()
   const nodes = nodeLines(visible.items, names, '  ')
   const links = visible.lines.map((l) => `  ${names.get(l.from) ?? ''} ${arrow(l)} ${names.get(l.to) ?? ''}`)
-  const styles = visible.lines.map((l, i) => `  linkStyle ${i} stroke:${COLOURS[l.source.carry]}`)
+  const styles = visible.lines.map((l, i) => `  linkStyle ${i} stroke:${COLOURS[lookOf(l.source)]}`)
   return ['flowchart TB', ...nodes, ...links, ...styles, ''].join('\n')
 }

@@ -6,7 +6,7 @@ import { metaAttrs, notesAt, type Drawing } from './drawing.js'
 import { mark, type Mark } from './mark.js'
 import { errorAt, errorClass, shareText, timeAt, timeClass } from './overlay.js'
 import { headAt } from './place.js'
-import { sayItem } from './words.js'
+import { lookOf, sayItem } from './words.js'
 
 const CORNER = 10
 
@@ -87,7 +87,7 @@ const classOf = (d: Drawing, i: Item): string => {
     `item ${kindOf(i)}`,
     i.open ? 'open' : '',
     i.kind === 'node' && n?.flow === false ? 'quiet' : '',
-    n?.flow === true && (n.carry === 'stripped' || n.carry === 'claimed') ? `at-${n.carry}` : '',
+    n?.flow === true && ['stripped', 'claimed'].includes(lookOf(n)) ? `at-${lookOf(n)}` : '',
     n?.loss === 'costly' ? 'costly' : '',
     isBackward(i) ? 'backward' : '',
     error === undefined ? '' : `error${errorClass(error)}`,

@@ -7,7 +7,7 @@ import { labelText, metaAttrs, NOTHING_YET, nowText, type Drawing } from './draw
 import { hueOf, plyOf } from './hues.js'
 import { mark, type Mark } from './mark.js'
 import { wayPath } from './path.js'
-import { sayLine } from './words.js'
+import { lookOf, sayLine } from './words.js'
 
 /** Scissors, 12 units wide, around the origin: few fonts have them. */
 export const SCISSORS =
@@ -17,7 +17,7 @@ export const SCISSORS =
 const thickness = (m: Meta): number =>
   m.bits === undefined ? (m.carry === 'stripped' ? 2 : 1) : 1.2 + Math.min(16, m.bits) * 0.3
 
-const isColoured = (m: Meta): boolean => m.carry === 'carries' && m.scale !== undefined
+const isColoured = (m: Meta): boolean => lookOf(m) === 'carries' && m.scale !== undefined
 const hueClass = (d: Drawing, m: Meta): string => (isColoured(m) ? ` ${hueOf(d.hues, m.scale)}` : '')
 
 /** The core of a line whose hue another scale has too. */
@@ -33,7 +33,7 @@ export const signedLines = (v: Visible, layout: Layout): ReadonlySet<string> => 
     return a !== undefined && b !== undefined && b[1] < a[1]
   }
   const lost = (l: Line): number => (l.source.carry === 'stripped' ? 0 : 1)
-  const doubtful = v.lines.filter((l) => l.flow && (l.source.carry === 'stripped' || l.source.carry === 'claimed'))
+  const doubtful = v.lines.filter((l) => l.flow && ['stripped', 'claimed'].includes(lookOf(l.source)))
   const at = new Map<string, string>()
   for (const l of [...doubtful].sort((a, b) => lost(a) - lost(b) || Number(isUp(a)) - Number(isUp(b))))
     if (!at.has(l.from)) at.set(l.from, l.id)
@@ -82,7 +82,7 @@ const labelOf = (d: Drawing, l: Line): readonly Mark[] => {
 /** The label of a line whose text changes all the time: apart from the line, whose name for screen readers stands still. */
 export const movingLabel = (d: Drawing, l: Line): readonly Mark[] => {
   const marks = labelOf(d, l)
-  return marks.length === 0 ? [] : [mark('g', l.id, { class: `${l.source.carry}${hueClass(d, l.source)}` }, marks)]
+  return marks.length === 0 ? [] : [mark('g', l.id, { class: `${lookOf(l.source)}${hueClass(d, l.source)}` }, marks)]
 }
 
 /** A line: hit area, way, sign and label. */
@@ -94,7 +94,7 @@ export const lineMark = (d: Drawing, l: Line): Mark => {
     'g',
     l.id,
     {
-      class: `line ${l.source.carry}${free}${l.flow ? '' : ' quiet'}${hueClass(d, l.source)}`,
+      class: `line ${lookOf(l.source)}${free}${l.flow ? '' : ' quiet'}${hueClass(d, l.source)}`,
       ...ends,
       ...metaAttrs(l.source),
       'data-line': l.id,

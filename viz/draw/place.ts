@@ -5,6 +5,7 @@ import type { Point } from '../scene/level.js'
 import { ROW, type Measure } from '../scene/type.js'
 import type { Item, Line, Visible } from '../scene/visible.js'
 import { nameOf } from '../scene/text.js'
+import { lookOf } from './words.js'
 
 /** Where the first row of a label begins, or with `end` where it ends. */
 export type Spot = { readonly x: number; readonly y: number; readonly anchor: 'start' | 'end' }
@@ -143,7 +144,7 @@ export const placeLabels = (
     const way = layout.ways.get(line.id) ?? []
     if (way.length < 2) continue
     const width = Math.max(...rows.map((r) => measure(r, 'label')))
-    const free = candidates(way, layout.across.has(line.id), line.source.carry !== 'carries', rows.length)
+    const free = candidates(way, layout.across.has(line.id), lookOf(line.source) !== 'carries', rows.length)
       .map((spot, k) => ({ spot, r: rectOf(spot, width, rows.length), k }))
       .filter(({ r }) => r.x >= 2 && r.x + r.width <= layout.width - 2 && taken.met(r) === 0)
     const best = free

@@ -1,5 +1,5 @@
 /** What is said of values, nodes and lines, in words and in numbers. */
-import type { Meta, SceneNode } from '../scene/scene.js'
+import type { Carry, Meta, SceneNode } from '../scene/scene.js'
 import type { Item, Line } from '../scene/visible.js'
 
 const DIGITS = '₀₁₂₃₄₅₆₇₈₉'
@@ -31,18 +31,23 @@ export const number = (x: number): string => {
 /** `int8`, `uint4`, or the empty string. */
 export const typeName = (m: Meta): string => (m.bits === undefined ? '' : `${m.signed === true ? '' : 'u'}int${m.bits}`)
 
+/** As what a value is drawn: a claim that is no doubt looks like what integers make it, carried metadata. */
+export const lookOf = (m: Meta): Carry => (m.calm === undefined ? m.carry : 'carries')
+
 /** The label of a line: `int8 · s₁₆`, `stripped`, or nothing. */
 export const lineLabel = (m: Meta): string =>
   m.carry === 'stripped'
     ? 'stripped'
     : m.scale === undefined
       ? ''
-      : `${m.carry === 'claimed' ? 'claimed ' : ''}${typeName(m)} · ${scaleName(m.scale)}`
+      : `${lookOf(m) === 'claimed' ? 'claimed ' : ''}${typeName(m)} · ${scaleName(m.scale)}`
 
 /** What is known of the metadata of a value, as a sentence. */
 export const saysOf = (m: Meta): string => {
   const grid = m.scale === undefined ? '' : `${typeName(m)}, scale ${scaleName(m.scale)}`
   if (m.carry === 'carries') return `carries ${grid}`
+  if (m.calm === 'exact') return `carries ${grid}, exact in integers: ${m.why ?? ''}`
+  if (m.calm === 'training') return `carries ${grid}, of two scales in training only: ${m.why ?? ''}`
   if (m.carry === 'claimed') return `claims ${grid}, but need not lie on that grid: ${m.why ?? ''}`
   return m.carry === 'stripped' ? `metadata stripped: ${m.why ?? ''}` : 'has no metadata'
 }

@@ -3,7 +3,7 @@
  * whose first one is the program; each branch of a phase is a graph of its own, to which the phase's node leads.
  */
 import type { Program } from '../../src/graph/program.js'
-import { lineLabel } from '../draw/words.js'
+import { lineLabel, lookOf } from '../draw/words.js'
 import { sceneOf, type SceneOptions } from '../scene/fromProgram.js'
 import type { Scene, SceneBox, SceneEdge, SceneNode, SceneValue } from '../scene/scene.js'
 import { groupBy } from '../scene/visible.js'
@@ -121,7 +121,7 @@ const nodeOf = (c: Context, n: SceneNode): ModelExplorerNode => {
       { id: '0', attrs: [{ key: 'shape', value: shape }, ...pairs({ type: lineLabel(n) }), ...metadata(n)] },
     ],
     ...(branches.length === 0 ? {} : { subgraphIds: branches }),
-    ...(n.flow && Object.hasOwn(BORDER, n.carry) ? { style: { borderColor: BORDER[n.carry] } } : {}),
+    ...(n.flow && Object.hasOwn(BORDER, lookOf(n)) ? { style: { borderColor: BORDER[lookOf(n)] } } : {}),
   }
 }
 

@@ -1,5 +1,5 @@
 /** State of the page and what changes it: which boxes are open, what is selected, what is lit. */
-import { claimedCauses, strippedCauses } from '../scene/causes.js'
+import { walkOf } from '../scene/causes.js'
 import { overlayOf } from '../draw/overlay.js'
 import { onSide, partnersOf, type Side } from '../scene/sides.js'
 import { indexOf, type Index } from '../scene/reach.js'
@@ -209,16 +209,7 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
     select(null)
     view.firstLook()
   }
-  const lossesInOrder = (): readonly string[] => [
-    ...new Set([
-      ...scene.nonfinite,
-      ...strippedCauses(index).map((c) => c.node.id),
-      ...scene.wasted.map((w) => w.node),
-      ...claimedCauses(index).map((n) => n.id),
-      ...scene.losses.map((l) => l.node),
-    ]),
-  ]
-  let walk = lossesInOrder()
+  let walk = walkOf(index)
   let place = -1
   const nextLoss = (step: number): void => {
     if (walk.length === 0) return
@@ -236,7 +227,7 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
   const replace = (next: Scene): void => {
     scene = next
     index = indexOf(next)
-    walk = lossesInOrder()
+    walk = walkOf(index)
     place = Math.min(place, walk.length - 1)
     partners = partnersOf(index)
     hues = huesOf(next)

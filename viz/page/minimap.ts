@@ -1,4 +1,5 @@
 /** A small map of the whole drawing, with the part in the window. */
+import { lookOf } from '../draw/words.js'
 import { zoomTransform } from 'd3'
 import { svgEl } from './dom.js'
 import type { App } from './app.js'
@@ -19,7 +20,7 @@ export const mapOf = (app: App, svg: SVGSVGElement, map: SVGSVGElement): void =>
       ...items.slice(0, MOST_DOTS).map((i) => {
         const { x, y, width, height } = layout.rects.get(i.id) ?? { x: 0, y: 0, width: 0, height: 0 }
         const lost = i.hidden.costly > 0 || i.node?.loss === 'costly'
-        const doubt = i.hidden.claimed > 0 || (i.node?.flow === true && i.node.carry === 'claimed')
+        const doubt = i.hidden.claimed > 0 || (i.node?.flow === true && lookOf(i.node) === 'claimed')
         return svgEl('rect', { class: `dot${lost ? ' lost' : doubt ? ' doubt' : ''}`, x, y, width, height })
       }),
       frame,

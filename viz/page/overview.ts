@@ -1,6 +1,8 @@
 /** What the panel says when nothing is selected: what to change, the most costly first; then what is lost at no cost. */
 import { nodeName, number } from '../draw/words.js'
-import { claimedCauses, strippedCauses, type Cause } from '../scene/causes.js'
+import { calmCauses, claimedCauses, strippedCauses, type Cause } from '../scene/causes.js'
+import { costOf } from '../scene/reach.js'
+import { names } from '../scene/written.js'
 import type { Advice, SceneNode } from '../scene/scene.js'
 import { button, el } from './dom.js'
 import { codeOf, links, section, type PanelContext } from './parts.js'
@@ -18,7 +20,7 @@ const row = (
   look: string,
   head: string,
   text: string,
-  advice: Advice | undefined,
+  [advice]: readonly Advice[],
   cost: Node | null = null,
 ): Node =>
   el(
@@ -39,8 +41,8 @@ const row = (
         ]),
   )
 
-const adviceFor = (c: PanelContext, n: SceneNode): Advice | undefined =>
-  c.index.scene.losses.find((l) => l.node === n.id)?.advice[0]
+const adviceFor = (c: PanelContext, n: SceneNode): readonly Advice[] =>
+  c.index.scene.losses.find((l) => l.node === n.id)?.advice ?? []
 
 const MOST_NAMES = 4
 
@@ -69,37 +71,19 @@ const costly = (c: PanelContext, causes: readonly Cause[]): readonly Node[] =>
       ),
     )
 
-/** Products in float behind no loss: there an operand was never quantized. */
-const bare = (c: PanelContext, causes: readonly Cause[]): readonly Node[] => {
-  const behind = new Set(causes.flatMap((x) => x.products))
-  // Where nothing was ever quantized the sentence says so once.
-  if (!c.index.scene.nodes.some((n) => n.flow && n.scale !== undefined)) return []
-  return c.index.scene.nodes
-    .filter((n) => n.flow && n.side === undefined && n.integer === false && !behind.has(n.id))
-    .slice(0, MOST_ROWS)
-    .map((n) =>
-      row(c, n, 'stripped-text', 'In float:', 'Why: an operand was never quantized.', {
-        text: 'quantize what goes into it, and its weight.',
-        code: 'input: QuantIdentity({ returnQuantTensor: true })',
-      }),
-    )
-}
+/** Products in float behind no loss: there an operand was never quantized, or comes as it can't be multiplied. */
+const bare = (c: PanelContext): readonly Node[] =>
+  c.index.scene.floats.slice(0, MOST_ROWS).flatMap((f) => {
+    const n = c.index.node.get(f.node)
+    return n === undefined ? [] : [row(c, n, 'stripped-text', 'In float:', `Why: ${f.why}.`, f.advice)]
+  })
 
 const wastes = (c: PanelContext): readonly Node[] =>
   c.index.scene.wasted.slice(0, MOST_ROWS).flatMap((w) => {
     const n = c.index.node.get(w.node)
     return n === undefined
       ? []
-      : [
-          row(
-            c,
-            n,
-            'claimed-text',
-            `${w.used.toFixed(1)} of ${w.bits} bits used at`,
-            w.advice[0]?.text ?? '',
-            w.advice[0],
-          ),
-        ]
+      : [row(c, n, 'claimed-text', `${w.used.toFixed(1)} of ${w.bits} bits used at`, w.advice[0]?.text ?? '', w.advice)]
   })
 
 const broken = (c: PanelContext): readonly Node[] =>
@@ -114,7 +98,7 @@ const broken = (c: PanelContext): readonly Node[] =>
             'stripped-text',
             'First NaN or ∞ at',
             `${number(x.nonfinite)} of ${number(x.count)} values, from finite operands.`,
-            undefined,
+            [],
           ),
         ]
   })
@@ -134,19 +118,61 @@ const quiet = (c: PanelContext, title: string, text: string, nodes: readonly Sce
         ]),
   )
 
-/** Claims with their reasons: short, for nothing has to change for them. */
+/** Claims with their reasons, and what ends them where something does. */
 const claims = (c: PanelContext, nodes: readonly SceneNode[]): readonly Node[] =>
   section(
     'Claimed: kept, but maybe off the grid',
-    ...nodes.slice(0, MOST_ROWS).map((n) =>
-      el(
-        'p',
-        {},
-        button(place(n), () => c.go(n.id), { class: 'claimed-text' }),
-        el('span', { class: 'soft' }, `: ${n.why ?? ''}`),
-      ),
-    ),
+    ...nodes
+      .slice(0, MOST_ROWS)
+      .map((n) => row(c, n, 'claimed-text', 'Claimed at', `Why: ${n.why ?? ''}.`, adviceFor(c, n), rest(c, n))),
   )
+
+/** Which products and results rest on a claim. */
+const rest = (c: PanelContext, n: SceneNode): Node => {
+  const { products, results } = costOf(c.index, n.id)
+  const places = [...new Set(products.flatMap((id) => c.index.node.get(id) ?? []).map(place))]
+  const all = [...places, ...results.map((r) => `the result ${r}`)]
+  return el(
+    'p',
+    { class: all.length === 0 ? 'soft' : 'claimed-text' },
+    all.length === 0
+      ? 'It costs nothing: nothing multiplies before the next quantizer.'
+      : `${names(all)} ${all.length === 1 ? 'rests' : 'rest'} on it.`,
+  )
+}
+
+/** Claims that need no change: what integers keep, and what only training doubts. */
+const calm = (c: PanelContext, nodes: readonly SceneNode[]): readonly Node[] => [
+  ...quiet(
+    c,
+    'Exact in integers',
+    'float32 does not hold these grids, or a test of validity does not know them; the integers are right.',
+    nodes.filter((n) => n.calm === 'exact'),
+  ),
+  ...quiet(
+    c,
+    'Two scales in training only',
+    'One quantizer gives each of its calls a scale while it collects; in eval they are one.',
+    nodes.filter((n) => n.calm === 'training'),
+  ),
+]
+
+/** How much there is to do. */
+const heading = (count: number, claimed: readonly SceneNode[], others: number, hint: string): readonly Node[] => {
+  const soft = (text: string): readonly Node[] => (text === '' ? [] : [el('p', { class: 'soft' }, text)])
+  if (count > 0) return [el('h2', {}, count === 1 ? 'One place to change' : `${count} places to change`), ...soft(hint)]
+  if (claimed.length > 0)
+    return [
+      el('h2', {}, claimed.length === 1 ? 'One claim in doubt' : `${claimed.length} claims in doubt`),
+      ...soft('All that multiplies runs on integers.'),
+    ]
+  return others > 0
+    ? [
+        el('h2', {}, 'Nothing needs to change'),
+        ...soft('All that multiplies runs on integers. What is lost at no cost is listed below.'),
+      ]
+    : [el('h2', {}, 'Nothing is lost'), ...soft('Select a node or a line to see its scale, zero point and range.')]
+}
 
 /** The panel while nothing is selected. */
 export const overviewParts = (
@@ -156,33 +182,18 @@ export const overviewParts = (
   const stripped = [...strippedCauses(c.index)].sort((a, b) => b.products.length - a.products.length)
   const claimed = claimedCauses(c.index)
   const dear = stripped.filter((x) => x.products.length > 0)
-  const never = bare(c, dear)
-  const count = dear.length + never.length + c.index.scene.wasted.length + c.index.scene.nonfinite.length
+  const { floats, wasted, nonfinite } = c.index.scene
+  const count = dear.length + floats.length + wasted.length + nonfinite.length
   const free = stripped.filter((x) => x.products.length === 0)
-  const any = count + claimed.length + free.length > 0
-  const head =
-    count === 0
-      ? [
-          el('h2', {}, any ? 'Nothing needs to change' : 'Nothing is lost'),
-          el(
-            'p',
-            { class: 'soft' },
-            any
-              ? 'All that multiplies runs on integers. What is lost or doubtful is listed below.'
-              : 'Select a node or a line to see its scale, zero point and range.',
-          ),
-        ]
-      : [
-          el('h2', {}, count === 1 ? 'One place to change' : `${count} places to change`),
-          ...(hint === '' ? [] : [el('p', { class: 'soft' }, hint)]),
-        ]
+  const quietly = calmCauses(c.index)
   return [
-    ...head,
+    ...heading(count, claimed, free.length + quietly.length, hint),
     ...broken(c),
     ...costly(c, dear),
-    ...never,
+    ...bare(c),
     ...wastes(c),
     ...claims(c, claimed),
+    ...calm(c, quietly),
     ...quiet(
       c,
       'Stripped at no cost',

@@ -68,7 +68,7 @@ const gridParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
 }
 
 const costParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
-  if (!n.flow || (n.carry !== 'stripped' && n.carry !== 'claimed')) return []
+  if (!n.flow || (n.carry !== 'stripped' && n.carry !== 'claimed') || n.calm !== undefined) return []
   const { products, results } = costOf(c.index, n.id)
   const what = (k: number): string =>
     n.carry === 'stripped'
@@ -99,13 +99,20 @@ const costParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
   )
 }
 
+/** What stands over a node: how it is with its metadata. */
+const headOf = (n: SceneNode): readonly [text: string, look: string] => {
+  if (n.calm === 'exact') return ['Exact in integers, though not in float32', 'soft']
+  if (n.calm === 'training') return ['Two scales of one quantizer, in training only', 'soft']
+  return [HEAD[n.carry], TONE[n.carry]]
+}
+
 const adviceParts = (c: PanelContext, n: SceneNode): readonly Node[] =>
   section(
     'What to change',
-    ...(c.index.scene.losses.find((l) => l.node === n.id)?.advice ?? []).flatMap((a) => [
-      el('p', {}, a.text),
-      ...(a.code === undefined ? [] : [codeOf(a.code)]),
-    ]),
+    ...[
+      ...(c.index.scene.losses.find((l) => l.node === n.id)?.advice ?? []),
+      ...(c.index.scene.floats.find((f) => f.node === n.id)?.advice ?? []),
+    ].flatMap((a) => [el('p', {}, a.text), ...(a.code === undefined ? [] : [codeOf(a.code)])]),
   )
 
 const share = (x: number): string => `${(x * 100).toFixed(x > 0 && x < 0.001 ? 3 : 1)} %`
@@ -177,7 +184,9 @@ export const nodeParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
           el(
             'p',
             { class: n.integer ? 'good' : 'stripped-text' },
-            n.integer ? 'Runs on integers' : 'Runs in float: a factor has no metadata',
+            n.integer
+              ? 'Runs on integers'
+              : `Runs in float: ${c.index.scene.floats.find((f) => f.node === n.id)?.why ?? 'a factor has no metadata'}`,
           ),
         ]
   return [
@@ -191,7 +200,7 @@ export const nodeParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
     ...integer,
     ...(n.side === 'backward'
       ? [el('p', { class: 'tag soft' }, 'Backward pass')]
-      : [el('p', { class: `tag ${TONE[n.carry]}` }, HEAD[n.carry])]),
+      : [el('p', { class: `tag ${headOf(n)[1]}` }, headOf(n)[0])]),
     ...gridParts(c, n),
     ...(n.why === undefined ? [] : section('Why', n.why)),
     ...costParts(c, n),

@@ -1,5 +1,5 @@
 /** What is said of a pair: what leaves it on each side, in two or three words. */
-import { typeName } from '../draw/words.js'
+import { lookOf, typeName } from '../draw/words.js'
 import type { Scene, SceneNode } from '../scene/scene.js'
 import type { PairScene, Side } from './sides.js'
 import type { Twins } from './twins.js'
@@ -12,7 +12,7 @@ const channelsOf = (twins: Twins[Side], n: SceneNode): number =>
 export const shortCarry = (twins: Twins[Side], n: SceneNode): string => {
   if (n.scale === undefined) return n.carry
   const channels = channelsOf(twins, n)
-  return `${n.carry === 'claimed' ? 'claimed ' : ''}${typeName(n)}${channels > 1 ? `[${channels}]` : ''}`
+  return `${lookOf(n) === 'claimed' ? 'claimed ' : ''}${typeName(n)}${channels > 1 ? `[${channels}]` : ''}`
 }
 
 /** The node whose value a thing of a scene stands for: itself, what leaves a box (the last of it), or the value of a result. */

@@ -8,8 +8,11 @@ export type Cause = { readonly node: SceneNode; readonly products: readonly stri
 /** More causes than these are counted, but their cost is not looked up. */
 const MOST = 300
 
+/** Is it a claim that may be false? One that integers keep is none. */
+export const isDoubt = (n: SceneNode | undefined): boolean => n?.carry === 'claimed' && n.calm === undefined
+
 const follows = (index: Index, n: SceneNode): boolean =>
-  (index.in.get(n.id) ?? []).some((e) => e.flow && index.node.get(e.from)?.carry === n.carry)
+  (index.in.get(n.id) ?? []).some((e) => e.flow && isDoubt(index.node.get(e.from)))
 
 /** The stripped nodes that begin a loss: those behind another one's products lose what was lost already. */
 export const strippedCauses = (index: Index): readonly Cause[] => {
@@ -29,13 +32,43 @@ export const strippedCauses = (index: Index): readonly Cause[] => {
 /** What each loss is: a place to change, one at no cost, or a consequence of another. */
 export const kindsOfLoss = (index: Index): ReadonlyMap<string, NonNullable<SceneNode['loss']>> =>
   new Map([
-    ...index.scene.losses.map((l) => [l.node, 'behind'] as const),
+    ...index.scene.losses
+      .filter((l) => index.node.get(l.node)?.calm === undefined)
+      .map((l) => [l.node, 'behind'] as const),
     ...strippedCauses(index).map((c) => [c.node.id, c.products.length > 0 ? 'costly' : 'free'] as const),
     ...claimedCauses(index).map((n) => [n.id, 'free'] as const),
   ])
 
-/** The claimed nodes whose operands are not claimed already. */
-export const claimedCauses = (index: Index): readonly SceneNode[] =>
+/** Claims that are no doubt, the first of each chain of them. */
+export const calmCauses = (index: Index): readonly SceneNode[] =>
   index.scene.losses
     .flatMap((l) => index.node.get(l.node) ?? [])
-    .filter((n) => n.carry === 'claimed' && !follows(index, n))
+    .filter(
+      (n) =>
+        n.calm !== undefined &&
+        !(index.in.get(n.id) ?? []).some((e) => e.flow && index.node.get(e.from)?.calm !== undefined),
+    )
+
+/** The doubtful claims whose operands are not in doubt already. */
+export const claimedCauses = (index: Index): readonly SceneNode[] =>
+  index.scene.losses.flatMap((l) => index.node.get(l.node) ?? []).filter((n) => isDoubt(n) && !follows(index, n))
+
+/**
+ * Nodes in the order in which a reader walks through them: first all places to change, the most costly before others; then claims in
+ * doubt; what is lost at no cost, what is no doubt, and what only follows from others last.
+ */
+export const walkOf = (index: Index): readonly string[] => {
+  const { nonfinite, floats, wasted, losses } = index.scene
+  const causes = [...strippedCauses(index)].sort((a, b) => b.products.length - a.products.length)
+  return [
+    ...new Set([
+      ...nonfinite,
+      ...causes.filter((c) => c.products.length > 0).map((c) => c.node.id),
+      ...floats.map((f) => f.node),
+      ...wasted.map((w) => w.node),
+      ...claimedCauses(index).map((n) => n.id),
+      ...causes.filter((c) => c.products.length === 0).map((c) => c.node.id),
+      ...losses.map((l) => l.node),
+    ]),
+  ]
+}

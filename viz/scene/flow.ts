@@ -40,8 +40,8 @@ export const backwardFlowOf = (graph: Graph, flow: readonly boolean[]): readonly
 /** Does the operand `slot` of a node carry values (rather than a scale or a zero point)? */
 export const isValueOperand = (node: Node, slot: number): boolean => slot < valueOperands(node).length
 
-/** Does a product run on integers: do both of its factors have metadata? Undefined for other ops. */
+/** Does a product run on integers: have both of its factors metadata, and has the result? Undefined for other ops. */
 export const runsOnIntegers = (graph: Graph, node: Node): boolean | undefined =>
   PRODUCTS.has(node.op.name) && node.backwardOf === undefined
-    ? node.inputs.slice(0, 2).every((i) => quantOf(graph.nodes[i].carried) !== null)
+    ? quantOf(node.carried) !== null && node.inputs.slice(0, 2).every((i) => quantOf(graph.nodes[i].carried) !== null)
     : undefined

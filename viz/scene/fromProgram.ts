@@ -5,10 +5,12 @@ import type { Program } from '../../src/graph/program.js'
 import type { PlanDescription } from '../../src/evaluator/wasm/describe.js'
 import type { Profile } from '../../src/evaluator/wasm/profile.js'
 import type { LogRecord } from '../log.js'
-import { adviceFor } from './advice.js'
 import { kindsOfLoss } from './causes.js'
 import { columnsOf } from './columns.js'
 import { curveOf } from './curve.js'
+import { onlyInTraining } from './doubts.js'
+import { floatsOf, lossesOf } from './losses.js'
+import { siteOf, type Site } from './site.js'
 import { layerBoxes, top } from './names.js'
 import { numbersOf } from './numbers.js'
 import { partsOf } from './nodes.js'
@@ -58,25 +60,26 @@ const valuesOf = (
   return [...inputs, ...results.filter((v) => !known.has(JSON.stringify([v.name, v.node])))]
 }
 
-/** Layers that hold nothing but one function: a step that makes the value bare, and the function itself. */
-const singleBoxes = (nodes: readonly SceneNode[]): ReadonlySet<string> => {
-  const counts = new Map<string, number>()
-  for (const n of nodes)
-    for (let box = n.box; box !== ''; box = box.slice(0, Math.max(0, box.lastIndexOf('.')))) {
-      // What stands in a box inside it counts as much: then it is no single function.
-      counts.set(box, (counts.get(box) ?? 0) + (box === n.box ? 1 : 3))
-    }
-  return new Set([...counts].flatMap(([box, n]) => (n <= 2 ? [box] : [])))
+/** Claims whose doubt is one of training alone: where it begins, and all that only inherit it. */
+const calmed = (site: Site, nodes: readonly SceneNode[]): readonly SceneNode[] => {
+  const calm = new Set<string>()
+  const inherits = (n: SceneNode): boolean =>
+    site.graph.nodes[Number(n.id)].inputs.some(
+      (i) =>
+        calm.has(String(i)) &&
+        (n.why ?? '').replace(/^operand: /, '') === (nodes[i].why ?? '').replace(/^operand: /, ''),
+    )
+  for (const n of nodes) {
+    if (n.carry !== 'claimed' || n.calm !== undefined || site.graph.nodes[Number(n.id)] === undefined) continue
+    if (inherits(n) || onlyInTraining(site, site.graph.nodes[Number(n.id)], n.why ?? '')) calm.add(n.id)
+  }
+  return calm.size === 0 ? nodes : nodes.map((n): SceneNode => (calm.has(n.id) ? { ...n, calm: 'training' } : n))
 }
 
-const lossesOf = (nodes: readonly SceneNode[]): readonly SceneLoss[] => {
-  const single = singleBoxes(nodes)
-  return nodes.flatMap((n) =>
-    n.flow && (n.carry === 'stripped' || n.carry === 'claimed')
-      ? [{ node: n.id, carry: n.carry, advice: adviceFor(n, single.has(n.box)) }]
-      : [],
+const lostOf = (nodes: readonly SceneNode[]): readonly SceneLoss[] =>
+  nodes.flatMap((n) =>
+    n.flow && (n.carry === 'stripped' || n.carry === 'claimed') ? [{ node: n.id, carry: n.carry, advice: [] }] : [],
   )
-}
 
 const isOutput = (x: unknown): x is Output =>
   typeof x === 'object' &&
@@ -138,8 +141,12 @@ export const sceneOf = (program: Program, options: SceneOptions = {}): Scene => 
   ]
   const roots = program.outputs.filter((o) => o.kind === 'result').map((o) => o.node)
   const parts = partsOf(program.graph, top, roots, new Set(layers.map((b) => b.id)), program.inputs)
-  const { nodes, curves } = withCurves(program, parts.nodes)
-  const observed = options.values === undefined ? {} : observedOf(program, options.values, (id) => nodes[id].flow)
+  const curved = withCurves(program, parts.nodes)
+  const { curves } = curved
+  const observed =
+    options.values === undefined ? {} : observedOf(program, options.values, (id) => curved.nodes[id].flow)
+  const site = siteOf(program, observed)
+  const nodes = calmed(site, curved.nodes)
   const scene: Scene = {
     title: options.title ?? 'quantrace',
     mode: program.mode,
@@ -147,7 +154,8 @@ export const sceneOf = (program: Program, options: SceneOptions = {}): Scene => 
     edges: parts.edges,
     boxes: [...layers, ...parts.boxes],
     values: valuesOf(program, nameOf),
-    losses: lossesOf(nodes),
+    losses: lostOf(nodes),
+    floats: [],
     sentence: [],
     numbers: numbersIn(program, options.outputs, nameOf),
     observed,
@@ -158,11 +166,18 @@ export const sceneOf = (program: Program, options: SceneOptions = {}): Scene => 
     ...(options.profile === undefined ? {} : { profile: timesOf(options.profile) }),
     ...(options.plan === undefined ? {} : { plan: planFacts(options.plan) }),
   }
-  const kinds = kindsOfLoss(indexOf(scene))
+  const index = indexOf(scene)
+  const kinds = kindsOfLoss(index)
   const told = nodes.map((n): SceneNode => {
     const loss = kinds.get(n.id)
     return loss === undefined ? n : { ...n, loss }
   })
-  const full: Scene = { ...scene, nodes: told, wasted: wastedOf(scene) }
+  const full: Scene = {
+    ...scene,
+    nodes: told,
+    losses: lossesOf(site, index),
+    floats: floatsOf(site, index),
+    wasted: wastedOf(site, index),
+  }
   return { ...full, sentence: sentenceOf(indexOf(full)) }
 }

@@ -62,6 +62,7 @@ const metaOf = (c: Context, node: Node): Meta => {
           hi: finite(q.hi),
         }),
     ...('why' in carried ? { why: carried.why } : {}),
+    ...(carried.tag === 'claimed' && carried.exact === true ? { calm: 'exact' as const } : {}),
   }
 }
 

@@ -75,7 +75,7 @@ const gridNumbers = (
   x: Gridded,
 ): Pick<
   SceneNumbers,
-  'bins' | 'from' | 'to' | 'usedBits' | 'levels' | 'atEnds' | 'scales' | 'zeroPoints' | 'channels'
+  'bins' | 'from' | 'to' | 'used' | 'usedBits' | 'levels' | 'atEnds' | 'scales' | 'zeroPoints' | 'channels'
 > => {
   const ints = integers(x)
   const [lo, hi] = [intMin(x.bits, x.signed), intMax(x.bits, x.signed)]
@@ -87,6 +87,7 @@ const gridNumbers = (
     bins: histogram(ints, from, to, Math.max(1, bars)),
     from,
     to: to - 1,
+    used: [min, max],
     usedBits: Math.log2(Math.max(1, max - min + 1)),
     atEnds: [shareOf(ints, lo), shareOf(ints, hi)],
     ...(size <= MOST_LEVELS ? { levels: levelsOf(ints, lo, hi) } : {}),

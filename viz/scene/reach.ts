@@ -36,25 +36,47 @@ export type Cost = {
   readonly nodes: readonly string[]
 }
 
-/** Walks on from a node through values without metadata (of a claimed node: through claimed ones). */
-export const costOf = (index: Index, id: string): Cost => {
-  const claimed = index.node.get(id)?.carry === 'claimed'
-  const passes = (n: SceneNode | undefined): boolean => (claimed ? n?.carry === 'claimed' : !isQuant(n))
+/** Nodes behind one, itself first, as far as `passes` says; `met` is told of each node that is reached, passed or not. */
+const walk = (
+  index: Index,
+  id: string,
+  passes: (n: SceneNode) => boolean,
+  met: (n: SceneNode) => void = () => undefined,
+): ReadonlySet<string> => {
   const seen = new Set([id])
-  const products: string[] = []
   const queue = [id]
   for (let at = queue.pop(); at !== undefined; at = queue.pop()) {
     for (const e of index.out.get(at) ?? []) {
       const n = index.node.get(e.to)
       if (!e.flow || n === undefined || seen.has(n.id)) continue
-      if (n.integer === claimed) products.push(n.id)
+      met(n)
       if (!passes(n)) continue
       seen.add(n.id)
       queue.push(n.id)
     }
   }
+  return seen
+}
+
+/**
+ * Walks on from a node through values without metadata, up to the first products (what lies behind a product in float is lost by
+ * that one, but for results); of a claimed node through those that are in doubt.
+ */
+export const costOf = (index: Index, id: string): Cost => {
+  const claimed = index.node.get(id)?.carry === 'claimed'
+  const passes = (n: SceneNode): boolean => (claimed ? n.carry === 'claimed' && n.calm === undefined : !isQuant(n))
+  const products = new Set<string>()
+  walk(
+    index,
+    id,
+    (n) => passes(n) && (claimed || n.integer === undefined),
+    (n) => {
+      if (n.integer === claimed) products.add(n.id)
+    },
+  )
+  const seen = walk(index, id, passes)
   const results = index.scene.values.filter((v) => v.role === 'result' && seen.has(v.node)).map((v) => v.name)
-  return { products: [...new Set(products)], results, nodes: [...seen] }
+  return { products: [...products], results, nodes: [...seen] }
 }
 
 /** Where the metadata of a node was born: the quantizers and quantized inputs behind it. */

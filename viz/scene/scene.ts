@@ -11,6 +11,8 @@ export type Meta = {
   readonly signed?: boolean
   readonly scale?: string
   readonly why?: string
+  /** Of a claim that is no doubt: right in integers, or two scales of one quantizer that are one in eval. */
+  readonly calm?: 'exact' | 'training'
   /** The scale, and the zero point, as formulas. */
   readonly formula?: string
   readonly zeroPoint?: string
@@ -66,8 +68,29 @@ export type SceneEdge = { readonly from: string; readonly to: string; readonly s
 /** A named input or result of the program. */
 export type SceneValue = { readonly name: string; readonly node: string; readonly role: 'input' | 'result' }
 
-/** What to change so that metadata survives a node, in words and as code. */
-export type Advice = { readonly text: string; readonly code?: string }
+/** Options of a layer, as code. */
+type OptionCodes = readonly (readonly [option: string, code: string])[]
+/**
+ * A change of a program's layers, as data: options set in a layer; another layer in its place; a new one behind it in its
+ * chain; or a residual block whose sum quantizes both branches.
+ */
+export type Edit =
+  | { readonly do: 'set'; readonly path: string; readonly options: OptionCodes }
+  | { readonly do: 'replace'; readonly path: string; readonly layer: string; readonly options: OptionCodes }
+  | {
+      readonly do: 'insert'
+      readonly after: string
+      readonly name: string
+      readonly layer: string
+      readonly options: OptionCodes
+    }
+  | { readonly do: 'join'; readonly path: string }
+
+/**
+ * What to change, in words (what else it changes included) and as code. `edits` is the same as data: made all together they end
+ * what was complained of, and bring no new complaint. Without edits it is for a reader's own code.
+ */
+export type Advice = { readonly text: string; readonly code?: string; readonly edits?: readonly Edit[] }
 
 /** A place where metadata is lost or doubtful, and what follows from it. */
 export type SceneLoss = {
@@ -75,6 +98,9 @@ export type SceneLoss = {
   readonly carry: 'stripped' | 'claimed'
   readonly advice: readonly Advice[]
 }
+
+/** A product that runs in float although no single place lost its metadata: why, and what to change. */
+export type SceneFloat = { readonly node: string; readonly why: string; readonly advice: readonly Advice[] }
 
 /** Numbers of a run for one named value; `count` is 0 where only its scale and zero point are known. */
 export type SceneNumbers = {
@@ -90,6 +116,8 @@ export type SceneNumbers = {
   readonly bins: readonly number[]
   readonly from: number
   readonly to: number
+  /** The lowest and the highest integer that occurs. */
+  readonly used?: readonly [low: number, high: number]
   /** Bits that the occurring integers would need, of those there are. */
   readonly usedBits?: number
   /** How many different integers occur (up to 16 bits). */
@@ -203,6 +231,7 @@ export type Scene = {
   readonly edges: readonly SceneEdge[]
   readonly values: readonly SceneValue[]
   readonly losses: readonly SceneLoss[]
+  readonly floats: readonly SceneFloat[]
   readonly sentence: readonly Phrase[]
   /** Numbers by the name of a value, or by `%id` of a node. */
   readonly numbers: { readonly [name: string]: SceneNumbers }

@@ -1,5 +1,5 @@
 /** The sentence at the top: whether metadata survives, where it is lost, and what that costs. */
-import { claimedCauses, strippedCauses, type Cause } from './causes.js'
+import { calmCauses, claimedCauses, strippedCauses, type Cause } from './causes.js'
 import type { Index } from './reach.js'
 import type { Phrase, SceneNode } from './scene.js'
 
@@ -89,6 +89,18 @@ const wastePhrases = (index: Index): readonly Phrase[] => {
   return [{ text: used, tone: 'claimed', targets: ids(nodes) }]
 }
 
+/** Claims that are no doubt. */
+const calmPhrases = (calm: readonly SceneNode[]): readonly Phrase[] => {
+  const say = (kind: SceneNode['calm'], before: string): readonly Phrase[] => {
+    const found = calm.filter((n) => n.calm === kind)
+    return found.length === 0 ? [] : [{ text: `${before} ${listed(found)}`, tone: 'plain', targets: ids(found) }]
+  }
+  return joined([
+    ...say('exact', 'Exact in integers, beyond float32, from'),
+    ...say('training', 'Two scales in training only at'),
+  ])
+}
+
 const lowered = (p: Phrase): Phrase => ({ ...p, text: p.text.replace(/^(All|The) /, (word) => word.toLowerCase()) })
 
 /** A loss and what follows from it, as one clause. */
@@ -125,7 +137,8 @@ export const sentenceOf = (index: Index): readonly Phrase[] => {
         }
       : { text: `${kept.length} of ${plural(total, 'value')} carry metadata`, tone: 'plain', targets: ids(kept) }
   const lost = strippedPhrases(strippedCauses(index))
-  const needed = index.scene.wasted.length + index.scene.nonfinite.length > 0
+  const needed = index.scene.wasted.length + index.scene.nonfinite.length + claims.length > 0
+  const calm = calmCauses(index)
   const clauses: readonly (readonly Phrase[])[] = [
     nonfinitePhrases(index),
     andSo(
@@ -136,6 +149,7 @@ export const sentenceOf = (index: Index): readonly Phrase[] => {
     claims.length === 0
       ? []
       : [{ text: `Claimed (maybe off the grid) from ${listed(claims)} on`, tone: 'claimed', targets: ids(claims) }],
+    calmPhrases(calm),
     joined(lost.filter((p) => p.tone !== 'stripped')),
     [survives],
   ]

@@ -24,6 +24,12 @@ export const overridden = (preset: Quantizer, given: Given, prefix: string): Qua
   return { ...preset, ...Object.fromEntries(own) }
 }
 
+/** The option for one field of the quantizer at a place of a layer: `inputBitWidth` of `inputQuant`, `bitWidth` of `actQuant`. */
+export const fieldOption = (place: string, field: string): string => {
+  const prefix = place.replace(/Quant$/, '')
+  return optionName(prefix === 'act' || prefix === 'trunc' ? '' : prefix, field)
+}
+
 /** All options that belong to a prefix. */
 export const optionsOf = (prefix: string): readonly string[] => quantizerOptionNames.map((f) => optionName(prefix, f))
 

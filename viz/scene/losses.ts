@@ -1,0 +1,144 @@
+/** What to change where metadata is stripped or doubtful, and where a product runs in float. */
+import type { Node } from '../../src/graph/graph.js'
+import { quantOf } from '../../src/data/quant.js'
+import { claimedCauses, strippedCauses } from './causes.js'
+import { doubtAdvice, rootsOf } from './doubts.js'
+import { advise, multiplying, reaches, requantizing, returning, returningAsIs } from './mend.js'
+import { layerAt, multiplies, type Site } from './site.js'
+import { costOf, type Index } from './reach.js'
+import type { Advice, SceneFloat, SceneLoss, SceneNode } from './scene.js'
+import { unshifted, birthsOf } from './births.js'
+import { eightBits } from './whatIf.js'
+
+/** Layers that hold nothing but one function: a step that makes the value bare, and the function itself. */
+export const singleBoxes = (nodes: readonly SceneNode[]): ReadonlySet<string> => {
+  const counts = new Map<string, number>()
+  for (const n of nodes)
+    for (let box = n.box; box !== ''; box = box.slice(0, Math.max(0, box.lastIndexOf('.')))) {
+      // What stands in a box inside it counts as much: then it is no single function.
+      counts.set(box, (counts.get(box) ?? 0) + (box === n.box ? 1 : 3))
+    }
+  return new Set([...counts].flatMap(([box, n]) => (n <= 2 ? [box] : [])))
+}
+
+const nodeOf = (site: Site, n: SceneNode): Node => site.graph.nodes[Number(n.id)]
+const RETURNS = ['returnQuantTensor', 'true'] as const
+
+/** Functions for which there is a layer that quantizes too, by the name of the op or of torch's function. */
+const ACTIVATIONS: readonly (readonly [name: string, layer: string])[] = [
+  ['relu', 'QuantReLU'],
+  ['sigmoid', 'QuantSigmoid'],
+  ['tanh', 'QuantTanh'],
+]
+
+/** A layer that holds one function alone gives way to the one that quantizes its result. */
+const activated = (site: Site, node: Node, n: SceneNode, products: readonly Node[]): readonly Advice[] => {
+  const layer = layerAt(site, node.path)
+  const [, own] = ACTIVATIONS.find(([name]) => node.op.name === name || n.why?.startsWith(`torch.${name} `)) ?? []
+  const twin = layer?.twin ?? (layer === undefined && own !== undefined ? { layer: own, given: [] } : undefined)
+  const x = site.graph.nodes[node.inputs[0]]
+  // A quantized ReLU takes the metadata of its operand, and would pass on a doubt about its zero point.
+  const doubtful = own === 'QuantReLU' && quantOf(x.carried)?.zero !== 'zero'
+  const signed = own !== 'QuantReLU' && own !== 'QuantSigmoid'
+  return twin === undefined || node.path === '' || doubtful || !reaches(site, node, eightBits(signed), products)
+    ? []
+    : [
+        advise(site, `Use ${twin.layer}: it quantizes what the function gives, to 8 bits.`, {
+          do: 'replace',
+          path: node.path,
+          layer: twin.layer,
+          options: [...twin.given, RETURNS],
+        }),
+      ]
+}
+
+const says = (n: SceneNode, pattern: RegExp): boolean => pattern.test(n.why ?? '')
+
+/** What ends a loss where it happens. */
+const whereLost = (site: Site, n: SceneNode, alone: boolean, products: readonly Node[]): readonly Advice[] => {
+  const node = nodeOf(site, n)
+  if (says(n, /^strict: /)) return rootsOf(site, node, n.why ?? '')
+  if (says(n, /returnQuantTensor/)) return returning(site, node, products)
+  return alone ? activated(site, node, n, products) : []
+}
+
+/** Of a result that is stripped only as it leaves: nothing must change, but it could keep its metadata. */
+const atExit = (site: Site, n: SceneNode, alone: boolean, result: Node): readonly Advice[] => {
+  const node = nodeOf(site, n)
+  if (node === result && says(n, /returnQuantTensor/)) return returningAsIs(site, node)
+  const found = alone ? activated(site, node, n, []) : []
+  return [...found, ...(node.path === result.path ? requantizing(site, node, result) : [])]
+}
+
+/** All losses of a scene with what to change; where nothing has to, there is no advice. */
+export const lossesOf = (site: Site, index: Index): readonly SceneLoss[] => {
+  const single = singleBoxes(index.scene.nodes)
+  const causes = new Map(strippedCauses(index).map((c) => [c.node.id, c]))
+  const doubts = new Set(claimedCauses(index).map((n) => n.id))
+  /** The result in which what is lost ends. */
+  const endOf = (nodes: readonly string[]): Node | undefined => {
+    const id = index.scene.values.find((v) => v.role === 'result' && nodes.includes(v.node))?.node
+    return id === undefined ? undefined : site.graph.nodes[Number(id)]
+  }
+  const adviceFor = (n: SceneNode): readonly Advice[] => {
+    const cause = causes.get(n.id)
+    if (cause === undefined && !doubts.has(n.id)) return []
+    const cost = costOf(index, n.id)
+    const products = cost.products.map((id) => site.graph.nodes[Number(id)])
+    const result = endOf(cost.nodes)
+    if (cause === undefined) return doubtAdvice(site, nodeOf(site, n), n, { products, result })
+    const alone = single.has(n.box)
+    if (products.length > 0) return [...whereLost(site, n, alone, products), ...multiplying(site, products)]
+    return result === undefined ? [] : atExit(site, n, alone, result)
+  }
+  return index.scene.losses.map((l) => {
+    const n = index.node.get(l.node)
+    return n === undefined ? l : { ...l, advice: adviceFor(n) }
+  })
+}
+
+/** Why a product multiplies floats, from its operands. */
+const whyFloat = (site: Site, node: Node): string => {
+  const [x, w] = node.inputs.map((i) => site.graph.nodes[i])
+  const said = (v: Node, name: string): string | null => {
+    const q = quantOf(v.carried)
+    if (v.carried.tag === 'float') return `${name} was never quantized`
+    if (v.carried.tag === 'stripped') return `${name} has no metadata (${v.carried.why})`
+    if (multiplies(site, q)) return null
+    return q?.zero === 'zero' ? `${name} has a scale per channel` : `${name} has a zero point that may not be 0`
+  }
+  return (
+    [said(x, 'its input'), said(w, 'its weight')].filter((t) => t !== null).join(', and ') || 'its factors do not fit'
+  )
+}
+
+/** Products in float that no loss in front of them explains. */
+export const floatsOf = (site: Site, index: Index): readonly SceneFloat[] => {
+  const { nodes } = index.scene
+  // Where nothing was ever quantized the sentence says so once.
+  if (!nodes.some((n) => n.flow && n.scale !== undefined)) return []
+  const explained = new Set(strippedCauses(index).flatMap((c) => c.products))
+  return nodes
+    .filter((n) => n.flow && n.side === undefined && n.integer === false && !explained.has(n.id))
+    .map((n) => {
+      const node = nodeOf(site, n)
+      const factors = node.inputs.slice(0, 2).map((i) => site.graph.nodes[i])
+      // Where nothing but one zero point is in the way, it can be mended where it begins.
+      const shifted = factors.filter((x) => !multiplies(site, quantOf(x.carried)))
+      const births = shifted.flatMap((x) => birthsOf(site, x))
+      const begun = shifted.length === 1 && births.length === 1 ? unshifted(site, births[0]) : []
+      const mends = [...begun, ...multiplying(site, [node])]
+      return {
+        node: n.id,
+        why: whyFloat(site, node),
+        advice:
+          mends.length > 0
+            ? mends
+            : [
+                {
+                  text: 'No option changes this: of all products only those of layers with weights, QuantLinear and the convolutions, run on integers.',
+                },
+              ],
+      }
+    })
+}
