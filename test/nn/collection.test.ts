@@ -292,6 +292,28 @@ test('a running average of another statistic is refused while it is read, and pa
   same(partsOf(get(into(learned)).state).scale.value, partsOf(learned).scale.value)
 })
 
+test('a state without marks: what can be told apart is used, a learned value at a count is refused', () => {
+  const bare = (state: State, counter?: number): State => {
+    const { scale } = partsOf(state)
+    const plain = ({ shape: s, data }: q.Tensor): q.Tensor => ({ shape: s, data })
+    const parts = { buffer: plain(scale.buffer), value: plain(scale.value) }
+    return {
+      ...state,
+      actQuant: { scale: { counter: counter === undefined ? plain(scale.counter) : q.scalar(counter), ...parts } },
+    }
+  }
+  const use = (state: State) => q.run(traced({}, 9, 'eval'), { params: {}, state, inputs: batch(0) })
+  const [half, learned] = [onReference({}, 9, fresh({}), 0, 3), onReference({}, 3, fresh({}), 0, 5)]
+  for (const state of [fresh({}), half, learned]) same(get(use(bare(state))), get(use(state)))
+  // As a version before this one had it: one more than its steps.
+  const old = bare(learned, 4)
+  says(errorsOf(use(old))[0].message, /does not say whether it was learned/)
+  const load = (steps: number) =>
+    get(q.loadPartial(layerOf({}, steps), get(q.init(layerOf({}, steps), 0)))({ params: {}, state: old }))
+  same(load(3).state, learned)
+  same(load(9).loaded, [])
+})
+
 test('a count that counts nothing is refused on every route', () => {
   const state = onReference({}, 9, fresh({}), 0, 3)
   const { scale } = partsOf(state)

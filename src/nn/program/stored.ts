@@ -5,13 +5,13 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantError, QuantErrors } from '../../data/error.js'
 import { nearestName } from '../../data/fields.js'
-import { UNTOLD, type Marked } from '../../data/marks.js'
+import { COUNT, UNTOLD, type Marked } from '../../data/marks.js'
 import { sameShape, showShape, sizeOf } from '../../data/shape.js'
 import { isTensor, scalar, type Tensor } from '../../data/tensor.js'
 import { at, leaves, mapTree } from '../../data/tree.js'
 import { LEARNED } from '../../quantizers/collection.js'
 import { lowerEndMeans } from '../../quantizers/meaning.js'
-import { beside, meaningProblem, UNTOLD_FIX } from './meanings.js'
+import { beside, isOpen, meaningProblem, UNTOLD_FIX } from './meanings.js'
 import type { Wanted, Which } from './wanted.js'
 
 /** Two trees of tensors that may be parameters and state. */
@@ -35,27 +35,28 @@ export const savedAt = (saved: Saved, which: Which, path: string): Marked | unde
 /** Has a stored leaf the size of its place? */
 export const fits = (w: Wanted, t: Tensor): boolean => sameShape(t.shape, w.shape) && t.data.length === sizeOf(w.shape)
 
-/** What is wrong with a stored leaf at its place, or null. `UNTOLD` leaves pass: their counters are judged by `counterNow`. */
+/** What is wrong with a stored leaf at its place, or null. Learned leaves that say nothing pass: their counters are judged by `counterNow`. */
 export const leafProblem = (w: Wanted, t: Marked, state: unknown): Problem | null =>
   !fits(w, t)
     ? another(`${w.path} has shape ${showShape(t.shape)}, but ${showShape(w.shape)} is expected`)
-    : t.means === UNTOLD
+    : w.marks.means !== COUNT && (t.means === UNTOLD || t.means === undefined)
       ? null
       : meaningProblem({ path: w.path, learned: w.marks.learned === true, ...w.marks }, t, state)
 
 /**
- * What a counter says today. In a file of version 1 a learned quantizer stood at one more than its `collectStatsSteps`; a value that is
+ * What a counter says today. In a file of version 1, or a state without marks, a learned quantizer stood at one more than its `collectStatsSteps`; a value that is
  * still what every value begins with can't have been learned (or learning changed nothing). What neither decides is refused.
  */
 export const counterNow = (w: Wanted, counter: Tensor, saved: Saved): E.Either<Problem, Tensor> => {
-  const value = savedAt(saved, 'state', beside(w.path, 'value'))
-  if (w.collection === undefined || value?.means !== UNTOLD) return E.right(counter)
+  const path = beside(w.path, 'value')
+  const value = savedAt(saved, 'state', path)
+  const means = w.path.endsWith('zeroPoint.counter') ? { means: lowerEndMeans } : {}
+  if (w.collection === undefined || value === undefined || !isOpen({ path, learned: true, ...means }, value, counter))
+    return E.right(counter)
   const [count] = counter.data
-  const start = w.path.endsWith('zeroPoint.counter') || w.marks.means === lowerEndMeans ? 0 : 1
-  if (count === 0 || value.data.every((x) => x === start)) return E.right(counter)
   if (w.collection !== null && count === w.collection.steps + 1) return E.right(scalar(LEARNED))
   return E.left({
-    message: `${w.path} is ${count} in a file of version 1, where a counter meant collecting or learned by the collectStatsSteps of the network that wrote it${w.collection === null ? '' : `; here that is ${w.collection.steps}, which does not fit`}`,
+    message: `${w.path} is ${count} in ${value.means === UNTOLD ? 'a file of version 1' : 'a state without marks'}, where a counter meant collecting or learned by the collectStatsSteps of the network that wrote it${w.collection === null ? '' : `; here that is ${w.collection.steps}, which does not fit`}`,
     fix:
       w.collection === null
         ? UNTOLD_FIX
