@@ -5,7 +5,7 @@
 import { intMax, intMin, quantOf, type Carried, type NodeId, type Quant } from '../data/quant.js'
 import { broadcastShapes, sameShape, showShape, sizeOf, type Shape } from '../data/shape.js'
 import type { Node } from './graph.js'
-import { constantOf, constOp, phaseOp } from './structural.js'
+import { constantOf, constOp, inputOp, phaseOp } from './structural.js'
 
 /** Beyond this width, `2^bits` is no number. */
 const WIDEST = 1023
@@ -41,6 +41,8 @@ export const claimProblem = (nodes: readonly Node[], node: Node): string | null 
   const q = quantOf(node.carried)
   if (q === null) return null
   const carries = node.carried.tag === 'carries'
+  if (node.op !== inputOp && latestNamed(node.carried) >= node.id)
+    return `the metadata names node ${latestNamed(node.carried)}, which does not stand before it`
   const bad = badNumbers(q, carries) ?? badNodes(nodes, node, q, carries)
   return bad === null ? null : `the metadata names ${bad}`
 }

@@ -1,6 +1,7 @@
 /**
  * Programs as JSON text, format version 1, and back. What comes in is not trusted: every field is checked (see readGraph.ts).
- * What metadata claims must be possible, but is not derived again: rules get better, and files stay.
+ * What metadata claims must be possible; that a value carries its grid must be what the ops' rules say, else it is only
+ * claimed (see confirm.ts).
  */
 import * as E from 'fp-ts/lib/Either.js'
 import { freeze } from 'immer'
@@ -212,14 +213,16 @@ const readLayer =
     }
   }
 
-const readProgram = (reading: Reading, x: unknown): Program => {
-  const { r } = reading
+const readProgram = (r: Readers, doubts: Doubts, table: OpTable, x: unknown): Program => {
   const raw = r.record(x, '')
   if (raw.format !== FORMAT)
     r.doubt('format', `this is not a stored program (format ${JSON.stringify(FORMAT)} was expected)`)
   else if (raw.version !== VERSION) r.doubt('version', `only version ${VERSION} can be read`)
+  const mode = r.oneOf(['train', 'eval'])(raw.mode, 'mode')
+  const strict = r.flag(raw.strict, 'strict')
+  const reading: Reading = { r, doubts, how: { table, mode, strict } }
   const graph: Graph =
-    reading.doubts.length > 0 ? { nodes: [], inputs: [], outputs: [] } : readGraph(reading, raw.graph, 'graph', 0)
+    doubts.length > 0 ? { nodes: [], inputs: [], outputs: [] } : readGraph(reading, raw.graph, 'graph', 0)
   const inputs = r.list(readInput(r, graph))(raw.inputs, 'inputs')
   const outputs = r.list(readOutput(r, graph))(raw.outputs, 'outputs')
   // A run hands over its tensors in the order of the graph's inputs.
@@ -232,8 +235,8 @@ const readProgram = (reading: Reading, x: unknown): Program => {
   const structure = readStructure(r, raw.structure, inputs, outputs)
   return {
     version: VERSION,
-    mode: r.oneOf(['train', 'eval'])(raw.mode, 'mode'),
-    strict: r.flag(raw.strict, 'strict'),
+    mode,
+    strict,
     graph,
     inputs,
     outputs,
@@ -267,7 +270,7 @@ export const parseProgram =
     )
     if (E.isLeft(json)) return parseError('', `no JSON: ${json.left}`)
     const doubts: Doubts = []
-    const program = readProgram({ r: readers(doubts), doubts, ops }, json.right)
+    const program = readProgram(readers(doubts), doubts, ops, json.right)
     const [first] = doubts
     return first === undefined ? E.right(freeze(program, true)) : parseError(first.where, first.message)
   }

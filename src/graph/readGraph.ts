@@ -7,6 +7,7 @@ import { sameShape, showShape, sizeOf, type Shape } from '../data/shape.js'
 import type { Attrs } from './attributes.js'
 import { claimProblem, latestNamed } from './claims.js'
 import type { Graph, Node } from './graph.js'
+import { confirmed, type TracedHow } from './confirm.js'
 import { isRefusal, type Op, type OpTable } from './op.js'
 import { DEEPEST, readAttrs, ZERO_POINTS, type Doubts, type Raw, type Read, type Readers } from './readers.js'
 import { misuse, shapeOfCall, type Misuse } from './signature.js'
@@ -110,7 +111,12 @@ const derivedShape = (call: Call): Shape | Fault => {
 }
 
 /** Everything that reading a graph needs besides its text. */
-export type Reading = { readonly r: Readers; readonly doubts: Doubts; readonly ops: OpTable }
+export type Reading = {
+  readonly r: Readers
+  readonly doubts: Doubts
+  /** The ops that it may use, and how it was traced. */
+  readonly how: TracedHow
+}
 
 /** How a node is tied to others by differentiation. */
 const readTies = (r: Readers, raw: Raw, where: string): Pick<Node, 'backwardOf' | 'cotangent'> => ({
@@ -129,7 +135,7 @@ const operandFault = (op: Op, operands: readonly Node[], id: NodeId): string | n
 }
 
 const readNode = (
-  { r, doubts, ops }: Reading,
+  { r, doubts, how }: Reading,
   x: unknown,
   where: string,
   earlier: readonly Node[],
@@ -138,7 +144,7 @@ const readNode = (
   const raw = r.record(x, where)
   const id = earlier.length
   const name = r.text(raw.op, `${where}.op`)
-  const table: OpTable = Object.hasOwn(structuralOps, name) ? structuralOps : ops
+  const table: OpTable = Object.hasOwn(structuralOps, name) ? structuralOps : how.table
   const op = Object.hasOwn(table, name) ? table[name] : null
   if (op === null) return (r.doubt(`${where}.op`, `no op named ${JSON.stringify(name)} is in the op table`), null)
   const inputs = r.list(r.whole)(raw.in, `${where}.in`)
@@ -155,7 +161,7 @@ const readNode = (
   const branches =
     raw.branches === undefined
       ? []
-      : r.list((g, at) => readGraph({ r, doubts, ops }, g, at, depth + 1))(raw.branches, `${where}.branches`)
+      : r.list((g, at) => readGraph({ r, doubts, how }, g, at, depth + 1))(raw.branches, `${where}.branches`)
   if (doubts.length > 0) return null
   const operands = inputs.map((i) => earlier[i])
   const wrong = operandFault(op, operands, id)
@@ -183,7 +189,7 @@ const readNode = (
 
 /** A graph, `depth` phases deep. Empty where anything is wrong. */
 export const readGraph = (reading: Reading, x: unknown, where: string, depth: number): Graph => {
-  const { r, doubts } = reading
+  const { r, doubts, how } = reading
   const raw = r.record(x, where)
   const nodes: Node[] = []
   r.list((n, at) => {
@@ -210,5 +216,5 @@ export const readGraph = (reading: Reading, x: unknown, where: string, depth: nu
     const claim = claimProblem(nodes, node)
     if (claim !== null) r.doubt(`${where}.nodes[${at}].carried`, claim)
   }
-  return { nodes, inputs, outputs }
+  return doubts.length > 0 ? { nodes, inputs, outputs } : confirmed({ nodes, inputs, outputs }, how)
 }

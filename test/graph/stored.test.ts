@@ -15,10 +15,16 @@ import { shapeOfCall } from '../../src/graph/signature.js'
 import {
   add,
   apply,
+  chain,
   compile,
   functionLayer,
+  init,
   ops,
   parseProgram,
+  programToJSON,
+  QuantConv2d,
+  QuantIdentity,
+  QuantReLU,
   roundSte,
   sum,
   surrogate,
@@ -32,6 +38,7 @@ import {
 } from '../../src/index.js'
 import { finite } from '../../src/graph/attr.js'
 import { primitiveOps } from '../../src/ops/index.js'
+import { toHtml } from '../../viz/index.js'
 import { suite } from '../support/suite.js'
 
 const test = suite('stored programs')
@@ -201,6 +208,64 @@ test('every example of every op, with one thing wrong: a ParseError, or the same
       }
   if (faults.length > 0) throw new Error(`${faults.length} of ${count.tried}:\n${faults.slice(0, 40).join('\n')}`)
   assert.ok(count.tried > 10_000 && count.accepted > 1000, `${count.tried} tried, ${count.accepted} accepted`)
+})
+
+/** All numbers of a run's results, in order. */
+const numbersOf = (x: unknown): readonly number[] =>
+  typeof x !== 'object' || x === null
+    ? []
+    : 'data' in x && x.data instanceof Float32Array
+      ? [...x.data]
+      : Object.values(x).flatMap(numbersOf)
+
+/** A net of two products on integers, a bias and a claim, its arguments, and its stored text. */
+const quantized = () => {
+  const net = chain({
+    quant: QuantIdentity({ returnQuantTensor: true }),
+    conv: QuantConv2d({ inChannels: 2, outChannels: 2, kernelSize: 3, padding: 1, returnQuantTensor: true }),
+    act: QuantReLU({ returnQuantTensor: true }),
+    last: QuantConv2d({ inChannels: 2, outChannels: 1, kernelSize: 1, bias: false }),
+  })
+  const first = init(net, 0)
+  const program = E.chain(vjpOf)(trace(net, tensorInput([1, 2, 4, 4]), { mode: 'eval' }))
+  if (E.isLeft(first) || E.isLeft(program)) throw new Error('the net can not be traced')
+  const x = { shape: [1, 2, 4, 4], data: Float32Array.from({ length: 32 }, (_, i) => ((i * 7) % 13) / 4 - 1.5) }
+  const { params, state } = first.right
+  const cotangent = { shape: [1, 1, 4, 4], data: new Float32Array(16).fill(0.5) }
+  return { text: programToJSON(program.right), args: { params, state, inputs: { inputs: x, cotangent } } }
+}
+
+/** The text with one number of one claim moved by `by`, or undefined where the claim has no such number. */
+const withClaim = (text: string, node: number, key: string, by: number): string | undefined => {
+  const program = JSON.parse(text)
+  const quant = program.graph.nodes[node]?.carried?.quant
+  if (typeof quant?.[key] !== 'number') return undefined
+  quant[key] += by
+  return JSON.stringify(program)
+}
+
+test('claims that the rules do not confirm never change numbers, and pages of what was read can be drawn', () => {
+  const { text, args } = quantized()
+  const nodes: number = JSON.parse(text).graph.nodes.length
+  let accepted = 0
+  for (const key of ['scale', 'zeroPoint', 'bitWidth', 'bits', 'lo', 'hi'])
+    for (const by of [-3, -1, 1, 2])
+      for (let node = 0; node < nodes; node++) {
+        const changed = withClaim(text, node, key, by)
+        const program = changed === undefined ? undefined : parse(changed)
+        if (program === undefined || E.isLeft(program)) continue
+        const [a, b] = [reference, wasm].map((backend) => {
+          const compiled = compile(program.right, backend)
+          return numbersOf(E.isRight(compiled) ? compiled.right.run(args as never) : compiled)
+        })
+        assert.ok(
+          a.length > 0 && a.length === b.length && a.every((v, i) => near(v, b[i])),
+          `${key} of ${node} by ${by}`,
+        )
+        accepted++
+        if (accepted % 20 === 0) toHtml(program.right)
+      }
+  assert.ok(accepted > 20)
 })
 
 /** What a trace says of the same call. */
