@@ -4,6 +4,7 @@ import type { QuantError, QuantErrors } from '../src/data/error.js'
 import { sameShape, showShape, sizeOf } from '../src/data/shape.js'
 import { isTensor, type Tensor } from '../src/data/tensor.js'
 import { at, mapTree } from '../src/data/tree.js'
+import { tooLarge } from '../src/evaluator/memory.js'
 import type { Program, ProgramInput } from '../src/graph/program.js'
 import { run } from '../src/nn/program/program.js'
 
@@ -90,6 +91,8 @@ const nothing = (program: Program): unknown =>
 export const knownValues = (program: Program, stored: Stored): E.Either<QuantErrors, ReadonlyMap<number, Tensor>> => {
   const errors = misfits(program, stored)
   if (errors.length > 0) return E.left(errors)
+  const large = tooLarge(program, 'reference')
+  if (large !== null) return E.left(large)
   const given = dependsOnData(program)
   const values = new Map<number, Tensor>()
   for (const i of program.inputs) {

@@ -13,7 +13,7 @@ import { failure, type QuantErrors } from './error.js'
 import { demandArguments, flag, isShape, record, required, shapeField, showGiven, type Field } from './fields.js'
 import { cos, log, log1p, sin } from './math.js'
 import type { Shape } from './shape.js'
-import { sizeOf } from './shape.js'
+import { bytesOf, MOST_BYTES, showBytes, sizeOf } from './shape.js'
 import type { Tensor } from './tensor.js'
 import { allocate, tensor } from './tensor.js'
 
@@ -142,7 +142,13 @@ const demandGenerator = (generator: unknown): void => {
 
 const demandShape = (fn: string, shape: Shape): void => {
   demand(isShape(shape), fn, 'shape', shape, 'a list of integers >= 0')
-  demand(sizeOf(shape) < TWO_32, fn, 'shape', shape, 'of fewer than 2^32 elements')
+  demand(
+    bytesOf(shape) <= MOST_BYTES,
+    fn,
+    'shape',
+    shape,
+    `of at most ${showBytes(MOST_BYTES)}, not ${showBytes(bytesOf(shape))}`,
+  )
 }
 
 const demandProbability = (fn: string, p: number): void =>

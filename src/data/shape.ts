@@ -49,3 +49,16 @@ export const broadcastStrides = (from: Shape, to: Shape): readonly number[] => {
 
 /** `[2,3]` as text. */
 export const showShape = (shape: Shape): string => `[${shape.join(',')}]`
+
+/** Bytes that the numbers of a tensor of this shape take. */
+export const bytesOf = (shape: Shape): number => 4 * sizeOf(shape)
+
+/** Bytes of the largest tensor. */
+export const MOST_BYTES = 4 * MOST_ELEMENTS
+
+/** A number of bytes in words: `4.0 GiB`, `12 bytes`. */
+export const showBytes = (bytes: number): string => {
+  const units = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB']
+  const power = units.findLastIndex((_, i) => bytes >= 1024 ** (i + 1))
+  return power < 0 ? `${bytes} bytes` : `${(bytes / 1024 ** (power + 1)).toFixed(1)} ${units[power]}`
+}

@@ -5,7 +5,7 @@
 import { failure, type QuantError } from './error.js'
 import { demandArguments, isNumbers, isShape, numbers, required, showGiven, type Field } from './fields.js'
 import type { Shape } from './shape.js'
-import { showShape, sizeOf } from './shape.js'
+import { bytesOf, MOST_BYTES, showBytes, showShape, sizeOf } from './shape.js'
 
 /** A dense row-major float32 tensor; `data.length` is the product of `shape` (1 for a scalar, shape `[]`). */
 export type Tensor = { readonly shape: Shape; readonly data: Float32Array }
@@ -36,17 +36,20 @@ const demandSize = (asker: string, shape: Shape, given: number): void => {
     ])
 }
 
-/** Zeroed storage for a shape, or a `QuantFailure` where the engine has none so large. */
+/** Zeroed storage for a shape, or a `QuantFailure` where it would be larger than any tensor, or than what the engine has left. */
 export const allocate = (asker: string, shape: Shape): Float32Array => {
-  try {
-    return new Float32Array(sizeOf(shape))
-  } catch {
-    throw failure([
+  const refuse = (why: string): Error =>
+    failure([
       shapeError(
-        `${asker}: shape ${showShape(shape)} has ${sizeOf(shape)} elements, more than this engine can hold`,
+        `${asker}: shape ${showShape(shape)} has ${sizeOf(shape)} elements, which take ${showBytes(bytesOf(shape))}, more than ${why}`,
         'give a smaller shape',
       ),
     ])
+  if (!(bytesOf(shape) <= MOST_BYTES)) throw refuse(`the ${showBytes(MOST_BYTES)} that a tensor may have`)
+  try {
+    return new Float32Array(sizeOf(shape))
+  } catch {
+    throw refuse('this engine can hold')
   }
 }
 

@@ -1,9 +1,12 @@
 /** Resident storage for backends that only run: tensors in an array, replaced at each execution. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors, QuantWarning } from '../data/error.js'
-import { zeros, type Tensor } from '../data/tensor.js'
+import { sizeOf, type Shape } from '../data/shape.js'
+import type { Tensor } from '../data/tensor.js'
 import type { Program } from '../graph/program.js'
 import type { Commit, ResidentStorage, RunResult } from './backend.js'
+
+const empty = (shape: Shape): Tensor => ({ shape, data: new Float32Array(sizeOf(shape)) })
 
 /** Storage around a function that runs a program. */
 export const residentByRunning = (
@@ -11,8 +14,8 @@ export const residentByRunning = (
   commits: readonly Commit[],
   run: (inputs: readonly Tensor[]) => E.Either<QuantErrors, RunResult>,
 ): E.Either<QuantErrors, ResidentStorage> => {
-  const inputs = program.inputs.map((i) => zeros(i.shape))
-  let outputs: readonly Tensor[] = program.graph.outputs.map((id) => zeros(program.graph.nodes[id].shape))
+  const inputs = program.inputs.map((i) => empty(i.shape))
+  let outputs: readonly Tensor[] = program.graph.outputs.map((id) => empty(program.graph.nodes[id].shape))
   return E.right({
     write: (index, value) => {
       inputs[index].data.set(value.data)

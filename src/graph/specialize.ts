@@ -13,6 +13,7 @@ import { newBuilder, type Builder } from './builder.js'
 import type { Graph, Node } from './graph.js'
 import type { OpTable, Value } from './op.js'
 import type { Program, ProgramInput, ProgramOutput } from './program.js'
+import { sizeProblem } from './sizes.js'
 import { getOp, phaseOp } from './structural.js'
 
 /** What fixes a program: the trees that `run` takes beside the inputs. */
@@ -118,6 +119,14 @@ const carriedIn = (w: Walk, seen: readonly Seen[], c: Carried): Carried => {
   )
   return { ...c, quant: { ...c.quant, scale, zeroPoint, bitWidth, zero: zeroKind(w, zeroPoint, c.quant) } }
 }
+
+const tooLargeToFold = (problem: string): QuantError => ({
+  tag: 'ShapeError',
+  op: 'specialize',
+  path: '',
+  message: `this program can't be specialized: ${problem}`,
+  fix: 'use smaller shapes or a smaller batch',
+})
 
 const evaluated = (w: Walk, node: Node, args: readonly Tensor[]): Seen => {
   const out: Tensor = { shape: node.shape, data: new Float32Array(sizeOf(node.shape)) }
@@ -316,6 +325,8 @@ export const specializeProgram = <P, S, I, O>(
   table: OpTable,
   options: SpecializeOptions = {},
 ): E.Either<QuantErrors, Specialized<I, O>> => {
+  const large = sizeProblem(program, Infinity)
+  if (large !== null) return E.left([tooLargeToFold(large)])
   const b = newBuilder({ table, mode: program.mode, strict: program.strict, metadata: false })
   const keep = options.keep ?? (() => false)
   const w: Walk = { b, keep, constants: {}, tensors: new Map(), keys: new Map(), errors: [] }

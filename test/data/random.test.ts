@@ -333,7 +333,7 @@ laws('bad arguments are refused by name, value and range', () => {
     [() => manualSeed(2n ** 64n), /18446744073709551616/],
     [() => rand([2, -1]), /^rand: shape is \[2,-1\]/],
     [() => randn([0.5]), /^randn: shape/],
-    [() => rand([2 ** 20, 2 ** 20]), /^rand: shape .* fewer/],
+    [() => rand([2 ** 20, 2 ** 20]), /^rand: shape .* at most 2.0 GiB, not 4.0 TiB/],
     [() => randint(3, 3, [1]), /^randint: high is 3, but must be an integer above low = 3/],
     [() => randint(0.5, 3, [1]), /^randint: low/],
     [() => randperm(-1), /^randperm: n is -1/],

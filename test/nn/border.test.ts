@@ -135,7 +135,7 @@ const CALLS: readonly (readonly [string, () => unknown, RegExp])[] = [
   ['too few numbers', () => js.tensorOf([2, 2], [1, 2, 3]), /\[2,2\] has 4 elements, but 3 numbers/],
   ['texts for numbers', () => js.tensorOf([2], ['1', '2']), /list or typed array of numbers/],
   ['storage of another size', () => js.tensor([3], new Float32Array(2)), /3 elements, but 2/],
-  ['more elements than there can be', () => js.zeros([2 ** 40, 2 ** 10]), /more than this engine can hold/],
+  ['more elements than there can be', () => js.zeros([2 ** 40, 2 ** 10]), /which take 4.0 PiB, more than/],
   [
     'an option of Python',
     () => js.QuantLinear({ inFeatures: 4, outFeatures: 2, weight_bit_width: 4 }),

@@ -2,12 +2,13 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantError, QuantErrors, QuantWarning } from '../../data/error.js'
 import type { NodeId } from '../../data/quant.js'
-import { MOST_ELEMENTS, showShape, sizeOf } from '../../data/shape.js'
+import { sizeOf } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Graph, Node } from '../../graph/graph.js'
 import { getOp, inputOp, phaseOp } from '../../graph/structural.js'
 import type { ProgramInput } from '../../graph/program.js'
 import type { Backend, Executable, RunOptions } from '../backend.js'
+import { tooLarge, withMemory } from '../memory.js'
 import { failedCheck, stillCollecting } from '../messages.js'
 import { residentByRunning } from '../resident.js'
 
@@ -82,14 +83,6 @@ const madeNonFinite = (node: Node, args: readonly Tensor[], out: Tensor): QuantE
     : null
 }
 
-const tooLarge = (node: Node): QuantError => ({
-  tag: 'BackendError',
-  backend: 'reference',
-  path: node.path,
-  message: `%${node.id} = ${node.op.name} has the shape ${showShape(node.shape)}, more than the ${MOST_ELEMENTS} elements that a tensor can have`,
-  fix: 'trace for a smaller shape',
-})
-
 /** Infinities of inputs pass: a mask may hold them. */
 const nanInput = (i: ProgramInput, { data }: Tensor): QuantError => ({
   tag: 'NonFinite',
@@ -150,20 +143,25 @@ const evaluate = (
 export const reference: Backend = {
   name: 'reference',
   prepare: (program) => {
-    const huge = program.graph.nodes.find((n) => sizeOf(n.shape) > MOST_ELEMENTS)
-    if (huge !== undefined) return E.left([tooLarge(huge)])
+    const large = tooLarge(program, 'reference')
     const live = liveNodes(program.graph)
     const executable: Executable = {
       run: (inputs, options = {}) => {
+        if (large !== null) return E.left(large)
         if (options.debugNonFinite === true) {
           const bad = inputs.findIndex((t) => t.data.some(Number.isNaN))
           if (bad >= 0) return E.left([nanInput(program.inputs[bad], inputs[bad])])
         }
         const warnings: QuantWarning[] = []
-        const done = evaluate(live, inputs, { options, warnings }, true)
-        return E.isLeft(done) ? E.left<QuantErrors>([done.left]) : E.right({ outputs: done.right, warnings })
+        return withMemory('reference', () => {
+          const done = evaluate(live, inputs, { options, warnings }, true)
+          return E.isLeft(done) ? E.left<QuantErrors>([done.left]) : E.right({ outputs: done.right, warnings })
+        })
       },
-      resident: (commits = []) => residentByRunning(program, commits, (inputs) => executable.run(inputs)),
+      resident: (commits = []) =>
+        large !== null
+          ? E.left(large)
+          : withMemory('reference', () => residentByRunning(program, commits, (inputs) => executable.run(inputs))),
       plans: () => 1,
       dispose: () => undefined,
     }

@@ -1,10 +1,16 @@
 /** A plan as data and as text: what each pass made of the program, where everything lies, and which products run on integers. */
+import * as E from 'fp-ts/lib/Either.js'
+import type { QuantErrors } from '../../data/error.js'
 import type { NodeId } from '../../data/quant.js'
+import type { Tensor } from '../../data/tensor.js'
+import type { Program } from '../../graph/program.js'
 import { inputOp } from '../../graph/structural.js'
 import { isJoined } from '../plan/join.js'
 import type { FlatNode } from '../plan/flatten.js'
 import { nodesOf } from '../plan/fuse.js'
-import type { Plan, PlannedStep } from './planning.js'
+import { tooLarge } from '../memory.js'
+import { newMath } from './kernels/math.js'
+import { planOf, type Plan, type PlannedStep } from './planning.js'
 
 /** One product of the program: on what it runs, and why not on integers. */
 export type ProductDescription = {
@@ -99,6 +105,14 @@ export const productIn = (plan: Plan, s: PlannedStep): ProductDescription | null
   s.step.kind === 'op' && PRODUCTS.has(plan.flat.nodes[s.step.node].op.name)
     ? productOf(s, plan.flat.nodes[s.step.node])
     : null
+
+/** The plan that is made for a program over these inputs, in the order of `program.inputs`. Nothing is run. */
+export const explain = (program: Program, inputs: readonly Tensor[]): E.Either<QuantErrors, PlanDescription> => {
+  const large = tooLarge(program, 'wasm')
+  if (large !== null) return E.left(large)
+  const plan = planOf(program, (i) => inputs[i].data, [], newMath())
+  return E.right(describePlan(plan, program.graph.nodes.length))
+}
 
 /** Describes a plan. `programNodes`: how many nodes the program has. */
 export const describePlan = (plan: Plan, programNodes: number): PlanDescription => ({

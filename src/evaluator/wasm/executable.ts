@@ -5,6 +5,7 @@ import type { Tensor } from '../../data/tensor.js'
 import type { Program } from '../../graph/program.js'
 import { inputOp } from '../../graph/structural.js'
 import type { Commit, Executable, ResidentStorage, RunOptions, RunResult } from '../backend.js'
+import { tooLarge, withMemory } from '../memory.js'
 import { backendError, stillCollecting } from '../messages.js'
 import { hostEvaluator, type PhaseTest } from '../plan/flatten.js'
 import { reference } from '../reference/reference.js'
@@ -54,8 +55,11 @@ const entryOf = (program: Program, loaded: Loaded): Entry => {
 /** What executables of one backend share. */
 export type Machine = { readonly crew: Crew | null }
 
+/** The same, and what keeps this program from it. */
+type Room = Machine & { readonly large: QuantErrors | null }
+
 /** Plans by phases; the latest is tried first. */
-const newPlans = (program: Program, machine: Machine, commits: readonly Commit[]) => {
+const newPlans = (program: Program, machine: Room, commits: readonly Commit[]) => {
   const entries: Entry[] = []
   let made = 0
   const find = (read: Read): E.Either<QuantErrors, Entry> => {
@@ -64,8 +68,10 @@ const newPlans = (program: Program, machine: Machine, commits: readonly Commit[]
         if (i > 0) entries.unshift(...entries.splice(i, 1))
         return E.right(entries[0])
       }
-    const loaded = load(program, planOf(program, read, commits, newMath()), machine.crew)
-    if (E.isLeft(loaded)) return E.left([loaded.left])
+    // Sizes first: a plan of an absurd program would be long in the making.
+    if (machine.large !== null) return E.left(machine.large)
+    const loaded = withMemory('wasm', () => load(program, planOf(program, read, commits, newMath()), machine.crew))
+    if (E.isLeft(loaded)) return loaded
     entries.unshift(entryOf(program, loaded.right))
     made++
     return E.right(entries[0])
@@ -97,7 +103,7 @@ const disposed = backendError(
   'make it anew, and dispose of it after its last use',
 )
 
-const residentOf = (program: Program, machine: Machine, commits: readonly Commit[]): ResidentStorage => {
+const residentOf = (program: Program, machine: Room, commits: readonly Commit[]): ResidentStorage => {
   const plans = newPlans(program, machine, commits)
   let entry: Entry | null = null
   // Before the first execution there is no plan, so no storage of its own.
@@ -148,8 +154,9 @@ const residentOf = (program: Program, machine: Machine, commits: readonly Commit
 }
 
 /** A program on this machine. */
-export const executableOf = (program: Program, machine: Machine): Executable => {
-  const plans = newPlans(program, machine, [])
+export const executableOf = (program: Program, { crew }: Machine): Executable => {
+  const room: Room = { crew, large: tooLarge(program, 'wasm') }
+  const plans = newPlans(program, room, [])
   const residents: ResidentStorage[] = []
   const runOn = (entry: Entry, inputs: readonly Tensor[]): E.Either<QuantErrors, RunResult> => {
     const { loaded, latest: before } = entry
@@ -182,9 +189,10 @@ export const executableOf = (program: Program, machine: Machine): Executable => 
       return E.isLeft(entry) ? entry : runOn(entry.right, inputs)
     },
     resident: (commits = []) => {
-      const r = residentOf(program, machine, commits)
-      residents.push(r)
-      return E.right(r)
+      if (room.large !== null) return E.left(room.large)
+      const made = withMemory('wasm', () => E.right(residentOf(program, room, commits)))
+      if (E.isRight(made)) residents.push(made.right)
+      return made
     },
     plans: plans.made,
     dispose: () => {

@@ -1,9 +1,10 @@
 /** A plan in memory: instantiated module, views of inputs and outputs, and the calls of one execution. */
 import * as E from 'fp-ts/lib/Either.js'
-import type { QuantError } from '../../data/error.js'
+import type { QuantError, QuantErrors } from '../../data/error.js'
 import { sizeOf } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Program } from '../../graph/program.js'
+import { noRoom } from '../memory.js'
 import { backendError, failedCheck } from '../messages.js'
 import { newBalance } from './balance.js'
 import { assemble, type Assembled, type HostStep, type Segment } from './assemble.js'
@@ -56,20 +57,13 @@ const functionsOf = (instance: WebAssembly.Instance): ReadonlyMap<string, (a: nu
     ),
   )
 
-const outOfMemory = (bytes: number, why: string): QuantError =>
-  backendError(
-    'wasm',
-    `a plan of ${(bytes / 2 ** 20).toFixed(1)} MiB can't be had: ${why}`,
-    'use a smaller batch, or the reference backend; what was computed before stays valid',
-  )
-
-const allocate = (bytes: number, crew: Crew | null): E.Either<QuantError, WebAssembly.Memory> => {
+const allocate = (bytes: number, crew: Crew | null): E.Either<QuantErrors, WebAssembly.Memory> => {
   const pages = Math.ceil(bytes / PAGE) + 1
-  if (pages > MOST_PAGES) return E.left(outOfMemory(bytes, 'WebAssembly addresses at most 4 GiB'))
+  if (pages > MOST_PAGES) return E.left(noRoom('wasm', bytes, 'WebAssembly addresses at most 4 GiB'))
   try {
     return E.right(crew === null ? new WebAssembly.Memory({ initial: pages, maximum: pages }) : crew.take(pages))
   } catch (e) {
-    return E.left(outOfMemory(bytes, e instanceof Error ? e.message : String(e)))
+    return E.left(noRoom('wasm', bytes, e instanceof Error ? e.message : String(e)))
   }
 }
 
@@ -80,7 +74,12 @@ const lostThread: QuantError = backendError(
 )
 
 /** Loads a plan; with `stages` every stage can be called on its own. */
-export const load = (program: Program, plan: Plan, crew: Crew | null, stages = false): E.Either<QuantError, Loaded> => {
+export const load = (
+  program: Program,
+  plan: Plan,
+  crew: Crew | null,
+  stages = false,
+): E.Either<QuantErrors, Loaded> => {
   const bytes = plan.bytes
   const allocated = allocate(bytes, crew)
   if (E.isLeft(allocated)) return allocated

@@ -4,6 +4,7 @@ import type { QuantErrors } from '../../data/error.js'
 import type { NodeId } from '../../data/quant.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Program } from '../../graph/program.js'
+import { tooLarge } from '../memory.js'
 import { nodesOf } from '../plan/fuse.js'
 import { productIn } from './describe.js'
 import { newMath } from './kernels/math.js'
@@ -92,6 +93,8 @@ export const profileProgram = (
   options: ProfileOptions = {},
 ): E.Either<QuantErrors, Profile> => {
   const { rounds = 15, warmUpMs = 500 } = options
+  const large = tooLarge(program, 'wasm')
+  if (large !== null) return E.left(large)
   const began = performance.now()
   const loaded = load(
     program,
@@ -99,7 +102,7 @@ export const profileProgram = (
     null,
     true,
   )
-  if (E.isLeft(loaded)) return E.left([loaded.left])
+  if (E.isLeft(loaded)) return loaded
   const compileMs = performance.now() - began
   const l = loaded.right
   inputs.forEach((t, i) => l.inputs[i].data.set(t.data))

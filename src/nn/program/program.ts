@@ -22,9 +22,7 @@ import type { Backend, RunOptions } from '../../evaluator/backend.js'
 import { backendProblems } from '../../evaluator/checks.js'
 import { fastestHere } from '../../evaluator/fastest.js'
 import { reference } from '../../evaluator/reference/reference.js'
-import { describePlan, type PlanDescription } from '../../evaluator/wasm/describe.js'
-import { newMath } from '../../evaluator/wasm/kernels/math.js'
-import { planOf } from '../../evaluator/wasm/planning.js'
+import { explain, type PlanDescription } from '../../evaluator/wasm/describe.js'
 import { profileProgram, type Profile, type ProfileOptions } from '../../evaluator/wasm/profile.js'
 import type { Value } from '../../graph/op.js'
 import { programProblems, type Program } from '../../graph/program.js'
@@ -132,9 +130,11 @@ export const init = <P, S, I, O>(
       generator = next
       return tree === layer.state ? { ...t, ...marksOf(spec) } : t
     })
-  const params = draw(layer.params)
-  const state = draw(layer.state)
-  return E.right({ params: params as P, state: state as S, generator })
+  // Drawing refuses what it can't hold.
+  return attempt(() => {
+    const [params, state] = [draw(layer.params), draw(layer.state)]
+    return { params: params as P, state: state as S, generator }
+  })
 }
 
 /** Prepares a program on a backend: `wasm` where the engine has SIMD, else the reference, unless told otherwise. */
@@ -167,12 +167,7 @@ export const explainPlan = <P, S, I, O>(
   program: Program<P, S, I, O>,
   args: RunArgs<NoInfer<P>, NoInfer<S>, NoInfer<I>>,
 ): E.Either<QuantErrors, PlanDescription> =>
-  E.map((inputs: readonly Tensor[]) =>
-    describePlan(
-      planOf(program, (i) => inputs[i].data, [], newMath()),
-      program.graph.nodes.length,
-    ),
-  )(boundTo('explainPlan', program, args))
+  E.chain((inputs: readonly Tensor[]) => explain(program, inputs))(boundTo('explainPlan', program, args))
 
 /**
  * Times every step of a program on the WebAssembly backend (one thread), beside the machine's measured limits;
