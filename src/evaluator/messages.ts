@@ -4,7 +4,7 @@ import type { Node } from '../graph/graph.js'
 
 const fixOf = (message: string): string => {
   if (message.includes('Scaling factors'))
-    return 'quantize both operands with one quantizer, threading its state from one call to the next'
+    return 'quantize both operands with one quantizer, threading its state from one call to the next, or join them with QuantEltwiseAdd or QuantCat, which re-quantize them'
   if (message.startsWith('class '))
     return 'count classes from 0, in whole numbers, and let the network give one logit per class'
   return 'see the operands that the message names'
@@ -28,7 +28,7 @@ const failed = (node: Node, message: string): QuantError => ({
   op: node.op.name,
   nodes: [...node.inputs],
   path: node.path,
-  message: `%${node.id} = ${node.op.name} ${node.inputs.map((i) => `%${i}`).join(' ')}: ${message}`,
+  message: `${node.path === '' ? node.op.name : node.path}: ${message}`,
   fix: fixOf(message),
 })
 

@@ -9,6 +9,7 @@ import { failure, isFailure, type QuantError, type QuantErrors, type QuantFailur
 import { nearestName, showGiven } from '../data/fields.js'
 import type { Shape } from '../data/shape.js'
 import { sameShape, showShape } from '../data/shape.js'
+import { newAlike } from './alike.js'
 import type { Graph, Node } from './graph.js'
 import type { Attrs, Kit, Op, OpTable, PhaseSpec, Refusal, Value } from './op.js'
 import { isRefusal, sameOp } from './op.js'
@@ -96,6 +97,7 @@ export const newBuilder = (options: BuilderOptions): Builder => {
   const errors: QuantError[] = []
   const keyList: string[] = []
   const opsByName = new Map<string, Op>()
+  const alike = newAlike(nodes)
   let path = ''
   let backwardOf: NodeId | null = null
 
@@ -133,7 +135,8 @@ export const newBuilder = (options: BuilderOptions): Builder => {
   const keyOf = (op: Op, ids: readonly NodeId[], attrs: Attrs, shape: Shape): string =>
     `${path}|${op.name}|${ids.join()}|${attrs === NO_ATTRS ? '' : attrsKey(attrs)}|${op === constOp ? showShape(shape) : ''}`
 
-  const invalid = (): Value => ({ id: INVALID, shape: [], carried: float, kit })
+  /** What follows from a failed value is no error of its own: its kit records none. */
+  const invalid = (): Value => ({ id: INVALID, shape: [], carried: float, kit: muted })
 
   const failWith = (error: QuantError): Value => {
     errors.push(error)
@@ -151,9 +154,20 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     )
   }
 
+  // Nodes that a rule of metadata emits compute metadata; they carry none, and lose none.
+  let ruling = false
+  const ruled = (rule: () => Carried): Carried => {
+    ruling = true
+    try {
+      return rule()
+    } finally {
+      ruling = false
+    }
+  }
+
   const carriedOf = (op: Op, args: readonly Value[], attrs: Attrs, shape: Shape): Carried => {
-    if (!metadata || (op.births !== true && args.every((a) => quantOf(a.carried) === null))) return float
-    const said = op.carry(args, attrs, kit, shape)
+    if (!metadata || ruling || (op.births !== true && args.every((a) => quantOf(a.carried) === null))) return float
+    const said = ruled(() => op.carry(args, attrs, kit, shape))
     const carried =
       said.tag === 'float' ? stripped(`${op.name} does not say what becomes of its operand's metadata`) : said
     return strict && carried.tag === 'claimed' ? stripped(`strict: ${carried.why}`) : carried
@@ -289,6 +303,9 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     phase,
     value: (id) => valueOf(nodes[id]),
     path: () => path,
+    same: alike.same,
+    whereIs: alike.whereIs,
+    whyPlain: (v) => (isInvalid(v) ? 'it failed' : alike.whyPlain(v.id)),
     input: (kind, name, shape, carried = float) => {
       const v = append(null, inputOp, [], { kind, name }, shape, carried)
       inputs.push(v.id)
@@ -329,5 +346,6 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     finish: (outputs) => freezeGraph({ nodes, inputs, outputs: outputs.map((o) => o.id) }),
     fingerprint: () => keyList.join(';'),
   }
+  const muted: Builder = { ...kit, fail: invalid, failWith: invalid }
   return kit
 }

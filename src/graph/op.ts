@@ -57,6 +57,15 @@ export interface Kit {
   failWith(error: QuantError): Value
   /** Path of the layer that is being traced. */
   path(): string
+  /** Where a node of this graph was made, for messages: its layer, or the input that it is. */
+  whereIs(id: NodeId): string
+  /** Why a value is a plain tensor, for messages: where its metadata was lost and why, or that it never had any. */
+  whyPlain(v: Value): string
+  /**
+   * Do two nodes hold the same numbers in the same shape, because they are computed alike, in whatever layer? Layout is looked through:
+   * a scale of one element may stand in any shape.
+   */
+  same(a: NodeId, b: NodeId): boolean
   /** Runs `body` with `name` appended to the layer path. */
   scoped<A>(name: string, body: () => A): A
   /**
@@ -133,6 +142,8 @@ export interface Op<A extends Attrs = Attrs> {
   guard?(args: readonly Value[], attrs: A, kit: Kit): readonly Value[] | Refusal
   /** True of the op in which metadata is born: its carry rule is called even where no operand has any. */
   readonly births?: boolean
+  /** True where the result holds the operand's elements in their order, in another shape. */
+  readonly keepsOrder?: boolean
   /** True of a check: it runs even where nobody reads its result. */
   readonly guards?: boolean
   /** The tag of a check's failure; `CheckFailed` if absent. */

@@ -76,18 +76,44 @@ export type Loss = {
   readonly within: readonly string[]
 }
 
-const lossesIn = (graph: Graph, within: readonly string[]): readonly Loss[] =>
-  graph.nodes.flatMap(({ id, op, path, carried: c, branches }) => [
-    ...(c.tag === 'stripped' || c.tag === 'claimed'
+/** The layer that a path belongs to: quantizers (`act.actQuant`) are parts of theirs. */
+const layerOf = (path: string): string => path.replace(/(^|\.)[^.]*Quant(?=\.|$).*$/, '')
+
+/**
+ * For each node: does its value leave its layer, or the graph as a result, without metadata being carried again on the way? A layer that
+ * takes its operand's integers apart and gives a quant tensor again has lost nothing.
+ */
+const leaving = (graph: Graph, results: readonly NodeId[]): Uint8Array => {
+  const leaves = new Uint8Array(graph.nodes.length)
+  for (const id of results) leaves[id] = 1
+  for (let i = graph.nodes.length - 1; i >= 0; i--) {
+    const user = graph.nodes[i]
+    for (const id of user.inputs) {
+      const outside = layerOf(graph.nodes[id].path) !== layerOf(user.path)
+      if (outside || (leaves[i] === 1 && user.carried.tag !== 'carries')) leaves[id] = 1
+    }
+  }
+  return leaves
+}
+
+const lossesIn = (graph: Graph, results: readonly NodeId[], within: readonly string[]): readonly Loss[] => {
+  const leaves = leaving(graph, results)
+  return graph.nodes.flatMap(({ id, op, path, carried: c, branches }) => [
+    ...((c.tag === 'stripped' || c.tag === 'claimed') && leaves[id] === 1
       ? [{ node: id, op: op.name, path, tag: c.tag, why: c.why, within }]
       : []),
-    ...(branches ?? []).flatMap((b, i) => lossesIn(b, [...within, `%${id} ${BRANCH_NAMES[i]}`])),
+    ...(branches ?? []).flatMap((b, i) => lossesIn(b, b.outputs, [...within, `%${id} ${BRANCH_NAMES[i]}`])),
   ])
+}
 
-/** Every node that is stripped or claimed, in order, with the reason in its rule's own words. */
+/**
+ * Every node that is stripped or claimed, in order, with the reason in its rule's own words. What happens inside a layer whose result
+ * carries metadata is none.
+ */
 export const lossesOf = (program: Program): readonly Loss[] => {
   demandProgram('lossesOf', program)
-  return lossesIn(program.graph, [])
+  const results = program.outputs.filter((o) => o.kind === 'result').map((o) => o.node)
+  return lossesIn(program.graph, results, [])
 }
 
 const reached = (view: ProgramGraph, node: NodeId, mode: 'out' | 'in'): readonly NodeId[] => {

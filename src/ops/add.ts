@@ -3,7 +3,7 @@ import type { Carried, Quant } from '../data/quant.js'
 import { HALF_ULP, intMax, intMin, quantOf, reach, stripped } from '../data/quant.js'
 import type { Kit, Op, Value } from '../graph/op.js'
 import { binary, sumTo } from './support/elementwise.js'
-import { ceilLog2, claim, conclude } from './support/metadata.js'
+import { ceilLog2, claim, conclude, ofLayer, wider } from './support/metadata.js'
 
 /** Scale, zero point and width of a sum of two quant tensors. */
 const sumQuant = (a: Quant, b: Quant, kit: Kit): Quant => {
@@ -11,7 +11,9 @@ const sumQuant = (a: Quant, b: Quant, kit: Kit): Quant => {
   const span = intMax(a.bits, a.signed) + intMax(b.bits, b.signed) - intMin(a.bits, a.signed) - intMin(b.bits, b.signed)
   const bits = ceilLog2(span)
   return {
-    scale: a.scale === b.scale ? a.scale : kit.emit('div', [kit.emit('add', [sa, sb]), kit.constant(2)]).id,
+    scale: kit.same(a.scale, b.scale)
+      ? wider(a.scale, b.scale, kit)
+      : kit.emit('div', [kit.emit('add', [sa, sb]), kit.constant(2)]).id,
     zeroPoint: kit.emit('add', [kit.value(a.zeroPoint), kit.value(b.zeroPoint)]).id,
     bitWidth: kit.constant(bits).id,
     bits,
@@ -38,11 +40,11 @@ const carry = (args: readonly Value[], _attrs: object, kit: Kit): Carried => {
     // The integers stay; only the zero point moves. The promise ends where float32 has no fraction left: |y/s| above 2^20.
     return conclude(args, shifted(qa, args[1], kit), 'float32 can not hold the moved grid')
   const sum = sumQuant(qa, qb, kit)
-  if (qa.scale !== qb.scale)
+  if (!kit.same(qa.scale, qb.scale))
     return claim(
       args,
       sum,
-      `two scales, %${qa.scale} and %${qb.scale}, meet: their mean is the scale of neither (0.1 + 0.2 is no multiple of 0.15); quantize both operands with one quantizer`,
+      `two scales, ${ofLayer(qa.scale, kit)} and ${ofLayer(qb.scale, kit)}, meet: their mean is the scale of neither (0.1 + 0.2 is no multiple of 0.15); quantize both operands with one quantizer, as QuantEltwiseAdd does: it re-quantizes what it is given`,
     )
   return conclude(
     args,
@@ -54,9 +56,15 @@ const carry = (args: readonly Value[], _attrs: object, kit: Kit): Carried => {
 /** In eval different scales must be equal in value; in training Brevitas takes their mean. */
 const guard = (args: readonly Value[], _attrs: object, kit: Kit): readonly Value[] => {
   const [qa, qb] = args.map((a) => quantOf(a.carried))
-  if (qa === null || qb === null || qa.training || qa.scale === qb.scale) return args
+  if (qa === null || qb === null || qa.training || kit.same(qa.scale, qb.scale)) return args
   const [sa, sb] = [kit.value(qa.scale), kit.value(qb.scale)]
-  return [kit.emit('checkClose', [args[0], sa, sb], { message: 'Scaling factors are different' }), args[1]]
+  return [
+    kit.emit('checkClose', [args[0], sa, sb], {
+      message: 'Scaling factors are different',
+      names: [kit.whereIs(qa.scale), kit.whereIs(qb.scale)],
+    }),
+    args[1],
+  ]
 }
 
 /** `a + b` with broadcasting. Gradient: to both. */

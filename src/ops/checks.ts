@@ -6,7 +6,7 @@ import type { Tensor } from '../data/tensor.js'
 import { HALF_ULP, intMax, intMin, VALID_DISTANCE, type Carried, type Quant, quantOf } from '../data/quant.js'
 import { broadcastStrides, type Shape } from '../data/shape.js'
 import { isValid } from '../data/quantTensor.js'
-import { flag, list, text, whole } from '../graph/attr.js'
+import { flag, list, optional, text, whole } from '../graph/attr.js'
 import type { AttrsOf, AttrSchema } from '../graph/attributes.js'
 import { isRefusal, type Attrs, type Op, type Operands, type Refusal, type Value } from '../graph/op.js'
 import { asFirst, broadcasting, sameAsFirst, walk } from './support/elementwise.js'
@@ -39,6 +39,9 @@ const besideTwo = ([x, ...others]: readonly Shape[]): Shape | Refusal => {
 }
 
 const saying = { message: text }
+const comparing = { message: text, names: optional(list(text)) }
+/** `names`: the layers that made the two compared operands. */
+type Comparison = AttrsOf<typeof comparing>
 type Message = AttrsOf<typeof saying>
 
 /** Largest differences of `torch.allclose`'s defaults: `|a - b| <= 1e-8 + 1e-5 * |b|`. */
@@ -54,16 +57,17 @@ const firstApart = (a: Tensor, b: Tensor): readonly [number, number] | null => {
 }
 
 /** Hands x on if the other two are close, as torch.allclose with its defaults decides; else fails with `message`. */
-export const checkClose: Op<Message> = check<Message>({
+export const checkClose: Op<Comparison> = check<Comparison>({
   name: 'checkClose',
   doc: 'x, if the other two operands are close (torch.allclose).',
   operands: ['x', 'a', 'b'],
-  attributes: saying,
+  attributes: comparing,
   shape: besideTwo,
   carry: keep,
-  test: ([, a, b], { message }) => {
+  test: ([, a, b], { message, names }) => {
     const apart = firstApart(a, b)
-    return apart === null ? null : `${message}: ${apart[0]} and ${apart[1]}`
+    const of = (i: number): string => (names?.[i] === undefined ? '' : ` (of ${names[i]})`)
+    return apart === null ? null : `${message}: ${apart[0]}${of(0)} and ${apart[1]}${of(1)}`
   },
   examples: [
     {

@@ -7,7 +7,7 @@ import { whole } from '../graph/attr.js'
 import type { AttrsOf } from '../graph/attributes.js'
 import type { Kit, Op, Refusal, Value } from '../graph/op.js'
 import { refuse } from '../graph/op.js'
-import { claim, conclude, keep, perTensor } from './support/metadata.js'
+import { claim, conclude, keep, ofLayer, perTensor, wider } from './support/metadata.js'
 
 const attributes = {
   /** The axis along which tensors are joined. */
@@ -78,7 +78,9 @@ const guard = (args: readonly Value[], _attrs: ConcatAttrs, kit: Kit): readonly 
   const bad = later.map((q) => mismatch(first, q, kit)).find((r) => r !== null) ?? null
   if (bad !== null || first.training) return bad ?? args
   const same = (x: Value, a: NodeId, b: NodeId, message: string): Value =>
-    a === b ? x : kit.emit('checkClose', [x, kit.value(a), kit.value(b)], { message })
+    kit.same(a, b)
+      ? x
+      : kit.emit('checkClose', [x, kit.value(a), kit.value(b)], { message, names: [kit.whereIs(a), kit.whereIs(b)] })
   const checked = later.reduce((x, q) => {
     const scaled = same(x, first.scale, q.scale, 'Scaling factors are different')
     return bothZero(first, q, kit) ? scaled : same(scaled, first.zeroPoint, q.zeroPoint, 'Zero points are different')
@@ -88,7 +90,7 @@ const guard = (args: readonly Value[], _attrs: ConcatAttrs, kit: Kit): readonly 
 
 /** The mean of nodes: summed in order, then divided; one node where all are the same. */
 const meanOf = (ids: readonly NodeId[], kit: Kit): NodeId => {
-  if (ids.every((id) => id === ids[0])) return ids[0]
+  if (ids.every((id) => kit.same(id, ids[0]))) return ids.reduce((a, b) => wider(a, b, kit))
   const total = ids.map((id) => kit.value(id)).reduce((a, b) => kit.emit('add', [a, b]))
   return kit.emit('div', [total, kit.constant(ids.length)]).id
 }
@@ -129,17 +131,19 @@ const CLOSE_BITS = 16
 /** Why the members may lie on different grids, or null. */
 const apart = (quants: readonly Quant[], kit: Kit): string | null => {
   const [first] = quants
-  const other = quants.find((q) => q.scale !== first.scale)
+  const other = quants.find((q) => !kit.same(q.scale, first.scale))
   if (other !== undefined)
-    return `two scales, %${first.scale} and %${other.scale}, meet in one tensor, whose scale is ${quants.some((q) => q.training) ? 'their mean' : 'the first, which the others match to 1e-5 only'}; quantize all members with one quantizer`
+    return `two scales, ${ofLayer(first.scale, kit)} and ${ofLayer(other.scale, kit)}, meet in one tensor, whose scale is ${quants.some((q) => q.training) ? 'their mean' : 'the first, which the others match to 1e-5 only'}; quantize all members with one quantizer, as QuantCat does: it re-quantizes what it is given`
   if (!quants.every((q) => perTensor(q, kit)))
     return 'per-channel scales are not joined: the result has the scales of the first member'
-  const moved = quants.find((q) => q.zeroPoint !== first.zeroPoint && !(q.zero === 'zero' && first.zero === 'zero'))
+  const moved = quants.find(
+    (q) => !kit.same(q.zeroPoint, first.zeroPoint) && !(q.zero === 'zero' && first.zero === 'zero'),
+  )
   if (moved === undefined) return null
   const checked = !quants.some((q) => q.training) && kindOf(quants) !== 'any' && first.bits <= CLOSE_BITS
   return checked
     ? null
-    : `two zero points, %${first.zeroPoint} and %${moved.zeroPoint}, meet in one tensor; quantize all members with one quantizer`
+    : `two zero points, ${ofLayer(first.zeroPoint, kit)} and ${ofLayer(moved.zeroPoint, kit)}, meet in one tensor; quantize all members with one quantizer, as QuantCat does: it re-quantizes what it is given`
 }
 
 const carry = (args: readonly Value[], _attrs: ConcatAttrs, kit: Kit): Carried => {

@@ -12,6 +12,7 @@ export const reshape: Op<{ readonly shape: Shape }> = {
   doc: 'The same elements in another shape (torch.reshape, view, flatten).',
   operands: ['x'],
   attributes: { shape },
+  keepsOrder: true,
   shape: ([x], { shape }) =>
     sizeOf(x) === sizeOf(shape) && shape.every((n) => Number.isInteger(n) && n >= 0)
       ? shape

@@ -126,8 +126,14 @@ export const quantizeWeight = (
   return [out, { ...scaled.state, ...countdown }]
 }
 
-/** Quantizes a bias: on the accumulator's scale (`[1]` or `[C]`), or on a scale of its own. */
-export const quantizeBias = (q: Quantizer, kit: Kit, b: Value, accumulatorScale: Value | null): Value => {
+/** Quantizes a bias: on the accumulator's scale (`[1]` or `[C]`), or on a scale of its own; `plain` says which operand has none. */
+export const quantizeBias = (
+  q: Quantizer,
+  kit: Kit,
+  b: Value,
+  accumulatorScale: Value | null,
+  plain: () => string,
+): Value => {
   const zero = kit.constant(0)
   if (q.biasScale === 'internal')
     return kit.emit('quantize', [b, scaleOfStatistic(statisticOf(b, q, 0), q), zero], integerAttrs(q, kit, 'ste'))
@@ -135,7 +141,7 @@ export const quantizeBias = (q: Quantizer, kit: Kit, b: Value, accumulatorScale:
     return kit.fail({
       op: 'biasQuant',
       tag: 'MetadataError',
-      refuse: `Input scale required: ${q.name} lies on the scale of input times weight, and one of them is a plain tensor`,
+      refuse: `Input scale required: ${q.name} lies on the scale of input times weight, but ${plain()}`,
       fix: 'quantize the input (inputQuant, or a quant tensor), or use Int8BiasPerTensorFloatInternalScaling',
     })
   return kit.emit('quantize', [b, accumulatorScale, zero], integerAttrs(q, kit, 'mask'))

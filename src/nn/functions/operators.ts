@@ -29,7 +29,7 @@ const needQuant = (name: string, x: Value): Value | null => {
     : x.kit.fail({
         op: name,
         tag: 'MetadataError',
-        refuse: `${name} needs a quant tensor, but this value has no metadata${x.carried.tag === 'stripped' ? `: ${x.carried.why}` : ''}`,
+        refuse: `${name} needs a quant tensor, but this value is a plain tensor: ${x.kit.whyPlain(x)}`,
         fix: 'quantize it first, with returnQuantTensor: true',
       })
 }

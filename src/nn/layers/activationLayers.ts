@@ -69,18 +69,16 @@ const disabled = (kind: Kind, kit: Kit, x: Value, returnQuantTensor: boolean): V
       `${kind.name} is disabled and does not return quant tensors; set returnQuantTensor: true`,
     )
   if (!kind.passthrough)
-    return cannotReturn(kit, kind.name, 'its quantizer is disabled and its function leaves every grid')
+    return cannotReturn(x.kit, kind.name, 'its quantizer is disabled and its function leaves every grid')
   if (!isQuantValue(x))
     return cannotReturn(
-      kit,
+      x.kit,
       kind.name,
-      x.carried.tag === 'stripped'
-        ? `its input lost its metadata: ${x.carried.why}`
-        : 'its quantizer is disabled and its input is a plain tensor',
+      `its quantizer is disabled and its input is a plain tensor: ${kit.whyPlain(x)}`,
     )
   const y = kind.act(x, true)
   if (quantOf(y.carried) === null)
-    return cannotReturn(kit, kind.name, 'the activation lost the metadata (strict mode strips claims)')
+    return cannotReturn(y.kit, kind.name, `the activation lost the metadata: ${kit.whyPlain(y)}`)
   return kind.name === 'QuantIdentity' ? y : withTraining(kit, y)
 }
 

@@ -1,6 +1,9 @@
 /** What is asked of layers and forwards wherever a user hands them over; not public. */
 import { failure, type QuantError } from '../../data/error.js'
 import { isEither, showGiven } from '../../data/fields.js'
+import { isInvalid } from '../../graph/builder.js'
+import type { Kit } from '../../graph/op.js'
+import { isValue } from '../../graph/trace.js'
 import type { AnyLayer, Layer } from './layer.js'
 
 const isRecord = (x: unknown): x is { readonly [name: string]: unknown } =>
@@ -42,6 +45,19 @@ export const pairOf = <O, S>(layer: string, returned: readonly [O, S]): readonly
     },
   ])
 }
+
+/**
+ * Calls a layer, and looks at what its forward returns. A value that failed already goes through untouched: what a layer would say of it,
+ * or of its own parameters beside it, would be no error of the user's.
+ */
+export const called = <P, S, X, Y, T>(
+  layer: { readonly layer: string; apply(params: P, state: S, x: X, kit: Kit): readonly [Y, T] },
+  params: P,
+  state: S,
+  x: X,
+  kit: Kit,
+): readonly [Y, T] =>
+  isValue(x) && isInvalid(x) ? [x as never, state as never] : pairOf(layer.layer, layer.apply(params, state, x, kit))
 
 /** A layer of which nothing is known but what is wrong with it. `init` and `trace` report that; its forward throws it. */
 export const brokenLayer = <P, S, I, O>(name: string, problems: readonly QuantError[]): Layer<P, S, I, O> => ({

@@ -91,11 +91,11 @@ const joinLayer = <I>(
           { inputQuant, outputQuant },
         ]
       if (isQuantValue(y)) return [y, { inputQuant, outputQuant }]
-      const bad = kit.failWith({
+      const bad = y.kit.failWith({
         tag: 'LayerError',
         layer: name,
         path: kit.path(),
-        message: `${NOT_CONFIGURED}: ${name} was asked for a quant tensor, but ${y.carried.tag === 'stripped' ? y.carried.why : 'its inputs are plain tensors'}`,
+        message: `${NOT_CONFIGURED}: ${name} was asked for a quant tensor, but the result is a plain tensor: ${kit.whyPlain(y)}`,
         fix: 'give it an inputQuant or outputQuant, or feed it quant tensors of one scale',
       })
       return [bad, { inputQuant, outputQuant }]

@@ -3,7 +3,7 @@ import { failure, type QuantError } from '../../data/error.js'
 import { argumentProblems, demand, demandArguments, func, nearestName, record, required } from '../../data/fields.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { callSite } from '../../graph/builder.js'
-import { brokenLayer, layerProblems, pairOf } from './checks.js'
+import { brokenLayer, called, layerProblems, pairOf } from './checks.js'
 import type { AnyLayer, InputOf, Layer, Next, None, OutputOf, ParamsOf, SpecTree, StateOf, Traced } from './layer.js'
 
 /** Layers by name. */
@@ -181,7 +181,7 @@ const bind =
       return [bad, {}]
     }
     if (!watch.call(name, state, kit)) return [x, state]
-    const [y, after] = kit.scoped(name, () => pairOf(layer.layer, layer.apply(params, state, x, kit)))
+    const [y, after] = kit.scoped(name, () => called(layer, params, state, x, kit))
     const handed = { ...(after as object) }
     watch.made(name, handed, Object.keys(layer.state).length > 0)
     return [y, handed]
@@ -235,7 +235,7 @@ export const chain = <const L extends Links>(layers: L & ProperNames<L>): Layer<
     const after: Record<string, unknown> = {}
     for (const [name, l] of Object.entries<Links[string]>(layers)) {
       const [out, s] = kit.scoped(name, () =>
-        pairOf(l.layer, l.apply((params as Named)[name] as never, (state as Named)[name] as never, y, kit)),
+        called(l, (params as Named)[name] as never, (state as Named)[name] as never, y, kit),
       )
       y = out
       after[name] = s
@@ -259,9 +259,7 @@ export const residual = <P, S>(
     join === undefined ? {} : { join },
   ),
   apply: (params, state, x, kit) => {
-    const [y, s] = kit.scoped('body', () =>
-      pairOf(body.layer, body.apply(params.body as Traced<P>, state.body as Traced<S>, x, kit)),
-    )
+    const [y, s] = kit.scoped('body', () => called(body, params.body as Traced<P>, state.body as Traced<S>, x, kit))
     return [join === undefined ? kit.emit('add', [x, y]) : join(x, y), { body: s } as Traced<{ readonly body: S }>]
   },
 })

@@ -27,6 +27,7 @@ import { brokenLayer } from './checks.js'
 import { constantLeaf, countingLeaf, type Layer, type None, type SpecTree } from './layer.js'
 import { chosen, optionProblems, quantizerFields, recordOf } from './options.js'
 import { actSpec, optionalConfig, quantizerSpec, throughQuantizer, type QuantState } from './quantizing.js'
+import { plainOperand, sayingOf } from './weightLayer.js'
 import type { WeightQuantizers } from './weightLayers.js'
 
 /** Scale and shift of a normalisation. */
@@ -107,7 +108,7 @@ const batchNorm = (name: string, o: BatchNormOptions): Layer<NormParams, BatchNo
           s,
         ]
       const n = dims.reduce((c, d) => c * x.shape[d], 1)
-      if (x.shape.length > 1 && n < 2) return [oneValue(kit, name, x), s]
+      if (x.shape.length > 1 && n < 2) return [oneValue(x.kit, name, x), s]
       const mean = kit.emit('mean', [x], { dims, keepdim: true })
       const centred = kit.emit('sub', [x, mean])
       const variance = kit.emit('mean', [kit.emit('mul', [centred, centred])], { dims, keepdim: true })
@@ -185,10 +186,12 @@ export type ScaleBiasState = {
 }
 type ScaleBiasOptions = WeightQuantizers & { readonly numFeatures: number }
 
-const productScale = (kit: Kit, x: Value, w: Value): Value | null => {
-  const [qx, qw] = [quantOf(x.carried), quantOf(w.carried)]
-  return qx === null || qw === null
-    ? null
+/** The scale of the product as a flat list: its own, where it has one; null where input or weight is plain. */
+const productScale = (kit: Kit, x: Value, w: Value, product: Value): Value | null => {
+  const [qx, qw, qp] = [x, w, product].map((v) => quantOf(v.carried))
+  if (qx === null || qw === null) return null
+  return qp !== null
+    ? reshape(kit.value(qp.scale), [-1])
     : kit.emit('mul', [reshape(kit.value(qx.scale), [-1]), reshape(kit.value(qw.scale), [-1])])
 }
 
@@ -288,10 +291,13 @@ const scaleBias = (
       const view = viewOf(x1)
       const product = mul(x1, reshape(w, view))
       const bias = p.bias
+      const said = sayingOf(kit, x1, w)
       const b =
         bias === undefined || qb === null
           ? bias
-          : kit.scoped('biasQuant', () => quantizeBias(qb, kit, bias, productScale(kit, x1, w)))
+          : kit.scoped('biasQuant', () =>
+              quantizeBias(qb, said, bias, productScale(kit, x1, w, product), () => plainOperand(kit, x1, w) ?? ''),
+            )
       const y = b === undefined ? product : add(product, reshape(b, view))
       const [out, outputQuant] = throughQuantizer(qo, kit, s.outputQuant, y, 'outputQuant')
       const after = { inputQuant, weightQuant, outputQuant }
@@ -299,11 +305,11 @@ const scaleBias = (
         return [dequantize(out, `${name} does not return quant tensors; set returnQuantTensor: true`), after]
       if (isQuantValue(out)) return [out, after]
       return [
-        kit.failWith({
+        sayingOf(kit, x1, w, out).failWith({
           tag: 'LayerError',
           layer: name,
           path,
-          message: `${NOT_CONFIGURED}: ${name} was asked for a quant tensor, but ${out.carried.tag === 'stripped' ? out.carried.why : 'its input is a plain tensor'}`,
+          message: `${NOT_CONFIGURED}: ${name} was asked for a quant tensor, but ${plainOperand(kit, x1, w) ?? `the result is a plain tensor: ${kit.whyPlain(out)}`}`,
           fix: 'quantize the input with zero point 0, or give it an outputQuant',
         }),
         after,

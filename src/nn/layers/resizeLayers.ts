@@ -29,11 +29,11 @@ import { optionProblems, overridden, quantizerFields, recordOf, type Given } fro
 import { quantizerSpec, type QuantState } from './quantizing.js'
 
 const notQuant = (kit: Kit, layer: string, x: Value): Value =>
-  kit.failWith({
+  x.kit.failWith({
     tag: 'LayerError',
     layer,
     path: kit.path(),
-    message: `${NOT_CONFIGURED}: ${layer} was asked for a quant tensor, but its input is a plain tensor${x.carried.tag === 'stripped' ? ` (${x.carried.why})` : ''}`,
+    message: `${NOT_CONFIGURED}: ${layer} was asked for a quant tensor, but its input is a plain tensor: ${kit.whyPlain(x)}`,
     fix: 'feed it a quant tensor, or set returnQuantTensor: false',
   })
 

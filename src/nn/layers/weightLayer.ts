@@ -129,30 +129,29 @@ const withBias = (
       kit.emit('reshape', [bias], { shape: y.shape.map((_, i) => (i === axis ? kind.biasSize : 1)) }),
     ])
   const s = q.biasScale === 'external' ? accumulatorScale(x, w, y, kit) : null
-  const b = kit.scoped('biasQuant', () => quantizeBias(q, kit, bias, s))
+  const b = kit.scoped('biasQuant', () => quantizeBias(q, kit, bias, s, () => plainOperand(kit, x, w) ?? ''))
   const sameScale = s !== null && (correct || kind.channelLast || sizeOf(s.shape) === 1)
   return kit.emit('addBias', [y, b], { axis, sameScale })
 }
 
+/** Which operand of a product is plain, and where it lost its metadata; null where both are quant tensors. */
+export const plainOperand = (kit: Kit, x: Value, w: Value): string | null => {
+  const plain = [[x, 'the input'] as const, [w, 'the weight'] as const].find(([v]) => !isQuantValue(v))
+  return plain === undefined ? null : `${plain[1]} is a plain tensor: ${kit.whyPlain(plain[0])}`
+}
+
+/** The kit with which to say what is wrong: one that keeps silent where an operand failed already. */
+export const sayingOf = (kit: Kit, ...values: readonly Value[]): Kit => values.find(isInvalid)?.kit ?? kit
+
 /** What a layer that was asked for a quant tensor says when it can't give one. */
-const refusal = (name: string, kit: Kit, x: Value, w: Value, y: Value): Value => {
-  const plain = (v: Value, operand: string): string =>
-    `${operand} is a plain tensor${v.carried.tag === 'stripped' ? ` (${v.carried.why})` : ''}`
-  const why = !isQuantValue(x)
-    ? plain(x, 'the input')
-    : !isQuantValue(w)
-      ? plain(w, 'the weight')
-      : y.carried.tag === 'stripped'
-        ? y.carried.why
-        : 'the result came out plain'
-  return kit.failWith({
+const refusal = (name: string, kit: Kit, x: Value, w: Value, y: Value): Value =>
+  sayingOf(kit, x, w, y).failWith({
     tag: 'LayerError',
     layer: name,
     path: kit.path(),
-    message: `${NOT_CONFIGURED}: ${name} was asked for a quant tensor (returnQuantTensor: true), but ${why}`,
+    message: `${NOT_CONFIGURED}: ${name} was asked for a quant tensor (returnQuantTensor: true), but ${plainOperand(kit, x, w) ?? `the result is a plain tensor: ${kit.whyPlain(y)}`}`,
     fix: 'give it an outputQuant, quantize input and weight with zero point 0, or drop returnQuantTensor',
   })
-}
 
 /** A result without its batch axis; metadata per channel would have to lose that axis too, and is dropped. */
 const oneSample = (y: Value, kit: Kit): Value => {

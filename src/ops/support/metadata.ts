@@ -1,5 +1,5 @@
 /** Shared pieces of metadata rules. The reasons are the words that prints and pages show. */
-import type { Carried, Quant } from '../../data/quant.js'
+import type { Carried, NodeId, Quant } from '../../data/quant.js'
 import { carries, claimed, exactly, integersFit, provablyValid, quantOf, stripped } from '../../data/quant.js'
 import type { Shape } from '../../data/shape.js'
 import { sizeOf } from '../../data/shape.js'
@@ -57,3 +57,10 @@ export const ceilLog2 = (x: number): number => {
 
 /** Can 0 leave the grid? It is on it when the zero point is an integer of the range. */
 export const zeroIsOnGrid = (q: Quant): boolean => q.zero !== 'any' && (q.zero !== 'zero' || (q.lo <= 0 && q.hi >= 0))
+
+/** A scale or zero point in words: its node, and the layer that made it. */
+export const ofLayer = (id: NodeId, kit: Kit): string => `%${id} (of ${kit.whereIs(id)})`
+
+/** Of two nodes with the same numbers the one with more axes: the shape to which both broadcast. */
+export const wider = (a: NodeId, b: NodeId, kit: Kit): NodeId =>
+  kit.value(b).shape.length > kit.value(a).shape.length ? b : a

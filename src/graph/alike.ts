@@ -1,0 +1,77 @@
+/**
+ * What can be told of nodes by looking back through a graph under construction: which ones compute the same, and where metadata was
+ * lost. Both are asked seldom, so they are worked out for all nodes up to the one that is asked for, once.
+ */
+import type { NodeId } from '../data/quant.js'
+import { quantOf } from '../data/quant.js'
+import { showShape, sizeOf, type Shape } from '../data/shape.js'
+import type { Node } from './graph.js'
+import { inputOp } from './structural.js'
+
+/** A shape without what broadcasting adds in front; empty for a single element. */
+const trimmed = (shape: Shape): string => {
+  const first = shape.findIndex((n) => n !== 1)
+  return first < 0 || sizeOf(shape) === 1 ? '' : showShape(shape.slice(first))
+}
+
+/** Answers about the nodes of a list that only grows. */
+export type Alike = {
+  /** Do both hold the same numbers, laid out alike? */
+  readonly same: (a: NodeId, b: NodeId) => boolean
+  /** The node at which a plain value lost its metadata: the earliest on the way to it; null where it never had any. */
+  readonly lostAt: (id: NodeId) => Node | null
+  readonly whereIs: (id: NodeId) => string
+  readonly whyPlain: (id: NodeId) => string
+}
+
+/** Works on the nodes as they are when it is asked. */
+export const newAlike = (nodes: readonly Node[]): Alike => {
+  /** Equal numbers for equal computations; a node without a rule of its own (an input, a branch) is like itself only. */
+  const numbers: number[] = []
+  const known = new Map<string, number>()
+  const numberOf = (node: Node): number => {
+    if (node.op.keepsOrder === true) return numbers[node.inputs[0]]
+    if (node.op === inputOp || node.branches !== undefined) return node.id
+    const operands = node.inputs.map((i) => `${numbers[i]}${trimmed(nodes[i].shape)}`)
+    const key = `${node.op.name}|${operands.join()}|${JSON.stringify(node.attrs)}|${trimmed(node.shape)}`
+    const found = known.get(key)
+    if (found !== undefined) return found
+    known.set(key, node.id)
+    return node.id
+  }
+  const roots: (NodeId | null)[] = []
+  const rootOf = (node: Node): NodeId | null => {
+    if (quantOf(node.carried) !== null) return null
+    const before = node.inputs.map((i) => roots[i]).find((r) => r !== null)
+    return before ?? (node.carried.tag === 'stripped' ? node.id : null)
+  }
+  const upTo = <A>(list: A[], id: NodeId, of: (node: Node) => A): A => {
+    while (list.length <= id) list.push(of(nodes[list.length]))
+    return list[id]
+  }
+  const lostAt = (id: NodeId): Node | null => {
+    const root = upTo(roots, id, rootOf)
+    return root === null ? null : nodes[root]
+  }
+  const whereIs = (id: NodeId): string => {
+    const node = nodes[id]
+    if (node.op === inputOp) return `the ${String(node.attrs.kind)} ${String(node.attrs.name) || 'input'}`
+    return node.path === '' ? node.op.name : node.path
+  }
+  return {
+    same: (a, b) =>
+      a === b ||
+      (trimmed(nodes[a].shape) === trimmed(nodes[b].shape) &&
+        upTo(numbers, Math.max(a, b), numberOf) >= 0 &&
+        numbers[a] === numbers[b]),
+    lostAt,
+    whereIs,
+    whyPlain: (id) => {
+      const lost = lostAt(id)
+      if (lost !== null && lost.carried.tag === 'stripped')
+        return `its metadata was lost at ${lost.op.name}${lost.path === '' ? '' : ` in ${lost.path}`}: ${lost.carried.why}`
+      const node = nodes[id]
+      return node.op === inputOp ? `it is ${whereIs(id)}, which has no metadata` : 'it never had metadata'
+    },
+  }
+}
