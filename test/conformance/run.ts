@@ -2,6 +2,7 @@
  * npm run conformance -- [--backend reference|wasm] [--threads N] [--tag T] [--verbose] [--claims] [--write-not-yet] [--html OUTDIR] DIR…
  * Runs every case file under the folders. Last lines: `carried N of M valid`, `N passed, N failed`.
  * `--onnx OUTDIR [--format qcdq|qonnx]` writes each program case as an ONNX file instead.
+ * `--state-dict OUTDIR` writes their states as Brevitas' state dicts, `--from-state-dict INDIR --out OUTDIR` reads such.
  * `--html` also writes a page per program case, `OUTDIR/<group>/<name>.html`.
  * `--verbose` prints passing cases and all differences of a failing one, `--claims` why valid values are only claimed.
  */
@@ -13,6 +14,7 @@ import { isLeft } from 'fp-ts/lib/Either.js'
 import { createWasm, explainAll, reference, type Backend, type WasmBackend } from '../../src/index.js'
 import { writePages } from './html.js'
 import { writeOnnx } from './onnx.js'
+import { readStateDicts, writeStateDicts } from './stateDict.js'
 import { judgeFile, type Verdict } from './verdict.js'
 
 const USAGE =
@@ -41,6 +43,9 @@ type Options = {
   readonly write: boolean
   readonly html: string | null
   readonly onnx: string | null
+  readonly stateDict: string | null
+  readonly fromStateDict: string | null
+  readonly out: string
   readonly format: 'qcdq' | 'qonnx'
   readonly files: readonly string[]
 }
@@ -58,6 +63,9 @@ const parse = (args: readonly string[]): Options => {
       'write-not-yet': { type: 'boolean', default: false },
       html: { type: 'string' },
       onnx: { type: 'string' },
+      'state-dict': { type: 'string' },
+      'from-state-dict': { type: 'string' },
+      out: { type: 'string', default: 'out' },
       format: { type: 'string', default: 'qcdq' },
     },
   })
@@ -77,6 +85,9 @@ const parse = (args: readonly string[]): Options => {
     write: o['write-not-yet'],
     html: o.html ?? null,
     onnx: o.onnx ?? null,
+    stateDict: o['state-dict'] ?? null,
+    fromStateDict: o['from-state-dict'] ?? null,
+    out: o.out,
     format: o.format,
     files: dirs.flatMap(filesUnder),
   }
@@ -116,6 +127,8 @@ const writeNotYet = (failures: readonly string[]): void => {
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0)
 
 const main = (options: Options, backend: Backend): number => {
+  if (options.stateDict !== null) return writeStateDicts(options.files, options.stateDict)
+  if (options.fromStateDict !== null) return readStateDicts(options.files, options.fromStateDict, options.out)
   if (options.onnx !== null) return writeOnnx(options.files, options.onnx, options.format)
   const notYet = options.write ? new Set<string>() : listed()
   const verdicts: Verdict[] = []

@@ -1,0 +1,104 @@
+/** Element types of stored arrays, and how their bytes become float32 numbers. */
+export type ElementType =
+  'F64' | 'F32' | 'F16' | 'BF16' | 'I64' | 'I32' | 'I16' | 'I8' | 'U64' | 'U32' | 'U16' | 'U8' | 'BOOL'
+
+/** A stored array: its numbers as float32, and the type in which they stood or are to stand. */
+export type StoredArray = {
+  readonly shape: readonly number[]
+  readonly data: Float32Array
+  readonly type: ElementType
+}
+
+/** Bytes of one element. */
+export const sizeOfElement: { readonly [T in ElementType]: number } = {
+  F64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  I64: 8,
+  I32: 4,
+  I16: 2,
+  I8: 1,
+  U64: 8,
+  U32: 4,
+  U16: 2,
+  U8: 1,
+  BOOL: 1,
+}
+
+/** A number of IEEE 754 binary16, from its bits. */
+export const fromHalf = (bits: number): number => {
+  const sign = bits & 0x8000 ? -1 : 1
+  const exponent = (bits >> 10) & 31
+  const fraction = bits & 1023
+  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN
+  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
+}
+
+/** A number of bfloat16: the upper half of a float32. */
+const fromBrain = (bits: number): number => {
+  const view = new DataView(new ArrayBuffer(4))
+  view.setUint32(0, bits << 16)
+  return view.getFloat32(0)
+}
+
+type Reader = (view: DataView, at: number, little: boolean) => number
+type Writer = (view: DataView, at: number, value: number) => void
+
+const READERS: { readonly [T in ElementType]: Reader } = {
+  F64: (v, i, little) => v.getFloat64(i, little),
+  F32: (v, i, little) => v.getFloat32(i, little),
+  F16: (v, i, little) => fromHalf(v.getUint16(i, little)),
+  BF16: (v, i, little) => fromBrain(v.getUint16(i, little)),
+  I64: (v, i, little) => Number(v.getBigInt64(i, little)),
+  I32: (v, i, little) => v.getInt32(i, little),
+  I16: (v, i, little) => v.getInt16(i, little),
+  I8: (v, i) => v.getInt8(i),
+  U64: (v, i, little) => Number(v.getBigUint64(i, little)),
+  U32: (v, i, little) => v.getUint32(i, little),
+  U16: (v, i, little) => v.getUint16(i, little),
+  U8: (v, i) => v.getUint8(i),
+  BOOL: (v, i) => (v.getUint8(i) === 0 ? 0 : 1),
+}
+
+/** `count` numbers from bytes; little-endian unless told otherwise. */
+export const numbersFrom = (
+  type: ElementType,
+  bytes: Uint8Array,
+  offset: number,
+  count: number,
+  little = true,
+): Float32Array => {
+  const at = bytes.byteOffset + offset
+  // Copied, not viewed: nobody else's change of the bytes may reach a tensor, and offsets need not be aligned.
+  if (type === 'F32' && little) return new Float32Array(bytes.buffer.slice(at, at + 4 * count))
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const read = READERS[type]
+  const size = sizeOfElement[type]
+  const out = new Float32Array(count)
+  for (let i = 0; i < count; i++) out[i] = read(view, offset + i * size, little)
+  return out
+}
+
+const WRITERS: { readonly [T in ElementType]?: Writer } = {
+  F64: (v, i, x) => v.setFloat64(i, x, true),
+  F32: (v, i, x) => v.setFloat32(i, x, true),
+  I64: (v, i, x) => v.setBigInt64(i, BigInt(Math.trunc(x)), true),
+  I32: (v, i, x) => v.setInt32(i, x, true),
+  I16: (v, i, x) => v.setInt16(i, x, true),
+  I8: (v, i, x) => v.setInt8(i, x),
+  U32: (v, i, x) => v.setUint32(i, x, true),
+  U16: (v, i, x) => v.setUint16(i, x, true),
+  U8: (v, i, x) => v.setUint8(i, x),
+  BOOL: (v, i, x) => v.setUint8(i, x === 0 ? 0 : 1),
+}
+
+/** Types that can be written. */
+export const writable = (type: ElementType): boolean => WRITERS[type] !== undefined
+
+/** Writes numbers into bytes at `offset`, little-endian. */
+export const writeNumbers = ({ type, data }: StoredArray, view: DataView, offset: number): void => {
+  const write = WRITERS[type]
+  const size = sizeOfElement[type]
+  if (write !== undefined) for (let i = 0; i < data.length; i++) write(view, offset + i * size, data[i])
+}

@@ -1,0 +1,200 @@
+/** Parameters and state as Brevitas' state dict, and back: what `module.state_dict()` holds, key for key. */
+import * as E from 'fp-ts/lib/Either.js'
+import type { QuantError, QuantErrors } from '../../data/error.js'
+import { fieldProblems, flag, nearestName } from '../../data/fields.js'
+import { isMarked, marksOf, type Marked } from '../../data/marks.js'
+import { sameShape, showShape, sizeOf } from '../../data/shape.js'
+import { at, mapTree } from '../../data/tree.js'
+import type { Layer } from '../../nn/layers/layer.js'
+import { init } from '../../nn/program/program.js'
+import { wantedOfLayer, type Wanted } from '../../nn/program/wanted.js'
+import { LEARNED } from '../../quantizers/collection.js'
+import type { StoredArray } from '../arrays/element.js'
+import type { StoredArrays } from '../arrays/safetensors.js'
+import { keyOf } from './keys.js'
+
+/** Parameters and state of a network. */
+export type Trees<P, S> = { readonly params: P; readonly state: S }
+
+const part = (path: string): string => path.slice(0, path.lastIndexOf('.'))
+
+/** Beside a learned value: what counts its collection (activations), or says that it was computed (weights). */
+type Guard = { readonly counter?: Wanted; readonly initDone?: Wanted }
+
+/** The leaves that Brevitas saves, with their keys and what guards them. */
+const savedLeaves = (layer: Parameters<typeof wantedOfLayer>[0]) => {
+  const wanted = wantedOfLayer(layer)
+  const byPath = new Map(wanted.map((w) => [`${w.which}:${w.path}`, w] as const))
+  return wanted.flatMap((leaf) => {
+    const key = keyOf(leaf.path)
+    if (key === null) return []
+    const beside = (name: string): Wanted | undefined =>
+      leaf.path.endsWith('.value') ? byPath.get(`state:${part(leaf.path)}.${name}`) : undefined
+    const [counter, initDone] = [beside('counter'), beside('initDone')]
+    const guard: Guard = {
+      ...(counter === undefined ? {} : { counter }),
+      ...(initDone === undefined ? {} : { initDone }),
+    }
+    return [{ leaf, key, guard }]
+  })
+}
+
+const numberAt = (state: unknown, w: Wanted): number => {
+  const t = at(state, w.path)
+  return isMarked(t) ? t.data[0] : NaN
+}
+
+/** The value that Brevitas would save: while it collects, what the running average would become; null before the first call. */
+const savedValue = (t: Marked, state: unknown, { counter, initDone }: Guard): Float32Array | null => {
+  if (initDone !== undefined && numberAt(state, initDone) === 0) return null
+  if (counter === undefined) return t.data
+  const count = numberAt(state, counter)
+  if (count >= LEARNED) return t.data
+  const buffer = at(state, `${part(counter.path)}.buffer`)
+  const { collection } = counter
+  if (count === 0 || !isMarked(buffer) || collection === undefined || collection === null) return null
+  return t.data.map((v, i) => collection.take(v, buffer.data[i]))
+}
+
+const missing = (path: string, key: string): QuantError => ({
+  tag: 'InputError',
+  input: path,
+  path,
+  message: `there is no ${path}, which Brevitas keeps as ${key}`,
+  fix: 'give params and state of this network, as init or training returned them',
+})
+
+/**
+ * What Brevitas' `module.state_dict()` would hold of a network in this state, by Brevitas' own keys. As there, counters, buffers and delays are not saved; a
+ * quantizer that collects saves what it would switch over to; one that was never called has no key, and Brevitas' strict loading then says so.
+ *
+ * @example
+ * const bytes = safetensorsToBytes(orThrow(toStateDict(net, { params, state })))
+ */
+export const toStateDict = <P, S, I, O>(
+  layer: Layer<P, S, I, O>,
+  trees: Trees<P, S>,
+): E.Either<QuantErrors, StoredArrays> => {
+  const errors: QuantError[] = []
+  const out: Record<string, StoredArray> = {}
+  for (const { leaf, key, guard } of savedLeaves(layer)) {
+    const t = at(trees[leaf.which], leaf.path)
+    if (!isMarked(t)) {
+      errors.push(missing(leaf.path, key))
+      continue
+    }
+    const data = savedValue(t, trees.state, guard)
+    if (data !== null) out[key] = { shape: t.shape, data, type: key.endsWith('num_batches_tracked') ? 'I64' : 'F32' }
+  }
+  return errors.length > 0 ? E.left(errors) : E.right(out)
+}
+
+/** How a state dict is loaded. */
+export type StateDictOptions = {
+  /** Every key of the network must be there, and no other (default true, as in torch). Else: what fits is taken, and the account tells the rest. */
+  readonly strict?: boolean
+}
+
+/** A network with what was taken over, and the account of it. */
+export type LoadedStateDict<P, S> = Trees<P, S> & {
+  readonly loaded: readonly string[]
+  readonly missing: readonly { readonly key: string; readonly nearest: string | null }[]
+  readonly unexpected: readonly { readonly key: string; readonly nearest: string | null }[]
+}
+
+const parseError = (key: string, path: string, message: string, fix: string): QuantError => ({
+  tag: 'ParseError',
+  where: key,
+  path,
+  message,
+  fix,
+})
+
+const near = (key: string, among: readonly string[]): string | null => nearestName(key, among) ?? null
+
+const suggestion = (nearest: string | null, otherwise: string): string =>
+  nearest === null ? otherwise : `did you mean ${nearest}? ${otherwise}`
+
+/** torch stores a batch norm's count as a scalar, and scalars sometimes as one element. */
+const fits = (stored: StoredArray, wanted: Wanted): boolean =>
+  sameShape(stored.shape, wanted.shape) || (sizeOf(stored.shape) === 1 && sizeOf(wanted.shape) === 1)
+
+type Plan = {
+  readonly tensors: ReadonlyMap<string, Float32Array>
+  readonly loaded: readonly string[]
+  readonly errors: readonly QuantError[]
+}
+
+/** New numbers by `which:path`; loading a value ends its collection. */
+const planned = (saved: ReturnType<typeof savedLeaves>, dict: StoredArrays): Plan => {
+  const tensors = new Map<string, Float32Array>()
+  const loaded: string[] = []
+  const errors: QuantError[] = []
+  for (const { leaf, key, guard } of saved) {
+    const stored = Object.hasOwn(dict, key) ? dict[key] : undefined
+    if (stored === undefined) continue
+    if (!fits(stored, leaf)) {
+      const message = `${key} has shape ${showShape(stored.shape)}, but ${leaf.path} has ${showShape(leaf.shape)}`
+      errors.push(parseError(key, leaf.path, message, 'give the state dict of a network with the same sizes'))
+      continue
+    }
+    loaded.push(key)
+    tensors.set(`${leaf.which}:${leaf.path}`, stored.data)
+    if (guard.counter !== undefined) tensors.set(`state:${guard.counter.path}`, Float32Array.of(LEARNED))
+    if (guard.initDone !== undefined) tensors.set(`state:${guard.initDone.path}`, Float32Array.of(1))
+  }
+  return { tensors, loaded, errors }
+}
+
+const put = <T>(which: 'params' | 'state', tree: T, tensors: Plan['tensors']): T =>
+  mapTree(isMarked, tree, (t, path): Marked => {
+    const data = tensors.get(`${which}:${path}`)
+    return data === undefined ? t : { shape: t.shape, data, ...marksOf(t) }
+  }) as T
+
+/**
+ * A network with the numbers of Brevitas' state dict. As in Brevitas, a loaded scale or zero point ends its collection, whatever its counter was, and delays
+ * start again. Errors (strict): a ParseError for each key that is missing, unexpected (with the nearest known one) or has another shape.
+ *
+ * @example
+ * const { params, state } = orThrow(pipe(parseSafetensors(bytes), E.chain((dict) => fromStateDict(net, dict))))
+ */
+export const fromStateDict = <P, S, I, O>(
+  layer: Layer<P, S, I, O>,
+  dict: StoredArrays,
+  options: StateDictOptions = {},
+): E.Either<QuantErrors, LoadedStateDict<P, S>> => {
+  const problems = fieldProblems('fromStateDict', options, { strict: flag })
+  const fresh = problems.length > 0 ? E.left(problems) : init(layer, 0)
+  if (E.isLeft(fresh)) return fresh
+  const saved = savedLeaves(layer)
+  const plan = planned(saved, dict)
+  const known = saved.map((s) => s.key)
+  const given = Object.keys(dict)
+  const absent = known.filter((k) => !given.includes(k)).map((key) => ({ key, nearest: near(key, given) }))
+  const unexpected = given.filter((k) => !known.includes(k)).map((key) => ({ key, nearest: near(key, known) }))
+  const strict = options.strict !== false
+  const errors = [
+    ...plan.errors,
+    ...(strict ? absent : []).map(({ key, nearest }) =>
+      parseError(
+        key,
+        '',
+        `the state dict has no ${key}`,
+        suggestion(nearest, 'Give a whole state dict, or { strict: false } to take what fits'),
+      ),
+    ),
+    ...(strict ? unexpected : []).map(({ key, nearest }) =>
+      parseError(
+        key,
+        '',
+        `this network has nothing for ${key}`,
+        suggestion(nearest, 'Give the state dict of this network, or { strict: false } to leave it out'),
+      ),
+    ),
+  ]
+  if (errors.length > 0) return E.left(errors)
+  const params = put('params', fresh.right.params, plan.tensors)
+  const state = put('state', fresh.right.state, plan.tensors)
+  return E.right({ params, state, loaded: plan.loaded, missing: absent, unexpected })
+}
