@@ -27,7 +27,7 @@ const sample = (name: string, classes: string, width: number, text: string, glyp
 
 /** What the lines mean. */
 export const lineLegend = [
-  sample('carries', 'carries hue0', 3.6, ': width = bits, colour = scale'),
+  sample('carries', 'carries hue0', 3.6, ': width = bits, colour and core = scale'),
   sample('claimed', 'claimed', 3, ': kept, but maybe off its grid'),
   sample('stripped', 'stripped', 2, ': lost here', SCISSORS),
   sample('float', 'float', 1, ': never quantized'),
@@ -138,7 +138,7 @@ export const frame = (scene: Pick<Scene, 'title' | 'mode' | 'sentence'>, slots: 
 <section id="sentence" aria-label="In short"><p>${scene.sentence.map(phrase).join('')}</p></section>
 ${slots.above ?? ''}${slots.left ?? ''}<main aria-label="The program as a graph">
 <svg id="canvas" role="group" aria-label="Graph: values flow from top to bottom" tabindex="-1"></svg>
-<div id="tools"><button type="button" id="fit">Fit</button><button type="button" id="details" aria-pressed="false">Scales</button><button type="button" id="expand">Expand all</button><button type="button" id="collapse">Collapse</button>${slots.tools ?? ''}<output id="note"></output></div>
+<div id="tools"><button type="button" id="fit">Fit</button><button type="button" id="details" aria-pressed="false">Scales</button><button type="button" id="expand">Expand all</button><button type="button" id="collapse">Collapse</button>${slots.tools ?? ''}<output id="where" aria-live="off"></output><output id="note"></output></div>
 <svg id="minimap" class="whole" aria-hidden="true" preserveAspectRatio="xMidYMid meet"></svg>
 </main>
 <aside id="panel" aria-label="Details" tabindex="0"></aside>

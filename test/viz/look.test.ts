@@ -105,6 +105,9 @@ test('at the input, and a map where not all is seen; Fit tells when names are to
   try {
     assert.ok(await page.locator('[data-value="input"]').isVisible())
     assert.ok(await page.locator('#minimap').isVisible())
+    await page.mouse.move(300, 400)
+    await page.mouse.wheel(0, -900)
+    assert.match(await page.locator('#where').innerText(), /^in \S/)
     await page.locator('#fit').click()
     assert.match(await page.locator('#note').innerText(), /too small/i)
     assert.is(await page.locator('#canvas text:visible').count(), 0)

@@ -63,6 +63,11 @@ test('a box has at least the share of each node in it, and no more than the whol
   for (const n of scene.nodes)
     if (n.box !== '') assert.ok((shares.get(n.box) ?? 0) >= (shares.get(n.id) ?? 0) - 1e-9, n.id)
   for (const x of shares.values()) assert.ok(x >= 0 && x < 1.01)
+  // A step that computes parts of several layers is counted once: side by side they have what all steps have.
+  const side = [...scene.boxes.filter((b) => b.parent === ''), ...scene.nodes.filter((n) => n.box === '')]
+  const ids = new Set(side.map((x) => x.id))
+  const sum = [...ids].reduce((t, id) => t + (shares.get(id) ?? 0), 0)
+  assert.ok(Math.abs(sum - (scene.profile?.steps ?? []).reduce((t, s) => t + s.share, 0)) < 1e-6, String(sum))
   assert.equal([0.005, 0.01, 0.05, 0.1, 0.2, 0.9].map(timeClass), [0, 1, 2, 3, 4, 5])
 })
 

@@ -85,7 +85,7 @@ main{display:grid;grid-template:minmax(0,1fr) auto/minmax(0,1fr) auto;min-height
 .item.selected .frame{stroke:var(--focus);stroke-width:3}.line.selected .hit{stroke:var(--focus);stroke-opacity:.25}
 .dimming .item:not(.lit),.dimming .line:not(.lit){opacity:.28}
 .dimming .item.open{opacity:1}
-#tools{grid-area:2/1/3/-1;display:flex;flex-wrap:wrap;align-items:center;gap:6px;padding:6px 16px;border-top:1px solid var(--rule)}#note{color:var(--soft);font-size:12px}
+#tools{grid-area:2/1/3/-1;display:flex;flex-wrap:wrap;align-items:center;gap:6px;padding:6px 16px;border-top:1px solid var(--rule)}#note,#where{color:var(--soft);font-size:12px}#where{max-width:60ch;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 #minimap{grid-area:1/2;width:128px;margin-left:1px;height:100%;min-height:0;padding:8px;background:var(--panel);border-left:1px solid var(--rule)}
 #minimap.whole{display:none}#minimap .dot{fill:var(--edge)}#minimap .dot.lost{fill:var(--lost)}#minimap .dot.doubt{fill:var(--doubt-line)}#minimap .view{fill:none;stroke:var(--focus);stroke-width:1.5;vector-effect:non-scaling-stroke}
 aside{grid-column:-2;grid-row:3/span 3;border-left:1px solid var(--rule);background:var(--panel);overflow:auto;padding:16px 20px 28px;min-height:0}

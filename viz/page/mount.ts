@@ -8,6 +8,7 @@ import type { Side } from '../scene/sides.js'
 import { wireTimes } from './profile.js'
 import { wireTheme } from './theme.js'
 import { reserveTime, timeOf } from './timeline.js'
+import { whereOf } from './where.js'
 
 const TONE = { plain: '', good: 'good', claimed: 'claimed-text', stripped: 'stripped-text' } as const
 
@@ -65,6 +66,7 @@ export const mountScene = (scene: Scene): App => {
   const app = start(scene, svg)
   listen(app, svg)
   mapOf(app, svg, svgById('minimap'))
+  whereOf(app, svg, byId('where'))
   writeSentence(app)
   wireTools(app)
   wireChoices(app)
