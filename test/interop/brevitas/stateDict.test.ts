@@ -40,7 +40,8 @@ test('before the first call there is no key of a scale; then what it would switc
   const net = q.QuantIdentity({ collectStatsSteps: 3, actQuant: q.Int8ActPerTensorFixedPoint })
   const x = q.tensorOf([4], [-1, 0.5, 2, 3.9])
   const train = q.orThrow(q.trace(net, q.tensorInput([4]), { mode: 'train' }))
-  let { params, state } = q.orThrow(q.init(net, 0))
+  const { params, ...start } = q.orThrow(q.init(net, 0))
+  let { state } = start
   const valueNow = (): number | undefined => {
     const dict = q.orThrow(toStateDict(net, { params, state }))
     const key = Object.keys(dict).find(isScaling)
