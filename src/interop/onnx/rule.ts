@@ -1,5 +1,5 @@
 /** How an op is said in ONNX: what every rule is given, and may answer. */
-import type { Op } from '../../graph/op.js'
+import { computes, type Op } from '../../graph/op.js'
 import type { Node } from '../../graph/graph.js'
 import type { NodeId } from '../../data/quant.js'
 import type { Tensor } from '../../data/tensor.js'
@@ -52,4 +52,4 @@ export const scalarOf = (x: Exporting, value: number, hint: string): Name =>
   x.w.floats({ shape: [], data: Float32Array.of(value) }, hint)
 
 /** The name of what an op computes: of a surrogate its forward. */
-export const computed = (op: Op): string => op.name.split('~')[0]
+export const computed = (op: Op): string => computes(op).name
