@@ -13,6 +13,16 @@ export type NodeId = number
 export type ZeroPointKind = 'zero' | 'integer' | 'any'
 
 /**
+ * What is known of a traced zero point: also `equalScales`, that of a per-channel accumulator with a quantized bias. Brevitas
+ * makes it a single 0 where the scales of all channels turn out to be equal, else a number of steps per channel, and only a
+ * run can tell. The steps are never +0, so that +0 everywhere says the first (`src/ops/addBias.ts`).
+ */
+export type TracedZeroPoint = ZeroPointKind | 'equalScales'
+
+/** May the zero point be a fraction? */
+export const mayBeFraction = (zero: TracedZeroPoint): boolean => zero === 'any' || zero === 'equalScales'
+
+/**
  * Integer metadata of a traced value: `value = (int - zeroPoint) * scale`.
  * `scale`, `zeroPoint` and `bitWidth` are nodes; the rest is static. `lo` and `hi` bound the integers that can occur
  * (never wider than the bit width allows while the value is `carries`). `slack` bounds, in integer steps, how far
@@ -25,7 +35,7 @@ export type Quant = {
   readonly bits: number
   readonly signed: boolean
   readonly training: boolean
-  readonly zero: ZeroPointKind
+  readonly zero: TracedZeroPoint
   readonly lo: number
   readonly hi: number
   readonly slack: number

@@ -23,7 +23,7 @@ const readQuant = (r: Readers, x: unknown, where: string): Quant => {
     bits: r.whole(q.bits, `${where}.bits`),
     signed: r.flag(q.signed, `${where}.signed`),
     training: r.flag(q.training, `${where}.training`),
-    zero: r.oneOf(ZERO_POINTS)(q.zero, `${where}.zero`),
+    zero: r.oneOf([...ZERO_POINTS, 'equalScales'])(q.zero, `${where}.zero`),
     lo: r.number(q.lo, `${where}.lo`),
     hi: r.number(q.hi, `${where}.hi`),
     slack: r.number(q.slack, `${where}.slack`),

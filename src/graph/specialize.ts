@@ -3,8 +3,8 @@
  * folded into constants. Metadata is kept. Whatever leaves quantrace (ONNX, integer programs, C) reads this; it knows nothing of them.
  */
 import * as E from 'fp-ts/lib/Either.js'
-import type { Carried, NodeId, Quant, ZeroPointKind } from '../data/quant.js'
-import { quantOf } from '../data/quant.js'
+import type { Carried, NodeId, Quant, TracedZeroPoint } from '../data/quant.js'
+import { mayBeFraction, quantOf } from '../data/quant.js'
 import type { QuantError, QuantErrors } from '../data/error.js'
 import { sameShape, showShape, sizeOf } from '../data/shape.js'
 import { isTensor, type Tensor } from '../data/tensor.js'
@@ -102,14 +102,19 @@ const nodeOf = (w: Walk, seen: Seen): Value => {
   return made
 }
 
-const zeroKind = (w: Walk, id: NodeId, q: Quant): ZeroPointKind => {
+const zeroKind = (w: Walk, id: NodeId, q: Quant): TracedZeroPoint => {
   const zeroPoint = w.tensors.get(id)
   if (zeroPoint === undefined) return q.zero
   if (zeroPoint.data.every((z) => z === 0)) return 'zero'
-  return q.zero === 'any' && zeroPoint.data.every((z) => Number.isInteger(z) && z >= q.lo && z <= q.hi)
-    ? 'integer'
-    : q.zero
+  if (!mayBeFraction(q.zero)) return q.zero
+  return zeroPoint.data.every((z) => Number.isInteger(z) && z >= q.lo && z <= q.hi) ? 'integer' : 'any'
 }
+
+/** The node of a zero point: a single 0 where equal scales turn out to have made it. */
+const zeroNode = (w: Walk, id: NodeId, q: Quant): NodeId =>
+  q.zero === 'equalScales' && w.tensors.get(id)?.data.every((z) => Object.is(z, 0)) === true
+    ? w.b.constant(0, [1]).id
+    : id
 
 /** Metadata with its ids in the new graph; a zero point that is known now is said to be 0 where it is. */
 const carriedIn = (w: Walk, seen: readonly Seen[], c: Carried): Carried => {
@@ -117,7 +122,8 @@ const carriedIn = (w: Walk, seen: readonly Seen[], c: Carried): Carried => {
   const [scale, zeroPoint, bitWidth] = [c.quant.scale, c.quant.zeroPoint, c.quant.bitWidth].map(
     (id) => nodeOf(w, seen[id]).id,
   )
-  return { ...c, quant: { ...c.quant, scale, zeroPoint, bitWidth, zero: zeroKind(w, zeroPoint, c.quant) } }
+  const zero = zeroKind(w, zeroPoint, c.quant)
+  return { ...c, quant: { ...c.quant, scale, zeroPoint: zeroNode(w, zeroPoint, c.quant), bitWidth, zero } }
 }
 
 const tooLargeToFold = (problem: string): QuantError => ({
@@ -265,6 +271,9 @@ const assembled = (
   let next = results.length
   const outputs = results.map((o, k): ProgramOutput => {
     if (o.quant === undefined) return { ...o, node: nodes[k].id }
+    // The zero point that the result carries now: it may have become a single 0.
+    const carried = quantOf(nodes[k].carried)
+    if (carried !== null) nodes[next + 1] = w.b.value(carried.zeroPoint)
     const [scale, zeroPoint, bitWidth] = [nodes[next++].id, nodes[next++].id, nodes[next++].id]
     return { ...o, node: nodes[k].id, quant: { ...o.quant, scale, zeroPoint, bitWidth } }
   })

@@ -1,9 +1,16 @@
 /** `a + b`. Brevitas: the operator `+` of quant tensors (SEMANTICS 11). */
 import type { Carried, Quant } from '../data/quant.js'
-import { HALF_ULP, intMax, intMin, quantOf, reach, stripped } from '../data/quant.js'
+import { HALF_ULP, intMax, intMin, mayBeFraction, quantOf, reach, stripped } from '../data/quant.js'
 import type { Kit, Op, Value } from '../graph/op.js'
 import { binary, sumTo } from './support/elementwise.js'
 import { ceilLog2, claim, conclude, ofLayer, wider } from './support/metadata.js'
+
+/** The sum of a zero point and itself is still a single 0 or none. */
+const zeroOfSum = (a: Quant, b: Quant): Quant['zero'] => {
+  if (a.zero === 'zero' && b.zero === 'zero') return 'zero'
+  if (a.zero === 'equalScales' && a.zeroPoint === b.zeroPoint) return 'equalScales'
+  return mayBeFraction(a.zero) || mayBeFraction(b.zero) ? 'any' : 'integer'
+}
 
 /** Scale, zero point and width of a sum of two quant tensors. */
 const sumQuant = (a: Quant, b: Quant, kit: Kit): Quant => {
@@ -19,7 +26,7 @@ const sumQuant = (a: Quant, b: Quant, kit: Kit): Quant => {
     bits,
     signed: a.signed || b.signed,
     training: a.training || b.training,
-    zero: a.zero === 'zero' && b.zero === 'zero' ? 'zero' : a.zero === 'any' || b.zero === 'any' ? 'any' : 'integer',
+    zero: zeroOfSum(a, b),
     lo: a.lo + b.lo,
     hi: a.hi + b.hi,
     slack: a.slack + b.slack + HALF_ULP * (reach(a) + reach(b)),

@@ -38,17 +38,16 @@ const carry = (args: readonly Value[], { axis, sameScale }: BiasAttrs, kit: Kit)
   if (qb === null) return stripped('the bias is a plain tensor')
   const quant = widened(qy, qb, kit)
   if (sameScale) return conclude(args, quant, `the sum does not fit ${quant.bits} bits or float32`)
-  // Brevitas keeps the zero point 0 only where the bias's scale, broadcast as it stands, is close to the accumulator's.
+  // Brevitas keeps the zero point 0 only where the bias's scale, broadcast as it stands, is close to the accumulator's: where
+  // all channels have one scale. A count of no steps is -0 here (a bias of -0 becomes 0 first), so that +0 tells the two apart.
   const s = kit.value(qy.scale)
-  const steps = kit.emit('div', [
-    kit.emit('neg', [view(kit.emit('dequantize', [b], { why: 'a step count' }), y.shape.length, axis)]),
-    s,
-  ])
+  const value = view(kit.emit('dequantize', [b], { why: 'a step count' }), y.shape.length, axis)
+  const steps = kit.emit('div', [kit.emit('neg', [kit.emit('add', [value, kit.constant(0)])]), s])
   const close = kit.emit('allClose', [kit.value(qb.scale), s])
   const z = kit.emit('select', [close, kit.constant(0), steps])
   return conclude(
     args,
-    { ...quant, zeroPoint: z.id, zero: 'any' },
+    { ...quant, zeroPoint: z.id, zero: 'equalScales' },
     `the sum does not fit ${quant.bits} bits or float32`,
   )
 }

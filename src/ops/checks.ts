@@ -89,12 +89,13 @@ export const checkZero: Op<Message> = check<Message>({
   examples: [{ args: [{ shape: [3] }, { shape: [], range: [0, 0] }], attrs: { message: 'not zero' } }],
 })
 
-/** What passed the check has zero point 0 from here on. */
+/** What passed the check has zero point 0 from here on: a single one, where equal scales made it. */
 function keepWithZero(args: readonly Value[]): Carried {
   const carried = keep(args)
-  return carried.tag === 'carries' || carried.tag === 'claimed'
-    ? { ...carried, quant: { ...carried.quant, zero: 'zero' } }
-    : carried
+  if (carried.tag !== 'carries' && carried.tag !== 'claimed') return carried
+  const { quant } = carried
+  const zeroPoint = quant.zero === 'equalScales' ? args[0].kit.constant(0, [1]).id : quant.zeroPoint
+  return { ...carried, quant: { ...quant, zero: 'zero', zeroPoint } }
 }
 
 const width = { bits: whole, signed: flag }

@@ -1,6 +1,6 @@
 /** Tensors joined along an axis. Brevitas: `torch.cat` of quant tensors (SEMANTICS 11). */
-import type { Carried, NodeId, Quant, ZeroPointKind } from '../data/quant.js'
-import { quantOf, stripped } from '../data/quant.js'
+import type { Carried, NodeId, Quant, TracedZeroPoint } from '../data/quant.js'
+import { mayBeFraction, quantOf, stripped } from '../data/quant.js'
 import type { Shape } from '../data/shape.js'
 import { broadcastShapes, sameShape, showShape, sizeOf } from '../data/shape.js'
 import { whole } from '../graph/attr.js'
@@ -95,8 +95,12 @@ const meanOf = (ids: readonly NodeId[], kit: Kit): NodeId => {
   return kit.emit('div', [total, kit.constant(ids.length)]).id
 }
 
-const kindOf = (quants: readonly Quant[]): ZeroPointKind =>
-  quants.every((q) => q.zero === 'zero') ? 'zero' : quants.some((q) => q.zero === 'any') ? 'any' : 'integer'
+const kindOf = (quants: readonly Quant[]): TracedZeroPoint => {
+  const [first] = quants
+  if (quants.every((q) => q.zero === 'zero')) return 'zero'
+  if (quants.every((q) => q.zero === 'equalScales' && q.zeroPoint === first.zeroPoint)) return 'equalScales'
+  return quants.some((q) => mayBeFraction(q.zero)) ? 'any' : 'integer'
+}
 
 const joinedQuant = (quants: readonly Quant[], kit: Kit): Quant => {
   const [first] = quants
@@ -140,7 +144,7 @@ const apart = (quants: readonly Quant[], kit: Kit): string | null => {
     (q) => !kit.same(q.zeroPoint, first.zeroPoint) && !(q.zero === 'zero' && first.zero === 'zero'),
   )
   if (moved === undefined) return null
-  const checked = !quants.some((q) => q.training) && kindOf(quants) !== 'any' && first.bits <= CLOSE_BITS
+  const checked = !quants.some((q) => q.training) && !mayBeFraction(kindOf(quants)) && first.bits <= CLOSE_BITS
   return checked
     ? null
     : `two zero points, ${ofLayer(first.zeroPoint, kit)} and ${ofLayer(moved.zeroPoint, kit)}, meet in one tensor; quantize all members with one quantizer, as QuantCat does: it re-quantizes what it is given`

@@ -1,6 +1,6 @@
 /** Two ways back onto an integer grid: from a number of steps, and from a value near its grid. */
 import type { Carried } from '../data/quant.js'
-import { carries, exactly, HALF_ULP, intMax, intMin, quantOf, stripped } from '../data/quant.js'
+import { carries, exactly, HALF_ULP, intMax, intMin, mayBeFraction, quantOf, stripped } from '../data/quant.js'
 import { between, flag } from '../graph/attr.js'
 import type { AttrsOf } from '../graph/attributes.js'
 import type { Kit, Op, Value } from '../graph/op.js'
@@ -103,7 +103,7 @@ export const snapToGrid: Op = {
     const like = [args[2]]
     const q = quantOf(args[2].carried)
     if (q === null) return stripped('there is no grid to snap to')
-    return q.zero === 'any'
+    return mayBeFraction(q.zero)
       ? claim(like, q, 'its zero point may be a fraction, but the value is moved to multiples of the scale')
       : keep(like)
   },

@@ -153,6 +153,19 @@ const refusal = (name: string, kit: Kit, x: Value, w: Value, y: Value): Value =>
     fix: 'give it an outputQuant, quantize input and weight with zero point 0, or drop returnQuantTensor',
   })
 
+/**
+ * The input of a layer that must give a quant tensor of its product. Whether a quantized bias on per-channel scales made its
+ * zero point 0 only numbers tell (`TracedZeroPoint`): a check, which fails the run as Brevitas does.
+ */
+const withZeroPointOf0 = (name: string, x: Value, w: Value): Value => {
+  const [qx, qw] = [quantOf(x.carried), quantOf(w.carried)]
+  return qx?.zero !== 'equalScales' || qw?.zero !== 'zero'
+    ? x
+    : x.kit.emit('checkZero', [x, x.kit.value(qx.zeroPoint)], {
+        message: `${NOT_CONFIGURED}: ${name} was asked for a quant tensor (returnQuantTensor: true), but its input's zero point is not 0: its channels have different scales, on which a quantized bias lies`,
+      })
+}
+
 /** A result without its batch axis; metadata per channel would have to lose that axis too, and is dropped. */
 const oneSample = (y: Value, kit: Kit): Value => {
   if (isInvalid(y)) return y
@@ -298,7 +311,8 @@ const builtLayer = (
       const [x1, inputQuant] = throughQuantizer(q.input, kit, s.inputQuant, x, 'inputQuant')
       const [w, weightQuant, clamped] = weigh(p, s, kit)
       const single = kind.spatial !== null && x1.shape.length === kind.spatial + 1
-      const batch = single ? reshape(x1, [1, ...x1.shape]) : x1
+      const whole = single ? reshape(x1, [1, ...x1.shape]) : x1
+      const batch = returnQuantTensor && q.output === null ? withZeroPointOf0(name, whole, w) : whole
       const sums = withBias(kind, q.bias, options.correctMetadata === true, p.bias, batch, w, kind.compute(batch, w))
       const y = single ? oneSample(sums, kit) : sums
       const [out, outputQuant] = throughQuantizer(q.output, kit, s.outputQuant, y, 'outputQuant')

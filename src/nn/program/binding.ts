@@ -4,6 +4,7 @@ import { breaches, showDeclaration } from '../../data/declaration.js'
 import type { QuantError, QuantErrors, QuantWarning } from '../../data/error.js'
 import { argumentProblems, record, required } from '../../data/fields.js'
 import { marksOf, type Marked, type Marks } from '../../data/marks.js'
+import { quantOf } from '../../data/quant.js'
 import { sameShape, showShape } from '../../data/shape.js'
 import type { Output, QuantTensor } from '../../data/quantTensor.js'
 import { isTensor, type Tensor } from '../../data/tensor.js'
@@ -153,6 +154,10 @@ const marked = (t: Tensor, marks: Marks | undefined): Marked => {
     : { shape, data, ...marks }
 }
 
+/** A zero point of kind `equalScales`: a single 0 where it is +0 in every channel, as Brevitas gives it. */
+const singleZero = (t: Tensor): Tensor =>
+  t.data.every((z) => Object.is(z, 0)) ? { shape: [1], data: new Float32Array(1) } : t
+
 /** What puts the tensors of a program's runs back into its trees; made once for many runs. */
 export const unbinder = <S, O>(
   program: Program,
@@ -167,11 +172,12 @@ export const unbinder = <S, O>(
       const value = tensorAt(o.node)
       if (o.quant === undefined) return value
       const { scale, zeroPoint, bitWidth, signed, training } = o.quant
+      const equal = quantOf(program.graph.nodes[o.node].carried)?.zero === 'equalScales'
       return {
         kind: 'quant',
         value,
         scale: tensorAt(scale),
-        zeroPoint: tensorAt(zeroPoint),
+        zeroPoint: equal ? singleZero(tensorAt(zeroPoint)) : tensorAt(zeroPoint),
         bitWidth: tensorAt(bitWidth),
         signed,
         training,

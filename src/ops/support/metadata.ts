@@ -1,6 +1,15 @@
 /** Shared pieces of metadata rules. The reasons are the words that prints and pages show. */
 import type { Carried, NodeId, Quant } from '../../data/quant.js'
-import { carries, claimed, exactly, integersFit, provablyValid, quantOf, stripped } from '../../data/quant.js'
+import {
+  carries,
+  claimed,
+  exactly,
+  integersFit,
+  mayBeFraction,
+  provablyValid,
+  quantOf,
+  stripped,
+} from '../../data/quant.js'
 import type { Shape } from '../../data/shape.js'
 import { sizeOf } from '../../data/shape.js'
 import type { Kit, Value } from '../../graph/op.js'
@@ -56,7 +65,8 @@ export const ceilLog2 = (x: number): number => {
 }
 
 /** Can 0 leave the grid? It is on it when the zero point is an integer of the range. */
-export const zeroIsOnGrid = (q: Quant): boolean => q.zero !== 'any' && (q.zero !== 'zero' || (q.lo <= 0 && q.hi >= 0))
+export const zeroIsOnGrid = (q: Quant): boolean =>
+  !mayBeFraction(q.zero) && (q.zero !== 'zero' || (q.lo <= 0 && q.hi >= 0))
 
 /** A scale or zero point in words: its node, and the layer that made it. */
 export const ofLayer = (id: NodeId, kit: Kit): string => `%${id} (of ${kit.whereIs(id)})`
