@@ -271,9 +271,9 @@ const assembled = (
   let next = results.length
   const outputs = results.map((o, k): ProgramOutput => {
     if (o.quant === undefined) return { ...o, node: nodes[k].id }
-    // The zero point that the result carries now: it may have become a single 0.
-    const carried = quantOf(nodes[k].carried)
-    if (carried !== null) nodes[next + 1] = w.b.value(carried.zeroPoint)
+    // Where equal scales were found to have made it, the zero point is a single 0 now.
+    const [before, after] = [quantOf(program.graph.nodes[o.node].carried), quantOf(nodes[k].carried)]
+    if (before?.zero === 'equalScales' && after?.zero === 'zero') nodes[next + 1] = w.b.value(after.zeroPoint)
     const [scale, zeroPoint, bitWidth] = [nodes[next++].id, nodes[next++].id, nodes[next++].id]
     return { ...o, node: nodes[k].id, quant: { ...o.quant, scale, zeroPoint, bitWidth } }
   })
