@@ -81,6 +81,18 @@ export const atWith = (edits: readonly Edit[]): { readonly at: At; readonly used
   return { at, used: () => used.size }
 }
 
+/** A network of chains, residual blocks and library layers, made anew through `at`: what an example defines can be advised too. */
+export const remade = (at: At, layer: q.AnyLayer, path = ''): Layer1 => {
+  const { source } = layer
+  if (source === undefined) return layer as Layer1
+  const inner = Object.entries(source.within ?? {}).map(([name, l]): [string, Layer1] => [
+    name,
+    remade(at, l, path === '' ? name : `${path}.${name}`),
+  ])
+  if (source.layer === 'chain') return at.chain(path, Object.fromEntries(inner))
+  return source.layer === 'residual' ? at.residual(path, inner[0][1]) : at.layer(path, source.layer, source.options)
+}
+
 /** A network that tests advise on. */
 export type Advised = {
   readonly net: (at: At) => Layer1

@@ -1,6 +1,7 @@
 /** Networks of all kinds whose pages give advice: what a user would write, and what goes wrong with it. */
 import * as q from '../../src/index.js'
-import type { Advised, At } from './advised.js'
+import { quantNet } from '../../examples/digits/network.js'
+import { remade, type Advised, type At } from './advised.js'
 
 const keep = { returnQuantTensor: true } as const
 const conv = (i: number, o: number, more: object = {}) => ({
@@ -484,6 +485,31 @@ export const advised: { readonly [name: string]: Advised } = {
       }),
     inputs: q.quantInput([2, 16], { bits: 4, signed: true, valid: false }),
   },
+  'the digits network': {
+    net: (at) => remade(at, quantNet(8)),
+    inputs: q.tensorInput([2, 1, 28, 28]),
+    data: positive([2, 1, 28, 28]),
+  },
+  'the digits network at 2 bits': {
+    net: (at) => remade(at, quantNet(2)),
+    inputs: q.tensorInput([2, 1, 28, 28]),
+    data: positive([2, 1, 28, 28]),
+  },
+  "the tutorial's wasted bit": image(
+    (at) => ({
+      input: input(at),
+      conv: at.layer('conv', 'QuantConv2d', {
+        inChannels: 2,
+        outChannels: 3,
+        kernelSize: [3, 3],
+        outputQuant: q.Int8ActPerTensorFloat,
+        ...keep,
+      }),
+      relu: at.f('relu', q.relu),
+    }),
+    {},
+    [1, 2, 34, 34],
+  ),
   'one layer': {
     net: (at) => at.layer('', 'QuantLinear', { inFeatures: 16, outFeatures: 4 }),
     inputs: q.tensorInput([2, 16]),

@@ -2,7 +2,9 @@
 import * as fc from 'fast-check'
 import * as assert from 'uvu/assert'
 import {
+  BatchNorm2d,
   chain,
+  Dropout,
   functionLayer,
   init,
   QuantConv2d,
@@ -187,6 +189,49 @@ test('numbers of two runs are compared element by element', () => {
   assert.ok(changed.equal >= 3 && changed.equal < 4 && Math.abs(changed.largest - 8) < 0.1)
   assert.match(compared(ran([1, 2, 3, 4]), ran([1, 2, 3, -4])).sentence[0].text, /^1 of 4 results differ, by at most /)
   assert.equal(pairOf([program, program]).compared, [])
+})
+
+test('one program in training and in eval: what the mode changes is said once, and notes that only follow are left out', () => {
+  const keep = { returnQuantTensor: true }
+  const conv = { inChannels: 4, outChannels: 4, kernelSize: 3, padding: 1, ...keep }
+  const layer = chain({
+    input: QuantIdentity(keep),
+    conv1: QuantConv2d(conv),
+    bn: BatchNorm2d({ numFeatures: 4 }),
+    act1: QuantReLU(keep),
+    conv2: QuantConv2d(conv),
+    act2: QuantReLU(keep),
+    drop: Dropout({ p: 0.5 }),
+    act3: QuantIdentity(keep),
+  })
+  const traced = (mode: 'train' | 'eval'): Program =>
+    right(trace(layer, tensorInput([1, 4, 6, 6]), { mode })) as Program
+  for (const order of [['train', 'eval'] as const, ['eval', 'train'] as const]) {
+    const pair = pairOf([traced(order[0]), traced(order[1])])
+    const text = pair.sentence.map((x) => x.text).join('')
+    assert.match(
+      text,
+      /is traced for train, “\w+” for eval\. What the mode changes: 4 quantizers \(input, act1 and 2 more\)/,
+    )
+    assert.match(text, /bn \(BatchNorm2d\), drop \(Dropout\), which compute otherwise/)
+    assert.not.match(text, /differs inside/)
+    const twins = twinsOf(pair)
+    const vs = [visibleOf(pair.scenes[0], new Set(), false), visibleOf(pair.scenes[1], new Set(), false)] as const
+    const notes = pairDrawing(pair, twins, vs).chips.map((c) => c.text)
+    assert.equal(
+      notes.filter((t) => t === 'differs inside'),
+      [],
+    )
+    assert.ok(notes.length < 8, notes.join(', '))
+  }
+  // Another program is no other mode of this one.
+  assert.not.match(
+    said(
+      traced('train'),
+      right(trace(chain({ input: QuantIdentity(keep) }), tensorInput([2]), { mode: 'eval' })) as Program,
+    ),
+    /What the mode changes/,
+  )
 })
 
 test('rewired operands differ though nothing stands alone', () => {

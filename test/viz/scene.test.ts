@@ -1,5 +1,6 @@
 import * as assert from 'uvu/assert'
-import { sceneOf } from '../../viz/index.js'
+import { sceneOf, watch } from '../../viz/index.js'
+import { walkOf } from '../../viz/scene/causes.js'
 import { identities } from '../../viz/scene/identity.js'
 import { costOf, birthsOf, indexOf } from '../../viz/scene/reach.js'
 import { allOpen, firstOpen } from '../../viz/scene/opening.js'
@@ -151,6 +152,55 @@ test('advice in code stands under the name of the layer only where the layer is 
   assert.is(code(net((x) => q.plain.relu(x))), 'squash: QuantReLU({ returnQuantTensor: true })')
   const twice = code(net((x) => q.add(q.plain.relu(x), q.plain.relu(x))))
   assert.is(twice, 'requant: QuantIdentity({ returnQuantTensor: true })')
+})
+
+test('places to change are walked first, then doubts; what is lost at no cost, or exact in integers, comes last', () => {
+  const keep = { returnQuantTensor: true }
+  const conv = { inChannels: 4, outChannels: 4, kernelSize: 3, padding: 1 }
+  const net = q.chain({
+    input: q.QuantIdentity(keep),
+    free: q.QuantConv2d(conv),
+    act: q.QuantReLU(keep),
+    wide: q.QuantConv2d({ ...conv, ...keep }),
+    doubt: q.QuantReLU(),
+    last: q.QuantConv2d(conv),
+  })
+  const index = indexOf(sceneOf(right(q.trace(net, q.tensorInput([1, 4, 6, 6]), { mode: 'eval' })) as q.Program))
+  const boxes = walkOf(index).map((id) => index.node.get(id)?.box)
+  assert.equal([...new Set(boxes)], ['doubt', 'free', 'wide', 'last'])
+  assert.is(index.node.get(walkOf(index)[0])?.loss, 'costly')
+  const wide = index.scene.nodes.filter((n) => n.box === 'wide' && n.carry === 'claimed' && n.flow)
+  assert.ok(wide.length > 0 && wide.every((n) => n.calm === 'exact' && n.loss === undefined))
+  assert.match(index.scene.sentence.map((p) => p.text).join(''), /Exact in integers, beyond float32, from .*wide/)
+})
+
+test('a shared quantizer is judged by all of its calls, and a waste in front of a ReLU where it begins', () => {
+  const keep = { returnQuantTensor: true }
+  const net = q.model(
+    { input: q.QuantIdentity(keep), act: q.QuantReLU(keep), join: q.QuantEltwiseAdd(keep), out: q.QuantReLU(keep) },
+    (layers, params, state, x: q.Value) => {
+      const [a, input] = layers.input(params.input, state.input, x)
+      const [b, act] = layers.act(params.act, state.act, a)
+      // The first call sees no negative number, the second many.
+      const [sum, join] = layers.join(params.join, state.join, [b, a])
+      const [y, out] = layers.out(params.out, state.out, sum)
+      return [y, { input, act, join, out }]
+    },
+  )
+  const program = right(q.trace(net, q.tensorInput([8192]), { mode: 'train' })) as q.Program
+  const start = right(q.init(net, 0))
+  const args = { params: start.params, state: start.state, inputs: q.randn([8192])(q.manualSeed(0))[0] }
+  const w = watch(program, args as never)
+  right(q.run(program, args as never, { observe: w.observe }))
+  const scene = sceneOf(program, { values: w.values })
+  assert.equal(
+    scene.wasted.map((x) => x.advice[0].edits),
+    [[{ do: 'set', path: 'join', options: [['outputQuant', 'Uint8ActPerTensorFloat']] }]],
+  )
+  assert.is(
+    scene.wasted[0].advice[0].code,
+    'join: QuantEltwiseAdd({ returnQuantTensor: true, outputQuant: Uint8ActPerTensorFloat })',
+  )
 })
 
 test('the cost of a loss ends at the next quantizer; births are the quantizers behind a value', () => {

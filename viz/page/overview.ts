@@ -169,7 +169,7 @@ const heading = (count: number, claimed: readonly SceneNode[], others: number, h
   return others > 0
     ? [
         el('h2', {}, 'Nothing needs to change'),
-        ...soft('All that multiplies runs on integers. What is lost at no cost is listed below.'),
+        ...soft('All that multiplies runs on integers. What is listed below can stay as it is.'),
       ]
     : [el('h2', {}, 'Nothing is lost'), ...soft('Select a node or a line to see its scale, zero point and range.')]
 }
@@ -183,7 +183,11 @@ export const overviewParts = (
   const claimed = claimedCauses(c.index)
   const dear = stripped.filter((x) => x.products.length > 0)
   const { floats, wasted, nonfinite } = c.index.scene
-  const count = dear.length + floats.length + wasted.length + nonfinite.length
+  const resting = claimed.filter((n) => {
+    const { products, results } = costOf(c.index, n.id)
+    return products.length + results.length > 0
+  })
+  const count = dear.length + floats.length + wasted.length + nonfinite.length + resting.length
   const free = stripped.filter((x) => x.products.length === 0)
   const quietly = calmCauses(c.index)
   return [

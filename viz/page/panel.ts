@@ -164,12 +164,21 @@ const numberParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
   )
 }
 
+const place = (c: PanelContext, id: string): string => {
+  const n = c.index.node.get(id)
+  return n === undefined || n.box === '' ? `%${id}` : n.box
+}
+
 const wasteParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
-  const w = c.index.scene.wasted.find((x) => x.node === n.id)
+  const w = c.index.scene.wasted.find((x) => x.node === n.id || x.calls.includes(n.id))
   return w === undefined
     ? []
     : [
-        el('p', { class: 'tag claimed-text' }, `Wastes ${(w.bits - w.used).toFixed(1)} of ${w.bits} bits`),
+        el(
+          'p',
+          { class: 'tag claimed-text' },
+          `${w.node === n.id ? 'Wastes' : `At ${place(c, w.node)} it wastes`} ${(w.bits - w.used).toFixed(1)} of ${w.bits} bits`,
+        ),
         ...w.advice.flatMap((a) => [el('p', {}, a.text), ...(a.code === undefined ? [] : [codeOf(a.code)])]),
       ]
 }
@@ -253,7 +262,11 @@ export const boxParts = (c: PanelContext, i: Item, leaving: readonly Line[]): re
   const out = [...new Map(leaving.filter((l) => l.flow).map((l) => [l.source.id, l.source])).values()]
   return [
     el('h2', {}, i.id),
-    el('p', { class: 'soft' }, `${i.box?.kind ?? 'layer'} · ${i.open ? 'Enter closes it' : 'Enter opens it'}`),
+    el(
+      'p',
+      { class: 'soft' },
+      `${i.box?.layer ?? i.box?.kind ?? 'layer'} · ${i.open ? 'Enter closes it' : 'Enter opens it'}`,
+    ),
     ...section(
       'What leaves it',
       ...out

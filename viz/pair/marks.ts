@@ -10,6 +10,7 @@ import type { Item, Visible } from '../scene/visible.js'
 import { levelled } from './layout.js'
 import { SIDES, type PairScene, type Side } from './sides.js'
 import type { Status, Twins } from './twins.js'
+import { modeChanges, modeNote } from './modes.js'
 import { differenceText } from './words.js'
 
 /** Room between the halves, and around the text of a chip in it. */
@@ -72,6 +73,7 @@ const draftsOf = (
   const beside = (side: Side, id: string): Point | null =>
     besideOf(layouts[side].rects.get(id), visible[side].at.get(id)?.open === true, side)
   const known = new Set<string>()
+  const modes = modeChanges(pair, twins)
   return SIDES.flatMap((side) =>
     noted(visible[side].items, twins[side].status).flatMap((i): readonly Draft[] => {
       const other = twins[side].partner.get(i.id)
@@ -85,9 +87,8 @@ const draftsOf = (
       const [a, b] = side === 0 ? [i.id, other] : [other, i.id]
       if (known.has(a) || !visible[0].at.has(a) || !visible[1].at.has(b)) return []
       known.add(a)
-      return [
-        { ids: [a, b], ends: [beside(0, a), beside(1, b)], text: differenceText(pair, twins, a, b), status: 'differs' },
-      ]
+      const text = modeNote(modes, a, differenceText(pair, twins, a, b))
+      return text === null ? [] : [{ ids: [a, b], ends: [beside(0, a), beside(1, b)], text, status: 'differs' }]
     }),
   )
 }

@@ -1,8 +1,9 @@
 /** The sentence over two programs: do they compute the same, where do they part, and what does that cost on each side? */
 import { number } from '../draw/words.js'
-import type { Phrase, Scene } from '../scene/scene.js'
+import type { Phrase, Scene, SceneBox } from '../scene/scene.js'
 import { SIDES, type Compared, type PairScene, type Side, type SideId } from './sides.js'
 import type { Twins } from './twins.js'
+import { modeChanges, modeNote, type ModeChanges } from './modes.js'
 import { differenceText } from './words.js'
 
 const plain = (text: string): Phrase => ({ text, tone: 'plain' })
@@ -60,13 +61,62 @@ const bitsPhrases = ({ scenes: [a, b] }: PairScene): readonly Phrase[] =>
       ]
     })
 
-const differs = (pair: PairScene, twins: Twins): readonly Phrase[] =>
+const differs = (pair: PairScene, twins: Twins, modes: ModeChanges | null): readonly Phrase[] =>
   leaves(pair.scenes[0]).flatMap((id): readonly Phrase[] => {
     const other = twins[0].partner.get(id)
     if (other === undefined || twins[0].status.get(id) !== 'differs') return []
     const targets: readonly SideId[] = [`0:${id}`, `1:${other}`]
-    return [{ text: `${nameOf(twins[0], id)} (${differenceText(pair, twins, id, other)})`, tone: 'claimed', targets }]
+    const text = differenceText(pair, twins, id, other)
+    // What the mode changes is said once, for all layers.
+    if (modes !== null && modeNote(modes, id, text) !== text) return []
+    return [{ text: `${nameOf(twins[0], id)} (${text})`, tone: 'claimed', targets }]
   })
+
+const both = (boxes: readonly SceneBox[]): readonly SideId[] =>
+  SIDES.flatMap((side) => boxes.map((b): SideId => `${side}:${b.id}`))
+
+/** `input and 3 more`: layers by their paths, each once. */
+const owners = (quantizers: readonly SceneBox[]): string =>
+  listed([...new Set(quantizers.map((b) => b.parent || b.id))])
+
+/** What the mode changes, in one clause. */
+const modePhrases = (pair: PairScene, modes: ModeChanges | null): readonly Phrase[] => {
+  if (pair.scenes[0].mode === pair.scenes[1].mode) return []
+  const [train, evaluated] = pair.scenes[0].mode === 'train' ? pair.scenes : [pair.scenes[1], pair.scenes[0]]
+  const intro = plain(`${titleOf(train)} is traced for train, ${titleOf(evaluated)} for eval`)
+  if (modes === null) return [intro]
+  const { quantizers, layers } = modes
+  const clauses: readonly Phrase[] = [
+    ...(quantizers.length === 0
+      ? []
+      : [
+          {
+            text: `${quantizers.length} ${quantizers.length === 1 ? 'quantizer' : 'quantizers'} (${owners(quantizers)}), which in training ${quantizers.length === 1 ? 'collects' : 'collect'} statistics or ${quantizers.length === 1 ? 'learns' : 'learn'}, and in eval ${quantizers.length === 1 ? 'uses' : 'use'} what is stored`,
+            tone: 'plain' as const,
+            targets: both(quantizers),
+          },
+        ]),
+    ...(layers.length === 0
+      ? []
+      : [
+          {
+            text: `${listed(layers.map((b) => (b.layer === undefined ? b.id : `${b.id} (${b.layer})`)))}, which ${layers.length === 1 ? 'computes' : 'compute'} otherwise`,
+            tone: 'plain' as const,
+            targets: both(layers),
+          },
+        ]),
+  ]
+  return clauses.length === 0
+    ? [intro]
+    : [
+        intro,
+        plain('. What the mode changes: '),
+        ...joined(
+          clauses.map((p) => [p]),
+          '; and ',
+        ),
+      ]
+}
 
 const only = (pair: PairScene, twins: Twins, side: Side): readonly Phrase[] => {
   const found = leaves(pair.scenes[side]).filter((id) => twins[side].status.get(id) === 'only')
@@ -125,34 +175,30 @@ const loose = (pair: PairScene, twins: Twins): number =>
 const joined = (parts: readonly (readonly Phrase[])[], between: string): readonly Phrase[] =>
   parts.filter((p) => p.length > 0).flatMap((p, i) => (i === 0 ? p : [plain(between), ...p]))
 
+const partAt = (places: number, besides: boolean): string =>
+  `${besides ? 'So they part at' : 'They part at'} ${places === 1 ? '' : `${places} places: `}`
+
 /** The sentence of two programs; the targets of its phrases say on which side. */
 export const pairSentence = (pair: PairScene, twins: Twins): readonly Phrase[] => {
   const results = resultPhrase(pair.compared)
-  const found = differs(pair, twins)
+  const modes = modeChanges(pair, twins)
+  const found = differs(pair, twins, modes)
   const [changed, alone] = [
     [...found.filter((p) => p.text.includes('≠')), ...found.filter((p) => !p.text.includes('≠'))],
     [only(pair, twins, 0), only(pair, twins, 1)],
   ]
   const count = loose(pair, twins)
-  const modes =
-    pair.scenes[0].mode === pair.scenes[1].mode
-      ? []
-      : [
-          plain(
-            `${titleOf(pair.scenes[0])} is traced for ${pair.scenes[0].mode}, ${titleOf(pair.scenes[1])} for ${pair.scenes[1].mode}`,
-          ),
-        ]
   const parts: readonly (readonly Phrase[])[] = [
     results,
     productPhrase(pair),
     ...bitsPhrases(pair)
       .slice(0, 2)
       .map((p) => [p]),
-    modes,
+    modePhrases(pair, modes),
     changed.length === 0
       ? []
       : [
-          plain(changed.length === 1 ? 'They part at ' : `They part at ${changed.length} places: `),
+          plain(partAt(changed.length, modes !== null)),
           ...joined(
             changed.slice(0, 4).map((p) => [p]),
             ', ',
@@ -162,7 +208,7 @@ export const pairSentence = (pair: PairScene, twins: Twins): readonly Phrase[] =
     ...alone.map((p): readonly Phrase[] => p),
     count === 0
       ? [{ text: 'The programs are the same, node by node', tone: 'good' }]
-      : changed.length + alone.flat().length === 0
+      : changed.length + alone.flat().length === 0 && modes === null
         ? [plain(`${count} nodes differ`)]
         : [],
   ]

@@ -11,14 +11,14 @@ import { curveOf } from './curve.js'
 import { onlyInTraining } from './doubts.js'
 import { floatsOf, lossesOf } from './losses.js'
 import { siteOf, type Site } from './site.js'
-import { layerBoxes, top } from './names.js'
+import { boxOf, layerBoxes, top } from './names.js'
 import { numbersOf } from './numbers.js'
 import { partsOf } from './nodes.js'
 import { firstNonfinite, observedOf, type Values } from './observed.js'
 import { timesOf } from './profile.js'
 import { planFacts } from './plan.js'
 import { indexOf } from './reach.js'
-import type { Scene, SceneCurve, SceneLoss, SceneNode, SceneNumbers, SceneValue } from './scene.js'
+import type { Scene, SceneBox, SceneCurve, SceneLoss, SceneNode, SceneNumbers, SceneValue } from './scene.js'
 import { sentenceOf } from './sentence.js'
 import { wastedOf } from './waste.js'
 
@@ -58,6 +58,15 @@ const valuesOf = (
     .filter((o) => o.kind === 'result')
     .map((o): SceneValue => ({ name: nameOf(o.path, 'result'), node: String(o.node), role: 'result' }))
   return [...inputs, ...results.filter((v) => !known.has(JSON.stringify([v.name, v.node])))]
+}
+
+/** Boxes of layers with their classes, where those are known. */
+const classed = (site: Site, boxes: readonly SceneBox[]): readonly SceneBox[] => {
+  const classes = new Map([...site.written.values()].map((l) => [boxOf(l.path), l.layer]))
+  return boxes.map((b) => {
+    const layer = b.side === undefined ? classes.get(b.id) : undefined
+    return layer === undefined ? b : { ...b, layer }
+  })
 }
 
 /** Claims whose doubt is one of training alone: where it begins, and all that only inherit it. */
@@ -152,7 +161,7 @@ export const sceneOf = (program: Program, options: SceneOptions = {}): Scene => 
     mode: program.mode,
     nodes,
     edges: parts.edges,
-    boxes: [...layers, ...parts.boxes],
+    boxes: [...classed(site, layers), ...parts.boxes],
     values: valuesOf(program, nameOf),
     losses: lostOf(nodes),
     floats: [],

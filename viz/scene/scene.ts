@@ -59,6 +59,8 @@ export type SceneBox = {
   readonly label: string
   readonly parent: string
   readonly kind: 'layer' | 'phase' | 'branch'
+  /** Of a layer its class, where that is known: `QuantConv2d`. */
+  readonly layer?: string
   readonly side?: 'backward'
 }
 
@@ -132,7 +134,11 @@ export type SceneNumbers = {
 
 /** A grid of which a value uses at most half: bits that buy nothing. */
 export type SceneWaste = {
+  /** Where it is seen: the quantizer, or the ReLU that cuts off what it spent bits on. */
   readonly node: string
+  /** All calls of the quantizer, and where it stands: `join.outputQuant`. */
+  readonly calls: readonly string[]
+  readonly quantizer: string
   readonly bits: number
   readonly used: number
   readonly advice: readonly Advice[]

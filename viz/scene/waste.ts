@@ -230,6 +230,17 @@ export const wastedOf = (site: Site, index: Index): readonly SceneWaste[] => {
     if (u.bits - used < ENOUGH) return []
     const advice = adviceFor(site, s, u)
     const [shown] = u.relus.length > 0 && u.low < 0 ? u.relus : calls
-    return advice.length === 0 ? [] : [{ node: String(shown.id), bits: u.bits, used, advice }]
+    return advice.length === 0
+      ? []
+      : [
+          {
+            node: String(shown.id),
+            calls: calls.map((c) => String(c.id)),
+            quantizer: calls[0].path,
+            bits: u.bits,
+            used,
+            advice,
+          },
+        ]
   })
 }
