@@ -147,13 +147,13 @@ test('a training state or batch whose numbers are not as many as its shape says 
     const before = t.training()
     const tags = [
       t.load({ ...before, params: { ...before.params, weight: q.zeros([2, 2]) } }),
-      t.load({ ...before, params: { ...before.params, bias: q.tensor([2], new Float32Array(9)) } }),
+      t.load({ ...before, params: { ...before.params, bias: { shape: [2], data: new Float32Array(9) } } }),
       t.load({
         ...before,
         optim: { step: 1, slots: { ...before.optim.slots, 'momentum:param.weight': q.zeros([7]) } },
       }),
-      t.step({ ...batch(2), x: q.tensor([4, 3], new Float32Array(5)) }),
-      t.step({ ...batch(2), x: q.tensor([4, 3], new Float32Array(13)) }),
+      t.step({ ...batch(2), x: { shape: [4, 3], data: new Float32Array(5) } }),
+      t.step({ ...batch(2), x: { shape: [4, 3], data: new Float32Array(13) } }),
     ].map((r) => E.isLeft(r) && r.left[0].tag)
     assert.deepEqual(tags, Array(5).fill('InputError'), backend.name)
     assert.deepEqual(t.training(), before)
