@@ -140,7 +140,9 @@ const DYING = `
   console.log(hands.length, ran())
   hands[0].terminate()
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
-  console.log('then', ran(), ran(), ran())
+  const began = performance.now()
+  const first = ran()
+  console.log('then', first, ran(), ran(), 'after', Math.round(performance.now() - began))
 `
 test(
   'a worker that dies at work ends in a typed error, and the next run goes on with one thread',
@@ -150,6 +152,9 @@ test(
     })
     assert.equal(ended.code, 0, ended.output)
     assert.match(ended.output, /1 true\nthen BackendError true true/)
+    const [, ms] = /after (\d+)/.exec(ended.output) ?? []
+    // 0.6 seconds on a quiet machine.
+    assert.ok(Number(ms) < 1500, `it took ${ms} ms to notice`)
   },
   { timeout: 90_000 },
 )

@@ -8,15 +8,26 @@ const GIVEN_UP = 64
 /** Arrivals at the start of a segment: rounds are counted from here, so that nothing is reset while a thread still looks at it. */
 export const BASE = 128
 /** The control words as the host sees them: numbers of 32-bit words. */
-export const CONTROL_WORDS = { arrivals: ARRIVALS / 4, givenUp: GIVEN_UP / 4, base: BASE / 4 } as const
+export const CONTROL_WORDS = { arrivals: ARRIVALS / 4, givenUp: GIVEN_UP / 4, base: BASE / 4, patience: 33 } as const
+/** How many naps make a thread that never comes: the host writes it before a segment starts. */
+const PATIENCE = 4 * CONTROL_WORDS.patience
 const SLEEPERS = 192
 /** Turns of waiting awake, about half a millisecond: longer than most work that one thread does alone while the others wait. */
 const SPINS = 250_000
-/** Nanoseconds of one sleep, which the last arrival ends, and how many of them make a thread that never comes: about five seconds. */
-const NAP = 20_000_000
-const NAPS = 250
-/** The same for a thread that may not sleep. */
-const AWAKE_NAPS = 30_000
+/** Milliseconds of one sleep, which the last arrival ends. */
+const NAP_MS = 20
+/** Turns of `SPINS` that take about as long, for a thread that may not sleep. */
+const AWAKE_NAPS = 80
+
+/** Naps at first, about five seconds: code may still be in the making. */
+const AT_FIRST = 250
+/** Naps at least, 0.6 seconds; and so many times what the whole segment took at most, for a machine with other work. */
+const LEAST = 30
+const TIMES = 20
+
+/** The patience of a segment's threads with each other, from the longest time that it took so far (null: it never ran). */
+export const patience = (longestMs: number | null): number =>
+  longestMs === null ? AT_FIRST : Math.min(10 * AT_FIRST, Math.max(LEAST, Math.ceil((TIMES * longestMs) / NAP_MS)))
 
 /** `barrier(round, threads) → 1 where a thread did not come`. */
 export const emitBarrier = (m: ModuleBuilder, mayWait: boolean): Func =>
@@ -32,7 +43,7 @@ export const emitBarrier = (m: ModuleBuilder, mayWait: boolean): Func =>
         seen.set(arrived),
         control.if(
           i32.lt_s(i32.sub(seen.get, target.get), i32.const(0)),
-          control.drop(atomics.wait(i32.const(ARRIVALS), seen.get, NAP)),
+          control.drop(atomics.wait(i32.const(ARRIVALS), seen.get, NAP_MS * 1e6)),
         ),
         control.drop(atomics.add(i32.const(SLEEPERS), i32.const(-1))),
       ]
@@ -47,7 +58,10 @@ export const emitBarrier = (m: ModuleBuilder, mayWait: boolean): Func =>
             control.br_if(0, i32.lt_u(spins.get, i32.const(SPINS))),
             mayWait ? sleep : spins.set(i32.const(0)),
             naps.set(i32.add(naps.get, i32.const(1))),
-            control.if(i32.gt_u(naps.get, i32.const(mayWait ? NAPS : AWAKE_NAPS)), lost),
+            control.if(
+              i32.gt_u(naps.get, i32.mul(i32.load(i32.const(PATIENCE)), i32.const(mayWait ? 1 : AWAKE_NAPS))),
+              lost,
+            ),
             control.br(0),
           ]),
         ),

@@ -8,7 +8,7 @@ import { noRoom } from '../memory.js'
 import { backendError, failedCheck } from '../messages.js'
 import { newBalance } from './balance.js'
 import { assemble, type Assembled, type HostStep, type Segment } from './assemble.js'
-import { CONTROL_WORDS } from './barrier.js'
+import { CONTROL_WORDS, patience } from './barrier.js'
 import { CONTROL_BYTES, type Plan } from './planning.js'
 
 /** What threads need to take part in a plan. */
@@ -129,11 +129,15 @@ export const load = (
     }
     if (crew === null || !s.parallel || enlisted < 0) return alone
     const balance = newBalance()
+    let longest: number | null = null
     return () => {
       const began = performance.now()
+      control[CONTROL_WORDS.patience] = patience(longest)
       control[CONTROL_WORDS.base] = control[CONTROL_WORDS.arrivals]
       if (f(0, balance.split() ? crew.start(enlisted, s.name) : 1) === 0) {
-        balance.took(performance.now() - began)
+        const took = performance.now() - began
+        longest = Math.max(longest ?? 0, took)
+        balance.took(took)
         return null
       }
       crew.lost()

@@ -4,6 +4,8 @@
  * (int32): 0 generation, 1 plan, 2 segment, 3 threads, 4 messages posted, 5 generation of the latest start, 8+t asleep, 24+t latest plan known
  * (-1 before the worker is there).
  */
+import { CONTROL_WORDS } from './barrier.js'
+
 export const WORDS = {
   generation: 0,
   plan: 1,
@@ -16,6 +18,8 @@ export const WORDS = {
 } as const
 /** Most threads that the control words have room for. */
 export const MOST_THREADS = 16
+
+const { givenUp: GIVEN_UP } = CONTROL_WORDS
 
 export const WORKER_TEXT = `
 'use strict';
@@ -44,13 +48,16 @@ const loop = () => {
     const threads = Atomics.load(control, 3);
     // A generation that only announces a message, or whose start went on without this thread, may be seen when the next one's words are already written.
     if (Atomics.load(control, 5) !== generation) continue;
-    if (plan !== undefined && me < threads) plan['segment' + segment](me, threads);
+    if (plan === undefined || me >= threads) continue;
+    // Who fails says so, at the word that barriers look at: the others need not find out by waiting.
+    try { plan.segments['segment' + segment](me, threads); }
+    catch (e) { Atomics.add(plan.control, ${GIVEN_UP}, 1); Atomics.notify(plan.control, 0); throw e; }
   }
 };
 const receive = (m) => {
   if (m.tag === 'hello') { control = m.control; me = m.thread; seen = Atomics.load(control, 0); Atomics.store(control, 24 + me, 0); Atomics.notify(control, 24 + me); }
   else if (m.tag === 'enlist') {
-    plans.set(m.plan, new WebAssembly.Instance(m.module, { env: { memory: m.memory } }).exports);
+    plans.set(m.plan, { segments: new WebAssembly.Instance(m.module, { env: { memory: m.memory } }).exports, control: new Int32Array(m.memory.buffer, 0, 64) });
     Atomics.store(control, 24 + me, m.plan);
     Atomics.notify(control, 24 + me);
   } else if (m.tag === 'dismiss') plans.delete(m.plan);
