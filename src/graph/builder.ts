@@ -214,7 +214,7 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     return append(key, op, ids, attrs, shape, carriedOf(op, args, attrs, shape))
   }
 
-  const emit = (name: string, args: readonly Value[], attrs: Attrs = NO_ATTRS): Value => {
+  const emit = (name: string, args: readonly Value[], ...[attrs = NO_ATTRS]: readonly (Attrs | undefined)[]): Value => {
     const op = Object.hasOwn(table, name) ? table[name] : undefined
     if (op === undefined)
       return failWith({

@@ -7,7 +7,7 @@ import type { Tensor } from '../data/tensor.js'
 import type { Carried, NodeId, ZeroPointKind } from '../data/quant.js'
 import { failure, type QuantError } from '../data/error.js'
 import { showGiven } from '../data/fields.js'
-import type { Attrs, AttrSchema } from './attributes.js'
+import type { Attrs, AttrSchema, NoAttrs } from './attributes.js'
 
 export type { Attr, Attrs, NoAttrs } from './attributes.js'
 
@@ -37,6 +37,21 @@ export type Value = {
   readonly kit: Kit
 }
 
+/**
+ * The attributes of each primitive by its name: the file of an op adds its line. A misspelt name, or a wrong or missing
+ * attribute, of `Kit.emit` is a compile error. Users' own ops may add theirs, or go through `Kit.apply`.
+ */
+// oxlint-disable-next-line typescript/no-empty-interface, typescript/no-empty-object-type -- merged into by src/ops
+export interface Primitives {}
+
+/** Names of the primitives that have no attributes. */
+export type BarePrimitive = {
+  [N in keyof Primitives]: NoAttrs extends Primitives[N] ? N : never
+}[keyof Primitives]
+
+/** How attributes are given: left out where there is nothing that must be given. */
+export type AttrArgs<A> = Record<never, never> extends A ? readonly [attrs?: A] : readonly [attrs: A]
+
 /** What rules and functions use to emit nodes; one per graph under construction. */
 export interface Kit {
   /** Mode of the trace, in the layer that is being traced: batch statistics and state updates (`train`), or not (`eval`). */
@@ -44,7 +59,7 @@ export interface Kit {
   /** Strict mode: a claim is stripped. */
   readonly strict: boolean
   /** Appends a node of a primitive of the registry, by name (rules may not import their siblings: that would be a cycle). */
-  emit(op: string, args: readonly Value[], attrs?: Attrs): Value
+  emit<N extends keyof Primitives>(op: N, args: readonly Value[], ...attrs: AttrArgs<Primitives[N]>): Value
   /** Appends a node of any primitive, a user's own included. */
   apply(op: Op, args: readonly Value[], attrs?: Attrs): Value
   /** A constant, filled into `shape` (a scalar if absent). */

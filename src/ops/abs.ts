@@ -1,4 +1,5 @@
 /** Absolute values: torch's, and the one whose gradient is a binary sign. Of quant tensors see `quantAbs`. */
+import type { NoAttrs } from '../graph/attributes.js'
 import type { Op } from '../graph/op.js'
 import { scaledBy, strips, unary } from './support/elementwise.js'
 
@@ -21,4 +22,11 @@ export const absBinarySign: Op = {
   doc: '|x|, with gradient +1 at 0 (Brevitas abs_binary_sign_grad).',
   vjp: scaledBy((x) => x.kit.emit('binarySign', [x])),
   smooth: false,
+}
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    abs: NoAttrs
+    absBinarySign: NoAttrs
+  }
 }

@@ -1,7 +1,7 @@
 /** Smooth activations. Brevitas gives them bare values, so each strips metadata. */
 import { erf, exp, expm1, sigmoid as sigmoidOf, tanh as tanhOf } from '../data/math.js'
 import { finite } from '../graph/attr.js'
-import type { AttrsOf } from '../graph/attributes.js'
+import type { AttrsOf, NoAttrs } from '../graph/attributes.js'
 import type { Op, Value } from '../graph/op.js'
 import { scaledBy, strips, unary } from './support/elementwise.js'
 
@@ -98,3 +98,15 @@ export const hardswish: Op = unary({
     return [kit.emit('select', [kit.emit('inside', [x], { min: -3, max: null }), middle, kit.constant(0)])]
   },
 })
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    sigmoid: NoAttrs
+    tanh: NoAttrs
+    leakyRelu: AttrsOf<typeof slope>
+    elu: AttrsOf<typeof scaled>
+    gelu: NoAttrs
+    geluSlope: NoAttrs
+    hardswish: NoAttrs
+  }
+}

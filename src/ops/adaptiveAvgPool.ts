@@ -70,3 +70,9 @@ export const adaptiveAvgPool: Op<AdaptiveAvgAttrs> = {
   ],
   smooth: true,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    adaptiveAvgPool: AdaptiveAvgAttrs
+  }
+}

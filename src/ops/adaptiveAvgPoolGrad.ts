@@ -40,3 +40,9 @@ export const adaptiveAvgPoolGrad: Op<AdaptiveGradAttrs> = {
   ],
   smooth: true,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    adaptiveAvgPoolGrad: AdaptiveGradAttrs
+  }
+}

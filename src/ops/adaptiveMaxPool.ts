@@ -32,3 +32,9 @@ export const adaptiveMaxPool: Op<AdaptiveAttrs> = {
   ],
   smooth: true,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    adaptiveMaxPool: AdaptiveAttrs
+  }
+}

@@ -32,3 +32,9 @@ export const adaptiveMaxPoolGrad: Op<AdaptiveAttrs> = {
   examples: [{ args: [{ shape: [1, 2, 2, 3] }, { shape: [1, 2, 5, 4] }], attrs: { outputSize: [2, 3] } }],
   smooth: false,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    adaptiveMaxPoolGrad: AdaptiveAttrs
+  }
+}

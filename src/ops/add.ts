@@ -1,6 +1,7 @@
 /** `a + b`. Brevitas: the operator `+` of quant tensors (SEMANTICS 11). */
 import type { Carried, Quant } from '../data/quant.js'
 import { HALF_ULP, intMax, intMin, mayBeFraction, quantOf, reach, stripped } from '../data/quant.js'
+import type { NoAttrs } from '../graph/attributes.js'
 import type { Kit, Op, Value } from '../graph/op.js'
 import { binary, sumTo } from './support/elementwise.js'
 import { ceilLog2, claim, conclude, ofLayer, wider } from './support/metadata.js'
@@ -89,3 +90,9 @@ export const add: Op = binary({
     { args: [{ shape: [2, 3], quant: { bits: 4, signed: true } }, { shape: [2, 3] }], attrs: {} },
   ],
 })
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    add: NoAttrs
+  }
+}

@@ -89,3 +89,9 @@ export const addBias: Op<BiasAttrs> = {
   examples: [{ args: [{ shape: [2, 3, 2] }, { shape: [3] }], attrs: { axis: 1, sameScale: true } }],
   smooth: true,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    addBias: BiasAttrs
+  }
+}

@@ -91,3 +91,9 @@ export const avgPool: Op<AvgPoolAttrs> = {
   ],
   smooth: true,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    avgPool: AvgPoolAttrs
+  }
+}

@@ -70,3 +70,9 @@ export const avgPoolGrad: Op<AvgPoolGradAttrs> = {
   ],
   smooth: true,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    avgPoolGrad: AvgPoolGradAttrs
+  }
+}

@@ -3,7 +3,7 @@ import type { Carried } from '../data/quant.js'
 import { claimed, exactly, HALF_ULP } from '../data/quant.js'
 import { sameShape, showShape, sizeOf } from '../data/shape.js'
 import { flag } from '../graph/attr.js'
-import type { AttrsOf } from '../graph/attributes.js'
+import type { AttrsOf, NoAttrs } from '../graph/attributes.js'
 import { refuse, type Kit, type Op, type Value } from '../graph/op.js'
 import { broadcasting, evaluateBinary, sumTo } from './support/elementwise.js'
 
@@ -86,4 +86,11 @@ export const delay: Op = {
   },
   examples: [{ args: [{ shape: [3] }, { shape: [3] }, { shape: [], range: [0, 0] }], attrs: {} }],
   smooth: false,
+}
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    binaryQuantize: Binary
+    delay: NoAttrs
+  }
 }

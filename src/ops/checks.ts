@@ -7,7 +7,7 @@ import { HALF_ULP, intMax, intMin, VALID_DISTANCE, type Carried, type Quant, qua
 import { broadcastStrides, type Shape } from '../data/shape.js'
 import { isValid } from '../data/quantTensor.js'
 import { flag, list, optional, text, whole } from '../graph/attr.js'
-import type { AttrsOf, AttrSchema } from '../graph/attributes.js'
+import type { AttrsOf, AttrSchema, NoAttrs } from '../graph/attributes.js'
 import { isRefusal, type Attrs, type Op, type Operands, type Refusal, type Value } from '../graph/op.js'
 import { asFirst, broadcasting, sameAsFirst, walk } from './support/elementwise.js'
 import { keep } from './support/metadata.js'
@@ -184,4 +184,14 @@ export const allClose: Op = {
   },
   examples: [{ args: [{ shape: [2] }, { shape: [2] }], attrs: {} }],
   smooth: false,
+}
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    checkClose: AttrsOf<typeof comparing>
+    checkZero: Message
+    checkValid: Width
+    checkFinite: AttrsOf<typeof named>
+    allClose: NoAttrs
+  }
 }

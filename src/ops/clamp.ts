@@ -101,3 +101,16 @@ export const signedLowerBound: Op<LowerBound> = unary<LowerBound>({
 
 /** The lower bound of scales with a straight-through gradient, passed on even where the bound acts. */
 export const signedLowerBoundSte: Op<LowerBound> = surrogate(signedLowerBound, identity)
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    clamp: Bounds
+    tensorClamp: Bounds
+    within: Bounds
+    between: Bounds
+    inside: Bounds
+    'clamp~identity': Bounds
+    signedLowerBound: LowerBound
+    'signedLowerBound~identity': LowerBound
+  }
+}

@@ -1,4 +1,5 @@
 /** Comparisons: 1 where they hold, else 0. NaN compares false. No gradient. */
+import type { NoAttrs } from '../graph/attributes.js'
 import type { Op } from '../graph/op.js'
 import { binary, noPath, strips } from './support/elementwise.js'
 
@@ -18,3 +19,11 @@ export const less: Op = comparison('less', '<', (a, b) => (a < b ? 1 : 0))
 export const lessEqual: Op = comparison('lessEqual', '<=', (a, b) => (a <= b ? 1 : 0))
 /** 1 where `a = b`. */
 export const equal: Op = comparison('equal', '=', (a, b) => (a === b ? 1 : 0))
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    less: NoAttrs
+    lessEqual: NoAttrs
+    equal: NoAttrs
+  }
+}

@@ -203,3 +203,9 @@ export const concat: Op<ConcatAttrs> = {
   ],
   smooth: true,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    concat: ConcatAttrs
+  }
+}

@@ -83,3 +83,9 @@ export const conv: Op<ConvAttrs> = {
   ],
   smooth: true,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    conv: ConvAttrs
+  }
+}

@@ -47,3 +47,9 @@ export const convInputGrad: Op<ConvInputGradAttrs> = {
   ],
   smooth: true,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    convInputGrad: ConvInputGradAttrs
+  }
+}

@@ -79,3 +79,9 @@ export const convTranspose: Op<ConvTransposeAttrs> = {
   ],
   smooth: true,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    convTranspose: ConvTransposeAttrs
+  }
+}

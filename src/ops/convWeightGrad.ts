@@ -47,3 +47,9 @@ export const convWeightGrad: Op<ConvWeightGradAttrs> = {
   ],
   smooth: true,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    convWeightGrad: ConvWeightGradAttrs
+  }
+}

@@ -1,6 +1,7 @@
 /** `a / b`. Brevitas: the operator `/` of quant tensors (SEMANTICS 11). */
 import type { Carried, Quant } from '../data/quant.js'
 import { intMax, intMin, quantOf, stripped } from '../data/quant.js'
+import type { NoAttrs } from '../graph/attributes.js'
 import type { Kit, Op, Value } from '../graph/op.js'
 import { binary, sumTo } from './support/elementwise.js'
 import { claim } from './support/metadata.js'
@@ -52,3 +53,9 @@ export const div: Op = binary({
     { args: [{ shape: [2, 3] }, { shape: [3], range: [-2, -0.5] }], attrs: {} },
   ],
 })
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    div: NoAttrs
+  }
+}

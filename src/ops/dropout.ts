@@ -63,3 +63,10 @@ export const bernoulliMask: Op<MaskAttrs> = {
   examples: [{ args: [{ shape: [2], range: [3, 3] }], attrs: { p: 0.5, shape: [4, 2] } }],
   smooth: false,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    dropout: Probability
+    bernoulliMask: MaskAttrs
+  }
+}

@@ -1,5 +1,6 @@
 /** Exponentials, logarithms and roots, by our own deterministic algorithms (src/data/math.ts). */
 import { exp as expOf, exp2 as exp2Of, log as logOf, log2 as log2Of } from '../data/math.js'
+import type { NoAttrs } from '../graph/attributes.js'
 import type { Op } from '../graph/op.js'
 import { scaledBy, strips, unary } from './support/elementwise.js'
 
@@ -53,3 +54,13 @@ export const sqrt: Op = unary({
   carry: strips('sqrt(s) is no multiple of s'),
   vjp: ({ g, out, kit }) => [kit.emit('div', [g, kit.emit('mul', [out(), kit.constant(2)])])],
 })
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    exp: NoAttrs
+    exp2: NoAttrs
+    log: NoAttrs
+    log2: NoAttrs
+    sqrt: NoAttrs
+  }
+}

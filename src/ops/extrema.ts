@@ -2,6 +2,7 @@
  * Element-wise maximum and minimum of two tensors (torch.maximum, torch.minimum): NaN wins; ties share the gradient evenly, and
  * where either is NaN both take all of it, as in torch.
  */
+import type { NoAttrs } from '../graph/attributes.js'
 import type { Op, Vjp } from '../graph/op.js'
 import { binary, strips, sumTo } from './support/elementwise.js'
 
@@ -33,3 +34,10 @@ export const minimum: Op = binary({
   carry: strips('torch.minimum gets bare values; the smaller of two grids is on neither'),
   vjp: toWinner('less'),
 })
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    maximum: NoAttrs
+    minimum: NoAttrs
+  }
+}

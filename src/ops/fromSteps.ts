@@ -2,9 +2,9 @@
 import type { Carried } from '../data/quant.js'
 import { carries, exactly, HALF_ULP, intMax, intMin, mayBeFraction, quantOf, stripped } from '../data/quant.js'
 import { between, flag } from '../graph/attr.js'
-import type { AttrsOf } from '../graph/attributes.js'
+import type { AttrsOf, NoAttrs } from '../graph/attributes.js'
 import type { Kit, Op, Value } from '../graph/op.js'
-import { rounding, ROUNDINGS } from './rounding.js'
+import { rounding, ROUNDING_OPS, ROUNDINGS } from './rounding.js'
 import { widestExact, zeroPointKind } from './quantize.js'
 import { broadcasting, asFirst, sumTo, walk } from './support/elementwise.js'
 import { broadcastStrides } from '../data/shape.js'
@@ -55,11 +55,8 @@ export const fromSteps: Op<StepAttrs> = {
   carry: born,
   vjp: ({ g, args: [u, s, z], attrs, needs, kit }) => {
     const { bits, signed } = attrs
-    const name = { ROUND: 'round', FLOOR: 'floor', CEIL: 'ceil', ROUND_TO_ZERO: 'roundToZero', DPU: 'dpuRound' }[
-      attrs.rounding
-    ]
     const bounds = { min: intMin(bits, signed), max: intMax(bits, signed) }
-    const r = kit.emit(name, [u])
+    const r = kit.emit(ROUNDING_OPS[attrs.rounding], [u])
     const gs = kit.emit('mul', [g, s])
     return [
       sumTo(kit.emit('select', [kit.emit('within', [r], bounds), gs, kit.constant(0)]), u.shape),
@@ -124,4 +121,11 @@ export const snapToGrid: Op = {
   },
   examples: [{ args: [{ shape: [5] }, { shape: [], range: [0.1, 1] }, { shape: [2] }], attrs: {} }],
   smooth: false,
+}
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    fromSteps: StepAttrs
+    snapToGrid: NoAttrs
+  }
 }

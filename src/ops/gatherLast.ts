@@ -1,7 +1,7 @@
 /** Picks one entry of each row by its class, and the adjoint. Class numbers are whole floats. */
 import { sameShape, showShape } from '../data/shape.js'
 import { whole } from '../graph/attr.js'
-import type { AttrsOf } from '../graph/attributes.js'
+import type { AttrsOf, NoAttrs } from '../graph/attributes.js'
 import { refuse, type Op } from '../graph/op.js'
 import { strips } from './support/elementwise.js'
 
@@ -62,4 +62,11 @@ export const scatterLast: Op<Columns> = {
   },
   examples: [{ args: [{ shape: [3] }, { shape: [3], range: [1, 1], fixed: true }], attrs: { columns: 4 } }],
   smooth: true,
+}
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    gatherLast: NoAttrs
+    scatterLast: Columns
+  }
 }

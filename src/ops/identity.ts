@@ -1,8 +1,13 @@
 /** Ops that hand their operand on: for the backward pass, for state, and to drop metadata on purpose. */
 import { flag, text } from '../graph/attr.js'
+import type { AttrsOf, NoAttrs } from '../graph/attributes.js'
 import type { Attrs, Op } from '../graph/op.js'
 import { noPath, strips, unary, unaryExamples } from './support/elementwise.js'
 import { keep } from './support/metadata.js'
+
+const leaf = { leaf: text }
+const reason = { why: text }
+const mode = { training: flag }
 
 const same = (name: string, doc: string): Op =>
   unary({ name, doc, attrs: {}, f: (x) => x, carry: keep, vjp: ({ g }) => [g] })
@@ -32,7 +37,7 @@ export const detach: Op = {
  */
 export const assign: Op = {
   ...same('assign', 'The new value of a learned leaf of state; gradients of that leaf are taken here.'),
-  attributes: { leaf: text },
+  attributes: leaf,
   vjp: noPath,
   smooth: false,
   examples: unaryExamples<Attrs>({ leaf: 'act.value' }),
@@ -41,7 +46,7 @@ export const assign: Op = {
 /** x without its metadata, because `why`. */
 export const dequantize: Op = {
   ...same('dequantize', 'x as a plain tensor: the metadata is dropped on purpose.'),
-  attributes: { why: text },
+  attributes: reason,
   carry: (_args, attrs) => strips(String(attrs.why))(),
   examples: unaryExamples<Attrs>({ why: 'it was asked for' }),
 }
@@ -49,7 +54,7 @@ export const dequantize: Op = {
 /** x whose quant tensor is marked as made in training, or not: a disabled layer stamps its own mode. */
 export const asTraining: Op = {
   ...same('asTraining', 'x, its quant tensor marked as made in training mode or not.'),
-  attributes: { training: flag },
+  attributes: mode,
   carry: (args, attrs) => {
     const carried = keep(args)
     return carried.tag === 'carries' || carried.tag === 'claimed'
@@ -57,4 +62,14 @@ export const asTraining: Op = {
       : carried
   },
   examples: unaryExamples<Attrs>({ training: true }),
+}
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    identity: NoAttrs
+    detach: NoAttrs
+    assign: AttrsOf<typeof leaf>
+    dequantize: AttrsOf<typeof reason>
+    asTraining: AttrsOf<typeof mode>
+  }
 }

@@ -2,7 +2,7 @@
 import type { Shape } from '../data/shape.js'
 import { sameShape, showShape, sizeOf } from '../data/shape.js'
 import { count } from '../graph/attr.js'
-import type { AttrsOf } from '../graph/attributes.js'
+import type { AttrsOf, NoAttrs } from '../graph/attributes.js'
 import type { Op, Refusal } from '../graph/op.js'
 import { refuse } from '../graph/op.js'
 import { strips } from './support/elementwise.js'
@@ -107,4 +107,11 @@ export const scatterToFirst: Op = {
   },
   examples: [{ args: [{ shape: [2] }, { shape: [2, 4] }, { shape: [2] }], attrs: {} }],
   smooth: false,
+}
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    kthValue: Rank
+    scatterToFirst: NoAttrs
+  }
 }

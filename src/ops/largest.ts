@@ -1,4 +1,5 @@
 /** The largest element: of a whole tensor, or of each row. NaN wins. */
+import type { NoAttrs } from '../graph/attributes.js'
 import { refuse, type Op } from '../graph/op.js'
 import { strips } from './support/elementwise.js'
 
@@ -60,4 +61,11 @@ export const maxLast: Op = {
     { args: [{ shape: [2, 3] }], attrs: {} },
   ],
   smooth: true,
+}
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    maxAll: NoAttrs
+    maxLast: NoAttrs
+  }
 }

@@ -1,6 +1,7 @@
 /** `x · wᵀ`. Brevitas: QuantLinear without its bias (SEMANTICS 12). */
 import type { Shape } from '../data/shape.js'
 import { showShape } from '../data/shape.js'
+import type { NoAttrs } from '../graph/attributes.js'
 import type { Op, Refusal } from '../graph/op.js'
 import { refuse } from '../graph/op.js'
 import { accumulated } from './support/accumulate.js'
@@ -64,4 +65,10 @@ export const linear: Op = {
     },
   ],
   smooth: true,
+}
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    linear: NoAttrs
+  }
 }

@@ -1,6 +1,7 @@
 /** The gradient of `linear` to its weight. */
 import type { Shape } from '../data/shape.js'
 import { sameShape, showShape } from '../data/shape.js'
+import type { NoAttrs } from '../graph/attributes.js'
 import type { Op, Refusal } from '../graph/op.js'
 import { refuse } from '../graph/op.js'
 import { strips } from './support/elementwise.js'
@@ -42,4 +43,10 @@ export const linearWeightGrad: Op = {
     { args: [{ shape: [2, 2, 3] }, { shape: [2, 2, 4] }], attrs: {} },
   ],
   smooth: true,
+}
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    linearWeightGrad: NoAttrs
+  }
 }

@@ -1,6 +1,7 @@
 /** Matrix products with broadcast batch axes. Not in Brevitas' tables: the result is a plain tensor (SEMANTICS 11). */
 import type { Shape } from '../data/shape.js'
 import { broadcastShapes, broadcastStrides, sameShape, showShape, sizeOf } from '../data/shape.js'
+import type { NoAttrs } from '../graph/attributes.js'
 import type { Op, Refusal, Value } from '../graph/op.js'
 import { isRefusal, refuse } from '../graph/op.js'
 import { strips, sumTo, walk } from './support/elementwise.js'
@@ -95,4 +96,10 @@ export const matmul: Op = {
     { args: [{ shape: [4] }, { shape: [4] }], attrs: {} },
   ],
   smooth: true,
+}
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    matmul: NoAttrs
+  }
 }

@@ -50,3 +50,9 @@ export const maxPool: Op<MaxPoolAttrs> = {
   ],
   smooth: true,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    maxPool: MaxPoolAttrs
+  }
+}

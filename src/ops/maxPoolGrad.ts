@@ -41,3 +41,9 @@ export const maxPoolGrad: Op<MaxPoolAttrs> = {
   ],
   smooth: false,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    maxPoolGrad: MaxPoolAttrs
+  }
+}

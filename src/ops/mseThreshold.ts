@@ -100,3 +100,9 @@ export const mseThreshold: Op<MseAttrs> = {
   ],
   smooth: false,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    mseThreshold: MseAttrs
+  }
+}

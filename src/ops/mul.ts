@@ -1,6 +1,7 @@
 /** `a * b`. Brevitas: the operator `*` of quant tensors (SEMANTICS 11). */
 import type { Carried, Quant } from '../data/quant.js'
 import { HALF_ULP, quantOf, reach, stripped } from '../data/quant.js'
+import type { NoAttrs } from '../graph/attributes.js'
 import type { Kit, Op, Value } from '../graph/op.js'
 import { binary, sumTo } from './support/elementwise.js'
 import { conclude } from './support/metadata.js'
@@ -80,3 +81,9 @@ export const mul: Op = binary({
     },
   ],
 })
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    mul: NoAttrs
+  }
+}

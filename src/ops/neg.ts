@@ -1,4 +1,5 @@
 /** `-x` of a plain tensor. Of quant tensors see `quantNeg`. */
+import type { NoAttrs } from '../graph/attributes.js'
 import type { Op } from '../graph/op.js'
 import { strips, unary } from './support/elementwise.js'
 
@@ -13,3 +14,9 @@ export const neg: Op = unary({
   ),
   vjp: ({ g, kit }) => [kit.emit('neg', [g])],
 })
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    neg: NoAttrs
+  }
+}

@@ -111,3 +111,9 @@ export const pad: Op<PadAttrs> = {
   ],
   smooth: true,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    pad: PadAttrs
+  }
+}

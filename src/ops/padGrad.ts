@@ -53,3 +53,9 @@ export const padGrad: Op<PadGradAttrs> = {
   ],
   smooth: true,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    padGrad: PadGradAttrs
+  }
+}

@@ -57,3 +57,9 @@ export const permute: Op<AttrsOf<typeof attributes>> = {
   ],
   smooth: true,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    permute: AttrsOf<typeof attributes>
+  }
+}

@@ -81,3 +81,10 @@ export const pixelUnshuffle: Op<Factor> = {
   examples: [{ args: [{ shape: [1, 1, 4, 2], quant: { bits: 4, signed: false } }], attrs: { factor: 2 } }],
   smooth: true,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    pixelShuffle: Factor
+    pixelUnshuffle: Factor
+  }
+}

@@ -146,3 +146,10 @@ export const quantAbs: Op<Signs> = {
   examples,
   smooth: false,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    quantNeg: Signs
+    quantAbs: Signs
+  }
+}

@@ -267,3 +267,12 @@ export const quantizeGradZeroPoint: Op<QuantizeAttrs> = gradient(
     })
   },
 )
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    quantize: QuantizeAttrs
+    quantizeGradInput: QuantizeAttrs
+    quantizeGradScale: QuantizeAttrs
+    quantizeGradZeroPoint: QuantizeAttrs
+  }
+}

@@ -2,7 +2,7 @@
 import type { Carried } from '../data/quant.js'
 import { carries, quantOf } from '../data/quant.js'
 import { finite, orNull } from '../graph/attr.js'
-import type { AttrsOf } from '../graph/attributes.js'
+import type { AttrsOf, NoAttrs } from '../graph/attributes.js'
 import type { Op, Value } from '../graph/op.js'
 import { maskedBy, unary, unaryExamples } from './support/elementwise.js'
 import { claim, keep, zeroIsOnGrid } from './support/metadata.js'
@@ -72,3 +72,11 @@ export const relu6: Op = unary({
   },
   vjp: maskedBy((x) => x.kit.emit('inside', [x], { min: 0, max: 6 })),
 })
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    relu: NoAttrs
+    hardtanh: Bounds
+    relu6: NoAttrs
+  }
+}

@@ -37,3 +37,9 @@ export const reshape: Op<{ readonly shape: Shape }> = {
   ],
   smooth: true,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    reshape: { readonly shape: Shape }
+  }
+}

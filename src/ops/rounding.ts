@@ -1,7 +1,7 @@
 /** Roundings to integers, and their straight-through forms (Brevitas `float_to_int_impl_type`). */
 import { roundHalfEven } from '../data/math.js'
 import { word } from '../graph/attr.js'
-import type { AttrsOf } from '../graph/attributes.js'
+import type { AttrsOf, NoAttrs } from '../graph/attributes.js'
 import type { Op } from '../graph/op.js'
 import { surrogate } from '../graph/op.js'
 import { noPath, strips, unary } from './support/elementwise.js'
@@ -15,6 +15,15 @@ export type Rounding = AttrsOf<{ rounding: typeof rounding }>['rounding']
 const toZero = (x: number): number => (x > 0 ? Math.floor(x) : Math.ceil(x))
 /** Half to even, but a negative tie goes up (towards zero or beyond): -1.5 → -1. */
 const dpu = (x: number): number => (x < 0 && x - Math.floor(x) === 0.5 ? Math.ceil(x) : roundHalfEven(x))
+
+/** The op of each rounding. */
+export const ROUNDING_OPS = {
+  ROUND: 'round',
+  FLOOR: 'floor',
+  CEIL: 'ceil',
+  ROUND_TO_ZERO: 'roundToZero',
+  DPU: 'dpuRound',
+} as const satisfies { readonly [R in Rounding]: string }
 
 /** The function of each rounding; of float32 numbers every result is exact. */
 export const ROUNDINGS: { readonly [R in Rounding]: (x: number) => number } = {
@@ -57,3 +66,18 @@ export const floorSte: Op = surrogate(floor, identity)
 export const ceilSte: Op = surrogate(ceil, identity)
 export const roundToZeroSte: Op = surrogate(roundToZero, identity)
 export const dpuRoundSte: Op = surrogate(dpuRound, identity)
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    round: NoAttrs
+    floor: NoAttrs
+    ceil: NoAttrs
+    roundToZero: NoAttrs
+    dpuRound: NoAttrs
+    'round~identity': NoAttrs
+    'floor~identity': NoAttrs
+    'ceil~identity': NoAttrs
+    'roundToZero~identity': NoAttrs
+    'dpuRound~identity': NoAttrs
+  }
+}

@@ -1,5 +1,6 @@
 /** Chooses between two tensors, element by element. Masks choose; they do not multiply, so a NaN that isn't chosen is gone. */
 import { broadcastStrides } from '../data/shape.js'
+import type { NoAttrs } from '../graph/attributes.js'
 import type { Op } from '../graph/op.js'
 import { broadcasting, strips, sumTo, walk } from './support/elementwise.js'
 
@@ -38,4 +39,10 @@ export const select: Op = {
     { args: [{ shape: [2, 1] }, { shape: [2, 3] }, { shape: [] }], attrs: {} },
   ],
   smooth: false,
+}
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    select: NoAttrs
+  }
 }

@@ -1,4 +1,5 @@
 /** The two signs: torch's with `sign(0) = 0`, and the binary one with `sign(0) = +1`. */
+import type { NoAttrs } from '../graph/attributes.js'
 import type { Op } from '../graph/op.js'
 import { noPath, strips, unary } from './support/elementwise.js'
 
@@ -23,3 +24,10 @@ export const binarySign: Op = unary({
   carry: strips('signs are -1 and 1, which lie on no grid with scale 0.7'),
   vjp: noPath,
 })
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    sign: NoAttrs
+    binarySign: NoAttrs
+  }
+}

@@ -55,3 +55,9 @@ export const slice: Op<SliceAttrs> = {
   ],
   smooth: true,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    slice: SliceAttrs
+  }
+}

@@ -84,3 +84,10 @@ export const logSoftmax: Op<Along> = {
     return null
   },
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    softmax: Along
+    logSoftmax: Along
+  }
+}

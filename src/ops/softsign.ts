@@ -1,4 +1,5 @@
-/** Softsign: the example of how little a new unary op needs (this file, and one line in index.ts). */
+/** Softsign: the example of how little a new unary op needs (this file, and one line in all.ts). */
+import type { NoAttrs } from '../graph/attributes.js'
 import type { Op } from '../graph/op.js'
 import { strips, unary } from './support/elementwise.js'
 
@@ -15,3 +16,9 @@ export const softsign: Op = unary({
     return [kit.emit('sub', [byD, kit.emit('mul', [byD, kit.emit('abs', [out()])])])]
   },
 })
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    softsign: NoAttrs
+  }
+}

@@ -74,3 +74,10 @@ export const mean: Op<Axes> = {
     return null
   },
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    sum: Axes
+    mean: Axes
+  }
+}

@@ -62,3 +62,10 @@ export const broadcastTo: Op<To> = {
   ],
   smooth: true,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    sumTo: To
+    broadcastTo: To
+  }
+}

@@ -68,3 +68,10 @@ export const upsampleLinearGrad: Op<LinearGradAttrs> = {
   ],
   smooth: true,
 }
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    upsampleLinear: LinearAttrs
+    upsampleLinearGrad: LinearGradAttrs
+  }
+}

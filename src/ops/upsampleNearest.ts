@@ -32,7 +32,7 @@ const carryNearest = (args: readonly Value[], { size }: ResizeAttrs, kit: Kit): 
 
 /** The two modes differ in name, offset and metadata only. */
 type Mode = {
-  readonly name: string
+  readonly name: 'upsampleNearest' | 'upsampleNearestExact'
   readonly mode: string
   readonly offset: number
   readonly carry: Op<ResizeAttrs>['carry']
@@ -54,7 +54,7 @@ const forward = ({ name, mode, offset, carry }: Mode): Op<ResizeAttrs> => ({
   attributes: resizing,
   shape: ([x], attrs) => resizedShape(name, x, attrs),
   carry,
-  vjp: ({ g, args: [x], attrs, kit }) => [kit.emit(`${name}Grad`, [g], { ...attrs, inputShape: x.shape })],
+  vjp: ({ g, args: [x], attrs, kit }) => [kit.emit(`${name}Grad` as const, [g], { ...attrs, inputShape: x.shape })],
   evaluate: ([x], attrs, out) => {
     const plane = x.shape.slice(-attrs.size.length)
     gatherPlanes(x.data, sizeOf(plane), lookupOf(nearestAxes(x.shape, attrs, offset), plane), 0, out.data)
@@ -101,3 +101,12 @@ export const upsampleNearestGrad: Op<ResizeGradAttrs> = gradient(nearest)
 export const upsampleNearestExact: Op<ResizeAttrs> = forward(exact)
 /** Cotangent of x in `upsampleNearestExact(x)`. Linear: its gradient is `upsampleNearestExact`. */
 export const upsampleNearestExactGrad: Op<ResizeGradAttrs> = gradient(exact)
+
+declare module '../graph/op.js' {
+  interface Primitives {
+    upsampleNearest: ResizeAttrs
+    upsampleNearestExact: ResizeAttrs
+    upsampleNearestGrad: ResizeGradAttrs
+    upsampleNearestExactGrad: ResizeGradAttrs
+  }
+}

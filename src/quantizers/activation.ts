@@ -1,6 +1,7 @@
 /** Activation quantizers: collecting → switch-over → learned, driven by the threaded state alone (SEMANTICS 3 to 6). */
 import { intMax, intMin } from '../data/quant.js'
 import type { Shape } from '../data/shape.js'
+import { ROUNDING_OPS } from '../ops/rounding.js'
 import type { Kit, Value } from '../graph/op.js'
 import {
   collectingLeaves,
@@ -172,11 +173,9 @@ export const quantizedZeroPoint = (w: Value, scale: Value, q: Quantizer): Value 
   const { kit } = w
   const b = q.bitWidth ?? 8
   const [lo, hi] = [intMin(b, q.signed, q.narrowRange), intMax(b, q.signed, q.narrowRange)]
-  const rounding = { ROUND: 'round', FLOOR: 'floor', CEIL: 'ceil', ROUND_TO_ZERO: 'roundToZero', DPU: 'dpuRound' }[
-    q.floatToIntImplType
-  ]
+  const rounding = ROUNDING_OPS[q.floatToIntImplType]
   const p = kit.emit('add', [kit.emit('div', [kit.emit('absBinarySign', [w]), scale]), kit.constant(lo)])
-  return kit.emit('tensorClamp', [kit.emit(`${rounding}~identity`, [p])], { min: lo, max: hi })
+  return kit.emit('tensorClamp', [kit.emit(`${rounding}~identity` as const, [p])], { min: lo, max: hi })
 }
 
 /** The zero point of a Shifted quantizer: collected, then learned, with a counter of its own. */

@@ -60,7 +60,7 @@ const ALL = { dims: [0, 1, 2, 3], keepdim: false }
 /** Programs that grow beyond any memory: at the input, in between, at the end, and in a phase. */
 const programs = (n: number): { readonly [name: string]: q.Program } => {
   const emit = (x: q.Value, op: string, args: readonly q.Value[], attrs: q.Attrs): q.Value =>
-    x.kit.emit(op, args, attrs)
+    x.kit.apply(q.ops[op], args, attrs)
   const spread = (x: q.Value): q.Value => emit(x, 'broadcastTo', [x], { shape: [1, 1, 2 ** 16, n / 2 ** 16] })
   const traced = (shape: readonly number[], f: (x: q.Value) => q.Value): q.Program =>
     q.orThrow(q.trace(q.functionLayer('f', f), q.tensorInput(shape), { mode: 'eval' }))

@@ -235,7 +235,18 @@ test('metadata: relu keeps, bounds claim, the others strip', () => {
   assert.match(tagOf(b.emit('relu', [fraction]).carried), /^claimed: its zero point/)
   assert.match(tagOf(b.emit('relu6', [q]).carried), /^claimed: 6 is off the grid/)
   assert.match(tagOf(b.emit('hardtanh', [q], { minVal: -1, maxVal: 1 }).carried), /^claimed: the bounds/)
-  for (const name of ['sigmoid', 'tanh', 'gelu', 'hardswish', 'softsign', 'exp', 'log', 'sqrt', 'maxAll', 'maxLast'])
+  for (const name of [
+    'sigmoid',
+    'tanh',
+    'gelu',
+    'hardswish',
+    'softsign',
+    'exp',
+    'log',
+    'sqrt',
+    'maxAll',
+    'maxLast',
+  ] as const)
     assert.match(tagOf(b.emit(name, [q]).carried), /^stripped: ./, name)
   assert.match(tagOf(b.emit('softmax', [q], { dim: 0 }).carried), /^stripped/)
 })

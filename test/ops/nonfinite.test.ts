@@ -32,7 +32,7 @@ const gradientsOf = (
 ): readonly Tensor[] => {
   const forward = programOfBody(
     args.map((a) => a.shape),
-    (xs, kit) => [kit.emit(op, xs, attrs)],
+    (xs, kit) => [kit.apply(ops[op], xs, attrs)],
   )
   const program = get(vjpProgram(ops)(forward, { cotangent: 'given', inputs: true }))
   const g = tensorOf(
@@ -320,7 +320,7 @@ test('the forward where torch makes a NaN of an infinity: hardswish below, a wei
   const out = (op: string, attrs: Attrs, args: readonly Tensor[]): readonly number[] => {
     const program = programOfBody(
       args.map((a) => a.shape),
-      (xs, kit) => [kit.emit(op, xs, attrs)],
+      (xs, kit) => [kit.apply(ops[op], xs, attrs)],
     )
     const [[a, b]] = runBoth(wasm, program, args)
     assertSame(b, a, op, true)

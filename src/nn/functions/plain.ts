@@ -1,6 +1,6 @@
 /** torch's functions of bare values, and any primitive at all. */
 import { record } from '../../data/fields.js'
-import { demandOp, type Attrs, type Op, type Value } from '../../graph/op.js'
+import { demandOp, type Attrs, type BarePrimitive, type Op, type Value } from '../../graph/op.js'
 import { dequantize } from './operators.js'
 import { permute } from './shapes.js'
 import { demandSome, demandValue, lift, refused, type Operand } from './support.js'
@@ -23,13 +23,13 @@ const bare = (name: string, x: Value): Value => {
   )
 }
 const plainUnary =
-  (name: string, op = name) =>
+  (op: BarePrimitive, name: string = op) =>
   (x: Value): Value => {
     const v = bare(name, x)
     return v.kit.emit(op, [v])
   }
 const plainBinary =
-  (name: string) =>
+  (name: BarePrimitive) =>
   (a: Value, b: Operand): Value => {
     const v = bare(name, a)
     return v.kit.emit(name, [v, bare(name, lift(v.kit, b))])

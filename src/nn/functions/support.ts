@@ -1,7 +1,7 @@
 /** What the functions of values share; not public. */
 import { failure, type QuantError } from '../../data/error.js'
 import { argumentProblems, showGiven, type Field } from '../../data/fields.js'
-import type { Kit, Value } from '../../graph/op.js'
+import type { BarePrimitive, Kit, Value } from '../../graph/op.js'
 import { isValue } from '../../graph/trace.js'
 
 /** A value, or a number that is lifted to a constant. */
@@ -85,7 +85,7 @@ export const lift = (kit: Kit, x: Operand): Value => (typeof x === 'number' ? ki
 
 /** A function that applies a unary primitive; `name` is the function's own where it differs. */
 export const applying =
-  (op: string, name = op) =>
+  (op: BarePrimitive, name: string = op) =>
   (x: Value): Value => {
     demandValue(name, x)
     return x.kit.emit(op, [x])

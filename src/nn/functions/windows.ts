@@ -1,7 +1,7 @@
 /** Pools, padding and resizing over the spatial axes. */
 import { count, fieldProblems, finite, flag, oneOf, positive, required, whole, type Field } from '../../data/fields.js'
 import { showShape } from '../../data/shape.js'
-import type { Attrs, Value } from '../../graph/op.js'
+import type { Value } from '../../graph/op.js'
 import { isValue } from '../../graph/trace.js'
 import { averageFields, eachOf, poolFields, sizeFields } from './fields.js'
 import { axesField, refused } from './support.js'
@@ -50,7 +50,7 @@ export const maxPool = (x: Value, o: PoolOptions, n = spatial(x)): Value =>
     dilation: spread(o.dilation ?? 1, n),
     ceilMode: o.ceilMode ?? false,
   })
-const avgPoolAttrs = (o: AvgPoolOptions, n: number): Attrs => ({
+const avgPoolAttrs = (o: AvgPoolOptions, n: number) => ({
   kernel: spread(o.kernelSize, n),
   stride: spread(o.stride ?? o.kernelSize, n),
   padding: spread(o.padding ?? 0, n),
@@ -100,7 +100,7 @@ export const pad = (x: Value, pads: readonly number[], fill = 0, mode: PadMode =
       refuse: `${pads.length} numbers are no pairs for the last axes of ${showShape(x.shape)}`,
       fix: 'give [before, after] of the last axis, then of the one before it, and so on',
     })
-  const per = x.shape.map((_, i) => {
+  const per = x.shape.map((_, i): readonly [number, number] => {
     const k = 2 * (x.shape.length - 1 - i)
     return k < pads.length ? [pads[k], pads[k + 1]] : [0, 0]
   })
@@ -126,11 +126,10 @@ const resizeFields = (more: { readonly [name: string]: Field }) => () => ({
   ...more,
 })
 const resizing =
-  (name: string, more: { readonly [name: string]: Field } = {}) =>
-  <O extends ResizeOptions>(x: Value, o: O, attrs: Attrs = {}): Value =>
-    badOptions(name, x, o, 0, resizeFields(more)) ?? x.kit.emit(name, [x], { ...resized(x, o), ...attrs })
+  (name: 'upsampleNearest' | 'upsampleNearestExact') =>
+  (x: Value, o: ResizeOptions): Value =>
+    badOptions(name, x, o, 0, resizeFields({})) ?? x.kit.emit(name, [x], resized(x, o))
 const [nearest, nearestExact] = [resizing('upsampleNearest'), resizing('upsampleNearestExact')]
-const linear = resizing('upsampleLinear', { alignCorners: flag })
 
 /** Resizes by repeating the nearest element (F.interpolate, mode `nearest`). Keeps metadata. */
 export const upsampleNearest = (x: Value, o: ResizeOptions): Value => nearest(x, o)
@@ -138,7 +137,8 @@ export const upsampleNearest = (x: Value, o: ResizeOptions): Value => nearest(x,
 export const upsampleNearestExact = (x: Value, o: ResizeOptions): Value => nearestExact(x, o)
 /** Resizes by linear, bilinear or trilinear interpolation, by rank; strips. */
 export const upsampleLinear = (x: Value, o: ResizeOptions & { readonly alignCorners?: boolean }): Value =>
-  linear(x, o, { alignCorners: o?.alignCorners ?? false })
+  badOptions('upsampleLinear', x, o, 0, resizeFields({ alignCorners: flag })) ??
+  x.kit.emit('upsampleLinear', [x], { ...resized(x, o), alignCorners: o.alignCorners ?? false })
 
 /** `[N, C*r², H, W]` to `[N, C, H*r, W*r]` (F.pixel_shuffle). Keeps metadata. */
 export const pixelShuffle = (x: Value, factor: number): Value =>

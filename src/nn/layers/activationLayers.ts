@@ -2,7 +2,7 @@
 import type { QuantError } from '../../data/error.js'
 import { anything, flag, type Field } from '../../data/fields.js'
 import { quantOf } from '../../data/quant.js'
-import type { Kit, Value } from '../../graph/op.js'
+import type { BarePrimitive, Kit, Value } from '../../graph/op.js'
 import {
   Int8ActPerTensorFloat,
   Int8ActPerTensorFloatMinMaxInit,
@@ -138,7 +138,7 @@ const activationLayer =
   }
 
 const emits =
-  (op: string) =>
+  (op: BarePrimitive) =>
   (x: Value): Value =>
     x.kit.emit(op, [x])
 

@@ -3,6 +3,7 @@ import type { QuantError } from '../../data/error.js'
 import { count, flag, oneOf, orNull, positive, required, type Field } from '../../data/fields.js'
 import { quantOf } from '../../data/quant.js'
 import type { Kit, Value } from '../../graph/op.js'
+import { rounding as roundingField } from '../../ops/rounding.js'
 import { activationScale, activationState, type QuantizerState } from '../../quantizers/activation.js'
 import { RoundTo8bit, type TruncQuantizer } from '../../quantizers/presets.js'
 import type { QuantizerOptions } from '../../quantizers/quantizer.js'
@@ -224,8 +225,9 @@ const truncLayer = (
   const problems = truncProblems(name, options, geometry, asked)
   if (problems.length > 0) return brokenLayer(name, problems)
   const bits = typeof given.bitWidth === 'number' ? given.bitWidth : (q?.bitWidth ?? 8)
-  const rounding =
-    typeof given.floatToIntImplType === 'string' ? given.floatToIntImplType : (q?.floatToIntImplType ?? 'ROUND')
+  const rounding = roundingField.holds(given.floatToIntImplType)
+    ? given.floatToIntImplType
+    : (q?.floatToIntImplType ?? 'ROUND')
   const collected =
     q?.collected === null || q === null ? null : { ...overridden(q.collected, given, ''), bitWidth: bits }
   const returnQuantTensor = given.returnQuantTensor !== false

@@ -97,7 +97,7 @@ const convKindOf = (n: number, o: ConvOptions): Kind => {
   const [kernel, stride, dilation] = [spread(o.kernelSize, 1, n), spread(o.stride, 1, n), spread(o.dilation, 1, n)]
   const groups = o.groups ?? 1
   const compute = (x: Value, w: Value): Value => {
-    const padding = kernel.map((k, i) => {
+    const padding = kernel.map((k, i): readonly [number, number] => {
       if (o.padding === 'same') return samePadding(x.shape[i + x.shape.length - n] ?? 1, k, stride[i], dilation[i])
       const p = spread(o.padding, 0, n)[i]
       return [p, p] as const
@@ -105,7 +105,7 @@ const convKindOf = (n: number, o: ConvOptions): Kind => {
     const mode = PAD_MODES[o.paddingMode ?? 'zeros']
     if (mode === undefined) return x.kit.emit('conv', [x, w], { stride, padding, dilation, groups })
     const padded = pad(x, [...padding].reverse().flat(), 0, mode)
-    return x.kit.emit('conv', [padded, w], { stride, padding: padding.map(() => [0, 0]), dilation, groups })
+    return x.kit.emit('conv', [padded, w], { stride, padding: padding.map(() => [0, 0] as const), dilation, groups })
   }
   return {
     weightShape: [o.outChannels, o.inChannels / groups, ...kernel],
