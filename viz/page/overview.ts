@@ -83,7 +83,16 @@ const wastes = (c: PanelContext): readonly Node[] =>
     const n = c.index.node.get(w.node)
     return n === undefined
       ? []
-      : [row(c, n, 'claimed-text', `${w.used.toFixed(1)} of ${w.bits} bits used at`, w.advice[0]?.text ?? '', w.advice)]
+      : [
+          row(
+            c,
+            n,
+            'claimed-text',
+            `${w.used.toFixed(1)} of ${w.bits} bits${w.calls.includes(w.node) ? '' : ` of ${w.quantizer}`} used at`,
+            w.advice[0]?.text ?? '',
+            w.advice,
+          ),
+        ]
   })
 
 const broken = (c: PanelContext): readonly Node[] =>
