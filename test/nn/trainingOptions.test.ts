@@ -190,7 +190,7 @@ const WRONG_TRAININGS: readonly (readonly [string, object, RegExp])[] = [
   ],
   ['accumulate 0', { accumulate: 0 }, /accumulate: 0/],
   ['an unknown way with NaN', { nonFinite: 'stopp' }, /nonFinite/],
-  ['a backend that was not unwrapped', { backend: q.createWasm }, /needs a backend/],
+  ['a backend that was not unwrapped', { backend: q.createWasm }, /takes a backend/],
 ]
 for (const [name, given, words] of WRONG_TRAININGS)
   test(`train with ${name}`, async () => says(q.explainAll(errorsOf(await trained(given))), words))
@@ -200,9 +200,9 @@ test('a trainer with wrong options, an Either for a program, no training state',
   const made = (...args: readonly unknown[]) => q.explainAll(errorsOf(js(q.trainer)(...args)))
   says(made(program, ok, begin, q.wasm, { accumulat: 2 }), /did you mean accumulate\?/)
   says(made(program, ok, begin, q.wasm, { accumulate: 1.5 }), /accumulate: 1.5/)
-  says(made(E.right(program), ok, begin, q.wasm), /an Either, whose value is its right/)
+  says(made(E.right(program), ok, begin, q.wasm), /an Either that holds one/)
   says(made(program, ok, start, q.wasm), /needs a training state/)
-  says(made(program, ok, begin, {}), /needs a backend/)
+  says(made(program, ok, begin, {}), /takes a backend/)
   const t = get(q.trainer(program, ok, begin, q.wasm))
   const batch = { x: q.zeros([4, 2]), target: q.zeros([4]) }
   says(q.explainAll(errorsOf(js(t.step)(batch, 0.1, { close: true }))), /did you mean closes\?/)

@@ -1,10 +1,25 @@
 /** Any number of inputs through one plan: batches in, results out as they come. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors, QuantWarning } from '../../data/error.js'
+import {
+  anything,
+  argumentProblems,
+  attempt,
+  fieldProblems,
+  flag,
+  func,
+  isEither,
+  record,
+  required,
+  showGiven,
+  whole,
+  type Fields,
+} from '../../data/fields.js'
 import { isQuantTensor, valueOf, type Output } from '../../data/quantTensor.js'
 import { isTensor, type Tensor } from '../../data/tensor.js'
 import { leaves, mapTree } from '../../data/tree.js'
 import type { Backend, Executable, ResidentStorage, TrustOptions } from '../../evaluator/backend.js'
+import { backendProblems } from '../../evaluator/checks.js'
 import { fastestHere } from '../../evaluator/fastest.js'
 import type { Program } from '../../graph/program.js'
 import { bindInputs, dataOf, unbind } from './binding.js'
@@ -138,6 +153,50 @@ const shapesOf = (inputs: unknown): { readonly key: string; readonly size: numbe
   return { key: shapes.join(';'), size: size ?? 0 }
 }
 
+/** What `init` holds, or a training state, may be spread into the options. */
+const SPREAD = { generator: anything, optim: anything, position: anything, step: anything }
+
+const OPTIONS: Fields<EvaluateOptions<unknown, unknown, unknown, unknown>> & typeof SPREAD = {
+  ...SPREAD,
+  params: required(anything),
+  state: required(anything),
+  inputs: required({ ...func, says: "a function from a batch to the program's inputs", like: '(batch) => batch' }),
+  backend: anything,
+  signal: { ...record, says: 'an AbortSignal', like: 'controller.signal' },
+  total: whole,
+  views: flag,
+  trusted: flag,
+}
+
+const isIterable = (x: unknown): boolean =>
+  typeof x === 'object' && x !== null && (Symbol.iterator in x || Symbol.asyncIterator in x)
+
+const ARGUMENTS = {
+  program: required({ ...func, says: 'a function of the batch size that gives a traced program', like: '(n) => …' }),
+  batches: required({ says: 'an iterable of batches, sync or async', like: '[batch]', holds: isIterable }),
+}
+
+/** What is wrong with what `evaluate` is given. */
+const evaluateProblems = (program: unknown, batches: unknown, options: unknown): QuantErrors => {
+  const wrong = [
+    ...argumentProblems('evaluate', { program, batches }, ARGUMENTS),
+    ...fieldProblems('evaluate', options, OPTIONS),
+  ]
+  const { backend }: { backend?: unknown } = Object(options)
+  return wrong.length > 0 || backend === undefined ? wrong : backendProblems('evaluate', backend)
+}
+
+const notTraced = (size: number, given: unknown): E.Either<QuantErrors, never> =>
+  E.left([
+    {
+      tag: 'InputError',
+      input: 'program',
+      path: '',
+      message: `evaluate: program(${size}) gave ${showGiven(given)}; it must be an Either, as trace gives it`,
+      fix: "return trace(net, inputs, { mode: 'eval' }) as it comes",
+    },
+  ])
+
 /**
  * Evaluates batches one after the other, as they are asked for. `program` gives the traced program for a batch of so
  * many samples (and for this batch, where other axes vary too); it is asked once per shape, so a ragged last batch
@@ -151,12 +210,16 @@ export async function* evaluate<P, S, I, O, B>(
   batches: Iterable<B> | AsyncIterable<B>,
   options: EvaluateOptions<P, S, I, B>,
 ): AsyncGenerator<EvaluateEvent<O, B>, E.Either<QuantErrors, EvaluateEnd>, void> {
+  const problems = evaluateProblems(program, batches, options)
+  if (problems.length > 0) return E.left(problems)
   const plans = new Map<string, Prepared<O>>()
   const breathe = newBreather()
   const preparedFor = (given: B, inputs: I, size: number, key: string): E.Either<QuantErrors, Prepared<O>> => {
     const known = plans.get(key)
     if (known !== undefined) return E.right(known)
-    const traced = program(size, given)
+    const traced = E.chain((p: E.Either<QuantErrors, Program<P, S, I, O>>) => (isEither(p) ? p : notTraced(size, p)))(
+      attempt(() => program(size, given)),
+    )
     const made = E.isLeft(traced) ? traced : prepare(traced.right, options, inputs)
     if (E.isRight(made)) plans.set(key, made.right)
     return made

@@ -4,7 +4,8 @@ import { full, isTensor, tensorOf, type Tensor } from '../../data/tensor.js'
 import { at, leaves, mapTree } from '../../data/tree.js'
 import type { Grads } from '../program/binding.js'
 import { slotKey, type OptimState } from './memory.js'
-import { inputError } from './options.js'
+import { demandArguments, numbers, required } from '../../data/fields.js'
+import { gradsField, inputError } from './options.js'
 
 /** Slot of the gradients that wait: their sum, each times its weight. */
 export const ACCUMULATED = 'accumulated'
@@ -39,6 +40,15 @@ export const withoutPending = (slots: OptimState['slots']): OptimState['slots'] 
 export const pendingSlot = (batches: number, weight: number): OptimState['slots'] => ({
   [PENDING]: tensorOf([2], [batches, weight]),
 })
+
+const MEAN = {
+  all: required({
+    says: 'a list of gradients, as runs gave them',
+    like: '[a.grads, b.grads]',
+    holds: (x: unknown) => Array.isArray(x) && x.every(gradsField.holds),
+  }),
+  weights: required(numbers),
+}
 
 const KINDS = [
   ['param', 'params'],
@@ -88,8 +98,9 @@ export const meanOfPending = (optim: OptimState, like: Grads): Grads => {
  */
 export const meanGrads = (
   all: readonly Pick<Grads, 'params' | 'state'>[],
-  weights: readonly number[] = all.map(() => 1),
+  weights: readonly number[] = Array.isArray(all) ? all.map(() => 1) : [],
 ): Pick<Grads, 'params' | 'state'> => {
+  demandArguments('meanGrads', { all, weights }, MEAN)
   const total = weights.reduce((sum, w) => sum + w, 0)
   if (
     all.length === 0 ||

@@ -6,7 +6,7 @@ import { isTensor, type Tensor } from '../../data/tensor.js'
 import { mapTree } from '../../data/tree.js'
 import { slotKey } from './memory.js'
 import { optimizer, sgd, type Optimizer } from './optim.js'
-import { inputError, optimizerProblems } from './options.js'
+import { inputError, optimizerProblems, trainStateProblems } from './options.js'
 import type { TrainState } from './trainState.js'
 import type { UpdateRule } from './updateRules.js'
 
@@ -51,6 +51,8 @@ export const withEma =
 export const averaged = <P, S>(
   t: TrainState<P, S>,
 ): E.Either<QuantErrors, { readonly params: P; readonly state: S }> => {
+  const wrong = trainStateProblems('averaged', t)
+  if (wrong.length > 0) return E.left(wrong)
   const { step, slots } = t.optim
   if (step > 0 && !Object.keys(slots).some((k) => k.startsWith(`${EMA}:`)))
     return E.left([

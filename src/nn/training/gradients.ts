@@ -1,20 +1,22 @@
 /** Gradients as trees: their norm, and what changes them before they are used. */
-import { fieldProblems, required, type Field } from '../../data/fields.js'
+import { demandArguments, fieldProblems, required, type Field } from '../../data/fields.js'
 import { sizeOf } from '../../data/shape.js'
 import { isTensor, type Tensor } from '../../data/tensor.js'
 import { leaves, mapTree } from '../../data/tree.js'
 import type { Grads } from '../program/binding.js'
-import { carrying, type Carrying } from './options.js'
+import { carrying, gradsField, type Carrying } from './options.js'
 
 type GradTrees = Pick<Grads, 'params' | 'state'>
-const eachGrad = <G extends GradTrees>(grads: G, f: (t: Tensor) => Tensor): G => ({
-  ...grads,
-  params: mapTree(isTensor, grads.params, f),
-  state: mapTree(isTensor, grads.state, f),
-})
+const eachGrad = <G extends GradTrees>(grads: G, f: (t: Tensor) => Tensor): G => {
+  demandArguments('clipGradValue', { grads }, GRADS)
+  return { ...grads, params: mapTree(isTensor, grads.params, f), state: mapTree(isTensor, grads.state, f) }
+}
+
+const GRADS = { grads: required(gradsField) }
 
 /** The norm of all gradients together, in double. */
 export const gradNorm = (grads: GradTrees): number => {
+  demandArguments('gradNorm', { grads }, GRADS)
   let sum = 0
   for (const { leaf } of [...leaves(isTensor, grads.params), ...leaves(isTensor, grads.state)])
     for (let i = 0; i < sizeOf(leaf.shape); i++) sum += leaf.data[i] * leaf.data[i]

@@ -1,8 +1,12 @@
 /** Losses and what is counted beside them. */
-import { fieldProblems, func, required } from '../../data/fields.js'
-import type { Tensor } from '../../data/tensor.js'
+import { failure } from '../../data/error.js'
+import { argumentProblems, demandArguments, func, required } from '../../data/fields.js'
+import { showShape } from '../../data/shape.js'
+import { isTensor, type Tensor } from '../../data/tensor.js'
 import type { Value } from '../../graph/op.js'
+import { brokenLayer, isLayer, layerProblems } from '../layers/checks.js'
 import type { Layer } from '../layers/layer.js'
+import { inputError, tensorField } from './options.js'
 import { dequantize, logSoftmax, mean, mul, neg, sub, sum } from '../functions/index.js'
 
 /** Mean cross entropy of logits `[N, C]` and class numbers `[N]` (torch cross_entropy). */
@@ -23,8 +27,26 @@ export const sumSquares = (x: Value): Value => {
   return sum(mul(v, v))
 }
 
+const ACCURACY = {
+  logits: required({
+    ...tensorField,
+    says: 'a tensor [N, C]',
+    holds: (x) => tensorField.holds(x) && isTensor(x) && x.shape.length === 2,
+  }),
+  classes: required(tensorField),
+}
+
 /** Share of rows of logits `[N, C]` whose largest entry is that of the class; 0 … 1. */
 export const accuracy = (logits: Tensor, classes: Tensor): number => {
+  demandArguments('accuracy', { logits, classes }, ACCURACY)
+  if (classes.data.length !== logits.shape[0])
+    throw failure([
+      inputError(
+        'classes',
+        `accuracy was given ${classes.data.length} classes for logits ${showShape(logits.shape)}`,
+        'give one class for each row',
+      ),
+    ])
   const [n, c] = logits.shape
   let right = 0
   for (let i = 0; i < n; i++) {
@@ -40,26 +62,30 @@ export type Supervised = { readonly x: Value; readonly target: Value }
 /** What they give: the scalar to differentiate, and the network's own result. */
 export type WithLoss = { readonly loss: Value; readonly y: Value }
 
+const LOSS = {
+  loss: required({ ...func, says: 'a function of values, (y, target) => loss', like: 'crossEntropy' }),
+}
+
 /** A network followed by its loss, with the network's own parameters and state: what training traces. */
 export const withLoss = <P, S>(
   net: Layer<P, S>,
   loss: (y: Value, target: Value) => Value,
-): Layer<P, S, Supervised, WithLoss> => ({
-  layer: net.layer,
-  params: net.params,
-  state: net.state,
-  problems: [
-    ...net.problems,
-    ...fieldProblems(
-      'withLoss',
-      { loss },
-      { loss: required({ ...func, says: 'a function of values, (y, target) => loss', like: 'crossEntropy' }) },
-    ),
-  ],
-  config: net.config,
-  ...(net.source === undefined ? {} : { source: net.source }),
-  apply: (params, state, { x, target }, kit) => {
-    const [y, after] = net.apply(params, state, x, kit)
-    return [{ loss: loss(y, target), y }, after]
-  },
-})
+): Layer<P, S, Supervised, WithLoss> => {
+  const wrong = [
+    ...(isLayer(net) ? [] : layerProblems('withLoss', net)),
+    ...argumentProblems('withLoss', { loss }, LOSS),
+  ]
+  if (wrong.length > 0) return brokenLayer('withLoss', wrong)
+  return {
+    layer: net.layer,
+    params: net.params,
+    state: net.state,
+    problems: net.problems,
+    config: net.config,
+    ...(net.source === undefined ? {} : { source: net.source }),
+    apply: (params, state, { x, target }, kit) => {
+      const [y, after] = net.apply(params, state, x, kit)
+      return [{ loss: loss(y, target), y }, after]
+    },
+  }
+}

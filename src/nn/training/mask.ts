@@ -1,7 +1,18 @@
 /** What an optimizer does to which leaf: rules per leaf, checked where they are asked for. */
 import * as E from 'fp-ts/lib/Either.js'
 import { failure, type QuantError, type QuantErrors } from '../../data/error.js'
-import { fieldProblems, flag, nonNegative, showGiven } from '../../data/fields.js'
+import {
+  demand,
+  demandArguments,
+  fieldProblems,
+  flag,
+  func,
+  nonNegative,
+  oneOf,
+  required,
+  showGiven,
+  text,
+} from '../../data/fields.js'
 import { isWhere, liesIn, type Where } from '../../data/where.js'
 import { inputError } from './options.js'
 
@@ -17,6 +28,7 @@ export type Mask = (leaf: OptimLeaf) => LeafRule
  * other leaves have the rules of `others`.
  */
 export const freezing = (where: Where, others: Mask = () => ({})): Mask => {
+  demandArguments('freezing', { others }, { others: func })
   if (!isWhere(where))
     throw failure([
       inputError(
@@ -26,7 +38,10 @@ export const freezing = (where: Where, others: Mask = () => ({})): Mask => {
       ),
     ])
   const still = liesIn(where)
-  return (leaf) => (still(leaf.path) ? { frozen: true } : others(leaf))
+  return (leaf) => {
+    demand(fieldProblems('a mask', leaf, { kind: required(oneOf('param', 'state')), path: required(text) }))
+    return still(leaf.path) ? { frozen: true } : others(leaf)
+  }
 }
 
 const isRecord = (x: unknown): boolean => typeof x === 'object' && x !== null && !Array.isArray(x)

@@ -4,7 +4,18 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import { failure, orThrow, type QuantError } from '../../data/error.js'
-import { below1, fieldProblems, flag, fraction, func, nonNegative, required, type Fields } from '../../data/fields.js'
+import {
+  below1,
+  demand,
+  demandArguments,
+  fieldProblems,
+  flag,
+  fraction,
+  func,
+  nonNegative,
+  required,
+  type Fields,
+} from '../../data/fields.js'
 import { isTensor, scalar, type Tensor } from '../../data/tensor.js'
 import { leaves, mapTree, type Tree } from '../../data/tree.js'
 import { sameShape, showShape, type Shape } from '../../data/shape.js'
@@ -19,7 +30,7 @@ import type { Grads } from '../program/binding.js'
 import { badRate } from '../program/refusals.js'
 import { countOfUpdates, slotKey, slotOf, startsNow, updatesSoFar, type OptimState } from './memory.js'
 import { ruleOf, type LeafRule, type Mask, type OptimLeaf } from './mask.js'
-import { inputError, rate } from './options.js'
+import { gradsField, inputError, optimField, rate, treeField } from './options.js'
 import { adamRule, sgdRule, type UpdateRule } from './updateRules.js'
 
 /** What an update takes and gives. */
@@ -105,6 +116,13 @@ const updateLeaf = (
   return { leaf: { ...t, data: p.data }, slots: { ...slots, ...countOfUpdates(o.rule, leaf, updates) } }
 }
 
+const UPDATE = {
+  grads: required(gradsField),
+  optim: required(optimField),
+  params: required(treeField),
+  state: required(treeField),
+}
+
 /** An optimizer of a rule, with what is wrong with how it was made. */
 export const optimizer = (
   name: string,
@@ -120,7 +138,8 @@ export const optimizer = (
   mask,
   init: () => ({ step: 0, slots: {} }),
   update: (grads, optim, params, state, lr = ownLr) => {
-    if (problems.length > 0) throw failure(problems)
+    demand(problems)
+    demandArguments(name, { grads, optim, params, state }, UPDATE)
     if (!rate.holds(lr)) throw failure(badRate(lr))
     let slots: OptimState['slots'] = { ...optim.slots }
     const updated = <T>(kind: OptimLeaf['kind'], tree: T, gradTree: Tree<Tensor>): T => {

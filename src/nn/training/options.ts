@@ -1,7 +1,20 @@
 /** What training is given, checked: optimizers, states, and functions that carry what is wrong with how they were made. */
 import type { QuantError } from '../../data/error.js'
 import { failure } from '../../data/error.js'
-import { fieldProblems, func, record, required, showGiven, whole, type Field } from '../../data/fields.js'
+import {
+  argumentProblems,
+  func,
+  isEither,
+  isShape,
+  nonNegative,
+  required,
+  showGiven,
+  text,
+  whole,
+  type Field,
+} from '../../data/fields.js'
+import { sizeOf } from '../../data/shape.js'
+import { isTensor } from '../../data/tensor.js'
 
 /** A function that carries what is wrong with how it was made, as layers do; it is reported where the function is used. */
 export type Carrying<F> = F & { readonly problems?: readonly QuantError[] }
@@ -45,57 +58,97 @@ export const rate: Field = {
   holds: (x) => typeof x === 'number' && x >= 0 && x < Infinity,
 }
 
-const has = (x: unknown, ...names: readonly string[]): boolean =>
-  typeof x === 'object' && x !== null && names.every((n) => n in x)
+const isRecord = (x: unknown): x is { readonly [name: string]: unknown } =>
+  typeof x === 'object' && x !== null && !Array.isArray(x) && !ArrayBuffer.isView(x)
+const has = (x: unknown, ...names: readonly string[]): x is { readonly [name: string]: unknown } =>
+  isRecord(x) && names.every((n) => n in x)
 
-/** What is wrong with something that should be an optimizer. */
-export const optimizerProblems = (asker: string, x: unknown): readonly QuantError[] => {
-  if (has(x, 'rule', 'update', 'init', 'mask')) return problemsOf(x)
+const isRule = (x: unknown): boolean =>
+  has(x, 'slots', 'hyper', 'apply') &&
+  Array.isArray(x.slots) &&
+  x.slots.every((s) => has(s, 'name', 'start')) &&
+  typeof x.hyper === 'function' &&
+  typeof x.apply === 'function'
+
+const OPTIMIZER = {
+  name: required(text),
+  rule: required({
+    says: "what sgd or adam made of its formula, or an update rule of one's own",
+    like: 'sgd({ lr: 0.1 }).rule',
+    holds: isRule,
+  }),
+  lr: required(rate),
+  weightDecay: required(nonNegative),
+  mask: required(func),
+  init: required(func),
+  update: required(func),
+}
+
+/** What is wrong with something that should be an optimizer, apart from the problems that it carries. */
+export const shapeOfOptimizer = (asker: string, x: unknown): readonly QuantError[] => {
+  if (has(x, 'rule', 'update')) return argumentProblems(`the optimizer of ${asker}`, x, OPTIMIZER)
   const called =
     typeof x === 'function' && x.name !== '' ? `call it: ${x.name}({ lr: 0.01 })` : 'give sgd({ lr: 0.1 }), adam(), …'
   return [inputError('optimizer', `${asker} needs an optimizer, and was given ${showGiven(x)}`, called)]
 }
 
-/** What is wrong with something that should be a backend. */
-export const backendProblems = (asker: string, x: unknown): readonly QuantError[] =>
-  has(x, 'name', 'prepare')
-    ? []
-    : [
-        inputError(
-          'backend',
-          `${asker} needs a backend, and was given ${showGiven(x)}`,
-          'give wasm, reference, or the right of what createWasm resolves to',
-        ),
-      ]
-
-/** What is wrong with something that should be a training state. */
-export const trainStateProblems = (asker: string, x: unknown): readonly QuantError[] => {
-  const wrong = inputError(
-    'start',
-    `${asker} needs a training state, and was given ${has(x, '_tag') ? 'an Either, whose value is its right' : showGiven(x)}`,
-    'give what startTraining, an earlier step or parseCheckpoint returned',
-  )
-  if (!has(x, 'params', 'state', 'optim', 'position', 'step')) return [wrong]
-  const { optim, position, step }: { optim?: unknown; position?: unknown; step?: unknown } = { ...Object(x) }
-  const problems = [
-    ...fieldProblems(`${asker}'s training state`, { step }, { step: required(whole) }),
-    ...fieldProblems(`${asker}'s optim`, optim, { step: required(whole), slots: required(record) }),
-    ...fieldProblems(`${asker}'s position`, position, { epoch: required(whole), batch: required(whole) }),
-  ]
-  return problems
+/** What is wrong with something that should be an optimizer, the problems that it carries included. */
+export const optimizerProblems = (asker: string, x: unknown): readonly QuantError[] => {
+  const wrong = shapeOfOptimizer(asker, x)
+  return wrong.length > 0 ? wrong : problemsOf(x)
 }
 
-/** What is wrong with something that should be a differentiated program. */
-export const programProblems = (asker: string, x: unknown): readonly QuantError[] =>
-  has(x, 'graph', 'inputs', 'outputs', 'structure')
-    ? []
+/** A tensor whose shape fits its numbers. */
+export const tensorField: Field = {
+  says: 'a tensor whose shape fits its numbers',
+  like: 'tensorOf([2], [1, 2])',
+  holds: (x) => isTensor(x) && isShape(x.shape) && sizeOf(x.shape) === x.data.length,
+}
+/** Nested records of tensors. */
+export const treeField: Field = {
+  says: 'a tree of tensors, as init or a run gives it',
+  like: 'start.params',
+  holds: (x) => isRecord(x) && !isEither(x) && !('_tag' in x),
+}
+/** Gradients of parameters and of state. */
+export const gradsField: Field = {
+  says: 'the gradients that a run gave',
+  like: 'ran.grads',
+  holds: (x) => has(x, 'params', 'state') && treeField.holds(x.params) && treeField.holds(x.state),
+}
+/** Where data stand. */
+export const positionField: Field = {
+  says: 'an epoch and a batch, whole numbers from 0 on',
+  like: '{ epoch: 0, batch: 0 }',
+  holds: (x) => has(x, 'epoch', 'batch') && whole.holds(x.epoch) && whole.holds(x.batch),
+}
+/** An optimizer's memory. */
+export const optimField: Field = {
+  says: "an optimizer's memory: its step and its slots, tensors by name",
+  like: 'adam().init()',
+  holds: (x) =>
+    has(x, 'step', 'slots') &&
+    whole.holds(x.step) &&
+    isRecord(x.slots) &&
+    Object.values(x.slots).every(tensorField.holds),
+}
+
+const STATE = {
+  params: required(treeField),
+  state: required(treeField),
+  optim: required(optimField),
+  position: required(positionField),
+  step: required(whole),
+}
+
+/** What is wrong with something that should be a training state. */
+export const trainStateProblems = (asker: string, x: unknown): readonly QuantError[] =>
+  has(x, 'params', 'state', 'optim')
+    ? argumentProblems(`the training state of ${asker}`, x, STATE)
     : [
         inputError(
-          'program',
-          `${asker} needs a program, and was given ${has(x, '_tag') ? 'an Either, whose value is its right' : showGiven(x)}`,
-          "give the right of grad(program, { output: 'loss' }): orThrow unwraps it",
+          'start',
+          `${asker} needs a training state, and was given ${showGiven(x)}`,
+          'give what startTraining, an earlier step or parseCheckpoint returned; orThrow unwraps an Either',
         ),
       ]
-
-/** A function that may carry problems. */
-export const functionField: Field = func

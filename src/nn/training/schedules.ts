@@ -1,7 +1,8 @@
 /** Learning-rate schedules: pure functions of the step, counted from 0. */
+import { failure, type QuantError } from '../../data/error.js'
 import { cos } from '../../data/math.js'
-import { fieldProblems, fraction, func, required, type Field } from '../../data/fields.js'
-import { carrying, problemsOf, rate, type Carrying } from './options.js'
+import { fieldProblems, fraction, func, required, showGiven, type Field } from '../../data/fields.js'
+import { carrying, inputError, problemsOf, rate, type Carrying } from './options.js'
 
 /**
  * The learning rate at a step. One that was made with wrong arguments carries them as `problems`, which `train` reports; a
@@ -15,13 +16,23 @@ const whole = (least: 0 | 1): Field => ({
   holds: (x) => typeof x === 'number' && Number.isSafeInteger(x) && x >= least,
 })
 
+/** A schedule of its formula; a step that is no number from 0 on is refused. */
+const scheduled = (name: string, problems: readonly QuantError[], at: Schedule): Schedule =>
+  carrying(problems, (step: number): number => {
+    if (typeof step === 'number' && step >= 0) return at(step)
+    throw failure([
+      inputError('step', `a schedule of ${name} was asked for step ${showGiven(step)}`, 'count steps from 0'),
+    ])
+  })
+
 /** Always the same: a number from 0 on. */
 export const constantLr = (lr: number): Schedule =>
-  carrying(fieldProblems('constantLr', { lr }, { lr: required(rate) }), () => lr)
+  scheduled('constantLr', fieldProblems('constantLr', { lr }, { lr: required(rate) }), () => lr)
 
 /** Multiplied by `gamma` (from 0 to 1) every `every` steps (torch StepLR). */
 export const stepDecay = (lr: number, every: number, gamma = 0.1): Schedule =>
-  carrying(
+  scheduled(
+    'stepDecay',
     fieldProblems(
       'stepDecay',
       { lr, every, gamma },
@@ -40,14 +51,16 @@ export const stepDecay = (lr: number, every: number, gamma = 0.1): Schedule =>
 
 /** Falls along half a cosine from `lr` to `least` over `total` steps, and stays there (torch CosineAnnealingLR). */
 export const cosineDecay = (lr: number, total: number, least = 0): Schedule =>
-  carrying(
+  scheduled(
+    'cosineDecay',
     fieldProblems('cosineDecay', { lr, total, least }, { lr: required(rate), total: required(whole(1)), least: rate }),
     (step: number): number => least + ((lr - least) * (1 + cos((Math.PI * Math.min(step, total)) / total))) / 2,
   )
 
 /** Rises linearly over `steps` (from 0 on) to the first rate of another schedule, then follows it. */
 export const linearWarmup = (steps: number, after: Schedule): Schedule =>
-  carrying(
+  scheduled(
+    'linearWarmup',
     [
       ...fieldProblems(
         'linearWarmup',

@@ -1,6 +1,7 @@
 /** How `train` takes its steps: inside the backend's memory, or outside it where gradients are changed by a function. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors, QuantWarning } from '../../data/error.js'
+import { argumentProblems, demand, required } from '../../data/fields.js'
 import { isTensor } from '../../data/tensor.js'
 import { at, leaves } from '../../data/tree.js'
 import type { Backend } from '../../evaluator/backend.js'
@@ -12,7 +13,7 @@ import { meanOfPending, pendingOf, withGradient, withoutPending } from './accumu
 import type { Fed } from './batchSource.js'
 import type { Position, Samples } from './loader.js'
 import type { Optimizer } from './optim.js'
-import { rate } from './options.js'
+import { optimizerProblems, positionField, rate, trainStateProblems } from './options.js'
 import { trainer, type Trainer } from './trainer.js'
 import type { TrainState } from './trainState.js'
 import { lossesIn } from './update.js'
@@ -45,6 +46,15 @@ export type Stepper<P, S, O, D extends Samples> = {
   readonly dispose: () => void
 }
 
+const APPLY = {
+  ran: required({
+    says: 'what a run gave',
+    like: 'ran',
+    holds: (x: unknown) => typeof x === 'object' && x !== null && 'state' in x,
+  }),
+  position: required(positionField),
+}
+
 /** One optimizer step from the outcome of a run. */
 export const applyStep = <P, S, O>(
   t: TrainState<P, S>,
@@ -54,6 +64,11 @@ export const applyStep = <P, S, O>(
   lr: number | undefined,
   position: Position,
 ): TrainState<P, S> => {
+  demand([
+    ...trainStateProblems('applyStep', t),
+    ...optimizerProblems('applyStep', optimizer),
+    ...argumentProblems('applyStep', { ran, position }, APPLY),
+  ])
   const next = optimizer.update(grads, t.optim, t.params, ran.state, lr)
   return { params: next.params, state: next.state, optim: next.optim, position, step: t.step + 1 }
 }
@@ -90,7 +105,7 @@ const firstNonFinite = (program: Program, outputs: unknown, grads: Grads, kindOf
 /** A training behind a batch whose gradient joins those that wait, or makes the update with them. */
 const moved = <P, S, I, O, D extends Samples>(
   c: Stepping<P, S, I, O, D>,
-  transform: (grads: Grads) => Grads,
+  transform: (grads: Grads) => E.Either<QuantErrors, Grads>,
   t: TrainState<P, S>,
   ran: Ran<S, O>,
   program: Program,
@@ -102,7 +117,9 @@ const moved = <P, S, I, O, D extends Samples>(
   const optim = c.accumulate > 1 ? withGradient(t.optim, ran.grads, batch.size) : t.optim
   if (c.accumulate > 1 && pendingOf(optim).batches < c.accumulate && !batch.last)
     return E.right({ ...t, state: ran.state, optim, position: batch.position })
-  const grads = transform(c.accumulate > 1 ? meanOfPending(optim, ran.grads) : ran.grads)
+  const made = transform(c.accumulate > 1 ? meanOfPending(optim, ran.grads) : ran.grads)
+  if (E.isLeft(made)) return made
+  const grads = made.right
   const changed = c.checkFinite ? firstNonFinite(program, ran.outputs, grads, 'transformed gradient') : null
   if (changed !== null) return E.left(changed)
   const before = { ...t, optim: { ...optim, slots: withoutPending(optim.slots) } }
@@ -112,7 +129,7 @@ const moved = <P, S, I, O, D extends Samples>(
 /** Steps whose gradients are changed by `transform`: run, change, update. */
 export const steppingOutside = <P, S, I, O, D extends Samples>(
   c: Stepping<P, S, I, O, D>,
-  transform: (grads: Grads) => Grads,
+  transform: (grads: Grads) => E.Either<QuantErrors, Grads>,
   start: TrainState<P, S>,
 ): Stepper<P, S, O, D> => {
   const cache = new Map<string, Compiled<P, S, I, O>>()
@@ -172,7 +189,9 @@ export const steppingInside = <P, S, I, O, D extends Samples>(
         key = batch.key
       }
       const own = current
-      const stepped = own.step(c.inputs(batch.tensors), lr, { weight: batch.size, closes: batch.last })
+      const inputs = c.inputs(batch.tensors)
+      const stepped =
+        accumulate === 1 ? own.step(inputs, lr) : own.step(inputs, lr, { weight: batch.size, closes: batch.last })
       if (E.isLeft(stepped)) return stepped
       return E.right({ ...stepped.right, training: () => ({ ...own.training(), position: batch.position }) })
     },

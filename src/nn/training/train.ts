@@ -11,7 +11,7 @@ import type { Optimizer } from './optim.js'
 import type { Carrying } from './options.js'
 import type { Schedule } from './schedules.js'
 import { steppingInside, steppingOutside, type Stepper, type Stepping } from './stepping.js'
-import { located, noBatches, trainProblems, withRagged } from './trainChecks.js'
+import { located, measured, noBatches, programGiven, transformed, trainProblems, withRagged } from './trainChecks.js'
 import type { TrainState } from './trainState.js'
 
 /** What is trained, on what, and how. */
@@ -124,7 +124,7 @@ const eventOf = <P, S>(told: Told<P, S>, state: Later<P, S>): TrainEvent<P, S> =
 const programsOf = <P, S, I, O, D extends Samples>(c: TrainConfig<P, S, I, O, D>, feed: Feed<D>) => {
   const known = new Map<string, E.Either<QuantErrors, Program<P, S, I, O>>>()
   const programFor = ({ key, size, tensors }: Pick<Fed<D>, 'key' | 'size' | 'tensors'>) => {
-    const program = known.get(key) ?? c.program(size, tensors)
+    const program = known.get(key) ?? programGiven(size, () => c.program(size, tensors))
     known.set(key, program)
     return program
   }
@@ -154,7 +154,9 @@ const stepperOf = <P, S, I, O, D extends Samples>(
     trusted: c.trusted === true,
     ...(c.backend === undefined ? {} : { backend: c.backend }),
   }
-  return c.transform === undefined ? steppingInside(stepping, start) : steppingOutside(stepping, c.transform, start)
+  return c.transform === undefined
+    ? steppingInside(stepping, start)
+    : steppingOutside(stepping, transformed(c.transform), start)
 }
 
 /** Is it the error of a batch that may be passed over? */
@@ -214,7 +216,9 @@ export async function* train<P, S, I, O, D extends Samples>(
           state = later(done.right.training)
           const { warnings, updated } = done.right
           if (updated) step++
-          const { loss, accuracy = null } = c.measure(done.right.outputs, batch.tensors)
+          const told = measured(c.measure(done.right.outputs, batch.tensors))
+          if (E.isLeft(told)) return told
+          const { loss, accuracy } = told.right
           last = { ...about, tag: 'step', step, loss, accuracy, warnings, updated, skipped, errors: [] }
         }
         yield eventOf(last, state)

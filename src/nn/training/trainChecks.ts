@@ -1,13 +1,29 @@
 /** What `train` is given, checked; and its errors with the place where they happened. */
+import * as E from 'fp-ts/lib/Either.js'
 import type { QuantError, QuantErrors } from '../../data/error.js'
-import { count, fieldProblems, flag, func, oneOf, record, required, whole, type Field } from '../../data/fields.js'
+import {
+  count,
+  attempt,
+  fieldProblems,
+  flag,
+  func,
+  isEither,
+  showGiven,
+  oneOf,
+  record,
+  required,
+  whole,
+  type Field,
+} from '../../data/fields.js'
 import { sizeOf } from '../../data/shape.js'
 import { isTensor, type Tensor } from '../../data/tensor.js'
 import { leaves } from '../../data/tree.js'
+import { backendProblems } from '../../evaluator/checks.js'
 import { waitingProblems } from './accumulation.js'
 import { feedProblems, type Fed } from './batchSource.js'
 import type { Samples } from './loader.js'
-import { backendProblems, inputError, optimizerProblems, problemsOf, trainStateProblems } from './options.js'
+import { gradsField, inputError, optimizerProblems, problemsOf, trainStateProblems } from './options.js'
+import type { Grads } from '../program/binding.js'
 import type { TrainState } from './trainState.js'
 
 /** What a training is configured by, as plain JavaScript may give it. */
@@ -57,6 +73,44 @@ export const trainProblems = (config: AnyConfig, start: unknown): readonly Quant
       : waitingProblems((start as TrainState<unknown, unknown>).optim, Number(accumulate ?? 1))),
   ]
 }
+
+/** A result of one of the caller's functions that is not what was asked of it. */
+const wrongAnswer = (called: string, gave: unknown, wanted: string): QuantErrors => [
+  inputError(called, `train: ${called} gave ${showGiven(gave)}; it must be ${wanted}`, `return ${wanted}`),
+]
+
+/** What the caller's `program` gave for a batch: an Either, or the errors of this library that it threw. */
+export const programGiven = <A>(size: number, ask: () => E.Either<QuantErrors, A>): E.Either<QuantErrors, A> =>
+  E.chain((given: E.Either<QuantErrors, A>) =>
+    isEither(given)
+      ? given
+      : E.left(wrongAnswer(`program(${size})`, given, "an Either: what grad(program, { output: 'loss' }) returned")),
+  )(attempt(ask))
+
+/** What the caller's `measure` told of a step, or what is wrong with it. */
+export const measured = (
+  told: unknown,
+): E.Either<QuantErrors, { readonly loss: number; readonly accuracy: number | null }> => {
+  const { loss, accuracy = null }: { loss?: unknown; accuracy?: unknown } =
+    typeof told === 'object' && told !== null ? told : {}
+  return typeof loss === 'number' && (accuracy === null || typeof accuracy === 'number')
+    ? E.right({ loss, accuracy })
+    : E.left(
+        wrongAnswer(
+          'measure',
+          told,
+          '{ loss } or { loss, accuracy }, numbers: valueOf(out.loss).data[0], for instance',
+        ),
+      )
+}
+
+/** What the caller's `transform` made of gradients, or what is wrong with it. */
+export const transformed =
+  (transform: (grads: Grads) => Grads) =>
+  (grads: Grads): E.Either<QuantErrors, Grads> =>
+    E.chain((given: Grads) =>
+      gradsField.holds(given) ? E.right(given) : E.left(wrongAnswer('transform', given, 'gradients, as it was given')),
+    )(attempt(() => transform(grads)))
 
 /** Errors of the trace for an epoch's last batch, which is smaller than the others. */
 export const withRagged = (errors: QuantErrors, size: number, whole_: number): QuantErrors =>

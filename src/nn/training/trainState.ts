@@ -1,7 +1,9 @@
 /** What training moves on. */
+import { argumentProblems, demand, required } from '../../data/fields.js'
 import type { Position } from './loader.js'
 import type { OptimState } from './memory.js'
 import type { Optimizer } from './optim.js'
+import { shapeOfOptimizer, treeField } from './options.js'
 
 /** Everything that training moves on. Plain data: store it, and training goes on from there with the same bits. */
 export type TrainState<P, S> = {
@@ -12,14 +14,22 @@ export type TrainState<P, S> = {
   readonly step: number
 }
 
-/** Where training begins. */
+const INITIAL = { params: required(treeField), state: required(treeField) }
+
+/** Where training begins: `initial` is what `init` holds. Throws a `QuantFailure` where it, or the optimizer, is none. */
 export const startTraining = <P, S>(
   initial: { readonly params: P; readonly state: S },
   optimizer: Optimizer,
-): TrainState<P, S> => ({
-  params: initial.params,
-  state: initial.state,
-  optim: optimizer.init(),
-  position: { epoch: 0, batch: 0 },
-  step: 0,
-})
+): TrainState<P, S> => {
+  demand([
+    ...argumentProblems('startTraining', Object(initial), INITIAL),
+    ...shapeOfOptimizer('startTraining', optimizer),
+  ])
+  return {
+    params: initial.params,
+    state: initial.state,
+    optim: optimizer.init(),
+    position: { epoch: 0, batch: 0 },
+    step: 0,
+  }
+}

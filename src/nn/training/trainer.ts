@@ -8,14 +8,15 @@ import { count, fieldProblems, flag, positive, type Fields } from '../../data/fi
 import { isTensor, type Tensor } from '../../data/tensor.js'
 import { mapTree } from '../../data/tree.js'
 import type { Backend, Commit, Executable, ResidentStorage, TrustOptions } from '../../evaluator/backend.js'
+import { backendProblems } from '../../evaluator/checks.js'
 import { fastestHere } from '../../evaluator/fastest.js'
-import type { Program } from '../../graph/program.js'
+import { programProblems, type Program } from '../../graph/program.js'
 import { bindInputs, dataOf, stateMarks, unbind } from '../program/binding.js'
 import { badRate, disposed } from '../program/refusals.js'
 import { newLedger, type Ledger } from './ledger.js'
 import { leafValues } from './loading.js'
 import type { Optimizer } from './optim.js'
-import { backendProblems, optimizerProblems, programProblems, rate, trainStateProblems } from './options.js'
+import { optimizerProblems, rate, trainStateProblems } from './options.js'
 import { batchWriter, hyperWriter } from './stepWriters.js'
 import type { TrainState } from './trainState.js'
 import { withUpdate, type WithUpdate } from './update.js'
@@ -153,7 +154,14 @@ const TRAINER_FIELDS: Fields<TrainerOptions> = { trusted: flag, checkFinite: fla
 const STEP_FIELDS: Fields<StepOptions> = { weight: positive, closes: flag }
 /** A step without options; nothing is checked for it. */
 const PLAIN: StepOptions = {}
-const NONE: readonly QuantError[] = []
+
+/** Are the options of a step right? Asked in each step, so nothing is allocated; what is wrong is told by `fieldProblems`. */
+const isPlain = (o: StepOptions): boolean => {
+  if (typeof o !== 'object' || o === null || Array.isArray(o)) return false
+  for (const name in o) if (!Object.hasOwn(STEP_FIELDS, name)) return false
+  const { weight = 1, closes = false } = o
+  return typeof weight === 'number' && weight > 0 && weight < Infinity && typeof closes === 'boolean'
+}
 
 const trainerOf = <P, S, I, O>(
   inner: Inner<P, S, I, O>,
@@ -192,8 +200,7 @@ const trainerOf = <P, S, I, O>(
     step: (inputs, lr = optimizer.lr, options = PLAIN) => {
       if (gone) return E.left(disposed('this trainer', inner.backend))
       if (!rate.holds(lr)) return E.left(badRate(lr))
-      const wrong = options === PLAIN ? NONE : fieldProblems('step', options, STEP_FIELDS)
-      if (wrong.length > 0) return E.left(wrong)
+      if (!isPlain(options)) return E.left(fieldProblems('step', options, STEP_FIELDS))
       if (!writeBatch(inputs)) {
         const bound = bindInputs(data, { params: null, state: null, inputs }, inner.trust)
         if (E.isLeft(bound)) return bound

@@ -2,17 +2,18 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { freeze } from 'immer'
 import type { QuantErrors } from '../../data/error.js'
+import { fieldProblems, flag, type Fields } from '../../data/fields.js'
 import { sizeOf, type Shape } from '../../data/shape.js'
 import { at } from '../../data/tree.js'
 import { newBuilder, type Builder } from '../../graph/builder.js'
 import type { Value } from '../../graph/op.js'
-import type { Program, ProgramInput, ProgramOutput } from '../../graph/program.js'
+import { programProblems, type Program, type ProgramInput, type ProgramOutput } from '../../graph/program.js'
 import { constantOf, constOp } from '../../graph/structural.js'
 import { ops } from '../../ops/index.js'
 import { slotKey } from './memory.js'
 import { ruleOf, type OptimLeaf } from './mask.js'
 import type { Optimizer } from './optim.js'
-import { optimizerProblems, programProblems } from './options.js'
+import { optimizerProblems } from './options.js'
 
 /** Which numbers of a step leaves take: those at their rate and weight decay, and where updates are counted those of one leaf. */
 export type HyperGroup = {
@@ -207,14 +208,21 @@ const draftOf = (program: Program, optimizer: Optimizer, { checked, accumulating
   return { draft, values }
 }
 
+const UPDATE: Fields<UpdateOptions> = { checked: flag, accumulating: flag }
+
 /** Appends an optimizer's update to a differentiated program. */
 export const withUpdate = <P, S, I, O>(
   program: Program<P, S, I, O>,
   optimizer: Optimizer,
-  { checked = false, accumulating = false }: UpdateOptions = {},
+  options: UpdateOptions = {},
 ): E.Either<QuantErrors, WithUpdate<P, S, I, O>> => {
-  const problems = [...programProblems('withUpdate', program), ...optimizerProblems('withUpdate', optimizer)]
+  const problems = [
+    ...programProblems('withUpdate', program),
+    ...optimizerProblems('withUpdate', optimizer),
+    ...fieldProblems('withUpdate', options, UPDATE),
+  ]
   if (problems.length > 0) return E.left(problems)
+  const { checked = false, accumulating = false } = options
   const { grads } = program.structure
   if (grads === null) return noGradients()
   const { draft: d, values } = draftOf(program, optimizer, { checked, accumulating })
