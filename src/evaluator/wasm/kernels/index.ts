@@ -9,6 +9,7 @@ import { affine, perUnit, wordAt } from './loops.js'
 import type { MathOf } from './math.js'
 import { lookupKernel } from './lookups.js'
 import { moveKernel } from './moves.js'
+import { mseKernel } from './mse.js'
 import { poolKernel } from './pools.js'
 import { productKernel } from './products/index.js'
 import { scatterToFirstKernel } from './scatter.js'
@@ -133,6 +134,7 @@ const plainKernel = (spec: KernelSpec, abs: boolean, math: MathOf): Kernel | nul
   return (
     scatterToFirstKernel(spec) ??
     extremeKernel(spec, { abs }) ??
+    mseKernel(spec, math) ??
     sumKernel(spec) ??
     moveKernel(spec) ??
     lookupKernel(spec) ??
