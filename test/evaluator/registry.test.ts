@@ -1,11 +1,14 @@
 /** Every op of the registry, traced into a program and run on WebAssembly, equals the reference: a new op is covered the day it is added. */
+import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { isQuantTensor, valueOf, type QuantTensor } from '../../src/data/quantTensor.js'
 import { sizeOf, type Shape } from '../../src/data/shape.js'
 import { full, type Tensor } from '../../src/data/tensor.js'
 import { wasm } from '../../src/evaluator/wasm/wasm.js'
-import type { Example, ExampleArg, Op } from '../../src/graph/op.js'
-import { primitiveOps } from '../../src/ops/index.js'
+import { newMath } from '../../src/evaluator/wasm/kernels/math.js'
+import { planOf } from '../../src/evaluator/wasm/planning.js'
+import { surrogate, type Example, type ExampleArg, type Op } from '../../src/graph/op.js'
+import { ops, primitiveOps } from '../../src/ops/index.js'
 import { operandsArb, programOf } from '../../src/testing/index.js'
 import { suite } from '../support/suite.js'
 import { numbers, type Kind } from './support/kernels.js'
@@ -165,6 +168,27 @@ test(
   },
   { timeout: 60_000 },
 )
+
+test("a user's surrogate runs as its forward does: in a loop, to the same bits", () => {
+  for (const [f, g] of [
+    ['round', 'tanh'],
+    ['clamp', 'identity'],
+    ['binarySign', 'hardtanh'],
+    ['exp', 'relu'],
+  ] as const) {
+    const op = surrogate(ops[f], ops[g])
+    const program = programOfBody([[33]], ([x], kit) => [
+      kit.emit('mul', [kit.apply(op, [x], op.examples[0].attrs), kit.constant(3)]),
+    ])
+    const plan = planOf(program, () => new Float32Array(33), [], newMath())
+    assert.ok(
+      plan.steps.every((step) => step.kernel !== null),
+      `${op.name} runs on the host`,
+    )
+    for (const [a, b] of runBoth(wasm, program, [{ shape: [33], data: numbers(33, 4, 'wild') }]))
+      assertSame(b, a, op.name)
+  }
+})
 
 test('sums of nothing, and reductions of one element', () => {
   const program = (shape: Shape) =>

@@ -195,20 +195,24 @@ const wrongWith = (call: Call, e: Example): { readonly accepted: boolean; readon
 const shown = ({ op, shapes, use, attrs }: Call): string =>
   `${op} ${use.map((i) => `[${String(shapes[i])}]`).join(' ')} ${JSON.stringify(attrs)}`
 
-test('every example of every op, with one thing wrong: a ParseError, or the same numbers on both backends', () => {
-  const faults: string[] = []
-  const count = { tried: 0, accepted: 0 }
-  for (const op of primitiveOps)
-    for (const e of op.examples)
-      for (const call of mutants(op, callOf(op, e))) {
-        const { accepted, wrong } = wrongWith(call, e)
-        count.tried++
-        if (accepted) count.accepted++
-        if (wrong !== null) faults.push(`${shown(call)}: ${wrong}`)
-      }
-  if (faults.length > 0) throw new Error(`${faults.length} of ${count.tried}:\n${faults.slice(0, 40).join('\n')}`)
-  assert.ok(count.tried > 10_000 && count.accepted > 1000, `${count.tried} tried, ${count.accepted} accepted`)
-})
+test(
+  'every example of every op, with one thing wrong: a ParseError, or the same numbers on both backends',
+  () => {
+    const faults: string[] = []
+    const count = { tried: 0, accepted: 0 }
+    for (const op of primitiveOps)
+      for (const e of op.examples)
+        for (const call of mutants(op, callOf(op, e))) {
+          const { accepted, wrong } = wrongWith(call, e)
+          count.tried++
+          if (accepted) count.accepted++
+          if (wrong !== null) faults.push(`${shown(call)}: ${wrong}`)
+        }
+    if (faults.length > 0) throw new Error(`${faults.length} of ${count.tried}:\n${faults.slice(0, 40).join('\n')}`)
+    assert.ok(count.tried > 10_000 && count.accepted > 1000, `${count.tried} tried, ${count.accepted} accepted`)
+  },
+  { timeout: 120_000 },
+)
 
 /** All numbers of a run's results, in order. */
 const numbersOf = (x: unknown): readonly number[] =>
@@ -244,29 +248,33 @@ const withClaim = (text: string, node: number, key: string, by: number): string 
   return JSON.stringify(program)
 }
 
-test('claims that the rules do not confirm never change numbers, and pages of what was read can be drawn', () => {
-  const { text, args } = quantized()
-  const nodes: number = JSON.parse(text).graph.nodes.length
-  let accepted = 0
-  for (const key of ['scale', 'zeroPoint', 'bitWidth', 'bits', 'lo', 'hi'])
-    for (const by of [-3, -1, 1, 2])
-      for (let node = 0; node < nodes; node++) {
-        const changed = withClaim(text, node, key, by)
-        const program = changed === undefined ? undefined : parse(changed)
-        if (program === undefined || E.isLeft(program)) continue
-        const [a, b] = [reference, wasm].map((backend) => {
-          const compiled = compile(program.right, backend)
-          return numbersOf(E.isRight(compiled) ? compiled.right.run(args as never) : compiled)
-        })
-        assert.ok(
-          a.length > 0 && a.length === b.length && a.every((v, i) => near(v, b[i])),
-          `${key} of ${node} by ${by}`,
-        )
-        accepted++
-        if (accepted % 20 === 0) toHtml(program.right)
-      }
-  assert.ok(accepted > 20)
-})
+test(
+  'claims that the rules do not confirm never change numbers, and pages of what was read can be drawn',
+  () => {
+    const { text, args } = quantized()
+    const nodes: number = JSON.parse(text).graph.nodes.length
+    let accepted = 0
+    for (const key of ['scale', 'zeroPoint', 'bitWidth', 'bits', 'lo', 'hi'])
+      for (const by of [-3, -1, 1, 2])
+        for (let node = 0; node < nodes; node++) {
+          const changed = withClaim(text, node, key, by)
+          const program = changed === undefined ? undefined : parse(changed)
+          if (program === undefined || E.isLeft(program)) continue
+          const [a, b] = [reference, wasm].map((backend) => {
+            const compiled = compile(program.right, backend)
+            return numbersOf(E.isRight(compiled) ? compiled.right.run(args as never) : compiled)
+          })
+          assert.ok(
+            a.length > 0 && a.length === b.length && a.every((v, i) => near(v, b[i])),
+            `${key} of ${node} by ${by}`,
+          )
+          accepted++
+          if (accepted % 20 === 0) toHtml(program.right)
+        }
+    assert.ok(accepted > 20)
+  },
+  { timeout: 120_000 },
+)
 
 /** What a trace says of the same call. */
 const tracedError = (op: Op, shapes: readonly Shape[], attrs: unknown): string => {

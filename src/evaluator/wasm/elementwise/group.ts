@@ -12,7 +12,7 @@ import type { Func, Local, ModuleBuilder } from '../asm/module.js'
 import type { Kernel, Places, Stage } from '../kernel.js'
 import { newExprs, type Exprs } from './exprs.js'
 import { invariantsOf, lanesOf, newConstants, type Named } from './lanes.js'
-import { MAPS, REDUCTIONS } from './lowering.js'
+import { loweringOf, REDUCTIONS } from './lowering.js'
 import { addCuts, runsOf, spaceOf, stridesIn, type Run, type Space } from './space.js'
 
 /** Elements of one unit of a loop with a single axis. */
@@ -118,7 +118,7 @@ export const loopOf = (step: GroupStep, nodes: readonly FlatNode[], chunk: numbe
         divisor: r.divisor(node),
         strides: stridesIn(runsOf(r.over(node), node.args[0].shape), space),
       })
-    } else results.set(node.id, MAPS[node.op.name](exprs, argsOf(node), node.attrs))
+    } else results.set(node.id, loweringOf(node)(exprs, argsOf(node), node.attrs))
   }
   return { space, chunk, exprs, operands, sums, stores: step.stores.map((i) => [i, results.get(i) ?? 0] as const) }
 }

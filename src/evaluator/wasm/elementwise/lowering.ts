@@ -4,7 +4,7 @@
  */
 import { intMax, intMin } from '../../../data/quant.js'
 import type { Shape } from '../../../data/shape.js'
-import type { Attrs } from '../../../graph/op.js'
+import { computes, type Attrs } from '../../../graph/op.js'
 import type { FlatNode } from '../../plan/flatten.js'
 import type { Exprs } from './exprs.js'
 
@@ -104,8 +104,8 @@ const quantized = (e: Exprs, [x, s, z]: readonly number[], a: Attrs) => {
   return { p, q, clipped: () => e.op('or', e.op('gt', r, hi), e.op('lt', r, lo)) }
 }
 
-/** Element-wise ops. */
-export const MAPS: { readonly [op: string]: Lowering } = {
+/** Element-wise ops, by name; surrogates stand here as their forward. */
+const MAPS: { readonly [op: string]: Lowering } = {
   add: binary('add'),
   sub: binary('sub'),
   mul: binary('mul'),
@@ -124,11 +124,6 @@ export const MAPS: { readonly [op: string]: Lowering } = {
   ceil: unary('ceil'),
   roundToZero: unary('trunc'),
   dpuRound: (e, [x]) => dpu(e, x),
-  'round~identity': unary('nearest'),
-  'floor~identity': unary('floor'),
-  'ceil~identity': unary('ceil'),
-  'roundToZero~identity': unary('trunc'),
-  'dpuRound~identity': (e, [x]) => dpu(e, x),
   select: (e, [c, a, b]) => {
     const not = e.untruth(c)
     return not === null ? e.op('select', e.truth(c), a, b) : e.op('select', not, b, a)
@@ -141,7 +136,6 @@ export const MAPS: { readonly [op: string]: Lowering } = {
   relu6: (e, [x]) => cut(e, x, 0, 6),
   hardtanh: (e, [x], a) => cut(e, x, bound(a.minVal), bound(a.maxVal)),
   clamp: (e, [x], a) => cut(e, x, bound(a.min), bound(a.max)),
-  'clamp~identity': (e, [x], a) => cut(e, x, bound(a.min), bound(a.max)),
   tensorClamp: (e, [x], a) => {
     const [min, max] = [bound(a.min), bound(a.max)]
     const lowered = max === null ? x : e.op('pmin', x, e.constant(max))
@@ -154,7 +148,6 @@ export const MAPS: { readonly [op: string]: Lowering } = {
     return e.flag(first === undefined ? e.op('eq', x, x) : second === undefined ? first : e.op('and', first, second))
   },
   signedLowerBound: (e, [x], a) => lowerBound(e, x, a),
-  'signedLowerBound~identity': (e, [x], a) => lowerBound(e, x, a),
   leakyRelu: (e, [x], a) =>
     e.op('select', e.op('gt', x, e.constant(0)), x, e.op('mul', x, e.constant(Math.fround(Number(a.negativeSlope))))),
   broadcastTo: (_e, [x]) => x,
@@ -189,7 +182,6 @@ const ordered = (min: unknown, max: unknown): boolean =>
 /** Cases in which the lanes would not do what the reference does. */
 const EXCEPT: { readonly [op: string]: (a: Attrs) => boolean } = {
   clamp: (a) => !wholeBounds(a.min, a.max),
-  'clamp~identity': (a) => !wholeBounds(a.min, a.max),
   within: (a) => !wholeBounds(a.min, a.max),
   between: (a) => !wholeBounds(a.min, a.max),
   tensorClamp: (a) => !wholeBounds(a.min, a.max),
@@ -197,8 +189,13 @@ const EXCEPT: { readonly [op: string]: (a: Attrs) => boolean } = {
 }
 
 /** Can this node be computed element by element? */
-export const isMap = (node: FlatNode): boolean =>
-  Object.hasOwn(MAPS, node.op.name) && !(Object.hasOwn(EXCEPT, node.op.name) && EXCEPT[node.op.name](node.attrs))
+export const isMap = ({ op, attrs }: FlatNode): boolean => {
+  const { name } = computes(op)
+  return Object.hasOwn(MAPS, name) && !(Object.hasOwn(EXCEPT, name) && EXCEPT[name](attrs))
+}
+
+/** How a node that `isMap` is written; a surrogate, a user's own too, as its forward. */
+export const loweringOf = ({ op }: FlatNode): Lowering => MAPS[computes(op).name]
 
 /** A reduction over the loop: the term of each element, how terms are put together, and the shape of the result seen from the operand's. */
 export type Reduction = {

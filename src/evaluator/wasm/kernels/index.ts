@@ -1,5 +1,6 @@
 /** Which kernel computes an op on its own. What has none runs on the host, by the op's reference. */
 import { sizeOf } from '../../../data/shape.js'
+import { computes } from '../../../graph/op.js'
 import type { FlatNode, Ref } from '../../plan/flatten.js'
 import { control, f32, i32, memory } from '../asm/instructions.js'
 import { forLoop } from '../asm/module.js'
@@ -22,7 +23,7 @@ import { softmaxKernel, unaryKernel } from './unary.js'
 export type OpKernel = { readonly kernel: Kernel; readonly args: readonly number[] }
 
 const specOf = (node: FlatNode): KernelSpec => ({
-  op: node.op.name,
+  op: computes(node.op).name,
   attrs: node.attrs,
   shapes: node.args.map((a) => a.shape),
   shape: node.shape,
