@@ -72,17 +72,25 @@ export type {
   RunResult,
   TrustOptions,
 } from './evaluator/backend.js'
-export { wasm, createWasm, type WasmBackend, type WasmOptions } from './evaluator/wasm/wasm.js'
 export {
+  createWasm,
+  fastestHere,
   showPlan,
-  type PlanDescription,
-  type ProductDescription,
-  type StepDescription,
-} from './evaluator/wasm/describe.js'
-export { showProfile, type Profile, type ProfileOptions, type ProfileRow } from './evaluator/wasm/profile.js'
-export type { Limits } from './evaluator/wasm/limits.js'
-export type { Features } from './evaluator/wasm/features.js'
-export { fastestHere } from './evaluator/fastest.js'
+  showProfile,
+  wasm,
+  type WasmBackend,
+  type WasmOptions,
+} from './evaluator/engines.js'
+export type {
+  Features,
+  Limits,
+  PlanDescription,
+  ProductDescription,
+  Profile,
+  ProfileOptions,
+  ProfileRow,
+  StepDescription,
+} from './evaluator/insight.js'
 export { reference } from './evaluator/reference/reference.js'
 export * from './nn/program/program.js'
 export { specialize, type Specialized, type SpecializeOptions } from './nn/program/specialize.js'

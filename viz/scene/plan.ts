@@ -1,5 +1,5 @@
 /** A compiler's plan as the page needs it: counts after each pass, and what became of each node. */
-import type { PlanDescription } from '../../src/evaluator/wasm/describe.js'
+import type { PlanDescription } from '../../src/evaluator/insight.js'
 import type { ScenePlan } from './scene.js'
 
 /** The plan of a scene's program. */

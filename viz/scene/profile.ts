@@ -1,5 +1,5 @@
 /** A profile as the page needs it: nodes as names, rates and times to four digits, nothing that the page does not show. */
-import type { Profile } from '../../src/evaluator/wasm/profile.js'
+import type { Profile } from '../../src/evaluator/insight.js'
 import type { Scene, SceneProfile, SceneStep } from './scene.js'
 
 const short = (x: number): number => Number(x.toPrecision(4))

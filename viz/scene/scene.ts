@@ -1,5 +1,5 @@
 /** What the page draws, as plain JSON: nodes, layers, edges and named values of a program. Knows no coordinates. */
-import type { ProfileRow } from '../../src/evaluator/wasm/profile.js'
+import type { ProfileRow } from '../../src/evaluator/insight.js'
 
 /** How a value stands with metadata. */
 export type Carry = 'carries' | 'claimed' | 'stripped' | 'float'

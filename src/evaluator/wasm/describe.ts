@@ -1,61 +1,16 @@
 /** A plan as data and as text: what each pass made of the program, where everything lies, and which products run on integers. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../../data/error.js'
-import type { NodeId } from '../../data/quant.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Program } from '../../graph/program.js'
 import { inputOp } from '../../graph/structural.js'
 import { isJoined } from '../plan/join.js'
 import type { FlatNode } from '../plan/flatten.js'
 import { nodesOf } from '../plan/fuse.js'
+import type { PlanDescription, ProductDescription, StepDescription } from '../insight.js'
 import { tooLarge } from '../memory.js'
 import { newMath } from './kernels/math.js'
 import { planOf, type Plan, type PlannedStep } from './planning.js'
-
-/** One product of the program: on what it runs, and why not on integers. */
-export type ProductDescription = {
-  readonly node: NodeId
-  readonly op: string
-  readonly path: string
-  readonly kernel: string
-  readonly runsOn: 'integers' | 'float'
-  readonly why: string
-}
-
-/** One step: the nodes of the program that it computes, what it reads and stores, and where. Addresses in bytes. */
-export type StepDescription = {
-  readonly index: number
-  readonly kernel: string
-  readonly on: 'wasm' | 'host'
-  readonly path: string
-  readonly level: number
-  /** Done once for given parameters and state (eval only). */
-  readonly once: boolean
-  readonly ops: readonly string[]
-  readonly nodes: readonly NodeId[]
-  readonly reads: readonly number[]
-  readonly stores: readonly number[]
-  readonly scratchBytes: number
-  /** Where the step updates several leaves: their paths, in the order in which they are done. */
-  readonly leaves: readonly string[]
-}
-
-/** A plan for one vector of phases. `bytes` is the size of the arena, known before anything runs. */
-export type PlanDescription = {
-  readonly bytes: number
-  readonly phases: readonly { readonly path: string; readonly phase: 'collecting' | 'learned' }[]
-  readonly passes: {
-    readonly programNodes: number
-    readonly flatNodes: number
-    readonly loops: number
-    readonly kernels: number
-    readonly hostSteps: number
-    readonly storedValues: number
-    readonly inPlace: number
-  }
-  readonly steps: readonly StepDescription[]
-  readonly products: readonly ProductDescription[]
-}
 
 const PRODUCTS: ReadonlySet<string> = new Set(['conv', 'linear'])
 

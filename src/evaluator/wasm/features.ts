@@ -2,20 +2,6 @@
 import { f32x4, relaxed, v128 } from './asm/instructions.js'
 import { newModule, type ModuleBuilder } from './asm/module.js'
 
-/** The ladder: what there is, and what a backend uses of it. */
-export type Features = {
-  readonly simd: boolean
-  readonly relaxedSimd: boolean
-  /** Shared memory between threads: in a page only with cross-origin isolation. */
-  readonly sharedMemory: boolean
-  /** Threads that take part, the calling one included. */
-  readonly threads: number
-  /** `threads × simd`, `simd`, or `plain` (the reference backend, where there is no SIMD). */
-  readonly level: 'threads × simd' | 'simd' | 'plain'
-  /** Why a higher rung isn't used. */
-  readonly notes: readonly string[]
-}
-
 const valid = (build: (m: ModuleBuilder) => void): boolean => {
   const m = newModule()
   build(m)

@@ -1,18 +1,8 @@
 /** What this machine can do at most, measured with loops that do nothing else: the yardstick of a profile. */
+import type { Limits } from '../insight.js'
 import type { Code } from './asm/encode.js'
 import { control, f32x4, i32, i32x4, v128 } from './asm/instructions.js'
 import { forLoop, newModule, type Local } from './asm/module.js'
-
-/** Measured rates of one thread. */
-export type Limits = {
-  /** Bytes read and written per nanosecond (GB/s) by a loop over 6 MB, and over 48 MB (memory). */
-  readonly cacheGBs: number
-  readonly memoryGBs: number
-  /** float32 multiplications and additions per nanosecond (GFLOP/s). */
-  readonly gflops: number
-  /** 16-bit integer multiplications and additions per nanosecond (GOP/s). */
-  readonly integerGops: number
-}
 
 const CHAINS = 12
 const TURNS = 200_000

@@ -1,51 +1,16 @@
 /** Where the time of a plan goes: every step timed on its own, beside what the machine can do. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../../data/error.js'
-import type { NodeId } from '../../data/quant.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Program } from '../../graph/program.js'
+import type { Profile, ProfileOptions, ProfileRow } from '../insight.js'
 import { tooLarge } from '../memory.js'
 import { nodesOf } from '../plan/fuse.js'
 import { productIn } from './describe.js'
 import { newMath } from './kernels/math.js'
-import { measureLimits, type Limits } from './limits.js'
+import { measureLimits } from './limits.js'
 import { load, type Loaded } from './load.js'
 import { planOf } from './planning.js'
-
-/** One step of a plan. Times are milliseconds of one thread, the best of all rounds. */
-export type ProfileRow = {
-  readonly step: number
-  readonly kernel: string
-  readonly path: string
-  /** Nodes of the program that it computes. */
-  readonly nodes: readonly NodeId[]
-  readonly on: 'wasm' | 'host'
-  readonly ms: number
-  /** Share of the whole, 0 … 1. */
-  readonly share: number
-  readonly bytes: number
-  readonly flops: number
-  readonly gbs: number
-  readonly gflops: number
-  /** Products only: on what it runs, and why. */
-  readonly product?: { readonly runsOn: 'integers' | 'float'; readonly why: string }
-  readonly stages: readonly { readonly label: string; readonly ms: number; readonly units: number }[]
-}
-
-/** The profile of one plan. */
-export type Profile = {
-  /** In the order of execution. */
-  readonly rows: readonly ProfileRow[]
-  /** One whole execution, the best of all rounds. */
-  readonly ms: number
-  /** Time to plan, to assemble and to load. */
-  readonly compileMs: number
-  readonly bytes: number
-  readonly limits: Limits
-}
-
-/** How a profile is taken. */
-export type ProfileOptions = { readonly rounds?: number; readonly warmUpMs?: number }
 
 const leastOf = (rounds: number, body: () => void): number => {
   let least = Infinity

@@ -2,11 +2,12 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../../data/error.js'
 import type { Backend } from '../backend.js'
+import type { Features } from '../insight.js'
 import { backendError } from '../messages.js'
 import { reference } from '../reference/reference.js'
 import { coresHere, newCrew, type OwnedCrew } from './crew.js'
 import { executableOf } from './executable.js'
-import { hasRelaxedSimd, hasSharedMemory, hasSimd, type Features } from './features.js'
+import { hasRelaxedSimd, hasSharedMemory, hasSimd } from './features.js'
 
 /** A backend with threads: `dispose` ends them. */
 export type WasmBackend = Backend & { readonly features: Features; readonly dispose: () => void }
