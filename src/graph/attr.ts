@@ -10,7 +10,7 @@ import type { Attr, AttrField, OptionalField } from './attributes.js'
 const typed = <A extends Attr>({ says, like, holds }: Field): AttrField<A> => ({
   says,
   like,
-  holds: (x): x is A => holds(x),
+  holds: holds as (x: unknown) => x is A,
 })
 
 /** A whole number above 0. */

@@ -82,8 +82,10 @@ export const attrsProblem = (attrs: Attrs, schema: AttrSchema): AttrProblem | nu
     if (!schema[name].holds(given)) return wrongValue(name, schema[name], given)
     found++
   }
+  let given = 0
+  for (const _ in attrs) given++
+  if (given === found) return null
   const names = Object.keys(attrs)
-  if (names.length === found) return null
   const known = Object.keys(schema)
   return unknownName(names.find((n) => !Object.hasOwn(schema, n)) ?? names[0], known)
 }

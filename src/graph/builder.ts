@@ -214,7 +214,7 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     return append(key, op, ids, attrs, shape, carriedOf(op, args, attrs, shape))
   }
 
-  const emit = (name: string, args: readonly Value[], ...[attrs = NO_ATTRS]: readonly (Attrs | undefined)[]): Value => {
+  const emit = (name: string, args: readonly Value[], ...given: readonly (Attrs | undefined)[]): Value => {
     const op = Object.hasOwn(table, name) ? table[name] : undefined
     if (op === undefined)
       return failWith({
@@ -224,7 +224,7 @@ export const newBuilder = (options: BuilderOptions): Builder => {
         message: `there is no op named ${showGiven(name)}`,
         fix: `name one of the table${hint(nearestName(String(name), Object.keys(table)))}, or apply an op of your own`,
       })
-    return apply(op, args, attrs)
+    return apply(op, args, given[0])
   }
 
   const constant = (value: number, shape: Shape = []): Value => {

@@ -36,7 +36,9 @@ const inAllExamples = ({ examples: [first, ...rest] }: Op): readonly string[] =>
 
 /** What is wrong with a call before shapes are looked at: number of operands, attributes; null where nothing is. */
 export const misuse = (op: Op, operands: number, attrs: Attrs): Misuse | null => {
-  const bad = operandsProblem(op, operands)
+  // Asked of every node of every trace: where all is well, nothing is made and little is looked at.
+  const exact = Array.isArray(op.operands) && op.operands.length === operands
+  const bad = exact ? null : operandsProblem(op, operands)
   if (bad !== null) return bad
   const problem =
     op.attributes === undefined ? jsonProblem(attrs, inAllExamples(op)) : attrsProblem(attrs, op.attributes)
