@@ -5,7 +5,7 @@ import type { QuantError, QuantErrors, QuantWarning } from '../../data/error.js'
 import { argumentProblems, record, required } from '../../data/fields.js'
 import { marksOf, type Marked, type Marks } from '../../data/marks.js'
 import { quantOf } from '../../data/quant.js'
-import { sameShape, showShape } from '../../data/shape.js'
+import { sameShape, showShape, sizeOf } from '../../data/shape.js'
 import type { Output, QuantTensor } from '../../data/quantTensor.js'
 import { isTensor, type Tensor } from '../../data/tensor.js'
 import { at, mapTree, type Tree } from '../../data/tree.js'
@@ -103,27 +103,26 @@ export const bindInputs = (
   args: RunArgs<unknown, unknown, unknown>,
   trust: TrustOptions = {},
 ): E.Either<QuantErrors, readonly Tensor[]> => {
-  const wrong = argumentProblems('a run', { arguments: args }, { arguments: required(ARGUMENTS) })
-  if (wrong.length > 0) return E.left(wrong)
+  if (!record.holds(args))
+    return E.left(argumentProblems('a run', { arguments: args }, { arguments: required(ARGUMENTS) }))
   const errors: QuantError[] = []
   const trees = { data: args.inputs, param: args.params, state: args.state, slot: null, hyper: null }
   const found = program.inputs.map((i) => {
     const given = at(trees[i.kind], i.path)
     const t = partOf(i, given)
-    const name = nameOf(i)
     if (!isTensor(t)) {
-      errors.push(absent(i, name, given))
+      errors.push(absent(i, nameOf(i), given))
       return null
     }
     if (i.means !== undefined) {
       const other = meaningErrors(i, t, args.state)
       if (other.length > 0) errors.push(...other)
     }
-    if (!sameShape(t.shape, i.shape) || t.data.length !== i.shape.reduce((p, n) => p * n, 1))
+    if (!sameShape(t.shape, i.shape) || t.data.length !== sizeOf(i.shape))
       errors.push(
         inputError(
           i,
-          `${name} has shape ${showShape(t.shape)} with ${t.data.length} elements, but ${showShape(i.shape)} was traced`,
+          `${nameOf(i)} has shape ${showShape(t.shape)} with ${t.data.length} elements, but ${showShape(i.shape)} was traced`,
           'trace again for this shape, or mend the tensor',
         ),
       )
