@@ -21,7 +21,10 @@ export type Fixed = { readonly params: unknown; readonly state: unknown }
 
 /** How far to go. */
 export type SpecializeOptions = {
-  /** Nodes that stay although their operands are fixed: an exporter keeps the quantizers of weights, for instance. */
+  /**
+   * Nodes that stay although their operands are fixed: an exporter keeps the quantizers of weights, for instance. A folded weight is a plain
+   * constant, since whoever runs the program may give another one: products stay on integers where quantizers are kept.
+   */
   readonly keep?: (node: Node) => boolean
   /** Scale and zero point of quant tensors that are inputs, by path: fixed too, so that a plain tensor is left, the value. */
   readonly quantInputs?: { readonly [path: string]: { readonly scale: Tensor; readonly zeroPoint: Tensor } }
