@@ -8,7 +8,7 @@ import { performance } from 'node:perf_hooks'
 import { suite as uvuSuite } from 'uvu'
 
 /** Time that one test may take unless it says otherwise, in milliseconds. */
-export const defaultTimeout = 20_000
+export const defaultTimeout = 60_000
 
 /** What a test file leaves behind, written as JSON to the path in `QUANTRACE_REPORT` when its process ends. */
 export type Report = {

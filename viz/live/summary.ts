@@ -43,6 +43,7 @@ const perTensor = (x: QuantTensor): SceneNumbers => {
     bins,
     from: lo,
     to: lo + levels - 1,
+    used: [lo + first, lo + last],
     usedBits: Math.log2(Math.max(1, last - first + 1)),
     atEnds: [counts[0] / Math.max(1, count), counts[levels - 1] / Math.max(1, count)],
     levels: counts.subarray(0, levels).reduce((n, c) => n + (c > 0 ? 1 : 0), 0),
