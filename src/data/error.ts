@@ -33,6 +33,8 @@ export type QuantError =
   | (Common & { readonly tag: 'ParseError'; readonly where: string })
   /** A program can't be said in another format (`quantrace/onnx`); `op` is the primitive that has no place there. */
   | (Common & { readonly tag: 'ExportError'; readonly op: string })
+  /** A foreign model can't be read (`quantrace/onnx`); `op` is the operator there that has no place here, `path` its node. */
+  | (Common & { readonly tag: 'ImportError'; readonly op: string })
   /** A file can't be read or written (`quantrace/node`): the disk is full, the folder isn't there, a right is missing. */
   | (Common & { readonly tag: 'FileError'; readonly file: string })
   /** A backend can't run this program on this machine, or what it holds was disposed of. */

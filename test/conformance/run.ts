@@ -3,6 +3,7 @@
  * Runs every case file under the folders. Last lines: `carried N of M valid`, `N passed, N failed`.
  * `--onnx OUTDIR [--format qcdq|qonnx]` writes each program case as an ONNX file instead.
  * `--state-dict OUTDIR` writes their states as Brevitas' state dicts, `--from-state-dict INDIR --out OUTDIR` reads such.
+ * `--import DIR --out OUTDIR` reads ONNX models, computes them, and writes them again.
  * `--html` also writes a page per program case, `OUTDIR/<group>/<name>.html`.
  * `--verbose` prints passing cases and all differences of a failing one, `--claims` why valid values are only claimed.
  */
@@ -13,6 +14,7 @@ import { parseArgs } from 'node:util'
 import { isLeft } from 'fp-ts/lib/Either.js'
 import { createWasm, explainAll, reference, type Backend, type WasmBackend } from '../../src/index.js'
 import { writePages } from './html.js'
+import { readOnnx } from './importOnnx.js'
 import { writeOnnx } from './onnx.js'
 import { readStateDicts, writeStateDicts } from './stateDict.js'
 import { judgeFile, type Verdict } from './verdict.js'
@@ -45,6 +47,7 @@ type Options = {
   readonly onnx: string | null
   readonly stateDict: string | null
   readonly fromStateDict: string | null
+  readonly import: string | null
   readonly out: string
   readonly format: 'qcdq' | 'qonnx'
   readonly files: readonly string[]
@@ -65,6 +68,7 @@ const parse = (args: readonly string[]): Options => {
       onnx: { type: 'string' },
       'state-dict': { type: 'string' },
       'from-state-dict': { type: 'string' },
+      import: { type: 'string' },
       out: { type: 'string', default: 'out' },
       format: { type: 'string', default: 'qcdq' },
     },
@@ -73,7 +77,9 @@ const parse = (args: readonly string[]): Options => {
     throw new Usage(`this build has no ${o.backend} backend, only ${BACKENDS.join(', ')}`)
   if (!/^[1-9]\d*$/.test(o.threads)) throw new Usage(`--threads ${o.threads} is not a number of threads`)
   if (o.format !== 'qcdq' && o.format !== 'qonnx') throw new Usage(`--format ${o.format}: give qcdq or qonnx`)
-  if (dirs.length === 0) throw new Usage('name a folder of case files, for instance test/conformance/cases')
+  if (o.import !== undefined && !existsSync(o.import)) throw new Usage(`there is no ${o.import}`)
+  if (dirs.length === 0 && o.import === undefined)
+    throw new Usage('name a folder of case files, for instance test/conformance/cases')
   const missing = dirs.find((d) => !existsSync(d))
   if (missing !== undefined) throw new Usage(`there is no ${missing}`)
   return {
@@ -87,6 +93,7 @@ const parse = (args: readonly string[]): Options => {
     onnx: o.onnx ?? null,
     stateDict: o['state-dict'] ?? null,
     fromStateDict: o['from-state-dict'] ?? null,
+    import: o.import ?? null,
     out: o.out,
     format: o.format,
     files: dirs.flatMap(filesUnder),
@@ -129,6 +136,7 @@ const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a +
 const main = (options: Options, backend: Backend): number => {
   if (options.stateDict !== null) return writeStateDicts(options.files, options.stateDict)
   if (options.fromStateDict !== null) return readStateDicts(options.files, options.fromStateDict, options.out)
+  if (options.import !== null) return readOnnx(options.import, options.out)
   if (options.onnx !== null) return writeOnnx(options.files, options.onnx, options.format)
   const notYet = options.write ? new Set<string>() : listed()
   const verdicts: Verdict[] = []

@@ -36,7 +36,7 @@ export const fromHalf = (bits: number): number => {
 }
 
 /** A number of bfloat16: the upper half of a float32. */
-const fromBrain = (bits: number): number => {
+export const fromBrain = (bits: number): number => {
   const view = new DataView(new ArrayBuffer(4))
   view.setUint32(0, bits << 16)
   return view.getFloat32(0)

@@ -2,3 +2,22 @@
 export { exportOnnx, type ExportOptions } from './export.js'
 export { unsupported, type Exporting, type OnnxFormat, type Rule, type Unsupported } from './rule.js'
 export { flag, float, int, ints, text, type Attribute } from './writer.js'
+export {
+  importOnnx,
+  type Imported,
+  type ImportedInput,
+  type ImportedPort,
+  type ImportOptions,
+  type Values,
+} from './import/import.js'
+export type {
+  Entry,
+  Importing,
+  ImportRule,
+  Known,
+  Levels,
+  Role,
+  Stored,
+  Traced as TracedEntry,
+} from './import/entry.js'
+export type { Host, ReadExternal } from './import/host.js'

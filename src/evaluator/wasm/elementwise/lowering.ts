@@ -156,7 +156,7 @@ const MAPS: { readonly [op: string]: Lowering } = {
     times(e, a.clamp === 'ste' ? g : e.op('andnot', g, quantized(e, args, a).clipped()), unitOf(e, args[1])),
   delay: (e, [q, x, left]) => e.op('select', e.op('gt', left, e.constant(0)), x, q),
   ...Object.fromEntries(
-    ['exp', 'log', 'exp2', 'log2', 'tanh', 'sigmoid', 'softsign', 'elu', 'gelu', 'geluSlope', 'hardswish'].map(
+    ['erf', 'exp', 'log', 'exp2', 'log2', 'tanh', 'sigmoid', 'softsign', 'elu', 'gelu', 'geluSlope', 'hardswish'].map(
       (name) => [name, called(name)],
     ),
   ),

@@ -32,6 +32,7 @@ const direct =
     math.double(name).call(x.get)
 
 const FORMULAS: { readonly [op: string]: Formula } = {
+  erf: direct('erf'),
   exp: direct('exp'),
   exp2: direct('exp2'),
   log: direct('log'),

@@ -1,0 +1,213 @@
+/** Scales, zero points and widths of foreign quantizers, and the primitive that they become. */
+import { intMax, intMin } from '../../../data/quant.js'
+import { showShape, sizeOf, type Shape } from '../../../data/shape.js'
+import type { Attrs, Value } from '../../../graph/op.js'
+import { dequantize, isQuantValue } from '../../../nn/functions/index.js'
+import type { Entry, Importing, Known, Levels, Stored, Traced } from './entry.js'
+import { DataType, float32, isFloat, type Host } from './host.js'
+
+/** Lowest and highest integer of a storage type; null where it stores none. */
+export const rangeOf = (type: DataType): readonly [number, number] | null => {
+  const bits = BITS[type]
+  return bits === undefined ? null : [intMin(bits[0], bits[1]), intMax(bits[0], bits[1])]
+}
+
+const BITS: { readonly [T in DataType]?: readonly [bits: number, signed: boolean] } = {
+  [DataType.INT4]: [4, true],
+  [DataType.UINT4]: [4, false],
+  [DataType.INT8]: [8, true],
+  [DataType.UINT8]: [8, false],
+  [DataType.INT16]: [16, true],
+  [DataType.UINT16]: [16, false],
+  [DataType.INT32]: [32, true],
+  [DataType.UINT32]: [32, false],
+}
+
+/** Width, sign and narrowness of a quantizer. */
+export type Width = { readonly bits: number; readonly signed: boolean; readonly narrow: boolean }
+
+/** The quantizer whose integers have these bounds, or null where no width has them. */
+export const widthOf = ([lo, hi]: readonly [number, number]): Width | null => {
+  for (const signed of [lo < 0])
+    for (let bits = 1; bits <= 32; bits++)
+      for (const narrow of [false, true])
+        if (intMin(bits, signed, narrow) === lo && intMax(bits, signed, narrow) === hi) return { bits, signed, narrow }
+  return null
+}
+
+const isZero = (h: Host): boolean => h.data.every((z) => z === 0)
+
+/** A scale or zero point with its one number as a scalar, so that it broadcasts over a value of any rank. */
+const scalarly = (k: Known): Known =>
+  k.host.data.length === 1 && k.host.shape.length > 0 ? { ...k, host: { ...k.host, shape: [] } } : k
+
+/** A scale or zero point, as it broadcasts over a value of this rank. */
+const along = (x: Importing, k: Known, role: 'scale' | 'zero', shape: Shape, axis: number | null): Value => {
+  const v = x.leaf(scalarly(k), role)
+  if (axis === null || v.shape.length !== 1) return v
+  if (axis < 0 || axis >= shape.length || shape[axis] !== v.shape[0])
+    return x.refuse(
+      `${v.shape[0]} ${role === 'scale' ? 'scales' : 'zero points'} do not fit axis ${axis} of ${showShape(shape)}`,
+      'give one per element of that axis, or one in all',
+    )
+  const wide = x.kit.emit('reshape', [v], { shape: shape.map((n, i) => (i === axis ? n : 1)) })
+  x.note(wide, float32(k.host))
+  return wide
+}
+
+/** The zero point as a value, and what is known of it. Learned ones are rounded at every call, so that they stay integers. */
+const zeroOf = (
+  x: Importing,
+  zero: Known | null,
+  shape: Shape,
+  axis: number | null,
+  bounds: readonly [number, number],
+): readonly [Value, 'zero' | 'integer' | 'any'] => {
+  if (zero === null || isZero(zero.host)) return [x.kit.constant(0), 'zero']
+  const z = along(x, zero, 'zero', shape, axis)
+  const whole = zero.host.data.every((n) => Number.isInteger(n) && n >= bounds[0] && n <= bounds[1])
+  if (!whole) return [z, 'any']
+  const rounded = x.kit.emit('round~identity', [z])
+  return [x.kit.emit('tensorClamp', [rounded], { min: bounds[0], max: bounds[1] }), 'integer']
+}
+
+/** A quantizer of the file. */
+export type Grid = Width & {
+  readonly rounding: string
+  readonly scale: Known
+  readonly zero: Known | null
+  /** The axis of a scale that is a vector; null where it broadcasts as it stands. */
+  readonly axis: number | null
+}
+
+const bare = (v: Value): Value => (isQuantValue(v) ? dequantize(v, 'it is quantized anew') : v)
+
+/** The value on its grid: the primitive in which metadata is born. */
+export const quantized = (x: Importing, v: Value, g: Grid, ownScale?: Value): Value => {
+  const bounds = [intMin(g.bits, g.signed, g.narrow), intMax(g.bits, g.signed, g.narrow)] as const
+  const scale = ownScale ?? along(x, g.scale, 'scale', v.shape, g.axis)
+  const [zeroPoint, zero] = zeroOf(x, g.zero, v.shape, g.axis, bounds)
+  const attrs: Attrs = {
+    bits: g.bits,
+    signed: g.signed,
+    narrow: g.narrow,
+    rounding: g.rounding,
+    clamp: 'mask',
+    training: x.kit.mode === 'train',
+    zero,
+  }
+  return x.kit.emit('quantize', [bare(v), scale, zeroPoint], attrs)
+}
+
+/** A quantized constant: a vector waits for the product that it is the bias of, others are traced at once. */
+export const storedOn = (x: Importing, floats: Known, g: Grid): Entry => {
+  const make = (scale?: Value): Value => quantized(x, x.leaf(floats, 'weight'), g, scale)
+  const stored: Stored = {
+    is: 'stored',
+    shape: floats.host.shape,
+    make,
+    scale: g.scale.host,
+    zeroIsZero: g.zero === null || isZero(g.zero.host),
+  }
+  return floats.host.shape.length === 1 ? stored : { is: 'value', value: make(), type: DataType.FLOAT }
+}
+
+/** For each element of a known tensor, which element of a vector along `axis` (or of one number) goes with it. */
+const spread = (shape: Shape, axis: number | null, count: number): ((i: number) => number) => {
+  if (count === 1 || axis === null) return () => 0
+  const inner = sizeOf(shape.slice(axis + 1))
+  return (i) => Math.floor(i / inner) % count
+}
+
+/** `(q - z) * s` of known integers, in float32 as the operator has it. */
+const floatsOf = (ints: Host, scale: Host, zero: Host | null, axis: number | null): Host => {
+  const [s, z] = [spread(ints.shape, axis, scale.data.length), spread(ints.shape, axis, zero?.data.length ?? 1)]
+  const data = new Float32Array(ints.data.length)
+  for (let i = 0; i < data.length; i++)
+    data[i] = Math.fround(ints.data[i] - (zero === null ? 0 : zero.data[z(i)])) * scale.data[s(i)]
+  return { type: DataType.FLOAT, shape: ints.shape, data }
+}
+
+/** The axis that a node names, counted from the front; null where its scale is one number. */
+export const axisOf = (x: Importing, rank: number, scale: Host): number | null => {
+  const axis = x.number('axis', 1)
+  return scale.data.length === 1 || scale.shape.length !== 1 ? null : axis < 0 ? axis + rank : axis
+}
+
+/** Integers behind a DequantizeLinear, known when the file was written. */
+export const dequantizedConstant = (x: Importing, k: Known, scale: Known, zero: Known | null): Entry => {
+  const { type, shape } = k.host
+  const bounds = k.bounds ?? rangeOf(type)
+  const width = bounds === null ? null : widthOf(bounds)
+  const axis = axisOf(x, shape.length, scale.host)
+  const key = [k.leaf, scale.leaf, zero?.leaf ?? '', String(k.bounds), String(axis)].join('\0')
+  const host = x.cached(key, () => floatsOf(k.host, scale.host, zero?.host ?? null, axis))
+  const floats: Known = { is: 'known', host, leaf: k.leaf, key }
+  return width === null ? floats : storedOn(x, floats, { ...width, rounding: 'ROUND', scale, zero, axis })
+}
+
+const sameNumbers = (a: Host | undefined, b: Host | undefined): boolean => {
+  if (a === b) return true
+  const [p, q] = [a ?? b, b ?? a]
+  if (p === undefined || q === undefined) return false
+  if (a === undefined || b === undefined) return isZero(p)
+  return p.data.length === q.data.length && p.data.every((v, i) => v === q.data[i])
+}
+
+/** The value that QuantizeLinear was given. */
+const source = (x: Importing, e: Known | Traced): Value => (e.is === 'value' ? e.value : x.leaf(e, 'weight'))
+
+/** What QuantizeLinear, Clip and DequantizeLinear make together; null where they don't belong together. */
+export const dequantizedLevels = (x: Importing, l: Levels, scale: Known, zero: Known | null): Entry | null => {
+  const width = widthOf(l.bounds)
+  if (width === null || !sameNumbers(l.scale.host, scale.host) || !sameNumbers(l.zero?.host, zero?.host)) return null
+  const g: Grid = { ...width, rounding: 'ROUND', scale: l.scale, zero: l.zero, axis: l.axis }
+  if (l.from.is === 'known') return storedOn(x, l.from, g)
+  return { is: 'value', value: quantized(x, l.from.value, g), type: DataType.FLOAT }
+}
+
+/** The integers themselves, as floats: where others than DequantizeLinear read them. */
+export const integersOf = (x: Importing, l: Levels): Value => {
+  const { kit } = x
+  const range = rangeOf(l.type) ?? l.bounds
+  const width = widthOf(l.bounds) ?? widthOf(range)
+  if (width === null) return x.refuse('its integers have no width that is known here', 'use int8 or uint8')
+  const v = source(x, l.from)
+  const g: Grid = { ...width, rounding: 'ROUND', scale: l.scale, zero: l.zero, axis: l.axis }
+  const y = dequantize(quantized(x, v, g), 'its integers are read')
+  const steps = kit.emit('div', [y, along(x, l.scale, 'scale', v.shape, l.axis)])
+  const q = l.zero === null ? steps : kit.emit('add', [steps, zeroOf(x, l.zero, v.shape, l.axis, range)[0]])
+  const ints = kit.emit('round', [q])
+  return widthOf(l.bounds) === null ? kit.emit('tensorClamp', [ints], { min: l.bounds[0], max: l.bounds[1] }) : ints
+}
+
+/** Does the scale stand for one number per block of elements along the axis? */
+const inBlocks = (x: Importing, v: Value, s: Value, axis: number): Value => {
+  const at = axis < 0 ? axis + v.shape.length : axis
+  const block = v.shape[at] / s.shape[at]
+  if (s.shape.length !== v.shape.length || !Number.isInteger(block))
+    return x.refuse(`a scale ${showShape(s.shape)} does not fit ${showShape(v.shape)}`, 'give one per block')
+  const [front, back] = [s.shape.slice(0, at + 1), s.shape.slice(at + 1)]
+  const column = x.kit.emit('reshape', [s], { shape: [...front, 1, ...back] })
+  const filled = x.kit.emit('broadcastTo', [column], { shape: [...front, block, ...back] })
+  return x.kit.emit('reshape', [filled], { shape: v.shape })
+}
+
+/** Operand `i`, a scale or zero point, over a value: one number, a vector along the axis, or blocks. */
+export const spreadOver = (x: Importing, i: number, v: Value, axis: number): Value => {
+  const s = x.plain(i)
+  if (sizeOf(s.shape) === 1) return x.kit.emit('reshape', [s], { shape: [] })
+  const at = axis < 0 ? axis + v.shape.length : axis
+  if (s.shape.length === 1)
+    return x.kit.emit('reshape', [s], { shape: v.shape.map((_, d) => (d === at ? s.shape[0] : 1)) })
+  return inBlocks(x, v, s, axis)
+}
+
+/** A scale or zero point as known floats; refused where it depends on data. */
+export const knownScale = (x: Importing, i: number, what: string): Known => {
+  const e = x.entry(i)
+  if (e.is !== 'known')
+    return x.refuse(`its ${what} depends on data`, 'export it with static quantization: constants as scales')
+  if (what === 'scale' && !isFloat(e.host.type)) return x.refuse('its scale is no float', 'give float scales')
+  return e
+}

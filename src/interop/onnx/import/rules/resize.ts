@@ -1,0 +1,211 @@
+/** Resize and Upsample: along each axis a mixture of elements, by the rule of ONNX; where it is torch's too, the primitive. */
+import { showShape, type Shape } from '../../../../data/shape.js'
+import type { Value } from '../../../../graph/op.js'
+import type { Importing, ImportRule } from '../entry.js'
+import { DataType, type Host } from '../host.js'
+import { axisAmong } from '../sizes.js'
+import { outOf, typed } from '../values.js'
+
+/** How one axis of `length` elements becomes one of `size`. */
+type Axis = {
+  readonly length: number
+  readonly size: number
+  readonly scale: number
+  readonly roi: readonly [number, number]
+}
+type How = {
+  readonly mode: string
+  readonly transform: string
+  readonly nearest: string
+  readonly cubic: number
+  readonly exclude: boolean
+  readonly antialias: boolean
+  readonly outside: number
+}
+
+/**
+ * The place in the input that element i of the result stands for. Where corners are aligned, the width is the one before it is rounded down, as
+ * in ONNX' own reference (onnxruntime takes the rounded one).
+ */
+const place = (i: number, { length, size, scale, roi }: Axis, transform: string, x: Importing): number => {
+  const width = length * scale
+  switch (transform) {
+    case 'half_pixel':
+      return (i + 0.5) / scale - 0.5
+    case 'half_pixel_symmetric': {
+      const fit = size / (length * scale)
+      return (length / 2) * (1 - fit) + (i + 0.5) / scale - 0.5
+    }
+    case 'pytorch_half_pixel':
+      return size > 1 ? (i + 0.5) / scale - 0.5 : 0
+    case 'align_corners':
+      return width > 1 ? (i * (length - 1)) / (width - 1) : 0
+    case 'asymmetric':
+      return i / scale
+    case 'tf_half_pixel_for_nn':
+      return (i + 0.5) / scale
+    case 'tf_crop_and_resize':
+      return width > 1
+        ? roi[0] * (length - 1) + (i * (roi[1] - roi[0]) * (length - 1)) / (width - 1)
+        : 0.5 * (roi[0] + roi[1]) * (length - 1)
+    default:
+      return x.refuse(`there is no coordinate_transformation_mode ${transform}`, 'use half_pixel')
+  }
+}
+
+const NEAREST: { readonly [mode: string]: ((p: number) => number) | undefined } = {
+  round_prefer_floor: (p) => Math.ceil(p - 0.5),
+  round_prefer_ceil: (p) => Math.floor(p + 0.5),
+  floor: Math.floor,
+  ceil: Math.ceil,
+}
+
+/** Keys' kernel. */
+const cubic = (t: number, a: number): number => {
+  const d = Math.abs(t)
+  if (d <= 1) return (a + 2) * d ** 3 - (a + 3) * d ** 2 + 1
+  return d < 2 ? a * d ** 3 - 5 * a * d ** 2 + 8 * a * d - 4 * a : 0
+}
+
+const triangle = (t: number): number => Math.max(0, 1 - Math.abs(t))
+
+/** The elements that one element of the result mixes, with their weights; null: it lies outside of the input. */
+const mixture = (i: number, axis: Axis, how: How, x: Importing): ReadonlyMap<number, number> | null => {
+  const { length } = axis
+  const p = place(i, axis, how.transform, x)
+  if (how.transform === 'tf_crop_and_resize' && (p < 0 || p > length - 1)) return null
+  const inside = (k: number): number => Math.min(length - 1, Math.max(0, k))
+  if (how.mode === 'nearest') {
+    const round = NEAREST[how.nearest] ?? x.refuse(`there is no nearest_mode ${how.nearest}`, 'use round_prefer_floor')
+    return new Map([[inside(round(p)), 1]])
+  }
+  const shrink = how.antialias ? Math.min(1, axis.scale) : 1
+  const reach = (how.mode === 'linear' ? 1 : 2) / shrink
+  const kernel = (t: number): number => (how.mode === 'linear' ? triangle(t * shrink) : cubic(t * shrink, how.cubic))
+  const weights = new Map<number, number>()
+  let total = 0
+  for (let k = Math.ceil(p - reach); k <= Math.floor(p + reach); k++) {
+    const w = kernel(k - p)
+    if (w === 0 || (how.exclude && (k < 0 || k >= length))) continue
+    weights.set(inside(k), (weights.get(inside(k)) ?? 0) + w)
+    total += w
+  }
+  return new Map([...weights].map(([k, w]) => [k, w / total] as const))
+}
+
+/** One axis mixed by a matrix of constants. */
+const mixed = (x: Importing, v: Value, d: number, rows: readonly (ReadonlyMap<number, number> | null)[]): Value => {
+  const [size, length] = [rows.length, v.shape[d]]
+  const data = new Float32Array(length * size)
+  rows.forEach((row, i) => row?.forEach((w, k) => (data[k * size + i] = w)))
+  const host: Host = { type: DataType.FLOAT, shape: [length, size], data }
+  const matrix = x.leaf({ is: 'known', host, leaf: `${x.node.outputs[0]}.mixture_${d}` }, 'constant')
+  const dims = [...v.shape.map((_, i) => i).filter((i) => i !== d), d]
+  const y = x.kit.emit('matmul', [x.kit.emit('permute', [v], { dims }), matrix])
+  return x.kit.emit('permute', [y], { dims: v.shape.map((_, i) => dims.indexOf(i)) })
+}
+
+/** Elements beyond the border hold a number of their own: 1 inside and 0 outside says which. */
+const filled = (x: Importing, v: Value, d: number, rows: readonly (object | null)[], outside: number): Value => {
+  if (rows.every((r) => r !== null) || outside === 0) return v
+  const shape = v.shape.map((n, i) => (i === d ? n : 1))
+  const data = Float32Array.from(rows, (r) => (r === null ? 0 : 1))
+  const known = {
+    is: 'known' as const,
+    host: { type: DataType.FLOAT, shape, data },
+    leaf: `${x.node.outputs[0]}.inside_${d}`,
+  }
+  return x.kit.emit('select', [x.leaf(known, 'constant'), v, x.kit.constant(outside)])
+}
+
+/** torch's own resizing, where it computes the same: whole planes, one rule, no cubic. */
+const primitive = (x: Importing, v: Value, axes: readonly Axis[], how: How, given: boolean): Value | null => {
+  const spatial = axes.slice(2)
+  if (spatial.length === 0 || spatial.length > 3 || axes.slice(0, 2).some((a) => a.length !== a.size)) return null
+  const whole = spatial.every((a) => a.size === a.length * a.scale && Number.isInteger(a.scale))
+  const attrs = { size: spatial.map((a) => a.size), scales: spatial.map((a) => (given ? a.scale : null)) }
+  const floor = how.transform === 'asymmetric' && how.nearest === 'floor'
+  if (
+    how.mode === 'nearest' &&
+    (floor || (whole && how.transform === 'half_pixel' && how.nearest === 'round_prefer_floor'))
+  )
+    return x.kit.emit('upsampleNearest', [v], attrs)
+  if (how.mode !== 'linear' || how.antialias || how.exclude) return null
+  if (how.transform === 'align_corners' && axes.every((a) => a.size === a.length * a.scale))
+    return x.kit.emit('upsampleLinear', [outOf(v)], { ...attrs, alignCorners: true })
+  const half =
+    how.transform === 'half_pixel' || (how.transform === 'pytorch_half_pixel' && spatial.every((a) => a.size > 1))
+  return half ? x.kit.emit('upsampleLinear', [outOf(v)], { ...attrs, alignCorners: false }) : null
+}
+
+/** Sizes and factors of all axes; some may be named, the others stay. */
+const axesOf = (
+  x: Importing,
+  shape: Shape,
+  scalesAt: number,
+  sizesAt: number,
+): { readonly axes: readonly Axis[]; readonly given: boolean } => {
+  const rank = shape.length
+  const named = x.list('axes')?.map((a) => axisAmong(x, a, rank)) ?? shape.map((_, i) => i)
+  const filledIn = (i: number): readonly number[] => (x.has(i) ? x.numbers(i, 'scales or sizes') : [])
+  const scales = x.list('scales') ?? filledIn(scalesAt)
+  const sizes = filledIn(sizesAt)
+  const policy = x.text('keep_aspect_ratio_policy', 'stretch')
+  const roi = x.text('coordinate_transformation_mode', 'half_pixel') === 'tf_crop_and_resize' ? x.numbers(1, 'roi') : []
+  const count = named.length
+  if (scales.length !== count && sizes.length !== count)
+    return x.refuse(`it names neither ${count} scales nor ${count} sizes for ${showShape(shape)}`, 'give one per axis')
+  const ratios = named.map((a, k) => sizes[k] / shape[a])
+  const common = policy === 'not_larger' ? Math.min(...ratios) : policy === 'not_smaller' ? Math.max(...ratios) : null
+  const axes = shape.map((length, a): Axis => {
+    const k = named.indexOf(a)
+    if (k < 0) return { length, size: length, scale: 1, roi: [0, 1] }
+    const between: readonly [number, number] = [roi[k] ?? 0, roi[k + count] ?? 1]
+    if (scales.length === count) return { length, size: Math.floor(length * scales[k]), scale: scales[k], roi: between }
+    const size = common === null ? sizes[k] : Math.round(common * length)
+    return { length, size, scale: common ?? size / length, roi: between }
+  })
+  return axes.every((a) => Number.isSafeInteger(a.size) && a.size > 0 && a.length > 0 && a.scale > 0)
+    ? { axes, given: scales.length === count }
+    : x.refuse(`${showShape(shape)} can't become ${showShape(axes.map((a) => a.size))}`, 'give sizes above 0')
+}
+
+const resized =
+  (scalesAt: number, sizesAt: number, read: (x: Importing) => How): ImportRule =>
+  (x) => {
+    const v = x.value(0)
+    const how = read(x)
+    const { axes, given } = axesOf(x, v.shape, scalesAt, sizesAt)
+    const known = primitive(x, v, axes, how, given)
+    if (known !== null) return typed(known, x.type(0))
+    const plain = outOf(v)
+    const y = axes.reduce((u, axis, d) => {
+      if (axis.size === axis.length && axis.scale === 1 && axis.roi[0] === 0 && axis.roi[1] === 1) return u
+      const rows = Array.from({ length: axis.size }, (_, i) => mixture(i, axis, how, x))
+      return filled(x, mixed(x, u, d, rows), d, rows, how.outside)
+    }, plain)
+    return typed(y, x.type(0))
+  }
+
+/** Resize, from version 10 on; before 11 it knew one rule of places. */
+export const resize: ImportRule = (x) =>
+  resized(x.opset < 11 ? 1 : 2, 3, (at) => ({
+    mode: at.text('mode', 'nearest'),
+    transform: at.text('coordinate_transformation_mode', at.opset < 11 ? 'asymmetric' : 'half_pixel'),
+    nearest: at.text('nearest_mode', at.opset < 11 ? 'floor' : 'round_prefer_floor'),
+    cubic: at.number('cubic_coeff_a', -0.75),
+    exclude: at.number('exclude_outside', 0) !== 0,
+    antialias: at.number('antialias', 0) !== 0,
+    outside: at.number('extrapolation_value', 0),
+  }))(x)
+
+/** Upsample, which Resize replaced. */
+export const upsample: ImportRule = resized(1, 2, (x) => ({
+  mode: x.text('mode', 'nearest') === 'nearest' ? 'nearest' : 'linear',
+  transform: 'asymmetric',
+  nearest: 'floor',
+  cubic: -0.75,
+  exclude: false,
+  antialias: false,
+  outside: 0,
+}))

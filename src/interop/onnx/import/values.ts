@@ -1,0 +1,63 @@
+/** From what stands under a name to a traced value. */
+import { quantOf } from '../../../data/quant.js'
+import { broadcastShapes, showShape } from '../../../data/shape.js'
+import { isInvalid } from '../../../graph/builder.js'
+import type { Value } from '../../../graph/op.js'
+import { dequantize, isQuantValue } from '../../../nn/functions/index.js'
+import type { Entry, Importing, Role, Traced } from './entry.js'
+import { DataType } from './host.js'
+import { integersOf } from './grids.js'
+
+/** The element type of what stands under a name. */
+export const typeOf = (e: Entry): DataType =>
+  e.is === 'known' ? e.host.type : e.is === 'value' || e.is === 'levels' ? e.type : DataType.FLOAT
+
+/** An entry as a value. */
+export const valueOf = (x: Importing, e: Entry, role: Role): Value => {
+  switch (e.is) {
+    case 'value':
+      return e.value
+    case 'known':
+      return x.leaf(e, role)
+    case 'stored':
+      return e.make()
+    case 'levels':
+      return integersOf(x, e)
+  }
+}
+
+/** A value without its metadata. */
+export const plainOf = (v: Value, why: string): Value => (isQuantValue(v) ? dequantize(v, why) : v)
+
+/** A value with its element type. */
+export const typed = (value: Value, type: DataType): Traced => ({ is: 'value', value, type })
+
+/** The value without metadata, where it has any. */
+export const outOf = (v: Value): Value => plainOf(v, 'its metadata does not fit the operation')
+
+/**
+ * Quant tensors as they are where they all lie on one grid; else their plain values. Models of other tools add and join tensors of different
+ * scales, which Brevitas' operators refuse.
+ */
+export const agreeing = (values: readonly Value[]): readonly Value[] => {
+  const [first] = values
+  const q = quantOf(first.carried)
+  const alike = values.every((v) => {
+    const p = quantOf(v.carried)
+    return (
+      p !== null &&
+      q !== null &&
+      p.bits === q.bits &&
+      p.signed === q.signed &&
+      first.kit.same(p.scale, q.scale) &&
+      first.kit.same(p.zeroPoint, q.zeroPoint)
+    )
+  })
+  return alike ? values : values.map(outOf)
+}
+
+/** Refuses shapes that do not broadcast; null where they do. */
+export const broadcasts = (x: Importing, a: Value, b: Value): null =>
+  isInvalid(a) || isInvalid(b) || broadcastShapes(a.shape, b.shape) !== null
+    ? null
+    : x.refuse(`${showShape(a.shape)} and ${showShape(b.shape)} do not broadcast`, 'make the axes equal, or 1')
