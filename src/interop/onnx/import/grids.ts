@@ -1,7 +1,9 @@
 /** Scales, zero points and widths of foreign quantizers, and the primitive that they become. */
 import { intMax, intMin } from '../../../data/quant.js'
 import { showShape, sizeOf, type Shape } from '../../../data/shape.js'
-import type { Attrs, Value } from '../../../graph/op.js'
+import type { Value } from '../../../graph/op.js'
+import type { QuantizeAttrs } from '../../../ops/quantize.js'
+import type { Rounding } from '../../../ops/rounding.js'
 import { dequantize, isQuantValue } from '../../../nn/functions/index.js'
 import type { Entry, Importing, Known, Levels, Stored, Traced } from './entry.js'
 import { DataType, float32, isFloat, type Host } from './host.js'
@@ -41,17 +43,39 @@ const isZero = (h: Host): boolean => h.data.every((z) => z === 0)
 const scalarly = (k: Known): Known =>
   k.host.data.length === 1 && k.host.shape.length > 0 ? { ...k, host: { ...k.host, shape: [] } } : k
 
-/** A scale or zero point, as it broadcasts over a value of this rank. */
-const along = (x: Importing, k: Known, role: 'scale' | 'zero', shape: Shape, axis: number | null): Value => {
-  const v = x.leaf(scalarly(k), role)
+/** A vector along an axis of a value of this shape; anything else broadcasts as it stands. */
+const along = (x: Importing, v: Value, shape: Shape, axis: number | null, what: string): Value => {
   if (axis === null || v.shape.length !== 1) return v
   if (axis < 0 || axis >= shape.length || shape[axis] !== v.shape[0])
     return x.refuse(
-      `${v.shape[0]} ${role === 'scale' ? 'scales' : 'zero points'} do not fit axis ${axis} of ${showShape(shape)}`,
+      `${v.shape[0]} ${what} do not fit axis ${axis} of ${showShape(shape)}`,
       'give one per element of that axis, or one in all',
     )
-  const wide = x.kit.emit('reshape', [v], { shape: shape.map((n, i) => (i === axis ? n : 1)) })
-  x.note(wide, float32(k.host))
+  return x.kit.emit('reshape', [v], { shape: shape.map((n, i) => (i === axis ? n : 1)) })
+}
+
+/**
+ * A scale as a value. What is learned is the end of its grid, the scale times a power of two, as Brevitas learns thresholds: numbers of the size of
+ * the data, on which one rate of learning fits all. Both multiplications are exact.
+ */
+export const scaleValue = (x: Importing, k: Known, { bits, signed }: Omit<Width, 'narrow'>): Value => {
+  const steps = 2 ** (signed ? bits - 1 : bits)
+  const key = `${k.leaf}\0${steps}`
+  const { host } = scalarly(k)
+  const ends = x.cached(key, () => ({ ...host, type: DataType.FLOAT, data: float32(host).map((s) => s * steps) }))
+  const v = x.kit.emit('mul', [
+    x.leaf({ is: 'known', host: ends, leaf: k.leaf, key }, 'scale'),
+    x.kit.constant(1 / steps),
+  ])
+  x.note(v, float32(host))
+  return v
+}
+
+/** The same along an axis of a value. */
+const scaleOver = (x: Importing, g: Grid, shape: Shape): Value => {
+  const v = scaleValue(x, g.scale, g)
+  const wide = along(x, v, shape, g.axis, 'scales')
+  x.note(wide, float32(g.scale.host))
   return wide
 }
 
@@ -64,7 +88,7 @@ const zeroOf = (
   bounds: readonly [number, number],
 ): readonly [Value, 'zero' | 'integer' | 'any'] => {
   if (zero === null || isZero(zero.host)) return [x.kit.constant(0), 'zero']
-  const z = along(x, zero, 'zero', shape, axis)
+  const z = along(x, x.leaf(scalarly(zero), 'zero'), shape, axis, 'zero points')
   const whole = zero.host.data.every((n) => Number.isInteger(n) && n >= bounds[0] && n <= bounds[1])
   if (!whole) return [z, 'any']
   const rounded = x.kit.emit('round~identity', [z])
@@ -73,7 +97,7 @@ const zeroOf = (
 
 /** A quantizer of the file. */
 export type Grid = Width & {
-  readonly rounding: string
+  readonly rounding: Rounding
   readonly scale: Known
   readonly zero: Known | null
   /** The axis of a scale that is a vector; null where it broadcasts as it stands. */
@@ -85,9 +109,9 @@ const bare = (v: Value): Value => (isQuantValue(v) ? dequantize(v, 'it is quanti
 /** The value on its grid: the primitive in which metadata is born. */
 export const quantized = (x: Importing, v: Value, g: Grid, ownScale?: Value): Value => {
   const bounds = [intMin(g.bits, g.signed, g.narrow), intMax(g.bits, g.signed, g.narrow)] as const
-  const scale = ownScale ?? along(x, g.scale, 'scale', v.shape, g.axis)
+  const scale = ownScale ?? scaleOver(x, g, v.shape)
   const [zeroPoint, zero] = zeroOf(x, g.zero, v.shape, g.axis, bounds)
-  const attrs: Attrs = {
+  const attrs: QuantizeAttrs = {
     bits: g.bits,
     signed: g.signed,
     narrow: g.narrow,
@@ -175,7 +199,7 @@ export const integersOf = (x: Importing, l: Levels): Value => {
   const v = source(x, l.from)
   const g: Grid = { ...width, rounding: 'ROUND', scale: l.scale, zero: l.zero, axis: l.axis }
   const y = dequantize(quantized(x, v, g), 'its integers are read')
-  const steps = kit.emit('div', [y, along(x, l.scale, 'scale', v.shape, l.axis)])
+  const steps = kit.emit('div', [y, scaleOver(x, g, v.shape)])
   const q = l.zero === null ? steps : kit.emit('add', [steps, zeroOf(x, l.zero, v.shape, l.axis, range)[0]])
   const ints = kit.emit('round', [q])
   return widthOf(l.bounds) === null ? kit.emit('tensorClamp', [ints], { min: l.bounds[0], max: l.bounds[1] }) : ints

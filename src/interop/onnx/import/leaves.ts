@@ -63,7 +63,7 @@ export const newLedger = () => {
 }
 
 const MEANINGS: { readonly [R in Role]?: string } = {
-  scale: 'the scale of a quantizer, as in an ONNX file',
+  scale: 'the end of a grid of an ONNX file: a scale times 2^(bits - 1), of unsigned integers times 2^bits',
   zero: 'the zero point of a quantizer, as in an ONNX file',
 }
 

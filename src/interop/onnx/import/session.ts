@@ -2,6 +2,7 @@
 import { isFailure, failure, type QuantError } from '../../../data/error.js'
 import { nearestName } from '../../../data/fields.js'
 import { quantOf, type NodeId } from '../../../data/quant.js'
+import { MOST_ELEMENTS, showShape, sizeOf } from '../../../data/shape.js'
 import type { Tensor } from '../../../data/tensor.js'
 import { isInvalid } from '../../../graph/builder.js'
 import type { Kit, Value } from '../../../graph/op.js'
@@ -199,8 +200,7 @@ const ofNode = (node: ModelNode, e: QuantError): QuantError =>
 const EMPTY: Host = { type: DataType.FLOAT, shape: [0], data: new Float32Array(0) }
 
 /** What one node makes, or the errors that it gave. */
-const apply = (walk: Walk, x: Importing, rule: ImportRule, asked: ReadonlySet<string>): readonly Entry[] => {
-  const before = walk.recorded?.length ?? 0
+const apply = (x: Importing, rule: ImportRule, asked: ReadonlySet<string>): readonly Entry[] => {
   const all = x.node.inputs.map((n, i) => (n === '' ? null : x.entry(i)))
   const hosts = all.map((e) => (e === null ? EMPTY : e.is === 'known' ? e.host : null))
   const fold = x.node.domain === '' ? folds[x.node.op] : undefined
@@ -209,15 +209,55 @@ const apply = (walk: Walk, x: Importing, rule: ImportRule, asked: ReadonlySet<st
     folded !== null
       ? folded.map((host, i): Entry => ({ is: 'known', host, leaf: x.node.outputs[i] ?? '' }))
       : resultsOf(x.kit.scoped(pathOf(x.node), () => rule(x)))
+  const large = made.find((e) => e.is === 'value' && !(sizeOf(e.value.shape) <= MOST_ELEMENTS))
+  if (large?.is === 'value')
+    x.refuse(
+      `its result ${showShape(large.value.shape)} has more elements than a tensor may have`,
+      'give smaller inputs',
+    )
   const unread = [...x.node.attributes.keys()].filter((name) => !asked.has(name))
   if (unread.length > 0) x.refuse(`attribute ${unread.join(', ')} is not known to version ${x.opset} here`, REEXPORT)
-  const faults = walk.recorded?.splice(before) ?? []
-  if (faults.length > 0) throw failure(faults.map((e) => ofNode(x.node, e)))
   return made
+}
+
+/**
+ * What a node failed by: what its ops recorded, of which all that its rule threw afterwards is a consequence; or what the rule threw. Numbers of
+ * a broken file can lead a rule anywhere, so that whatever else is thrown while a file is looked at is the file's fault too.
+ */
+const faultsOf = (walk: Walk, node: ModelNode, before: number, thrown: unknown): readonly QuantError[] => {
+  const recorded = walk.recorded?.splice(before) ?? []
+  if (recorded.length > 0) return recorded.map((e) => ofNode(node, e))
+  if (isFailure(thrown)) return thrown.errors.map((e) => ofNode(node, e))
+  if (thrown === null) return []
+  if (walk.recorded === null || !(thrown instanceof Error)) throw thrown
+  return [importError(`${node.op} (node ${node.name}) can't be read: ${thrown.message}`, REEXPORT, node.op, node.name)]
 }
 
 /** What stands for the graph as a whole, where its results are asked for. */
 const RESULT: ModelNode = { name: 'result', op: 'result', domain: '', inputs: [], outputs: [], attributes: new Map() }
+
+/** Puts the results of a node under their names; gives what was thrown, or null. */
+const attempted = (
+  walk: Walk,
+  model: Model,
+  node: ModelNode,
+  rule: ImportRule,
+  names: Map<string, Entry>,
+  memory: Memory,
+): unknown => {
+  const asked = new Set<string>()
+  try {
+    const made = apply(importing(walk, model, node, names, memory, asked), rule, asked)
+    node.outputs.forEach((o, i) => {
+      if (o === '') return
+      if (made[i] === undefined) refusing(node)(`it has no result number ${i} here`, REEXPORT)
+      names.set(o, made[i])
+    })
+    return null
+  } catch (e) {
+    return e
+  }
+}
 
 /** Walks all nodes; `names` holds the inputs and is filled with every result. Gives what can trace those that nobody traced yet. */
 export const walkModel = (walk: Walk, model: Model, names: Map<string, Entry>): Importing => {
@@ -239,18 +279,9 @@ export const walkModel = (walk: Walk, model: Model, names: Map<string, Entry>): 
       spoil(node, failed.value)
       continue
     }
-    const asked = new Set<string>()
-    try {
-      const made = apply(walk, importing(walk, model, node, names, memory, asked), rule, asked)
-      node.outputs.forEach((o, i) => {
-        if (o === '') return
-        if (made[i] === undefined) refusing(node)(`it has no result number ${i} here`, REEXPORT)
-        names.set(o, made[i])
-      })
-    } catch (e) {
-      if (!isFailure(e)) throw e
-      spoil(node, walk.refuse(e.errors.map((err) => ofNode(node, err))))
-    }
+    const before = walk.recorded?.length ?? 0
+    const faults = faultsOf(walk, node, before, attempted(walk, model, node, rule, names, memory))
+    if (faults.length > 0) spoil(node, walk.refuse(faults))
   }
   return importing(walk, model, RESULT, names, memory, new Set())
 }

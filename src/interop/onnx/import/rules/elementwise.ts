@@ -1,7 +1,7 @@
 /** Element-wise operators: activations, arithmetic, comparisons, roundings, types. */
 import { quantOf } from '../../../../data/quant.js'
 import { sizeOf } from '../../../../data/shape.js'
-import type { Kit, Value } from '../../../../graph/op.js'
+import type { BarePrimitive, Kit, Value } from '../../../../graph/op.js'
 import { add, div, leakyRelu, mul } from '../../../../nn/functions/index.js'
 import type { Entry, Importing, ImportRule } from '../entry.js'
 import { DataType, isFloat } from '../host.js'
@@ -10,13 +10,13 @@ import { clippedLevels } from './quantizers.js'
 
 /** The primitive of that name over the plain value. */
 export const direct =
-  (op: string): ImportRule =>
+  (op: BarePrimitive): ImportRule =>
   (x) =>
     typed(x.kit.emit(op, [x.plain(0, 'weight')]), x.type(0))
 
 /** The primitive of that name, which knows what becomes of metadata. */
 export const keeping =
-  (op: string): ImportRule =>
+  (op: BarePrimitive): ImportRule =>
   (x) =>
     typed(x.kit.emit(op, [x.value(0)]), x.type(0))
 
@@ -126,7 +126,7 @@ export const where: ImportRule = (x) => {
 
 /** The largest or smallest, the sum or the mean of any number of operands. */
 export const variadic =
-  (op: string, mean = false): ImportRule =>
+  (op: 'add' | 'maximum' | 'minimum', mean = false): ImportRule =>
   (x) => {
     const values = x.node.inputs.map((_, i) => x.plain(i))
     const [first, ...rest] = values

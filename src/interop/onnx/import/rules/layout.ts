@@ -1,6 +1,7 @@
 /** Operators that move elements: reshapes, joins, slices, pads, blocks, lookups. */
 import { sameShape, showShape, sizeOf, type Shape } from '../../../../data/shape.js'
 import type { Value } from '../../../../graph/op.js'
+import type { PadMode } from '../../../../ops/support/padding.js'
 import type { Importing, ImportRule } from '../entry.js'
 import { DataType, type Host } from '../host.js'
 import {
@@ -158,7 +159,9 @@ const counted = (n: number): Host => ({
   data: Float32Array.from({ length: n }, (_, i) => i),
 })
 
-const MODES: { readonly [mode: string]: string | undefined } = {
+type Pair = readonly [before: number, after: number]
+
+const MODES: { readonly [mode: string]: PadMode | undefined } = {
   constant: 'constant',
   reflect: 'reflect',
   edge: 'replicate',
@@ -177,17 +180,17 @@ export const pad: ImportRule = (x) => {
     MODES[x.text('mode', 'constant')] ?? x.refuse('its mode is not known', 'use constant, reflect, edge or wrap')
   const old = x.number('value', 0)
   const value = x.has(2) ? x.numbers(2, 'value')[0] : old
-  const pads = v.shape.map((_, i) => {
+  const pads = v.shape.map((_, i): Pair => {
     const k = axes.indexOf(i)
     return k < 0 ? [0, 0] : [given[k], given[k + axes.length]]
   })
   const fill = Number.isFinite(value) ? value : value > 0 ? 3.4028234663852886e38 : -3.4028234663852886e38
-  const cut = pads.map(([b, a]) => [Math.min(0, b), Math.min(0, a)])
+  const cut = pads.map(([b, a]): Pair => [Math.min(0, b), Math.min(0, a)])
   const trimmed =
     mode === 'constant' || cut.flat().every((n) => n === 0)
       ? v
       : x.kit.emit('pad', [v], { pad: cut, mode: 'constant', value: 0 })
-  const rest = mode === 'constant' ? pads : pads.map(([b, a]) => [Math.max(0, b), Math.max(0, a)])
+  const rest = mode === 'constant' ? pads : pads.map(([b, a]): Pair => [Math.max(0, b), Math.max(0, a)])
   return typed(x.kit.emit('pad', [trimmed], { pad: rest, mode, value: fill }), x.type(0))
 }
 

@@ -10,6 +10,10 @@ import { autoPads, perAxis } from '../windows.js'
 /** Lowest float32: what pads of a max pool hold where the primitive can't pad by itself. */
 const LOWEST = -3.4028234663852886e38
 
+type Pair = readonly [before: number, after: number]
+
+const NO_PAD: Pair = [0, 0]
+
 /** The windows of a pool: its attributes, and what lies before and behind each axis once the last window fits. */
 type Geometry = {
   readonly kernel: readonly number[]
@@ -50,10 +54,10 @@ const geometryOf = (x: Importing, shape: Shape): Geometry => {
 }
 
 /** A value with elements added (or cut) before and behind its spatial axes. */
-const padded = (v: Value, pads: readonly (readonly number[])[], value: number): Value =>
+const padded = (v: Value, pads: readonly Pair[], value: number): Value =>
   pads.every(([b, a]) => b === 0 && a === 0)
     ? v
-    : v.kit.emit('pad', [v], { pad: [[0, 0], [0, 0], ...pads], mode: 'constant', value })
+    : v.kit.emit('pad', [v], { pad: [NO_PAD, NO_PAD, ...pads], mode: 'constant', value })
 
 /** MaxPool. Where each maximum stood (its second result) is not known. */
 export const maxPool: ImportRule = (x) => {
@@ -66,7 +70,7 @@ export const maxPool: ImportRule = (x) => {
   if (g.even) return typed(x.kit.emit('maxPool', [v], { ...attrs, padding: g.pads.map(([b]) => b) }), x.type(0))
   const wide = padded(
     outOf(v),
-    g.pads.map(([b, a], d) => [b, a + g.beyond[d]]),
+    g.pads.map(([b, a], d): Pair => [b, a + g.beyond[d]]),
     LOWEST,
   )
   return typed(x.kit.emit('maxPool', [wide], { ...attrs, padding: g.kernel.map(() => 0) }), x.type(0))
@@ -89,7 +93,7 @@ const windowSums = (v: Value, g: Geometry): Value => {
   const ones = kit.constant(1, [1, 1, ...g.kernel])
   const sums = kit.emit('conv', [each, ones], {
     stride: g.stride,
-    padding: g.kernel.map(() => [0, 0]),
+    padding: g.kernel.map(() => NO_PAD),
     dilation: g.dilation,
     groups: 1,
   })
@@ -112,7 +116,7 @@ export const averagePool: ImportRule = (x) => {
       divisorOverride: null,
       correct: true,
     })
-  const behind = g.beyond.map((e) => [0, e])
+  const behind = g.beyond.map((e): Pair => [0, e])
   const ones = x.kit.constant(1, [1, 1, ...v.shape.slice(2)])
   const count = windowSums(padded(padded(ones, g.pads, countPads ? 1 : 0), behind, 0), g)
   return div(windowSums(padded(padded(outOf(v), g.pads, 0), behind, 0), g), count)

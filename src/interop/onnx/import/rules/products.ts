@@ -119,7 +119,7 @@ export const convTranspose: ImportRule = (x) => {
         outputPadding: pads.map(([b, a]) => b - a),
       })
     : x.kit.emit('pad', [x.kit.emit('convTranspose', [v, w], { ...attrs, padding: none, outputPadding: none })], {
-        pad: [[0, 0], [0, 0], ...pads.map(([b, a]) => [0 - b, 0 - a])],
+        pad: [[0, 0], [0, 0], ...pads.map(([b, a]): readonly [number, number] => [0 - b, 0 - a])],
         mode: 'constant',
         value: 0,
       })

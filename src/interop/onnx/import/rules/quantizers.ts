@@ -2,6 +2,7 @@
 import { sizeOf } from '../../../../data/shape.js'
 import type { Value } from '../../../../graph/op.js'
 import { dequantize, isQuantValue } from '../../../../nn/functions/index.js'
+import type { Rounding } from '../../../../ops/rounding.js'
 import type { Entry, Importing, ImportRule } from '../entry.js'
 import {
   axisOf,
@@ -10,6 +11,7 @@ import {
   knownScale,
   quantized,
   rangeOf,
+  scaleValue,
   spreadOver,
   storedOn,
   widthOf,
@@ -84,7 +86,7 @@ export const dequantizeLinear: ImportRule = (x) => {
   )
 }
 
-const ROUNDINGS: { readonly [mode: string]: string | undefined } = {
+const ROUNDINGS: { readonly [mode: string]: Rounding | undefined } = {
   ROUND: 'ROUND',
   HALF_EVEN: 'ROUND',
   FLOOR: 'FLOOR',
@@ -94,7 +96,7 @@ const ROUNDINGS: { readonly [mode: string]: string | undefined } = {
   DPU: 'DPU',
 }
 
-const roundingOf = (x: Importing, otherwise: string): string => {
+const roundingOf = (x: Importing, otherwise: string): Rounding => {
   const mode = x.text('rounding_mode', otherwise)
   return (
     ROUNDINGS[mode.toUpperCase()] ??
@@ -146,7 +148,7 @@ export const trunc: ImportRule = (x) => {
   const t = kit.constant(2 ** shift)
   const given = x.value(0)
   const value = isQuantValue(given) ? dequantize(given, 'it is truncated') : given
-  const sv = x.leaf({ ...scale, host: { ...scale.host, shape: [] } }, 'scale')
+  const sv = scaleValue(x, scale, { bits: inBits, signed })
   const plainZero = zero.host.data[0] === 0
   const z = plainZero ? kit.constant(0) : x.leaf({ ...zero, host: { ...zero.host, shape: [] } }, 'zero')
   const steps = kit.emit('round~identity', [kit.emit('add', [kit.emit('div', [value, sv]), z])])
