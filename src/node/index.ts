@@ -1,2 +1,3 @@
 /** `quantrace/node`: files that survive a kill, for programs that run in Node. */
 export { ensureFolder, readFileBytes, writeFileWhole, writeFolder, type FileSystem } from './files.js'
+export { externalData } from './external.js'

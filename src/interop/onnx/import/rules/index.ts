@@ -17,10 +17,18 @@ const qonnx = (domain: string): { readonly [op: string]: ImportRule } => ({
   [`${domain}.Trunc`]: q.trunc,
 })
 
+/** What ONNX Runtime's quantizer writes for widths that ONNX itself got later, and what its optimizer makes of gelu. */
+const microsoft: { readonly [op: string]: ImportRule } = {
+  'com.microsoft.QuantizeLinear': q.quantizeLinear,
+  'com.microsoft.DequantizeLinear': q.dequantizeLinear,
+  'com.microsoft.Gelu': e.gelu,
+}
+
 /** The table. */
 export const importRules: { readonly [op: string]: ImportRule } = {
   ...qonnx('qonnx.custom_op.general'),
   ...qonnx('onnx.brevitas'),
+  ...microsoft,
   ...e.comparisons,
   ...p.reductions,
   Abs: direct('abs'),
