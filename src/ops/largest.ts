@@ -23,8 +23,7 @@ export const maxAll: Op = {
   carry: strips('torch.max gets the bare value and returns a plain tensor'),
   vjp: ({ g, args: [x], out, kit }) => {
     // Of several NaN each counts as the largest: where there is one, nothing else equals the result.
-    const nan = kit.emit('sub', [kit.constant(1), kit.emit('equal', [x, x])])
-    const hit = kit.emit('add', [kit.emit('equal', [x, out()]), nan])
+    const hit = kit.emit('equalOrNaN', [x, out()])
     const count = kit.emit('sum', [hit], { dims: x.shape.map((_, i) => i), keepdim: false })
     return [kit.emit('select', [hit, kit.emit('div', [g, count]), kit.constant(0)])]
   },

@@ -126,6 +126,12 @@ const examples: readonly Example<QuantizeAttrs>[] = (
     ] satisfies readonly Example<QuantizeAttrs>[],
 )
 
+/**
+ * 1 of a scale that has steps; NaN of 0, NaN and the infinities: torch multiplies a cotangent by a scale and divides it by it. A factor of its own, so
+ * that it is computed once per scale and not per element.
+ */
+const unitOf = (s: Value): Value => s.kit.emit('div', [s, s])
+
 /** Integer quantization of x with scale s and zero point z: `(clamp(round(x/s + z)) - z) * s`. */
 export const quantize: Op<QuantizeAttrs> = {
   name: 'quantize',
@@ -136,8 +142,10 @@ export const quantize: Op<QuantizeAttrs> = {
   births: true,
   carry: born,
   vjp: ({ g, args: [x, s, z], attrs, needs, kit }) => [
-    needs[0] ? kit.emit('quantizeGradInput', [g, x, s, z], attrs) : null,
-    needs[1] ? kit.emit('quantizeGradScale', [g, x, s, z], attrs) : null,
+    needs[0]
+      ? kit.emit('mul', [attrs.clamp === 'ste' ? g : kit.emit('quantizeGradInput', [g, x, s, z], attrs), unitOf(s)])
+      : null,
+    needs[1] ? kit.emit('mul', [kit.emit('quantizeGradScale', [g, x, s, z], attrs), unitOf(s)]) : null,
     needs[2] && attrs.clamp === 'mask' ? kit.emit('quantizeGradZeroPoint', [g, x, s, z], attrs) : null,
   ],
   evaluate: ([x, s, z], attrs, out) => {
@@ -184,13 +192,7 @@ const gradient = (
   smooth: false,
 })
 
-/** 1 of a scale that has steps; NaN of 0, NaN and the infinities. The cotangent is multiplied by a scale and divided by it. */
-const unitOf = (s: number): number => s / s
-
-/**
- * `M * g * (s/s)`: the cotangent where the rounded number was not clipped (NaN counts as not clipped), else exactly 0; where the
- * clamp is straight-through, all of it. NaN of a scale of 0, NaN or infinity.
- */
+/** `M * g`: the cotangent where the rounded number was not clipped (NaN counts as not clipped), else exactly 0; where the clamp is straight-through, all of it. */
 export const quantizeGradInput: Op<QuantizeAttrs> = gradient(
   'quantizeGradInput',
   'Gradient of quantize to its input: g where nothing was clipped.',
@@ -200,10 +202,9 @@ export const quantizeGradInput: Op<QuantizeAttrs> = gradient(
     const [lo, hi] = limits(attrs)
     const masks = attrs.clamp === 'mask'
     byScale(out.shape, s, z, (start, end, sk, zk) => {
-      const unit = unitOf(sk)
       for (let i = start; i < end; i++) {
         const r = masks ? f(Math.fround(Math.fround(x.data[i] / sk) + zk)) : 0
-        out.data[i] = (masks && (r > hi || r < lo) ? 0 : g.data[i]) * unit
+        out.data[i] = masks && (r > hi || r < lo) ? 0 : g.data[i]
       }
     })
     return null
@@ -233,7 +234,7 @@ const reduceOver = (
   return null
 }
 
-/** `Σ g*(i - z) - Σ M*g*(x/s)`: inside `(i - z) - x/s`, clipped `i - z`; NaN where x/s or s is infinite: 0 times it. */
+/** `Σ g*(i - z) - Σ M*g*(x/s)`: inside `(i - z) - x/s`, clipped `i - z`; NaN where x/s is infinite: 0 times it. */
 export const quantizeGradScale: Op<QuantizeAttrs> = gradient(
   'quantizeGradScale',
   'Gradient of quantize to its scale.',
@@ -247,7 +248,7 @@ export const quantizeGradScale: Op<QuantizeAttrs> = gradient(
       const r = f(Math.fround(p + zk))
       const clipped = r > hi || r < lo
       const q = (r > hi ? hi : r < lo ? lo : r) - zk
-      return g.data[i] * unitOf(sk) * (q - (clipped && !ste ? p - p : p))
+      return g.data[i] * (q - (clipped && !ste ? p - p : p))
     })
   },
 )

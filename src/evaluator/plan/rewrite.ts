@@ -184,6 +184,7 @@ const FINITE: ReadonlySet<string> = new Set([
   'less',
   'lessEqual',
   'equal',
+  'equalOrNaN',
   'within',
   'between',
   'inside',

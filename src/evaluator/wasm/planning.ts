@@ -59,6 +59,7 @@ const CHEAP: ReadonlySet<string> = new Set([
   'less',
   'lessEqual',
   'equal',
+  'equalOrNaN',
   'select',
   'abs',
   'neg',

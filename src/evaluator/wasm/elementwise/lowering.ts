@@ -81,18 +81,6 @@ const compared = (
   ]
 }
 
-/** 1 of a scale that has steps, NaN of 0, NaN and the infinities. */
-const unitOf = (e: Exprs, s: number): number => {
-  const { op, value } = e.list[s]
-  return op === 'const' && value !== undefined && Number.isFinite(value) && value !== 0
-    ? e.constant(1)
-    : e.op('div', s, s)
-}
-
-/** The product, unless one factor is the number 1. */
-const times = (e: Exprs, x: number, unit: number): number =>
-  e.list[unit].op === 'const' && e.list[unit].value === 1 ? x : e.op('mul', x, unit)
-
 /** What the forward of `quantize` and its gradients share. */
 const quantized = (e: Exprs, [x, s, z]: readonly number[], a: Attrs) => {
   const lo = e.constant(Math.fround(intMin(Number(a.bits), a.signed === true, a.narrow === true)))
@@ -119,6 +107,7 @@ const MAPS: { readonly [op: string]: Lowering } = {
   less: compare('lt'),
   lessEqual: compare('le'),
   equal: compare('eq'),
+  equalOrNaN: (e, [a, b]) => e.flag(e.op('or', e.op('eq', a, b), e.op('ne', a, a))),
   round: unary('nearest'),
   floor: unary('floor'),
   ceil: unary('ceil'),
@@ -153,7 +142,7 @@ const MAPS: { readonly [op: string]: Lowering } = {
   broadcastTo: (_e, [x]) => x,
   quantize: (e, args, a) => e.op('mul', quantized(e, args, a).q, args[1]),
   quantizeGradInput: (e, [g, ...args], a) =>
-    times(e, a.clamp === 'ste' ? g : e.op('andnot', g, quantized(e, args, a).clipped()), unitOf(e, args[1])),
+    a.clamp === 'ste' ? g : e.op('andnot', g, quantized(e, args, a).clipped()),
   delay: (e, [q, x, left]) => e.op('select', e.op('gt', left, e.constant(0)), x, q),
   ...Object.fromEntries(
     ['erf', 'exp', 'log', 'exp2', 'log2', 'tanh', 'sigmoid', 'softsign', 'elu', 'gelu', 'geluSlope', 'hardswish'].map(
@@ -244,7 +233,7 @@ export const REDUCTIONS: { readonly [op: string]: Reduction } = {
     term: (e, [g, ...args], a) => {
       const { p, q, clipped } = quantized(e, args, a)
       const steps = a.clamp === 'ste' ? p : e.op('select', clipped(), e.op('sub', p, p), p)
-      return e.op('mul', times(e, g, unitOf(e, args[1])), e.op('sub', q, steps))
+      return e.op('mul', g, e.op('sub', q, steps))
     },
   },
   quantizeGradZeroPoint: {
