@@ -1,15 +1,18 @@
 /** What a checkpoint alone says of a program: every value that no input of data reaches. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantError, QuantErrors } from '../src/data/error.js'
+import { argumentProblems, record, required } from '../src/data/fields.js'
 import { sameShape, showShape, sizeOf } from '../src/data/shape.js'
 import { isTensor, type Tensor } from '../src/data/tensor.js'
 import { at, mapTree } from '../src/data/tree.js'
 import { tooLarge } from '../src/evaluator/memory.js'
-import type { Program, ProgramInput } from '../src/graph/program.js'
+import { programProblems, type Program, type ProgramInput } from '../src/graph/program.js'
 import { run } from '../src/nn/program/program.js'
 
 /** Parameters and state, as `parseTensors` gives those of a checkpoint. */
 export type Stored = { readonly params: unknown; readonly state: unknown }
+
+const STORED = { ...record, says: 'parameters and state, { params, state }', like: 'orThrow(parseTensors(bytes))' }
 
 const isIndex = (x: unknown): x is number => typeof x === 'number'
 
@@ -89,6 +92,11 @@ const nothing = (program: Program): unknown =>
  * @example pipe(parseTensors(bytes), E.chain((tree) => knownValues(program, tree as Stored)))
  */
 export const knownValues = (program: Program, stored: Stored): E.Either<QuantErrors, ReadonlyMap<number, Tensor>> => {
+  const wrong = [
+    ...programProblems('knownValues', program),
+    ...argumentProblems('knownValues', { stored }, { stored: required(STORED) }),
+  ]
+  if (wrong.length > 0) return E.left(wrong)
   const errors = misfits(program, stored)
   if (errors.length > 0) return E.left(errors)
   const large = tooLarge(program, 'reference')

@@ -4,9 +4,25 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../src/data/error.js'
+import {
+  allOf,
+  anyNumber,
+  count,
+  demandArguments,
+  fraction,
+  func,
+  oneOf,
+  orNull,
+  record,
+  shaped,
+  text,
+  whole,
+} from '../src/data/fields.js'
 import { quantOf } from '../src/data/quant.js'
 import { isTensor, type Tensor } from '../src/data/tensor.js'
+import { leaves } from '../src/data/tree.js'
 import type { Program } from '../src/graph/program.js'
+import { recordsField } from './border.js'
 import { compile, type RunArgs } from '../src/nn/program/program.js'
 
 /** One quantizer after one step. Per channel: the mean. `statistic`: of that step's batch, where two states in a row were seen. */
@@ -77,10 +93,17 @@ const isRecord = (x: unknown): x is { readonly [key: string]: unknown } =>
 
 /** Counters and buffers of scales in a tree of state, by the path of their quantizer. */
 export const statisticsIn = (state: unknown, path = ''): LogRecord['quantizers'] => {
+  demandArguments('statisticsIn', { path }, { path: text })
+  // A state that holds itself is refused here.
+  leaves(isTensor, state)
+  return statisticsBelow(state, path)
+}
+
+const statisticsBelow = (state: unknown, path: string): LogRecord['quantizers'] => {
   if (!isRecord(state)) return {}
   return Object.fromEntries(
     Object.entries(state).flatMap(([key, child]) => {
-      const inside = Object.entries(statisticsIn(child, path === '' ? key : `${path}.${key}`))
+      const inside = Object.entries(statisticsBelow(child, path === '' ? key : `${path}.${key}`))
       if (key !== 'scale' || !isRecord(child) || !isTensor(child.counter) || !isTensor(child.buffer)) return inside
       return [...inside, [path, { counter: child.counter.data[0], buffer: meanOf(child.buffer.data) }]]
     }),
@@ -141,10 +164,27 @@ const thinned = (records: readonly LogRecord[]): readonly LogRecord[] => {
   return records.flatMap((r, i) => (i === at ? [] : i === at + 1 ? [{ ...r, ...joined(records[at], r) }] : [r]))
 }
 
+const EVENT = allOf({
+  options: shaped('options, { scales, momentum, most }', { scales: func, momentum: fraction, most: count }),
+  log: shaped('a log, as emptyLog or addEvent gave it', allOf({ records: recordsField, pending: record })),
+  event: shaped(
+    'an event of train',
+    allOf({
+      tag: oneOf('step', 'epoch'),
+      step: whole,
+      epoch: whole,
+      lr: orNull(anyNumber),
+      loss: anyNumber,
+      accuracy: orNull(anyNumber),
+    }),
+  ),
+})
+
 /** Adds an event to a log. Events of the tag `epoch` are passed over: they repeat a step. */
 export const addEvent =
   <P, S>(options: LogOptions<P, S> = {}) =>
   (log: TrainLog, event: LogEvent<P, S>): TrainLog => {
+    demandArguments('addEvent', { options, log, event }, EVENT)
     if (event.tag === 'epoch') return log
     const pending = joined(log.pending, { over: 1, loss: event.loss, accuracy: event.accuracy })
     const wanted = interest(log, event.step)

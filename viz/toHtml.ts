@@ -1,5 +1,6 @@
 /** From a program, or two, to one file that opens anywhere. Runs in Node and in browsers. */
 import type { Program } from '../src/graph/program.js'
+import { demandPair, demandScene } from './border.js'
 import { assets } from './generated/assets.js'
 import type { PairOptions } from './pair/scene.js'
 import { toPairHtml } from './pair/toPairHtml.js'
@@ -20,6 +21,10 @@ export function toHtml(program: Program, options?: SceneOptions): string
  */
 export function toHtml(programs: readonly [Program, Program], options?: PairOptions): string
 export function toHtml(x: Program | readonly [Program, Program], options: SceneOptions | PairOptions = {}): string {
-  if ('graph' in x) return shell(sceneOf(x, options), assets)
-  return toPairHtml(x, options)
+  if (Array.isArray(x)) {
+    demandPair('toHtml', x, options)
+    return toPairHtml(x as readonly [Program, Program], options)
+  }
+  demandScene('toHtml', x, options)
+  return shell(sceneOf(x as Program, options), assets)
 }

@@ -1,5 +1,6 @@
 /** A program as a Mermaid flow chart, for Markdown. */
 import type { Program } from '../src/graph/program.js'
+import { demandScene } from './border.js'
 import { lineLabel, lookOf } from './draw/words.js'
 import { sceneOf } from './scene/fromProgram.js'
 import { nameOf } from './scene/text.js'
@@ -38,6 +39,7 @@ const arrow = (l: Line): string => {
 
 /** The layers of a program and what flows between them: thick where metadata is carried, dotted where it is claimed or stripped. */
 export const toMermaid = (program: Program): string => {
+  demandScene('toMermaid', program, {})
   const scene = onSide(sceneOf(program), 'forward')
   const visible = visibleOf(scene, firstOpen(scene), false)
   const names = new Map<string, string>()

@@ -1,5 +1,7 @@
 /** A program as one SVG drawing for papers and READMEs. Needs no browser. */
+import { oneOf } from '../src/data/fields.js'
 import type { Program } from '../src/graph/program.js'
+import { demandScene } from './border.js'
 import { escapeText, markup } from './draw/mark.js'
 import { plainLook, settingOf } from './draw/drawing.js'
 import { huesOf } from './draw/hues.js'
@@ -17,8 +19,10 @@ export type DrawingOptions = SceneOptions & { readonly expand?: 'first' | 'all' 
 
 /** A program as an SVG file, in the light theme, drawn as the page draws it. */
 export const toSvg = (program: Program, options: DrawingOptions = {}): string => {
-  const all = options.expand === 'all'
-  const scene = onSide(sceneOf(program, options), all ? 'both' : 'forward')
+  demandScene('toSvg', program, options, { expand: oneOf('first', 'all') })
+  const { expand, ...about } = options
+  const all = expand === 'all'
+  const scene = onSide(sceneOf(program, about), all ? 'both' : 'forward')
   const visible = visibleOf(scene, all ? allOpen(scene) : firstOpen(scene), all)
   const look = { ...plainLook, hues: huesOf(scene), over: overlayOf(scene) }
   const layout = layoutOf(visible, settingOf(look))

@@ -1,10 +1,13 @@
 /** Collects the values of one run for the page. */
+import { demandArguments } from '../src/data/fields.js'
 import type { Tensor } from '../src/data/tensor.js'
 import { isTensor } from '../src/data/tensor.js'
 import { at } from '../src/data/tree.js'
 import type { RunOptions } from '../src/evaluator/backend.js'
-import type { Program } from '../src/graph/program.js'
+import { demandProgram, type Program } from '../src/graph/program.js'
 import type { RunArgs } from '../src/nn/program/program.js'
+
+import { runArgsField } from './border.js'
 
 /** Values by node: those of the program's inputs at once, all others as the run that is given `observe` computes them (copied). */
 export type Watch = {
@@ -17,6 +20,8 @@ export type Watch = {
  * @example const w = watch(program, args); run(program, args, { observe: w.observe }); toHtml(program, { values: w.values })
  */
 export const watch = <P, S, I, O>(program: Program<P, S, I, O>, args: RunArgs<P, S, I>): Watch => {
+  demandProgram('watch', program)
+  demandArguments('watch', { args }, { args: runArgsField })
   const trees: { readonly [kind: string]: unknown } = { data: args.inputs, param: args.params, state: args.state }
   const values = new Map<number, Tensor>()
   for (const i of program.inputs) {

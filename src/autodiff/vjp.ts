@@ -5,6 +5,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { freeze } from 'immer'
 import type { QuantError, QuantErrors } from '../data/error.js'
+import { showGiven } from '../data/fields.js'
 import type { NodeId } from '../data/quant.js'
 import type { Tree } from '../data/tree.js'
 import { at, mapTree } from '../data/tree.js'
@@ -15,6 +16,7 @@ import type { OpTable, Value } from '../graph/op.js'
 import { hasVjp } from '../graph/op.js'
 import type { Program, ProgramInput, ProgramOutput } from '../graph/program.js'
 import { getOp, phaseOp } from '../graph/structural.js'
+import { isValue } from '../graph/trace.js'
 
 /** Which nodes depend on a node for which a gradient is wanted. */
 const dependents = (nodes: readonly Node[], wanted: ReadonlySet<NodeId>): Uint8Array => {
@@ -100,6 +102,9 @@ const phaseVjp = (
   return wantedArgs.map((i, k) => [argIds[i], outs[k]] as const)
 }
 
+const areCotangents = (back: unknown, count: number): boolean =>
+  Array.isArray(back) && back.length === count && back.every((c) => c === null || isValue(c))
+
 /** Walks a graph backwards from the seeds and leaves a cotangent at every node that the wanted ones feed. */
 const backward = (
   b: Builder,
@@ -143,6 +148,14 @@ const backward = (
           needs: node.inputs.map((id) => needs[id] === 1),
           kit: b,
         })
+        if (!areCotangents(back, node.inputs.length))
+          return void b.failWith({
+            tag: 'ConfigError',
+            option: node.op.name,
+            path: node.path,
+            message: `the gradient rule of ${node.op.name} returned ${showGiven(back)}; it must return a list with a cotangent, or null, for each of ${node.inputs.length} operands`,
+            fix: "return [kit.emit('mul', [g, …])], for instance, with null where there is no path",
+          })
         back.forEach((c, k) => {
           if (c !== null && needs[node.inputs[k]] === 1) accumulate(b, cts, node.inputs[k], c, fwd)
         })

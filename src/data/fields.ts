@@ -20,6 +20,10 @@ export type Fields<Options = { readonly [name: string]: unknown }> = { readonly 
 const isNumber = (x: unknown): x is number => typeof x === 'number' && Number.isFinite(x)
 const isWhole = (x: unknown): x is number => Number.isSafeInteger(x)
 
+/** Is it a record, not a list, a map, a date, a promise, …? */
+const isRecord = (x: unknown): x is { readonly [name: string]: unknown } =>
+  typeof x === 'object' && x !== null && /^\[object (Object|Module)\]$/.test(Object.prototype.toString.call(x))
+
 /** The same field, which must be given. */
 export const required = (field: Field): Field => ({ ...field, required: true })
 /** The same field, or null. */
@@ -64,11 +68,7 @@ export const text: Field = { says: 'a text', like: "'name'", holds: (x) => typeo
 /** A function. */
 export const func: Field = { says: 'a function', like: '(x) => x', holds: (x) => typeof x === 'function' }
 /** A record. */
-export const record: Field = {
-  says: 'a record',
-  like: '{}',
-  holds: (x) => typeof x === 'object' && x !== null && !Array.isArray(x),
-}
+export const record: Field = { says: 'a record', like: '{}', holds: (x) => isRecord(x) }
 /** One of the given words. */
 export const oneOf = (...words: readonly (string | number | boolean | null)[]): Field => ({
   says: `one of ${words.map((w) => JSON.stringify(w)).join(', ')}`,
@@ -81,6 +81,31 @@ export const list: Field = { says: 'a list', like: '[]', holds: Array.isArray }
 export const isShape = (x: unknown): x is readonly number[] => Array.isArray(x) && x.every((n) => isWhole(n) && n >= 0)
 /** A shape. */
 export const shapeField: Field = { says: 'a list of whole numbers from 0 on', like: '[2, 4]', holds: isShape }
+/** A list, each entry of which is as the field says. */
+export const listOf = (one: Field): Field => ({
+  says: `a list, each entry ${one.says}`,
+  like: `[${one.like}]`,
+  holds: (x) => Array.isArray(x) && Array.from<unknown>(x).every((e) => one.holds(e)),
+})
+/** A record with these fields, and any others; `what` it is, in a few words. */
+export const shaped = (what: string, fields: { readonly [name: string]: Field }): Field => ({
+  says: what,
+  like: '{}',
+  holds: (x) => {
+    if (!record.holds(x)) return false
+    const given: { readonly [name: string]: unknown } = Object(x)
+    return Object.keys(fields).every((name) =>
+      given[name] === undefined ? fields[name].required !== true : fields[name].holds(given[name]),
+    )
+  },
+})
+/** Every field of a record must be there. */
+export const allOf = <K extends string>(fields: { readonly [name in K]: Field }): { readonly [name in K]: Field } =>
+  Object.fromEntries(Object.entries<Field>(fields).map(([name, f]) => [name, required(f)])) as {
+    readonly [name in K]: Field
+  }
+/** Any number, NaN and infinities too. */
+export const anyNumber: Field = { says: 'a number', like: '0', holds: (x) => typeof x === 'number' }
 /** One whole number above 0, or a list of them: what pools and convolutions take per axis. */
 export const counts: Field = {
   says: 'a whole number above 0, or a list of them',
@@ -211,7 +236,7 @@ export const fieldProblems = (
 ): readonly QuantError[] => {
   const names = Object.keys(fields)
   const shown = `{ ${(names.some((n) => fields[n].required) ? names.filter((n) => fields[n].required) : names.slice(0, 1)).map((n) => `${n}: ${fields[n].like}`).join(', ')} }`
-  if (typeof given !== 'object' || given === null || Array.isArray(given))
+  if (!isRecord(given))
     return [
       configError(
         'options',

@@ -1,8 +1,9 @@
 /** Quant tensors as numbers: what a run takes and gives where metadata is carried (Brevitas IntQuantTensor). */
 import { roundHalfEven } from './math.js'
 import { intMax, intMin, VALID_DISTANCE } from './quant.js'
+import { demandArguments, either, required, type Field } from './fields.js'
 import { broadcastStrides } from './shape.js'
-import type { Tensor } from './tensor.js'
+import { isTensor, tensorField, type Tensor } from './tensor.js'
 
 /** `value = (int - zeroPoint) * scale`; `scale` and `zeroPoint` broadcast over `value`, `bitWidth` is a scalar. */
 export type QuantTensor = {
@@ -19,10 +20,27 @@ export type QuantTensor = {
 export type Output = Tensor | QuantTensor
 
 /** Is it a quant tensor? */
-export const isQuantTensor = (x: Output): x is QuantTensor => 'kind' in x && x.kind === 'quant'
+export const isQuantTensor = (x: Output): x is QuantTensor =>
+  typeof x === 'object' && x !== null && 'kind' in x && x.kind === 'quant'
+
+/** A quant tensor, as an argument: all its parts are tensors. */
+export const quantTensorField: Field = {
+  says: 'a quant tensor, as a run gives it',
+  like: 'orThrow(run(program, …)).outputs',
+  holds: (given) => {
+    const x = given as Output
+    return isQuantTensor(x) && [x.value, x.scale, x.zeroPoint, x.bitWidth].every(isTensor)
+  },
+}
+/** A tensor or a quant tensor, as an argument. */
+export const outputField: Field = either(tensorField, quantTensorField)
 
 /** The numbers of a result, dequantized. */
-export const valueOf = (x: Output): Tensor => (isQuantTensor(x) ? x.value : x)
+export const valueOf = (x: Output): Tensor => {
+  const value: unknown = isQuantTensor(x) ? x.value : x
+  if (!isTensor(value)) demandArguments('valueOf', { x }, { x: required(outputField) })
+  return isQuantTensor(x) ? x.value : x
+}
 
 /** Calls `visit` with each element's place and its `value/scale + zeroPoint`, rounded to float32 at each operation. */
 export const positions = (
@@ -68,10 +86,14 @@ export const isValid = (
 }
 
 /** The same of a quant tensor that a run gave. */
-export const isValidQuantTensor = (t: QuantTensor): boolean => isValid({ ...t, bits: t.bitWidth.data[0] })
+export const isValidQuantTensor = (t: QuantTensor): boolean => {
+  demandArguments('isValidQuantTensor', { t }, { t: required(quantTensorField) })
+  return isValid({ ...t, bits: t.bitWidth.data[0] })
+}
 
 /** The integers behind a quant tensor, as floats: `round(value/scale + zeroPoint)`, half to even. Meaningful if it is valid. */
 export const intRepr = (t: QuantTensor): Tensor => {
+  demandArguments('intRepr', { t }, { t: required(quantTensorField) })
   const data = new Float32Array(t.value.data.length)
   positions(t, (p, i) => {
     data[i] = roundHalfEven(p)

@@ -1,4 +1,5 @@
 /** Errors and warnings of a run, worded once for every backend. */
+import { showGiven } from '../data/fields.js'
 import type { QuantError, QuantWarning } from '../data/error.js'
 import type { Node } from '../graph/graph.js'
 
@@ -11,8 +12,13 @@ const fixOf = (message: string): string => {
 }
 
 /** A check node failed with this message. */
-export const failedCheck = (node: Node, message: string): QuantError =>
-  node.op.finds === 'NonFinite'
+export const failedCheck = (node: Node, said: unknown): QuantError => {
+  // An op of anyone's making may answer with what is no message.
+  const message =
+    typeof said === 'string'
+      ? said
+      : `its evaluate returned ${showGiven(said)}; it must return null where all is well, or what is wrong`
+  return node.op.finds === 'NonFinite'
     ? {
         tag: 'NonFinite',
         op: node.op.name,
@@ -22,6 +28,7 @@ export const failedCheck = (node: Node, message: string): QuantError =>
         fix: 'run it once more with { debugNonFinite: true }, which names the first node that makes a NaN or an infinity',
       }
     : failed(node, message)
+}
 
 const failed = (node: Node, message: string): QuantError => ({
   tag: 'CheckFailed',

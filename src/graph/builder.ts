@@ -6,7 +6,7 @@ import { freeze } from 'immer'
 import type { Carried, NodeId } from '../data/quant.js'
 import { float, quantOf, stripped } from '../data/quant.js'
 import { failure, isFailure, type QuantError, type QuantErrors, type QuantFailure } from '../data/error.js'
-import { nearestName, showGiven } from '../data/fields.js'
+import { isShape, nearestName, showGiven } from '../data/fields.js'
 import type { Shape } from '../data/shape.js'
 import { sameShape, showShape } from '../data/shape.js'
 import { newAlike } from './alike.js'
@@ -50,6 +50,7 @@ export type Builder = Kit & {
 const NO_ATTRS: Attrs = {}
 const INVALID = -1
 
+const isObject = (x: unknown): x is object => typeof x === 'object' && x !== null
 const hint = (near: string | undefined): string => (near === undefined ? '' : ` (${near}?)`)
 
 /** Is this the value of an op that failed? Such values are passed on silently. */
@@ -165,9 +166,26 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     }
   }
 
+  /** A rule of an op of anyone's making has answered with what is no answer. */
+  const oddRule = (op: Op, rule: string, said: unknown): Value =>
+    failWith({
+      tag: 'ConfigError',
+      option: op.name,
+      path,
+      message: `the ${rule} rule of ${op.name} returned ${showGiven(said)}`,
+      fix:
+        rule === 'shape'
+          ? 'return a list of whole numbers, or refuse(why, fix)'
+          : "return strips('why')(), or the metadata that the result carries",
+    })
+
   const carriedOf = (op: Op, args: readonly Value[], attrs: Attrs, shape: Shape): Carried => {
     if (!metadata || ruling || (op.births !== true && args.every((a) => quantOf(a.carried) === null))) return float
     const said = ruled(() => op.carry(args, attrs, kit, shape))
+    if (!isObject(said) || !('tag' in said)) {
+      oddRule(op, 'carry', said)
+      return float
+    }
     const carried =
       said.tag === 'float' ? stripped(`${op.name} does not say what becomes of its operand's metadata`) : said
     return strict && carried.tag === 'claimed' ? stripped(`strict: ${carried.why}`) : carried
@@ -206,7 +224,8 @@ export const newBuilder = (options: BuilderOptions): Builder => {
       args.map((a) => a.shape),
       attrs,
     )
-    if (isRefusal(shape)) return fail({ ...shape, op: op.name })
+    if (!isShape(shape))
+      return isObject(shape) && isRefusal(shape) ? fail({ ...shape, op: op.name }) : oddRule(op, 'shape', shape)
     const ids = args.map((a) => a.id)
     const key = keyOf(op, ids, attrs, shape)
     const known = keys.get(key)

@@ -182,6 +182,12 @@ export type NoGradient = { readonly none: string }
 /** Is there a gradient rule? */
 export const hasVjp = (op: Op): op is Op & { readonly vjp: Vjp } => typeof op.vjp === 'function'
 
+const isSchema = (x: unknown): boolean =>
+  typeof x === 'object' &&
+  x !== null &&
+  !Array.isArray(x) &&
+  Object.values(x).every((f) => typeof f === 'object' && f !== null && typeof f.holds === 'function')
+
 const isOp = (x: unknown): x is Op =>
   typeof x === 'object' &&
   x !== null &&
@@ -191,6 +197,10 @@ const isOp = (x: unknown): x is Op =>
   'carry' in x &&
   'evaluate' in x &&
   [x.shape, x.carry, x.evaluate].every((rule) => typeof rule === 'function') &&
+  'examples' in x &&
+  Array.isArray(x.examples) &&
+  x.examples.every((e: unknown) => typeof e === 'object' && e !== null && 'args' in e && Array.isArray(e.args)) &&
+  (!('attributes' in x) || x.attributes === undefined || isSchema(x.attributes)) &&
   'vjp' in x &&
   (typeof x.vjp === 'function' || (typeof x.vjp === 'object' && x.vjp !== null && 'none' in x.vjp))
 

@@ -1,6 +1,19 @@
 /** Quantizers of users' own pieces: a statistic, a restriction and a rounding, composed of public ops. */
 import { intMax, intMin, quantOf } from '../data/quant.js'
+import {
+  anyNumber,
+  demandArguments,
+  finite,
+  flag,
+  func,
+  record,
+  required,
+  shaped,
+  text,
+  type Field,
+} from '../data/fields.js'
 import type { Op, Value } from '../graph/op.js'
+import { isValue } from '../graph/trace.js'
 
 /** The pieces of a custom quantizer. Only `threshold` has no default: it is what makes the quantizer one's own. */
 export type CustomQuantizer = {
@@ -30,6 +43,16 @@ const scaleOf = (q: CustomQuantizer, x: Value): Value => {
   return kit.emit('div', [bounded, kit.constant(q.signed ? -intMin(q.bits, true) : intMax(q.bits, false))])
 }
 
+const PIECES: Field = shaped('its pieces: { name, bits, signed, threshold }', {
+  name: required(text),
+  bits: required(anyNumber),
+  signed: required(flag),
+  threshold: required(func),
+  restrict: func,
+  round: record,
+  scalingMinVal: finite,
+})
+
 /**
  * A function from a value to a quant tensor: `clamp(round(x/s)) * s` with `s = restrict(threshold(x)) / T`, where T is
  * `2^(bits-1)` if signed, else `2^bits - 1`. Without state: the statistic is taken of each input, in train and eval.
@@ -41,6 +64,9 @@ const scaleOf = (q: CustomQuantizer, x: Value): Value => {
 export const customQuantizer =
   (q: CustomQuantizer) =>
   (input: Value): Value => {
+    demandArguments('customQuantizer', { quantizer: q }, { quantizer: required(PIECES) })
+    if (!isValue(input))
+      demandArguments(q.name, { input }, { input: required({ says: 'a traced value', like: 'x', holds: isValue }) })
     const { kit } = input
     if (!Number.isInteger(q.bits) || q.bits < 1 || q.bits > 32)
       return kit.fail({

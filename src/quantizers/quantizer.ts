@@ -1,4 +1,5 @@
 /** A quantizer as plain data, composed of the pieces of Brevitas' presets. Knows no values and no layers. */
+import { demandArguments, record, required, shaped, text, type Field } from '../data/fields.js'
 import type { Rounding } from '../ops/rounding.js'
 
 /** Where a scale comes from (Brevitas `ScalingImplType`). */
@@ -122,12 +123,28 @@ export const quantizerOptionNames = [
   'quantDelaySteps',
 ] as const satisfies readonly (keyof QuantizerOptions)[]
 
+/** A quantizer, as an argument; its fields are looked at where it is used. */
+export const quantizerField: Field = {
+  ...shaped('a quantizer', { use: required(text), quantType: required(text), name: required(text) }),
+  like: 'Int8ActPerTensorFloat',
+}
+
 /** A quantizer with some fields replaced; for `pipe`. */
 export const withOptions =
   (options: QuantizerOptions) =>
-  (q: Quantizer): Quantizer => ({ ...q, ...options })
+  (q: Quantizer): Quantizer => {
+    demandArguments(
+      'withOptions',
+      { options, quantizer: q },
+      { options: required(record), quantizer: required(quantizerField) },
+    )
+    return { ...q, ...options }
+  }
 
 /** A quantizer under a name of its own; errors and prints show it. */
 export const named =
   (name: string) =>
-  (q: Quantizer): Quantizer => ({ ...q, name })
+  (q: Quantizer): Quantizer => {
+    demandArguments('named', { name, quantizer: q }, { name: required(text), quantizer: required(quantizerField) })
+    return { ...q, name }
+  }

@@ -1,26 +1,75 @@
 /** fast-check arbitraries for tensors, quant tensors and the operands of an op. */
 import fc from 'fast-check'
+import {
+  count,
+  demand,
+  demandArguments,
+  fieldProblems,
+  finite,
+  flag,
+  isShape,
+  listOf,
+  oneOf,
+  record,
+  required,
+  shapeField,
+  shaped,
+  whole,
+  type Field,
+  type Fields,
+} from '../data/fields.js'
 import { intMax, intMin, type ZeroPointKind } from '../data/quant.js'
 import type { QuantTensor } from '../data/quantTensor.js'
 import { sizeOf, type Shape } from '../data/shape.js'
 import { full, scalar, type Tensor } from '../data/tensor.js'
 import type { Example, ExampleArg } from '../graph/op.js'
 
+const MOST = 2 ** 16
+/** A shape whose elements can be drawn one by one. */
+const smallShape: Field = {
+  ...shapeField,
+  says: `a shape of at most ${MOST} elements`,
+  holds: (x) => isShape(x) && sizeOf(x) <= MOST,
+}
+const rangeField: Field = {
+  says: 'two numbers, the smaller first',
+  like: '[-3, 3]',
+  holds: (x) => Array.isArray(x) && x.length === 2 && x.every(Number.isFinite) && x[0] <= x[1],
+}
+const SPEC: Fields<QuantSpec> = {
+  bits: required({ ...count, says: 'a whole number from 1 to 31', holds: (x) => count.holds(x) && Number(x) < 32 }),
+  signed: required(flag),
+  zero: oneOf('zero', 'integer', 'any'),
+  scaleShape: smallShape,
+}
+const argField = shaped('an operand of an example: { shape }', {
+  shape: required(smallShape),
+  quant: record,
+  range: rangeField,
+})
+
 /** A shape of at most `rank` axes with 1 to `most` elements each. */
-export const shapeArb = (rank = 3, most = 4): fc.Arbitrary<Shape> =>
-  fc.array(fc.integer({ min: 1, max: most }), { maxLength: rank })
+export const shapeArb = (rank = 3, most = 4): fc.Arbitrary<Shape> => {
+  demandArguments('shapeArb', { rank, most }, { rank: whole, most: count })
+  return fc.array(fc.integer({ min: 1, max: most }), { maxLength: rank })
+}
 
 /** A tensor of finite float32 numbers from a range; none is closer to 0 than 1e-6 unless it is 0. */
-export const tensorArb = (shape: Shape, [least, most]: readonly [number, number] = [-3, 3]): fc.Arbitrary<Tensor> =>
-  fc
+export const tensorArb = (shape: Shape, range: readonly [number, number] = [-3, 3]): fc.Arbitrary<Tensor> => {
+  demandArguments('tensorArb', { shape, range }, { shape: required(smallShape), range: rangeField })
+  const [least, most] = range
+  return fc
     .array(fc.double({ min: least, max: most, noNaN: true }), { minLength: sizeOf(shape), maxLength: sizeOf(shape) })
     .map((xs) => ({ shape, data: Float32Array.from(xs, (x) => (Math.abs(x) < 1e-6 ? 0 : x)) }))
+}
 
 /** Cotangents: multiples of 1/64 between -1 and 1, so that no product of them is lost in subnormals. */
-export const cotangentArb = (shape: Shape): fc.Arbitrary<Tensor> =>
-  fc
+export const cotangentArb = (shape: Shape): fc.Arbitrary<Tensor> => {
+  demandArguments('cotangentArb', { shape }, { shape: required(smallShape) })
+  return fc
     .array(fc.integer({ min: -64, max: 64 }), { minLength: sizeOf(shape), maxLength: sizeOf(shape) })
     .map((xs) => ({ shape, data: Float32Array.from(xs, (x) => x / 64) }))
+}
 
 /** What a drawn quant tensor is like. */
 export type QuantSpec = {
@@ -49,11 +98,14 @@ const valuesOf = (shape: Shape, ints: readonly number[], scale: Tensor, z: numbe
  * A quant tensor on its grid: every integer of the width can occur. With `least` above 0 (of a logarithm's operand, say) no
  * value is below it: smaller integers, zero and the negative ones become the largest of the width. The zero point is 0 then.
  */
-export const quantTensorArb = (
-  shape: Shape,
-  { bits, signed, zero = 'zero', scaleShape = [] }: QuantSpec,
-  least = 0,
-): fc.Arbitrary<QuantTensor> => {
+export const quantTensorArb = (shape: Shape, spec: QuantSpec, least = 0): fc.Arbitrary<QuantTensor> => {
+  demandArguments(
+    'quantTensorArb',
+    { shape, spec, least },
+    { shape: required(smallShape), spec: required(record), least: finite },
+  )
+  demand(fieldProblems('quantTensorArb', spec, SPEC))
+  const { bits, signed, zero = 'zero', scaleShape = [] } = spec
   const [lo, hi] = [intMin(bits, signed), intMax(bits, signed)]
   const n = sizeOf(shape)
   const steps = scaleArb.map((s) => (least > 0 ? Math.max(s, Math.fround((1.01 * least) / Math.max(1, hi))) : s))
@@ -80,11 +132,19 @@ export const quantTensorArb = (
 }
 
 /** One operand of an example: a tensor, or a quant tensor where the example says so, positive if its range is. */
-export const operandArb = (arg: ExampleArg): fc.Arbitrary<Tensor | QuantTensor> =>
-  arg.quant === undefined
+export const operandArb = (arg: ExampleArg): fc.Arbitrary<Tensor | QuantTensor> => {
+  demandArguments('operandArb', { arg }, { arg: required(argField) })
+  return arg.quant === undefined
     ? tensorArb(arg.shape, arg.range)
     : quantTensorArb(arg.shape, arg.quant, Math.max(0, arg.range?.[0] ?? 0))
+}
 
 /** All operands of an example. */
-export const operandsArb = (example: Example): fc.Arbitrary<readonly (Tensor | QuantTensor)[]> =>
-  fc.tuple(...example.args.map(operandArb))
+export const operandsArb = (example: Example): fc.Arbitrary<readonly (Tensor | QuantTensor)[]> => {
+  demandArguments(
+    'operandsArb',
+    { example },
+    { example: required(shaped('an example of an op, { args, attrs }', { args: required(listOf(argField)) })) },
+  )
+  return fc.tuple(...example.args.map(operandArb))
+}

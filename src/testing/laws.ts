@@ -2,14 +2,26 @@
  * Laws that every op and every quantizer meets, as checkers that return a counterexample in words, or null. Each holds only
  * where the good comparison does: a NaN is close to nothing, so that an op or quantizer which makes one is a counterexample.
  */
-import * as E from 'fp-ts/lib/Either.js'
-import { explainAll, type QuantErrors } from '../data/error.js'
+import { orThrow } from '../data/error.js'
+import {
+  allOf,
+  anyNumber,
+  demandArguments,
+  flag,
+  listOf,
+  oneOf,
+  record,
+  required,
+  shapeField,
+  shaped,
+  type Field,
+} from '../data/fields.js'
 import type { Carried } from '../data/quant.js'
-import { isQuantTensor, isValidQuantTensor, valueOf, type QuantTensor } from '../data/quantTensor.js'
+import { isQuantTensor, isValidQuantTensor, outputField, valueOf, type QuantTensor } from '../data/quantTensor.js'
 import { broadcastStrides } from '../data/shape.js'
-import { isTensor, type Tensor } from '../data/tensor.js'
+import { isTensor, tensorField, type Tensor } from '../data/tensor.js'
 import { leaves } from '../data/tree.js'
-import { attrsFor, type Example, type Op, type OpTable } from '../graph/op.js'
+import { attrsFor, demandOp, type Example, type Op, type OpTable } from '../graph/op.js'
 import type { Program } from '../graph/program.js'
 import { quantInput, tensorInput, traceProgram, type InputDecl } from '../graph/trace.js'
 import { vjpProgram } from '../autodiff/vjp.js'
@@ -17,12 +29,60 @@ import { QuantIdentity } from '../nn/layers/activationLayers.js'
 import { init, run, trace, type Ran } from '../nn/program/program.js'
 import { ops } from '../ops/index.js'
 import { walk } from '../ops/support/elementwise.js'
-import type { Quantizer } from '../quantizers/quantizer.js'
+import { quantizerField, type Quantizer } from '../quantizers/quantizer.js'
 
 type Operand = Tensor | QuantTensor
-const get = <A>(e: E.Either<QuantErrors, A>): A => {
-  if (E.isLeft(e)) throw new Error(explainAll(e.left))
-  return e.right
+const get = orThrow
+
+/** One way to call an op, as an argument. */
+const exampleField: Field = {
+  ...shaped(
+    'an example of the op: { args, attrs }',
+    allOf({ args: listOf(shaped('an operand', { shape: required(shapeField), quant: record })), attrs: record }),
+  ),
+  like: 'op.examples[0]',
+}
+const operandsField: Field = { ...listOf(outputField), like: '[tensorOf([2], [1, 2])]' }
+const rangeField: Field = {
+  says: 'two numbers, least and most',
+  like: '[-1, 1]',
+  holds: (x) => Array.isArray(x) && x.length === 2 && x.every((n) => typeof n === 'number'),
+}
+const LAW: { readonly [name: string]: Field } = {
+  example: exampleField,
+  operands: operandsField,
+  g: tensorField,
+  cotangent: tensorField,
+  tolerance: anyNumber,
+  metadata: flag,
+  quantizer: quantizerField,
+  x: tensorField,
+  range: rangeField,
+  mode: oneOf('train', 'eval'),
+}
+
+/** Throws where a law is asked of something else than it holds of. */
+const demandLaw = (law: string, ops: readonly unknown[], given: { readonly [name: string]: unknown }): void => {
+  ops.forEach((op) => demandOp(law, op))
+  demandArguments(law, given, Object.fromEntries(Object.keys(given).map((name) => [name, required(LAW[name])])))
+  const { example, operands } = given
+  if (operandsField.holds(operands) && exampleField.holds(example)) demandCount(law, example, operands)
+}
+
+const demandCount = (law: string, example: unknown, operands: unknown): void => {
+  const wanted: readonly unknown[] = Object(example).args
+  const found: readonly unknown[] = Object(operands)
+  demandArguments(
+    law,
+    { operands },
+    {
+      operands: {
+        says: `${wanted.length} operands, as the example has`,
+        like: '[…]',
+        holds: () => wanted.length === found.length,
+      },
+    },
+  )
 }
 
 const tableWith = (op: Op): OpTable => ({ ...ops, [op.name]: op })
@@ -39,8 +99,9 @@ const declare = (arg: Example['args'][number]): InputDecl =>
       })
 
 /** The program that applies one op to the operands of an example. */
-export const programOf = (op: Op, example: Example, metadata = true): Program =>
-  get(
+export const programOf = (op: Op, example: Example, metadata = true): Program => {
+  demandLaw('programOf', [op], { example, metadata })
+  return get(
     traceProgram({
       table: tableWith(op),
       mode: 'train',
@@ -52,18 +113,21 @@ export const programOf = (op: Op, example: Example, metadata = true): Program =>
       body: (_p, _s, inputs, kit) => ({ results: kit.apply(op, inputs as never, example.attrs), nextState: {} }),
     }),
   )
+}
 
 const outcome = (program: Program, inputs: unknown): Ran<unknown, unknown> =>
   get(run(program, { params: {}, state: {}, inputs }))
 
 /** What the op's rule says of its result. */
 export const carriedBy = (op: Op, example: Example): Carried => {
+  demandLaw('carriedBy', [op], { example })
   const program = programOf(op, example)
   return program.graph.nodes[program.outputs[0].node].carried
 }
 
 /** Carry soundness: if the rule says `carries`, the result lies on its grid and in its range. */
 export const carrySound = (op: Op, example: Example, operands: readonly Operand[]): string | null => {
+  demandLaw('carrySound', [op], { example, operands })
   if (carriedBy(op, example).tag !== 'carries') return null
   const out = outcome(programOf(op, example), operands).outputs as Operand
   return isQuantTensor(out) && isValidQuantTensor(out)
@@ -77,11 +141,13 @@ const differentiated = (op: Op, example: Example): Program =>
   get(vjpProgram(tableWith(op))(programOf(op, example, false), { cotangent: 'given', inputs: true }))
 
 /** Gradients of `Σ g * op(operands)` with respect to the operands. */
-export const gradients = (op: Op, example: Example, operands: readonly Operand[], g: Tensor): readonly Tensor[] =>
-  leaves(
+export const gradients = (op: Op, example: Example, operands: readonly Operand[], g: Tensor): readonly Tensor[] => {
+  demandLaw('gradients', [op], { example, operands, g })
+  return leaves(
     isTensor,
     outcome(differentiated(op, example), { inputs: plainOperands(operands), cotangent: g }).grads.inputs,
   ).map((l) => l.leaf)
+}
 
 const dot = (a: Tensor, b: Tensor): number => a.data.reduce((s, x, i) => s + x * b.data[i], 0)
 
@@ -107,6 +173,7 @@ export const gradientMatches = (
   g: Tensor,
   tolerance = 0.03,
 ): string | null => {
+  demandLaw('gradientMatches', [op], { example, operands: given, g, tolerance })
   const operands = plainOperands(given).map((t, k) => (example.args[k].fixed === true ? t : apart(t)))
   const program = programOf(op, example, false)
   const f = (xs: readonly Tensor[]): number => dot(outcome(program, xs).outputs as Tensor, g)
@@ -135,6 +202,7 @@ const isTwice = (a: number, b: number): boolean => 2 * a === b || Math.abs(2 * a
 
 /** A vjp is linear in the cotangent: `vjp(2*g) = 2*vjp(g)`, bit for bit (subnormals apart); a NaN in either is a counterexample. */
 export const vjpLinear = (op: Op, example: Example, operands: readonly Operand[], g: Tensor): string | null => {
+  demandLaw('vjpLinear', [op], { example, operands, g })
   const once = gradients(op, example, operands, g)
   const twice = gradients(op, example, operands, { shape: g.shape, data: g.data.map((x) => 2 * x) })
   const k = once.findIndex((t, j) => !t.data.every((x, i) => isTwice(x, twice[j].data[i])))
@@ -153,6 +221,7 @@ export const surrogateLaw = (
   operands: readonly Operand[],
   cotangent: Tensor,
 ): string | null => {
+  demandLaw('surrogateLaw', [s, f, g], { example, operands, cotangent })
   const call = (op: Op): Example => ({ args: example.args, attrs: attrsFor(op, example.attrs) })
   const value = (op: Op): Tensor =>
     valueOf(outcome(programOf(op, call(op), false), plainOperands(operands)).outputs as Operand)
@@ -163,6 +232,7 @@ export const surrogateLaw = (
 
 /** Quantizes a tensor with an activation quantizer at its first step in eval, or in training. */
 export const quantizeWith = (quantizer: Quantizer, x: Tensor, mode: 'train' | 'eval' = 'train'): QuantTensor => {
+  demandLaw('quantizeWith', [], { quantizer, x, mode })
   const layer = QuantIdentity({ actQuant: quantizer, returnQuantTensor: true })
   const { params, state } = get(init(layer, 0))
   const out = get(run(get(trace(layer, tensorInput(x.shape), { mode })), { params, state, inputs: x })).outputs
@@ -181,6 +251,7 @@ const madeNaN = (quantizer: Quantizer, x: Tensor, { value }: QuantTensor): strin
  * that becomes NaN is a counterexample.
  */
 export const idempotent = (quantizer: Quantizer, x: Tensor): string | null => {
+  demandLaw('idempotent', [], { quantizer, x })
   const once = quantizeWith(quantizer, x, 'eval')
   const nan = madeNaN(quantizer, x, once)
   if (nan !== null) return nan
@@ -191,6 +262,7 @@ export const idempotent = (quantizer: Quantizer, x: Tensor): string | null => {
 
 /** A larger input never gives a smaller output; a number that becomes NaN is a counterexample, a NaN that is given is passed over. */
 export const monotone = (quantizer: Quantizer, x: Tensor): string | null => {
+  demandLaw('monotone', [], { quantizer, x })
   const y = quantizeWith(quantizer, x, 'eval')
   const nan = madeNaN(quantizer, x, y)
   if (nan !== null) return nan
@@ -213,6 +285,7 @@ const scalesOf = ({ value, scale }: QuantTensor): Float32Array => {
  * counterexample: it has no steps.
  */
 export const errorBounded = (quantizer: Quantizer, x: Tensor, range: readonly [number, number]): string | null => {
+  demandLaw('errorBounded', [], { quantizer, x, range })
   const q = quantizeWith(quantizer, x, 'eval')
   const odd = q.scale.data.find((s) => !(s > 0 && s < Infinity))
   if (odd !== undefined) return `${quantizer.name}: its scale is ${odd}, which is no positive number`

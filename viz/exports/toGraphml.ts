@@ -1,5 +1,6 @@
 /** A program as a GraphML file, for yEd, NetworkX, igraph and Cytoscape. graphology's package reads the format but does not write it. */
 import type { Program } from '../../src/graph/program.js'
+import { demandScene } from '../border.js'
 import { escapeText } from '../draw/mark.js'
 import { sceneOf, type SceneOptions } from '../scene/fromProgram.js'
 import { sceneGraph, type Scalars } from './graph.js'
@@ -28,6 +29,7 @@ const declare = (k: Key): string => `<key id="${k.id}" for="${k.kind}" attr.name
 
 /** A program as GraphML: every node with its op, layer, shape and metadata (carry, bits, signed, scale, why …), every edge with those of the value that flows. */
 export const toGraphml = (program: Program, options: SceneOptions = {}): string => {
+  demandScene('toGraphml', program, options)
   const graph = sceneGraph(sceneOf(program, options))
   const nodes = graph.mapNodes((id, a) => ({ id, a }))
   const edges = graph.mapEdges((id, a, from, to) => ({ id, a, from, to }))

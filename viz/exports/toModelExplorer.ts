@@ -3,6 +3,7 @@
  * whose first one is the program; each branch of a phase is a graph of its own, to which the phase's node leads.
  */
 import type { Program } from '../../src/graph/program.js'
+import { demandScene } from '../border.js'
 import { lineLabel, lookOf } from '../draw/words.js'
 import { sceneOf, type SceneOptions } from '../scene/fromProgram.js'
 import type { Scene, SceneBox, SceneEdge, SceneNode, SceneValue } from '../scene/scene.js'
@@ -127,6 +128,7 @@ const nodeOf = (c: Context, n: SceneNode): ModelExplorerNode => {
 
 /** A program as a collection that Model Explorer opens; `JSON.stringify` makes the file. */
 export const modelExplorerCollection = (program: Program, options: SceneOptions = {}): ModelExplorerCollection => {
+  demandScene('modelExplorerCollection', program, options)
   const scene = sceneOf(program, options)
   const c: Context = {
     namespace: namespaceOf(scene),
@@ -151,5 +153,7 @@ export const modelExplorerCollection = (program: Program, options: SceneOptions 
 }
 
 /** A program as a file for Model Explorer (`*.json`), metadata on every node and edge; lost and claimed nodes have a coloured border. */
-export const toModelExplorer = (program: Program, options: SceneOptions = {}): string =>
-  `${JSON.stringify(modelExplorerCollection(program, options))}\n`
+export const toModelExplorer = (program: Program, options: SceneOptions = {}): string => {
+  demandScene('toModelExplorer', program, options)
+  return `${JSON.stringify(modelExplorerCollection(program, options))}\n`
+}

@@ -1,4 +1,5 @@
 /** The frame of a live page, and its style: the report's, with controls above, quantizers at the left and curves below. */
+import { demand, fieldProblems, required, text, type Fields } from '../../src/data/fields.js'
 import { escapeText } from '../draw/mark.js'
 import { pageStyle } from '../draw/style.js'
 import { htmlDocument } from '../document.js'
@@ -19,15 +20,20 @@ const below = `<section id="curves" aria-label="Curves">${chart('loss', 'Loss', 
 const POLICY =
   "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; connect-src 'self'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
 
+const LIVE: Fields<LivePageOptions> = { title: required(text), script: required(text), style: required(text) }
+
 /** The page as HTML. */
-export const livePage = ({ title, script, style }: LivePageOptions): string =>
-  htmlDocument({
+export const livePage = (options: LivePageOptions): string => {
+  demand(fieldProblems('livePage', options, LIVE))
+  const { title, script, style } = options
+  return htmlDocument({
     title,
     policy: POLICY,
     kind: 'live',
     head: `<link rel="stylesheet" href="${escapeText(style)}">\n<script type="module" src="${escapeText(script)}"></script>\n`,
     body: `${frame({ title, mode: 'train', sentence: [] }, { above: transportMarkup, left, below })}\n`,
   })
+}
 
 /** The style of the page. */
 export const livePageStyle = `${pageStyle}${liveStyle}`

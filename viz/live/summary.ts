@@ -1,5 +1,6 @@
 /** Numbers of a quantized value as `numbersOf` gives them, in one pass over it: cheap enough for several times a second. */
-import { isQuantTensor, type Output, type QuantTensor } from '../../src/data/quantTensor.js'
+import { isQuantTensor, outputField, type Output, type QuantTensor } from '../../src/data/quantTensor.js'
+import { demandArguments, required } from '../../src/data/fields.js'
 import { intMax, intMin } from '../../src/data/quant.js'
 import { numbersOf } from '../scene/numbers.js'
 import type { SceneNumbers } from '../scene/scene.js'
@@ -54,10 +55,12 @@ const perTensor = (x: QuantTensor): SceneNumbers => {
 }
 
 /** Describes a value of a run; values with one scale and a narrow grid in one pass. */
-export const summaryOf = (x: Output): SceneNumbers =>
-  isQuantTensor(x) &&
-  x.scale.data.length === 1 &&
-  x.zeroPoint.data.length === 1 &&
-  x.bitWidth.data[0] <= Math.log2(MOST_LEVELS)
+export const summaryOf = (x: Output): SceneNumbers => {
+  if (!outputField.holds(x)) demandArguments('summaryOf', { x }, { x: required(outputField) })
+  return isQuantTensor(x) &&
+    x.scale.data.length === 1 &&
+    x.zeroPoint.data.length === 1 &&
+    x.bitWidth.data[0] <= Math.log2(MOST_LEVELS)
     ? perTensor(x)
     : numbersOf(x)
+}

@@ -3,6 +3,7 @@ import { isQuantTensor, type Output } from '../../src/data/quantTensor.js'
 import { at } from '../../src/data/tree.js'
 import { alignPrograms } from '../../src/graph/align.js'
 import type { Program } from '../../src/graph/program.js'
+import { demandPair } from '../border.js'
 import { sceneOf, type SceneOptions } from '../scene/fromProgram.js'
 import { pairSentence } from './sentence.js'
 import type { Compared, PairScene, Twin } from './sides.js'
@@ -48,6 +49,7 @@ const comparedOf = (
 
 /** The scene of two programs. Linear in the nodes, but for the alignment (see `alignPrograms`). */
 export const pairOf = (programs: readonly [Program, Program], options: PairOptions = {}): PairScene => {
+  demandPair('pairOf', programs, options)
   const [a, b] = options.sides ?? [{}, {}]
   const scenes = [
     sceneOf(programs[0], { ...a, title: a.title ?? 'left' }),

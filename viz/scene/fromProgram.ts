@@ -4,6 +4,7 @@ import { at } from '../../src/data/tree.js'
 import type { Program } from '../../src/graph/program.js'
 import type { PlanDescription, Profile } from '../../src/evaluator/insight.js'
 import type { LogRecord } from '../log.js'
+import { demandScene } from '../border.js'
 import { kindsOfLoss } from './causes.js'
 import { columnsOf } from './columns.js'
 import { curveOf } from './curve.js'
@@ -135,6 +136,7 @@ const withCurves = (
 
 /** The scene of a program. */
 export const sceneOf = (program: Program, options: SceneOptions = {}): Scene => {
+  demandScene('sceneOf', program, options)
   const nameOf = options.nameOf ?? defaultName
   const [front, back] = [
     program.graph.nodes.filter((n) => n.backwardOf === undefined),

@@ -1,6 +1,18 @@
 /** A plan as data and as text: what each pass made of the program, where everything lies, and which products run on integers. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../../data/error.js'
+import {
+  allOf,
+  anyNumber,
+  demandArguments,
+  list,
+  listOf,
+  record,
+  required,
+  shaped,
+  text,
+  type Field,
+} from '../../data/fields.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Program } from '../../graph/program.js'
 import { inputOp } from '../../graph/structural.js'
@@ -95,8 +107,38 @@ const opsText = (ops: readonly string[]): string => {
   return [...counts].map(([op, n]) => (n === 1 ? op : `${op} ×${n}`)).join(' ')
 }
 
+/** A description of a plan, as an argument. */
+export const planField: Field = {
+  ...shaped(
+    'a plan, as explainPlan describes it',
+    allOf({
+      bytes: anyNumber,
+      phases: listOf(shaped('a phase', allOf({ path: text, phase: text }))),
+      passes: record,
+      steps: listOf(
+        shaped(
+          'a step',
+          allOf({
+            kernel: text,
+            path: text,
+            ops: list,
+            nodes: list,
+            reads: list,
+            stores: list,
+            scratchBytes: anyNumber,
+            leaves: list,
+          }),
+        ),
+      ),
+      products: listOf(shaped('a product', allOf({ node: anyNumber, op: text, path: text, kernel: text, why: text }))),
+    }),
+  ),
+  like: 'orThrow(explainPlan(program, args))',
+}
+
 /** The description as text. */
 export const showPlan = (d: PlanDescription): string => {
+  demandArguments('showPlan', { plan: d }, { plan: required(planField) })
   const p = d.passes
   const step = (s: StepDescription): string =>
     `  ${String(s.index).padStart(3)} ${s.on === 'host' ? 'host' : s.once ? 'once' : '    '} ${s.kernel.padEnd(32)} ${s.path.padEnd(24)} ${opsText(s.ops)}  [${s.reads.join(' ')}] → [${s.stores.join(' ')}]${s.scratchBytes > 0 ? ` scratch ${kib(s.scratchBytes)}` : ''}${s.leaves.length > 0 ? ` leaves ${s.leaves.join(' ')}` : ''}`

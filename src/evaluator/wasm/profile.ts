@@ -1,6 +1,18 @@
 /** Where the time of a plan goes: every step timed on its own, beside what the machine can do. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../../data/error.js'
+import {
+  allOf,
+  anyNumber,
+  demandArguments,
+  list,
+  listOf,
+  required,
+  shaped,
+  text,
+  whole,
+  type Field,
+} from '../../data/fields.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Program } from '../../graph/program.js'
 import type { Profile, ProfileOptions, ProfileRow } from '../insight.js'
@@ -89,8 +101,40 @@ export const profileProgram = (
 
 const us = (ms: number): string => (ms * 1000).toFixed(1).padStart(9)
 
+const amount = required(anyNumber)
+/** A profile, as an argument. */
+export const profileField: Field = {
+  ...shaped(
+    'a profile, as profile measures it',
+    allOf({
+      rows: listOf(
+        shaped(
+          'a step',
+          allOf({
+            kernel: text,
+            path: text,
+            on: text,
+            nodes: list,
+            ms: anyNumber,
+            share: anyNumber,
+            gbs: anyNumber,
+            gflops: anyNumber,
+            stages: list,
+          }),
+        ),
+      ),
+      ms: anyNumber,
+      compileMs: anyNumber,
+      bytes: anyNumber,
+      limits: shaped('limits', { cacheGBs: amount, memoryGBs: amount, gflops: amount, integerGops: amount }),
+    }),
+  ),
+  like: 'orThrow(profile(program, args))',
+}
+
 /** A profile as a table, the costliest steps first. */
 export const showProfile = (p: Profile, most = 20): string => {
+  demandArguments('showProfile', { profile: p, most }, { profile: required(profileField), most: whole })
   const { limits: m } = p
   const head = `${p.ms.toFixed(3)} ms an execution, ${(p.bytes / 2 ** 20).toFixed(1)} MiB, compiled in ${p.compileMs.toFixed(0)} ms; this machine: ${m.cacheGBs.toFixed(0)} GB/s in cache, ${m.memoryGBs.toFixed(0)} from memory, ${m.gflops.toFixed(0)} GFLOP/s, ${m.integerGops.toFixed(0)} GOP/s`
   const columns = `${'us'.padStart(9)}  share   GB/s  GOP/s  where  kernel                              layer`

@@ -1,6 +1,15 @@
 /** Models: layers under names, wired by a forward that must hand back every layer's new state. */
 import { failure, type QuantError } from '../../data/error.js'
-import { argumentProblems, demand, demandArguments, func, nearestName, record, required } from '../../data/fields.js'
+import {
+  argumentProblems,
+  demand,
+  demandArguments,
+  func,
+  nearestName,
+  record,
+  required,
+  shaped,
+} from '../../data/fields.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { callSite } from '../../graph/builder.js'
 import { brokenLayer, called, layerProblems, pairOf } from './checks.js'
@@ -264,6 +273,8 @@ export const residual = <P, S>(
   },
 })
 
+const kitField = shaped('the kit of a trace', { emit: required(func), scoped: required(func) })
+
 /** A layer as an action of the fp-ts `State` monad, for those who like it. */
 export const asState =
   <P, S, I, O>(layer: Layer<P, S, I, O>) =>
@@ -274,7 +285,7 @@ export const asState =
     demandArguments(
       'asState',
       { params, state, kit },
-      { params: required(record), state: required(record), kit: required(record) },
+      { params: required(record), state: required(record), kit: required(kitField) },
     )
     const [y, after] = layer.apply(params, state, x, kit)
     return [y, after]

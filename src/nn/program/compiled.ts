@@ -4,7 +4,7 @@ import type { QuantErrors, QuantWarning } from '../../data/error.js'
 import type { Output } from '../../data/quantTensor.js'
 import { mapTree } from '../../data/tree.js'
 import type { Backend, Executable, ResidentStorage, RunOptions, TrustOptions } from '../../evaluator/backend.js'
-import { runOptionProblems } from '../../evaluator/checks.js'
+import { prepareOn, runOptionProblems } from '../../evaluator/checks.js'
 import type { Program } from '../../graph/program.js'
 import { bindInputs, unbind, unbinder, type Ran, type RunArgs } from './binding.js'
 import { disposed, disposedRange } from './refusals.js'
@@ -130,6 +130,6 @@ export const compileOn = <P, S, I, O>(
       executable.dispose()
     },
   })
-  const prepared = backend.prepare(program)
+  const prepared = prepareOn(backend, program)
   return E.isLeft(prepared) ? prepared : E.right(compiled(prepared.right))
 }

@@ -1,11 +1,13 @@
 /** A layer's integer weights with scale and zero point, as a deployment needs them: `(int - zeroPoint) * scale` is the quantized weight. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../../data/error.js'
+import { argumentProblems, required, type Field } from '../../data/fields.js'
 import { intRepr, isQuantTensor, type QuantTensor } from '../../data/quantTensor.js'
 import { log2 } from '../../data/math.js'
 import { broadcastStrides } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import { walk } from '../../ops/support/elementwise.js'
+import { isLayer, layerProblems } from '../layers/checks.js'
 import type { Layer, None } from '../layers/layer.js'
 import { run, trace } from './program.js'
 import type { WeightLayer, WeightParams, WeightState } from '../layers/weightLayers.js'
@@ -56,6 +58,12 @@ const integersOf = (t: QuantTensor): Tensor => {
   return { shape, data }
 }
 
+const weighted: Field = {
+  says: 'a layer with weights: QuantLinear, QuantConv2d, …',
+  like: 'QuantLinear({ inFeatures: 4, outFeatures: 2 })',
+  holds: (x) => isLayer(x) && 'quantWeight' in x && typeof x.quantWeight === 'function',
+}
+
 /**
  * A layer's integer weights, scale and zero point, for the params and state of a moment. Traces and runs a small
  * program in eval; the layer's own state does not move.
@@ -67,6 +75,11 @@ export const integerWeights = (
   params: WeightParams,
   state: WeightState,
 ): E.Either<QuantErrors, IntegerWeights> => {
+  const wrong = [
+    ...layerProblems('integerWeights', layer),
+    ...argumentProblems('integerWeights', { layer }, { layer: required(weighted) }),
+  ]
+  if (wrong.length > 0) return E.left(wrong)
   const program = trace(weightProgram(layer), {}, { mode: 'eval' })
   if (E.isLeft(program)) return program
   const ran = run(program.right, { params, state, inputs: {} })

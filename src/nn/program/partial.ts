@@ -1,7 +1,19 @@
 /** Takes over what fits from another network: floats into quantized layers, a backbone below another head. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantError, QuantErrors } from '../../data/error.js'
-import { fieldProblems, func, nearestName } from '../../data/fields.js'
+import {
+  allOf,
+  demandArguments,
+  fieldProblems,
+  func,
+  list,
+  listOf,
+  nearestName,
+  required,
+  shaped,
+  text,
+  type Field,
+} from '../../data/fields.js'
 import { isMarked, type Marked } from '../../data/marks.js'
 import { sameShape, type Shape } from '../../data/shape.js'
 import { leaves, mapTree } from '../../data/tree.js'
@@ -155,10 +167,24 @@ export const loadPartial =
 
 const near = (name: string | null): string => (name === null ? '' : ` (nearest: ${name})`)
 
+const partialField: Field = {
+  ...shaped(
+    'what loadPartial gave, unwrapped',
+    allOf({
+      loaded: list,
+      missing: listOf(shaped('a leaf', allOf({ path: text, why: text }))),
+      leftOver: listOf(shaped('a leaf', allOf({ path: text }))),
+    }),
+  ),
+  like: 'orThrow(loadPartial(…))',
+}
+
 /** What `loadPartial` did, for people: a line for each leaf that is missing or left over. */
-export const showPartialLoad = (l: Pick<PartialLoad<unknown, unknown>, 'loaded' | 'missing' | 'leftOver'>): string =>
-  [
+export const showPartialLoad = (l: Pick<PartialLoad<unknown, unknown>, 'loaded' | 'missing' | 'leftOver'>): string => {
+  demandArguments('showPartialLoad', { loaded: l }, { loaded: required(partialField) })
+  return [
     `loaded ${l.loaded.length} of ${l.loaded.length + l.missing.length} leaves`,
     ...l.missing.map((m) => `missing ${m.path}: ${m.why}${near(m.nearest)}`),
     ...l.leftOver.map((o) => `left over ${o.path}${near(o.nearest)}`),
   ].join('\n')
+}

@@ -145,7 +145,14 @@ export const compile = <P, S, I, O>(
   return wrong.length > 0 ? E.left(wrong) : compileOn(program, backend)
 }
 
-const PROFILE: Fields<ProfileOptions> = { rounds: count, warmUpMs: nonNegative }
+const PROFILE: Fields<ProfileOptions> = {
+  rounds: { ...count, says: 'a whole number from 1 to 10000', holds: (x) => count.holds(x) && Number(x) <= 10_000 },
+  warmUpMs: {
+    ...nonNegative,
+    says: 'a number from 0 to 60000',
+    holds: (x) => nonNegative.holds(x) && Number(x) <= 60_000,
+  },
+}
 
 /** The arguments of a program in its order, where it is a program and they fit. */
 const boundTo = (

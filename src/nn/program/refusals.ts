@@ -1,4 +1,5 @@
 /** Refusals that several ways to run share, worded once. */
+import { showGiven } from '../../data/fields.js'
 import type { QuantErrors } from '../../data/error.js'
 
 /** What was disposed of is used again: its memory may hold another program's numbers by now. */
@@ -20,7 +21,7 @@ export const badRate = (lr: number | undefined): QuantErrors => [
     tag: 'InputError',
     input: 'lr',
     path: '',
-    message: `the learning rate of this step is ${lr}; it must be a finite number from 0 on`,
+    message: `the learning rate of this step is ${showGiven(lr)}; it must be a finite number from 0 on`,
     fix: 'give the optimizer its lr (sgd({ lr: 0.1 })), and mend the schedule if there is one: cosineDecay(lr, steps), for instance',
   },
 ]

@@ -1,10 +1,13 @@
 /** Programs made for one network: parameters and state become constants. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../../data/error.js'
-import type { Program } from '../../graph/program.js'
+import { argumentProblems, fieldProblems, func, record, required, type Fields } from '../../data/fields.js'
+import { programProblems, type Program } from '../../graph/program.js'
 import { specializeProgram, type Fixed, type Specialized, type SpecializeOptions } from '../../graph/specialize.js'
 import { ops } from '../../ops/index.js'
 import { stateErrors } from './meanings.js'
+
+const SPECIALIZE: Fields<SpecializeOptions> = { keep: func, quantInputs: record }
 
 /**
  * The program of one network: `(program, params, state) → program`. Phases are decided by their counters, what depends on parameters and state alone
@@ -20,6 +23,12 @@ export const specialize = <P, S, I, O>(
   fixed: { readonly params: P; readonly state: S },
   options: SpecializeOptions = {},
 ): E.Either<QuantErrors, Specialized<I, O>> => {
+  const bad = [
+    ...programProblems('specialize', program),
+    ...argumentProblems('specialize', { fixed }, { fixed: required(record) }),
+    ...fieldProblems('specialize', options, SPECIALIZE),
+  ]
+  if (bad.length > 0) return E.left(bad)
   const made = specializeProgram<P, S, I, O>(program, fixed, ops, options)
   if (E.isLeft(made)) return made
   const wrong = stateErrors(program, fixed.state)

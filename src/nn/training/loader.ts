@@ -13,6 +13,7 @@ import {
   whole,
   type Field,
   type Fields,
+  record,
 } from '../../data/fields.js'
 import { manualSeed, randperm } from '../../data/random.js'
 import { showShape, sizeOf } from '../../data/shape.js'
@@ -85,6 +86,12 @@ const demandAlike = (all: readonly unknown[]): void => {
     ])
 }
 
+const sampleField: Field = {
+  ...record,
+  says: 'a record of tensors',
+  holds: (x) => record.holds(x) && Object.values(Object(x)).every(tensorField.holds),
+}
+
 /** Stacks any iterable of samples into one tensor per name; for data that does not come as tensors. Throws where samples differ in names or shapes. */
 export const collect = <K extends string>(
   samples: Iterable<{ readonly [name in K]: Tensor }>,
@@ -93,6 +100,7 @@ export const collect = <K extends string>(
   demandArguments('collect', { samples }, { samples: required(iterable) })
   const all = [...samples]
   demandAlike(all)
+  all.forEach((sample) => demandArguments('collect', { sample }, { sample: required(sampleField) }))
   const [first] = all
   const stack = (name: K): Tensor => {
     const { shape } = first[name]

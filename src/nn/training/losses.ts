@@ -8,15 +8,18 @@ import { brokenLayer, isLayer, layerProblems } from '../layers/checks.js'
 import type { Layer } from '../layers/layer.js'
 import { inputError, tensorField } from './options.js'
 import { dequantize, logSoftmax, mean, mul, neg, sub, sum } from '../functions/index.js'
+import { demandValues } from '../functions/support.js'
 
 /** Mean cross entropy of logits `[N, C]` and class numbers `[N]` (torch cross_entropy). */
 export const crossEntropy = (logits: Value, classes: Value): Value => {
+  demandValues('crossEntropy', [logits, classes])
   const logs = logSoftmax(dequantize(logits, 'a loss gets bare values'), 1)
   return neg(mean(logits.kit.emit('gatherLast', [logs, classes])))
 }
 
 /** Mean squared error (torch mse_loss). */
 export const mseLoss = (prediction: Value, target: Value): Value => {
+  demandValues('mseLoss', [prediction, target])
   const d = sub(dequantize(prediction, 'a loss gets bare values'), dequantize(target, 'a loss gets bare values'))
   return mean(mul(d, d))
 }

@@ -8,7 +8,7 @@ import { count, fieldProblems, flag, positive, type Fields } from '../../data/fi
 import { isTensor, type Tensor } from '../../data/tensor.js'
 import { mapTree } from '../../data/tree.js'
 import type { Backend, Commit, Executable, ResidentStorage, TrustOptions } from '../../evaluator/backend.js'
-import { backendProblems } from '../../evaluator/checks.js'
+import { backendProblems, prepareOn } from '../../evaluator/checks.js'
 import { fastestHere } from '../../evaluator/engines.js'
 import { programProblems, type Program } from '../../graph/program.js'
 import { bindInputs, dataOf, stateMarks, unbind } from '../program/binding.js'
@@ -93,7 +93,7 @@ export const trainer = <P, S, I, O>(
   const updated = withUpdate(program, optimizer, { checked: checkFinite, accumulating: accumulate > 1 })
   if (E.isLeft(updated)) return updated
   const full = updated.right.program
-  const prepared = backend.prepare(full)
+  const prepared = prepareOn(backend, full)
   if (E.isLeft(prepared)) return prepared
   const storage = prepared.right.resident(commitsOf(full))
   if (E.isLeft(storage)) return storage

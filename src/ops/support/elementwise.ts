@@ -1,4 +1,5 @@
 /** Shared shapes of rules for element-wise ops, so that an op's own file says only what is particular to it. */
+import { demandArguments, func, list, record, required, shaped, text, type Field } from '../../data/fields.js'
 import type { Shape } from '../../data/shape.js'
 import { broadcastShapes, broadcastStrides, sameShape, showShape, sizeOf } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
@@ -94,33 +95,93 @@ const schemaOf = <A extends Attrs>({
       ? { attributes: {} as AttrSchema<A> }
       : {}
 
+const ruleField: Field = {
+  says: 'a gradient rule, or { none: why }',
+  like: "{ none: 'its gradient is not needed' }",
+  holds: (x) => typeof x === 'function' || (typeof x === 'object' && x !== null && 'none' in x),
+}
+const SPEC = {
+  name: required(text),
+  doc: required(text),
+  f: required(func),
+  carry: required(func),
+  vjp: required(ruleField),
+  examples: list,
+}
+
 /** A unary element-wise op. */
-export const unary = <A extends Attrs>(spec: UnarySpec<A>): Op<A> => ({
-  name: spec.name,
-  doc: spec.doc,
-  operands: ['x'],
-  ...schemaOf(spec),
-  shape: sameAsFirst,
-  carry: spec.carry,
-  vjp: spec.vjp,
-  evaluate: ([x], attrs, out) => {
-    const { f } = spec
-    for (let i = 0; i < out.data.length; i++) out.data[i] = f(x.data[i], attrs)
-    return null
-  },
-  examples: spec.examples ?? unaryExamples(spec.attrs, spec.range),
-  smooth: spec.smooth ?? true,
-})
+export const unary = <A extends Attrs>(spec: UnarySpec<A>): Op<A> => {
+  demandArguments(
+    'unary',
+    { spec },
+    {
+      spec: required(
+        shaped('what an op has of its own: { name, doc, f, carry, vjp, attrs }', { ...SPEC, attrs: required(record) }),
+      ),
+    },
+  )
+  return {
+    name: spec.name,
+    doc: spec.doc,
+    operands: ['x'],
+    ...schemaOf(spec),
+    shape: sameAsFirst,
+    carry: spec.carry,
+    vjp: spec.vjp,
+    evaluate: ([x], attrs, out) => {
+      const { f } = spec
+      for (let i = 0; i < out.data.length; i++) out.data[i] = f(x.data[i], attrs)
+      return null
+    },
+    examples: spec.examples ?? unaryExamples(spec.attrs, spec.range),
+    smooth: spec.smooth ?? true,
+  }
+}
+
+const demandRule = (asker: string, f: unknown, v: unknown): void =>
+  demandArguments(
+    asker,
+    { f, v },
+    {
+      f: required(func),
+      v: required(
+        shaped('what a gradient rule is given: { g, args, attrs, kit }', {
+          g: required(record),
+          args: required(list),
+          kit: required(record),
+        }),
+      ),
+    },
+  )
 
 /** The gradient rule of a unary op: the cotangent times `factor`, element by element. */
 export const scaledBy =
   <A extends Attrs>(factor: (x: Value, attrs: A, out: () => Value) => Value): Vjp<A> =>
-  ({ g, args: [x], attrs, out, kit }) => [kit.emit('mul', [g, factor(x, attrs, out)])]
+  (v) => {
+    demandRule('scaledBy', factor, v)
+    const {
+      g,
+      args: [x],
+      attrs,
+      out,
+      kit,
+    } = v
+    return [kit.emit('mul', [g, factor(x, attrs, out)])]
+  }
 
 /** The gradient rule of a unary op with kinks: the cotangent where `mask` (0 or 1) says so, else exactly 0, even where it is NaN. */
 export const maskedBy =
   <A extends Attrs>(mask: (x: Value, attrs: A) => Value): Vjp<A> =>
-  ({ g, args: [x], attrs, kit }) => [kit.emit('select', [mask(x, attrs), g, kit.constant(0)])]
+  (v) => {
+    demandRule('maskedBy', mask, v)
+    const {
+      g,
+      args: [x],
+      attrs,
+      kit,
+    } = v
+    return [kit.emit('select', [mask(x, attrs), g, kit.constant(0)])]
+  }
 
 /** Evaluates `f` over two broadcast operands. */
 export const evaluateBinary = (f: (a: number, b: number) => number, a: Tensor, b: Tensor, out: Tensor): null => {
@@ -172,19 +233,26 @@ export type BinarySpec = {
 }
 
 /** A binary element-wise op with broadcasting. */
-export const binary = (spec: BinarySpec): Op => ({
-  name: spec.name,
-  doc: spec.doc,
-  operands: ['a', 'b'],
-  attributes: {},
-  shape: broadcasting,
-  ...(spec.guard === undefined ? {} : { guard: spec.guard }),
-  carry: spec.carry,
-  vjp: spec.vjp,
-  evaluate: ([a, b], _attrs, out) => evaluateBinary(spec.f, a, b, out),
-  examples: spec.examples ?? binaryExamples({}),
-  smooth: spec.smooth ?? true,
-})
+export const binary = (spec: BinarySpec): Op => {
+  demandArguments(
+    'binary',
+    { spec },
+    { spec: required(shaped('what an op has of its own: { name, doc, f, carry, vjp }', SPEC)) },
+  )
+  return {
+    name: spec.name,
+    doc: spec.doc,
+    operands: ['a', 'b'],
+    attributes: {},
+    shape: broadcasting,
+    ...(spec.guard === undefined ? {} : { guard: spec.guard }),
+    carry: spec.carry,
+    vjp: spec.vjp,
+    evaluate: ([a, b], _attrs, out) => evaluateBinary(spec.f, a, b, out),
+    examples: spec.examples ?? binaryExamples({}),
+    smooth: spec.smooth ?? true,
+  }
+}
 
 /** No gradient flows (comparisons, rounding): exactly zero paths. */
 export const noPath: Vjp = ({ args }) => args.map(() => null)

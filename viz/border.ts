@@ -1,0 +1,114 @@
+/** What the functions of this folder are given by users, checked where it comes in: programs, and what may be said beside them. */
+import { failure } from '../src/data/error.js'
+import {
+  allOf,
+  anyNumber,
+  anything,
+  demand,
+  demandArguments,
+  fieldProblems,
+  func,
+  list,
+  listOf,
+  orNull,
+  record,
+  required,
+  shaped,
+  text,
+  type Field,
+} from '../src/data/fields.js'
+import { tensorField } from '../src/data/tensor.js'
+import { planField } from '../src/evaluator/wasm/describe.js'
+import { profileField } from '../src/evaluator/wasm/profile.js'
+import { demandProgram, programProblems } from '../src/graph/program.js'
+
+/** What a quantizer's record holds: numbers by name. */
+const numbersField = shaped('numbers by name', {
+  scale: anyNumber,
+  zeroPoint: anyNumber,
+  counter: anyNumber,
+  buffer: anyNumber,
+  statistic: anyNumber,
+})
+const byPath = (one: Field): Field => ({
+  ...record,
+  holds: (x) => record.holds(x) && Object.values(Object(x)).every((v) => one.holds(v)),
+})
+
+/** Records of a training log, as an argument. */
+export const recordsField: Field = {
+  ...listOf(
+    shaped(
+      'a record of a log',
+      allOf({
+        step: anyNumber,
+        epoch: anyNumber,
+        over: anyNumber,
+        loss: anyNumber,
+        accuracy: orNull(anyNumber),
+        lr: orNull(anyNumber),
+        quantizers: byPath(numbersField),
+      }),
+    ),
+  ),
+  says: 'the records of a log, as addEvent makes them',
+  like: 'log.records',
+}
+
+/** Values of a run by node. */
+const valuesField: Field = {
+  says: 'a map of tensors by node, as watch collects them',
+  like: 'watch(program, args).values',
+  holds: (x) => x instanceof Map && [...x].every(([id, t]) => typeof id === 'number' && tensorField.holds(t)),
+}
+
+/** What may be said about a program besides itself. */
+export const SCENE = {
+  title: text,
+  outputs: anything,
+  values: valuesField,
+  log: recordsField,
+  profile: profileField,
+  plan: planField,
+  nameOf: func,
+}
+
+/** Throws where a program, or what is said beside it, is not what it must be. */
+export const demandScene = (
+  asker: string,
+  program: unknown,
+  options: unknown,
+  more: { readonly [name: string]: Field } = {},
+): void => {
+  demandProgram(asker, program)
+  demand(fieldProblems(asker, options, { ...SCENE, ...more }))
+}
+
+const PAIR = { title: text, sides: list }
+
+/** Throws where something is no pair of programs, or its options aren't what they must be. */
+export const demandPair = (asker: string, programs: unknown, options: unknown): void => {
+  if (!Array.isArray(programs) || programs.length !== 2) throw failure(programProblems(asker, programs))
+  programs.forEach((p) => demandProgram(asker, p))
+  demand(fieldProblems(asker, options, PAIR))
+  const { sides = [{}, {}] }: { readonly sides?: readonly unknown[] } = Object(options)
+  demandArguments(
+    asker,
+    { sides },
+    {
+      sides: {
+        ...list,
+        says: 'a list of two records, one a program',
+        like: '[{}, {}]',
+        holds: (x) => Array.isArray(x) && x.length === 2,
+      },
+    },
+  )
+  sides.forEach((side) => demand(fieldProblems(`${asker}'s sides`, side, SCENE)))
+}
+
+/** What a run is given, as an argument. */
+export const runArgsField: Field = required({
+  ...shaped('what a run is given: { params, state, inputs }', { params: anything }),
+  like: '{ params, state, inputs: x }',
+})
