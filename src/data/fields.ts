@@ -68,7 +68,11 @@ export const text: Field = { says: 'a text', like: "'name'", holds: (x) => typeo
 /** A function. */
 export const func: Field = { says: 'a function', like: '(x) => x', holds: (x) => typeof x === 'function' }
 /** A record. */
-export const record: Field = { says: 'a record', like: '{}', holds: (x) => isRecord(x) }
+export const record: Field = {
+  says: 'a record',
+  like: '{}',
+  holds: (x) => typeof x === 'object' && x !== null && !Array.isArray(x),
+}
 /** One of the given words. */
 export const oneOf = (...words: readonly (string | number | boolean | null)[]): Field => ({
   says: `one of ${words.map((w) => JSON.stringify(w)).join(', ')}`,
