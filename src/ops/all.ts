@@ -21,7 +21,7 @@ export {
   tensorClamp,
   within,
 } from './clamp.js'
-export { equal, equalOrNaN, less, lessEqual } from './compare.js'
+export { equal, less, lessEqual } from './compare.js'
 export { concat } from './concat.js'
 export { conv } from './conv.js'
 export { convInputGrad } from './convInputGrad.js'

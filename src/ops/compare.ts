@@ -19,17 +19,10 @@ export const less: Op = comparison('less', '<', (a, b) => (a < b ? 1 : 0))
 export const lessEqual: Op = comparison('lessEqual', '<=', (a, b) => (a <= b ? 1 : 0))
 /** 1 where `a = b`. */
 export const equal: Op = comparison('equal', '=', (a, b) => (a === b ? 1 : 0))
-/** 1 where `a = b` or a is NaN: which elements are the largest, where a NaN wins. One op, which loops rather compute anew than store. */
-export const equalOrNaN: Op = {
-  ...comparison('equalOrNaN', '=', (a, b) => (a === b || Number.isNaN(a) ? 1 : 0)),
-  doc: '1 where a = b or a is NaN, else 0.',
-}
-
 declare module '../graph/op.js' {
   interface Primitives {
     less: NoAttrs
     lessEqual: NoAttrs
     equal: NoAttrs
-    equalOrNaN: NoAttrs
   }
 }

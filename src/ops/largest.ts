@@ -1,5 +1,6 @@
 /** The largest element: of a whole tensor, or of each row. NaN wins. */
 import type { NoAttrs } from '../graph/attributes.js'
+import { sizeOf } from '../data/shape.js'
 import { refuse, type Op } from '../graph/op.js'
 import { strips } from './support/elementwise.js'
 
@@ -13,7 +14,7 @@ const maxOf = (x: Float32Array, start: number, end: number): number => {
   return m
 }
 
-/** The largest of all elements, a scalar (torch.max). Equal elements share the gradient evenly, and so do several NaN. */
+/** The largest of all elements, a scalar (torch.max). Equal elements share the gradient evenly, and so do several NaN, with infinities beside them. */
 export const maxAll: Op = {
   name: 'maxAll',
   doc: 'The largest of all elements (torch.max).',
@@ -22,10 +23,13 @@ export const maxAll: Op = {
   shape: ([x]) => (x.includes(0) ? refuse('an empty tensor has no largest element', 'give at least one element') : []),
   carry: strips('torch.max gets the bare value and returns a plain tensor'),
   vjp: ({ g, args: [x], out, kit }) => {
-    // Of several NaN each counts as the largest: where there is one, nothing else equals the result.
-    const hit = kit.emit('equalOrNaN', [x, out()])
-    const count = kit.emit('sum', [hit], { dims: x.shape.map((_, i) => i), keepdim: false })
-    return [kit.emit('select', [hit, kit.emit('div', [g, count]), kit.constant(0)])]
+    // What is not below the largest; a NaN is below nothing. Where the largest is NaN, what is below infinity is not it. One comparison an element.
+    const m = out()
+    const top = kit.emit('select', [kit.emit('equal', [m, m]), m, kit.constant(Infinity)])
+    const below = kit.emit('less', [x, top])
+    const others = kit.emit('sum', [below], { dims: x.shape.map((_, i) => i), keepdim: false })
+    const count = kit.emit('sub', [kit.constant(sizeOf(x.shape)), others])
+    return [kit.emit('select', [below, kit.constant(0), kit.emit('div', [g, count])])]
   },
   evaluate: ([x], _attrs, out) => {
     out.data[0] = maxOf(x.data, 0, x.data.length)

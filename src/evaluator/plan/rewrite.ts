@@ -184,7 +184,6 @@ const FINITE: ReadonlySet<string> = new Set([
   'less',
   'lessEqual',
   'equal',
-  'equalOrNaN',
   'within',
   'between',
   'inside',

@@ -59,7 +59,6 @@ const CHEAP: ReadonlySet<string> = new Set([
   'less',
   'lessEqual',
   'equal',
-  'equalOrNaN',
   'select',
   'abs',
   'neg',

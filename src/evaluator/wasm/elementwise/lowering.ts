@@ -107,7 +107,6 @@ const MAPS: { readonly [op: string]: Lowering } = {
   less: compare('lt'),
   lessEqual: compare('le'),
   equal: compare('eq'),
-  equalOrNaN: (e, [a, b]) => e.flag(e.op('or', e.op('eq', a, b), e.op('ne', a, a))),
   round: unary('nearest'),
   floor: unary('floor'),
   ceil: unary('ceil'),

@@ -82,7 +82,6 @@ export const rules: { readonly [op: string]: Rule | Unsupported } = {
   dropout: RANDOM,
   elu: elementwise.elu,
   equal: elementwise.compared('Equal'),
-  equalOrNaN: GRADIENT,
   erf: direct('Erf'),
   exp: direct('Exp'),
   exp2: elementwise.exp2,
