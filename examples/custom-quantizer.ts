@@ -1,6 +1,5 @@
 /** A quantizer and a surrogate of one's own. Run it: `npx tsx examples/custom-quantizer.ts`. */
 import { fileURLToPath } from 'node:url'
-import * as E from 'fp-ts/lib/Either.js'
 import * as q from '../src/index.js'
 
 /** Rounding: ties away from zero. What it computes, in one op; its gradient, from another. */
@@ -40,11 +39,6 @@ export const hardSign = q.surrogate(q.ops.binarySign, q.ops.hardtanh)
 /** Applies it; the attributes are those that hardtanh's gradient reads. */
 export const signed = (x: q.Value): q.Value => q.apply(hardSign, [x], { minVal: -1, maxVal: 1 })
 
-const get = <A>(e: E.Either<q.QuantErrors, A>): A => {
-  if (E.isLeft(e)) throw new Error(q.explainAll(e.left))
-  return e.right
-}
-
 /** Traces a function of one value in training, prints it, and runs it and its gradient over x with a cotangent of ones. */
 export const show = (
   name: string,
@@ -52,11 +46,11 @@ export const show = (
   x: q.Tensor,
   print: (line: string) => void,
 ): { readonly y: q.Output; readonly dx: q.Tensor } => {
-  const program = get(q.trace(q.functionLayer(name, f), q.tensorInput(x.shape), { mode: 'train' }))
+  const program = q.orThrow(q.trace(q.functionLayer(name, f), q.tensorInput(x.shape), { mode: 'train' }))
   print(q.printProgram(program))
   const inputs = { inputs: x, cotangent: q.full(x.shape, 1) }
-  const compiled = get(q.compile(get(q.vjp(program, { inputs: true }))))
-  const ran = get(compiled.run({ params: {}, state: {}, inputs }))
+  const compiled = q.orThrow(q.compile(q.orThrow(q.vjp(program, { inputs: true }))))
+  const ran = q.orThrow(compiled.run({ params: {}, state: {}, inputs }))
   compiled.dispose()
   const dx = ran.grads.inputs as q.Tensor
   print(`x     ${[...x.data]}\n${name}(x) ${[...q.valueOf(ran.outputs).data]}\ndx    ${[...dx.data]}\n`)

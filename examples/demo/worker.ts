@@ -1,6 +1,5 @@
 /** The worker of the page: fetches the digits, chooses a backend, trains, and tells. */
-import * as E from 'fp-ts/lib/Either.js'
-import { explainAll } from '../../src/index.js'
+import { orThrow } from '../../src/index.js'
 import { chooseBackend } from './backend.js'
 import { countDigits, decodeDigits } from './digitsFile.js'
 import type { Order, Report, Start } from './protocol.js'
@@ -26,14 +25,14 @@ const fetchDigits = async (url: string): Promise<Uint8Array> => {
 const begin = async (start: Start): Promise<Trainer> => {
   const [bytes, chosen] = await Promise.all([fetchDigits(start.digits), chooseBackend(start.threads)])
   if (countDigits(bytes) === null) throw new Error(`${start.digits} holds no digits; build the page again`)
-  if (E.isLeft(chosen)) throw new Error(explainAll(chosen.left))
+  const backend = orThrow(chosen)
   const { limit, held } = start.recipe
   const test = decodeDigits(bytes, 0, held)
   // The first 2,000 are held out, whatever is asked for.
   const train = decodeDigits(bytes, HELD_OUT, HELD_OUT + limit)
-  post({ tag: 'ready', backend: chosen.right.words, train: train.labels.data.length, held: test.labels.data.length })
+  post({ tag: 'ready', backend: backend.words, train: train.labels.data.length, held: test.labels.data.length })
   const trainer = startTrainer({
-    backend: chosen.right.backend,
+    backend: backend.backend,
     recipe: start.recipe,
     edition: start.edition,
     train,
@@ -42,7 +41,7 @@ const begin = async (start: Start): Promise<Trainer> => {
     post,
     now: () => performance.now(),
   })
-  void trainer.done.then(() => chosen.right.dispose())
+  void trainer.done.then(() => backend.dispose())
   return trainer
 }
 const HELD_OUT = 2000

@@ -2,7 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import {
   compile,
-  explainAll,
+  orThrow,
   init,
   isQuantTensor,
   quantInput,
@@ -32,11 +32,8 @@ export type Live<P, S> = { readonly layer: Layer<P, S>; readonly params: P; read
 /** What a call gave, the layer with its next state, and what the trace says about metadata. */
 export type Called<P, S> = { readonly out: Output; readonly next: Live<P, S>; readonly says: readonly string[] }
 
-/** What an Either holds; its errors are thrown as text. For places where the tutorial expects success. */
-export const must = <A>(result: E.Either<QuantErrors, A>): A => {
-  if (E.isLeft(result)) throw new Error(explainAll(result.left))
-  return result.right
-}
+/** What an Either holds, for places where the tutorial expects success. */
+export const must = orThrow
 
 /** Draws a layer's weights from the stream, and gives the stream to go on with. */
 export const construct = <P, S>(layer: Layer<P, S>, generator: Generator): readonly [Live<P, S>, Generator] => {

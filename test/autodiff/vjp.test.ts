@@ -6,23 +6,19 @@ import { suite } from '../support/suite.js'
 
 const test = suite('autodiff')
 
-const get = <A>(e: E.Either<q.QuantErrors, A>): A => {
-  if (E.isLeft(e)) throw new Error(q.explainAll(e.left))
-  return e.right
-}
 const traced = (f: (x: q.Value) => q.Value, shape: q.Shape) =>
-  get(q.trace(q.functionLayer('f', f), q.tensorInput(shape), { mode: 'train' }))
+  q.orThrow(q.trace(q.functionLayer('f', f), q.tensorInput(shape), { mode: 'train' }))
 const none = { params: {}, state: {} } as never
 
 test('the gradient of a gradient: d²/dx² of the sum of x³ is 6x, summed over the cotangent', () => {
-  const first = get(
+  const first = q.orThrow(
     q.grad(
       traced((x) => q.sum(q.pow(x, 3)), []),
       { inputs: true },
     ),
   )
-  const second = get(q.grad(first, { output: 'grads.inputs', inputs: true }))
-  const ran = get(q.run(second, { ...(none as object), inputs: q.scalar(2) } as never))
+  const second = q.orThrow(q.grad(first, { output: 'grads.inputs', inputs: true }))
+  const ran = q.orThrow(q.run(second, { ...(none as object), inputs: q.scalar(2) } as never))
   assert.is((ran.grads.inputs as q.Tensor).data[0], 12)
 })
 
@@ -30,7 +26,7 @@ test('a second derivative of an estimator is a typed error', () => {
   const layer = q.QuantIdentity({ actQuant: q.Int8ActPerTensorFloatMinMaxInit, minVal: -1, maxVal: 1 })
   const sum = q.functionLayer('sum', (x: q.Value) => q.sum(x))
   const net = q.chain({ layer, square: q.functionLayer('square', (x: q.Value) => q.mul(x, x)), sum })
-  const first = get(q.grad(get(q.trace(net, q.tensorInput([]), { mode: 'train' })), { inputs: true }))
+  const first = q.orThrow(q.grad(q.orThrow(q.trace(net, q.tensorInput([]), { mode: 'train' })), { inputs: true }))
   const second = q.grad(first, { output: 'grads.inputs', inputs: true })
   assert.ok(E.isLeft(second))
   if (E.isLeft(second)) assert.is(second.left[0].tag, 'NotDifferentiable')
@@ -42,8 +38,8 @@ test('every node of a backward pass names the forward node that it belongs to, e
     fc: q.QuantLinear({ inFeatures: 3, outFeatures: 2 }),
     sum: q.functionLayer('sum', (x: q.Value) => q.sum(q.mul(x, x))),
   })
-  const forward = get(q.trace(layer, q.tensorInput([2, 3]), { mode: 'train' }))
-  const program = get(q.grad(forward, { inputs: true }))
+  const forward = q.orThrow(q.trace(layer, q.tensorInput([2, 3]), { mode: 'train' }))
+  const program = q.orThrow(q.grad(forward, { inputs: true }))
   const count = forward.graph.nodes.length
   for (const n of program.graph.nodes) {
     assert.is(n.backwardOf !== undefined, n.id >= count, `%${n.id} ${n.op.name}`)
@@ -60,7 +56,7 @@ test('every node of a backward pass names the forward node that it belongs to, e
     const input = program.inputs.find((i) => i.path === o.path && i.kind !== 'state')
     assert.is(program.graph.nodes[input?.node ?? -1].cotangent, o.node, o.path)
   }
-  const again = get(q.parseProgram(q.ops)(q.programToJSON(program)))
+  const again = q.orThrow(q.parseProgram(q.ops)(q.programToJSON(program)))
   assert.equal(
     again.graph.nodes.map((n) => [n.backwardOf, n.cotangent]),
     program.graph.nodes.map((n) => [n.backwardOf, n.cotangent]),
@@ -68,7 +64,7 @@ test('every node of a backward pass names the forward node that it belongs to, e
 })
 
 test('a straight-through estimator emits nothing: its operand has the cotangent of its result', () => {
-  const { graph } = get(
+  const { graph } = q.orThrow(
     q.grad(
       traced((x) => q.sum(x.kit.emit('clamp~identity', [q.mul(x, x)], { min: 0, max: 1 })), [2]),
       { inputs: true },
@@ -81,13 +77,13 @@ test('a straight-through estimator emits nothing: its operand has the cotangent 
 })
 
 test('no gradient passes a detached value', () => {
-  const program = get(
+  const program = q.orThrow(
     q.grad(
       traced((x) => q.sum(q.mul(x, q.detach(x))), [2]),
       { inputs: true },
     ),
   )
-  const ran = get(q.run(program, { ...(none as object), inputs: q.tensorOf([2], [3, 5]) } as never))
+  const ran = q.orThrow(q.run(program, { ...(none as object), inputs: q.tensorOf([2], [3, 5]) } as never))
   assert.equal([...(ran.grads.inputs as q.Tensor).data], [3, 5])
 })
 
@@ -101,11 +97,11 @@ test("a result that is no scalar, or isn't there, is named", () => {
 
 test('while collecting, the learned value gets exactly 0; once learned, the statistic gets nothing', () => {
   const layer = q.QuantIdentity({ collectStatsSteps: 1, returnQuantTensor: true })
-  const program = get(q.vjp(get(q.trace(layer, q.tensorInput([3]), { mode: 'train' })), { inputs: true }))
+  const program = q.orThrow(q.vjp(q.orThrow(q.trace(layer, q.tensorInput([3]), { mode: 'train' })), { inputs: true }))
   const args = { inputs: q.tensorOf([3], [0.3, -2, 1]), cotangent: q.full([3], 1) }
-  const start = get(q.init(layer, 0))
-  const collecting = get(q.run(program, { ...start, inputs: args }))
-  const learned = get(q.run(program, { params: start.params, state: collecting.state, inputs: args }))
+  const start = q.orThrow(q.init(layer, 0))
+  const collecting = q.orThrow(q.run(program, { ...start, inputs: args }))
+  const learned = q.orThrow(q.run(program, { params: start.params, state: collecting.state, inputs: args }))
   const valueGrad = (g: q.Grads): number =>
     (g.state as { readonly actQuant: { readonly scale: { readonly value: q.Tensor } } }).actQuant.scale.value.data[0]
   assert.is(valueGrad(collecting.grads), 0)

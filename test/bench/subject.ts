@@ -1,9 +1,8 @@
 /** What our library is asked to do in each case: the program, its arguments, and the numbers for the peers. */
-import * as E from 'fp-ts/lib/Either.js'
 import {
   compile,
   crossEntropy,
-  explainAll,
+  orThrow,
   grad,
   init,
   scalar,
@@ -19,7 +18,6 @@ import {
   type Optimizer,
   type Output,
   type Program,
-  type QuantErrors,
   type RunArgs,
   type Tensor,
   type TrainState,
@@ -71,10 +69,7 @@ export type Training = {
 export type Subject = Evaluation | Training
 
 /** The right side; errors of ours end the process' case. */
-export const get = <A>(e: E.Either<QuantErrors, A>): A => {
-  if (E.isLeft(e)) throw new Error(explainAll(e.left))
-  return e.right
-}
+export const get = orThrow
 
 const SEED_X = 1
 const SEED_G = 2

@@ -16,7 +16,7 @@ const PROGRAM = `
       flat: q.Flatten(),
       fc: q.QuantLinear({ inFeatures: 12, outFeatures: 2 }),
     })
-    const right = (e) => { if (e._tag === 'Left') throw new Error(q.explainAll(e.left)); return e.right }
+    const right = q.orThrow
     const program = right(q.grad(right(q.trace(q.withLoss(net, q.crossEntropy), { x: q.tensorInput([2, 1, 4, 4]), target: q.tensorInput([2]) }, { mode: 'train' })), { output: 'loss' }))
     const sgd = q.sgd({ lr: 0.1, momentum: 0.9 })
     let { params, state, generator } = right(q.init(net, 0))

@@ -9,7 +9,7 @@ const test = suite('browser: wasm')
 const PROGRAM = `
   import * as q from './src/index.js'
   export const compute = async (threads) => {
-    const right = (e) => { if (e._tag === 'Left') throw new Error(q.explainAll(e.left)); return e.right }
+    const right = q.orThrow
     const net = q.chain({
       input: q.QuantIdentity({ returnQuantTensor: true, collectStatsSteps: 2 }),
       conv: q.QuantConv2d({ inChannels: 1, outChannels: 4, kernelSize: 3, padding: 1 }),

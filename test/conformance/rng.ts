@@ -1,5 +1,4 @@
 /** Generator cases: draws of torch's CPU generator, one after another. */
-import * as E from 'fp-ts/lib/Either.js'
 import * as q from '../../src/index.js'
 import { buildLayer } from './build.js'
 import { decode, type Json, type RngCall, type RngCase, type TensorJson, type Tolerance } from './format.js'
@@ -43,9 +42,8 @@ const drawOf = (call: RngCall): Draw | null => {
 /** A layer's parameters, drawn through the layer itself. */
 const drawLayer = (call: RngCall, g: q.Generator): { readonly params: Json; readonly next: q.Generator } => {
   const layer = buildLayer({ type: call.fn, kwargs: call.attrs ?? {} }) as unknown as q.Layer<Json, Json>
-  const made = q.init(layer, g)
-  if (E.isLeft(made)) throw new Error(q.explainAll(made.left))
-  return { params: made.right.params, next: made.right.generator }
+  const made = q.orThrow(q.init(layer, g))
+  return { params: made.params, next: made.generator }
 }
 
 /** The first difference of a layer's parameters from what torch draws; null stands for a bias that must not be there. */

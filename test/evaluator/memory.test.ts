@@ -8,7 +8,7 @@ const test = suite('wasm: memory')
 /** Prepares, runs once and disposes of a plan 1,100 times; prints by how many MB the process grew over the last 1,000. */
 const sourceFor = (threads: number): string => `
   const q = await import('./src/index.ts')
-  const right = (e) => { if (e._tag === 'Left') throw new Error(q.explainAll(e.left)); return e.right }
+  const right = q.orThrow
   const backend = right(await q.createWasm({ threads: ${threads}, splitAbove: 0 }))
   const layer = q.ReLU()
   const program = right(q.trace(layer, q.tensorInput([50000]), { mode: 'train' }))

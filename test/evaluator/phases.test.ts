@@ -131,7 +131,7 @@ const DYING = `
   wt.Worker = class extends wt.Worker { constructor(...a) { super(...a); hands.push(this) } }
   syncBuiltinESMExports()
   const q = await import('./src/index.ts')
-  const right = (e) => { if (e._tag === 'Left') throw new Error(q.explainAll(e.left)); return e.right }
+  const right = q.orThrow
   const backend = right(await q.createWasm({ threads: 2, splitAbove: 0 }))
   const layer = q.ReLU()
   const compiled = right(q.compile(right(q.trace(layer, q.tensorInput([100000]), { mode: 'train' })), backend))

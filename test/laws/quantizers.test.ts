@@ -1,5 +1,4 @@
 /** Laws of quantizers: idempotent, monotone, half a step of error; quantize equals its decomposition. */
-import * as E from 'fp-ts/lib/Either.js'
 import fc from 'fast-check'
 import * as q from '../../src/index.js'
 import { errorBounded, idempotent, monotone, scaleArb, tensorArb } from '../../src/testing/index.js'
@@ -8,10 +7,6 @@ import { suite } from '../support/suite.js'
 const test = suite('laws: quantizers')
 const holds = (what: string | null): void => {
   if (what !== null) throw new Error(what)
-}
-const get = <A>(e: E.Either<q.QuantErrors, A>): A => {
-  if (E.isLeft(e)) throw new Error(q.explainAll(e.left))
-  return e.right
 }
 
 const fixedRange = fc
@@ -63,13 +58,15 @@ const gradsOf = (
   g: q.Tensor,
 ) => {
   const layer = q.functionLayer<Three>('f', ([a, b, c]) => q.dequantize(f(a, b, c)))
-  const program = get(
+  const program = q.orThrow(
     q.vjp(
-      get(q.trace(layer, [q.tensorInput(x.shape), q.tensorInput([]), q.tensorInput([])] as never, { mode: 'train' })),
+      q.orThrow(
+        q.trace(layer, [q.tensorInput(x.shape), q.tensorInput([]), q.tensorInput([])] as never, { mode: 'train' }),
+      ),
       { inputs: true },
     ),
   )
-  const ran = get(
+  const ran = q.orThrow(
     q.run(program, { params: {}, state: {}, inputs: { inputs: [x, q.scalar(s), q.scalar(z)], cotangent: g } as never }),
   )
   return { y: q.valueOf(ran.outputs as q.Output), grads: ran.grads.inputs as unknown as readonly q.Tensor[] }
@@ -96,21 +93,21 @@ const sameStates = (a: unknown, b: unknown): boolean =>
 
 test('threading state is a replay: the same start gives the same bits, old states stay valid', () => {
   const layer = q.QuantReLU({ collectStatsSteps: 3, returnQuantTensor: true })
-  const program = get(q.trace(layer, q.tensorInput([6]), { mode: 'train' }))
+  const program = q.orThrow(q.trace(layer, q.tensorInput([6]), { mode: 'train' }))
   fc.assert(
     fc.property(fc.array(tensorArb([6]), { minLength: 5, maxLength: 6 }), (xs) => {
       const play = () => {
-        let { state } = get(q.init(layer, 0))
+        let { state } = q.orThrow(q.init(layer, 0))
         const states = [state]
         for (const x of xs) {
-          state = get(q.run(program, { params: {}, state, inputs: x })).state
+          state = q.orThrow(q.run(program, { params: {}, state, inputs: x })).state
           states.push(state)
         }
         return states
       }
       const [a, b] = [play(), play()]
       if (!a.every((s, i) => sameStates(s, b[i]))) throw new Error('a replay differs')
-      const again = get(q.run(program, { params: {}, state: a[2], inputs: xs[2] })).state
+      const again = q.orThrow(q.run(program, { params: {}, state: a[2], inputs: xs[2] })).state
       if (!sameStates(again, a[3])) throw new Error('an old state gives something else now')
     }),
     { numRuns: 20 },

@@ -7,6 +7,7 @@ import {
   compile,
   crossEntropy,
   explainAll,
+  orThrow,
   grad,
   init,
   QuantIdentity,
@@ -30,10 +31,6 @@ import {
 import { suite } from '../support/suite.js'
 
 const test = suite('misuse')
-const right = <A>(e: E.Either<QuantErrors, A>): A => {
-  if (E.isLeft(e)) throw new Error(explainAll(e.left))
-  return e.right
-}
 const refused = (e: E.Either<QuantErrors, unknown>, tag: string, words: RegExp): void => {
   assert.ok(E.isLeft(e), `accepted, but ${words} was to be said`)
   if (E.isRight(e)) return
@@ -45,10 +42,10 @@ const net = chain({
   input: QuantIdentity({ returnQuantTensor: true }),
   fc: QuantLinear({ inFeatures: 2, outFeatures: 2 }),
 })
-const start = right(init(net, 0))
-const program = right(trace(net, tensorInput([3, 2]), { mode: 'eval' }))
+const start = orThrow(init(net, 0))
+const program = orThrow(trace(net, tensorInput([3, 2]), { mode: 'eval' }))
 const args = { ...start, inputs: tensorOf([3, 2], [0, 1, 2, 3, 4, 5]) }
-const differentiated = right(
+const differentiated = orThrow(
   pipe(
     trace(withLoss(net, crossEntropy), { x: tensorInput([3, 2]), target: tensorInput([3]) }, { mode: 'train' }),
     E.chain((p) => grad(p, { output: 'loss' })),
@@ -59,15 +56,15 @@ const optimizer = sgd({ lr: 0.1 })
 
 for (const backend of [reference, wasm]) {
   test(`what was disposed of computes nothing more: ${backend.name}`, () => {
-    const compiled = right(compile(program, backend))
-    const [first, second] = [right(compiled.resident(args)), right(compiled.resident(args))]
-    right(first.execute())
+    const compiled = orThrow(compile(program, backend))
+    const [first, second] = [orThrow(compiled.resident(args)), orThrow(compiled.resident(args))]
+    orThrow(first.execute())
     first.dispose()
     refused(first.execute(), 'BackendError', /this resident program was disposed of/)
     refused(first.load(args), 'BackendError', /disposed of/)
     assert.throws(() => first.results(), /RangeError|disposed of/)
     assert.throws(() => first.inputs(), /disposed of/)
-    right(second.execute())
+    orThrow(second.execute())
     compiled.dispose()
     refused(second.execute(), 'BackendError', /disposed of/)
     refused(compiled.run(args), 'BackendError', /this compiled program was disposed of/)
@@ -76,8 +73,8 @@ for (const backend of [reference, wasm]) {
   })
 
   test(`a trainer that was disposed of takes no steps, and tells where it stood last: ${backend.name}`, () => {
-    const t = right(trainer(differentiated, optimizer, startTraining(start, optimizer), backend))
-    right(t.step(batch))
+    const t = orThrow(trainer(differentiated, optimizer, startTraining(start, optimizer), backend))
+    orThrow(t.step(batch))
     const last = t.training()
     t.dispose()
     refused(t.step(batch), 'BackendError', /this trainer was disposed of/)
@@ -86,7 +83,7 @@ for (const backend of [reference, wasm]) {
   })
 
   test(`a learning rate that isn't a finite number is refused before the step: ${backend.name}`, () => {
-    const t = right(trainer(differentiated, optimizer, startTraining(start, optimizer), backend))
+    const t = orThrow(trainer(differentiated, optimizer, startTraining(start, optimizer), backend))
     for (const lr of [NaN, Infinity])
       refused(t.step(batch, lr), 'InputError', /the learning rate of this step is (NaN|Infinity)/)
     assert.equal(t.training().params, start.params)
@@ -94,7 +91,7 @@ for (const backend of [reference, wasm]) {
   })
 
   test(`a class that the network has no logit for: ${backend.name}`, () => {
-    const t = right(trainer(differentiated, optimizer, startTraining(start, optimizer), backend))
+    const t = orThrow(trainer(differentiated, optimizer, startTraining(start, optimizer), backend))
     refused(
       t.step({ ...batch, target: tensorOf([3], [0, 1, 2]) }),
       'CheckFailed',
@@ -154,8 +151,8 @@ test('a debug run names an input with a NaN', () => {
     'NonFinite',
     /the param fc.bias, was given with a NaN/,
   )
-  assert.is(valueOf(right(run(program, args, { debugNonFinite: true })).outputs).data.some(Number.isNaN), false)
-  right(run(program, { ...args, inputs: zeros([3, 2]) }, { debugNonFinite: true }))
+  assert.is(valueOf(orThrow(run(program, args, { debugNonFinite: true })).outputs).data.some(Number.isNaN), false)
+  orThrow(run(program, { ...args, inputs: zeros([3, 2]) }, { debugNonFinite: true }))
 })
 
 test.run()

@@ -1,6 +1,5 @@
 /** Where Brevitas' metadata is a quirk, the corrected variant exists under its own name and is right. */
 import * as assert from 'uvu/assert'
-import * as E from 'fp-ts/lib/Either.js'
 import fc from 'fast-check'
 import * as q from '../../src/index.js'
 import { quantTensorArb } from '../../src/testing/index.js'
@@ -8,13 +7,9 @@ import { suite } from '../support/suite.js'
 
 const test = suite('quirks')
 
-const get = <A>(e: E.Either<q.QuantErrors, A>): A => {
-  if (E.isLeft(e)) throw new Error(q.explainAll(e.left))
-  return e.right
-}
 const shifted = { bits: 5, signed: false, zero: 'integer' } as const
 const applied = (f: (x: q.Value) => q.Value, x: q.QuantTensor): { readonly out: q.Output; readonly tag: string } => {
-  const program = get(
+  const program = q.orThrow(
     q.trace(
       q.functionLayer('f', f),
       q.quantInput(x.value.shape, { bits: 5, signed: x.signed, zeroPoint: 'integer', training: true }),
@@ -22,7 +17,7 @@ const applied = (f: (x: q.Value) => q.Value, x: q.QuantTensor): { readonly out: 
     ),
   )
   return {
-    out: get(q.run(program, { params: {}, state: {}, inputs: x })).outputs,
+    out: q.orThrow(q.run(program, { params: {}, state: {}, inputs: x })).outputs,
     tag: program.graph.nodes[program.outputs[0].node].carried.tag,
   }
 }
@@ -57,7 +52,7 @@ test('avgPoolCorrect multiplies the zero point too', () =>
 
 test('uneven adaptive windows strip instead of claiming', () => {
   const trace = (f: (x: q.Value) => q.Value) =>
-    get(q.trace(q.functionLayer('f', f), q.quantInput([1, 1, 5, 4], { bits: 5, signed: true }), { mode: 'eval' }))
+    q.orThrow(q.trace(q.functionLayer('f', f), q.quantInput([1, 1, 5, 4], { bits: 5, signed: true }), { mode: 'eval' }))
   const tagOf = (p: q.Program) => p.graph.nodes[p.outputs[0].node].carried.tag
   assert.is(tagOf(trace((x) => q.adaptiveAvgPool(x, [3, 2])) as q.Program), 'claimed')
   assert.is(tagOf(trace((x) => q.adaptiveAvgPoolCorrect(x, [3, 2])) as q.Program), 'stripped')
@@ -72,9 +67,9 @@ test('ZERO_MIN_MAX spans all-negative weights, which MIN_MAX cuts', () => {
       weightQuant: q.ShiftedUint8WeightPerTensorFloat,
       weightScalingStatsOp: stats,
     })
-    const { state } = get(q.init(layer, 0))
+    const { state } = q.orThrow(q.init(layer, 0))
     const weight = q.tensorOf([1, 2], [-1, -3])
-    const w = get(q.integerWeights(layer, { weight }, state)).value
+    const w = q.orThrow(q.integerWeights(layer, { weight }, state)).value
     return Math.max(...w.data.map((v, i) => Math.abs(v - weight.data[i])))
   }
   assert.ok(error('MIN_MAX') > 0.9)
@@ -83,7 +78,7 @@ test('ZERO_MIN_MAX spans all-negative weights, which MIN_MAX cuts', () => {
 
 test('correctMetadata: a per-channel bias keeps the zero point 0; a transposed convolution counts its bits by multiplying', () => {
   const trace = <P, S>(layer: q.Layer<P, S>) =>
-    get(q.trace(layer, q.quantInput([1, 2, 4, 4], { bits: 8, signed: true }), { mode: 'eval' })) as q.Program
+    q.orThrow(q.trace(layer, q.quantInput([1, 2, 4, 4], { bits: 8, signed: true }), { mode: 'eval' })) as q.Program
   const resultOf = (p: q.Program) => {
     const { carried } = p.graph.nodes[p.outputs[0].node]
     return carried.tag === 'carries' || carried.tag === 'claimed' ? carried.quant : null

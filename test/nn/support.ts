@@ -4,10 +4,7 @@ import * as assert from 'uvu/assert'
 import * as q from '../../src/index.js'
 
 /** The right side, or the errors as an exception. */
-export const get = <A>(e: E.Either<q.QuantErrors, A>): A => {
-  if (E.isLeft(e)) throw new Error(q.explainAll(e.left))
-  return e.right
-}
+export const get = q.orThrow
 
 /** The errors; an exception where there are none. */
 export const errorsOf = (e: E.Either<q.QuantErrors, unknown>): q.QuantErrors => {

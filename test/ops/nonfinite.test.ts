@@ -2,8 +2,7 @@
  * Gradients at NaN and the infinities, against those that PyTorch 2.13 gives (recorded with torch.autograd on a CPU), on the
  * reference and on WebAssembly: a NaN of the forward reaches every gradient that it reaches there, and no other.
  */
-import * as E from 'fp-ts/lib/Either.js'
-import { explainAll, type QuantErrors } from '../../src/data/error.js'
+import { orThrow } from '../../src/data/error.js'
 import type { Shape } from '../../src/data/shape.js'
 import { tensorOf, type Tensor } from '../../src/data/tensor.js'
 import { vjpProgram } from '../../src/autodiff/vjp.js'
@@ -17,10 +16,6 @@ import { suite } from '../support/suite.js'
 const test = suite('gradients at NaN and infinity')
 
 const numbers = (text: string): readonly number[] => text.split(' ').map((t) => Number(t.replace('Inf', 'Infinity')))
-const get = <A>(e: E.Either<QuantErrors, A>): A => {
-  if (E.isLeft(e)) throw new Error(explainAll(e.left))
-  return e.right
-}
 
 /** The gradients of an op on the reference; WebAssembly gives the same bits. */
 const gradientsOf = (
@@ -34,7 +29,7 @@ const gradientsOf = (
     args.map((a) => a.shape),
     (xs, kit) => [kit.apply(ops[op], xs, attrs)],
   )
-  const program = get(vjpProgram(ops)(forward, { cotangent: 'given', inputs: true }))
+  const program = orThrow(vjpProgram(ops)(forward, { cotangent: 'given', inputs: true }))
   const g = tensorOf(
     result,
     Array.from({ length: result.reduce((p, n) => p * n, 1) }, () => cotangent),

@@ -10,7 +10,7 @@ import {
   compile,
   createWasm,
   crossEntropy,
-  explainAll,
+  orThrow,
   explainPlan,
   Flatten,
   grad,
@@ -29,16 +29,11 @@ import {
   valueOf,
   withLoss,
   zeros,
-  type QuantErrors,
   type Value,
 } from '../../src/index.js'
 import { suite } from '../support/suite.js'
 
 const test = suite('README')
-const right = <A>(e: E.Either<QuantErrors, A>): A => {
-  if (E.isLeft(e)) throw new Error(explainAll(e.left))
-  return e.right
-}
 
 /** README's ts blocks after the first, which test/support/pack.ts runs as a user would. */
 const blocks = [...readFileSync(new URL('../../README.md', import.meta.url), 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)]
@@ -66,12 +61,12 @@ test('a model by hand', () => {
       return [y, { q, fc }]
     },
   )
-  right(trace(net, tensorInput([1, 4]), { mode: 'train' }))
+  orThrow(trace(net, tensorInput([1, 4]), { mode: 'train' }))
 })
 
 test('training', async () => {
   const net = chain({ conv: QuantConv2d({ inChannels: 1, outChannels: 2, kernelSize: 28 }), flat: Flatten() })
-  const start = right(init(net, 0))
+  const start = orThrow(init(net, 0))
   const [images, labels] = [zeros([33, 1, 28, 28]), zeros([33])]
   const loss = withLoss(net, crossEntropy)
   const optimizer = adam({ lr: 1e-3 })
@@ -93,20 +88,20 @@ test('training', async () => {
   )
   let next = await events.next()
   while (next.done !== true) next = await events.next()
-  assert.is(right(next.value).step, 12)
+  assert.is(orThrow(next.value).step, 12)
 })
 
 test('running fast', async () => {
   const net = chain({ conv: QuantConv2d({ inChannels: 1, outChannels: 2, kernelSize: 28 }), flat: Flatten() })
-  const start = right(init(net, 0))
+  const start = orThrow(init(net, 0))
   const made = await createWasm({ threads: 2 })
-  const backend = right(made)
-  const program = right(trace(net, tensorInput([8, 1, 28, 28]), { mode: 'eval' }))
+  const backend = orThrow(made)
+  const program = orThrow(trace(net, tensorInput([8, 1, 28, 28]), { mode: 'eval' }))
   const args = { ...start, inputs: zeros([8, 1, 28, 28]) }
-  const compiled = right(compile(program, backend))
-  const ran = right(compiled.run(args))
-  const resident = right(compiled.resident(args))
-  right(resident.execute())
+  const compiled = orThrow(compile(program, backend))
+  const ran = orThrow(compiled.run(args))
+  const resident = orThrow(compiled.resident(args))
+  orThrow(resident.execute())
   assert.equal(valueOf(resident.results().outputs), valueOf(ran.outputs))
   const printed: string[] = []
   const console = {
@@ -114,8 +109,8 @@ test('running fast', async () => {
       printed.push(text)
     },
   }
-  console.log(showPlan(right(explainPlan(program, args))))
-  console.log(showProfile(right(profile(program, args))))
+  console.log(showPlan(orThrow(explainPlan(program, args))))
+  console.log(showProfile(orThrow(profile(program, args))))
   assert.match(printed[0], /products:/)
   assert.match(printed[1], /GFLOP/)
   compiled.dispose()

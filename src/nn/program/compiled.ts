@@ -1,13 +1,13 @@
 /** A program on a backend: calls with trees, checked on the way in. Which backend is the caller's choice: nothing here pulls one in. */
 import * as E from 'fp-ts/lib/Either.js'
-import type { QuantErrors, QuantWarning } from '../../data/error.js'
+import { failure, type QuantErrors, type QuantWarning } from '../../data/error.js'
 import type { Output } from '../../data/quantTensor.js'
 import { mapTree } from '../../data/tree.js'
 import type { Backend, Executable, ResidentStorage, RunOptions, TrustOptions } from '../../evaluator/backend.js'
 import { prepareOn, runOptionProblems } from '../../evaluator/checks.js'
 import type { Program } from '../../graph/program.js'
 import { bindInputs, unbind, unbinder, type Ran, type RunArgs } from './binding.js'
-import { disposed, disposedRange } from './refusals.js'
+import { disposed } from './refusals.js'
 
 /** A program prepared on a backend: call it as often as you like; `dispose` frees the backend's memory, its residents' too, and later calls are a `BackendError`. */
 export type Compiled<P, S, I, O> = {
@@ -22,7 +22,7 @@ export type Compiled<P, S, I, O> = {
 
 /**
  * A program with its arguments in place. Not a value: its contents change with each execution. State does not move on.
- * After `dispose`, of it or of what compiled it, `load` and `execute` are a `BackendError`, and `inputs` and `results` throw a RangeError.
+ * After `dispose`, of it or of what compiled it, `load` and `execute` are a `BackendError`, and `inputs` and `results` throw it.
  */
 export type Resident<P, S, I, O> = {
   /** Storage of the inputs: write into it before an execution. Ask anew after one: it may have moved. What is written here is not checked. */
@@ -71,13 +71,13 @@ const residentOf = <P, S, I, O>(
   }
   return {
     inputs: () => {
-      if (isGone()) throw disposedRange('this resident program')
+      if (isGone()) throw failure(disposed('this resident program', owner.backend))
       return mapTree(isIndex, program.structure.data, whole) as I
     },
     load,
     execute: () => (isGone() ? E.left(disposed('this resident program', owner.backend)) : storage.execute()),
     results: () => {
-      if (isGone()) throw disposedRange('this resident program')
+      if (isGone()) throw failure(disposed('this resident program', owner.backend))
       const [at] = program.graph.outputs.map((_, i) => storage.output(i))
       if (known !== null && at !== undefined && known.first === at.data) return known.results
       const results = unbind<S, O>(

@@ -12,9 +12,6 @@ export const disposed = (what: string, backend: string): QuantErrors => [
   { tag: 'BackendError', backend, path: '', message: disposedMessage(what), fix: DISPOSED_FIX },
 ]
 
-/** `disposedMessage` for what gives views or copies, not an `Either`. */
-export const disposedRange = (what: string): RangeError => new RangeError(`${disposedMessage(what)}; ${DISPOSED_FIX}`)
-
 /** A learning rate that would make every parameter NaN. */
 export const badRate = (lr: number | undefined): QuantErrors => [
   {

@@ -1,6 +1,7 @@
 /** The training loop: pure steps over explicit state, told as a stream of events. Clock, terminal and files are the caller's. */
 import * as E from 'fp-ts/lib/Either.js'
-import type { QuantErrors, QuantWarning } from '../../data/error.js'
+import { failure, type QuantErrors, type QuantWarning } from '../../data/error.js'
+import { inputError } from './options.js'
 import type { Backend, TrustOptions } from '../../evaluator/backend.js'
 import type { Program } from '../../graph/program.js'
 import { newBreather } from '../program/breathe.js'
@@ -49,7 +50,7 @@ export type TrainConfig<P, S, I, O, D extends Samples> = TrustOptions & {
 
 /**
  * One batch is done. `training` is the state after it, copied out of the backend's memory when it is first read; read it
- * before the next event is asked for (afterwards the memory has moved on, and reading throws a RangeError).
+ * before the next event is asked for (afterwards the memory has moved on, and reading throws a `QuantFailure`).
  */
 export type TrainEvent<P, S> = {
   /** `epoch` comes after the last step of an epoch and repeats that step's numbers. */
@@ -89,9 +90,13 @@ const later = <P, S>(make: () => TrainState<P, S>): Later<P, S> => {
   return {
     read: () => {
       if (known === null && gone)
-        throw new RangeError(
-          'train: event.training is read after the next event was asked for, when the memory behind it has moved on; read it (or copy what you need) as soon as you get the event',
-        )
+        throw failure([
+          inputError(
+            'event',
+            'event.training is read after the next event was asked for, when the memory behind it has moved on',
+            'read it (or copy what you need) as soon as you get the event',
+          ),
+        ])
       known ??= make()
       return known
     },

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../../../src/data/error.js'
-import { explainAll } from '../../../src/data/error.js'
+import { orThrow } from '../../../src/data/error.js'
 import { sizeOf, type Shape } from '../../../src/data/shape.js'
 import type { Tensor } from '../../../src/data/tensor.js'
 import type { Backend, RunResult } from '../../../src/evaluator/backend.js'
@@ -13,10 +13,7 @@ import { tensorInput, traceProgram } from '../../../src/graph/trace.js'
 import { ops } from '../../../src/ops/index.js'
 
 /** The right side, or the errors as an exception. */
-export const get = <A>(e: E.Either<QuantErrors, A>): A => {
-  if (E.isLeft(e)) throw new Error(explainAll(e.left))
-  return e.right
-}
+export const get = orThrow
 
 /** A program over plain tensors of these shapes that gives what `body` makes of them. */
 export const programOfBody = (
