@@ -124,9 +124,12 @@ export const wholes: Field = {
 }
 const isTyped = (x: unknown): boolean =>
   ArrayBuffer.isView(x) && 'length' in x && !(x instanceof BigInt64Array) && !(x instanceof BigUint64Array)
-/** Is it a list of numbers, or a typed array of them? */
-export const isNumbers = (x: unknown): x is ArrayLike<number> =>
-  isTyped(x) || (Array.isArray(x) && x.every((e) => typeof e === 'number'))
+/** Is it a list of numbers, or a typed array of them? Written as a loop: lists of samples pass here. */
+export const isNumbers = (x: unknown): x is ArrayLike<number> => {
+  if (!Array.isArray(x)) return isTyped(x)
+  for (let i = 0; i < x.length; i++) if (typeof x[i] !== 'number') return false
+  return true
+}
 /** A list or typed array of numbers. */
 export const numbers: Field = { says: 'a list or typed array of numbers', like: '[1, 2]', holds: isNumbers }
 /** Anything at all: checked elsewhere. */
