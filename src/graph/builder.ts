@@ -137,7 +137,10 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     `${path}|${op.name}|${ids.join()}|${attrs === NO_ATTRS ? '' : attrsKey(attrs)}|${op === constOp ? showShape(shape) : ''}`
 
   /** What follows from a failed value is no error of its own: its kit records none. */
-  const invalid = (): Value => ({ id: INVALID, shape: [], carried: float, kit: muted })
+  let silent: Builder | null = null
+  /** The kit of failed values, which says nothing more; made at the first failure, since most traces have none. */
+  const muted = (): Builder => (silent ??= { ...kit, fail: invalid, failWith: invalid })
+  const invalid = (): Value => ({ id: INVALID, shape: [], carried: float, kit: muted() })
 
   const failWith = (error: QuantError): Value => {
     errors.push(error)
@@ -365,6 +368,5 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     finish: (outputs) => freezeGraph({ nodes, inputs, outputs: outputs.map((o) => o.id) }),
     fingerprint: () => keyList.join(';'),
   }
-  const muted: Builder = { ...kit, fail: invalid, failWith: invalid }
   return kit
 }
