@@ -1,6 +1,6 @@
 /** The script of the page: traces the network, draws it, and keeps it in step with the worker that trains it. */
 import * as E from 'fp-ts/lib/Either.js'
-import { explainAll, type Program, type QuantErrors } from '../../src/index.js'
+import { explainAll, orThrow, type Program, type QuantErrors } from '../../src/index.js'
 import { mountLive, sceneOf, type Live, type Scene } from '../../viz/index.js'
 import { allAt, quantLayers, type LayerBits } from '../digits/network.js'
 import { drawnProgram } from './programs.js'
@@ -70,8 +70,7 @@ const main = (): void => {
     edition = next
     tell({ tag: 'edition', edition })
   }
-  const scene = sceneAt(edition.bits, recipe.batchSize)
-  if (E.isLeft(scene)) throw new Error(explainAll(scene.left))
+  const scene = orThrow(sceneAt(edition.bits, recipe.batchSize))
   const changeBits = (layers: readonly string[], width: number): void => {
     const changed: LayerBits = { ...edition.bits, ...Object.fromEntries(layers.filter(isLayer).map((l) => [l, width])) }
     const next = sceneAt(changed, recipe.batchSize)
@@ -79,7 +78,7 @@ const main = (): void => {
     live.retrace(next.right)
     turn({ run: edition.run, version: edition.version + 1, bits: changed })
   }
-  const live: Live = mountLive(scene.right, {
+  const live: Live = mountLive(scene, {
     epochs: recipe.epochs,
     bits: BITS,
     onBits: changeBits,

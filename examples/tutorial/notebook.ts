@@ -32,18 +32,15 @@ export type Live<P, S> = { readonly layer: Layer<P, S>; readonly params: P; read
 /** What a call gave, the layer with its next state, and what the trace says about metadata. */
 export type Called<P, S> = { readonly out: Output; readonly next: Live<P, S>; readonly says: readonly string[] }
 
-/** What an Either holds, for places where the tutorial expects success. */
-export const must = orThrow
-
 /** Draws a layer's weights from the stream, and gives the stream to go on with. */
 export const construct = <P, S>(layer: Layer<P, S>, generator: Generator): readonly [Live<P, S>, Generator] => {
-  const first = must(init(layer, generator))
+  const first = orThrow(init(layer, generator))
   return [{ layer, params: first.params, state: first.state }, first.generator]
 }
 
 /** A layer that draws no weights. */
 export const fresh = <P, S>(layer: Layer<P, S>): Live<P, S> => {
-  const { params, state } = must(init(layer, 0))
+  const { params, state } = orThrow(init(layer, 0))
   return { layer, params, state }
 }
 
@@ -94,8 +91,8 @@ export const runOnce = <P, S, I, O>(
 
 /** Python's `layer(x)`: traces the layer for this input and runs the program once. The given layer stays as it was. */
 export const call = <P, S>(live: Live<P, S>, x: Output, mode: 'train' | 'eval' = 'train'): Called<P, S> => {
-  const program = must(trace(live.layer, declared(x), { mode }))
-  const ran = must(runOnce(program, { params: live.params, state: live.state, inputs: x }))
+  const program = orThrow(trace(live.layer, declared(x), { mode }))
+  const ran = orThrow(runOnce(program, { params: live.params, state: live.state, inputs: x }))
   return { out: ran.outputs, next: { ...live, state: ran.state }, says: traceSays(program) }
 }
 

@@ -7,6 +7,7 @@ import {
   Int8ActPerTensorFloat,
   manualSeed,
   model,
+  orThrow,
   QuantConv2d,
   QuantIdentity,
   QuantReLU,
@@ -24,7 +25,7 @@ import {
   type Value,
 } from '../../src/index.js'
 import { pairOf, toHtml, toSvg, type PairOptions } from '../../viz/index.js'
-import { construct, declared, must, quant, runOnce, type Live } from './notebook.js'
+import { construct, declared, quant, runOnce, type Live } from './notebook.js'
 
 /** One way to say it: a program and the outputs of a run. */
 type Way = { readonly name: string; readonly program: Program; readonly outputs: unknown }
@@ -45,14 +46,18 @@ const keep = { returnQuantTensor: true } as const
 const seeded = <P, S>(layer: Layer<P, S>): Live<P, S> => construct(layer, manualSeed(0))[0]
 
 const way = <P, S>(name: string, live: Live<P, S>, x: Output, mode: 'train' | 'eval' = 'train'): Way => {
-  const program = must(trace(live.layer, declared(x), { mode }))
+  const program = orThrow(trace(live.layer, declared(x), { mode }))
   // On the reference: two ways are compared bit by bit, and the fast backend sums integers and floats in different orders.
-  return { name, program, outputs: must(run(program, { params: live.params, state: live.state, inputs: x })).outputs }
+  return {
+    name,
+    program,
+    outputs: orThrow(run(program, { params: live.params, state: live.state, inputs: x })).outputs,
+  }
 }
 
 /** A way whose run a check stops, with what it says. */
 const stopped = <P, S>(name: string, live: Live<P, S>, x: Output): { readonly way: Way; readonly says: string } => {
-  const program = must(trace(live.layer, declared(x), { mode: 'eval' }))
+  const program = orThrow(trace(live.layer, declared(x), { mode: 'eval' }))
   const ran = runOnce(program, { params: live.params, state: live.state, inputs: x })
   if (E.isRight(ran) || ran.left[0].tag !== 'CheckFailed') throw new Error(`${name}: a check was expected to fail`)
   return {
@@ -63,9 +68,9 @@ const stopped = <P, S>(name: string, live: Live<P, S>, x: Output): { readonly wa
 
 /** The layer after some batches in training: its quantizers have seen them. */
 const trained = <P, S>(live: Live<P, S>, batches: readonly Tensor[]): Live<P, S> => {
-  const program = must(trace(live.layer, declared(batches[0]), { mode: 'train' }))
+  const program = orThrow(trace(live.layer, declared(batches[0]), { mode: 'train' }))
   return batches.reduce(
-    (at, inputs) => ({ ...at, state: must(runOnce(program, { params: at.params, state: at.state, inputs })).state }),
+    (at, inputs) => ({ ...at, state: orThrow(runOnce(program, { params: at.params, state: at.state, inputs })).state }),
     live,
   )
 }
@@ -94,8 +99,8 @@ const returning = (inp: Tensor): Idea => {
 
 const disabled = (inp: Tensor): Idea => {
   const given = quant(
-    must(
-      runOnce(must(trace(QuantIdentity(keep), declared(inp), { mode: 'train' })), {
+    orThrow(
+      runOnce(orThrow(trace(QuantIdentity(keep), declared(inp), { mode: 'train' })), {
         ...seeded(QuantIdentity(keep)),
         inputs: inp,
       }),

@@ -10,6 +10,7 @@ type Common = {
   readonly fix: string
 }
 
+/** One thing that is wrong: of what kind, where, and how to mend it. */
 export type QuantError =
   /** Shapes of operands don't fit an operation. */
   | (Common & { readonly tag: 'ShapeError'; readonly op: string })

@@ -1,120 +1,44 @@
-/** README's further snippets, as they stand there, with what they leave out around them: they type-check and run. */
+/** Every block of TypeScript in README.md and .github/*.md: it type-checks as it stands, runs, and prints what is said below it. */
 import * as assert from 'uvu/assert'
-import { readFileSync } from 'node:fs'
-import { pipe } from 'fp-ts/lib/function.js'
-import * as E from 'fp-ts/lib/Either.js'
-import {
-  accuracy,
-  adam,
-  chain,
-  compile,
-  createWasm,
-  crossEntropy,
-  orThrow,
-  explainPlan,
-  Flatten,
-  grad,
-  init,
-  model,
-  profile,
-  QuantConv2d,
-  QuantIdentity,
-  QuantLinear,
-  showPlan,
-  showProfile,
-  startTraining,
-  tensorInput,
-  trace,
-  train,
-  valueOf,
-  withLoss,
-  zeros,
-  type Value,
-} from '../../src/index.js'
+import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { allBlocks, blocksOf, linkSources, nameOf, play, typecheck, writeBlocks } from '../support/blocks.js'
+import type { Played } from '../support/play-blocks.js'
 import { suite } from '../support/suite.js'
 
-const test = suite('README')
+const test = suite('README and its pages')
+const folder = realpathSync(mkdtempSync(join(tmpdir(), 'quantrace-readme-')))
+const blocks = allBlocks()
+const files = writeBlocks(folder, blocks)
+const tsconfig = linkSources(folder)
+const played = new Map<string, Played>()
 
-/** README's ts blocks after the first, which test/support/pack.ts runs as a user would. */
-const blocks = [...readFileSync(new URL('../../README.md', import.meta.url), 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)]
-  .map((m) => m[1])
-  .slice(1)
-/** Code without what a formatter may change: white space, and commas in front of a closing bracket. */
-const bare = (code: string): string => code.replace(/\s+/g, '').replace(/,(?=[)\]}])/g, '')
-const own = bare(readFileSync(new URL(import.meta.url), 'utf8'))
+test.before(async () => {
+  for (const p of await play(folder, files, tsconfig)) played.set(p.file, p)
+})
+test.after(() => rmSync(folder, { recursive: true, force: true }))
 
-test('what is tested below is what README says', () => {
-  assert.is(blocks.length, 3)
-  for (const line of blocks
-    .flatMap((b) => b.split('\n'))
-    .map((l) => l.replace(/\/\/.*/, '').trim())
-    .filter((l) => l !== ''))
-    assert.ok(own.includes(bare(line).replace(/,$/, '')), `README has a line that is not tested: ${line}`)
+test('blocks are found, with what they print', () => {
+  const text = 'a\n```ts\nlog(1)\n```\n\n```text\n1\n```\n```sh\nx\n```\n```ts\ny\n```\nb\n```text\n2\n```\n'
+  assert.equal(blocksOf('f', text), [
+    { file: 'f', line: 2, code: 'log(1)\n', prints: '1\n' },
+    { file: 'f', line: 12, code: 'y\n', prints: null },
+  ])
+  assert.ok(blocks.length >= 14, `${blocks.length} blocks`)
 })
 
-test('a model by hand', () => {
-  const net = model(
-    { q: QuantIdentity({ returnQuantTensor: true }), fc: QuantLinear({ inFeatures: 4, outFeatures: 2 }) },
-    (layers, params, state, x: Value) => {
-      const [a, q] = layers.q(params.q, state.q, x)
-      const [y, fc] = layers.fc(params.fc, state.fc, a)
-      return [y, { q, fc }]
-    },
-  )
-  orThrow(trace(net, tensorInput([1, 4]), { mode: 'train' }))
-})
+test('all of them type-check', async () => assert.is(await typecheck(tsconfig), ''), { timeout: 120_000 })
 
-test('training', async () => {
-  const net = chain({ conv: QuantConv2d({ inChannels: 1, outChannels: 2, kernelSize: 28 }), flat: Flatten() })
-  const start = orThrow(init(net, 0))
-  const [images, labels] = [zeros([33, 1, 28, 28]), zeros([33])]
-  const loss = withLoss(net, crossEntropy)
-  const optimizer = adam({ lr: 1e-3 })
-  const events = train(
-    {
-      program: (n) =>
-        pipe(
-          trace(loss, { x: tensorInput([n, 1, 28, 28]), target: tensorInput([n]) }, { mode: 'train' }),
-          E.chain((p) => grad(p, { output: 'loss' })),
-        ),
-      data: { x: images, target: labels },
-      loader: { batchSize: 32, seed: 1 },
-      epochs: 6,
-      optimizer,
-      inputs: (batch) => batch,
-      measure: (out, batch) => ({ loss: valueOf(out.loss).data[0], accuracy: accuracy(valueOf(out.y), batch.target) }),
-    },
-    startTraining(start, optimizer),
-  )
-  let next = await events.next()
-  while (next.done !== true) next = await events.next()
-  assert.is(orThrow(next.value).step, 12)
-})
-
-test('running fast', async () => {
-  const net = chain({ conv: QuantConv2d({ inChannels: 1, outChannels: 2, kernelSize: 28 }), flat: Flatten() })
-  const start = orThrow(init(net, 0))
-  const made = await createWasm({ threads: 2 })
-  const backend = orThrow(made)
-  const program = orThrow(trace(net, tensorInput([8, 1, 28, 28]), { mode: 'eval' }))
-  const args = { ...start, inputs: zeros([8, 1, 28, 28]) }
-  const compiled = orThrow(compile(program, backend))
-  const ran = orThrow(compiled.run(args))
-  const resident = orThrow(compiled.resident(args))
-  orThrow(resident.execute())
-  assert.equal(valueOf(resident.results().outputs), valueOf(ran.outputs))
-  const printed: string[] = []
-  const console = {
-    log: (text: string): void => {
-      printed.push(text)
-    },
-  }
-  console.log(showPlan(orThrow(explainPlan(program, args))))
-  console.log(showProfile(orThrow(profile(program, args))))
-  assert.match(printed[0], /products:/)
-  assert.match(printed[1], /GFLOP/)
-  compiled.dispose()
-  backend.dispose()
-})
+blocks.forEach((block, i) =>
+  test(`${block.file}, line ${block.line}`, () => {
+    const p = played.get(files[i])
+    assert.ok(p, `${nameOf(block)} was not run`)
+    assert.is(p?.error, null)
+    if (block.prints !== null) assert.is(p?.printed, block.prints)
+    // Snippets are small; the bound is wide, for machines that are busy.
+    assert.ok((p?.ms ?? 0) < 20_000, `it took ${p?.ms} ms`)
+  }),
+)
 
 test.run()

@@ -1,11 +1,11 @@
 /**
- * What a user gets: packs the package, installs the tarball in an empty folder, imports each entry of `exports` with plain
- * Node, and type-checks and runs README.md's first TypeScript block there.
+ * What a user gets: packs the package, installs the tarball in an empty folder, which must say nothing but what npm always says, imports each
+ * entry of `exports` with plain Node, and type-checks and runs every block of README.md and `.github` there.
  */
 import { existsSync, mkdtempSync, readFileSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { dirname, join } from 'node:path'
+import { allBlocks, documents, play, typecheck, writeBlocks } from './blocks.js'
 import { root, run, type RunOptions } from './process.js'
 
 type Entry = string | { readonly types?: string; readonly default?: string }
@@ -25,18 +25,13 @@ const must = async (what: string, command: string, args: readonly string[], sett
   return output
 }
 
-/** The first block of TypeScript in a Markdown text. */
-const firstBlock = (markdown: string): string | undefined =>
-  /^```(?:ts|typescript)\b[^\n]*\n([\s\S]*?)^```/m.exec(markdown)?.[1]
-
-const checkReadme = async (folder: string): Promise<void> => {
-  const readme = join(root, 'README.md')
-  if (!existsSync(readme)) return console.log('skip README.md: there is none')
-  const block = firstBlock(readFileSync(readme, 'utf8'))
-  if (block === undefined) throw new Error('README.md has no ```ts block')
-  writeFileSync(join(folder, 'readme.ts'), block)
+/** Every block of the documents as a user has it: against the installed declarations, and run with the installed code. */
+const checkDocuments = async (folder: string): Promise<void> => {
+  const blocks = allBlocks()
+  const files = writeBlocks(folder, blocks)
+  const tsconfig = join(folder, 'tsconfig.json')
   writeFileSync(
-    join(folder, 'tsconfig.json'),
+    tsconfig,
     JSON.stringify({
       compilerOptions: {
         module: 'nodenext',
@@ -50,17 +45,18 @@ const checkReadme = async (folder: string): Promise<void> => {
         types: ['node'],
         typeRoots: [join(root, 'node_modules', '@types')],
       },
-      include: ['readme.ts'],
+      include: ['*/*.ts'],
     }),
   )
-  await must(
-    'README.md: its first block type-checks',
-    process.execPath,
-    [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', folder],
-    { cwd: folder },
+  const wrong = await typecheck(tsconfig)
+  if (wrong !== '') throw new Error(`README.md and .github: blocks don't type-check\n${wrong}`)
+  const failed = (await play(folder, files, tsconfig)).flatMap((p, i) =>
+    p.error !== null || (blocks[i].prints !== null && blocks[i].prints !== p.printed)
+      ? [`${blocks[i].file}, line ${blocks[i].line}: ${p.error ?? `it printed\n${p.printed}`}`]
+      : [],
   )
-  const tsx = pathToFileURL(join(root, 'node_modules', 'tsx', 'dist', 'loader.mjs')).href
-  await must('README.md: its first block runs', process.execPath, ['--import', tsx, 'readme.ts'], { cwd: folder })
+  if (failed.length > 0) throw new Error(failed.join('\n'))
+  console.log(`ok   ${blocks.length} blocks of README.md and .github type-check and run`)
 }
 
 /** Is each file that `exports` names in the tarball, and nothing but the build? */
@@ -73,10 +69,19 @@ const checkFiles = (manifest: Manifest, installed: string): void => {
   }
   const stray = readdirSync(installed, { recursive: true, encoding: 'utf8' }).find(
     (file) =>
-      !/^(dist([/\\].*)?|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(file) ||
-      /(^|[/\\])(test|examples)[/\\]|\.test\./.test(file),
+      !/^(dist([/\\].*)?|package\.json|README\.md|CHANGELOG\.md|LICENSE|\.github|\.github[/\\]\w+\.md|viz|viz[/\\]page\.png)$/.test(
+        file,
+      ) || /(^|[/\\])(test|examples)[/\\]|\.test\./.test(file),
   )
   if (stray !== undefined) throw new Error(`${stray} does not belong in the tarball`)
+  for (const document of documents) {
+    for (const [, link] of readFileSync(join(root, document), 'utf8').matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)) {
+      if (!existsSync(join(root, dirname(document), link)))
+        throw new Error(`${document} links to ${link}, which is not there`)
+      if (!/^(\.\.\/)?test\//.test(link) && !existsSync(join(installed, dirname(document), link)))
+        throw new Error(`${document} links to ${link}, which is not in the tarball`)
+    }
+  }
   console.log('ok   the tarball holds what exports names, and no tests')
 }
 
@@ -130,11 +135,12 @@ const main = async (folder: string): Promise<void> => {
     ?.trim()
   if (tarball === undefined) throw new Error(`npm pack named no tarball:\n${packed}`)
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'user', private: true, type: 'module' }))
-  await must('npm install of the tarball', 'npm', [...installing, join(folder, tarball)], { cwd: folder })
+  const said = await must('npm install of the tarball', 'npm', [...installing, join(folder, tarball)], { cwd: folder })
+  if (/warn|error/i.test(said)) throw new Error(`npm install of the tarball warns:\n${said}`)
 
   checkFiles(manifest, join(folder, 'node_modules', manifest.name))
   await importEntries(manifest, folder)
-  await checkReadme(folder)
+  await checkDocuments(folder)
 }
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'quantrace-pack-')))

@@ -1,0 +1,243 @@
+/**
+ * `npm run api`: what is exported, read from the declarations that the compiler writes. Renews `test/api.txt` (names and signatures; a test
+ * compares) and `.github/API.md` (names with the first sentence of their docstrings, for people).
+ */
+import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { parsers } from 'prettier/plugins/typescript'
+import { sourcesOfEntries } from './blocks.js'
+import { mustRun, root } from './process.js'
+
+/** One exported name. */
+export type Exported = {
+  readonly name: string
+  /** Its declaration on one line, without comments. */
+  readonly signature: string
+  /** The first sentence of its docstring, or empty. */
+  readonly says: string
+  /** The source file that declares it, `src/ops/index.ts`. */
+  readonly from: string
+}
+/** An entry of the package, `quantrace/onnx`, and what it exports, by name. */
+export type Entry = { readonly name: string; readonly exported: readonly Exported[] }
+
+/** What is used of the parser's trees. */
+type Ast = {
+  readonly type: string
+  readonly range: readonly [number, number]
+  readonly body?: readonly Ast[]
+  readonly comments?: readonly Ast[]
+  readonly declaration?: Ast | null
+  readonly declarations?: readonly Ast[]
+  readonly id?: Ast
+  readonly name?: string
+  readonly value?: unknown
+  readonly specifiers?: readonly Ast[]
+  readonly source?: Ast | null
+  readonly local?: Ast
+  readonly imported?: Ast
+  readonly exported?: Ast | null
+}
+
+/** A declaration file, taken apart. */
+type Module = {
+  readonly path: string
+  readonly text: string
+  readonly ast: Ast
+  readonly comments: readonly Ast[]
+}
+
+const parse = (path: string): Module => {
+  const text = readFileSync(path, 'utf8')
+  const ast = parsers.typescript.parse(text, { filepath: path } as never) as Ast
+  return { path, text, ast, comments: ast.comments ?? [] }
+}
+
+const namesIn = (declaration: Ast): readonly string[] =>
+  (declaration.declarations ?? [declaration]).flatMap((d) => (d.id?.name === undefined ? [] : [d.id.name]))
+
+/** The text of a node on one line, comments left out. */
+const signatureOf = ({ text, comments }: Module, [from, to]: Ast['range']): string => {
+  let out = ''
+  let at = from
+  for (const c of comments.filter((c) => c.range[0] >= from && c.range[1] <= to)) {
+    out += text.slice(at, c.range[0])
+    at = c.range[1]
+  }
+  return (out + text.slice(at, to))
+    .replace(/\s+/g, ' ')
+    .replace(/^export /, '')
+    .replace(/^declare /, '')
+    .replace(/;$/, '')
+}
+
+/** The first sentence of the docstring in front of a place. A dot inside brackets or backquotes ends none. */
+const sentenceBefore = ({ text, comments }: Module, place: number): string => {
+  const doc = comments.findLast((c) => c.range[1] <= place && text.slice(c.range[1], place).trim() === '')
+  if (doc === undefined) return ''
+  const said = text
+    .slice(doc.range[0], doc.range[1])
+    .replace(/^\/\*\*?|\*\/$/g, '')
+    .replace(/^\s*\* ?/gm, '')
+    .split(/^@/m)[0]
+    .replace(/\s+/g, ' ')
+    .trim()
+  return /^(?:`[^`]*`|\([^)]*\)|[^.`(]|\.(?! |$))*\.?/.exec(said)?.[0] ?? said
+}
+
+const reader = (folder: string) => {
+  const modules = new Map<string, Module>()
+  const module = (path: string): Module => {
+    const known = modules.get(path) ?? parse(path)
+    modules.set(path, known)
+    return known
+  }
+  const targetOf = (of: Module, source: Ast): Module =>
+    module(join(dirname(of.path), String(source.value).replace(/\.js$/, '.d.ts')))
+  const told = (m: Module, name: string, node: Ast): Exported => ({
+    name,
+    signature: signatureOf(m, node.range),
+    says: sentenceBefore(m, node.range[0]),
+    from: m.path.slice(folder.length + 1).replace(/\.d\.ts$/, '.ts'),
+  })
+  /** What a module means by a name: its own declaration, exported or not, or what it imports. */
+  const find = (m: Module, name: string): Exported | undefined => {
+    for (const node of m.ast.body ?? []) {
+      const declared = node.type === 'ExportNamedDeclaration' ? node.declaration : node
+      if (declared !== null && declared !== undefined && namesIn(declared).includes(name)) return told(m, name, node)
+      const imported = (node.type === 'ImportDeclaration' ? node.specifiers : [])?.find((s) => s.local?.name === name)
+      if (imported?.imported?.name !== undefined && node.source)
+        return find(targetOf(m, node.source), imported.imported.name)
+    }
+    return exportsOf(m).find((e) => e.name === name)
+  }
+  const ofNode = (m: Module, node: Ast): readonly Exported[] => {
+    if (node.type === 'ExportAllDeclaration' && node.source) {
+      const target = targetOf(m, node.source)
+      const name = node.exported?.name
+      // A namespace says what its module's first comment says.
+      const says = sentenceBefore(target, target.comments[0]?.range[1] ?? 0)
+      return name === undefined ? exportsOf(target) : [{ ...told(m, name, node), says }]
+    }
+    if (node.type !== 'ExportNamedDeclaration') return []
+    if (node.declaration) return namesIn(node.declaration).map((name) => told(m, name, node))
+    return (node.specifiers ?? []).flatMap((s) => {
+      const [local, name] = [s.local?.name ?? '', s.exported?.name ?? '']
+      const found = find(node.source ? targetOf(m, node.source) : m, local)
+      return [found === undefined ? told(m, name, node) : { ...found, name }]
+    })
+  }
+  const exportsOf = (m: Module): readonly Exported[] => (m.ast.body ?? []).flatMap((node) => ofNode(m, node))
+  return (path: string): readonly Exported[] => {
+    const all = exportsOf(module(path))
+    // Overloads are declared one by one.
+    const names = [...new Set(all.map((e) => e.name))].toSorted()
+    return names.map((name) => {
+      const same = all.filter((e) => e.name === name)
+      return { ...same[0], signature: same.map((e) => e.signature).join(' & ') }
+    })
+  }
+}
+
+/** Every entry of the package and what it exports; asks the compiler, which takes seconds. */
+export const readApi = async (): Promise<readonly Entry[]> => {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'quantrace-api-')))
+  try {
+    const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
+    const settings = ['-p', 'tsconfig.build.json', '--emitDeclarationOnly', '--outDir', folder]
+    await mustRun(process.execPath, [tsc, ...settings], { limit: 120_000 })
+    const read = reader(folder)
+    return Object.entries(sourcesOfEntries()).map(([name, file]) => ({
+      name,
+      exported: read(join(folder, file.replace(/\.ts$/, '.d.ts'))),
+    }))
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Names and signatures as text, a line each. */
+export const signatures = (entries: readonly Entry[]): string =>
+  entries.flatMap(({ name, exported }) => [`# ${name}`, ...exported.map((e) => e.signature), '']).join('\n')
+
+const LAYERS = /^src\/nn\/layers\/\w+Layers\.ts$/
+const PRESETS = 'src/quantizers/presets.ts'
+const isConstant = (e: Exported): boolean =>
+  e.signature.startsWith('const ') && /^[A-Z][a-z]|^[A-Z]+LU\d?\b/.test(e.name)
+
+/** Presets that `brevitas.quant` itself doesn't export. */
+const FIXED_POINT = ['Int8ActPerTensorFixedPointMinMaxInit', 'Int8WeightPerChannelFixedPoint']
+
+/** Where Brevitas or torch has the class of this name. */
+const originOf = ({ name, from }: Exported): string =>
+  FIXED_POINT.includes(name)
+    ? 'brevitas.quant.fixed_point'
+    : from === PRESETS
+      ? 'brevitas.quant'
+      : /^(Quant|Trunc)|ToQuant/.test(name)
+        ? 'brevitas.nn'
+        : 'torch.nn'
+
+const escaped = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '&lt;')
+
+const originTable = (title: string, exported: readonly Exported[]): readonly string[] => [
+  `### ${title}`,
+  '',
+  '| there | here | |',
+  '|---|---|---|',
+  ...exported.map((e) => `| \`${originOf(e)}.${e.name}\` | \`${e.name}\` | ${escaped(e.says)} |`),
+  '',
+]
+
+const listed = (title: string, exported: readonly Exported[]): readonly string[] => [
+  `### ${title}`,
+  '',
+  ...exported.map((e) => `- \`${e.name}\`${e.says === '' ? '' : `: ${escaped(e.says)}`}`),
+  '',
+]
+
+const entryText = ({ name, exported }: Entry): readonly string[] => {
+  const tables = [
+    ['Layers', exported.filter((e) => LAYERS.test(e.from) && isConstant(e))],
+    ['Quantizers', exported.filter((e) => e.from === PRESETS && isConstant(e))],
+  ] as const
+  const inTables = new Set(tables.flatMap(([, all]) => all))
+  const rest = exported.filter((e) => !inTables.has(e))
+  const files = [...new Set(rest.map((e) => e.from))].toSorted()
+  return [
+    `## ${name}`,
+    '',
+    ...tables.flatMap(([title, all]) => (all.length === 0 ? [] : originTable(title, all))),
+    ...files.flatMap((file) =>
+      listed(
+        file,
+        rest.filter((e) => e.from === file),
+      ),
+    ),
+  ]
+}
+
+/** The names for people: layers and presets beside those of Brevitas and torch, the rest by the file that declares it. */
+export const apiPage = (entries: readonly Entry[]): string =>
+  [
+    '# What is exported',
+    '',
+    'Generated by `npm run api` from the docstrings. Signatures stand in `test/api.txt`; `npm run docs` writes the whole reference to `out/api`.',
+    'Options have the names of Brevitas and torch in camelCase: `weight_bit_width` is `weightBitWidth`; what a layer takes and is not told, its error says.',
+    '',
+    ...entries.flatMap(entryText),
+  ].join('\n')
+
+/** The files that hold both, by path from the root. */
+export const apiFiles = (entries: readonly Entry[]): { readonly [path: string]: string } => ({
+  'test/api.txt': signatures(entries),
+  '.github/API.md': apiPage(entries),
+})
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const entries = await readApi()
+  for (const [path, text] of Object.entries(apiFiles(entries))) writeFileSync(join(root, path), text)
+  console.log(entries.map((e) => `${e.name}: ${e.exported.length} names`).join('\n'))
+}
