@@ -48,4 +48,26 @@ test('every name stands in a document', () => {
   assert.equal(unnamed, [])
 })
 
+test('README explains every kind of error', () => {
+  const kinds = entries
+    .flatMap((e) => e.exported.filter((x) => x.name === 'QuantError' || x.name === 'QuantWarning'))
+    .flatMap((x) => [...x.signature.matchAll(/tag: '(\w+)'/g)].map((m) => m[1]))
+  const readme = readFileSync(join(root, 'README.md'), 'utf8')
+  assert.ok(kinds.length > 10)
+  assert.equal(
+    kinds.filter((kind) => !readme.includes(`\`${kind}\``)),
+    [],
+  )
+})
+
+test('README names every package that is needed', () => {
+  const { dependencies, devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const readme = readFileSync(join(root, 'README.md'), 'utf8').split('## Dependencies')[1]
+  const named = (name: string): boolean => readme.includes(name) || name.startsWith('@types/')
+  assert.equal(
+    Object.keys({ ...dependencies, ...devDependencies }).filter((name) => !named(name)),
+    [],
+  )
+})
+
 test.run()
