@@ -7,19 +7,18 @@ import * as nodeFs from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import type { QuantErrors } from '../data/error.js'
 
-/** What is used of `node:fs`; tests give one that fails on request. */
-export type FileSystem = Pick<
-  typeof nodeFs,
-  | 'closeSync'
-  | 'existsSync'
-  | 'fsyncSync'
-  | 'mkdirSync'
-  | 'openSync'
-  | 'readFileSync'
-  | 'renameSync'
-  | 'rmSync'
-  | 'writeSync'
->
+/** What is used of `node:fs`; tests give one that fails on request. Written out, so that who has no `@types/node` can compile against it. */
+export type FileSystem = {
+  readonly closeSync: (handle: number) => void
+  readonly existsSync: (file: string) => boolean
+  readonly fsyncSync: (handle: number) => void
+  readonly mkdirSync: (folder: string) => void
+  readonly openSync: (file: string, flags: string) => number
+  readonly readFileSync: (file: string) => Uint8Array
+  readonly renameSync: (from: string, to: string) => void
+  readonly rmSync: (file: string, options: { readonly force: boolean }) => void
+  readonly writeSync: (handle: number, bytes: Uint8Array, offset: number, length: number) => number
+}
 
 const FIXES: { readonly [code: string]: string } = {
   ENOSPC: 'free some space on that disk, or name a folder on another one',

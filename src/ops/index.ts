@@ -1,5 +1,5 @@
 /** The registry: every primitive of `all.ts` by its name. */
-import type { Op, OpTable } from '../graph/op.js'
+import type { Op, OpTable, Primitives } from '../graph/op.js'
 import { structuralOps } from '../graph/structural.js'
 import * as all from './all.js'
 
@@ -9,8 +9,13 @@ export * from './all.js'
 /** The computing primitives, from which laws sample. */
 export const primitiveOps: readonly Op[] = Object.values(all)
 
-/** All primitives by name, the structural ones included. */
-export const ops: OpTable = Object.freeze({
+/** Every primitive by name. Names of ours are known to the compiler; what users add to `Primitives` is not in here. */
+export type Registry = OpTable & { readonly [N in keyof Primitives]: Op }
+
+const table: OpTable = Object.freeze({
   ...structuralOps,
   ...Object.fromEntries(primitiveOps.map((op) => [op.name, op])),
 })
+
+/** All primitives by name, the structural ones included. */
+export const ops = table as Registry

@@ -52,6 +52,15 @@ const CALLS: readonly (readonly [string, () => unknown, RegExp])[] = [
   ['numbers as a declaration', () => js.trace(net, q.zeros([2, 4]), { mode: 'eval' }), /declare its shape alone/],
   ['no declaration', () => js.trace(net), /declared by undefined[^]*|needs the mode/],
   ['no options', () => js.trace(net, x), /needs the mode[^]*mode: 'train'/],
+  ['the mode alone', () => js.trace(net, x, 'train'), /given "train"\n.*trace\(layer, inputs, \{ mode: 'train' \}\)/],
+  [
+    'what init gave, not unwrapped',
+    () => {
+      const { params, state } = js.init(net, 0) as { readonly params?: unknown; readonly state?: unknown }
+      return js.run(q.orThrow(traced), { params, state, inputs: q.zeros([2, 4]) })
+    },
+    /orThrow\(init\(net, 0\)\) unwraps/,
+  ],
   [
     'a misspelt option',
     () => js.trace(net, x, { mode: 'eval', stict: true }),

@@ -33,17 +33,20 @@ const checkDocuments = async (folder: string): Promise<void> => {
   writeFileSync(
     tsconfig,
     JSON.stringify({
+      // What `tsc --init` writes, and our declarations must stand without skipLibCheck.
       compilerOptions: {
         module: 'nodenext',
-        moduleResolution: 'nodenext',
-        target: 'es2022',
-        lib: ['es2023', 'dom'],
+        target: 'esnext',
+        types: [],
+        noUncheckedIndexedAccess: true,
+        exactOptionalPropertyTypes: true,
         strict: true,
-        noEmit: true,
-        // A user's own settings: our declarations must stand without skipLibCheck.
+        verbatimModuleSyntax: true,
+        isolatedModules: true,
+        noUncheckedSideEffectImports: true,
+        moduleDetection: 'force',
         skipLibCheck: false,
-        types: ['node'],
-        typeRoots: [join(root, 'node_modules', '@types')],
+        noEmit: true,
       },
       include: ['*/*.ts'],
     }),

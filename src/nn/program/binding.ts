@@ -64,7 +64,7 @@ const absent = (i: ProgramInput, name: string, given: unknown): QuantError => {
     `${name} is missing: ${wanted}`,
     i.kind === 'data'
       ? 'give it in inputs, in the structure that was traced'
-      : 'give the params and state that init or the last run returned',
+      : 'give the params and state that init or the last run returned; orThrow(init(net, 0)) unwraps what init gives',
   )
 }
 

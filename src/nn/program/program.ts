@@ -9,6 +9,7 @@ import {
   nonNegative,
   oneOf,
   required,
+  showGiven,
   text,
   type Fields,
 } from '../../data/fields.js'
@@ -69,13 +70,13 @@ const TRACE: Fields<TraceOptions> = {
 }
 
 const traceOptionProblems = (options: unknown): QuantErrors =>
-  options === undefined
+  typeof options !== 'object' || options === null
     ? [
         {
           tag: 'ConfigError',
           option: 'mode',
           path: '',
-          message: 'trace takes options after the inputs, of which it needs the mode',
+          message: `trace takes options after the inputs, of which it needs the mode${options === undefined ? '' : `, and was given ${showGiven(options)}`}`,
           fix: "write trace(layer, inputs, { mode: 'train' }) or { mode: 'eval' }",
         },
       ]
