@@ -42,8 +42,9 @@ export type Quant = {
 }
 
 /**
- * What a value carries, known from the trace alone. `carries`: it lies on the integer grid of `quant` (for finite
- * inputs, a finite scale that isn't 0, and float addends and biases below 2^20 steps).
+ * What a value carries, known from the trace alone. `carries`: it lies on the integer grid of `quant`. That holds of finite
+ * inputs, a finite scale that isn't 0, and float addends and biases below 2^20 steps: of a NaN, which lies on no grid, nothing
+ * is promised, and whoever takes integers checks the numbers (`int`).
  * `claimed`: Brevitas keeps the metadata, but the value need not lie on the grid, because `why`; `exact`: its integers
  * are right, and only the float32 view of them, or Brevitas' test of validity, may not be.
  * `stripped`: its operands had metadata and it was lost here, because `why`. `float`: no operand had any.
@@ -54,7 +55,7 @@ export type Carried =
   | { readonly tag: 'stripped'; readonly why: string }
   | { readonly tag: 'float' }
 
-/** The value lies on the grid of `quant`. */
+/** The value lies on the grid of `quant`, if what it is made of is finite. */
 export const carries = (quant: Quant): Carried => ({ tag: 'carries', quant })
 /** Metadata that Brevitas keeps although it may be false; `why` is the counterexample. */
 export const claimed = (quant: Quant, why: string): Carried => ({ tag: 'claimed', quant, why })

@@ -66,6 +66,16 @@ export const positions = (
   }
 }
 
+/** Is every element of a tensor with one scale and one zero point near an integer from `lo` to `hi`? A NaN is near none. */
+const allOnGrid = (data: Float32Array, s: number, z: number, lo: number, hi: number): boolean => {
+  for (let i = 0; i < data.length; i++) {
+    const p = Math.fround(Math.fround(data[i] / s) + z)
+    const q = roundHalfEven(p)
+    if (!(Math.abs(p - q) < VALID_DISTANCE && q >= lo && q <= hi)) return false
+  }
+  return true
+}
+
 /**
  * Brevitas' validity: every `value/scale + zeroPoint` is less than 0.2 from an integer that fits the width; below
  * 2 bits: exactly two different integers occur, one of them negative if and only if signed. An empty tensor is not valid.
@@ -74,6 +84,9 @@ export const isValid = (
   t: Pick<QuantTensor, 'value' | 'scale' | 'zeroPoint' | 'signed'> & { readonly bits: number },
 ): boolean => {
   const [lo, hi] = [intMin(t.bits, t.signed), intMax(t.bits, t.signed)]
+  const [s, z] = [t.scale.data, t.zeroPoint.data]
+  if (t.bits >= 2 && t.value.data.length > 0 && s.length === 1 && z.length === 1)
+    return allOnGrid(t.value.data, s[0], z[0], lo, hi)
   const seen = new Set<number>()
   let valid = t.value.data.length > 0
   positions(t, (p) => {

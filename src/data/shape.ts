@@ -62,3 +62,7 @@ export const showBytes = (bytes: number): string => {
   const power = units.findLastIndex((_, i) => bytes >= 1024 ** (i + 1))
   return power < 0 ? `${bytes} bytes` : `${(bytes / 1024 ** (power + 1)).toFixed(1)} ${units[power]}`
 }
+
+/** The axes of an input with so many spatial ones, as torch's pages name them: `[N,C,H,W]`. */
+export const axesInWords = (spatial: number): string =>
+  `[N,C,${['L', 'H,W', 'D,H,W'][spatial - 1] ?? `${spatial} axes`}]`

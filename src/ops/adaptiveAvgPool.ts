@@ -1,5 +1,5 @@
 /** Adaptive average pooling over any number of trailing axes. Brevitas: F.adaptive_avg_pool2d of a quant tensor (SEMANTICS 11). */
-import { sizeOf } from '../data/shape.js'
+import { showShape, sizeOf } from '../data/shape.js'
 import { count, flag, list, optional } from '../graph/attr.js'
 import type { AttrsOf } from '../graph/attributes.js'
 import type { Op } from '../graph/op.js'
@@ -36,13 +36,17 @@ export const adaptiveAvgPool: Op<AdaptiveAvgAttrs> = {
     const { outputSize } = attrs
     const x = args[0].shape
     const plane = pooledShape(x, outputSize.length)
-    const divisor = sizeOf(plane.map((n, d) => assumedSize(n, outputSize[d])))
+    // Brevitas looks at the axes from the third on: of a single sample [C,H,W] it misses the first spatial one (quirk).
+    const missed = attrs.correct === true ? 0 : outputSize.length + 2 - x.length
+    const divisor = sizeOf(plane.map((n, d) => (d < missed ? 1 : assumedSize(n, outputSize[d]))))
     const counts = countsOf(windowsOf(adaptiveAxes(x, outputSize), plane))
     const odd = counts.find((n) => n !== divisor)
     const uneven =
       odd === undefined
         ? null
-        : `[${plane.join(',')}] does not divide evenly into [${outputSize.join(',')}]: a window has ${odd} elements, but the scale is divided by ${divisor}`
+        : missed > 0
+          ? `Brevitas divides the scale of a single sample ${showShape(x)} by ${divisor}, but a window has ${odd} elements; give it a batch of 1`
+          : `[${plane.join(',')}] does not divide evenly into [${outputSize.join(',')}]: a window has ${odd} elements, but the scale is divided by ${divisor}`
     return carryAverage(
       args,
       {

@@ -1,10 +1,8 @@
 /** Linear, bilinear and trilinear resizing (F.interpolate), and the gradient. */
-import type { Shape } from '../data/shape.js'
 import { sizeOf } from '../data/shape.js'
 import { shape } from '../graph/attr.js'
 import type { AttrsOf } from '../graph/attributes.js'
-import type { Op, Refusal } from '../graph/op.js'
-import { refuse } from '../graph/op.js'
+import type { Op } from '../graph/op.js'
 import { strips } from './support/elementwise.js'
 import { mixPlanes, mixtureOf, unmixPlanes } from './support/lookup.js'
 import { cotangentOf } from './support/padding.js'
@@ -14,18 +12,13 @@ const backwards = { ...linearResizing, inputShape: shape }
 /** Attributes of the resizing, and the shape of its input. */
 export type LinearGradAttrs = AttrsOf<typeof backwards>
 
-const linearShape = (name: string, x: Shape, attrs: LinearAttrs): Shape | Refusal =>
-  attrs.size.length > 3
-    ? refuse(`${name} of ${attrs.size.length} axes is not known to torch`, 'resize 1 to 3 axes')
-    : resizedShape(name, x, attrs)
-
 /** Each element of the result is a mixture of the elements of x around its position, with float32 weights. Source: torch.nn.functional.interpolate. */
 export const upsampleLinear: Op<LinearAttrs> = {
   name: 'upsampleLinear',
   doc: 'The last 1 to 3 axes resized by linear interpolation (torch.nn.functional.interpolate, modes linear, bilinear, trilinear).',
   operands: ['x'],
   attributes: linearResizing,
-  shape: ([x], attrs) => linearShape('upsampleLinear', x, attrs),
+  shape: ([x], attrs) => resizedShape('upsampleLinear', x, attrs),
   carry: strips('a mixture of two elements lies between grid points: half way from 0 to s is s/2'),
   vjp: ({ g, args: [x], attrs, kit }) => [kit.emit('upsampleLinearGrad', [g], { ...attrs, inputShape: x.shape })],
   evaluate: ([x], attrs, out) => {
@@ -51,7 +44,7 @@ export const upsampleLinearGrad: Op<LinearGradAttrs> = {
   operands: ['g'],
   attributes: backwards,
   shape: ([g], attrs) =>
-    cotangentOf('upsampleLinearGrad', g, attrs.inputShape, linearShape('upsampleLinearGrad', attrs.inputShape, attrs)),
+    cotangentOf('upsampleLinearGrad', g, attrs.inputShape, resizedShape('upsampleLinearGrad', attrs.inputShape, attrs)),
   carry: strips('a gradient is a plain number'),
   vjp: ({ g, attrs: { inputShape: _, ...attrs }, kit }) => [kit.emit('upsampleLinear', [g], attrs)],
   evaluate: ([g], attrs, out) => {

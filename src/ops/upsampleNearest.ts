@@ -9,7 +9,7 @@ import { strips } from './support/elementwise.js'
 import { gatherPlanes, lookupOf, scatterPlanes } from './support/lookup.js'
 import { channelAxes, claim, keep } from './support/metadata.js'
 import { cotangentOf } from './support/padding.js'
-import { nearestAxes, type ResizeAttrs, resizedShape, resizing } from './support/resizing.js'
+import { type Nearest, nearestAxes, type ResizeAttrs, resizedShape, resizing } from './support/resizing.js'
 
 const backwards = { ...resizing, inputShape: shape }
 /** Attributes of the resizing, and the shape of its input. */
@@ -30,11 +30,12 @@ const carryNearest = (args: readonly Value[], { size }: ResizeAttrs, kit: Kit): 
       )
 }
 
-/** The two modes differ in name, offset and metadata only. */
+/** The two modes differ in name, coordinates and metadata only. */
 type Mode = {
   readonly name: 'upsampleNearest' | 'upsampleNearestExact'
   readonly mode: string
-  readonly offset: number
+  readonly reads: Nearest
+  readonly gradReads: Nearest
   readonly carry: Op<ResizeAttrs>['carry']
 }
 
@@ -47,7 +48,7 @@ const examples: readonly Example<ResizeAttrs>[] = [
   { args: [{ shape: [1, 1, 2, 1, 3] }], attrs: { size: [3, 2, 4], scales: [1.5, null, null] } },
 ]
 
-const forward = ({ name, mode, offset, carry }: Mode): Op<ResizeAttrs> => ({
+const forward = ({ name, mode, reads, carry }: Mode): Op<ResizeAttrs> => ({
   name,
   doc: `The last axes resized by repeating or leaving out elements (torch.nn.functional.interpolate, mode '${mode}').`,
   operands: ['x'],
@@ -57,14 +58,14 @@ const forward = ({ name, mode, offset, carry }: Mode): Op<ResizeAttrs> => ({
   vjp: ({ g, args: [x], attrs, kit }) => [kit.emit(`${name}Grad` as const, [g], { ...attrs, inputShape: x.shape })],
   evaluate: ([x], attrs, out) => {
     const plane = x.shape.slice(-attrs.size.length)
-    gatherPlanes(x.data, sizeOf(plane), lookupOf(nearestAxes(x.shape, attrs, offset), plane), 0, out.data)
+    gatherPlanes(x.data, sizeOf(plane), lookupOf(nearestAxes(x.shape, attrs, reads), plane), 0, out.data)
     return null
   },
   examples,
   smooth: true,
 })
 
-const gradient = ({ name, offset }: Mode): Op<ResizeGradAttrs> => ({
+const gradient = ({ name, gradReads }: Mode): Op<ResizeGradAttrs> => ({
   name: `${name}Grad`,
   doc: `Gradient of ${name}: each cotangent is added to the element that was copied there.`,
   operands: ['g'],
@@ -75,7 +76,7 @@ const gradient = ({ name, offset }: Mode): Op<ResizeGradAttrs> => ({
   vjp: ({ g, attrs: { inputShape: _, ...attrs }, kit }) => [kit.emit(name, [g], attrs)],
   evaluate: ([g], attrs, out) => {
     const plane = attrs.inputShape.slice(-attrs.size.length)
-    scatterPlanes(g.data, sizeOf(plane), lookupOf(nearestAxes(attrs.inputShape, attrs, offset), plane), out.data)
+    scatterPlanes(g.data, sizeOf(plane), lookupOf(nearestAxes(attrs.inputShape, attrs, gradReads), plane), out.data)
     return null
   },
   examples: [
@@ -85,11 +86,18 @@ const gradient = ({ name, offset }: Mode): Op<ResizeGradAttrs> => ({
   smooth: true,
 })
 
-const nearest: Mode = { name: 'upsampleNearest', mode: 'nearest', offset: 0, carry: carryNearest }
+const nearest: Mode = {
+  name: 'upsampleNearest',
+  mode: 'nearest',
+  reads: 'nearest',
+  gradReads: 'nearest',
+  carry: carryNearest,
+}
 const exact: Mode = {
   name: 'upsampleNearestExact',
   mode: 'nearest-exact',
-  offset: 0.5,
+  reads: 'exact',
+  gradReads: 'exactGrad',
   carry: strips('Brevitas keeps metadata in F.interpolate for mode nearest only; nearest-exact gives a plain tensor'),
 }
 

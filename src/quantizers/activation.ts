@@ -101,6 +101,13 @@ const searchOrStatistic = (x: Value, q: Quantizer): Value => {
   return viewAs(stat, scaleShape(q))
 }
 
+/**
+ * A statistic plus 0 times the value that is learned later, as in Brevitas: the value's gradient is 0 while collecting, but
+ * NaN where that of the statistic is not finite.
+ */
+const linked = (stat: Value, value: Value): Value =>
+  stat.kit.emit('add', [stat, stat.kit.emit('mul', [value, stat.kit.constant(0)])])
+
 /** PARAMETER_FROM_STATS in training: the statistic of this batch while collecting, unrestricted; then the learned value. */
 const collectedInTraining = (c: Collector, x: Value, q: Quantizer): Step => {
   const {
@@ -113,8 +120,8 @@ const collectedInTraining = (c: Collector, x: Value, q: Quantizer): Step => {
     limit: c.steps,
     warnSteps: null,
     args: [x, buffer, value, counter],
-    collect: ([xs, old, , n], k) => {
-      const stat = lowerBound(searchOrStatistic(xs, q), q)
+    collect: ([xs, old, v, n], k) => {
+      const stat = lowerBound(linked(searchOrStatistic(xs, q), v), q)
       return [byThreshold(stat, q), average(k, n, old, stat, q.scalingStatsMomentum, 'mul')]
     },
     learned: ([, old, v]) => [scaleInTraining(v, q), old],
@@ -200,8 +207,8 @@ const zeroPointOf = (kit: Kit, state: Leaves, x: Value, scale: Value, q: Quantiz
     limit: steps,
     warnSteps: null,
     args: [x, state.buffer, value, state.counter],
-    collect: ([xs, old, , n], k) => {
-      const stat = viewAs(lowPercentile(rowsOf(xs, statisticDims(q)), q), scaleShape(q))
+    collect: ([xs, old, v, n], k) => {
+      const stat = linked(viewAs(lowPercentile(rowsOf(xs, statisticDims(q)), q), scaleShape(q)), v)
       return [stat, average(k, n, old, stat, q.zeroPointStatsMomentum, 'add')]
     },
     learned: ([, old, v]) => [v, old],

@@ -70,7 +70,11 @@ const interpolate: Call = ([given], attrs) => {
   if (mode === 'nearest') return q.upsampleNearest(x, o)
   if (mode === 'nearest-exact') return q.upsampleNearestExact(x, o)
   if (mode !== ['linear', 'bilinear', 'trilinear'][x.shape.length - 3])
-    throw new Error(`F.interpolate has no mode ${mode} for ${x.shape.length} axes`)
+    return x.kit.fail({
+      op: 'F.interpolate',
+      refuse: `no mode ${mode} for ${x.shape.length} axes`,
+      fix: 'choose another',
+    })
   return q.upsampleLinear(x, o)
 }
 

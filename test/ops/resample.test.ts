@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { quantOf } from '../../src/data/quant.js'
+import { sizeOf } from '../../src/data/shape.js'
 import { tensorOf, type Tensor } from '../../src/data/tensor.js'
 import { hasVjp, type Attrs, type Op, type Value } from '../../src/graph/op.js'
 import { concat } from '../../src/ops/concat.js'
@@ -401,16 +402,52 @@ test('small cases worked by hand', () => {
   assert.deepEqual([...evaluate(upsampleNearestExact, [x], { size: [3], scales: [null] }).data], [1, 3, 4])
 })
 
+test('nearest-exact reads where torch reads, also where a coordinate is an integer but for rounding', () => {
+  // Recorded from torch 2.13: of 2 (or 4) elements resized to so many, the first index that reads the second one. Its general
+  // kernel (lines, volumes, images of more than 128 rows and columns) and the other one differ by one there; its gradients
+  // are the other one's always.
+  const firsts: readonly (readonly [x: readonly number[], size: readonly number[], axis: number, first: number])[] = [
+    [[1, 1, 2], [41], 0, 20],
+    [[1, 1, 2], [47], 0, 23],
+    [[1, 1, 2], [55], 0, 27],
+    [[1, 1, 2], [83], 0, 41],
+    [[1, 1, 2, 2], [41, 2], 0, 21],
+    [[1, 1, 2, 2], [2, 41], 1, 21],
+    [[1, 1, 2, 2], [41, 100], 0, 20],
+    [[1, 1, 2, 2, 2], [41, 2, 2], 0, 20],
+    [[1, 1, 2, 2, 2], [2, 2, 55], 2, 27],
+    [[1, 1, 2], [40], 0, 20],
+    [[1, 1, 2], [42], 0, 21],
+  ]
+  for (const [shape, size, axis, first] of firsts) {
+    const n = shape[axis + 2]
+    const inner = sizeOf(shape.slice(axis + 3))
+    const x = { shape, data: Float32Array.from({ length: sizeOf(shape) }, (_, i) => Math.floor(i / inner) % n) }
+    const attrs = { size, scales: size.map(() => null) }
+    const y = evaluate(upsampleNearestExact, [x], attrs)
+    const [m, step] = [size[axis], sizeOf(size.slice(axis + 1))]
+    const along = Array.from({ length: m }, (_, i) => y.data[i * step])
+    assert.equal(
+      along.findIndex((v) => v === 1),
+      first,
+      `${shape.join()} to ${size.join()}`,
+    )
+    const g = { shape: y.shape, data: new Float32Array(y.data.length).fill(1) }
+    const back = evaluate(upsampleNearestExactGrad, [g], { ...attrs, inputShape: shape })
+    if (shape.length === 3) assert.deepEqual([...back.data], [Math.ceil(m / 2), Math.floor(m / 2)])
+  }
+})
+
 test('resizing refuses what does not fit', () => {
   assert.match(refusalOf(upsampleNearest, [[3]], { size: [2], scales: [null] }) ?? '', /not \[3\]/)
-  assert.match(refusalOf(upsampleNearest, [[1, 3]], { size: [0], scales: [null] }) ?? '', /\[1,3\] to \[0\]/)
+  assert.match(refusalOf(upsampleNearest, [[1, 1, 3]], { size: [0], scales: [null] }) ?? '', /\[1,1,3\] to \[0\]/)
   assert.match(
-    refusalOf(upsampleNearest, [[1, 3]], { size: [6], scales: [-2] }) ?? '',
+    refusalOf(upsampleNearest, [[1, 1, 3]], { size: [6], scales: [-2] }) ?? '',
     /scales is \[-2\]; it must be a list, each entry a number above 0/,
   )
   assert.match(
-    refusalOf(upsampleLinear, [[1, 0]], { size: [6], scales: [null], alignCorners: false }) ?? '',
-    /\[1,0\]: a resized axis is empty/,
+    refusalOf(upsampleLinear, [[1, 1, 0]], { size: [6], scales: [null], alignCorners: false }) ?? '',
+    /\[1,1,0\]: a resized axis is empty/,
   )
   assert.match(
     refusalOf(upsampleLinear, [[1, 1, 1, 1, 1]], {
@@ -418,11 +455,11 @@ test('resizing refuses what does not fit', () => {
       scales: [null, null, null, null],
       alignCorners: false,
     }) ?? '',
-    /not known to torch/,
+    /resizes 1 to 3 axes, not 4/,
   )
   assert.match(
-    refusalOf(upsampleNearestGrad, [[1, 5]], { size: [6], scales: [null], inputShape: [1, 3] }) ?? '',
-    /\[1,5\] does not belong to an input of \[1,3\], which gives \[1,6\]/,
+    refusalOf(upsampleNearestGrad, [[1, 1, 5]], { size: [6], scales: [null], inputShape: [1, 1, 3] }) ?? '',
+    /\[1,1,5\] does not belong to an input of \[1,1,3\], which gives \[1,1,6\]/,
   )
 })
 

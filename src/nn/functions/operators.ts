@@ -51,15 +51,21 @@ export const bitWidth = field('bitWidth')
 /** The dequantized value as a plain tensor. */
 export const value = (x: Value): Value => needQuant('value', x) ?? dequantize(x, 'only its value was asked for')
 
-/** x with a check in front that it is a valid quant tensor, unless the trace proves it. */
+/**
+ * x with a check in front that it is a valid quant tensor, as Brevitas looks whenever it takes integers. A trace that says
+ * `carries` proves it of finite numbers only: a NaN, an infinity or a scale of 0 is found by the check.
+ */
 const checked = (x: Value): Value => {
   const q = quantOf(x.carried)
-  return q === null || (x.carried.tag === 'carries' && q.bits >= 2)
+  return q === null
     ? x
     : x.kit.emit('checkValid', [x, x.kit.value(q.scale), x.kit.value(q.zeroPoint)], { bits: q.bits, signed: q.signed })
 }
 
-/** The integers of a quant tensor as floats; the run fails if it is not valid. Gradient straight through the rounding. */
+/**
+ * The integers of a quant tensor as floats; the run fails if it is not valid (`QuantTensor not valid.`), a NaN among it included.
+ * Gradient straight through the rounding.
+ */
 export const int = (x: Value): Value => {
   const bad = needQuant('int', x)
   if (bad !== null) return bad

@@ -71,7 +71,23 @@ const oneValue = (kit: Kit, name: string, { shape }: Value): Value =>
     fix: 'train on batches of more samples (loader: { dropLast: true } leaves out a last batch of one), or trace this layer with its running statistics: { freeze: its path }',
   })
 
-const batchNorm = (name: string, o: BatchNormOptions): Layer<NormParams, BatchNormState> => {
+/** Inputs that torch's batch norms take, by their number of axes. */
+type Takes = { readonly ranks: readonly number[]; readonly words: string }
+
+/** Refuses, as torch does, an input of another number of axes or channels. */
+const misfit = (name: string, x: Value, numFeatures: number, { ranks, words }: Takes): Value | null => {
+  const given = showShape(x.shape)
+  const refuse = !ranks.includes(x.shape.length)
+    ? `${name} normalises ${words}, not ${given}`
+    : x.shape[1] !== numFeatures
+      ? `${name} has ${numFeatures} features, but its input ${given} has ${x.shape[1]} channels`
+      : null
+  return refuse === null
+    ? null
+    : x.kit.fail({ op: name, refuse, fix: `give it an input ${words} with C = ${numFeatures}, or change the layer` })
+}
+
+const batchNorm = (name: string, o: BatchNormOptions, takes: Takes): Layer<NormParams, BatchNormState> => {
   const problems = optionProblems(name, o, BATCH_NORM_FIELDS)
   if (problems.length > 0) return brokenLayer(name, problems)
   const eps = o.eps ?? 1e-5
@@ -95,6 +111,8 @@ const batchNorm = (name: string, o: BatchNormOptions): Layer<NormParams, BatchNo
     apply: (p, s, given, kit) => {
       demandValue(name, given)
       const x = dequantize(given, `${name} gets the bare value and returns a plain tensor`)
+      const bad = misfit(name, x, o.numFeatures, takes)
+      if (bad !== null) return [bad, s]
       const dims = x.shape.map((_, i) => i).filter((i) => i !== 1)
       const [w, b] = [channelView(p.weight, x.shape.length), channelView(p.bias, x.shape.length)]
       const scaled = (centred: Value, variance: Value): Value =>
@@ -132,9 +150,11 @@ const batchNorm = (name: string, o: BatchNormOptions): Layer<NormParams, BatchNo
 }
 
 /** torch.nn.BatchNorm1d: batch statistics in training, running ones in eval. Input `[N, C]` or `[N, C, L]`; strips. */
-export const BatchNorm1d = (o: BatchNormOptions): Layer<NormParams, BatchNormState> => batchNorm('BatchNorm1d', o)
+export const BatchNorm1d = (o: BatchNormOptions): Layer<NormParams, BatchNormState> =>
+  batchNorm('BatchNorm1d', o, { ranks: [2, 3], words: '[N, C] or [N, C, L]' })
 /** torch.nn.BatchNorm2d. Input `[N, C, H, W]`; strips. */
-export const BatchNorm2d = (o: BatchNormOptions): Layer<NormParams, BatchNormState> => batchNorm('BatchNorm2d', o)
+export const BatchNorm2d = (o: BatchNormOptions): Layer<NormParams, BatchNormState> =>
+  batchNorm('BatchNorm2d', o, { ranks: [4], words: '[N, C, H, W]' })
 
 const LAYER_NORM_FIELDS: Fields<{ normalizedShape: unknown; eps: unknown }> = {
   normalizedShape: required({
@@ -318,34 +338,27 @@ const scaleBias = (
   }
 }
 
-const onChannels =
-  (numFeatures: number) =>
-  (x: Value): Shape =>
-    x.shape.map((_, i) => (i === 1 ? numFeatures : 1))
-
 const runtimeShapeField: Field = {
   says: 'a list of whole numbers, -1 where the features stand',
   like: '[1, -1, 1, 1]',
   holds: (x) => Array.isArray(x) && x.every((n) => Number.isSafeInteger(n) && n >= -1),
 }
 
-/** `x * weight + bias` with quantized weights, both viewed in `runtimeShape` (default: along the channel axis) (brevitas.nn.QuantScaleBias). */
+/** `x * weight + bias` with quantized weights, both viewed in `runtimeShape` (default `[1, -1, 1, 1]`) (brevitas.nn.QuantScaleBias). */
 export const QuantScaleBias = (o: ScaleBiasOptions & { readonly bias?: boolean; readonly runtimeShape?: Shape }) =>
-  scaleBias(
-    'QuantScaleBias',
-    o,
-    (x) => (o.runtimeShape ?? onChannels(o.numFeatures)(x)).map((n) => (n === -1 ? o.numFeatures : n)),
-    { runtimeShape: runtimeShapeField, bias: flag },
-  )
+  scaleBias('QuantScaleBias', o, () => (o.runtimeShape ?? [1, -1, 1, 1]).map((n) => (n === -1 ? o.numFeatures : n)), {
+    runtimeShape: runtimeShapeField,
+    bias: flag,
+  })
 
-const foldedNorm = (name: string, o: ScaleBiasOptions & { readonly eps?: number }): ScaleBiasLayer =>
-  scaleBias(name, o, (x) => onChannels(o.numFeatures)(x), { eps: nonNegative })
+const foldedNorm = (name: string, o: ScaleBiasOptions & { readonly eps?: number }, ones: Shape): ScaleBiasLayer =>
+  scaleBias(name, o, () => [1, o.numFeatures, ...ones], { eps: nonNegative })
 /** A batch norm over `[N, C, L]` as a scale and a bias (brevitas.nn.BatchNorm1dToQuantScaleBias). */
 export const BatchNorm1dToQuantScaleBias = (o: ScaleBiasOptions & { readonly eps?: number }) =>
-  foldedNorm('BatchNorm1dToQuantScaleBias', o)
+  foldedNorm('BatchNorm1dToQuantScaleBias', o, [1])
 /** A batch norm over `[N, C, H, W]` as a scale and a bias (brevitas.nn.BatchNorm2dToQuantScaleBias). */
 export const BatchNorm2dToQuantScaleBias = (o: ScaleBiasOptions & { readonly eps?: number }) =>
-  foldedNorm('BatchNorm2dToQuantScaleBias', o)
+  foldedNorm('BatchNorm2dToQuantScaleBias', o, [1, 1])
 
 const FOLDED = {
   weight: required(tensorField),

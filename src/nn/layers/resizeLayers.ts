@@ -2,6 +2,7 @@
 import type { QuantError } from '../../data/error.js'
 import { count, flag, oneOf, orNull, positive, required, type Field } from '../../data/fields.js'
 import { quantOf } from '../../data/quant.js'
+import { axesInWords, showShape } from '../../data/shape.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { rounding as roundingField } from '../../ops/rounding.js'
 import { activationScale, activationState, type QuantizerState } from '../../quantizers/activation.js'
@@ -86,10 +87,28 @@ const sizeOrFactor = ({ size, scaleFactor }: ResizeOptions): ResizeOptions => ({
   ...(scaleFactor === undefined ? {} : { scaleFactor }),
 })
 
+/** The linear modes by the number of axes that they resize. */
+const LINEAR = ['linear', 'bilinear', 'trilinear'] as const
+
+/** Refuses an input of another number of axes than a linear mode resizes, as torch does. */
+const wrongAxes = (name: string, mode: (typeof LINEAR)[number], x: Value): Value | null => {
+  const n = LINEAR.indexOf(mode) + 1
+  const own = LINEAR[x.shape.length - 3]
+  return x.shape.length === n + 2
+    ? null
+    : x.kit.fail({
+        op: name,
+        refuse: `mode ${mode} resizes ${axesInWords(n)}, not ${showShape(x.shape)}`,
+        fix: own === undefined ? `give it an input ${axesInWords(n)}` : `give mode: '${own}' for this input`,
+      })
+}
+
 /** Linear interpolation, moved back to the grid of a quant tensor. */
 const linearOnGrid =
-  (o: ResizeOptions, alignCorners: boolean) =>
+  (name: string, mode: (typeof LINEAR)[number], o: ResizeOptions, alignCorners: boolean) =>
   (x: Value): Value => {
+    const bad = wrongAxes(name, mode, x)
+    if (bad !== null) return bad
     const y = upsampleLinear(x, { ...sizeOrFactor(o), alignCorners })
     return isQuantValue(x) ? x.kit.emit('snapToGrid', [y, scale(x), x]) : y
   }
@@ -99,7 +118,7 @@ export const QuantUpsamplingNearest2d = (o: UpsampleOptions): Layer<None, None> 
   upsampling('QuantUpsamplingNearest2d', o, (x) => upsampleNearest(x, sizeOrFactor(o)))
 /** Bilinear resizing, corners aligned, moved back to the grid (brevitas.nn.QuantUpsamplingBilinear2d). */
 export const QuantUpsamplingBilinear2d = (o: UpsampleOptions): Layer<None, None> =>
-  upsampling('QuantUpsamplingBilinear2d', o, linearOnGrid(o, true))
+  upsampling('QuantUpsamplingBilinear2d', o, linearOnGrid('QuantUpsamplingBilinear2d', 'bilinear', o, true))
 /** Resizing by `nearest` (default) or `bilinear`, corners not aligned (brevitas.nn.QuantUpsample). */
 export const QuantUpsample = (
   o: UpsampleOptions & { readonly mode?: 'nearest' | 'linear' | 'bilinear' | 'trilinear' },
@@ -107,7 +126,10 @@ export const QuantUpsample = (
   upsampling(
     'QuantUpsample',
     o,
-    (x) => ((o.mode ?? 'nearest') === 'nearest' ? upsampleNearest(x, sizeOrFactor(o)) : linearOnGrid(o, false)(x)),
+    (x) =>
+      o.mode === undefined || o.mode === 'nearest'
+        ? upsampleNearest(x, sizeOrFactor(o))
+        : linearOnGrid('QuantUpsample', o.mode, o, false)(x),
     { mode: oneOf('nearest', 'linear', 'bilinear', 'trilinear') },
   )
 /** torch.nn.Upsample: `nearest` keeps metadata, other modes strip it. */
@@ -128,7 +150,8 @@ export const Upsample = (
       ? upsampleNearest(x, sizeOrFactor(o))
       : mode === 'nearest-exact'
         ? upsampleNearestExact(x, sizeOrFactor(o))
-        : upsampleLinear(x, { ...sizeOrFactor(o), alignCorners: o.alignCorners ?? false })
+        : (wrongAxes('Upsample', mode, x) ??
+          upsampleLinear(x, { ...sizeOrFactor(o), alignCorners: o.alignCorners ?? false }))
   return functionLayer('Upsample', resize, { ...o }, [], {
     layer: 'Upsample',
     options: { ...o },

@@ -1,6 +1,6 @@
 /** Attributes, shape rule and float32 coordinates of resizing, as torch computes them (aten/native/UpSample.h). */
 import type { Shape } from '../../data/shape.js'
-import { showShape } from '../../data/shape.js'
+import { axesInWords, showShape } from '../../data/shape.js'
 import { flag, list, orNull, positive, whole } from '../../graph/attr.js'
 import type { AttrField, AttrsOf } from '../../graph/attributes.js'
 import type { Refusal } from '../../graph/op.js'
@@ -29,10 +29,12 @@ export type LinearAttrs = AttrsOf<typeof linearResizing>
 /** Shape of `x` with its trailing axes resized, or a refusal. */
 export const resizedShape = (name: string, x: Shape, { size, scales }: ResizeAttrs): Shape | Refusal => {
   const n = size.length
-  if (n < 1 || x.length < n + 1)
+  if (n < 1 || n > 3 || x.length !== n + 2)
     return refuse(
-      `${name} of ${n} axes needs an input with at least one axis more, not ${showShape(x)}`,
-      'give an input [N,C,…] and one size per spatial axis',
+      n < 1 || n > 3
+        ? `${name} resizes 1 to 3 axes, not ${n} of ${showShape(x)}`
+        : `${name} of ${n} axes needs an input ${axesInWords(n)}, not ${showShape(x)}`,
+      'give an input [N,C,L], [N,C,H,W] or [N,C,D,H,W], and one size per spatial axis',
     )
   if (scales.length !== n)
     return refuse(`${name}: ${scales.length} scales do not fit ${n} sizes`, 'give one scale, or null, per size')
@@ -56,11 +58,28 @@ const perAxis = <A>(
   f: (length: number, size: number, scale: number | null) => A,
 ): readonly A[] => size.map((m, d) => f(x[x.length - size.length + d], m, scales[d]))
 
-/** What each resized axis reads: the element at `floor((i + offset) * step)`; offset 0 (`nearest`) or 0.5 (`nearest-exact`). */
-export const nearestAxes = (x: Shape, attrs: ResizeAttrs, offset: number): readonly AxisLookup[] =>
+/** A mode of resizing by the nearest element. `exactGrad`: the gradient of `exact`. */
+export type Nearest = 'nearest' | 'exact' | 'exactGrad'
+
+/** The index at `(i + 0.5) * step - 0.5`, a fused multiply-add, moved back by 0.5 in float32. */
+const fusedIndex = (i: number, step: number): number =>
+  Math.floor(Math.fround(Math.fround((i + 0.5) * step - 0.5) + 0.5))
+
+/**
+ * Does torch take its general kernel (UpSampleKernel.cpp), whose coordinates are fused multiply-adds? It does but for images of
+ * at most 128 rows and columns together. Its gradients never do. The two differ where a coordinate is an integer but for
+ * rounding: 2 elements resized to 41.
+ */
+const isFused = (mode: Nearest, { size }: ResizeAttrs): boolean =>
+  mode === 'exact' && !(size.length === 2 && size[0] + size[1] <= 128)
+
+/** What each resized axis reads: the element at `floor(i * step)` (`nearest`) or `floor((i + 0.5) * step)`, in torch's float32. */
+export const nearestAxes = (x: Shape, attrs: ResizeAttrs, mode: Nearest): readonly AxisLookup[] =>
   perAxis(x, attrs, (length, size, scale) => {
     const step = stepOf(length, size, scale)
-    return listOf(size, (i) => Math.min(Math.floor(Math.fround((i + offset) * step)), length - 1))
+    const offset = mode === 'nearest' ? 0 : 0.5
+    const index = isFused(mode, attrs) ? fusedIndex : (i: number) => Math.floor(Math.fround((i + offset) * step))
+    return listOf(size, (i) => Math.min(index(i, step), length - 1))
   })
 
 /** Position in x of element i of the result, in float32. */

@@ -1,6 +1,6 @@
 /** Pooling windows as lists of element numbers: what all pools share, for any number of pooled axes. */
 import type { Shape } from '../../data/shape.js'
-import { showShape, sizeOf, stridesOf } from '../../data/shape.js'
+import { axesInWords, showShape, sizeOf, stridesOf } from '../../data/shape.js'
 import { count, flag, list, whole } from '../../graph/attr.js'
 import type { AttrsOf } from '../../graph/attributes.js'
 import type { Refusal } from '../../graph/op.js'
@@ -33,12 +33,12 @@ export const withTrailing = (x: Shape, trailing: readonly number[]): Shape => [
   ...trailing,
 ]
 
-/** Refuses shapes that have no channel axis in front of the pooled ones, or whose pooled axes are empty. */
+/** Refuses, as torch does, shapes that are no `[N,C,*S]` and no single sample `[C,*S]`, or whose pooled axes are empty. */
 export const badPlane = (name: string, x: Shape, spatial: number): Refusal | null => {
-  if (spatial < 1 || x.length < spatial + 1)
+  if (spatial < 1 || x.length < spatial + 1 || x.length > spatial + 2)
     return refuse(
-      `${name} over ${spatial} axes needs an input with at least one axis more, not ${showShape(x)}`,
-      'give an input [N,C,…] with one entry of kernel or outputSize per spatial axis',
+      `${name} over ${spatial} axes needs an input of ${spatial + 2} axes, or ${spatial + 1} of a single sample, not ${showShape(x)}`,
+      `give an input ${axesInWords(spatial)}, or one entry of kernel or outputSize per spatial axis`,
     )
   return pooledShape(x, spatial).every((n) => n >= 1)
     ? null

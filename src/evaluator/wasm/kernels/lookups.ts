@@ -56,8 +56,10 @@ const resizing = (x: Shape, { op, attrs }: KernelSpec): LinearMap => {
   const size = numbers(attrs.size)
   const own: LinearAttrs = { size, scales, alignCorners: attrs.alignCorners === true }
   const plane = x.slice(-size.length)
-  if (!op.startsWith('upsampleLinear'))
-    return ofLookup(lookupOf(nearestAxes(x, own, op.includes('Exact') ? 0.5 : 0), plane), sizeOf(plane))
+  if (!op.startsWith('upsampleLinear')) {
+    const mode = !op.includes('Exact') ? 'nearest' : op.endsWith('Grad') ? 'exactGrad' : 'exact'
+    return ofLookup(lookupOf(nearestAxes(x, own, mode), plane), sizeOf(plane))
+  }
   const { taps, members, weights } = mixtureOf(linearAxes(x, own), plane)
   const starts = Int32Array.from({ length: members.length / taps + 1 }, (_, i) => i * taps)
   return { inner: sizeOf(plane), starts, members, weights }
