@@ -132,6 +132,13 @@ const examples: readonly Example<QuantizeAttrs>[] = (
  */
 const unitOf = (s: Value): Value => s.kit.emit('div', [s, s])
 
+/** To the scale. Of a straight-through clamp torch sums two parts: where one is infinite so is the other, and their difference is NaN. */
+const scaleGradient = (g: Value, x: Value, s: Value, z: Value, attrs: QuantizeAttrs): Value => {
+  const { kit } = g
+  const sum = kit.emit('quantizeGradScale', [g, x, s, z], attrs)
+  return attrs.clamp === 'ste' ? kit.emit('add', [sum, kit.emit('sub', [sum, sum])]) : sum
+}
+
 /** Integer quantization of x with scale s and zero point z: `(clamp(round(x/s + z)) - z) * s`. */
 export const quantize: Op<QuantizeAttrs> = {
   name: 'quantize',
@@ -145,7 +152,7 @@ export const quantize: Op<QuantizeAttrs> = {
     needs[0]
       ? kit.emit('mul', [attrs.clamp === 'ste' ? g : kit.emit('quantizeGradInput', [g, x, s, z], attrs), unitOf(s)])
       : null,
-    needs[1] ? kit.emit('mul', [kit.emit('quantizeGradScale', [g, x, s, z], attrs), unitOf(s)]) : null,
+    needs[1] ? kit.emit('mul', [scaleGradient(g, x, s, z, attrs), unitOf(s)]) : null,
     needs[2] && attrs.clamp === 'mask' ? kit.emit('quantizeGradZeroPoint', [g, x, s, z], attrs) : null,
   ],
   evaluate: ([x, s, z], attrs, out) => {
