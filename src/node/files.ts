@@ -6,6 +6,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import * as nodeFs from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import type { QuantErrors } from '../data/error.js'
+import { argumentProblems, required, text, type Field } from '../data/fields.js'
 
 /** What is used of `node:fs`; tests give one that fails on request. Written out, so that who has no `@types/node` can compile against it. */
 export type FileSystem = {
@@ -47,6 +48,12 @@ const fileError = (doing: string, file: string, e: unknown): QuantErrors => {
   ]
 }
 
+const content: Field = {
+  says: 'a text or bytes (a Uint8Array)',
+  like: 'checkpointToBytes(training)',
+  holds: (x) => typeof x === 'string' || x instanceof Uint8Array,
+}
+
 const writeAll = (fs: FileSystem, handle: number, bytes: Uint8Array): void => {
   for (let at = 0; at < bytes.length;) at += fs.writeSync(handle, bytes, at, bytes.length - at)
 }
@@ -80,11 +87,17 @@ const flushFolder = (fs: FileSystem, folder: string): void => {
  */
 export const writeFileWhole = (
   file: string,
-  content: string | Uint8Array,
+  given: string | Uint8Array,
   fs: FileSystem = nodeFs,
 ): E.Either<QuantErrors, void> => {
+  const wrong = argumentProblems(
+    'writeFileWhole',
+    { file, content: given },
+    { file: required(text), content: required(content) },
+  )
+  if (wrong.length > 0) return E.left(wrong)
   const part = `${file}.${process.pid}.part`
-  const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content
+  const bytes = typeof given === 'string' ? new TextEncoder().encode(given) : given
   try {
     // What a killed process of the same number left goes; exclusively, so that no link there leads elsewhere.
     fs.rmSync(part, { force: true })
@@ -120,6 +133,8 @@ const makeFolders = (fs: FileSystem, folder: string): void => {
 
 /** Makes a folder, and those above it, and checks that files can be written there, before any long work relies on it. */
 export const ensureFolder = (folder: string, fs: FileSystem = nodeFs): E.Either<QuantErrors, void> => {
+  const wrong = argumentProblems('ensureFolder', { folder }, { folder: required(text) })
+  if (wrong.length > 0) return E.left(wrong)
   const probe = join(folder, `.${process.pid}.probe`)
   try {
     makeFolders(fs, resolve(folder))
@@ -150,6 +165,8 @@ export const writeFolder = (
 
 /** The bytes of a file, or a `FileError`. */
 export const readFileBytes = (file: string, fs: FileSystem = nodeFs): E.Either<QuantErrors, Uint8Array> => {
+  const wrong = argumentProblems('readFileBytes', { file }, { file: required(text) })
+  if (wrong.length > 0) return E.left(wrong)
   try {
     return E.right(fs.readFileSync(file))
   } catch (e) {

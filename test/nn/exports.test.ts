@@ -5,6 +5,8 @@
 import fc from 'fast-check'
 import * as assert from 'uvu/assert'
 import * as q from '../../src/index.js'
+import * as brevitas from '../../src/interop/brevitas/index.js'
+import { exportOnnx, importOnnx } from '../../src/interop/onnx/index.js'
 import * as testing from '../../src/testing/index.js'
 import * as viz from '../../viz/index.js'
 import { suite } from '../support/suite.js'
@@ -105,6 +107,7 @@ const quantTensor = q.orThrow(
 const example = q.ops.relu.examples[0]
 const operands = [q.tensorOf([7], [1, 2, 3, -1, -2, 0.5, 0])]
 const cotangent = q.full([7], 1)
+const deployed = q.orThrow(q.trace(net, q.tensorInput([2, 2]), { mode: 'eval' }))
 const log = viz.addEvent()(viz.emptyLog, {
   tag: 'step',
   step: 1,
@@ -217,6 +220,17 @@ const RIGHT: { readonly [name: string]: readonly unknown[] } = {
   scaleProbe: [program, batch],
   statisticsIn: [initial.state],
   summaryOf: [quantTensor],
+  exportOnnx: [
+    deployed,
+    initial,
+    { format: 'qonnx', opset: 17, int4: false, names: { '': 'x' }, quantInputs: {}, rules: {} },
+  ],
+  importOnnx: [q.orThrow(exportOnnx(deployed, initial)), { inputs: {}, sizes: {}, rules: {} }],
+  toStateDict: [net, initial],
+  fromStateDict: [net, q.orThrow(brevitas.toStateDict(net, initial)), { strict: false }],
+  safetensorsToBytes: [q.orThrow(brevitas.toStateDict(net, initial)), { made: 'here' }],
+  parseSafetensors: [brevitas.safetensorsToBytes(q.orThrow(brevitas.toStateDict(net, initial)))],
+  keyOf: ['fc.weight'],
   livePage: [{ title: 't', script: 's.js', style: 's.css' }],
 }
 
@@ -289,9 +303,16 @@ const mangled = (x: unknown, wrong: unknown, how: number): unknown => {
 /** Public functions that draw on a page of a browser, or that start threads. */
 const NOT_HERE = new Set(['mountLive', 'createWasm'])
 
-const EXPORTS: readonly (readonly [string, Call])[] = Object.entries({ ...q, ...testing, ...viz, ...q.plain }).flatMap(
-  ([name, f]): readonly (readonly [string, Call])[] =>
-    typeof f === 'function' && !NOT_HERE.has(name) ? [[name, f as Call]] : [],
+const EXPORTS: readonly (readonly [string, Call])[] = Object.entries({
+  ...q,
+  ...testing,
+  ...viz,
+  ...q.plain,
+  ...brevitas,
+  exportOnnx,
+  importOnnx,
+}).flatMap(([name, f]): readonly (readonly [string, Call])[] =>
+  typeof f === 'function' && !NOT_HERE.has(name) ? [[name, f as Call]] : [],
 )
 
 const wrongThing = fc.integer({ min: 0, max: WRONG.length - 1 }).map((i) => WRONG[i])

@@ -4,7 +4,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import * as nodeFs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ensureFolder, readFileBytes, writeFileWhole, type FileSystem } from '../../src/node/index.js'
+import { ensureFolder, readFileBytes, writeFileWhole, writeFolder, type FileSystem } from '../../src/node/index.js'
 import { suite } from '../support/suite.js'
 
 const test = suite('files')
@@ -105,6 +105,23 @@ test('what can not be read is said', () => {
   const read = readFileBytes('/nowhere/at/all')
   assert.ok(E.isLeft(read) && read.left[0].tag === 'FileError' && /ENOENT/.test(read.left[0].message))
 })
+
+test('names and contents that are none are refused, and nothing is written', () =>
+  inFolder((folder) => {
+    const file = join(folder, 'a')
+    for (const wrong of [undefined, null, 3, {}, [], () => 'a', Symbol('a')]) {
+      const calls = [
+        writeFileWhole(wrong as never, 'text'),
+        writeFileWhole(file, wrong as never),
+        writeFolder(wrong as never, { a: 'text' }),
+        writeFolder(folder, { a: wrong as never }),
+        ensureFolder(wrong as never),
+        readFileBytes(wrong as never),
+      ]
+      for (const [k, c] of calls.entries()) assert.ok(E.isLeft(c), `call ${k} with ${String(wrong)}`)
+    }
+    assert.equal(nodeFs.readdirSync(folder), [])
+  }))
 
 test('a bug is not taken for a file that fails; a name that is none is refused', () => {
   const broken = (): never => {

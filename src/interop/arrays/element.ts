@@ -80,25 +80,55 @@ export const numbersFrom = (
   return out
 }
 
-const WRITERS: { readonly [T in ElementType]?: Writer } = {
+/** The nearest of the multiples of `step`, of two the even one. */
+const toMultiple = (x: number, step: number): number => {
+  const n = x / step
+  const low = Math.floor(n)
+  const rest = n - low
+  return (rest > 0.5 || (rest === 0.5 && low % 2 !== 0) ? low + 1 : low) * step
+}
+
+/** The bits of the nearest number of IEEE 754 binary16; what is too large becomes infinite. */
+export const toHalf = (x: number): number => {
+  const sign = x < 0 || Object.is(x, -0) ? 0x8000 : 0
+  const size = Math.abs(x)
+  if (Number.isNaN(x)) return 0x7e00
+  if (size < 2 ** -14) return sign | (toMultiple(size, 2 ** -24) * 2 ** 24)
+  let exponent = -14
+  while (exponent < 16 && size >= 2 ** (exponent + 1)) exponent++
+  // Rounding up may reach the next exponent, whose bits follow by themselves.
+  const bits = exponent > 15 ? 0x7c00 : ((exponent + 14) << 10) + toMultiple(size / 2 ** exponent, 2 ** -10) * 1024
+  return sign | Math.min(bits, 0x7c00)
+}
+
+/** The bits of the nearest bfloat16, of two the even one. */
+const toBrain = (x: number): number => {
+  if (Number.isNaN(x)) return 0x7fc0
+  const view = new DataView(new ArrayBuffer(4))
+  view.setFloat32(0, x)
+  const bits = view.getUint32(0)
+  return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff
+}
+
+const WRITERS: { readonly [T in ElementType]: Writer } = {
   F64: (v, i, x) => v.setFloat64(i, x, true),
   F32: (v, i, x) => v.setFloat32(i, x, true),
+  F16: (v, i, x) => v.setUint16(i, toHalf(x), true),
+  BF16: (v, i, x) => v.setUint16(i, toBrain(x), true),
   I64: (v, i, x) => v.setBigInt64(i, BigInt(Math.trunc(x)), true),
   I32: (v, i, x) => v.setInt32(i, x, true),
   I16: (v, i, x) => v.setInt16(i, x, true),
   I8: (v, i, x) => v.setInt8(i, x),
+  U64: (v, i, x) => v.setBigUint64(i, BigInt(Math.trunc(x)), true),
   U32: (v, i, x) => v.setUint32(i, x, true),
   U16: (v, i, x) => v.setUint16(i, x, true),
   U8: (v, i, x) => v.setUint8(i, x),
   BOOL: (v, i, x) => v.setUint8(i, x === 0 ? 0 : 1),
 }
 
-/** Types that can be written. */
-export const writable = (type: ElementType): boolean => WRITERS[type] !== undefined
-
 /** Writes numbers into bytes at `offset`, little-endian. */
 export const writeNumbers = ({ type, data }: StoredArray, view: DataView, offset: number): void => {
   const write = WRITERS[type]
   const size = sizeOfElement[type]
-  if (write !== undefined) for (let i = 0; i < data.length; i++) write(view, offset + i * size, data[i])
+  for (let i = 0; i < data.length; i++) write(view, offset + i * size, data[i])
 }

@@ -4,10 +4,45 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../../data/error.js'
+import { argumentProblems, demandArguments, isEither, record, required, type Field } from '../../data/fields.js'
 import { numbersFrom, sizeOfElement, writeNumbers, type ElementType, type StoredArray } from './element.js'
 
 /** Tensors by name. */
 export type StoredArrays = { readonly [name: string]: StoredArray }
+
+const isCount = (x: unknown): x is number => Number.isSafeInteger(x) && Number(x) >= 0
+
+const isArray = (x: unknown): boolean =>
+  typeof x === 'object' &&
+  x !== null &&
+  'type' in x &&
+  typeof x.type === 'string' &&
+  Object.hasOwn(sizeOfElement, x.type) &&
+  'shape' in x &&
+  Array.isArray(x.shape) &&
+  x.shape.every(isCount) &&
+  'data' in x &&
+  x.data instanceof Float32Array &&
+  x.data.length === x.shape.reduce<number>((n, k: number) => n * k, 1)
+
+/** Tensors by name, as an argument. */
+export const arraysField: Field = {
+  says: 'a record of stored tensors by name, each { shape, data, type } with as many numbers as its shape says',
+  like: 'orThrow(parseSafetensors(bytes))',
+  holds: (x) => record.holds(x) && !isEither(x) && Object.values(Object(x)).every(isArray),
+}
+
+const texts: Field = {
+  says: 'a record of texts',
+  like: "{ made: 'here' }",
+  holds: (x) => record.holds(x) && Object.values(Object(x)).every((v) => typeof v === 'string'),
+}
+
+const bytesField: Field = {
+  says: 'the bytes of a file (a Uint8Array)',
+  like: "orThrow(readFileBytes('net.safetensors'))",
+  holds: (x) => x instanceof Uint8Array,
+}
 
 const METADATA = '__metadata__'
 /** As the reference implementation has it. */
@@ -19,6 +54,7 @@ export const safetensorsToBytes = (
   tensors: StoredArrays,
   metadata: { readonly [key: string]: string } = {},
 ): Uint8Array => {
+  demandArguments('safetensorsToBytes', { tensors, metadata }, { tensors: required(arraysField), metadata: texts })
   const names = Object.keys(tensors).toSorted()
   let offset = 0
   const entries = names.map((name) => {
@@ -57,8 +93,6 @@ type Entry = {
   readonly from: number
   readonly to: number
 }
-
-const isCount = (x: unknown): x is number => Number.isSafeInteger(x) && Number(x) >= 0
 
 /** One entry of the header, or what is wrong with it. */
 const entryOf = (x: unknown, available: number): Entry | string => {
@@ -104,6 +138,8 @@ const overlapping = (entries: readonly (readonly [string, Entry])[]): string | n
 
 /** The tensors of a file; every number as float32. Errors: a ParseError that names the tensor. */
 export const parseSafetensors = (bytes: Uint8Array): E.Either<QuantErrors, StoredArrays> => {
+  const wrong = argumentProblems('parseSafetensors', { bytes }, { bytes: required(bytesField) })
+  if (wrong.length > 0) return E.left(wrong)
   const header = headerOf(bytes)
   if (E.isLeft(header)) return header
   const { json, start } = header.right

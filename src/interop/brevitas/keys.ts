@@ -1,5 +1,7 @@
 /** Where Brevitas' state dict keeps what a leaf of ours holds (`module.state_dict()` of Brevitas 0.13.4, measured). */
 
+import { demandArguments, required, text } from '../../data/fields.js'
+
 const snake = (name: string): string => name.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`)
 
 const ACTIVATION = 'fused_activation_quant_proxy.tensor_quant'
@@ -29,6 +31,7 @@ const OURS: readonly string[] = ['seed', 'step']
 
 /** The key of a leaf, `conv1.weightQuant.scale.value` or `conv1.bias`; null of one that Brevitas doesn't save. */
 export const keyOf = (path: string): string | null => {
+  demandArguments('keyOf', { path }, { path: required(text) })
   const parts = path.split('.')
   const at = parts.findIndex((p, i) => Object.hasOwn(PREFIXES, p) && i >= parts.length - 3)
   if (OURS.includes(parts[parts.length - 1])) return null

@@ -1,16 +1,17 @@
 /** Parameters and state as Brevitas' state dict, and back: what `module.state_dict()` holds, key for key. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantError, QuantErrors } from '../../data/error.js'
-import { fieldProblems, flag, nearestName } from '../../data/fields.js'
+import { argumentProblems, fieldProblems, flag, nearestName, required } from '../../data/fields.js'
 import { isMarked, marksOf, type Marked } from '../../data/marks.js'
 import { sameShape, showShape, sizeOf } from '../../data/shape.js'
 import { at, mapTree } from '../../data/tree.js'
+import { layerProblems } from '../../nn/layers/checks.js'
 import type { Layer } from '../../nn/layers/layer.js'
 import { init } from '../../nn/program/program.js'
-import { wantedOfLayer, type Wanted } from '../../nn/program/wanted.js'
+import { treesProblems, wantedOfLayer, type Wanted } from '../../nn/program/wanted.js'
 import { LEARNED } from '../../quantizers/collection.js'
 import type { StoredArray } from '../arrays/element.js'
-import type { StoredArrays } from '../arrays/safetensors.js'
+import { arraysField, type StoredArrays } from '../arrays/safetensors.js'
 import { keyOf } from './keys.js'
 
 /** Parameters and state of a network. */
@@ -75,6 +76,8 @@ export const toStateDict = <P, S, I, O>(
   layer: Layer<P, S, I, O>,
   trees: Trees<P, S>,
 ): E.Either<QuantErrors, StoredArrays> => {
+  const problems = [...layerProblems('toStateDict', layer), ...treesProblems('toStateDict', 'trees', trees)]
+  if (problems.length > 0) return E.left(problems)
   const errors: QuantError[] = []
   const out: Record<string, StoredArray> = {}
   for (const { leaf, key, guard } of savedLeaves(layer)) {
@@ -164,7 +167,11 @@ export const fromStateDict = <P, S, I, O>(
   dict: StoredArrays,
   options: StateDictOptions = {},
 ): E.Either<QuantErrors, LoadedStateDict<P, S>> => {
-  const problems = fieldProblems('fromStateDict', options, { strict: flag })
+  const problems = [
+    ...layerProblems('fromStateDict', layer),
+    ...argumentProblems('fromStateDict', { dict }, { dict: required(arraysField) }),
+    ...fieldProblems('fromStateDict', options, { strict: flag }),
+  ]
   const fresh = problems.length > 0 ? E.left(problems) : init(layer, 0)
   if (E.isLeft(fresh)) return fresh
   const saved = savedLeaves(layer)

@@ -3,10 +3,11 @@ import type { NodeId } from '../../data/quant.js'
 import { sizeOf } from '../../data/shape.js'
 import type { Graph, Node } from '../../graph/graph.js'
 import type { Program } from '../../graph/program.js'
+import { rules } from './ops/index.js'
 import { computed } from './rule.js'
 
 /** Does the op leave rows apart? Asked only of nodes whose first operand has rows. */
-type Keeps = (node: Node, operands: readonly Node[]) => boolean
+type Keeps = (node: Node, operands: readonly Node[], rows: ReadonlySet<NodeId>) => boolean
 
 const numbers = (node: Node, key: string): readonly number[] => {
   const v = node.attrs[key]
@@ -19,6 +20,9 @@ const withBatchAxis =
   (node) =>
     node.shape.length === numbers(node, key).length + 2
 const notAlongRows: Keeps = (node) => Number(node.attrs.dim) !== 0
+/** By factors: a size that was given, the batch's among it, would be written down. */
+const byFactors: Keeps = (node, [x]) =>
+  x.shape.length > 2 && Array.isArray(node.attrs.scales) && node.attrs.scales.every((f) => typeof f === 'number')
 const notOverRows: Keeps = (node) => !numbers(node, 'dims').includes(0)
 
 /** Ops that are not element-wise over their rows. */
@@ -26,7 +30,7 @@ const KEEPS: { readonly [op: string]: Keeps | undefined } = {
   reshape: (node, [x]) =>
     node.shape.length > 0 && x.shape[0] === node.shape[0] && sizeOf(x.shape.slice(1)) === sizeOf(node.shape.slice(1)),
   permute: (node) => numbers(node, 'dims')[0] === 0,
-  concat: notAlongRows,
+  concat: (node, operands, rows) => Number(node.attrs.dim) !== 0 && operands.every((o) => rows.has(o.id)),
   slice: notAlongRows,
   softmax: notAlongRows,
   logSoftmax: notAlongRows,
@@ -41,9 +45,9 @@ const KEEPS: { readonly [op: string]: Keeps | undefined } = {
   avgPool: withBatchAxis('kernel'),
   adaptiveAvgPool: withBatchAxis('outputSize'),
   adaptiveMaxPool: withBatchAxis('outputSize'),
-  upsampleNearest: (_node, [x]) => x.shape.length > 2,
-  upsampleNearestExact: never,
-  upsampleLinear: never,
+  upsampleNearest: byFactors,
+  upsampleNearestExact: byFactors,
+  upsampleLinear: byFactors,
   maxLast: (_node, [x]) => x.shape.length > 1,
   maxAll: never,
   gatherLast: never,
@@ -60,13 +64,14 @@ const broadcasts = (node: Node, operands: readonly Node[], rows: ReadonlySet<Nod
       : o.shape.length < node.shape.length || o.shape.length === 0 || o.shape[0] === 1,
   )
 
-/** Does the node keep the rows apart? */
+/** Does the node keep the rows apart? Of an op of somebody's own nobody knows. */
 const keepsRows = (node: Node, operands: readonly Node[], rows: ReadonlySet<NodeId>): boolean => {
+  if (rules[computed(node.op)] === undefined) return false
   if (!rows.has(operands[0].id)) return KEEPS[computed(node.op)] === undefined && broadcasts(node, operands, rows)
   const rule = KEEPS[computed(node.op)]
   if (rule === undefined) return broadcasts(node, operands, rows)
   if (WEIGHTED.includes(computed(node.op)) && rows.has(operands[1].id)) return false
-  return rule(node, operands)
+  return rule(node, operands, rows)
 }
 
 /** True if all data inputs have the same first axis and no op mixes, counts or fixes rows. */

@@ -8,7 +8,7 @@ import { sizeOf } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Graph, Node } from '../../graph/graph.js'
 import { usersOf } from '../../graph/graph.js'
-import type { Program } from '../../graph/program.js'
+import { programProblems, type Program } from '../../graph/program.js'
 import { specializeProgram, type Specialized } from '../../graph/specialize.js'
 import { constOp, inputOp } from '../../graph/structural.js'
 import { ops } from '../../ops/index.js'
@@ -211,8 +211,22 @@ const modelOf = (s: Session, program: Program, options: ExportOptions): Uint8Arr
   return toBinary(ModelProtoSchema, model)
 }
 
+/** What options must be beside each of their fields. */
+const optionProblems = (options: ExportOptions): readonly QuantError[] =>
+  options.int4 === true && (options.opset ?? 17) < 21
+    ? [
+        {
+          tag: 'ConfigError',
+          option: 'int4',
+          path: '',
+          message: `exportOnnx was asked for 4-bit types at opset ${options.opset ?? 17}, which has none`,
+          fix: 'give opset: 21 beside int4: true',
+        },
+      ]
+    : []
+
 /** What a program must be to be exported. */
-const programProblems = (program: Program): readonly QuantError[] =>
+const modeProblems = (program: Program): readonly QuantError[] =>
   program.mode === 'eval'
     ? []
     : [
@@ -239,7 +253,8 @@ export const exportOnnx = <P, S, I, O>(
   fixed: { readonly params: P; readonly state: S },
   options: ExportOptions = {},
 ): E.Either<QuantErrors, Uint8Array> => {
-  const problems = [...fieldProblems('exportOnnx', options, FIELDS), ...programProblems(program as Program)]
+  const wrong = [...programProblems('exportOnnx', program), ...fieldProblems('exportOnnx', options, FIELDS)]
+  const problems = wrong.length > 0 ? wrong : [...modeProblems(program as Program), ...optionProblems(options)]
   if (problems.length > 0) return E.left(problems)
   const special = specializeProgram(program as Program, fixed, ops, {
     keep: (node) => node.op.births === true,

@@ -4,7 +4,7 @@ import type { Node } from '../../graph/graph.js'
 import type { NodeId } from '../../data/quant.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Shape } from '../../data/shape.js'
-import type { Name, Writer } from './writer.js'
+import { DataType, type Name, type Writer } from './writer.js'
 
 /** The two ways to write quantizers. */
 export type OnnxFormat = 'qcdq' | 'qonnx'
@@ -45,7 +45,7 @@ export const operand = (x: Exporting, node: Node, i: number): Name => x.name(nod
 
 /** A list of integers as an int64 constant, as Reshape, Slice, Pad want their arguments. */
 export const int64s = (x: Exporting, values: readonly number[], hint: string): Name =>
-  x.w.integers(7, [values.length], values, hint)
+  x.w.integers(DataType.INT64, [values.length], values, hint)
 
 /** A scalar float constant. */
 export const scalarOf = (x: Exporting, value: number, hint: string): Name =>

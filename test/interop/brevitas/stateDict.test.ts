@@ -148,6 +148,30 @@ test('names that mislead are only names', () => {
   assert.is(Object.getPrototypeOf({}), Object.prototype)
 })
 
+test('whatever type is read is written again: halves and brain floats too, to the nearest even', () => {
+  const data = Float32Array.of(0, 1, -2, 1.5, 65504, 6e-8, 1e-10, 1e9, -Infinity, 1.00048828125, 3)
+  for (const type of ['F64', 'F32', 'F16', 'BF16'] as const) {
+    const once = q.orThrow(parseSafetensors(safetensorsToBytes({ t: { shape: [data.length], data, type } }))).t
+    const twice = q.orThrow(parseSafetensors(safetensorsToBytes({ t: once }))).t
+    assert.is(once.type, type)
+    assert.equal(twice.data, once.data, type)
+    assert.is(once.data[3], 1.5)
+    assert.is(once.data[8], -Infinity)
+  }
+  const half = safetensorsToBytes({ t: { shape: [data.length], data, type: 'F16' } })
+  assert.equal(Array.from(q.orThrow(parseSafetensors(half)).t.data.slice(4)), [
+    65504,
+    2 ** -24,
+    0,
+    Infinity,
+    -Infinity,
+    1,
+    3,
+  ])
+  const whole = { shape: [2], data: Float32Array.of(7, 2 ** 40), type: 'U64' as const }
+  assert.equal([...q.orThrow(parseSafetensors(safetensorsToBytes({ t: whole }))).t.data], [7, 2 ** 40])
+})
+
 test('types that others store: halves, brain floats, doubles, integers', () => {
   const view = new DataView(new ArrayBuffer(8 + 2 + 2 + 8))
   view.setFloat64(0, 1.5, true)

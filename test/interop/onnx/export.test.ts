@@ -66,6 +66,74 @@ test('the batch is open where every op works row by row: other sizes run', async
   assert.is(type?.case === 'tensorType' ? type.value.shape?.dim[0].value.value : undefined, 2n)
 })
 
+/** Is the first axis of the model's input left open? */
+const isOpen = (net: q.Layer<unknown, unknown>, shape: readonly number[], options: ExportOptions = {}): boolean => {
+  const { program, params, state } = trained({ net, shape }, 0, 1)
+  const model = fromBinary(ModelProtoSchema, q.orThrow(exportOnnx(program, { params, state }, options)))
+  const type = model.graph?.input[0].type?.value
+  return type?.case === 'tensorType' && type.value.shape?.dim[0].value.case === 'dimParam'
+}
+
+const ofValues = (f: (x: q.Value) => q.Value): q.Layer<unknown, unknown> =>
+  q.functionLayer('f', f) as q.Layer<unknown, unknown>
+
+test('the batch stays closed where an op fixes, counts or may mix rows', () => {
+  assert.ok(isOpen(ofValues(q.relu), [2, 3]))
+  assert.not.ok(
+    isOpen(
+      ofValues((x) => q.upsampleNearest(x, { size: 6 })),
+      [2, 1, 4],
+    ),
+    'a size that was given',
+  )
+  assert.ok(
+    isOpen(
+      ofValues((x) => q.upsampleNearest(x, { scaleFactor: 2 })),
+      [2, 1, 4],
+    ),
+    'a factor',
+  )
+  assert.not.ok(
+    isOpen(
+      ofValues((x) => q.cat([x, x.kit.constant(1, [2, 3])], 1)),
+      [2, 3],
+    ),
+    'rows of a constant',
+  )
+  const turned = q.unary({
+    name: 'turned',
+    doc: 'An op of one’s own, of which nobody knows what it does to rows.',
+    attrs: {},
+    smooth: true,
+    f: (x: number) => x,
+    carry: q.strips('no grid'),
+    vjp: q.scaledBy((x: q.Value) => x),
+  } as never) as q.Op
+  const rules: ExportOptions['rules'] = { turned: (x, node) => x.emit(node, 'Identity', [x.name(node.inputs[0])]) }
+  assert.not.ok(
+    isOpen(
+      ofValues((x) => q.apply(turned, [x])),
+      [2, 3],
+      { rules },
+    ),
+    'an op of one’s own',
+  )
+})
+
+test('4-bit types need opset 21, and a narrow range has no 4-bit Clip: it is kept in 8 bits', async () => {
+  const { program, params, state } = trained(nets.fourBits(), 3, 1)
+  const refused = exportOnnx(program, { params, state }, { int4: true })
+  assert.ok(E.isLeft(refused) && /opset: 21/.test(refused.left[0].fix))
+  const net = q.QuantIdentity({ bitWidth: 4, narrowRange: true, returnQuantTensor: true }) as q.Layer<unknown, unknown>
+  const narrow = trained({ net, shape: [2, 8] }, 3, 1)
+  const given = { params: narrow.params, state: narrow.state }
+  const bytes = q.orThrow(exportOnnx(narrow.program, given, { opset: 21, int4: true }))
+  assert.ok(operators(bytes).includes('Clip'))
+  const ours = q.valueOf(q.orThrow(q.run(narrow.program, { ...given, inputs: narrow.inputs })).outputs as q.Output)
+  const [most, off] = apart(ours.data, await runOrt(bytes, narrow.inputs, 'disabled'))
+  assert.ok(off <= 1e-6 * most)
+})
+
 test('weights are integers, layers name their nodes, biases are operands', () => {
   const { program, params, state } = trained(nets.perChannel(), 3, 1)
   const model = fromBinary(ModelProtoSchema, q.orThrow(exportOnnx(program, { params, state })))

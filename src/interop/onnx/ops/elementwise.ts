@@ -1,7 +1,7 @@
 /** Element-wise ops. ONNX' names for most of them; what it lacks is composed. */
 import type { Node } from '../../../graph/graph.js'
 import { operand, scalarOf, type Exporting, type Rule } from '../rule.js'
-import { float, text, type Name } from '../writer.js'
+import { DataType, float, int, text, type Name } from '../writer.js'
 
 const attr = (node: Node, key: string): number => Number(node.attrs[key])
 
@@ -74,12 +74,12 @@ export const compared =
     asFloat(x, node, x.emit(node, opType, [operand(x, node, 0), operand(x, node, 1)]))
 
 const asFloat = (x: Exporting, node: Node, boolean: Name): Name =>
-  x.emit(node, 'Cast', [boolean], { to: { kind: 2, value: 1 } })
+  x.emit(node, 'Cast', [boolean], { to: int(DataType.FLOAT) })
 
 /** `c != 0 ? a : b`. */
 export const select: Rule = (x, node) => {
   const [c, a, b] = node.inputs.map((id) => x.name(id))
-  return x.emit(node, 'Where', [x.emit(node, 'Cast', [c], { to: { kind: 2, value: 9 } }), a, b])
+  return x.emit(node, 'Where', [x.emit(node, 'Cast', [c], { to: int(DataType.BOOL) }), a, b])
 }
 
 /** 1 where `min <= x <= max`, else 0. */

@@ -1,5 +1,5 @@
 /** Every primitive and how it is said in ONNX, or why not. */
-import { operand, unsupported, type Rule, type Unsupported } from '../rule.js'
+import { int64s, operand, unsupported, type Rule, type Unsupported } from '../rule.js'
 import * as elementwise from './elementwise.js'
 import * as layout from './layout.js'
 import * as pools from './pools.js'
@@ -27,10 +27,9 @@ const RANDOM = unsupported('it draws random numbers', 'trace the network in eval
 
 /** A bias behind something that is no product: an addition along the channel axis. */
 const addBias: Rule = (x, node) => {
-  const rank = node.shape.length
   const axis = Number(node.attrs.axis)
   const shape = node.shape.map((n, i) => (i === axis ? n : 1))
-  const b = x.emit(node, 'Reshape', [operand(x, node, 1), x.w.integers(7, [rank], shape, 'shape')])
+  const b = x.emit(node, 'Reshape', [operand(x, node, 1), int64s(x, shape, 'shape')])
   return x.emit(node, 'Add', [operand(x, node, 0), b])
 }
 

@@ -1,7 +1,7 @@
 /** Pools and reductions. */
 import type { Node } from '../../../graph/graph.js'
 import { int64s, operand, scalarOf, unsupported, type Exporting, type Rule } from '../rule.js'
-import { flag, int, ints, type Name } from '../writer.js'
+import { DataType, flag, int, ints, type Name } from '../writer.js'
 
 const numbers = (node: Node, key: string): readonly number[] => {
   const v = node.attrs[key]
@@ -107,7 +107,7 @@ export const along =
 /** The element of each row that its class names. */
 export const gatherLast: Rule = (x, node) => {
   const [v, classes] = [operand(x, node, 0), operand(x, node, 1)]
-  const indices = x.emit(node, 'Cast', [classes], { to: int(7) })
+  const indices = x.emit(node, 'Cast', [classes], { to: int(DataType.INT64) })
   const column = x.emit(node, 'Unsqueeze', [indices, int64s(x, [1], 'axes')])
   const found = x.emit(node, 'GatherElements', [v, column], { axis: int(1) })
   return x.emit(node, 'Squeeze', [found, int64s(x, [1], 'axes')])

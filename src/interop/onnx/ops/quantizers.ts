@@ -60,7 +60,8 @@ const TOO_WIDE = (bits: number): Unsupported =>
   unsupported(`${bits} bits don't fit the 8 of QuantizeLinear`, "give bitWidth: 8 or less, or export as 'qonnx'")
 
 const storage = (x: Exporting, g: Grid, known: boolean): IntegerType | Unsupported => {
-  if (x.int4 && g.bits === 4) return g.signed ? DataType.INT4 : DataType.UINT4
+  // There is no Clip of 4 bits: integers that are there already need none, those of data with a narrow range do.
+  if (x.int4 && g.bits === 4 && (known || !g.narrow)) return g.signed ? DataType.INT4 : DataType.UINT4
   if (g.bits <= 8) return g.signed ? DataType.INT8 : DataType.UINT8
   // Only DequantizeLinear knows 32 bits: numbers that are stored as integers.
   return known && g.bits <= 32 && g.zeroPoint.data.every((z) => z === 0) ? DataType.INT32 : TOO_WIDE(g.bits)
