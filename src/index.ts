@@ -134,7 +134,9 @@ export {
   type Samples,
 } from './nn/training/loader.js'
 export type { BatchSource } from './nn/training/batchSource.js'
-export { train, type TrainConfig, type TrainEvent } from './nn/training/train.js'
+export { finish, train } from './nn/training/train.js'
+export type { TrainConfig, TrainEvent, Training } from './nn/training/trainConfig.js'
+export type { Examples, Recipe } from './nn/training/supervised.js'
 export { applyStep } from './nn/training/stepping.js'
 export { evaluate, type EvaluateEnd, type EvaluateEvent, type EvaluateOptions } from './nn/program/evaluate.js'
 export * from './nn/training/trainState.js'

@@ -20,6 +20,7 @@ import { readOptions, type Options } from './options.js'
 import { progress } from './progress.js'
 import { loadDigits, type Digits } from './data.js'
 import { floatNet, quantNet } from './network.js'
+import { deliver } from './deliver.js'
 import { evaluateNet, observeStep, table, type Evaluation, type StepReport } from './report.js'
 import { openBackend, trainNet, type Recipe } from './session.js'
 
@@ -38,7 +39,7 @@ const logger = <P, S>(net: Layer<P, S>, digits: Digits) => {
   const program = trace(net, tensorInput(shape), { mode: 'eval' })
   const probe = E.isLeft(program)
     ? program
-    : scaleProbe(program.right, { shape, data: digits.images.data.subarray(0, 784) } as never)
+    : scaleProbe(program.right, { shape, data: digits.images.data.subarray(0, 784) })
   if (E.isLeft(probe)) return stop(probe.left)
   const add = addEvent<P, S>({ scales: probe.right })
   let log: TrainLog = emptyLog
@@ -52,6 +53,8 @@ const logger = <P, S>(net: Layer<P, S>, digits: Digits) => {
 
 /** What is known of a network after training. */
 type Trained = {
+  /** The files in which the network leaves, by name. */
+  readonly delivery: { readonly [file: string]: Uint8Array }
   readonly evaluation: Evaluation
   readonly step: StepReport | null
   readonly log: TrainLog
@@ -92,13 +95,20 @@ const trainAndEvaluate = async <P, S>(
   const evaluated = await evaluateNet(net, params, state, digits.test, backend)
   if (E.isLeft(evaluated)) return stop(evaluated.left)
   const step = watched ? observeStep(net, params, state, digits.test) : E.right(null)
-  return E.isLeft(step)
-    ? stop(step.left)
-    : { evaluation: evaluated.right, step: step.right, log: log?.log() ?? emptyLog, report }
+  if (E.isLeft(step)) return stop(step.left)
+  const delivery = watched ? deliver(net, params, state) : E.right({})
+  if (E.isLeft(delivery)) return stop(delivery.left)
+  return {
+    delivery: delivery.right,
+    evaluation: evaluated.right,
+    step: step.right,
+    log: log?.log() ?? emptyLog,
+    report,
+  }
 }
 
 /** Writes a file whole, and says so. */
-const write = (file: string, text: string): void => {
+const write = (file: string, text: string | Uint8Array): void => {
   const written = writeFileWhole(file, text)
   if (E.isLeft(written)) return stop(written.left)
   console.log(`written: ${file}`)
@@ -155,6 +165,7 @@ const main = async (): Promise<void> => {
     quantizers: quant.quantizers,
   }
   write(join(o.out, 'metrics.json'), `${JSON.stringify(metrics, null, 2)}\n`)
+  for (const [file, bytes] of Object.entries(trained.delivery)) write(join(o.out, file), bytes)
   writePage(o, trained)
 }
 

@@ -182,20 +182,20 @@ export const observeStep = <P, S>(
   }
   const traced = trace(
     withLoss(net, crossEntropy),
-    { x: tensorInput([size, 1, 28, 28]), target: tensorInput([size]) } as never,
+    { x: tensorInput([size, 1, 28, 28]), target: tensorInput([size]) },
     { mode: 'train' },
   )
-  const program = E.isLeft(traced) ? traced : grad(traced.right as Program, { output: 'loss' })
+  const program = E.isLeft(traced) ? traced : grad(traced.right, { output: 'loss' })
   if (E.isLeft(program)) return program
   const args = { params, state, inputs }
   // Every node's own value is wanted, which only the reference backend makes.
-  const watched = watch(program.right, args)
-  const ran = run(program.right, args as never, { observe: watched.observe })
+  const watched = watch(program.right as Program, args)
+  const ran = run(program.right, args, { observe: watched.observe })
   if (E.isLeft(ran)) return ran
-  const plan = explainPlan(program.right, args as never)
-  const times = profile(program.right, args as never, PROFILE)
+  const plan = explainPlan(program.right, args)
+  const times = profile(program.right, args, PROFILE)
   return E.right({
-    program: program.right,
+    program: program.right as Program,
     values: watched.values,
     ...(E.isRight(times) ? { profile: times.right } : {}),
     ...(E.isRight(plan) ? { plan: plan.right } : {}),

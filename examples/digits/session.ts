@@ -8,16 +8,11 @@ import {
   cosineDecay,
   createWasm,
   crossEntropy,
-  grad,
   init,
   parseCheckpoint,
   reference,
   startTraining,
-  tensorInput,
-  trace,
   train,
-  valueOf,
-  withLoss,
   type Backend,
   type Layer,
   type QuantErrors,
@@ -86,40 +81,37 @@ export const trainNet = async <P, S>(
         fix: 'delete that file, or run without --resume',
       })),
     )
-  const steps = recipe.epochs * Math.ceil(data.labels.data.length / recipe.batchSize)
-  const model = withLoss(net, crossEntropy)
+  const { epochs, seed, batchSize } = recipe
+  const steps = epochs * Math.ceil(data.labels.data.length / batchSize)
   const events = train(
+    net,
+    crossEntropy,
+    { x: data.images, target: data.labels },
     {
-      program: (n) =>
-        E.chain((p: Parameters<typeof grad<P, S, { x: never; target: never }, never>>[0]) =>
-          grad(p, { output: 'loss' }),
-        )(trace(model, { x: tensorInput([n, 1, 28, 28]), target: tensorInput([n]) }, { mode: 'train' }) as never),
-      data,
-      loader: { batchSize: recipe.batchSize, seed: recipe.seed },
-      epochs: recipe.epochs,
+      start: start.right,
       optimizer,
       schedule: cosineDecay(recipe.lr, steps),
+      epochs,
+      seed,
+      batchSize,
+      accuracy,
       signal: around.signal,
       backend: around.backend,
-      inputs: (batch) => ({ x: batch.images, target: batch.labels }) as never,
-      measure: (
-        outputs: { readonly loss: Parameters<typeof valueOf>[0]; readonly y: Parameters<typeof valueOf>[0] },
-        batch,
-      ) => ({ loss: valueOf(outputs.loss).data[0], accuracy: accuracy(valueOf(outputs.y), batch.labels) }),
     },
-    start.right,
   )
+  const save = (training: TrainState<P, S>): E.Either<QuantErrors, unknown> =>
+    writeFileWhole(around.checkpoint, checkpointToBytes(training))
   for (;;) {
     const next = await events.next()
     if (next.done === true) {
       if (E.isLeft(next.value)) return next.value
-      const saved = writeFileWhole(around.checkpoint, checkpointToBytes(next.value.right))
+      const saved = save(next.value.right)
       if (E.isLeft(saved)) return saved
-      return E.right({ training: next.value.right, finished: next.value.right.position.epoch >= recipe.epochs })
+      return E.right({ training: next.value.right, finished: next.value.right.position.epoch >= epochs })
     }
     around.onEvent(next.value)
     if (!isKept(next.value)) continue
-    const saved = writeFileWhole(around.checkpoint, checkpointToBytes(next.value.training))
+    const saved = save(next.value.training)
     if (E.isLeft(saved)) return saved
   }
 }

@@ -1,85 +1,20 @@
 /** The training loop: pure steps over explicit state, told as a stream of events. Clock, terminal and files are the caller's. */
 import * as E from 'fp-ts/lib/Either.js'
-import { failure, type QuantErrors, type QuantWarning } from '../../data/error.js'
+import { failure, type QuantErrors } from '../../data/error.js'
 import { inputError } from './options.js'
-import type { Backend, TrustOptions } from '../../evaluator/backend.js'
+import type { Value } from '../../graph/op.js'
 import type { Program } from '../../graph/program.js'
 import { newBreather } from '../program/breathe.js'
-import type { Grads } from '../program/program.js'
 import { batchProblems, feedOf, type BatchSource, type Fed, type Feed } from './batchSource.js'
-import type { LoaderOptions, Position, Samples } from './loader.js'
-import type { Optimizer } from './optim.js'
-import type { Carrying } from './options.js'
-import type { Schedule } from './schedules.js'
+import type { Position, Samples } from './loader.js'
+import type { Layer } from '../layers/layer.js'
+import { supervision, type Examples, type Recipe } from './supervised.js'
 import { steppingInside, steppingOutside, type Stepper, type Stepping } from './stepping.js'
 import { located, measured, noBatches, programGiven, transformed, trainProblems, withRagged } from './trainChecks.js'
+import type { TrainConfig, TrainEvent, Training } from './trainConfig.js'
 import type { TrainState } from './trainState.js'
 
-/** What is trained, on what, and how. */
-export type TrainConfig<P, S, I, O, D extends Samples> = TrustOptions & {
-  /**
-   * The differentiated program for a batch of this many samples (and for this batch, where other axes vary too); asked once per
-   * size (of batches made elsewhere: once per shapes), so that a ragged last batch gets its own trace.
-   */
-  readonly program: (batchSize: number, batch: D) => E.Either<QuantErrors, Program<P, S, I, O>>
-  /** Tensors, which `loader` cuts into batches; or batches that are made elsewhere: an iterable, sync or async, or one for each epoch. */
-  readonly data: D | BatchSource<D>
-  /** How tensors are cut into batches; absent where batches are made elsewhere. */
-  readonly loader?: LoaderOptions
-  readonly epochs: number
-  readonly optimizer: Optimizer
-  /** The rate of each update, counted from 0 (default: the optimizer's own). */
-  readonly schedule?: Schedule
-  /** Changes the gradients before they are used: clipping, for instance. */
-  readonly transform?: Carrying<(grads: Grads) => Grads>
-  /** Update once in so many batches, and at the end of an epoch, by the mean of their gradients, weighted by their sizes (default 1). */
-  readonly accumulate?: number
-  /**
-   * Where the loss or a gradient isn't finite: `stop` (default) ends training with a `NonFinite` error, the state as before that
-   * batch; `skip` passes that batch over, everything as before it, and counts it; `ignore` goes on with what came out.
-   */
-  readonly nonFinite?: 'stop' | 'skip' | 'ignore'
-  /** The program's inputs from one batch. */
-  readonly inputs: (batch: D) => I
-  /** What to report of a step: its loss, and whatever else is measured. */
-  readonly measure: (outputs: O, batch: D) => { readonly loss: number; readonly accuracy?: number }
-  readonly backend?: Backend
-  /** Ends training cleanly before the next step. */
-  readonly signal?: AbortSignal
-}
-
-/**
- * One batch is done. `training` is the state after it, copied out of the backend's memory when it is first read; read it
- * before the next event is asked for (afterwards the memory has moved on, and reading throws a `QuantFailure`).
- */
-export type TrainEvent<P, S> = {
-  /** `epoch` comes after the last step of an epoch and repeats that step's numbers. */
-  readonly tag: 'step' | 'epoch'
-  /** Updates so far, from 1 (while gradients wait for the first: 0); those before a checkpoint count. */
-  readonly step: number
-  /** The epoch, from 0. */
-  readonly epoch: number
-  /** The batch of the epoch, from 1, of so many; 0 where the data don't tell. */
-  readonly batch: number
-  readonly batches: number
-  /** Samples in this batch. */
-  readonly size: number
-  /** What the schedule gave, or null: the optimizer's own rate. */
-  readonly lr: number | null
-  /** Of this batch, as `measure` told them; NaN where it was passed over. */
-  readonly loss: number
-  readonly accuracy: number | null
-  readonly warnings: readonly QuantWarning[]
-  /** False where the gradient of this batch waits for those of others, or was passed over. */
-  readonly updated: boolean
-  /** Batches passed over so far, and why this one was (empty if it wasn't). */
-  readonly skipped: number
-  readonly errors: QuantErrors
-  readonly training: TrainState<P, S>
-}
-
 type Told<P, S> = Omit<TrainEvent<P, S>, 'training'>
-type Outcome<P, S> = E.Either<QuantErrors, TrainState<P, S>>
 
 /** A state that is copied when it is first asked for, as long as it is there to copy. */
 type Later<P, S> = { readonly read: () => TrainState<P, S>; readonly close: () => void }
@@ -167,14 +102,11 @@ const stepperOf = <P, S, I, O, D extends Samples>(
 /** Is it the error of a batch that may be passed over? */
 const isNonFinite = (errors: QuantErrors): boolean => errors.every((e) => e.tag === 'NonFinite')
 
-/**
- * Trains from a state on. Yields an event per batch and one at the end of each epoch; returns the last state, or the
- * errors that ended it (the state of the last event stays valid). Aborting returns the state as it is. What `data` throws goes through.
- */
-export async function* train<P, S, I, O, D extends Samples>(
+/** Training as configured, from a state on. */
+async function* trainConfigured<P, S, I, O, D extends Samples>(
   c: TrainConfig<P, S, I, O, D>,
   start: TrainState<P, S>,
-): AsyncGenerator<TrainEvent<P, S>, Outcome<P, S>, void> {
+): Training<P, S> {
   const problems = trainProblems(c, start)
   if (problems.length > 0) return E.left(problems)
   const feed = feedOf(c.data, c.loader, (c.accumulate ?? 1) > 1)
@@ -238,5 +170,59 @@ export async function* train<P, S, I, O, D extends Samples>(
     // The last event's state outlives the memory that it is copied from.
     state.read()
     stepper.dispose()
+  }
+}
+
+async function* trainSupervised<P, S>(
+  net: Layer<P, S>,
+  loss: (y: Value, target: Value) => Value,
+  data: Examples | BatchSource<Examples>,
+  recipe: Recipe<P, S>,
+): Training<P, S> {
+  const made = supervision(net, loss, data, recipe)
+  if (E.isLeft(made)) return made
+  return yield* trainConfigured(made.right.config, made.right.start)
+}
+
+/**
+ * Trains a network on examples `{ x, target }`, from its first parameters or a state given. Yields an event per batch and one at
+ * the end of each epoch; returns the last state, or the errors that ended it (`finish` walks there). Aborting returns the state as it is.
+ *
+ * @example
+ * const events = train(net, crossEntropy, { x: images, target: labels }, { optimizer: adam({ lr: 1e-3 }), epochs: 6 })
+ * const { params, state } = orThrow(await finish(events, (e) => console.log(e.step, e.loss)))
+ */
+export function train<P, S>(
+  net: Layer<P, S>,
+  loss: (y: Value, target: Value) => Value,
+  data: Examples | BatchSource<Examples>,
+  recipe: Recipe<P, S>,
+): Training<P, S>
+/**
+ * Trains any differentiated program from a state on: several inputs, losses of one's own, programs by the size of a batch. Yields an event
+ * per batch and one at the end of each epoch; returns the last state, or the errors that ended it (the state of the last event stays valid).
+ * What `data` throws goes through.
+ */
+export function train<P, S, I, O, D extends Samples>(
+  config: TrainConfig<P, S, I, O, D>,
+  start: TrainState<P, S>,
+): Training<P, S>
+export function train<P, S, I, O, D extends Samples>(
+  ...given: readonly [TrainConfig<P, S, I, O, D>, TrainState<P, S>] | Parameters<typeof trainSupervised<P, S>>
+): Training<P, S> {
+  return given.length > 2
+    ? trainSupervised(...(given as Parameters<typeof trainSupervised<P, S>>))
+    : trainConfigured(...(given as readonly [TrainConfig<P, S, I, O, D>, TrainState<P, S>]))
+}
+
+/** Walks a training, or an evaluation, to its end and gives what it returned; `look` sees each event on the way. */
+export const finish = async <Event, A>(
+  events: AsyncGenerator<Event, A, void>,
+  look: (event: Event) => void = () => undefined,
+): Promise<A> => {
+  for (;;) {
+    const next = await events.next()
+    if (next.done === true) return next.value
+    look(next.value)
   }
 }
