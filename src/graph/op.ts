@@ -163,6 +163,11 @@ export interface Op<A extends Attrs = Attrs> {
   readonly guards?: boolean
   /** The tag of a check's failure; `CheckFailed` if absent. */
   readonly finds?: 'NonFinite'
+  /**
+   * True of a product of two factors: what a reader calls it, and whether sums of its terms are taken in integers where
+   * both factors lie on grids that `productLicence` accepts. Integers are a weight's whose first axis is the output channels'.
+   */
+  readonly product?: { readonly called: string; readonly integers: boolean }
   /** What happens to metadata; called only if an operand has any. May emit nodes (a product of scales). */
   carry(args: readonly Value[], attrs: A, kit: Kit, shape: Shape): Carried
   /** Gradient (STE) rule, or the reason why there is none. */

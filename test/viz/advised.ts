@@ -145,7 +145,7 @@ const products = (scene: Scene, node: string): readonly string[] => {
   return found
 }
 
-/** Does a product or a result rest on a claim? */
+/** Does a product run in float for a claim, or a result rest on it? */
 const rests = (scene: Scene, node: string): boolean => {
   const at = new Map(scene.nodes.map((n) => [n.id, n]))
   const [found, queue] = [new Set([node]), [node]]
@@ -153,7 +153,7 @@ const rests = (scene: Scene, node: string): boolean => {
     if (scene.values.some((v) => v.role === 'result' && v.node === id)) return true
     for (const e of scene.edges.filter((x) => x.from === id && x.flow)) {
       const n = at.get(e.to)
-      if (n?.integer === true) return true
+      if (n?.integer !== undefined) return true
       if (n?.carry !== 'claimed' || n.calm !== undefined || found.has(n.id)) continue
       found.add(n.id)
       queue.push(n.id)

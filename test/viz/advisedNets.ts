@@ -302,6 +302,13 @@ export const advised: { readonly [name: string]: Advised } = {
     conv: at.layer('conv', 'QuantConv2d', conv(4, 4, { outputQuant: q.Int8ActPerTensorFloat })),
     relu: at.f('relu', q.relu),
   })),
+  'wider than integers': image((at) => ({
+    input: input(at, { bitWidth: 16 }),
+    conv: at.layer('conv', 'QuantConv2d', conv(4, 4)),
+    again: at.layer('again', 'QuantIdentity', { bitWidth: 9, ...keep }),
+    last: at.layer('last', 'QuantConv2d', conv(4, 4, { weightBitWidth: 12, inputQuant: null })),
+    own: at.layer('own', 'QuantConv2d', conv(4, 2, { inputQuant: q.Int8ActPerTensorFloat, inputBitWidth: 16 })),
+  })),
   'transposed convolution': image((at) => ({
     input: input(at),
     up: at.layer('up', 'QuantConvTranspose2d', { inChannels: 4, outChannels: 4, kernelSize: 2, stride: 2, ...keep }),

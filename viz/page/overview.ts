@@ -136,17 +136,19 @@ const claims = (c: PanelContext, nodes: readonly SceneNode[]): readonly Node[] =
       .map((n) => row(c, n, 'claimed-text', 'Claimed at', `Why: ${n.why ?? ''}.`, adviceFor(c, n), rest(c, n))),
   )
 
-/** Which products and results rest on a claim. */
+/** Which products run in float for a claim, and which results rest on it. */
 const rest = (c: PanelContext, n: SceneNode): Node => {
   const { products, results } = costOf(c.index, n.id)
   const places = [...new Set(products.flatMap((id) => c.index.node.get(id) ?? []).map(place))]
-  const all = [...places, ...results.map((r) => `the result ${r}`)]
+  const ends = results.map((r) => `the result ${r}`)
+  const said = [
+    ...(places.length === 0 ? [] : [`${names(places)} ${places.length === 1 ? 'runs' : 'run'} in float for it`]),
+    ...(ends.length === 0 ? [] : [`${names(ends)} ${ends.length === 1 ? 'rests' : 'rest'} on it`]),
+  ]
   return el(
     'p',
-    { class: all.length === 0 ? 'soft' : 'claimed-text' },
-    all.length === 0
-      ? 'It costs nothing: nothing multiplies before the next quantizer.'
-      : `${names(all)} ${all.length === 1 ? 'rests' : 'rest'} on it.`,
+    { class: said.length === 0 ? 'soft' : 'claimed-text' },
+    said.length === 0 ? 'It costs nothing: nothing multiplies before the next quantizer.' : `${said.join('; ')}.`,
   )
 }
 
@@ -166,19 +168,29 @@ const calm = (c: PanelContext, nodes: readonly SceneNode[]): readonly Node[] => 
   ),
 ]
 
+/** That all products run on integers, if they do. */
+const multiplied = ({ index }: PanelContext): string =>
+  index.scene.nodes.some((n) => n.flow && n.integer === false) ? '' : 'All that multiplies runs on integers.'
+
 /** How much there is to do. */
-const heading = (count: number, claimed: readonly SceneNode[], others: number, hint: string): readonly Node[] => {
+const heading = (
+  c: PanelContext,
+  count: number,
+  claimed: readonly SceneNode[],
+  others: number,
+  hint: string,
+): readonly Node[] => {
   const soft = (text: string): readonly Node[] => (text === '' ? [] : [el('p', { class: 'soft' }, text)])
   if (count > 0) return [el('h2', {}, count === 1 ? 'One place to change' : `${count} places to change`), ...soft(hint)]
   if (claimed.length > 0)
     return [
       el('h2', {}, claimed.length === 1 ? 'One claim in doubt' : `${claimed.length} claims in doubt`),
-      ...soft('All that multiplies runs on integers.'),
+      ...soft(multiplied(c)),
     ]
   return others > 0
     ? [
         el('h2', {}, 'Nothing needs to change'),
-        ...soft('All that multiplies runs on integers. What is listed below can stay as it is.'),
+        ...soft(`${multiplied(c)} What is listed below can stay as it is.`.trim()),
       ]
     : [el('h2', {}, 'Nothing is lost'), ...soft('Select a node or a line to see its scale, zero point and range.')]
 }
@@ -200,7 +212,7 @@ export const overviewParts = (
   const free = stripped.filter((x) => x.products.length === 0)
   const quietly = calmCauses(c.index)
   return [
-    ...heading(count, claimed, free.length + quietly.length, hint),
+    ...heading(c, count, claimed, free.length + quietly.length, hint),
     ...broken(c),
     ...costly(c, dear),
     ...bare(c),

@@ -76,8 +76,8 @@ const costParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
         ? 'loses its integer path'
         : 'lose their integer path'
       : k === 1
-        ? 'rests on the claim'
-        : 'rest on the claim'
+        ? 'runs in float for the claim'
+        : 'run in float for the claim'
   const verdict =
     products.length === 0 && results.length > 0
       ? `No product comes after it. ${results.length === 1 ? 'Result' : 'Results'} ${results.slice(0, 6).join(', ')}: plain numbers.`
@@ -193,9 +193,7 @@ export const nodeParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
           el(
             'p',
             { class: n.integer ? 'good' : 'stripped-text' },
-            n.integer
-              ? 'Runs on integers'
-              : `Runs in float: ${c.index.scene.floats.find((f) => f.node === n.id)?.why ?? 'a factor has no metadata'}`,
+            n.integer ? 'Runs on integers' : `Runs in float: ${n.whyFloat ?? ''}`,
           ),
         ]
   return [

@@ -1,9 +1,5 @@
 /** Which nodes are on the way of the values, and which only compute scales, zero points and counters. */
 import type { Graph, Node } from '../../src/graph/graph.js'
-import { quantOf } from '../../src/data/quant.js'
-
-/** Forward products, in which integers pay. */
-export const PRODUCTS: ReadonlySet<string> = new Set(['conv', 'convTranspose', 'linear', 'matmul'])
 
 /** Operands through which values flow: of an op in which metadata is born only the first, of checks too. */
 const valueOperands = (node: Node): readonly number[] =>
@@ -39,9 +35,3 @@ export const backwardFlowOf = (graph: Graph, flow: readonly boolean[]): readonly
 
 /** Does the operand `slot` of a node carry values (rather than a scale or a zero point)? */
 export const isValueOperand = (node: Node, slot: number): boolean => slot < valueOperands(node).length
-
-/** Does a product run on integers: have both of its factors metadata, and has the result? Undefined for other ops. */
-export const runsOnIntegers = (graph: Graph, node: Node): boolean | undefined =>
-  PRODUCTS.has(node.op.name) && node.backwardOf === undefined
-    ? quantOf(node.carried) !== null && node.inputs.slice(0, 2).every((i) => quantOf(graph.nodes[i].carried) !== null)
-    : undefined

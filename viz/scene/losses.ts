@@ -1,10 +1,11 @@
 /** What to change where metadata is stripped or doubtful, and where a product runs in float. */
 import type { Node } from '../../src/graph/graph.js'
+import { isLicence, productLicence, WIDEST_INTEGER } from '../../src/graph/licence.js'
 import { quantOf } from '../../src/data/quant.js'
 import { claimedCauses, strippedCauses } from './causes.js'
 import { doubtAdvice, rootsOf } from './doubts.js'
 import { advise, multiplying, reaches, requantizing, returning, returningAsIs } from './mend.js'
-import { layerAt, multiplies, type Site } from './site.js'
+import { layerAt, type Site } from './site.js'
 import { costOf, type Index } from './reach.js'
 import type { Advice, SceneFloat, SceneLoss, SceneNode } from './scene.js'
 import { unshifted, birthsOf } from './births.js'
@@ -97,19 +98,13 @@ export const lossesOf = (site: Site, index: Index): readonly SceneLoss[] => {
   })
 }
 
-/** Why a product multiplies floats, from its operands. */
-const whyFloat = (site: Site, node: Node): string => {
-  const [x, w] = node.inputs.map((i) => site.graph.nodes[i])
-  const said = (v: Node, name: string): string | null => {
-    const q = quantOf(v.carried)
-    if (v.carried.tag === 'float') return `${name} was never quantized`
-    if (v.carried.tag === 'stripped') return `${name} has no metadata (${v.carried.why})`
-    if (multiplies(site, q)) return null
-    return q?.zero === 'zero' ? `${name} has a scale per channel` : `${name} has a zero point that may not be 0`
-  }
-  return (
-    [said(x, 'its input'), said(w, 'its weight')].filter((t) => t !== null).join(', and ') || 'its factors do not fit'
-  )
+/** The factor of a product whose zero point is all that keeps it in float; none where more does, or else. */
+const shiftedAlone = (site: Site, product: Node): readonly Node[] => {
+  const licensed = productLicence(site.graph, product)
+  const obstacles = licensed === null || isLicence(licensed) ? [] : licensed
+  const [x] = obstacles.map((o) => site.graph.nodes[o.node])
+  const q = x === undefined ? null : quantOf(x.carried)
+  return obstacles.length === 1 && q !== null && q.zero !== 'zero' && q.bits <= WIDEST_INTEGER ? [x] : []
 }
 
 /** Products in float that no loss in front of them explains. */
@@ -117,26 +112,30 @@ export const floatsOf = (site: Site, index: Index): readonly SceneFloat[] => {
   const { nodes } = index.scene
   // Where nothing was ever quantized the sentence says so once.
   if (!nodes.some((n) => n.flow && n.scale !== undefined)) return []
-  const explained = new Set(strippedCauses(index).flatMap((c) => c.products))
+  const explained = new Set([
+    ...strippedCauses(index).flatMap((c) => c.products),
+    ...claimedCauses(index).flatMap((c) => costOf(index, c.id).products),
+  ])
+  /** Nothing has to change where only a claim that is no doubt stands in the way. */
+  const isCalm = (n: SceneNode): boolean =>
+    (index.in.get(n.id) ?? []).some((e) => e.flow && index.node.get(e.from)?.calm !== undefined)
   return nodes
-    .filter((n) => n.flow && n.side === undefined && n.integer === false && !explained.has(n.id))
+    .filter((n) => n.flow && n.side === undefined && n.integer === false && !explained.has(n.id) && !isCalm(n))
     .map((n) => {
       const node = nodeOf(site, n)
-      const factors = node.inputs.slice(0, 2).map((i) => site.graph.nodes[i])
       // Where nothing but one zero point is in the way, it can be mended where it begins.
-      const shifted = factors.filter((x) => !multiplies(site, quantOf(x.carried)))
-      const births = shifted.flatMap((x) => birthsOf(site, x))
-      const begun = shifted.length === 1 && births.length === 1 ? unshifted(site, births[0]) : []
+      const births = shiftedAlone(site, node).flatMap((x) => birthsOf(site, x))
+      const begun = births.length === 1 ? unshifted(site, births[0]) : []
       const mends = [...begun, ...multiplying(site, [node])]
       return {
         node: n.id,
-        why: whyFloat(site, node),
+        why: n.whyFloat ?? '',
         advice:
           mends.length > 0
             ? mends
             : [
                 {
-                  text: 'No option changes this: of all products only those of layers with weights, QuantLinear and the convolutions, run on integers.',
+                  text: 'No option changes this: of all products only those of QuantLinear and of convolutions that are not transposed run on integers.',
                 },
               ],
       }

@@ -1,9 +1,10 @@
 /** Changes of which all advice is made: what a layer hands on, and what one in front of a product quantizes. */
 import { quantOf, type Quant } from '../../src/data/quant.js'
 import type { Node } from '../../src/graph/graph.js'
+import { weightGrid } from '../../src/graph/licence.js'
 import type { ProgramLayer } from '../../src/graph/program.js'
 import type { Advice, Edit } from './scene.js'
-import { layerAt, multiplies, presetFor, ready, type Site } from './site.js'
+import { layerAt, presetFor, ready, type Site } from './site.js'
 import { between, eightBits, ifQuantized } from './whatIf.js'
 import { codeOf, split, takes, type Options } from './written.js'
 
@@ -36,7 +37,7 @@ export const reaches = (site: Site, start: Node, grid: Partial<Quant> | null, pr
     const way = between(site, start, p)
     if (way.some((n) => n.path !== start.path && !handsOn(site, n))) return false
     const after = ifQuantized(site, start, grid, p)
-    return after !== null && !after.doubts && quantOf(after.product) !== null
+    return after !== null && !after.doubts && after.licensed
   })
 
 /** The layer hands its quant tensor on, if it has one; through a quantizer of its own where the next product could not take it as it is. */
@@ -69,14 +70,22 @@ export const returningAsIs = (site: Site, loss: Node): readonly Advice[] => {
 
 const operand = (site: Site, node: Node, slot: number): Node | undefined => site.graph.nodes[node.inputs[slot] ?? -1]
 
+/** The options with which a layer quantizes one factor by a preset of 8 bits: a width that it was given gives way. */
+const quantizedBy = (layer: ProgramLayer, factor: 'input' | 'weight', preset: string): Options => [
+  [`${factor}Quant`, preset],
+  ...(layer.given.some(([k]) => k === `${factor}BitWidth`) ? [[`${factor}BitWidth`, '8'] as const] : []),
+]
+
 /** What the layer of a product must have so that both factors are on grids that multiply; null where no option of it does that. `anyway`: quantize the input in any case. */
 export const productEdit = (site: Site, product: Node, anyway = false): Edit | null => {
   const layer = layerAt(site, product.path)
   const [x, w] = [operand(site, product, 0), operand(site, product, 1)]
-  if (layer === undefined || x === undefined || w === undefined) return null
+  if (layer === undefined || x === undefined || w === undefined || product.op.product?.integers !== true) return null
   const needed: Options = [
-    ...(anyway || !multiplies(site, quantOf(x.carried)) ? [['inputQuant', presetFor(site, x)] as const] : []),
-    ...(quantOf(w.carried)?.zero === 'zero' ? [] : [['weightQuant', 'Int8WeightPerTensorFloat'] as const]),
+    ...(anyway || !ready(site, x) ? quantizedBy(layer, 'input', presetFor(site, x)) : []),
+    ...(typeof weightGrid(site.graph, w.id) === 'object'
+      ? []
+      : quantizedBy(layer, 'weight', 'Int8WeightPerTensorFloat')),
   ]
   if (needed.length === 0) return null
   if (layer.twin !== undefined && quantOf(w.carried) === null)

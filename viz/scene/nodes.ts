@@ -5,8 +5,9 @@ import { formula, showAttrs } from '../../src/graph/print.js'
 import type { ProgramInput } from '../../src/graph/program.js'
 import { constantOf, constOp } from '../../src/graph/structural.js'
 import { identities } from './identity.js'
+import { isLicence, productLicence, whyFloat } from '../../src/graph/licence.js'
 import { estimatorOf } from './estimator.js'
-import { backwardFlowOf, flowOf, isValueOperand, runsOnIntegers } from './flow.js'
+import { backwardFlowOf, flowOf, isValueOperand } from './flow.js'
 import { backBox, boxOf, branchScope, homeOf, type Scope } from './names.js'
 import type { Meta, SceneBox, SceneEdge, SceneNode } from './scene.js'
 
@@ -92,10 +93,19 @@ const tiesOf = (c: Context, node: Node): Pick<SceneNode, 'side' | 'backwardOf' |
   }
 }
 
+/** Of a product: whether it may run on integers, by the rule that plans go by. */
+const productPart = (c: Context, node: Node): Pick<SceneNode, 'product' | 'integer' | 'whyFloat'> => {
+  const licensed = productLicence(c.graph, node)
+  if (licensed === null) return {}
+  return {
+    ...(node.op.product === undefined ? {} : { product: node.op.product.called }),
+    ...(isLicence(licensed) ? { integer: true } : { integer: false, whyFloat: whyFloat(licensed) }),
+  }
+}
+
 const describe = (c: Context, node: Node): SceneNode => {
   const { why: _, ...shown } = node.attrs
   const attrs = node.op === constOp ? '' : showAttrs(shown)
-  const integer = runsOnIntegers(c.graph, node)
   return {
     id: `${c.scope.prefix}${node.id}`,
     op: node.op.name,
@@ -104,7 +114,7 @@ const describe = (c: Context, node: Node): SceneNode => {
     shape: node.shape,
     flow: c.flow[node.id] || c.backFlow[node.id],
     ...(attrs === '' ? {} : { attrs }),
-    ...(integer === undefined ? {} : { integer }),
+    ...productPart(c, node),
     ...(node.location === undefined ? {} : { location: node.location }),
     ...tiesOf(c, node),
   }

@@ -29,7 +29,7 @@ export const indexOf = (scene: Scene): Index => ({
 
 const isQuant = (n: SceneNode | undefined): boolean => n?.carry === 'carries' || n?.carry === 'claimed'
 
-/** What a lost node costs: products in float and results without metadata that lie behind it, up to the next quantizer. */
+/** What a lost or claimed node costs: products in float and results without (sure) metadata that lie behind it, up to the next quantizer. */
 export type Cost = {
   readonly products: readonly string[]
   readonly results: readonly string[]
@@ -71,7 +71,7 @@ export const costOf = (index: Index, id: string): Cost => {
     id,
     (n) => passes(n) && (claimed || n.integer === undefined),
     (n) => {
-      if (n.integer === claimed) products.add(n.id)
+      if (n.integer === false) products.add(n.id)
     },
   )
   const seen = walk(index, id, passes)

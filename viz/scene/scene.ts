@@ -32,10 +32,12 @@ export type SceneNode = Meta & {
   readonly attrs?: string
   /** Is it on the way of the values, and not of scales, zero points and counters? */
   readonly flow: boolean
-  /** Where metadata is lost: is it a place to change (a product runs in float for it), one that costs nothing, or does it only follow from another loss? A claim costs nothing by itself. */
+  /** Where metadata is lost: is it a place to change (a product runs in float for it), one that costs nothing, or does it only follow from another loss? A claim is `free`: it is drawn as a doubt, whatever it costs. */
   readonly loss?: 'costly' | 'free' | 'behind'
-  /** Of a product (convolution, linear, matmul): does it run on integers? */
+  /** Of a product: what a reader calls it, `convolution`; and may it run on integers, or why not, as plans have it. */
+  readonly product?: string
   readonly integer?: boolean
+  readonly whyFloat?: string
   /** `param conv1.weight`, for inputs of the program. */
   readonly origin?: string
   readonly location?: string

@@ -3,7 +3,7 @@ import { calmCauses, claimedCauses, strippedCauses, type Cause } from './causes.
 import type { Index } from './reach.js'
 import type { Phrase, SceneNode } from './scene.js'
 
-const plural = (n: number, one: string): string => `${n} ${n === 1 ? one : `${one}s`}`
+const plural = (n: number, one: string): string => (n === 1 ? one : `${one}s`)
 const plain = (text: string): Phrase => ({ text, tone: 'plain' })
 const ids = (ns: readonly SceneNode[]): readonly string[] => ns.map((n) => n.id)
 
@@ -15,18 +15,10 @@ const listed = (nodes: readonly SceneNode[]): string => {
   return names.length <= 3 ? names.join(', ') : `${names.slice(0, 2).join(', ')} and ${names.length - 2} more`
 }
 
-const KINDS: readonly (readonly [ops: readonly string[], one: string])[] = [
-  [['conv', 'convTranspose'], 'convolution'],
-  [['linear'], 'linear layer'],
-  [['matmul'], 'matrix product'],
-]
-
 /** What multiplies, as a reader would say: `convolutions and linear layers`. */
 export const productName = (products: readonly SceneNode[]): string => {
-  const kinds = KINDS.filter(([ops]) => products.some((n) => ops.includes(n.op.split('~')[0]))).map(([, one]) =>
-    products.length === 1 ? one : `${one}s`,
-  )
-  return kinds.length < 3 ? kinds.join(' and ') : `${kinds.slice(0, 2).join(', ')} and ${kinds[2]}`
+  const kinds = [...new Set(products.flatMap((n) => n.product ?? []))].map((one) => plural(products.length, one))
+  return kinds.length < 2 ? kinds.join('') : `${kinds.slice(0, -1).join(', ')} and ${kinds[kinds.length - 1]}`
 }
 
 /** How the products run; `needed`: something has to change. */
@@ -135,7 +127,11 @@ export const sentenceOf = (index: Index): readonly Phrase[] => {
           tone: 'good',
           targets: ids(kept),
         }
-      : { text: `${kept.length} of ${plural(total, 'value')} carry metadata`, tone: 'plain', targets: ids(kept) }
+      : {
+          text: `${kept.length} of ${total} ${plural(total, 'value')} carry metadata`,
+          tone: 'plain',
+          targets: ids(kept),
+        }
   const lost = strippedPhrases(strippedCauses(index))
   const needed = index.scene.wasted.length + index.scene.nonfinite.length + claims.length > 0
   const calm = calmCauses(index)

@@ -1,6 +1,7 @@
 /** A program as changes for it are sought: its graph with metadata, its layers as written, the numbers of a run. */
 import { quantOf, type Quant } from '../../src/data/quant.js'
 import { sizeOf } from '../../src/data/shape.js'
+import { inputGrid } from '../../src/graph/licence.js'
 import { usersOf, type Graph, type Node } from '../../src/graph/graph.js'
 import type { Program, ProgramLayer } from '../../src/graph/program.js'
 import type { Scene } from './scene.js'
@@ -26,20 +27,11 @@ export const siteOf = (program: Program, observed: Scene['observed']): Site => (
   observed,
 })
 
-/** The widest grid that products multiply on integers. */
-const WIDEST = 8
-
 const sized = (site: Site, id: number): number => sizeOf(site.graph.nodes[id].shape)
 /** Has it one scale for all elements? */
 export const perTensor = (site: Site, q: Quant): boolean => sized(site, q.scale) === 1 && sized(site, q.zeroPoint) === 1
-/** Can a product take it as it is: one scale, zero point 0? */
-export const multiplies = (site: Site, q: Quant | null): boolean =>
-  q !== null && q.zero === 'zero' && perTensor(site, q)
-/** … and does it come on a narrow grid, surely? */
-export const ready = (site: Site, node: Node): boolean => {
-  const q = quantOf(node.carried)
-  return q !== null && multiplies(site, q) && node.carried.tag === 'carries' && q.bits <= WIDEST
-}
+/** Can a product take it as its input, as it is? */
+export const ready = (site: Site, node: Node): boolean => typeof inputGrid(site.graph, node.id) === 'object'
 
 /** Is a value never negative: by its grid, or in the run that was observed? */
 const isPositive = (site: Site, node: Node): boolean => {

@@ -2,6 +2,7 @@
 import { intMax, intMin, quantOf, type Carried, type Quant } from '../../src/data/quant.js'
 import { newBuilder, type Builder } from '../../src/graph/builder.js'
 import type { Node } from '../../src/graph/graph.js'
+import { isLicence, productLicence } from '../../src/graph/licence.js'
 import type { Value } from '../../src/graph/op.js'
 import { ops } from '../../src/ops/index.js'
 import type { Site } from './site.js'
@@ -53,7 +54,7 @@ export const ifQuantized = (
   start: Node,
   grid: Partial<Quant> | null,
   end: Node,
-): { readonly product: Carried; readonly doubts: boolean } | null => {
+): { readonly licensed: boolean; readonly doubts: boolean } | null => {
   const kit = newBuilder({ table: ops, mode: site.mode })
   const [scales, known, from] = [new Map<number, Value>(), new Map<number, Value>(), fromOf(site, start.id, end.id)]
   const before = site.graph.nodes[start.inputs[0] ?? -1]
@@ -90,7 +91,10 @@ export const ifQuantized = (
     return v
   }
   const product = valueOf(end.id)
-  return kit.errors.length > 0 ? null : { product: product.carried, doubts }
+  if (kit.errors.length > 0) return null
+  const graph = kit.finish([product])
+  const licence = productLicence(graph, graph.nodes[product.id])
+  return { licensed: licence !== null && isLicence(licence), doubts }
 }
 
 /** The nodes between two, both left out. */

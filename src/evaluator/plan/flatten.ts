@@ -2,10 +2,11 @@
  * First pass: a program as one list of nodes. Phases are decided by their counters and their branch is inlined, ops that
  * hand their operand on become views of it, equal nodes are one, constants are folded, dead nodes are gone.
  */
-import type { NodeId, Quant } from '../../data/quant.js'
+import type { NodeId } from '../../data/quant.js'
 import { sameShape, sizeOf, type Shape } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Graph, Node } from '../../graph/graph.js'
+import { isLicence, obstacleText, productLicence } from '../../graph/licence.js'
 import type { Attrs, Op } from '../../graph/op.js'
 import { constantAttrs, constantOf, constOp, getOp, inputOp, phaseOp } from '../../graph/structural.js'
 
@@ -57,9 +58,6 @@ export type Flat = {
 
 /** Ops that give their first operand's elements unchanged: no work, another view. */
 const VIEWS: ReadonlySet<string> = new Set(['identity', 'detach', 'assign', 'dequantize', 'asTraining', 'reshape'])
-/** Products that may run on integers. */
-const PRODUCTS: ReadonlySet<string> = new Set(['conv', 'linear'])
-const WIDEST_INTEGER = 8
 const MOST_FOLDED = 64
 
 /** Which nodes of a graph are wanted: what feeds an output, and checks with all that feeds them. */
@@ -72,37 +70,19 @@ const liveIn = (graph: Graph): Uint8Array => {
     live[i] = 1
     for (const id of node.inputs) live[id] = 1
     // A licence to run on integers needs the scales, which a quant tensor that is an input may bring unread.
-    if (PRODUCTS.has(node.op.name))
-      for (const id of node.inputs)
-        if (typeof quantForIntegers(graph.nodes[id]) === 'object')
-          for (const s of scalesOf(graph.nodes[id])) live[s] = 1
+    const licensed = productLicence(graph, node)
+    if (licensed !== null && isLicence(licensed)) live[licensed.x.scale] = live[licensed.w.scale] = 1
   }
   return live
 }
 
-const scalesOf = (node: Node): readonly NodeId[] => (node.carried.tag === 'carries' ? [node.carried.quant.scale] : [])
-
-const quantForIntegers = (node: Node | undefined): Quant | string => {
-  if (node === undefined) return 'it is not known'
-  const c = node.carried
-  if (c.tag !== 'carries') return c.tag === 'float' ? 'it never had metadata' : `it is ${c.tag}: ${c.why}`
-  if (c.quant.zero !== 'zero') return 'its zero point may not be 0'
-  return c.quant.bits <= WIDEST_INTEGER ? c.quant : `it has ${c.quant.bits} bits, more than ${WIDEST_INTEGER}`
-}
-
-/** Why a product runs in float, or the licence to run it on integers. */
-const licenceOf = (graph: Graph, node: Node, refOf: (id: NodeId) => Ref): Licence | string => {
-  const [x, w] = node.inputs.map((id) => quantForIntegers(graph.nodes[id]))
-  if (typeof x === 'string') return `input %${node.inputs[0]}: ${x}`
-  if (typeof w === 'string') return `weight %${node.inputs[1]}: ${w}`
-  const scales = [refOf(x.scale), refOf(w.scale)] as const
-  const channels = graph.nodes[node.inputs[1]].shape[0]
-  if (sizeOf(scales[0].shape) !== 1) return `input %${node.inputs[0]}: it has a scale per channel`
-  const n = sizeOf(scales[1].shape)
-  if (n !== 1 && (n !== channels || scales[1].shape[0] !== channels))
-    return `weight %${node.inputs[1]}: its scale is neither one number nor one per output channel`
-  const declared = graph.inputs.some((id) => graph.nodes[id].carried.tag !== 'float')
-  return { scales, x: [x.lo, x.hi], w: [w.lo, w.hi], declared }
+/** The licence of a product, its scales among the flat nodes, or why it runs in float. */
+const licenceOf = (graph: Graph, node: Node, refOf: (id: NodeId) => Ref): Licence | string | undefined => {
+  const licensed = productLicence(graph, node)
+  if (licensed === null) return undefined
+  if (!isLicence(licensed)) return obstacleText(licensed)
+  const { x, w, declared } = licensed
+  return { scales: [refOf(x.scale), refOf(w.scale)], x: [x.lo, x.hi], w: [w.lo, w.hi], declared }
 }
 
 /** Evaluates small flat nodes on the host with the ops' own reference; `read` gives inputs. Memoised per call. */
@@ -177,7 +157,7 @@ const newFlat = (): Builder => {
   const add: Builder['add'] = (op, args, attrs, shape, from, licence) => {
     const value = folded(op, args, attrs, shape)
     if (value !== null) return add(constOp, [], constantAttrs(value), shape, from)
-    const key = `${op.name}|${args.map((a) => `${a.id}:${a.shape.join()}`).join('|')}|${attrsText(attrs)}|${shape.join()}`
+    const key = `${op.name}|${args.map((a) => `${a.id}:${a.shape.join()}`).join('|')}|${attrsText(attrs)}|${shape.join()}${typeof licence === 'object' ? '|integers' : ''}`
     const known = op === inputOp ? undefined : keys.get(key)
     if (known !== undefined) return { id: known, shape }
     const id = nodes.length
@@ -291,7 +271,7 @@ export const flatten = (graph: Graph, read: (input: number) => Float32Array): Fl
         node.attrs,
         node.shape,
         from,
-        PRODUCTS.has(node.op.name) ? licenceOf(g, node, (id) => refs[id]) : undefined,
+        licenceOf(g, node, (id) => refs[id]),
       )
       return node.op.guards === true && sameShape(args[0].shape, node.shape)
         ? { id: args[0].id, shape: node.shape }

@@ -24,8 +24,6 @@ import { tooLarge } from '../memory.js'
 import { newMath } from './kernels/math.js'
 import { planOf, type Plan, type PlannedStep } from './planning.js'
 
-const PRODUCTS: ReadonlySet<string> = new Set(['conv', 'linear'])
-
 const flatOf = (s: PlannedStep): readonly number[] => nodesOf(s.step)
 
 const stepOf =
@@ -50,13 +48,18 @@ const stepOf =
     }
   }
 
+/** Why a product runs in float: by its licence; or, as it is licensed, by its size. */
+const whyFloatOf = (s: PlannedStep, { op, licence, shape, args }: FlatNode): string => {
+  if (typeof licence === 'string') return licence
+  if ([shape, ...args.map((a) => a.shape)].some((n) => n.includes(0))) return 'there is nothing to multiply'
+  return s.kernel === null
+    ? `${op.name} has no kernel here: the host runs it`
+    : 'so few rows: bringing the weight into integers would cost more than the product'
+}
+
 const productOf = (s: PlannedStep, node: FlatNode): ProductDescription => {
   const integers = s.kernel?.integers === true
-  const why = integers
-    ? 'both operands lie on integer grids of at most 8 bits'
-    : typeof node.licence === 'string'
-      ? node.licence
-      : 'so few rows: bringing the weight into integers would cost more than the product'
+  const why = integers ? 'both operands lie on integer grids of at most 8 bits' : whyFloatOf(s, node)
   return {
     node: node.origin,
     op: node.op.name,
@@ -69,7 +72,7 @@ const productOf = (s: PlannedStep, node: FlatNode): ProductDescription => {
 
 /** What there is to say of a step that is a product; null for others. */
 export const productIn = (plan: Plan, s: PlannedStep): ProductDescription | null =>
-  s.step.kind === 'op' && PRODUCTS.has(plan.flat.nodes[s.step.node].op.name)
+  s.step.kind === 'op' && plan.flat.nodes[s.step.node].licence !== undefined
     ? productOf(s, plan.flat.nodes[s.step.node])
     : null
 

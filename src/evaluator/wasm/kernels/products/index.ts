@@ -6,7 +6,6 @@ import { backwardKernel, directKernel, forwardKernel } from './correlate.js'
 import { backwardOf, forwardOf, geometryOf, type Geometry } from './geometry.js'
 import { integerConvKernel } from './integerConv.js'
 import { integerLinearKernel } from './integerLinear.js'
-import { bound } from './integers.js'
 import { isFew, linearKernel, linearWeightGradKernel, matmulKernel } from './matrix.js'
 import { weightGradKernel } from './weightGrad.js'
 
@@ -41,14 +40,8 @@ const convolution = (op: string, g: Geometry, licence: IntegerLicence | null): K
   if (op === 'convWeightGrad') return weightGradKernel(g)
   if (op !== 'conv') return backwardKernel(op, backwardOf(g))
   const c = forwardOf(g)
-  return licence === null || !fitsInteger(licence, g.inPer * sizeOf(g.kernel))
-    ? forwardKernel(op, c)
-    : integerConvKernel(c, licence, directKernel(op, c))
+  return licence === null ? forwardKernel(op, c) : integerConvKernel(c, licence, directKernel(op, c))
 }
-
-/** Do the sums of so many products fit 32 bits, and the factors the exact range of their conversion? */
-const fitsInteger = ({ x, w }: IntegerLicence, terms: number): boolean =>
-  bound(x) <= 255 && bound(w) <= 255 && bound(x) * bound(w) * terms < 2 ** 31
 
 /**
  * A kernel for a convolution, one of its gradients, linear, its gradient or matmul; null for other ops. With a licence,
@@ -64,7 +57,7 @@ export const productKernel = (spec: KernelSpec, licence: IntegerLicence | null):
     const float = linearKernel(spec)
     const [x, [, terms]] = spec.shapes
     // With few rows the time goes into reading the weight: to make integers of it first would double that.
-    return licence === null || !fitsInteger(licence, terms) || isFew({ rows: sizeOf(x.slice(0, -1)), terms })
+    return licence === null || isFew({ rows: sizeOf(x.slice(0, -1)), terms })
       ? float
       : integerLinearKernel(spec, licence, float)
   }
