@@ -74,18 +74,18 @@ const keepsRows = (node: Node, operands: readonly Node[], rows: ReadonlySet<Node
   return rule(node, operands, rows)
 }
 
-/** True if all data inputs have the same first axis and no op mixes, counts or fixes rows. */
-export const batchIsOpen = (graph: Graph, program: Program): boolean => {
+/** The nodes whose first axis is the batch, if all data inputs have the same and no op mixes, counts or fixes rows; else null. */
+export const rowsOf = (graph: Graph, program: Program): ReadonlySet<NodeId> | null => {
   const given = program.inputs.filter((i) => i.kind === 'data')
   const [first] = given
-  if (first === undefined || first.shape.length < 2) return false
-  if (!given.every((i) => i.shape.length >= 2 && i.shape[0] === first.shape[0])) return false
+  if (first === undefined || first.shape.length < 2) return null
+  if (!given.every((i) => i.shape.length >= 2 && i.shape[0] === first.shape[0])) return null
   const rows = new Set<NodeId>(given.map((i) => i.node))
   for (const node of graph.nodes) {
     const operands = node.inputs.map((id) => graph.nodes[id])
     if (!operands.some((o) => rows.has(o.id))) continue
-    if (node.shape[0] !== first.shape[0] || !keepsRows(node, operands, rows)) return false
+    if (node.shape[0] !== first.shape[0] || !keepsRows(node, operands, rows)) return null
     rows.add(node.id)
   }
-  return program.outputs.every((o) => rows.has(o.node))
+  return program.outputs.every((o) => rows.has(o.node)) ? rows : null
 }

@@ -1,5 +1,4 @@
 /** Programs as ONNX models: QCDQ, which any runtime reads, and QONNX, which says any bit width and rounding. */
-import { create, toBinary } from '@bufbuild/protobuf'
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantError, QuantErrors } from '../../data/error.js'
 import { fieldProblems, flag, oneOf, record, text, type Field } from '../../data/fields.js'
@@ -12,12 +11,11 @@ import { programProblems, type Program } from '../../graph/program.js'
 import { specializeProgram, type Specialized } from '../../graph/specialize.js'
 import { constOp, inputOp } from '../../graph/structural.js'
 import { ops } from '../../ops/index.js'
-import { batchIsOpen } from './batch.js'
+import { rowsOf } from './batch.js'
+import { hashOf, modelOf, nameOf } from './model.js'
 import { biased, rules } from './ops/index.js'
-import { QONNX } from './ops/quantizers.js'
-import { ModelProtoSchema } from './proto/onnx_pb.js'
 import { computed, isUnsupported, type Exporting, type OnnxFormat, type Rule } from './rule.js'
-import { DataType, newWriter, valueInfo, type Name } from './writer.js'
+import { newWriter, type Name } from './writer.js'
 
 /** How a model is written. */
 export type ExportOptions = {
@@ -51,8 +49,6 @@ const FIELDS = {
   rules: record,
 }
 
-const LIBRARY = 'quantrace'
-
 /** A sum whose first operand is a product with nobody else, and whose second is a bias: both become one node. */
 const biasesOf = (graph: Graph, tensor: (id: NodeId) => Tensor | undefined): ReadonlyMap<NodeId, Node> => {
   const users = usersOf(graph)
@@ -74,9 +70,15 @@ const biasesOf = (graph: Graph, tensor: (id: NodeId) => Tensor | undefined): Rea
 
 const UNSAID = 'unsaid'
 
-type Session = { readonly x: Exporting; readonly names: Map<NodeId, Name>; readonly errors: QuantError[] }
+/** `rows`: the nodes whose first axis is an open batch. */
+type Session = {
+  readonly x: Exporting
+  readonly names: Map<NodeId, Name>
+  readonly errors: QuantError[]
+  readonly rows: ReadonlySet<NodeId>
+}
 
-const sessionOf = (fixed: Specialized, options: ExportOptions, openBatch: boolean): Session => {
+const sessionOf = (fixed: Specialized, options: ExportOptions, rows: ReadonlySet<NodeId> | null): Session => {
   const { program, valueOf } = fixed
   const nodes = program.graph.nodes
   const users = usersOf(program.graph)
@@ -98,7 +100,7 @@ const sessionOf = (fixed: Specialized, options: ExportOptions, openBatch: boolea
     format: options.format ?? 'qcdq',
     opset: options.opset ?? 17,
     int4: options.int4 === true,
-    openBatch,
+    openBatch: rows !== null,
     w,
     name,
     tensor: valueOf,
@@ -111,11 +113,8 @@ const sessionOf = (fixed: Specialized, options: ExportOptions, openBatch: boolea
         hint: `${node.path === '' ? opType : node.path}_${node.id}`,
       }),
   }
-  return { x, names, errors: [] }
+  return { x, names, errors: [], rows: rows ?? new Set() }
 }
-
-const nameOf = (options: ExportOptions, path: string, otherwise: string): Name =>
-  options.names?.[path] ?? (path === '' ? otherwise : path)
 
 const refusal = (node: Node, why: { readonly unsupported: string; readonly fix: string }): QuantError => ({
   tag: 'ExportError',
@@ -179,38 +178,6 @@ const neededBy = (graph: Graph): Uint8Array => {
   return needed
 }
 
-/** Versions of the file format that go with versions of the operators. */
-const irVersion = (opset: number): bigint => (opset >= 21 ? 10n : opset >= 19 ? 9n : 8n)
-
-const modelOf = (s: Session, program: Program, options: ExportOptions): Uint8Array => {
-  const { x } = s
-  const outputs = program.outputs.map((o) => {
-    const name = nameOf(options, o.path, 'output')
-    const made = x.name(o.node)
-    const shared = program.outputs.filter((p) => p.node === o.node).length > 1
-    if (shared || !x.w.rename(made, name)) x.w.copy(made, name)
-    return valueInfo(name, DataType.FLOAT, program.graph.nodes[o.node].shape, x.openBatch)
-  })
-  const inputs = program.inputs.flatMap((i) =>
-    i.kind === 'data' ? [valueInfo(nameOf(options, i.path, 'input'), DataType.FLOAT, i.shape, x.openBatch)] : [],
-  )
-  const domains = [...x.w.domains].map((domain) => ({ domain, version: domain === QONNX ? 2n : 1n }))
-  const model = create(ModelProtoSchema, {
-    irVersion: irVersion(x.opset),
-    producerName: LIBRARY,
-    opsetImport: [{ domain: '', version: BigInt(x.opset) }, ...domains],
-    graph: {
-      name: options.name ?? LIBRARY,
-      node: [...x.w.nodes],
-      initializer: [...x.w.initializers],
-      input: inputs,
-      output: outputs,
-    },
-    metadataProps: [{ key: 'library', value: LIBRARY }],
-  })
-  return toBinary(ModelProtoSchema, model)
-}
-
 /** What options must be beside each of their fields. */
 const optionProblems = (options: ExportOptions): readonly QuantError[] =>
   options.int4 === true && (options.opset ?? 17) < 21
@@ -262,10 +229,10 @@ export const exportOnnx = <P, S, I, O>(
   })
   if (E.isLeft(special)) return special
   const made = special.right.program
-  const openBatch = options.openBatch !== false && batchIsOpen(made.graph, made)
-  const s = sessionOf(special.right, options, openBatch)
+  const rows = options.openBatch === false ? null : rowsOf(made.graph, made)
+  const s = sessionOf(special.right, options, rows)
   for (const i of made.inputs) if (i.kind === 'data') s.names.set(i.node, nameOf(options, i.path, 'input'))
   writeAll(s, made.graph, options.rules)
   if (s.errors.length > 0) return E.left(s.errors)
-  return E.right(modelOf(s, made, options))
+  return E.right(modelOf(s, made, options, hashOf(program as Program)))
 }

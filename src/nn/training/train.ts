@@ -1,6 +1,7 @@
 /** The training loop: pure steps over explicit state, told as a stream of events. Clock, terminal and files are the caller's. */
 import * as E from 'fp-ts/lib/Either.js'
 import { failure, type QuantErrors } from '../../data/error.js'
+import { demandArguments, func, required } from '../../data/fields.js'
 import { inputError } from './options.js'
 import type { Value } from '../../graph/op.js'
 import type { Program } from '../../graph/program.js'
@@ -215,14 +216,28 @@ export function train<P, S, I, O, D extends Samples>(
     : trainConfigured(...(given as readonly [TrainConfig<P, S, I, O, D>, TrainState<P, S>]))
 }
 
-/** Walks a training, or an evaluation, to its end and gives what it returned; `look` sees each event on the way. */
-export const finish = async <Event, A>(
-  events: AsyncGenerator<Event, A, void>,
-  look: (event: Event) => void = () => undefined,
-): Promise<A> => {
+const FINISH = {
+  events: required({
+    says: 'a training or an evaluation under way',
+    like: 'train(net, crossEntropy, data, recipe)',
+    holds: (x) => typeof x === 'object' && x !== null && 'next' in x && typeof x.next === 'function',
+  }),
+  look: { ...func, like: '(event) => console.log(event.step)' },
+}
+
+const walk = async <Event, A>(events: AsyncGenerator<Event, A, void>, look: (event: Event) => void): Promise<A> => {
   for (;;) {
     const next = await events.next()
     if (next.done === true) return next.value
     look(next.value)
   }
+}
+
+/** Walks a training, or an evaluation, to its end and gives what it returned; `look` sees each event on the way. */
+export const finish = <Event, A>(
+  events: AsyncGenerator<Event, A, void>,
+  look: (event: Event) => void = () => undefined,
+): Promise<A> => {
+  demandArguments('finish', { events, look }, FINISH)
+  return walk(events, look)
 }

@@ -66,6 +66,24 @@ test('the batch is open where every op works row by row: other sizes run', async
   assert.is(type?.case === 'tensorType' ? type.value.shape?.dim[0].value.value : undefined, 2n)
 })
 
+test('values in between have their shapes, and metadata name the library and the program', () => {
+  const { program, params, state } = trained(nets.plain(), 3, 1)
+  const model = fromBinary(ModelProtoSchema, q.orThrow(exportOnnx(program, { params, state })))
+  const of = (type: string): string | undefined => {
+    const name = model.graph?.node.find((n) => n.opType === type)?.output[0]
+    const info = model.graph?.valueInfo.find((v) => v.name === name)?.type?.value
+    return info?.case === 'tensorType' ? info.value.shape?.dim.map((d) => d.value.value).join() : undefined
+  }
+  assert.is(of('Conv'), 'N,4,8,8')
+  assert.is(of('MaxPool'), 'N,4,4,4')
+  const [library, hash] = model.metadataProps
+  assert.is(library.value, 'quantrace')
+  assert.match(hash.value, /^crc32:[0-9a-f]{8}$/)
+  const again = trained(nets.plain(), 5, 2)
+  const other = fromBinary(ModelProtoSchema, q.orThrow(exportOnnx(again.program, again)))
+  assert.is(other.metadataProps[1].value, hash.value, 'the same program, other numbers')
+})
+
 /** Is the first axis of the model's input left open? */
 const isOpen = (net: q.Layer<unknown, unknown>, shape: readonly number[], options: ExportOptions = {}): boolean => {
   const { program, params, state } = trained({ net, shape }, 0, 1)
