@@ -5,6 +5,7 @@
 import fc from 'fast-check'
 import * as assert from 'uvu/assert'
 import * as q from '../../src/index.js'
+import * as arrays from '../../src/interop/arrays/index.js'
 import * as brevitas from '../../src/interop/brevitas/index.js'
 import { exportOnnx, importOnnx } from '../../src/interop/onnx/index.js'
 import * as testing from '../../src/testing/index.js'
@@ -107,6 +108,7 @@ const quantTensor = q.orThrow(
 const example = q.ops.relu.examples[0]
 const operands = [q.tensorOf([7], [1, 2, 3, -1, -2, 0.5, 0])]
 const cotangent = q.full([7], 1)
+const stored = { type: 'U8' as const, shape: [2], data: Float32Array.of(1, 2) }
 const deployed = q.orThrow(q.trace(net, q.tensorInput([2, 2]), { mode: 'eval' }))
 const log = viz.addEvent()(viz.emptyLog, {
   tag: 'step',
@@ -230,6 +232,10 @@ const RIGHT: { readonly [name: string]: readonly unknown[] } = {
   fromStateDict: [net, q.orThrow(brevitas.toStateDict(net, initial)), { strict: false }],
   safetensorsToBytes: [q.orThrow(brevitas.toStateDict(net, initial)), { made: 'here' }],
   parseSafetensors: [brevitas.safetensorsToBytes(q.orThrow(brevitas.toStateDict(net, initial)))],
+  npyToBytes: [stored, { order: 'Fortran', endian: 'big', version: 2 }],
+  parseNpy: [arrays.npyToBytes(stored)],
+  npzToBytes: [{ x: stored }],
+  parseNpz: [arrays.npzToBytes({ x: stored }), { mostBytes: 100, inflate: (x: Uint8Array) => x }],
   keyOf: ['fc.weight'],
   livePage: [{ title: 't', script: 's.js', style: 's.css' }],
 }
@@ -308,6 +314,7 @@ const EXPORTS: readonly (readonly [string, Call])[] = Object.entries({
   ...testing,
   ...viz,
   ...q.plain,
+  ...arrays,
   ...brevitas,
   exportOnnx,
   importOnnx,

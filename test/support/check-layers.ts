@@ -34,6 +34,7 @@ const separate: Readonly<Record<string, string>> = {
 /** What examples may import of src. */
 const publicEntries = [
   'src/index.ts',
+  'src/interop/arrays/index.ts',
   'src/interop/brevitas/index.ts',
   'src/interop/onnx/index.ts',
   'src/node/index.ts',

@@ -43,7 +43,7 @@ export const fromBrain = (bits: number): number => {
 }
 
 type Reader = (view: DataView, at: number, little: boolean) => number
-type Writer = (view: DataView, at: number, value: number) => void
+type Writer = (view: DataView, at: number, value: number, little: boolean) => void
 
 const READERS: { readonly [T in ElementType]: Reader } = {
   F64: (v, i, little) => v.getFloat64(i, little),
@@ -61,6 +61,17 @@ const READERS: { readonly [T in ElementType]: Reader } = {
   BOOL: (v, i) => (v.getUint8(i) === 0 ? 0 : 1),
 }
 
+/** Types that little-endian machines, and no others run WebAssembly, read at once. */
+const ARRAYS: { readonly [T in ElementType]?: (buffer: ArrayBuffer) => ArrayLike<number> } = {
+  F64: (b) => new Float64Array(b),
+  I32: (b) => new Int32Array(b),
+  I16: (b) => new Int16Array(b),
+  I8: (b) => new Int8Array(b),
+  U32: (b) => new Uint32Array(b),
+  U16: (b) => new Uint16Array(b),
+  U8: (b) => new Uint8Array(b),
+}
+
 /** `count` numbers from bytes; little-endian unless told otherwise. */
 export const numbersFrom = (
   type: ElementType,
@@ -69,12 +80,14 @@ export const numbersFrom = (
   count: number,
   little = true,
 ): Float32Array => {
-  const at = bytes.byteOffset + offset
   // Copied, not viewed: nobody else's change of the bytes may reach a tensor, and offsets need not be aligned.
-  if (type === 'F32' && little) return new Float32Array(bytes.buffer.slice(at, at + 4 * count))
+  const size = sizeOfElement[type]
+  const copy = (): ArrayBuffer => bytes.slice(offset, offset + size * count).buffer
+  if (type === 'F32' && little) return new Float32Array(copy())
+  const whole = ARRAYS[type]
+  if (whole !== undefined && (little || size === 1)) return Float32Array.from(whole(copy()))
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const read = READERS[type]
-  const size = sizeOfElement[type]
   const out = new Float32Array(count)
   for (let i = 0; i < count; i++) out[i] = read(view, offset + i * size, little)
   return out
@@ -111,24 +124,54 @@ const toBrain = (x: number): number => {
 }
 
 const WRITERS: { readonly [T in ElementType]: Writer } = {
-  F64: (v, i, x) => v.setFloat64(i, x, true),
-  F32: (v, i, x) => v.setFloat32(i, x, true),
-  F16: (v, i, x) => v.setUint16(i, toHalf(x), true),
-  BF16: (v, i, x) => v.setUint16(i, toBrain(x), true),
-  I64: (v, i, x) => v.setBigInt64(i, BigInt(Math.trunc(x)), true),
-  I32: (v, i, x) => v.setInt32(i, x, true),
-  I16: (v, i, x) => v.setInt16(i, x, true),
+  F64: (v, i, x, little) => v.setFloat64(i, x, little),
+  F32: (v, i, x, little) => v.setFloat32(i, x, little),
+  F16: (v, i, x, little) => v.setUint16(i, toHalf(x), little),
+  BF16: (v, i, x, little) => v.setUint16(i, toBrain(x), little),
+  I64: (v, i, x, little) => v.setBigInt64(i, BigInt(Math.trunc(x)), little),
+  I32: (v, i, x, little) => v.setInt32(i, x, little),
+  I16: (v, i, x, little) => v.setInt16(i, x, little),
   I8: (v, i, x) => v.setInt8(i, x),
-  U64: (v, i, x) => v.setBigUint64(i, BigInt(Math.trunc(x)), true),
-  U32: (v, i, x) => v.setUint32(i, x, true),
-  U16: (v, i, x) => v.setUint16(i, x, true),
+  U64: (v, i, x, little) => v.setBigUint64(i, BigInt(Math.trunc(x)), little),
+  U32: (v, i, x, little) => v.setUint32(i, x, little),
+  U16: (v, i, x, little) => v.setUint16(i, x, little),
   U8: (v, i, x) => v.setUint8(i, x),
   BOOL: (v, i, x) => v.setUint8(i, x === 0 ? 0 : 1),
 }
 
-/** Writes numbers into bytes at `offset`, little-endian. */
-export const writeNumbers = ({ type, data }: StoredArray, view: DataView, offset: number): void => {
+/** Writes numbers into bytes at `offset`; little-endian unless told otherwise. */
+export const writeNumbers = (
+  { type, data }: Pick<StoredArray, 'type' | 'data'>,
+  view: DataView,
+  offset: number,
+  little = true,
+): void => {
   const write = WRITERS[type]
   const size = sizeOfElement[type]
-  for (let i = 0; i < data.length; i++) write(view, offset + i * size, data[i])
+  for (let i = 0; i < data.length; i++) write(view, offset + i * size, data[i], little)
+}
+
+/** Least and greatest number of the integer types. */
+const RANGES: { readonly [T in ElementType]?: readonly [least: number, most: number] } = {
+  I64: [-(2 ** 63), 2 ** 63],
+  I32: [-(2 ** 31), 2 ** 31 - 1],
+  I16: [-(2 ** 15), 2 ** 15 - 1],
+  I8: [-128, 127],
+  U64: [0, 2 ** 64],
+  U32: [0, 2 ** 32 - 1],
+  U16: [0, 2 ** 16 - 1],
+  U8: [0, 255],
+  BOOL: [0, 1],
+}
+
+/** The place of the first number that an integer type can't hold: a fraction, a NaN, one out of its range; -1 if there is none. */
+export const misfitIn = ({ type, data }: Pick<StoredArray, 'type' | 'data'>): number => {
+  const range = RANGES[type]
+  if (range === undefined) return -1
+  const [least, most] = range
+  // The largest float32 below 2^63 is far below it, and 2^63 itself is too large.
+  const open = most >= 2 ** 63
+  for (let i = 0; i < data.length; i++)
+    if (!(Number.isInteger(data[i]) && data[i] >= least && (open ? data[i] < most : data[i] <= most))) return i
+  return -1
 }

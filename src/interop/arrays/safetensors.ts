@@ -4,33 +4,9 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../../data/error.js'
-import { argumentProblems, demandArguments, isEither, record, required, type Field } from '../../data/fields.js'
+import { argumentProblems, demandArguments, record, required, type Field } from '../../data/fields.js'
 import { numbersFrom, sizeOfElement, writeNumbers, type ElementType, type StoredArray } from './element.js'
-
-/** Tensors by name. */
-export type StoredArrays = { readonly [name: string]: StoredArray }
-
-const isCount = (x: unknown): x is number => Number.isSafeInteger(x) && Number(x) >= 0
-
-const isArray = (x: unknown): boolean =>
-  typeof x === 'object' &&
-  x !== null &&
-  'type' in x &&
-  typeof x.type === 'string' &&
-  Object.hasOwn(sizeOfElement, x.type) &&
-  'shape' in x &&
-  Array.isArray(x.shape) &&
-  x.shape.every(isCount) &&
-  'data' in x &&
-  x.data instanceof Float32Array &&
-  x.data.length === x.shape.reduce<number>((n, k: number) => n * k, 1)
-
-/** Tensors by name, as an argument. */
-export const arraysField: Field = {
-  says: 'a record of stored tensors by name, each { shape, data, type } with as many numbers as its shape says',
-  like: 'orThrow(parseSafetensors(bytes))',
-  holds: (x) => record.holds(x) && !isEither(x) && Object.values(Object(x)).every(isArray),
-}
+import { arraysField, bytesField, isCount, MOST_AXES, type StoredArrays } from './stored.js'
 
 const texts: Field = {
   says: 'a record of texts',
@@ -38,16 +14,9 @@ const texts: Field = {
   holds: (x) => record.holds(x) && Object.values(Object(x)).every((v) => typeof v === 'string'),
 }
 
-const bytesField: Field = {
-  says: 'the bytes of a file (a Uint8Array)',
-  like: "orThrow(readFileBytes('net.safetensors'))",
-  holds: (x) => x instanceof Uint8Array,
-}
-
 const METADATA = '__metadata__'
 /** As the reference implementation has it. */
 const LONGEST_HEADER = 100_000_000
-const MOST_AXES = 64
 
 /** Tensors as a file; names in order, tensors packed without gaps. */
 export const safetensorsToBytes = (

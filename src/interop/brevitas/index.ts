@@ -1,5 +1,6 @@
 /** `quantrace/brevitas`: state dicts of Brevitas and PyTorch, in and out. */
-export { parseSafetensors, safetensorsToBytes, type StoredArrays } from '../arrays/safetensors.js'
+export { parseSafetensors, safetensorsToBytes } from '../arrays/safetensors.js'
+export type { StoredArrays } from '../arrays/stored.js'
 export type { ElementType, StoredArray } from '../arrays/element.js'
 export { fromStateDict, toStateDict, type LoadedStateDict, type StateDictOptions } from './stateDict.js'
 export { keyOf } from './keys.js'

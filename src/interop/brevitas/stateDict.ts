@@ -11,7 +11,7 @@ import { init } from '../../nn/program/program.js'
 import { treesProblems, wantedOfLayer, type Wanted } from '../../nn/program/wanted.js'
 import { LEARNED } from '../../quantizers/collection.js'
 import type { StoredArray } from '../arrays/element.js'
-import { arraysField, type StoredArrays } from '../arrays/safetensors.js'
+import { arraysField, type StoredArrays } from '../arrays/stored.js'
 import { keyOf } from './keys.js'
 
 /** Parameters and state of a network. */
