@@ -199,7 +199,8 @@ export const parseNpy = (bytes: Uint8Array): E.Either<QuantErrors, StoredArray> 
 
 const headerText = (array: StoredArray, o: NpyOptions): string => {
   const size = sizeOfElement[array.type]
-  const order = size === 1 ? '|' : o.endian === 'big' ? '>' : '<'
+  const wide = o.endian === 'big' ? '>' : '<'
+  const order = size === 1 ? '|' : wide
   const shape = array.shape.length === 1 ? `(${array.shape[0]},)` : `(${array.shape.join(', ')})`
   return `{'descr': '${order}${NAMES.get(array.type)}', 'fortran_order': ${o.order === 'Fortran' ? 'True' : 'False'}, 'shape': ${shape}, }`
 }
