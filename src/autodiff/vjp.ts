@@ -232,7 +232,9 @@ export const vjpProgram =
       (i) =>
         i.kind === 'param' ||
         (i.kind === 'state' && i.learned) ||
-        (i.kind === 'data' && options.inputs === true && (i.part === 'tensor' || i.part === 'value')),
+        (i.kind === 'data' &&
+          i.dtype === undefined &&
+          options.inputs === true && (i.part === 'tensor' || i.part === 'value')),
     )
     const versions = new Map<string, NodeId[]>()
     for (const n of program.graph.nodes)

@@ -8,6 +8,8 @@ const fixOf = (message: string): string => {
     return 'quantize both operands with one quantizer, threading its state from one call to the next, or join them with QuantEltwiseAdd or QuantCat, which re-quantize them'
   if (message.startsWith('class '))
     return 'count classes from 0, in whole numbers, and let the network give one logit per class'
+  if (message.startsWith('index out of range'))
+    return 'count rows from 0, in whole numbers, and make the table (numEmbeddings) as large as the largest index + 1'
   return 'see the operands that the message names'
 }
 

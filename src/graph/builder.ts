@@ -3,6 +3,7 @@
  * (hash-consing), which makes "the same scale" an equality of ids.
  */
 import { freeze } from 'immer'
+import type { Dtype } from '../data/dtype.js'
 import type { Carried, NodeId } from '../data/quant.js'
 import { float, quantOf, stripped } from '../data/quant.js'
 import { failure, isFailure, type QuantError, type QuantErrors, type QuantFailure } from '../data/error.js'
@@ -33,7 +34,7 @@ export type BuilderOptions = {
 /** A graph under construction. */
 export type Builder = Kit & {
   readonly errors: QuantError[]
-  input(kind: string, name: string, shape: Shape, carried?: Carried): Value
+  input(kind: string, name: string, shape: Shape, carried?: Carried, dtype?: Dtype): Value
   /** Changes what a value carries; for inputs that are declared as quant tensors. */
   declare(value: Value, carried: Carried): Value
   /** Appends a node that is already there in another graph, ids mapped; used by graph passes. */
@@ -102,7 +103,22 @@ export const newBuilder = (options: BuilderOptions): Builder => {
   let path = ''
   let backwardOf: NodeId | null = null
 
-  const valueOf = (node: Node): Value => ({ id: node.id, shape: node.shape, carried: node.carried, kit })
+  /** Nodes whose numbers are known to be whole, or 0 and 1. */
+  const dtypes = new Map<NodeId, Dtype>()
+  const dtypeOf = (op: Op, ids: readonly NodeId[], attrs: Attrs): Dtype => {
+    if (op === inputOp) return attrs.dtype === 'integer' || attrs.dtype === 'boolean' ? attrs.dtype : 'float'
+    if (op.dtype !== 'same') return op.dtype ?? 'float'
+    const [first = 'float', ...others] = ids.map((id) => dtypes.get(id) ?? 'float')
+    return others.every((d) => d === first) ? first : 'float'
+  }
+
+  const valueOf = (node: Node): Value => ({
+    id: node.id,
+    shape: node.shape,
+    carried: node.carried,
+    dtype: dtypes.get(node.id) ?? 'float',
+    kit,
+  })
 
   const append = (
     key: string | null,
@@ -126,6 +142,8 @@ export const newBuilder = (options: BuilderOptions): Builder => {
       ...(backwardOf === null ? {} : { backwardOf }),
     }
     nodes.push(node)
+    const dtype = dtypeOf(op, ids, attrs)
+    if (dtype !== 'float') dtypes.set(node.id, dtype)
     if (key !== null) {
       keys.set(key, node.id)
       keyList.push(key)
@@ -140,7 +158,7 @@ export const newBuilder = (options: BuilderOptions): Builder => {
   let silent: Builder | null = null
   /** The kit of failed values, which says nothing more; made at the first failure, since most traces have none. */
   const muted = (): Builder => (silent ??= { ...kit, fail: invalid, failWith: invalid })
-  const invalid = (): Value => ({ id: INVALID, shape: [], carried: float, kit: muted() })
+  const invalid = (): Value => ({ id: INVALID, shape: [], carried: float, dtype: 'float', kit: muted() })
 
   const failWith = (error: QuantError): Value => {
     errors.push(error)
@@ -328,8 +346,9 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     same: alike.same,
     whereIs: alike.whereIs,
     whyPlain: (v) => (isInvalid(v) ? 'it failed' : alike.whyPlain(v.id)),
-    input: (kind, name, shape, carried = float) => {
-      const v = append(null, inputOp, [], { kind, name }, shape, carried)
+    input: (kind, name, shape, carried = float, dtype = 'float') => {
+      const attrs: Attrs = { kind, name, ...(dtype === 'float' ? {} : { dtype }) }
+      const v = append(null, inputOp, [], attrs, shape, carried)
       inputs.push(v.id)
       return v
     },

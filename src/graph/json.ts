@@ -106,8 +106,11 @@ const readInput =
       shape,
       learned: r.flag(raw.learned, `${where}.learned`),
       part: r.oneOf(['tensor', 'value', 'scale', 'zeroPoint'])(raw.part, `${where}.part`),
+      ...(raw.dtype === undefined ? {} : { dtype: r.oneOf(['integer', 'boolean'])(raw.dtype, `${where}.dtype`) }),
       ...(raw.means === undefined ? {} : { means: r.text(raw.means, `${where}.means`) }),
     }
+    if (found !== undefined && found.attrs.dtype !== base.dtype)
+      r.doubt(where, 'its node says otherwise what numbers it holds')
     if (raw.quant === undefined) return base
     const q = r.record(raw.quant, `${where}.quant`)
     // Earlier versions stored these two with the node alone.

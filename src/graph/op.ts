@@ -4,6 +4,7 @@
  */
 import type { Shape } from '../data/shape.js'
 import type { Tensor } from '../data/tensor.js'
+import type { Dtype } from '../data/dtype.js'
 import type { Carried, NodeId, ZeroPointKind } from '../data/quant.js'
 import { failure, type QuantError } from '../data/error.js'
 import { showGiven } from '../data/fields.js'
@@ -34,6 +35,8 @@ export type Value = {
   readonly id: NodeId
   readonly shape: Shape
   readonly carried: Carried
+  /** What its numbers are, as far as the trace knows: whole ones or 0 and 1 where an input was declared so. */
+  readonly dtype: Dtype
   readonly kit: Kit
 }
 
@@ -155,6 +158,8 @@ export interface Op<A extends Attrs = Attrs> {
   shape(shapes: readonly Shape[], attrs: A): Shape | Refusal
   /** Optional: inserts checks in front of operands, or refuses them for their metadata. */
   guard?(args: readonly Value[], attrs: A, kit: Kit): readonly Value[] | Refusal
+  /** What the numbers of the result are: fixed, or (`same`) what those of all operands are. Absent: floats. */
+  readonly dtype?: 'boolean' | 'integer' | 'same'
   /** True of the op in which metadata is born: its carry rule is called even where no operand has any. */
   readonly births?: boolean
   /** True where the result holds the operand's elements in their order, in another shape. */

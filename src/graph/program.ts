@@ -1,5 +1,6 @@
 /** What `trace` returns: a graph with named inputs, outputs and next state. Plain frozen data. */
 import type { Declaration } from '../data/declaration.js'
+import type { Dtype } from '../data/dtype.js'
 import { failure, type QuantErrors } from '../data/error.js'
 import { isEither, showGiven, type Field } from '../data/fields.js'
 import type { Shape } from '../data/shape.js'
@@ -22,6 +23,8 @@ export type ProgramInput = {
   readonly means?: string
   /** Which part of a quant tensor given as data this is; `tensor` for everything else. */
   readonly part: 'tensor' | 'value' | 'scale' | 'zeroPoint'
+  /** Data that hold whole numbers, or 0 and 1: a run checks them, and nothing is differentiated by them. */
+  readonly dtype?: Exclude<Dtype, 'float'>
   /** The declared metadata of a quant tensor given as data (on its `value` part). */
   readonly quant?: Declaration
 }

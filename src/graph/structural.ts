@@ -1,6 +1,6 @@
 /** Ops that give a graph its structure instead of computing: the evaluator and autodiff treat them by name. */
 import { float } from '../data/quant.js'
-import { finite, orNull, text, whole, word } from './attr.js'
+import { finite, optional, orNull, text, whole, word } from './attr.js'
 import type { AttrField, AttrSchema } from './attributes.js'
 import type { Attrs, Op, Operands } from './op.js'
 import { refuse } from './op.js'
@@ -34,10 +34,11 @@ const structural = (name: string, doc: string, operands: Operands, attributes: A
   smooth: false,
 })
 
-/** An input of the graph. Attributes: `kind` (`data`, `param`, `state`, `branch`) and `name`. */
+/** An input of the graph. Attributes: `kind` (`data`, `param`, `state`, `branch`), `name`, and `dtype` where its numbers are whole or 0 and 1. */
 export const inputOp: Op = structural('input', 'An input of the graph.', [], {
   kind: word('data', 'param', 'state', 'branch'),
   name: text,
+  dtype: optional(word('integer', 'boolean')),
 })
 /** A constant filled into its shape. Attribute: `value`. */
 export const constOp: Op = {

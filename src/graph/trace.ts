@@ -3,6 +3,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { freeze } from 'immer'
 import type { Carried, ZeroPointKind } from '../data/quant.js'
 import { carries, claimed, exactly, HALF_ULP, intMax, intMin, quantOf } from '../data/quant.js'
+import type { Dtype } from '../data/dtype.js'
 import { declarationProblem } from '../data/declaration.js'
 import { isFailure, type QuantError, type QuantErrors } from '../data/error.js'
 import {
@@ -28,8 +29,12 @@ import { isInvalid, newBuilder } from './builder.js'
 import type { OpTable, Value } from './op.js'
 import type { Program, ProgramInput, ProgramLayer, ProgramOutput, QuantParts } from './program.js'
 
-/** Declares a plain tensor as an input. */
-export type TensorInput = { readonly input: 'tensor'; readonly shape: Shape }
+/** Declares a plain tensor as an input; with a `dtype`, what is given is checked to be whole numbers, or 0 and 1. */
+export type TensorInput = {
+  readonly input: 'tensor'
+  readonly shape: Shape
+  readonly dtype?: Exclude<Dtype, 'float'>
+}
 /** Declares a quant tensor as an input: its value must lie on the grid of its scale and zero point. */
 export type QuantInput = {
   readonly input: 'quant'
@@ -50,6 +55,18 @@ export type InputDecl = TensorInput | QuantInput
 export const tensorInput = (shape: Shape, ...others: readonly never[]): TensorInput => {
   demandShape('tensorInput', shape, others)
   return { input: 'tensor', shape }
+}
+
+/** Whole numbers as an input: indices of an embedding, classes. Nothing is differentiated by it. Throws as `tensorInput`. */
+export const integerInput = (shape: Shape, ...others: readonly never[]): TensorInput => {
+  demandShape('integerInput', shape, others)
+  return { input: 'tensor', shape, dtype: 'integer' }
+}
+
+/** 0 (false) and 1 (true) as an input: the masks of attention. Nothing is differentiated by it. Throws as `tensorInput`. */
+export const booleanInput = (shape: Shape, ...others: readonly never[]): TensorInput => {
+  demandShape('booleanInput', shape, others)
+  return { input: 'tensor', shape, dtype: 'boolean' }
 }
 
 const QUANT_INPUT: Fields<Omit<QuantInput, 'input' | 'shape'>> = {
@@ -245,7 +262,7 @@ export const traceProgram = (spec: TraceSpec): E.Either<QuantErrors, Program> =>
     extra: Partial<ProgramInput> = {},
   ): Value => {
     const name = part === 'tensor' || part === 'value' ? path : `${path === '' ? 'input' : path}.${part}`
-    const v = b.input(kind, name, shape)
+    const v = b.input(kind, name, shape, undefined, extra.dtype)
     inputs.push({ kind, path, node: v.id, shape, learned, part, ...extra })
     return v
   }
@@ -257,7 +274,11 @@ export const traceProgram = (spec: TraceSpec): E.Either<QuantErrors, Program> =>
     })
   const data = (d: InputDecl, path: string): { readonly index: number; readonly value: Value } => {
     const index = inputs.length
-    if (d.input === 'tensor') return { index, value: add('data', path, d.shape, false, 'tensor') }
+    if (d.input === 'tensor')
+      return {
+        index,
+        value: add('data', path, d.shape, false, 'tensor', d.dtype === undefined ? {} : { dtype: d.dtype }),
+      }
     const { bits, signed, training, zeroPoint: zero, valid } = d
     const problem = declarationProblem(d)
     if (problem !== null)

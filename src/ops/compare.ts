@@ -3,15 +3,17 @@ import type { NoAttrs } from '../graph/attributes.js'
 import type { Op } from '../graph/op.js'
 import { binary, noPath, strips } from './support/elementwise.js'
 
-const comparison = (name: string, symbol: string, f: (a: number, b: number) => number): Op =>
-  binary({
+const comparison = (name: string, symbol: string, f: (a: number, b: number) => number): Op => ({
+  ...binary({
     name,
     doc: `1 where a ${symbol} b, else 0.`,
     f,
     carry: strips('a comparison gives 0 and 1, not numbers on a grid'),
     vjp: noPath,
     smooth: false,
-  })
+  }),
+  dtype: 'boolean',
+})
 
 /** 1 where `a < b`. */
 export const less: Op = comparison('less', '<', (a, b) => (a < b ? 1 : 0))

@@ -171,6 +171,7 @@ export const concat: Op<ConcatAttrs> = {
   name: 'concat',
   doc: 'Tensors one after the other along an axis (torch.cat).',
   operands: { each: 'x', least: 1 },
+  dtype: 'same',
   attributes,
   shape: joined,
   guard,

@@ -9,8 +9,10 @@ const leaf = { leaf: text }
 const reason = { why: text }
 const mode = { training: flag }
 
-const same = (name: string, doc: string): Op =>
-  unary({ name, doc, attrs: {}, f: (x) => x, carry: keep, vjp: ({ g }) => [g] })
+const same = (name: string, doc: string): Op => ({
+  ...unary({ name, doc, attrs: {}, f: (x) => x, carry: keep, vjp: ({ g }) => [g] }),
+  dtype: 'same',
+})
 
 /** x itself (nn.Identity, unary plus, `contiguous`). */
 export const identity: Op = same('identity', 'x itself (nn.Identity).')

@@ -18,6 +18,7 @@ export const permute: Op<AttrsOf<typeof attributes>> = {
   name: 'permute',
   doc: 'The axes in another order (QuantTensor.permute, transpose).',
   operands: ['x'],
+  dtype: 'same',
   attributes,
   shape: ([x], { dims }) =>
     isPermutation(dims, x.length)

@@ -13,6 +13,7 @@ export const reshape: Op<{ readonly shape: Shape }> = {
   operands: ['x'],
   attributes: { shape },
   keepsOrder: true,
+  dtype: 'same',
   shape: ([x], { shape }) =>
     sizeOf(x) === sizeOf(shape) && shape.every((n) => Number.isInteger(n) && n >= 0)
       ? shape

@@ -29,6 +29,7 @@ export const slice: Op<SliceAttrs> = {
   name: 'slice',
   doc: 'Elements start … end-1 along an axis (torch.narrow, torch.split).',
   operands: ['x'],
+  dtype: 'same',
   attributes,
   shape: sliced,
   carry: strips(

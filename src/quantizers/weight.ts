@@ -97,6 +97,42 @@ const integerAttrs = (q: Quantizer, kit: Kit, clamp: 'mask' | 'ste') => ({
   zero: q.zeroPointImpl === 'stats' ? ('integer' as const) : ('zero' as const),
 })
 
+/** Weights side by side, their channels at the same places: what a statistic over all of them is taken of. */
+const sideBySide = (kit: Kit, ws: readonly Value[], axis: number): Value =>
+  ws.length === 1 ? ws[0] : kit.emit('concat', ws, { dim: axis === 0 ? 1 : 0 })
+
+/**
+ * Quantizes weights that share one quantizer, whose output channels stand at `axis`: one statistic over all of them, one scale, one
+ * zero point. The results are quant tensors, in order; each is a call of its own where calls count (a delay).
+ */
+export const quantizeWeights = (
+  q: Quantizer,
+  kit: Kit,
+  state: QuantizerState,
+  ws: readonly Value[],
+  axis: number,
+  leaf: string,
+): readonly [readonly Value[], QuantizerState] => {
+  let after = state
+  const through = (quantized: (w: Value) => Value): readonly Value[] =>
+    ws.map((w) => {
+      const [out, countdown] = delayed(kit, quantized(w), w, after)
+      after = { ...after, ...countdown }
+      return out
+    })
+  if (q.quantType === 'BINARY') {
+    const s = kit.constant(q.scalingConst ?? q.scalingInit ?? 1)
+    const attrs = { clamped: false, training: kit.mode === 'train' }
+    return [through((w) => kit.emit('binaryQuantize', [w, s], attrs)), after]
+  }
+  const all = sideBySide(kit, ws, axis)
+  const scaled = scaleOfWeight(kit, all, q, axis, state, leaf)
+  const z = zeroPointOfWeight(kit, all, scaled.scale, q, axis)
+  const attrs = integerAttrs(q, kit, scaled.clamp)
+  after = { ...after, ...scaled.state }
+  return [through((w) => kit.emit('quantize', [w, scaled.scale, z], attrs)), after]
+}
+
 /** Quantizes a weight whose output channels stand at `axis`; the result is a quant tensor. */
 export const quantizeWeight = (
   q: Quantizer,
@@ -106,24 +142,8 @@ export const quantizeWeight = (
   axis: number,
   leaf: string,
 ): readonly [Value, QuantizerState] => {
-  if (q.quantType === 'BINARY') {
-    const s = kit.constant(q.scalingConst ?? q.scalingInit ?? 1)
-    return delayed(
-      kit,
-      kit.emit('binaryQuantize', [w, s], { clamped: false, training: kit.mode === 'train' }),
-      w,
-      state,
-    )
-  }
-  const scaled = scaleOfWeight(kit, w, q, axis, state, leaf)
-  const z = zeroPointOfWeight(kit, w, scaled.scale, q, axis)
-  const [out, countdown] = delayed(
-    kit,
-    kit.emit('quantize', [w, scaled.scale, z], integerAttrs(q, kit, scaled.clamp)),
-    w,
-    state,
-  )
-  return [out, { ...scaled.state, ...countdown }]
+  const [[out], after] = quantizeWeights(q, kit, state, [w], axis, leaf)
+  return [out, after]
 }
 
 /** Quantizes a bias: on the accumulator's scale (`[1]` or `[C]`), or on a scale of its own; `plain` says which operand has none. */

@@ -1,16 +1,28 @@
 /** Builds a case's layers through the public API: Brevitas' keyword arguments become our options. */
 import * as q from '../../src/index.js'
-import { camel, QUANTIZER_FIELDS, type Json, type LayerJson } from './format.js'
+import { camel, quantizersOf, type Json, type LayerJson } from './format.js'
 
 /** Brevitas' default of `collect_stats_steps`; ours is 30. */
 export const BREVITAS_STEPS = 300
 
 const api: { readonly [name: string]: unknown } = q
 
-const ACTIVATIONS = ['QuantReLU', 'QuantSigmoid', 'QuantTanh', 'QuantHardTanh']
+const ACTIVATIONS = ['QuantReLU', 'QuantSigmoid', 'QuantTanh', 'QuantHardTanh', 'QuantHardSwish']
+
+/** Places of activation quantizers in layers that have many. */
+const MANY: { readonly [type: string]: readonly string[] } = {
+  QuantRNN: ['io', 'gateAccQuant'],
+  QuantLSTM: ['io', 'gateAcc', 'sigmoid', 'tanh', 'cellState'],
+  QuantScaledDotProductAttention: ['qScaled', 'kTransposed', 'v', 'softmaxInput', 'attnOutputWeights', 'sdpaOutput'],
+  QuantMultiheadAttention: [
+    ...['qScaled', 'kTransposed', 'v', 'softmaxInput', 'attnOutputWeights'],
+    ...['inProjInput', 'outProjInput', 'outProjOutput'],
+  ],
+}
 
 /** Which prefixes of collectStatsSteps a type understands. */
 const stepPrefixes = (type: string): readonly string[] => {
+  if (MANY[type] !== undefined) return MANY[type]
   if (type === 'QuantIdentity' || type.startsWith('Trunc')) return ['']
   if (ACTIVATIONS.includes(type)) return ['', 'input']
   if (/^Quant(Linear|Conv|EltwiseAdd|Cat|ScaleBias)|ToQuantScaleBias$/.test(type)) return ['input', 'output']
@@ -28,10 +40,7 @@ const optionsOf = (spec: LayerJson): Json => {
   for (const prefix of stepPrefixes(spec.type))
     out[prefix === '' ? 'collectStatsSteps' : `${prefix}CollectStatsSteps`] = BREVITAS_STEPS
   for (const [k, v] of Object.entries(spec.kwargs)) out[camel(k)] = v
-  for (const place of QUANTIZER_FIELDS) {
-    const name = spec[place]
-    if (name !== undefined) out[camel(place)] = name === null ? null : presetNamed(name)
-  }
+  for (const [place, name] of quantizersOf(spec)) out[camel(place)] = name === null ? null : presetNamed(name)
   return out
 }
 

@@ -2,7 +2,8 @@
 import * as E from 'fp-ts/lib/Either.js'
 import * as q from '../../src/index.js'
 import { buildLayer } from './build.js'
-import { decode, decodeQuant, isQuantJson, outputOf, safe, type Case, type Step, type ValueJson } from './format.js'
+import { decode, decodeQuant, isQuantJson, namesOf, outputOf, safe, type Case, type Step, type ValueJson } from './format.js'
+import { isValue } from '../../src/graph/trace.js'
 import { callFunction, layerInput } from './interpret.js'
 import { leafDifference, valueDifferences } from './judge.js'
 import { bothMetadata, judgeMetadata, noMetadata, type Metadata } from './metadata.js'
@@ -25,7 +26,11 @@ export type ByName<T> = { readonly [name: string]: T }
 export type CaseModel = q.Layer<Nested, Nested, ByName<q.Value>, ByName<q.Value>>
 export type CaseProgram = q.Program<Nested, Nested, ByName<q.Tensor | q.QuantTensor>, ByName<q.Output>>
 type Ran = q.Ran<Nested, ByName<q.Output>>
-type Call = (params: unknown, state: unknown, x: unknown) => readonly [q.Value, unknown]
+type Call = (params: unknown, state: unknown, x: unknown) => readonly [unknown, unknown]
+
+/** The parts of a result in order, records and lists flattened; null is an absent one. */
+const partsOf = (y: unknown): readonly (q.Value | null)[] =>
+  y === null || isValue(y) ? [y] : Object.values(y as ByName<unknown>).flatMap(partsOf)
 
 export const mapNames = <A, B>(record: ByName<A>, f: (a: A) => B): ByName<B> =>
   Object.fromEntries(Object.entries(record).map(([k, v]) => [safe(k), f(v)]))
@@ -40,21 +45,25 @@ export const modelOf = (c: Case): CaseModel => {
     state: Nested,
     inputs: ByName<q.Value>,
   ): readonly [ByName<q.Value>, ByName<unknown>] => {
-    const env = new Map(names.filter((n) => Object.hasOwn(inputs, safe(n))).map((n) => [n, inputs[safe(n)]] as const))
+    const env = new Map<string, q.Value | null>(names.filter((n) => Object.hasOwn(inputs, safe(n))).map((n) => [n, inputs[safe(n)]] as const))
     const after: Record<string, unknown> = {}
     for (const s of c.program) {
-      if (s.layer === undefined) env.set(s.out, callFunction(env, s))
+      const bind = (y: unknown): void => {
+        const parts = partsOf(y)
+        namesOf(s).forEach((name, i) => env.set(name, parts[i] ?? null))
+      }
+      if (s.layer === undefined) bind(callFunction(env, s))
       else {
         const [y, next] = bound[s.layer](
           params[s.layer],
           after[s.layer] ?? state[s.layer],
           layerInput(c.layers[s.layer].type, env, s),
         )
-        env.set(s.out, y)
+        bind(y)
         after[s.layer] = next
       }
     }
-    return [mapNames(Object.fromEntries(env), (v) => v), after]
+    return [mapNames(Object.fromEntries([...env].filter((e): e is [string, q.Value] => e[1] !== null)), (v) => v), after]
   }
   return q.model(layers as never, forward as never) as unknown as CaseModel
 }
@@ -66,6 +75,8 @@ const zeroPointKind = (z: q.Tensor, bits: number, signed: boolean): q.ZeroPointK
 }
 
 export const declare = (v: ValueJson): q.InputDecl => {
+  if (v.kind === 'integer') return q.integerInput(v.shape)
+  if (v.kind === 'boolean') return q.booleanInput(v.shape)
   if (!isQuantJson(v)) return q.tensorInput(v.shape)
   const t = decodeQuant(v)
   const bits = t.bitWidth.data[0]

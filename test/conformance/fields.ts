@@ -16,17 +16,8 @@ const CASE = [
   'seed',
   'calls',
 ]
-const LAYER = [
-  'type',
-  'kwargs',
-  'act_quant',
-  'input_quant',
-  'output_quant',
-  'weight_quant',
-  'bias_quant',
-  'trunc_quant',
-]
-const STATEMENT = ['out', 'layer', 'fn', 'args', 'attrs']
+const LAYER = ['type', 'kwargs']
+const STATEMENT = ['out', 'layer', 'fn', 'args', 'attrs', 'named']
 const STEP = ['mode', 'inputs', 'output_grad', 'sgd', 'expect']
 const EXPECT = ['y', 'values', 'grads', 'state']
 const VALUE = ['kind', 'value', 'scale', 'zero_point', 'bit_width', 'signed', 'training', 'is_valid', 'int']
@@ -40,7 +31,7 @@ const isPart = (x: unknown): x is Part => typeof x === 'object' && x !== null &&
 const only = (what: string, x: unknown, known: readonly string[]): Part => {
   if (x === undefined) return {}
   if (!isPart(x)) throw new Error(`${what} is not an object`)
-  const unknown = Object.keys(x).find((k) => !known.includes(k))
+  const unknown = Object.keys(x).find((k) => !known.includes(k) && !(known === LAYER && k.endsWith('_quant')))
   if (unknown !== undefined) throw new Error(`${what} has the field ${unknown}, which the format does not know`)
   return x
 }

@@ -17,11 +17,13 @@ export type QuantJson = {
   readonly signed: boolean
   readonly training: boolean
 }
+/** Indices or a mask as an input. */
+export type DiscreteJson = TensorJson & { readonly kind: 'integer' | 'boolean' }
 /** An input. */
-export type ValueJson = (TensorJson & { readonly kind?: undefined }) | QuantJson
+export type ValueJson = (TensorJson & { readonly kind?: undefined }) | DiscreteJson | QuantJson
 /** What a result must be. The fields of metadata are there if it is a quant tensor. */
 export type ExpectedJson = {
-  readonly kind: 'tensor' | 'quant'
+  readonly kind: 'tensor' | 'quant' | 'none'
   readonly value: TensorJson
   readonly scale?: TensorJson
   readonly zero_point?: TensorJson
@@ -31,28 +33,27 @@ export type ExpectedJson = {
   readonly is_valid?: boolean | null
   readonly int?: TensorJson
 }
-/** Where a layer may name a quantizer, or disable it by null. */
-export const QUANTIZER_FIELDS = [
-  'act_quant',
-  'input_quant',
-  'output_quant',
-  'weight_quant',
-  'bias_quant',
-  'trunc_quant',
-] as const
-/** A layer's specification. */
+/** A layer's specification; every further field, of a name that ends in `_quant`, names a quantizer or disables it by null. */
 export type LayerJson = { readonly type: string; readonly kwargs: Json } & {
-  readonly [place in (typeof QUANTIZER_FIELDS)[number]]?: string | null
+  readonly [place: `${string}_quant`]: string | null
 }
-/** An argument of a statement: a name, a number, or a list of names. */
-export type Arg = string | number | readonly string[]
+/** The fields of a layer that name its quantizers. */
+export const quantizersOf = (spec: LayerJson): readonly (readonly [place: string, preset: string | null])[] =>
+  Object.entries(spec).flatMap(([field, v]) =>
+    field.endsWith('_quant') && (v === null || typeof v === 'string') ? [[field, v] as const] : [],
+  )
+/** An argument of a statement: a name, a number, a list of names, or nothing. */
+export type Arg = string | number | readonly string[] | null
 /** A statement of a program: a call of a layer or of a function. */
 export type Statement = {
-  readonly out: string
+  /** The parts of the result, if there are several: nested lists flattened in order. */
+  readonly out: string | readonly string[]
   readonly layer?: string
   readonly fn?: string
   readonly args: readonly Arg[]
   readonly attrs?: Json
+  /** Tensors passed by keyword. */
+  readonly named?: { readonly [keyword: string]: string }
 }
 /** How many of the integers may differ, and by how much. */
 export type Lsb = { readonly max_lsb: number; readonly fraction: number }
@@ -133,7 +134,10 @@ export const readCase = (file: string): Case | RngCase => {
 }
 
 /** The name of a program's result. */
-export const outputOf = (c: Case): string => c.output ?? c.program[c.program.length - 1].out
+export const outputOf = (c: Case): string => c.output ?? namesOf(c.program[c.program.length - 1])[0]
+
+/** The names that a statement gives to the parts of its result. */
+export const namesOf = (s: Statement): readonly string[] => (typeof s.out === 'string' ? [s.out] : s.out)
 
 /** A name of the program as the key of a record: it can't clash with anything of JavaScript's. */
 export const safe = (name: string): string => `v_${name}`

@@ -3,12 +3,12 @@ import * as q from '../../src/index.js'
 import { camel, type Arg, type Json, type Statement } from './format.js'
 
 /** Values by name, and how a statement's arguments become values. */
-export type Env = ReadonlyMap<string, q.Value>
-type Given = q.Value | number | readonly q.Value[]
+export type Env = ReadonlyMap<string, q.Value | null>
+type Given = q.Value | number | readonly q.Value[] | null
 type Call = (args: readonly Given[], attrs: Json) => q.Value
 
 const one = (x: Given | undefined): q.Value => {
-  if (x === undefined || typeof x === 'number' || Array.isArray(x)) throw new Error('a value was expected')
+  if (x === undefined || x === null || typeof x === 'number' || Array.isArray(x)) throw new Error('a value was expected')
   return x as q.Value
 }
 const operand = (x: Given): q.Operand => (typeof x === 'number' ? x : one(x))
@@ -178,13 +178,16 @@ const FUNCTIONS: { readonly [fn: string]: Call } = {
 
 const lookUp = (env: Env, name: string): q.Value => {
   const v = env.get(name)
-  if (v === undefined) throw new Error(`the program has no value ${name}`)
+  if (v === undefined || v === null) throw new Error(`the program has no value ${name}`)
   return v
 }
 
 /** The arguments of a statement as values and numbers. */
 export const argumentsOf = (env: Env, args: readonly Arg[]): readonly Given[] =>
-  args.map((a) => (typeof a === 'number' ? a : typeof a === 'string' ? lookUp(env, a) : a.map((n) => lookUp(env, n))))
+  args.map((a) => {
+    if (a === null || typeof a === 'number') return a
+    return typeof a === 'string' ? lookUp(env, a) : a.map((n) => lookUp(env, n))
+  })
 
 /** Runs a statement that names a function. An attribute that the function never looks at is an error of this file. */
 export const callFunction = (env: Env, s: Statement): q.Value => {
@@ -199,8 +202,27 @@ export const callFunction = (env: Env, s: Statement): q.Value => {
   return y
 }
 
-/** What a layer is given: one value, a pair, or a list with an axis, by its type. */
+/** Positional arguments of layers that take several, by Brevitas' names. */
+const POSITIONS: { readonly [type: string]: readonly string[] } = {
+  QuantRNN: ['x', 'hx'],
+  QuantLSTM: ['x', 'hx', 'cx'],
+  QuantGRU: ['x', 'hx'],
+  QuantScaledDotProductAttention: ['query', 'key', 'value', 'attn_mask'],
+  ScaledDotProductAttention: ['query', 'key', 'value', 'attn_mask'],
+  QuantMultiheadAttention: ['query', 'key', 'value', 'key_padding_mask'],
+}
+
+/** Arguments as one record, those that are absent left out. */
+const recordOf = (positions: readonly string[], env: Env, s: Statement): unknown => {
+  const given = argumentsOf(env, s.args)
+  const positional = given.map((v, i) => [camel(positions[i]), v] as const).filter(([, v]) => v !== null)
+  const named = Object.entries(s.named ?? {}).map(([k, name]) => [camel(k), lookUp(env, name)] as const)
+  return Object.fromEntries([...positional, ...named, ...Object.entries(s.attrs ?? {}).map(([k, v]) => [camel(k), v])])
+}
+
+/** What a layer is given: one value, a pair, a list with an axis, or a record, by its type. */
 export const layerInput = (type: string, env: Env, s: Statement): unknown => {
+  if (POSITIONS[type] !== undefined) return recordOf(POSITIONS[type], env, s)
   const args = argumentsOf(env, s.args)
   const { dim, ...others } = s.attrs ?? {}
   const unknown = Object.keys(type === 'QuantCat' ? others : (s.attrs ?? {}))

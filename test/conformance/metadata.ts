@@ -47,6 +47,7 @@ export const judgeMetadata = (c: Case, step: Step, program: q.Program): Metadata
   const { y, values } = step.expect ?? {}
   const all = { ...values, ...(y === undefined ? {} : { [outputOf(c)]: y }) }
   return Object.entries(all)
+    .filter(([, expected]) => expected.kind !== 'none')
     .map(([name, expected]) => {
       const output = program.outputs.find((o) => o.kind === 'result' && o.path === safe(name))
       return output === undefined

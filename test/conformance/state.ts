@@ -1,7 +1,7 @@
 /** State keys of case files and our trees of parameters and state: finding, loading, stepping by SGD. */
 import * as q from '../../src/index.js'
 import { BREVITAS_STEPS } from './build.js'
-import { camel, decode, type Case, type TensorJson } from './format.js'
+import { camel, decode, type Case, type Json, type TensorJson } from './format.js'
 
 /** Nested records of tensors, as every layer's parameters and state are. */
 export type Nested = { readonly [name: string]: q.Tensor | Nested }
@@ -10,21 +10,13 @@ export type Trees = { readonly params: Nested; readonly state: Nested }
 /** A leaf of the trees. */
 export type Place = { readonly which: 'params' | 'state'; readonly path: readonly string[] }
 
-const PLACES: { readonly [place: string]: string } = {
-  act_quant: 'actQuant',
-  input_quant: 'inputQuant',
-  output_quant: 'outputQuant',
-  weight_quant: 'weightQuant',
-  bias_quant: 'biasQuant',
-  trunc_quant: 'truncQuant',
-}
-
 /** `m.weight_quant.tensor_quant.scaling_impl.value` → `m`, `weightQuant`, `scale`, `value`. */
 const pathOf = (key: string): readonly string[] => {
-  const [layer, first, ...rest] = key.split('.')
-  const place = PLACES[first]
-  if (place === undefined) return [layer, camel(first)]
-  return [layer, place, rest.includes('zero_point_impl') ? 'zeroPoint' : 'scale', camel(rest[rest.length - 1])]
+  const [layer, ...parts] = key.split('.')
+  const inner = parts.findIndex((p) => p === 'fused_activation_quant_proxy' || p === 'tensor_quant')
+  if (inner < 0) return [layer, ...parts.map(camel)]
+  const part = parts.includes('zero_point_impl') ? 'zeroPoint' : 'scale'
+  return [layer, ...parts.slice(0, inner).map(camel), part, camel(parts[parts.length - 1])]
 }
 
 /** Is it a tensor, not a record of them? */
@@ -49,24 +41,47 @@ export const placeOf = (trees: Trees, key: string): Place => {
 }
 
 /** Loading a learned value ends its collection: the leaf that says so, if this quantizer collects, and its number. */
-const endOfCollection = ([id, place, part, leaf]: readonly string[]): {
-  readonly path: readonly string[]
-  readonly value: number
-} | null => {
-  if (leaf !== 'value') return null
-  return place === 'weightQuant'
-    ? { path: [id, place, part, 'initDone'], value: 1 }
-    : { path: [id, place, part, 'counter'], value: q.LEARNED }
+const endOfCollection = (
+  path: readonly string[],
+): { readonly path: readonly string[]; readonly value: number } | null => {
+  if (path[path.length - 1] !== 'value') return null
+  const above = path.slice(0, -1)
+  return above.includes('weightQuant')
+    ? { path: [...above, 'initDone'], value: 1 }
+    : { path: [...above, 'counter'], value: q.LEARNED }
+}
+
+/** Options that say the steps of a quantizer by its place, where its own name isn't the prefix. */
+const STEP_PREFIXES: readonly (readonly [place: RegExp, prefix: string])[] = [
+  [/^layers\.\d+\.\d+\.cell\.outputQuant$/, 'io_'],
+  [/^layers\.\d+\.\d+\.cell\.gateAccQuant$/, 'gate_acc_quant_'],
+  [/AccQuant$/, 'gate_acc_'],
+  [/SigmoidQuant$/, 'sigmoid_'],
+  [/anhQuant$/, 'tanh_'],
+  [/cellStateQuant$/, 'cell_state_'],
+  [/^(inProj|qProj|kProj|vProj)\.inputQuant$/, 'in_proj_input_'],
+  [/^outProj\.inputQuant$/, 'out_proj_input_'],
+  [/^outProj\.outputQuant$/, 'out_proj_output_'],
+  [/^qScaledQuant/, 'q_scaled_'],
+  [/^kTransposedQuant/, 'k_transposed_'],
+  [/^vQuant/, 'v_'],
+  [/^attnOutputWeightsQuant/, 'attn_output_weights_'],
+  [/^softmaxInputQuant/, 'softmax_input_'],
+  [/^sdpaOutputQuant/, 'sdpa_output_'],
+  [/^inputQuant$/, 'input_'],
+  [/^outputQuant$/, 'output_'],
+]
+const stepsOf = (kwargs: Json, place: readonly string[]): unknown => {
+  const prefix = STEP_PREFIXES.find(([p]) => p.test(place.join('.')))?.[1] ?? ''
+  return kwargs[`${prefix}collect_stats_steps`]
 }
 
 /** A leaf after a step, as Brevitas tells it: there the counter of a learned quantizer is one more than its steps. */
 export const recordedLeaf = (c: Case, trees: Trees, key: string): q.Tensor | undefined => {
   const { which, path } = placeOf(trees, key)
   const found = leafAt(trees[which], path)
-  const [id, place, , leaf] = path
-  if (leaf !== 'counter' || found?.data[0] !== q.LEARNED) return found
-  const prefix = place === 'inputQuant' ? 'input_' : place === 'outputQuant' ? 'output_' : ''
-  const steps = c.layers[id].kwargs[`${prefix}collect_stats_steps`]
+  if (path[path.length - 1] !== 'counter' || found?.data[0] !== q.LEARNED) return found
+  const steps = stepsOf(c.layers[path[0]].kwargs, path.slice(1, -2))
   return q.scalar((typeof steps === 'number' ? steps : BREVITAS_STEPS) + 1)
 }
 

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { isRng, readCase } from '../conformance/format.js'
+import { isRng, outputOf, readCase } from '../conformance/format.js'
 import { pageOf } from '../conformance/html.js'
 import { launch } from '../support/browser.js'
 import { suite } from '../support/suite.js'
@@ -35,7 +35,7 @@ test(
           )
           compared++
         }
-        const last = c.output ?? c.program[c.program.length - 1].out
+        const last = outputOf(c)
         const y = c.steps[0].expect?.y
         if (y !== undefined) {
           const carry = drawn.get(last)

@@ -1,4 +1,4 @@
-/** QuantIdentity, QuantReLU, QuantSigmoid, QuantTanh, QuantHardTanh: input_quant, then the activation, then act_quant (SEMANTICS 8). */
+/** QuantIdentity, QuantReLU, QuantSigmoid, QuantTanh, QuantHardSwish, QuantHardTanh: input_quant, then the activation, then act_quant (SEMANTICS 8). */
 import type { QuantError } from '../../data/error.js'
 import { anything, flag, type Field } from '../../data/fields.js'
 import { quantOf } from '../../data/quant.js'
@@ -171,6 +171,14 @@ const tanhLayer = activationLayer({
   takesInputQuant: true,
 })
 
+const hardSwishLayer = activationLayer({
+  name: 'QuantHardSwish',
+  fallback: Uint8ActPerTensorFloat,
+  act: emits('hardswish'),
+  passthrough: false,
+  takesInputQuant: true,
+})
+
 /** Quantization alone (brevitas.nn.QuantIdentity). Default quantizer Int8ActPerTensorFloat. */
 export const QuantIdentity = (options: QuantIdentityOptions = {}): Layer<None, ActivationState> =>
   identityLayer(options)
@@ -180,6 +188,8 @@ export const QuantReLU = (options: ActivationOptions = {}): Layer<None, Activati
 export const QuantSigmoid = (options: ActivationOptions = {}): Layer<None, ActivationState> => sigmoidLayer(options)
 /** Hyperbolic tangent, then quantization (brevitas.nn.QuantTanh). Default Int8ActPerTensorFloat. */
 export const QuantTanh = (options: ActivationOptions = {}): Layer<None, ActivationState> => tanhLayer(options)
+/** `x * min(max(x + 3, 0), 6) / 6`, then quantization (brevitas.nn.QuantHardSwish). Default Uint8ActPerTensorFloat, under which the negative part becomes 0. */
+export const QuantHardSwish = (options: ActivationOptions = {}): Layer<None, ActivationState> => hardSwishLayer(options)
 
 /**
  * Quantization to a given range (brevitas.nn.QuantHardTanh). With a quantizer there is no Hardtanh: the quantizer clips

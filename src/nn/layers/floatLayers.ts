@@ -1,6 +1,5 @@
 /** torch's own layers without parameters, where a quant tensor meets them. Each is the function of the same name. */
 import { below1, count, finite, required, type Field, type Fields } from '../../data/fields.js'
-import { randint } from '../../data/random.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Kit, Value } from '../../graph/op.js'
 import * as f from '../functions/index.js'
@@ -9,8 +8,9 @@ import { demandValue } from '../functions/support.js'
 import { averageFields, poolFields, sizeFields } from '../functions/fields.js'
 import { brokenLayer } from './checks.js'
 import { functionLayer } from './functionLayer.js'
-import { constantLeaf, type Layer, type LeafSpec, type None, type Source } from './layer.js'
+import { constantLeaf, type Layer, type None, type Source } from './layer.js'
 import { optionProblems, recordOf } from './options.js'
+import { seedLeaf } from './seed.js'
 
 type Plain = Layer<None, None>
 const layer = <O extends object>(
@@ -121,16 +121,6 @@ export const AdaptiveMaxPool2d = (o: Size): Plain => adaptiveMax('AdaptiveMaxPoo
 
 /** State of a dropout: the seed of its masks, and how many it has drawn. */
 export type DropoutState = { readonly seed: Tensor; readonly step: Tensor }
-
-const SEEDS = 2 ** 24
-const seedLeaf: LeafSpec = {
-  shape: [],
-  learned: false,
-  init: (g) => {
-    const [t, next] = randint(0, SEEDS, [])(g)
-    return [t, next]
-  },
-}
 
 type DropoutOptions = { readonly p?: number }
 

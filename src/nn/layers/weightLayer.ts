@@ -2,13 +2,12 @@
 import { failure, type QuantError } from '../../data/error.js'
 import { anything, flag, type Field } from '../../data/fields.js'
 import { quantOf } from '../../data/quant.js'
-import { uniform } from '../../data/random.js'
 import { sizeOf, type Shape } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import { isInvalid } from '../../graph/builder.js'
 import type { Kit, Value } from '../../graph/op.js'
 import type { Quantizer } from '../../quantizers/quantizer.js'
-import { quantizeBias, quantizeWeight, weightState } from '../../quantizers/weight.js'
+import { quantizeBias } from '../../quantizers/weight.js'
 import type { QuantizerState } from '../../quantizers/activation.js'
 import { NOT_CONFIGURED } from './activationLayers.js'
 import { dequantize, isQuantValue, reshape } from '../functions/index.js'
@@ -16,7 +15,8 @@ import { demandValue } from '../functions/support.js'
 import { brokenLayer } from './checks.js'
 import type { Layer, LeafSpec, SpecTree, Traced } from './layer.js'
 import { chosen, optionProblems, quantizerFields, recordOf, type Given, type Prefixed } from './options.js'
-import { actSpec, optionalConfig, quantizerSpec, throughQuantizer, type QuantState } from './quantizing.js'
+import { actSpec, optionalConfig, throughQuantizer, type QuantState } from './quantizing.js'
+import { isBinary, uniformLeaf, weigh, weightSpec } from './weighing.js'
 
 /** Quantizers of a layer with weights. */
 export type WeightQuantizers = Prefixed<'weight'> &
@@ -76,17 +76,7 @@ export type Kind = {
   readonly compute: (x: Value, w: Value) => Value
 }
 
-const leafOf = (shape: Shape, fanIn: number): LeafSpec => {
-  const bound = fanIn > 0 ? 1 / Math.sqrt(fanIn) : 0
-  return {
-    shape,
-    learned: true,
-    init: (g) => {
-      const [t, next] = uniform(-bound, bound, shape)(g)
-      return [t, next]
-    },
-  }
-}
+const leafOf = (shape: Shape, fanIn: number): LeafSpec => uniformLeaf(shape, fanIn > 0 ? 1 / Math.sqrt(fanIn) : 0)
 
 type Places = {
   readonly input: Quantizer | null
@@ -95,10 +85,8 @@ type Places = {
   readonly output: Quantizer | null
 }
 
-const isBinary = (q: Quantizer | null): boolean => q?.quantType === 'BINARY'
-
-/** The scale of the accumulator as a flat list, or null where input or weight is plain. */
-const accumulatorScale = (x: Value, w: Value, y: Value, kit: Kit): Value | null => {
+/** The scale of the accumulator y of x and w as a flat list, or null where input or weight is plain. */
+export const accumulatorScale = (x: Value, w: Value, y: Value, kit: Kit): Value | null => {
   const [qx, qw, qy] = [x, w, y].map((v) => quantOf(v.carried))
   if (qx === null || qw === null) return null
   const s =
@@ -246,10 +234,10 @@ const builtLayer = (
     ...(isBinary(q.weight) ? { weight } : {}),
     inputQuant: actSpec(q.input),
     outputQuant: actSpec(q.output),
-    weightQuant: q.weight === null ? {} : quantizerSpec(weightState(q.weight, kind.weightShape, kind.axis)),
+    weightQuant: weightSpec(q.weight, kind.weightShape, kind.axis),
   }
   /** The quantized weight, the state of its quantizer, and the clamped float weight of a binary layer. */
-  const weigh = (
+  const weighed = (
     p: Traced<WeightParams>,
     s: Traced<WeightState>,
     kit: Kit,
@@ -267,18 +255,10 @@ const builtLayer = (
         {},
         undefined,
       ]
-    if (q.weight === null) return [stored, {}, undefined]
-    const quantizer = q.weight
-    const path = kit.path()
-    const place = path === '' ? '' : `${path}.`
-    const bound = quantizer.scalingConst ?? 1
-    const w = isBinary(quantizer)
-      ? kit.emit('assign', [kit.emit('clamp', [stored], { min: -bound, max: bound })], { leaf: `${place}weight` })
-      : stored
-    const [qw, after] = kit.scoped('weightQuant', () =>
-      quantizeWeight(quantizer, kit, s.weightQuant as QuantizerState, w, kind.axis, `${place}weightQuant`),
-    )
-    return [qw, after, isBinary(quantizer) ? w : undefined]
+    const place = kit.path() === '' ? '' : `${kit.path()}.`
+    const own = { value: stored, leaf: `${place}weight` }
+    const done = weigh(q.weight, kit, s.weightQuant, [own], kind.axis, `${place}weightQuant`)
+    return [done.weights[0], done.state, done.clamped?.[0]]
   }
   return {
     layer: name,
@@ -305,11 +285,11 @@ const builtLayer = (
         ['returnQuantTensor', String(returnQuantTensor)],
       ],
     },
-    quantWeight: (p, s, kit) => weigh(p, s, kit)[0],
+    quantWeight: (p, s, kit) => weighed(p, s, kit)[0],
     apply: (p, s, x, kit) => {
       demandValue(name, x)
       const [x1, inputQuant] = throughQuantizer(q.input, kit, s.inputQuant, x, 'inputQuant')
-      const [w, weightQuant, clamped] = weigh(p, s, kit)
+      const [w, weightQuant, clamped] = weighed(p, s, kit)
       const single = kind.spatial !== null && x1.shape.length === kind.spatial + 1
       const whole = single ? reshape(x1, [1, ...x1.shape]) : x1
       const batch = returnQuantTensor && q.output === null ? withZeroPointOf0(name, whole, w) : whole

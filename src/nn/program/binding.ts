@@ -4,6 +4,7 @@ import { breaches, showDeclaration } from '../../data/declaration.js'
 import type { QuantError, QuantErrors, QuantWarning } from '../../data/error.js'
 import { argumentProblems, record, required } from '../../data/fields.js'
 import { marksOf, type Marked, type Marks } from '../../data/marks.js'
+import { dtypeBreach } from '../../data/dtype.js'
 import { quantOf } from '../../data/quant.js'
 import { sameShape, showShape, sizeOf } from '../../data/shape.js'
 import type { Output, QuantTensor } from '../../data/quantTensor.js'
@@ -94,8 +95,24 @@ const quantErrors = (i: ProgramInput, given: unknown): readonly QuantError[] => 
   )
 }
 
+/** In what given indices or masks are not what was declared. Empty for other inputs. */
+const dtypeErrors = (i: ProgramInput, given: unknown): readonly QuantError[] => {
+  if (i.dtype === undefined || !isTensor(given)) return []
+  const breach = dtypeBreach(i.dtype, given)
+  return breach === null
+    ? []
+    : [
+        inputError(
+          i,
+          `${nameOf(i)} was declared as ${i.dtype} (${i.dtype}Input), but ${breach}`,
+          'give numbers of that kind, or declare it with tensorInput',
+        ),
+      ]
+}
+
 /** Is a batch's quant tensor what was declared? For what has been bound already, element by element, and may be given anew. */
-export const keepsDeclaration = (i: ProgramInput, given: unknown): boolean => quantErrors(i, given).length === 0
+export const keepsDeclaration = (i: ProgramInput, given: unknown): boolean =>
+  quantErrors(i, given).length === 0 && dtypeErrors(i, given).length === 0
 
 /** Puts the arguments in the order of the program's inputs, or says what is missing, misshapen, or not what was declared. */
 export const bindInputs = (
@@ -130,7 +147,9 @@ export const bindInputs = (
   })
   const tensors = found.filter((t): t is Tensor => t !== null)
   if (errors.length === 0 && trust.trusted !== true)
-    for (const i of program.inputs) if (i.quant !== undefined) errors.push(...quantErrors(i, at(trees[i.kind], i.path)))
+    for (const i of program.inputs)
+      if (i.quant !== undefined || i.dtype !== undefined)
+        errors.push(...quantErrors(i, at(trees[i.kind], i.path)), ...dtypeErrors(i, at(trees[i.kind], i.path)))
   return errors.length > 0 ? E.left(errors) : E.right(tensors)
 }
 

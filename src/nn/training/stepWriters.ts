@@ -73,7 +73,8 @@ export const batchWriter = (
       const t = partOf(input, found)
       if (!isTensor(t) || !sameShape(t.shape, input.shape) || t.data.length !== storage.input(index).data.length)
         return false
-      if (input.quant !== undefined && trust.trusted !== true && !keepsDeclaration(input, found)) return false
+      const promised = input.quant !== undefined || input.dtype !== undefined
+      if (promised && trust.trusted !== true && !keepsDeclaration(input, found)) return false
       storage.write(index, t)
     }
     return true

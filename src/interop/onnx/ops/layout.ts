@@ -131,3 +131,7 @@ export const upsampleNearestExact: Rule = (x, node) => resized(x, node, 'nearest
 /** F.interpolate, modes `linear`, `bilinear`, `trilinear`. */
 export const upsampleLinear: Rule = (x, node) =>
   resized(x, node, 'linear', node.attrs.alignCorners === true ? 'align_corners' : 'pytorch_half_pixel')
+
+/** 0, 1, 2, … as an initializer. */
+export const arange: Rule = (x, node) =>
+  x.w.floats({ shape: node.shape, data: Float32Array.from({ length: node.shape[0] }, (_, i) => i) }, 'arange')

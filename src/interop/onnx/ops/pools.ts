@@ -112,3 +112,9 @@ export const gatherLast: Rule = (x, node) => {
   const found = x.emit(node, 'GatherElements', [v, column], { axis: int(1) })
   return x.emit(node, 'Squeeze', [found, int64s(x, [1], 'axes')])
 }
+
+/** Rows of a table by their indices. */
+export const gatherRows: Rule = (x, node) => {
+  const indices = x.emit(node, 'Cast', [operand(x, node, 1)], { to: int(DataType.INT64) })
+  return x.emit(node, 'Gather', [operand(x, node, 0), indices], { axis: int(0) })
+}

@@ -1,0 +1,181 @@
+/** QuantEmbedding: rows of a quantized table (SEMANTICS-3, 5). */
+import type { QuantError } from '../../data/error.js'
+import { anything, count, flag, required, showGiven, type Field } from '../../data/fields.js'
+import { normal } from '../../data/random.js'
+import type { Tensor } from '../../data/tensor.js'
+import type { Kit, Value } from '../../graph/op.js'
+import { Int8WeightPerTensorFloat } from '../../quantizers/presets.js'
+import type { Quantizer } from '../../quantizers/quantizer.js'
+import { dequantize } from '../functions/index.js'
+import { demandValue } from '../functions/support.js'
+import { brokenLayer } from './checks.js'
+import type { Layer, LeafSpec } from './layer.js'
+import { chosen, optionProblems, quantizerFields, recordOf, type Prefixed } from './options.js'
+import { optionalConfig, type QuantState } from './quantizing.js'
+import { isBinary, weigh, weightSpec } from './weighing.js'
+
+/** Options of an embedding. */
+export type EmbeddingOptions = Prefixed<'weight'> & {
+  /** Rows of the table: indices are whole numbers below it. */
+  readonly numEmbeddings: number
+  readonly embeddingDim: number
+  /** A row that starts as zeros and gets no gradient; negative ones count from the back. */
+  readonly paddingIdx?: number | null
+  /** Divide the gradient of each row by its number of occurrences in the call (default false). */
+  readonly scaleGradByFreq?: boolean
+  /** Default Int8WeightPerTensorFloat, per tensor always; null disables it. */
+  readonly weightQuant?: Quantizer | null
+  /** Give a quant tensor instead of its plain value (default false). */
+  readonly returnQuantTensor?: boolean
+}
+/** The table; a binary one stands in state, because each forward clamps it. */
+export type EmbeddingParams = { readonly weight?: Tensor }
+/** State of the quantizer. */
+export type EmbeddingState = { readonly weightQuant: QuantState; readonly weight?: Tensor }
+
+const NAME = 'QuantEmbedding'
+const padding: Field = {
+  says: 'a row of the table, negative from the back, or null',
+  like: '0',
+  holds: (x) => x === null || Number.isSafeInteger(x),
+}
+const FIELDS: { readonly [name: string]: Field } = {
+  numEmbeddings: required(count),
+  embeddingDim: required(count),
+  paddingIdx: padding,
+  scaleGradByFreq: flag,
+  weightQuant: anything,
+  returnQuantTensor: flag,
+  // Known in torch: refused with a reason of their own.
+  maxNorm: anything,
+  normType: anything,
+  sparse: anything,
+  ...quantizerFields('weight'),
+}
+
+const problem = (option: string, message: string, fix: string): QuantError => ({
+  tag: 'ConfigError',
+  option,
+  path: '',
+  message: `${NAME}: ${message}`,
+  fix,
+})
+
+const togetherProblems = (o: EmbeddingOptions, q: Quantizer | null): readonly QuantError[] => {
+  const out: QuantError[] = []
+  const given = recordOf(o)
+  if (given.maxNorm !== undefined && given.maxNorm !== null)
+    out.push(
+      problem(
+        'maxNorm',
+        'max_norm shortens the quantized rows in place, in Brevitas too, so that they leave their grid',
+        'leave it out; decay the weights instead, adamW({ weightDecay: 0.01 }) for instance',
+      ),
+    )
+  if (given.sparse === true)
+    out.push(
+      problem('sparse', 'gradients are dense tensors, of which only the taken rows are written', 'leave sparse out'),
+    )
+  const pad = o.paddingIdx ?? 0
+  if (pad < -o.numEmbeddings || pad >= o.numEmbeddings)
+    out.push(
+      problem(
+        'paddingIdx',
+        `Padding_idx must be within num_embeddings: the table has ${o.numEmbeddings} rows, and row ${pad} was named`,
+        `name a row from ${-o.numEmbeddings} to ${o.numEmbeddings - 1}`,
+      ),
+    )
+  if (q === null && o.returnQuantTensor === true)
+    out.push(
+      problem(
+        'returnQuantTensor',
+        'Enable weight quantization to return QuantTensor: weightQuant is null',
+        'give it a weightQuant, or drop returnQuantTensor',
+      ),
+    )
+  if (q !== null && q.scalingPerOutputChannel)
+    out.push(
+      problem(
+        'weightQuant',
+        `Only per-tensor quantization is supported. ${q.name} has a scale per row`,
+        'choose Int8WeightPerTensorFloat, or weightScalingPerOutputChannel: false',
+      ),
+    )
+  return out
+}
+
+const tableLeaf = (o: EmbeddingOptions): LeafSpec => {
+  const shape = [o.numEmbeddings, o.embeddingDim]
+  const pad = o.paddingIdx ?? null
+  return {
+    shape,
+    learned: true,
+    init: (g) => {
+      const [t, next] = normal(0, 1, shape)(g)
+      if (pad === null) return [t, next]
+      const from = (pad < 0 ? pad + o.numEmbeddings : pad) * o.embeddingDim
+      return [{ shape, data: t.data.map((w, i) => (i >= from && i < from + o.embeddingDim ? 0 : w)) }, next]
+    },
+  }
+}
+
+/** Says that what was given are no indices. */
+const notIndices = (kit: Kit, x: Value): Value =>
+  x.kit.failWith({
+    tag: 'InputError',
+    input: NAME,
+    path: kit.path(),
+    message: `${NAME} takes indices, whole numbers that name rows, and was given a tensor of ${x.dtype}s`,
+    fix: 'declare the input as indices: integerInput([batch, length])',
+  })
+
+/**
+ * Rows of a quantized table by their indices (brevitas.nn.QuantEmbedding): the whole table is quantized, per tensor, then rows are taken.
+ * Takes indices of any shape (`integerInput`), gives `[.., embeddingDim]`. Gradients go to the rows that were taken, and through the
+ * table's scale to its largest element.
+ */
+export const QuantEmbedding = (o: EmbeddingOptions): Layer<EmbeddingParams, EmbeddingState> => {
+  const given = recordOf(o)
+  const found = chosen(NAME, given, 'weightQuant', Int8WeightPerTensorFloat, 'weight', 'weight')
+  const wrong = optionProblems(NAME, o, FIELDS)
+  const problems = [...wrong, ...found.problems, ...(wrong.length > 0 ? [] : togetherProblems(o, found.quantizer))]
+  if (problems.length > 0) return brokenLayer(NAME, problems)
+  const q = found.quantizer
+  const weight = tableLeaf(o)
+  const returnQuantTensor = o.returnQuantTensor === true
+  const attrs = { paddingIdx: o.paddingIdx ?? null, scaleGradByFreq: o.scaleGradByFreq === true }
+  return {
+    layer: NAME,
+    params: isBinary(q) ? {} : { weight },
+    state: { ...(isBinary(q) ? { weight } : {}), weightQuant: weightSpec(q, weight.shape, 0) },
+    problems,
+    source: {
+      layer: NAME,
+      options: given,
+      takes: [...Object.keys(FIELDS).slice(0, 6)],
+      quantizers: { weightQuant: q },
+    },
+    config: {
+      name: NAME,
+      parts: [
+        ['numEmbeddings', String(o.numEmbeddings)],
+        ['embeddingDim', String(o.embeddingDim)],
+        ['paddingIdx', showGiven(attrs.paddingIdx)],
+        ['weightQuant', optionalConfig(q)],
+        ['returnQuantTensor', String(returnQuantTensor)],
+      ],
+    },
+    apply: (p, s, indices, kit) => {
+      demandValue(NAME, indices)
+      const stored = p.weight ?? s.weight
+      if (indices.dtype !== 'integer' || stored === undefined) return [notIndices(kit, indices), s]
+      const place = kit.path() === '' ? '' : `${kit.path()}.`
+      const done = weigh(q, kit, s.weightQuant, [{ value: stored, leaf: `${place}weight` }], 0, `${place}weightQuant`)
+      const y = kit.emit('gatherRows', [done.weights[0], indices], attrs)
+      return [
+        returnQuantTensor ? y : dequantize(y, `${NAME} does not return quant tensors; set returnQuantTensor: true`),
+        { weightQuant: done.state, ...(done.clamped === null ? {} : { weight: done.clamped[0] }) },
+      ]
+    },
+  }
+}
