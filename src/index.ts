@@ -49,7 +49,15 @@ export { programToJSON, parseProgram } from './graph/json.js'
 export { tensorsToBytes, parseTensors } from './data/binary.js'
 export type { Program, ProgramInput, ProgramLayer, ProgramOutput, QuantParts } from './graph/program.js'
 export type { Dtype } from './data/dtype.js'
-export { booleanInput, integerInput, quantInput, tensorInput, type InputDecl, type QuantInput, type TensorInput } from './graph/trace.js'
+export {
+  booleanInput,
+  integerInput,
+  quantInput,
+  tensorInput,
+  type InputDecl,
+  type QuantInput,
+  type TensorInput,
+} from './graph/trace.js'
 export { ops, type Registry } from './ops/index.js'
 export { unary, binary, scaledBy, maskedBy, strips } from './ops/support/elementwise.js'
 export type { Rounding } from './ops/rounding.js'

@@ -234,7 +234,8 @@ export const vjpProgram =
         (i.kind === 'state' && i.learned) ||
         (i.kind === 'data' &&
           i.dtype === undefined &&
-          options.inputs === true && (i.part === 'tensor' || i.part === 'value')),
+          options.inputs === true &&
+          (i.part === 'tensor' || i.part === 'value')),
     )
     const versions = new Map<string, NodeId[]>()
     for (const n of program.graph.nodes)

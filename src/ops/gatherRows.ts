@@ -51,9 +51,7 @@ export const gatherRows: Op<RowAttrs> = {
     const plain = attrs.paddingIdx === null && !attrs.scaleGradByFreq
     const weight = plain ? null : kit.emit('rowWeights', [indices], { ...attrs, rows })
     const own =
-      weight === null
-        ? g
-        : kit.emit('mul', [g, kit.emit('reshape', [weight], { shape: [...indices.shape, 1] })])
+      weight === null ? g : kit.emit('mul', [g, kit.emit('reshape', [weight], { shape: [...indices.shape, 1] })])
     return [kit.emit('scatterRows', [own, indices], { rows }), null]
   },
   evaluate: ([t, indices], _attrs, out) => {
@@ -76,7 +74,10 @@ export const gatherRows: Op<RowAttrs> = {
       attrs: { paddingIdx: null, scaleGradByFreq: false },
     },
     {
-      args: [{ shape: [3, 2], quant: { bits: 4, signed: true, scaleShape: [3, 1] } }, { shape: [], ...INDICES }],
+      args: [
+        { shape: [3, 2], quant: { bits: 4, signed: true, scaleShape: [3, 1] } },
+        { shape: [], ...INDICES },
+      ],
       attrs: { paddingIdx: null, scaleGradByFreq: false },
     },
   ],

@@ -15,8 +15,14 @@ const MANY: { readonly [type: string]: readonly string[] } = {
   QuantLSTM: ['io', 'gateAcc', 'sigmoid', 'tanh', 'cellState'],
   QuantScaledDotProductAttention: ['qScaled', 'kTransposed', 'v', 'softmaxInput', 'attnOutputWeights', 'sdpaOutput'],
   QuantMultiheadAttention: [
-    ...['qScaled', 'kTransposed', 'v', 'softmaxInput', 'attnOutputWeights'],
-    ...['inProjInput', 'outProjInput', 'outProjOutput'],
+    'qScaled',
+    'kTransposed',
+    'v',
+    'softmaxInput',
+    'attnOutputWeights',
+    'inProjInput',
+    'outProjInput',
+    'outProjOutput',
   ],
 }
 

@@ -2,7 +2,17 @@
 import * as E from 'fp-ts/lib/Either.js'
 import * as q from '../../src/index.js'
 import { buildLayer } from './build.js'
-import { decode, decodeQuant, isQuantJson, namesOf, outputOf, safe, type Case, type Step, type ValueJson } from './format.js'
+import {
+  decode,
+  decodeQuant,
+  isQuantJson,
+  namesOf,
+  outputOf,
+  safe,
+  type Case,
+  type Step,
+  type ValueJson,
+} from './format.js'
 import { isValue } from '../../src/graph/trace.js'
 import { callFunction, layerInput } from './interpret.js'
 import { leafDifference, valueDifferences } from './judge.js'
@@ -45,7 +55,9 @@ export const modelOf = (c: Case): CaseModel => {
     state: Nested,
     inputs: ByName<q.Value>,
   ): readonly [ByName<q.Value>, ByName<unknown>] => {
-    const env = new Map<string, q.Value | null>(names.filter((n) => Object.hasOwn(inputs, safe(n))).map((n) => [n, inputs[safe(n)]] as const))
+    const env = new Map<string, q.Value | null>(
+      names.filter((n) => Object.hasOwn(inputs, safe(n))).map((n) => [n, inputs[safe(n)]] as const),
+    )
     const after: Record<string, unknown> = {}
     for (const s of c.program) {
       const bind = (y: unknown): void => {
@@ -63,7 +75,10 @@ export const modelOf = (c: Case): CaseModel => {
         after[s.layer] = next
       }
     }
-    return [mapNames(Object.fromEntries([...env].filter((e): e is [string, q.Value] => e[1] !== null)), (v) => v), after]
+    return [
+      mapNames(Object.fromEntries([...env].filter((e): e is [string, q.Value] => e[1] !== null)), (v) => v),
+      after,
+    ]
   }
   return q.model(layers as never, forward as never) as unknown as CaseModel
 }

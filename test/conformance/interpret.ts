@@ -8,7 +8,8 @@ type Given = q.Value | number | readonly q.Value[] | null
 type Call = (args: readonly Given[], attrs: Json) => q.Value
 
 const one = (x: Given | undefined): q.Value => {
-  if (x === undefined || x === null || typeof x === 'number' || Array.isArray(x)) throw new Error('a value was expected')
+  if (x === undefined || x === null || typeof x === 'number' || Array.isArray(x))
+    throw new Error('a value was expected')
   return x as q.Value
 }
 const operand = (x: Given): q.Operand => (typeof x === 'number' ? x : one(x))

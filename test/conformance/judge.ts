@@ -56,7 +56,8 @@ export const valueDifferences = (
   actual: q.Output | undefined,
   c: Compare,
 ): readonly string[] => {
-  if (expected.kind === 'none') return actual === undefined ? [] : [`${key}: nothing was expected, but there is a result`]
+  if (expected.kind === 'none')
+    return actual === undefined ? [] : [`${key}: nothing was expected, but there is a result`]
   if (actual === undefined) return [`${key}: expected, but there is no such result`]
   const quant = q.isQuantTensor(actual)
   const kind = fieldDifference(`${key}.kind`, expected.kind, quant ? 'quant' : 'tensor')

@@ -43,7 +43,10 @@ export const attentionQuantizers = (
   name: string,
   given: Given,
   places: readonly AttentionPlace[],
-): { readonly quantizers: { readonly [place: string]: Quantizer | null }; readonly problems: readonly QuantError[] } => {
+): {
+  readonly quantizers: { readonly [place: string]: Quantizer | null }
+  readonly problems: readonly QuantError[]
+} => {
   const found = places.map((p) => [p, chosen(name, given, p, PLACES[p], prefixOf(p), 'act')] as const)
   return {
     quantizers: Object.fromEntries(found.map(([p, f]) => [p, f.quantizer])),

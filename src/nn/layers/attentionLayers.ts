@@ -184,7 +184,9 @@ const attention = (
   const q = kit.emit('mul', [query, kit.constant(scale)])
   const [y] = attended(kit, call, { q, k, v, ...mask, p: x.dropoutP ?? 0 })
   const out = call.at('sdpaOutputQuant', y)
-  return returnQuant ? out : dequantize(out, `${name} does not return quant tensors; set sdpaOutputReturnQuantTensor: true`)
+  return returnQuant
+    ? out
+    : dequantize(out, `${name} does not return quant tensors; set sdpaOutputReturnQuantTensor: true`)
 }
 
 /**
@@ -192,9 +194,7 @@ const attention = (
  * the transposed key, the value and the weights, by default 8 bits; the scores and the result are not quantized by default. Rows of a mask
  * that are masked throughout give zeros. Called with a record: `{ query, key, value, attnMask }`. No parameters.
  */
-export const QuantScaledDotProductAttention = (
-  o: AttentionOptions = {},
-): Layer<None, AttendingState, AttentionInput> =>
+export const QuantScaledDotProductAttention = (o: AttentionOptions = {}): Layer<None, AttendingState, AttentionInput> =>
   attentionLayer({ name: 'QuantScaledDotProductAttention', quantized: true }, o)
 
 /** torch's scaled_dot_product_attention as a layer, nothing quantized (brevitas.nn.ScaledDotProductAttention). */

@@ -152,7 +152,7 @@ export const QuantEmbedding = (o: EmbeddingOptions): Layer<EmbeddingParams, Embe
     source: {
       layer: NAME,
       options: given,
-      takes: [...Object.keys(FIELDS).slice(0, 6)],
+      takes: Object.keys(FIELDS).slice(0, 6),
       quantizers: { weightQuant: q },
     },
     config: {
@@ -170,7 +170,8 @@ export const QuantEmbedding = (o: EmbeddingOptions): Layer<EmbeddingParams, Embe
       const stored = p.weight ?? s.weight
       if (indices.dtype !== 'integer' || stored === undefined) return [notIndices(kit, indices), s]
       const place = kit.path() === '' ? '' : `${kit.path()}.`
-      const done = weigh(q, kit, s.weightQuant, [{ value: stored, leaf: `${place}weight` }], 0, `${place}weightQuant`)
+      const own = { value: stored, leaf: `${place}weight` }
+      const done = weigh(q, kit, s.weightQuant, [own], { axis: 0, leaf: `${place}weightQuant` })
       const y = kit.emit('gatherRows', [done.weights[0], indices], attrs)
       return [
         returnQuantTensor ? y : dequantize(y, `${NAME} does not return quant tensors; set returnQuantTensor: true`),

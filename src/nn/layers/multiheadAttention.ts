@@ -1,246 +1,39 @@
 /** Multi-head attention with quantized projections (SEMANTICS-3, 4). */
-import type { QuantError } from '../../data/error.js'
-import { anything, count, flag, fraction, required, type Field } from '../../data/fields.js'
-import { normal, xavierUniform, type Generator } from '../../data/random.js'
 import { sameShape, showShape, type Shape } from '../../data/shape.js'
-import type { Tensor } from '../../data/tensor.js'
 import { isInvalid } from '../../graph/builder.js'
 import type { Kit, Value } from '../../graph/op.js'
-import { Int32Bias, Int8ActPerTensorFloat, Int8WeightPerTensorFloat } from '../../quantizers/presets.js'
-import type { Quantizer } from '../../quantizers/quantizer.js'
 import { dequantize, reshape, transpose } from '../functions/index.js'
 import { demandValue } from '../functions/support.js'
-import {
-  asBias,
-  attended,
-  attending,
-  attendingState,
-  attentionFields,
-  attentionQuantizers,
-  type AttendingState,
-  type AttentionPlace,
-  type AttentionQuantizers,
-} from './attending.js'
+import { asBias, attended, attending, attendingState, attentionQuantizers } from './attending.js'
 import { brokenLayer, called } from './checks.js'
-import { constantLeaf, type Layer, type LeafSpec, type SpecTree, type Traced } from './layer.js'
-import { optionProblems, quantizerFields, recordOf, type Given, type Prefixed } from './options.js'
+import type { Layer, SpecTree, Traced } from './layer.js'
+import {
+  addedLeaf,
+  FIELDS,
+  headProblems,
+  HERE,
+  isPacked,
+  NAME,
+  projectionsOf,
+  type MultiheadInput,
+  type MultiheadOptions,
+  type MultiheadOutput,
+  type MultiheadParams,
+  type MultiheadState,
+  type ProjectionName,
+} from './multihead.js'
+import { optionProblems, recordOf } from './options.js'
 import { optionalConfig } from './quantizing.js'
-import type { WeightLayer, WeightParams, WeightState } from './weightLayer.js'
-import { QuantLinear } from './weightLayers.js'
+import type { WeightState } from './weightLayer.js'
 
-const NAME = 'QuantMultiheadAttention'
-
-/** Quantizers of the projections, as QuantLinear has them, behind `inProj` and `outProj`. */
-type ProjectionQuantizers = Prefixed<'inProjInput'> &
-  Prefixed<'inProjWeight'> &
-  Prefixed<'inProjBias'> &
-  Prefixed<'outProjInput'> &
-  Prefixed<'outProjWeight'> &
-  Prefixed<'outProjBias'> &
-  Prefixed<'outProjOutput'> & {
-    readonly inProjInputQuant?: Quantizer | null
-    readonly inProjWeightQuant?: Quantizer | null
-    readonly inProjBiasQuant?: Quantizer | null
-    readonly outProjInputQuant?: Quantizer | null
-    readonly outProjWeightQuant?: Quantizer | null
-    readonly outProjBiasQuant?: Quantizer | null
-    readonly outProjOutputQuant?: Quantizer | null
-  }
-
-/** What a call gives beside the result. */
-export type MultiheadCall = {
-  /** Give the weights too (default true). */
-  readonly needWeights?: boolean
-  /** Their mean over the heads (default), or one matrix per head. */
-  readonly averageAttnWeights?: boolean
-}
-/**
- * Operands of multi-head attention: `[L, N, E]` (`batchFirst`: `[N, L, E]`), or `[L, E]` without a batch. Without key and value they are the query.
- * Masks: true (or a float, which is added) hides; `attnMask [L, S]` or `[N*heads, L, S]`, `keyPaddingMask [N, S]`.
- */
-export type MultiheadInput = MultiheadCall & {
-  readonly query: Value
-  readonly key?: Value
-  readonly value?: Value
-  readonly keyPaddingMask?: Value
-  readonly attnMask?: Value
-}
-/** The result, and the quantized weights where they were asked for. */
-export type MultiheadOutput = { readonly y: Value; readonly weights?: Value }
-
-/** Options of QuantMultiheadAttention. */
-export type MultiheadOptions = Omit<AttentionQuantizers, 'sdpaOutputQuant' | keyof Prefixed<'sdpaOutput'>> &
-  ProjectionQuantizers &
-  MultiheadCall & {
-    readonly embedDim: number
-    readonly numHeads: number
-    /** Probability with which weights are dropped in training (default 0). */
-    readonly dropout?: number
-    readonly bias?: boolean
-    readonly addBiasKv?: boolean
-    readonly addZeroAttn?: boolean
-    readonly kdim?: number
-    readonly vdim?: number
-    /** One projection for query, key and value, which must then be one tensor (default true). */
-    readonly packedInProj?: boolean
-    readonly batchFirst?: boolean
-    readonly returnQuantTensor?: boolean
-  }
-
-/** Parameters: of `inProj`, or of `qProj`, `kProj`, `vProj`; of `outProj`; and the added key and value. */
-export type MultiheadParams = {
-  readonly inProj?: WeightParams
-  readonly qProj?: WeightParams
-  readonly kProj?: WeightParams
-  readonly vProj?: WeightParams
-  readonly outProj: WeightParams
-  readonly biasK?: Tensor
-  readonly biasV?: Tensor
-}
-/** State of the projections and of the attention's own quantizers. */
-export type MultiheadState = Omit<AttendingState, 'sdpaOutputQuant'> & {
-  readonly inProj?: WeightState
-  readonly qProj?: WeightState
-  readonly kProj?: WeightState
-  readonly vProj?: WeightState
-  readonly outProj: WeightState
-}
-
-const HERE = [
-  'qScaledQuant',
-  'kTransposedQuant',
-  'vQuant',
-  'softmaxInputQuant',
-  'attnOutputWeightsQuant',
-] as const satisfies readonly AttentionPlace[]
-const PROJECTIONS = {
-  inProj: ['Input', 'Weight', 'Bias'],
-  outProj: ['Input', 'Weight', 'Bias', 'Output'],
-} as const
-
-const FIELDS: { readonly [name: string]: Field } = {
-  embedDim: required(count),
-  numHeads: required(count),
-  dropout: fraction,
-  bias: flag,
-  addBiasKv: flag,
-  addZeroAttn: flag,
-  kdim: count,
-  vdim: count,
-  packedInProj: flag,
-  batchFirst: flag,
-  returnQuantTensor: flag,
-  needWeights: flag,
-  averageAttnWeights: flag,
-  ...attentionFields(HERE),
-  ...Object.assign(
-    {},
-    ...Object.entries(PROJECTIONS).flatMap(([proj, parts]) =>
-      parts.map((part) => ({ [`${proj}${part}Quant`]: anything, ...quantizerFields(`${proj}${part}`) })),
-    ),
-  ),
-}
-
-/** Options behind a prefix, without it: `inProjWeightBitWidth` is `weightBitWidth` of `inProj`. */
-const behind = (given: Given, prefix: string): Given =>
-  Object.fromEntries(
-    Object.entries(given).flatMap(([k, v]) => {
-      const rest = k.startsWith(prefix) ? k.slice(prefix.length) : ''
-      return /^[A-Z]/.test(rest) ? [[rest.charAt(0).toLowerCase() + rest.slice(1), v] as const] : []
-    }),
-  )
-
-/** A QuantLinear whose options stand behind a prefix; what is wrong with them is told by their full names. */
-const projection = (
-  given: Given,
-  prefix: 'inProj' | 'outProj',
-  sizes: { readonly inFeatures: number; readonly outFeatures: number; readonly returnQuantTensor: boolean },
-  weight: LeafSpec['init'] | null,
-): WeightLayer => {
-  const layer = QuantLinear({
-    inputQuant: Int8ActPerTensorFloat,
-    weightQuant: Int8WeightPerTensorFloat,
-    biasQuant: Int32Bias,
-    ...behind(given, prefix),
-    ...sizes,
-    bias: given.bias !== false,
-  })
-  const problems = layer.problems.map((p) =>
-    p.tag === 'ConfigError'
-      ? { ...p, option: `${prefix}${p.option.charAt(0).toUpperCase()}${p.option.slice(1)}` }
-      : p,
-  )
-  const { inFeatures, outFeatures } = sizes
-  const drawn = weight === null ? {} : { weight: { shape: [outFeatures, inFeatures], learned: true, init: weight } }
-  const redrawn = (tree: SpecTree): SpecTree => ({
-    ...tree,
-    ...('weight' in tree ? drawn : {}),
-    ...('bias' in tree ? { bias: constantLeaf([outFeatures], 0, true) } : {}),
-  })
-  return {
-    ...layer,
-    problems,
-    params: redrawn(layer.params),
-    state: 'weight' in layer.state ? redrawn(layer.state) : layer.state,
-  }
-}
-
-const headProblems = ({ embedDim, numHeads }: MultiheadOptions): readonly QuantError[] =>
-  embedDim % numHeads === 0
-    ? []
-    : [
-        {
-          tag: 'ConfigError',
-          option: 'numHeads',
-          path: '',
-          message: `${NAME}: embed_dim must be divisible by num_heads, but ${embedDim} features can't be split among ${numHeads} heads`,
-          fix: 'choose a number of heads that divides embedDim',
-        },
-      ]
-
-type ProjectionName = 'inProj' | 'qProj' | 'kProj' | 'vProj' | 'outProj'
-type Projections = { readonly [name in ProjectionName]?: WeightLayer }
-
-/** Is there one projection for query, key and value? */
-const isPacked = (o: MultiheadOptions): boolean =>
-  o.packedInProj !== false && [o.kdim, o.vdim].every((n) => n === undefined || n === o.embedDim)
-
-const projectionsOf = (o: MultiheadOptions): Projections => {
-  const given = recordOf(o)
-  const xavier = (inFeatures: number, outFeatures: number) => (g: Generator) => {
-    const [t, next] = xavierUniform()([outFeatures, inFeatures])(g)
-    return [t, next] as const
-  }
-  const into = (inFeatures: number, outFeatures: number): WeightLayer =>
-    projection(
-      given,
-      'inProj',
-      { inFeatures, outFeatures, returnQuantTensor: false },
-      xavier(inFeatures, outFeatures),
-    )
-  const e = o.embedDim
-  return {
-    ...(isPacked(o)
-      ? { inProj: into(e, 3 * e) }
-      : { qProj: into(e, e), kProj: into(o.kdim ?? e, e), vProj: into(o.vdim ?? e, e) }),
-    outProj: projection(
-      given,
-      'outProj',
-      { inFeatures: e, outFeatures: e, returnQuantTensor: o.returnQuantTensor === true },
-      null,
-    ),
-  }
-}
-
-/** Xavier normal: the standard deviation of a key or value that is added. */
-const addedLeaf = (e: number): LeafSpec => ({
-  shape: [1, 1, e],
-  learned: true,
-  init: (g) => {
-    const [t, next] = normal(0, Math.fround(Math.sqrt(2 / (e + e))), [1, 1, e])(g)
-    return [t, next]
-  },
-})
+export type {
+  MultiheadCall,
+  MultiheadInput,
+  MultiheadOptions,
+  MultiheadOutput,
+  MultiheadParams,
+  MultiheadState,
+} from './multihead.js'
 
 /** What does not fit, in torch's words; null where all does. Shapes as given, before any axis is moved. */
 const misfit = (o: MultiheadOptions, q: Value, k: Value, v: Value): string | null => {
@@ -268,7 +61,8 @@ const maskMisfit = (x: MultiheadInput, [l, s]: readonly [number, number], n: num
   const mask = x.attnMask?.shape
   if (mask !== undefined) {
     const wanted = mask.length === 2 ? [l, s] : [n * heads, l, s]
-    if (mask.length !== 2 && mask.length !== 3) return `attn_mask's dimension ${mask.length} is not supported: give 2 or 3`
+    if (mask.length !== 2 && mask.length !== 3)
+      return `attn_mask's dimension ${mask.length} is not supported: give 2 or 3`
     if (!sameShape(mask, wanted))
       return `The shape of the ${mask.length}D attn_mask is ${showShape(mask)}, but should be ${showShape(wanted)}.`
   }
@@ -301,7 +95,12 @@ const biasOf = (kit: Kit, x: MultiheadInput, n: number, heads: number, more: num
   const mask =
     attnMask === undefined
       ? null
-      : floats(attnMask, attnMask.shape.length === 2 ? [1, attnMask.shape[0], columns(attnMask)] : [...attnMask.shape.slice(0, 2), columns(attnMask)])
+      : floats(
+          attnMask,
+          attnMask.shape.length === 2
+            ? [1, attnMask.shape[0], columns(attnMask)]
+            : [...attnMask.shape.slice(0, 2), columns(attnMask)],
+        )
   if (keyPaddingMask === undefined) return mask
   const s = columns(keyPaddingMask)
   const each = floats(keyPaddingMask, [n, 1, 1, s])
@@ -351,7 +150,15 @@ const attend = (c: Call, x: MultiheadInput, operands: readonly Value[]): readonl
     more === undefined ? v : kit.emit('concat', [v, kit.emit('broadcastTo', [more], { shape: [1, n, e] })], { dim: 0 })
   const zero = (v: Value): Value =>
     o.addZeroAttn === true
-      ? kit.emit('pad', [v], { pad: [[0, 0], [0, 1], [0, 0]], mode: 'constant', value: 0 })
+      ? kit.emit('pad', [v], {
+          pad: [
+            [0, 0],
+            [0, 1],
+            [0, 0],
+          ],
+          mode: 'constant',
+          value: 0,
+        })
       : v
   const [k, v] = [lengthened(k0, added.biasK), lengthened(v0, added.biasV)].map((t) => zero(perHead(t, heads)))
   const bias = biasOf(kit, x, n, heads, Number(o.addBiasKv === true) + Number(o.addZeroAttn === true))
@@ -446,7 +253,12 @@ export const QuantMultiheadAttention = (
     params: { ...trees('params'), ...added(o) },
     state: { ...trees('state'), ...attendingState(found.quantizers, o.dropout ?? 0) },
     problems,
-    source: { layer: NAME, options: given, takes: Object.keys(FIELDS).filter((f) => f in o || f.endsWith('Quant')), quantizers },
+    source: {
+      layer: NAME,
+      options: given,
+      takes: Object.keys(FIELDS).filter((f) => f in o || f.endsWith('Quant')),
+      quantizers,
+    },
     config: {
       name: NAME,
       parts: [

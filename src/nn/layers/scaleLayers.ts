@@ -39,7 +39,10 @@ export const ScaleBias = (
   const view = (o.runtimeShape ?? [1, -1, 1, 1]).map((n) => (n === -1 ? o.numFeatures : n))
   return {
     layer: 'ScaleBias',
-    params: { weight: constantLeaf(shape, 1, true), ...(o.bias === false ? {} : { bias: constantLeaf(shape, 0, true) }) },
+    params: {
+      weight: constantLeaf(shape, 1, true),
+      ...(o.bias === false ? {} : { bias: constantLeaf(shape, 0, true) }),
+    },
     state: {},
     problems,
     source: {
@@ -123,7 +126,9 @@ const misfit = (x: Value, o: HadamardOptions): Value | null => {
  * included, plus 1e-8; so a result depends on all samples of its batch. M is the corner of Sylvester's matrix. Input: a quant tensor
  * `[.., inChannels]` with zero point 0; gives one `[.., outChannels]` on the scale `s_x * scale / n`.
  */
-export const HadamardClassifier = (o: HadamardOptions): Layer<{ readonly scale?: Tensor }, { readonly scale?: Tensor }> => {
+export const HadamardClassifier = (
+  o: HadamardOptions,
+): Layer<{ readonly scale?: Tensor }, { readonly scale?: Tensor }> => {
   const name = 'HadamardClassifier'
   const problems = optionProblems(name, o, HADAMARD)
   if (problems.length > 0) return brokenLayer(name, problems)

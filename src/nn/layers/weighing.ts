@@ -35,19 +35,23 @@ export type Weighed = {
   readonly clamped: readonly Value[] | null
 }
 
-/** Sends weights that share a quantizer (null: none) through it; `leaf` is the path of its state. */
+/** Where a weight quantizer stands: the path of its state, and the axis of the weights' output channels. */
+export type WeightPlace = { readonly leaf: string; readonly axis: number }
+
+/** Sends weights that share a quantizer (null: none) through it. */
 export const weigh = (
   q: Quantizer | null,
   kit: Kit,
   state: unknown,
   stored: readonly Stored[],
-  axis: number,
-  leaf: string,
+  { leaf, axis }: WeightPlace,
 ): Weighed => {
   if (q === null) return { weights: stored.map((s) => s.value), state: {}, clamped: null }
   const bound = q.scalingConst ?? 1
   const clamped = isBinary(q)
-    ? stored.map((s) => kit.emit('assign', [kit.emit('clamp', [s.value], { min: -bound, max: bound })], { leaf: s.leaf }))
+    ? stored.map((s) =>
+        kit.emit('assign', [kit.emit('clamp', [s.value], { min: -bound, max: bound })], { leaf: s.leaf }),
+      )
     : null
   const [weights, after] = kit.scoped('weightQuant', () =>
     quantizeWeights(q, kit, (state ?? {}) as QuantizerState, clamped ?? stored.map((s) => s.value), axis, leaf),

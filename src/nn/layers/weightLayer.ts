@@ -257,7 +257,7 @@ const builtLayer = (
       ]
     const place = kit.path() === '' ? '' : `${kit.path()}.`
     const own = { value: stored, leaf: `${place}weight` }
-    const done = weigh(q.weight, kit, s.weightQuant, [own], kind.axis, `${place}weightQuant`)
+    const done = weigh(q.weight, kit, s.weightQuant, [own], { axis: kind.axis, leaf: `${place}weightQuant` })
     return [done.weights[0], done.state, done.clamped?.[0]]
   }
   return {

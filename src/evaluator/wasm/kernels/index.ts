@@ -6,7 +6,7 @@ import { control, f32, i32, memory } from '../asm/instructions.js'
 import { forLoop } from '../asm/module.js'
 import type { IntegerLicence, Kernel, KernelSpec } from '../kernel.js'
 import { extremeKernel } from './extreme.js'
-import { affine, perUnit, wordAt } from './loops.js'
+import { affine, perUnit, shares, wordAt } from './loops.js'
 import type { MathOf } from './math.js'
 import { lookupKernel } from './lookups.js'
 import { moveKernel } from './moves.js'
@@ -127,8 +127,37 @@ const atPlaces = (spec: KernelSpec): Kernel => {
   }
 }
 
+/** The whole numbers from 0 on. */
+const counting = ({ shape }: KernelSpec): Kernel => {
+  const work = shares(sizeOf(shape), 64)
+  return {
+    name: 'arange',
+    scratch: 0,
+    constants: null,
+    flops: 0,
+    bytes: 4 * sizeOf(shape),
+    stages: [
+      {
+        label: 'count',
+        units: work.count,
+        cost: work.each,
+        emit: (m, at) =>
+          m.func(
+            perUnit((unit, scope) => {
+              const i = scope.local('i32')
+              const store = f32.store(wordAt(i32.const(at.outs[0]), i.get), f32.convert_i32_s(i.get))
+              return work.loop(scope, unit.get, i, store)
+            }),
+          ),
+      },
+    ],
+  }
+}
+
 /** Kernels that need nothing but the op and its shapes. */
 const plainKernel = (spec: KernelSpec, abs: boolean, math: MathOf): Kernel | null => {
+  if (spec.op === 'arange') return counting(spec)
+  if (spec.shapes.length === 0) return null
   if (spec.op === 'firstIndex') return firstIndex(spec)
   if (spec.op === 'gatherAt' || spec.op === 'addAt') return atPlaces(spec)
   if (spec.op === 'kthValue') return kthKernel(spec, { abs })
@@ -149,6 +178,7 @@ const plainKernel = (spec: KernelSpec, abs: boolean, math: MathOf): Kernel | nul
 export const kernelOf = (node: FlatNode, math: MathOf): OpKernel | null => {
   if (node.op.guards === true || node.shape.includes(0) || node.args.some((a) => a.shape.includes(0))) return null
   const plain = plainKernel(specOf(node), node.absolute === true, math)
+  if (plain === null && node.args.length === 0) return null
   return plain === null ? product(node) : { kernel: plain, args: node.args.map((a) => a.id) }
 }
 
