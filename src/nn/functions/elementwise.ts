@@ -40,6 +40,12 @@ export const softsign = applying('softsign')
 export const round = applying('round')
 /** The rounding whose gradient is that of the identity. */
 export const roundSte = applying('round~identity', 'roundSte')
+/** The next integer below, gradient 0 (torch.floor); strips. */
+export const floor = applying('floor')
+/** The next integer above, gradient 0 (torch.ceil); strips. */
+export const ceil = applying('ceil')
+/** -1, 0 or 1, gradient 0 (torch.sign); strips. */
+export const sign = applying('sign')
 /** `e^x`; strips. */
 export const exp = applying('exp')
 /** Natural logarithm; strips. */

@@ -5,6 +5,7 @@
 export type { Operand } from './support.js'
 export * from './operators.js'
 export * from './elementwise.js'
+export * from './comparisons.js'
 export * from './shapes.js'
 export * from './windows.js'
 export * from './plain.js'
