@@ -103,61 +103,10 @@ export type {
 export { reference } from './evaluator/reference/reference.js'
 export * from './nn/program/program.js'
 export { specialize, type Specialized, type SpecializeOptions } from './nn/program/specialize.js'
-export * from './nn/layers/layer.js'
-export { functionLayer } from './nn/layers/functionLayer.js'
-export * from './nn/layers/model.js'
+export * from './nn/layers/index.js'
 export * from './nn/functions/index.js'
-export * from './nn/layers/activationLayers.js'
-export * from './nn/layers/weightLayers.js'
-export * from './nn/layers/joinLayers.js'
-export * from './nn/layers/resizeLayers.js'
-export * from './nn/layers/normLayers.js'
-export * from './nn/layers/floatLayers.js'
-export * from './nn/layers/embeddingLayer.js'
-export * from './nn/layers/scaleLayers.js'
-export * from './nn/layers/attentionLayers.js'
-export * from './nn/layers/multiheadAttention.js'
-export * from './nn/training/losses.js'
-export {
-  adam,
-  adamW,
-  sgd,
-  type AdamOptions,
-  type Optimizer,
-  type SgdOptions,
-  type Updated,
-} from './nn/training/optim.js'
-export { meanGrads } from './nn/training/accumulation.js'
-export { averaged, withEma, type EmaOptions } from './nn/training/ema.js'
-export { clipGradNorm, clipGradValue, gradNorm, type GradTransform } from './nn/training/gradients.js'
-export { freezing, type LeafRule, type Mask, type OptimLeaf } from './nn/training/mask.js'
-export type { OptimState } from './nn/training/memory.js'
-export type { Carrying } from './nn/training/options.js'
-export * from './nn/training/schedules.js'
-export {
-  batches,
-  batchesPerEpoch,
-  collect,
-  countOf,
-  epochOrder,
-  gather,
-  type Batch,
-  type LoaderOptions,
-  type Position,
-  type Samples,
-} from './nn/training/loader.js'
-export type { BatchSource } from './nn/training/batchSource.js'
-export { finish, train } from './nn/training/train.js'
-export type { TrainConfig, TrainEvent, Training } from './nn/training/trainConfig.js'
-export type { Examples, Recipe } from './nn/training/supervised.js'
-export { applyStep } from './nn/training/stepping.js'
+export * from './nn/training/index.js'
 export { evaluate, type EvaluateEnd, type EvaluateEvent, type EvaluateOptions } from './nn/program/evaluate.js'
-export * from './nn/training/trainState.js'
-export { trainer, type StepOptions, type Stepped, type Trainer, type TrainerOptions } from './nn/training/trainer.js'
-export { withUpdate, type Checked, type HyperGroup, type UpdateOptions, type WithUpdate } from './nn/training/update.js'
-export type { Hyper, LeafUpdate, UpdateRule } from './nn/training/updateRules.js'
-export * from './nn/training/checkpoint.js'
-export { printConfig } from './nn/layers/printConfig.js'
 export { customQuantizer, type CustomQuantizer } from './quantizers/custom.js'
 export { finishCollection } from './nn/program/collection.js'
 export { parseNetwork, type Network } from './nn/program/network.js'

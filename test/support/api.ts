@@ -20,8 +20,8 @@ export type Exported = {
   /** The source file that declares it, `src/ops/index.ts`. */
   readonly from: string
 }
-/** An entry of the package, `quantrace/onnx`, and what it exports, by name. */
-export type Entry = { readonly name: string; readonly exported: readonly Exported[] }
+/** An entry of the package, `quantrace/onnx`, what it exports, by name, and the entries of which it has all names besides. */
+export type Entry = { readonly name: string; readonly exported: readonly Exported[]; readonly parts: readonly string[] }
 
 /** What is used of the parser's trees. */
 type Ast = {
@@ -141,6 +141,21 @@ const reader = (folder: string) => {
   }
 }
 
+const keyOf = (e: Exported): string => `${e.from} ${e.name}`
+
+/** Names stand once: those that the root has from an entry with all of its names stand there. */
+const withParts = (entries: readonly Omit<Entry, 'parts'>[]): readonly Entry[] => {
+  const [root, ...others] = entries
+  const ofRoot = new Set(root.exported.map(keyOf))
+  const parts = others.filter((o) => o.exported.every((e) => ofRoot.has(keyOf(e))))
+  const elsewhere = new Set(parts.flatMap((p) => p.exported.map(keyOf)))
+  const own = root.exported.filter((e) => !elsewhere.has(keyOf(e)))
+  return [
+    { name: root.name, exported: own, parts: parts.map((p) => p.name) },
+    ...others.map((o) => ({ ...o, parts: [] })),
+  ]
+}
+
 /** Every entry of the package and what it exports; asks the compiler, which takes seconds. */
 export const readApi = async (): Promise<readonly Entry[]> => {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'quantrace-api-')))
@@ -149,10 +164,12 @@ export const readApi = async (): Promise<readonly Entry[]> => {
     const settings = ['-p', 'tsconfig.build.json', '--emitDeclarationOnly', '--outDir', folder]
     await mustRun(process.execPath, [tsc, ...settings], { limit: 120_000 })
     const read = reader(folder)
-    return Object.entries(sourcesOfEntries()).map(([name, file]) => ({
-      name,
-      exported: read(join(folder, file.replace(/\.ts$/, '.d.ts'))),
-    }))
+    return withParts(
+      Object.entries(sourcesOfEntries()).map(([name, file]) => ({
+        name,
+        exported: read(join(folder, file.replace(/\.ts$/, '.d.ts'))),
+      })),
+    )
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -160,7 +177,13 @@ export const readApi = async (): Promise<readonly Entry[]> => {
 
 /** Names and signatures as text, a line each. */
 export const signatures = (entries: readonly Entry[]): string =>
-  entries.flatMap(({ name, exported }) => [`# ${name}`, ...exported.map((e) => e.signature), '']).join('\n')
+  entries
+    .flatMap(({ name, exported, parts }) => [
+      `# ${[name, ...parts].join(' + ')}`,
+      ...exported.map((e) => e.signature),
+      '',
+    ])
+    .join('\n')
 
 const LAYERS = /^src\/nn\/layers\/\w+Layers\.ts$/
 const PRESETS = 'src/quantizers/presets.ts'
@@ -198,7 +221,7 @@ const listed = (title: string, exported: readonly Exported[]): readonly string[]
   '',
 ]
 
-const entryText = ({ name, exported }: Entry): readonly string[] => {
+const entryText = ({ name, exported, parts }: Entry): readonly string[] => {
   const tables = [
     ['Layers', exported.filter((e) => LAYERS.test(e.from) && isConstant(e))],
     ['Quantizers', exported.filter((e) => e.from === PRESETS && isConstant(e))],
@@ -209,6 +232,7 @@ const entryText = ({ name, exported }: Entry): readonly string[] => {
   return [
     `## ${name}`,
     '',
+    ...(parts.length === 0 ? [] : [`Also all of ${parts.map((p) => `\`${p}\``).join(', ')}, below.`, '']),
     ...tables.flatMap(([title, all]) => (all.length === 0 ? [] : originTable(title, all))),
     ...files.flatMap((file) =>
       listed(

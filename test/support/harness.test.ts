@@ -30,9 +30,9 @@ const withFiles = async <T>(
 
 const header = `import { suite } from '${pathToFileURL(join(root, 'test/support/suite.ts')).href}'\nconst test = suite('fixture')\n`
 
-const outcomeOf = (body: string, limit?: number): Promise<Outcome> =>
+const outcomeOf = (body: string, limit?: number, name = ''): Promise<Outcome> =>
   withFiles({ 'package.json': '{"type":"module"}', 'x.test.ts': body }, (folder) =>
-    runFile(join(folder, 'x.test.ts'), limit),
+    runFile(join(folder, 'x.test.ts'), name, limit),
   )
 
 const expectRed = async (body: string, why: RegExp, limit?: number): Promise<Outcome> => {
@@ -45,6 +45,14 @@ const expectRed = async (body: string, why: RegExp, limit?: number): Promise<Out
 test('a file whose tests pass is green and counted', async () => {
   const { counts, suites } = await outcomeOf(`${header}test('a', () => {})\ntest('b', async () => {})\ntest.run()`)
   assert.equal([counts, suites], [{ passed: 2, failed: 0 }, 1])
+})
+
+test('a name runs what it matches, of suites and tests, and a file of which it matches nothing is not red', async () => {
+  const body = `${header}test('one', () => {})\ntest('two', () => { throw new Error('no') })\ntest.run()`
+  assert.equal((await outcomeOf(body, undefined, 'fixture: one')).counts, { passed: 1, failed: 0 })
+  assert.equal((await outcomeOf(body, undefined, 'two|three')).counts, { passed: 0, failed: 1 })
+  const nothing = await outcomeOf(body, undefined, 'three')
+  assert.equal([nothing.counts, nothing.text], [{ passed: 0, failed: 0 }, ''])
 })
 
 test('a failing test is red, and the others still count', async () => {

@@ -22,7 +22,7 @@ export type Report = {
   readonly passed: number
 }
 
-/** A suite: call it to declare a test, and `run()` once at the end of the file. There is no `only` and no `skip`. */
+/** A suite: call it to declare a test, and `run()` once at the end of the file. There is no `only` and no `skip`; `npm test -- FILE NAME` runs one. */
 export type Suite = {
   /** Declares a test; it fails when it throws, rejects or takes longer than its time-out. */
   (name: string, body: () => void | Promise<void>, options?: { readonly timeout?: number }): void
@@ -67,6 +67,9 @@ const limited = async (body: () => void | Promise<void>, limit: number): Promise
   if (took > limit) throw new Error(`took ${Math.round(took)} ms, its limit is ${limit} ms`)
 }
 
+/** The tests that were asked for by name, a regular expression (`npm test -- FILE NAME`); without it, all. */
+const asked = new RegExp(process.env['QUANTRACE_TEST'] ?? '')
+
 /** A named suite. Its tests run in order, one after the other, once `run()` has been called. */
 export const suite = (name: string): Suite => {
   const inner = uvuSuite(name)
@@ -76,6 +79,7 @@ export const suite = (name: string): Suite => {
     body: () => void | Promise<void>,
     options: { readonly timeout?: number } = {},
   ): void => {
+    if (!asked.test(`${name}: ${testName}`)) return
     ledger.declared++
     inner(testName, async () => {
       await limited(body, options.timeout ?? defaultTimeout)
