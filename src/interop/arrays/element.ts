@@ -62,7 +62,7 @@ const READERS: { readonly [T in ElementType]: Reader } = {
 }
 
 /** Types that little-endian machines, and no others run WebAssembly, read at once. */
-const ARRAYS: { readonly [T in ElementType]?: (buffer: ArrayBuffer) => ArrayLike<number> } = {
+const ARRAYS: { readonly [T in ElementType]?: (buffer: ArrayBufferLike) => ArrayLike<number> } = {
   F64: (b) => new Float64Array(b),
   I32: (b) => new Int32Array(b),
   I16: (b) => new Int16Array(b),
@@ -82,7 +82,9 @@ export const numbersFrom = (
 ): Float32Array => {
   // Copied, not viewed: nobody else's change of the bytes may reach a tensor, and offsets need not be aligned.
   const size = sizeOfElement[type]
-  const copy = (): ArrayBuffer => bytes.slice(offset, offset + size * count).buffer
+  // Of the buffer below: `slice` of Node's own Buffer is a view, not a copy.
+  const at = bytes.byteOffset + offset
+  const copy = (): ArrayBufferLike => bytes.buffer.slice(at, at + size * count)
   if (type === 'F32' && little) return new Float32Array(copy())
   const whole = ARRAYS[type]
   if (whole !== undefined && (little || size === 1)) return Float32Array.from(whole(copy()))

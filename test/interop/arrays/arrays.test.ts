@@ -42,6 +42,14 @@ test('what numpy writes: orders of bytes and axes, versions, stored and compress
   assert.equal(plain(q.orThrow(parseNpz(PACKED, { inflate })).x), { type: 'I64', shape: [4], data: [0, 1, 2, 3] })
 })
 
+test("a Buffer of Node's, which shares its memory with others, gives the same numbers, copied", () => {
+  const own = Buffer.concat([Buffer.from([1, 2, 3]), BY_COLUMNS, SAVED])
+  const [npy, npz] = [own.subarray(3, 3 + BY_COLUMNS.length), own.subarray(3 + BY_COLUMNS.length)]
+  const [a, { 'fc.weight': b }] = [q.orThrow(parseNpy(npy)), q.orThrow(parseNpz(npz))]
+  own.fill(0)
+  assert.equal([[...a.data], [...b.data]], [WEIGHT, WEIGHT])
+})
+
 test('the same arrays give the bytes of numpy', () => {
   const array: StoredArray = { type: 'F16', shape: [2, 3], data: Float32Array.from(WEIGHT) }
   assert.equal(npyToBytes(array, { order: 'Fortran', endian: 'big', version: 2 }), BY_COLUMNS)
