@@ -118,4 +118,13 @@ export {
   type PartialLoad,
   type PartialOptions,
 } from './nn/program/partial.js'
+export {
+  mergeBatchNorm,
+  showMerge,
+  type KeptNorm,
+  type Merged,
+  type MergedNorm,
+  type MergeOptions,
+} from './nn/merging/mergeBatchNorm.js'
+export { mergeBatchNormInto, type MergeIntoOptions } from './nn/merging/into.js'
 export { integerWeights, type IntegerWeights } from './nn/program/integers.js'

@@ -1,6 +1,7 @@
 /** Runs one program case step by step through the public API. */
 import * as E from 'fp-ts/lib/Either.js'
 import * as q from '../../src/index.js'
+import { acted, programOf, tracedAs, type LayersNow, type Now } from './actions.js'
 import { buildLayer } from './build.js'
 import {
   decode,
@@ -10,6 +11,7 @@ import {
   outputOf,
   safe,
   type Case,
+  type Statement,
   type Step,
   type ValueJson,
 } from './format.js'
@@ -45,9 +47,12 @@ const partsOf = (y: unknown): readonly (q.Value | null)[] =>
 export const mapNames = <A, B>(record: ByName<A>, f: (a: A) => B): ByName<B> =>
   Object.fromEntries(Object.entries(record).map(([k, v]) => [safe(k), f(v)]))
 
-/** The case's program as one model, all of whose values are results. */
-export const modelOf = (c: Case): CaseModel => {
-  const layers = Object.fromEntries(Object.entries(c.layers).map(([id, spec]) => [id, buildLayer(spec)]))
+/** The layers of a case as its file says. */
+export const layersOf = (c: Case): LayersNow =>
+  Object.fromEntries(Object.entries(c.layers).map(([id, spec]) => [id, buildLayer(spec)]))
+
+/** The case's program, or that of a step, as one model, all of whose values are results. */
+export const modelOf = (c: Case, layers = layersOf(c), program: readonly Statement[] = c.program): CaseModel => {
   const names = [...new Set(c.steps.flatMap((s) => Object.keys(s.inputs)))]
   const forward = (
     bound: ByName<Call>,
@@ -59,7 +64,7 @@ export const modelOf = (c: Case): CaseModel => {
       names.filter((n) => Object.hasOwn(inputs, safe(n))).map((n) => [n, inputs[safe(n)]] as const),
     )
     const after: Record<string, unknown> = {}
-    for (const s of c.program) {
+    for (const s of program) {
       const bind = (y: unknown): void => {
         const parts = partsOf(y)
         namesOf(s).forEach((name, i) => env.set(name, parts[i] ?? null))
@@ -138,7 +143,7 @@ const gradientOf = (grads: q.Grads, step: Step, trees: Trees, key: string): q.Te
 const judgeStep = (c: Case, step: Step, ran: Ran, after: Trees): readonly string[] => {
   const { y, values, grads, state } = step.expect ?? {}
   return [
-    ...(y === undefined ? [] : valueDifferences('y', y, ran.outputs[safe(outputOf(c))], c.compare)),
+    ...(y === undefined ? [] : valueDifferences('y', y, ran.outputs[safe(outputOf(c, step.program))], c.compare)),
     ...Object.entries(values ?? {}).flatMap(([name, v]) =>
       valueDifferences(`values/${name}`, v, ran.outputs[safe(name)], c.compare),
     ),
@@ -153,14 +158,35 @@ const judgeStep = (c: Case, step: Step, ran: Ran, after: Trees): readonly string
 
 /** The case's program, traced in the mode of its first step; all its values are results. */
 export const traceCase = (c: Case): E.Either<q.QuantErrors, q.Program> =>
-  q.trace(modelOf(c), mapNames(c.steps[0].inputs, declare), { mode: c.steps[0].mode }) as E.Either<
+  q.trace(modelOf(c), mapNames(c.steps[0].inputs, declare), tracedAs(c, c.steps[0])) as E.Either<
     q.QuantErrors,
     q.Program
   >
 
+type Done = Now & { readonly program: CaseProgram; readonly ran: Ran }
+type StepResult = { readonly stage: Refusal['stage']; readonly done: E.Either<q.QuantErrors, Done> }
+
+/** Runs one step: its actions, its program, and the update behind it. */
+export const doStep = (c: Case, step: Step, before: Now, backend: q.Backend): StepResult => {
+  const now = acted(c, before, step)
+  if (E.isLeft(now)) return { stage: 'run', done: now }
+  const { layers, trees } = now.right
+  const statements = programOf(c, step)
+  const traced = q.trace(modelOf(c, layers, statements), mapNames(step.inputs, declare), tracedAs(c, step))
+  if (E.isLeft(traced)) return { stage: 'trace', done: traced }
+  const program = traced.right as CaseProgram
+  const updated = (ran: Ran): Done => {
+    const after = { params: trees.params, state: ran.state }
+    return { layers, program, ran, trees: step.sgd === undefined ? after : sgd(after, ran.grads, step.sgd.lr) }
+  }
+  return {
+    stage: 'run',
+    done: E.map(updated)(runStep(step, program, safe(outputOf(c, statements)), trees, backend)),
+  }
+}
+
 /** Runs all steps, or up to the one that the library refuses. */
 export const executeCase = (c: Case, backend: q.Backend): Outcome => {
-  const model = modelOf(c)
   const differences: string[] = []
   let metadata = noMetadata
   const refused = (errors: q.QuantErrors, stage: Refusal['stage'], step: number): Outcome => ({
@@ -168,22 +194,18 @@ export const executeCase = (c: Case, backend: q.Backend): Outcome => {
     metadata,
     refusal: { errors, stage, step },
   })
-  const first = q.init(model, 0)
+  const layers = layersOf(c)
+  const first = q.init(modelOf(c, layers), 0)
   if (E.isLeft(first)) return refused(first.left, 'construct', 0)
-  let trees = loadInit(c, first.right)
+  let now: Now = { layers, trees: loadInit(c, first.right) }
   for (const [index, step] of c.steps.entries()) {
-    const traced = q.trace(model, mapNames(step.inputs, declare), { mode: step.mode })
-    if (E.isLeft(traced)) return refused(traced.left, 'trace', index)
-    const program = traced.right as CaseProgram
-    const ran = runStep(step, program, safe(outputOf(c)), trees, backend)
-    if (E.isLeft(ran)) return refused(ran.left, 'run', index)
-    const after = { params: trees.params, state: ran.right.state }
-    trees = step.sgd === undefined ? after : sgd(after, ran.right.grads, step.sgd.lr)
+    const { stage, done } = doStep(c, step, now, backend)
+    if (E.isLeft(done)) return refused(done.left, stage, index)
+    const { ran, program, trees } = done.right
+    now = done.right
     const checked = judgeMetadata(c, step, program)
     metadata = bothMetadata(metadata, checked)
-    differences.push(
-      ...[...judgeStep(c, step, ran.right, trees), ...checked.differences].map((d) => `step ${index}: ${d}`),
-    )
+    differences.push(...[...judgeStep(c, step, ran, trees), ...checked.differences].map((d) => `step ${index}: ${d}`))
   }
   return { differences, metadata, refusal: null }
 }

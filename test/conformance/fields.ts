@@ -18,7 +18,8 @@ const CASE = [
 ]
 const LAYER = ['type', 'kwargs']
 const STATEMENT = ['out', 'layer', 'fn', 'args', 'attrs', 'named']
-const STEP = ['mode', 'inputs', 'output_grad', 'sgd', 'expect']
+const STEP = ['mode', 'modes', 'before', 'program', 'inputs', 'output_grad', 'sgd', 'expect']
+const ACTION = ['do', 'layer', 'bn', 'channel_dim']
 const EXPECT = ['y', 'values', 'grads', 'state']
 const VALUE = ['kind', 'value', 'scale', 'zero_point', 'bit_width', 'signed', 'training', 'is_valid', 'int']
 const COMPARE = ['default', 'grads', 'state', 'by_key', 'lsb']
@@ -51,6 +52,9 @@ export const refuseUnknownFields = (file: unknown): void => {
     const expect = only('expect', step.expect, EXPECT)
     only('y', expect.y, VALUE)
     each('value', expect.values, VALUE)
+    each('statement', step.program, STATEMENT)
+    for (const { do: action } of each('action', step.before, ACTION))
+      if (action !== 'merge_bn' && action !== 'load_bn') throw new Error(`no action ${String(action)}`)
     if (step.mode !== 'train' && step.mode !== 'eval')
       throw new Error(`the mode ${String(step.mode)} is not train or eval`)
   }

@@ -1,9 +1,19 @@
 /** The end of a program case, for the formats that it is written to: its program in evaluation mode, its final state, its last inputs. */
 import * as E from 'fp-ts/lib/Either.js'
 import * as q from '../../src/index.js'
-import { declare, mapNames, modelOf, runStep, type ByName, type CaseModel, type CaseProgram } from './execute.js'
+import { programOf, type Now } from './actions.js'
+import {
+  declare,
+  doStep,
+  layersOf,
+  mapNames,
+  modelOf,
+  type ByName,
+  type CaseModel,
+  type CaseProgram,
+} from './execute.js'
 import { decode, decodeQuant, isQuantJson, outputOf, safe, type Case } from './format.js'
-import { loadInit, sgd, type Trees } from './state.js'
+import { loadInit, type Trees } from './state.js'
 
 /** Is it a case with steps that all must succeed? */
 export const isProgramCase = (c: Case): boolean => c.steps.length > 0 && c.expect_error === undefined
@@ -11,33 +21,35 @@ export const isProgramCase = (c: Case): boolean => c.steps.length > 0 && c.expec
 /** All that is known at the end of a case; or what was refused on the way. */
 export type Final = {
   readonly model: CaseModel
+  /** The name of its output among the model's results. */
+  readonly output: string
   readonly trees: Trees
-  /** Trees after the first training step, unless that is the last step. */
-  readonly mid: Trees | null
+  /** The model and its trees after the first training step, unless that is the last step. */
+  readonly mid: { readonly model: CaseModel; readonly trees: Trees } | null
   readonly inputs: ByName<q.Tensor | q.QuantTensor>
   readonly declared: ByName<q.InputDecl>
 }
 
-/** Runs all steps, on the reference, their gradient steps included. */
+/** Runs all steps, on the reference, their gradient steps and their actions included. */
 export const finalOf = (c: Case): E.Either<q.QuantErrors, Final> => {
-  const model = modelOf(c)
-  const first = q.init(model, 0)
+  const layers = layersOf(c)
+  const first = q.init(modelOf(c, layers), 0)
   if (E.isLeft(first)) return first
-  let trees = loadInit(c, first.right)
-  let mid: Trees | null = null
+  let now: Now = { layers, trees: loadInit(c, first.right) }
+  let mid: Final['mid'] = null
   for (const [index, step] of c.steps.entries()) {
-    const traced = q.trace(model, mapNames(step.inputs, declare), { mode: step.mode })
-    if (E.isLeft(traced)) return traced
-    const ran = runStep(step, traced.right as CaseProgram, safe(outputOf(c)), trees, q.reference)
-    if (E.isLeft(ran)) return ran
-    const after = { params: trees.params, state: ran.right.state }
-    trees = step.sgd === undefined ? after : sgd(after, ran.right.grads, step.sgd.lr)
-    if (mid === null && step.mode === 'train' && index < c.steps.length - 1) mid = trees
+    const { done } = doStep(c, step, now, q.reference)
+    if (E.isLeft(done)) return done
+    now = done.right
+    if (mid === null && step.mode === 'train' && index < c.steps.length - 1)
+      mid = { model: modelOf(c, now.layers, programOf(c, step)), trees: now.trees }
   }
   const last = c.steps[c.steps.length - 1]
+  const statements = programOf(c, last)
   return E.right({
-    model,
-    trees,
+    model: modelOf(c, now.layers, statements),
+    output: safe(outputOf(c, statements)),
+    trees: now.trees,
     mid,
     inputs: mapNames(last.inputs, (v) => (isQuantJson(v) ? decodeQuant(v) : decode(v))),
     declared: mapNames(last.inputs, declare),
@@ -45,8 +57,7 @@ export const finalOf = (c: Case): E.Either<q.QuantErrors, Final> => {
 }
 
 /** The program of a case in evaluation mode, with its output as the one result. */
-export const evalProgram = (c: Case, { model, declared }: Final): E.Either<q.QuantErrors, CaseProgram> => {
-  const output = safe(outputOf(c))
+export const evalProgram = ({ model, declared, output }: Final): E.Either<q.QuantErrors, CaseProgram> => {
   return E.map((p: q.Program): CaseProgram => {
     const kept = p.outputs.filter((o) => o.kind === 'result' && o.path === output)
     return {
@@ -56,3 +67,9 @@ export const evalProgram = (c: Case, { model, declared }: Final): E.Either<q.Qua
     } as CaseProgram
   })(q.trace(model, declared, { mode: 'eval' }) as E.Either<q.QuantErrors, q.Program>)
 }
+
+/** The model of a case at one of its steps: the case's own, unless an action changed it before. */
+export const modelAt = (c: Case, step: number): E.Either<q.QuantErrors, Pick<Final, 'model' | 'output'>> =>
+  c.steps.some((s) => s.before !== undefined || s.program !== undefined)
+    ? finalOf({ ...c, steps: c.steps.slice(0, step + 1) })
+    : E.right({ model: modelOf(c), output: safe(outputOf(c)) })

@@ -79,9 +79,22 @@ export type Expect = {
   readonly grads?: { readonly [key: string]: TensorJson }
   readonly state?: { readonly [key: string]: TensorJson }
 }
+/** What happens to a layer before a step. */
+export type Action = {
+  readonly do: 'merge_bn' | 'load_bn'
+  readonly layer: string
+  readonly bn: string
+  readonly channel_dim?: number
+}
 /** A step. */
 export type Step = {
   readonly mode: 'train' | 'eval'
+  /** Modes of single layers where they are not the step's. */
+  readonly modes?: { readonly [layer: string]: 'train' | 'eval' }
+  /** Done in order before the program runs; what they did lasts. */
+  readonly before?: readonly Action[]
+  /** Instead of the case's program. */
+  readonly program?: readonly Statement[]
   readonly inputs: { readonly [name: string]: ValueJson }
   readonly output_grad?: TensorJson
   readonly sgd?: { readonly lr: number }
@@ -134,7 +147,8 @@ export const readCase = (file: string): Case | RngCase => {
 }
 
 /** The name of a program's result. */
-export const outputOf = (c: Case): string => c.output ?? namesOf(c.program[c.program.length - 1])[0]
+export const outputOf = (c: Case, program: readonly Statement[] = c.program): string =>
+  c.output ?? namesOf(program[program.length - 1])[0]
 
 /** The names that a statement gives to the parts of its result. */
 export const namesOf = (s: Statement): readonly string[] => (typeof s.out === 'string' ? [s.out] : s.out)

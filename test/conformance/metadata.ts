@@ -45,7 +45,7 @@ export const judgeMetadata = (c: Case, step: Step, program: q.Program): Metadata
     !c.tags.includes('nonfinite') &&
     Object.values(step.inputs).every((v) => !isQuantJson(v) || q.isValidQuantTensor(decodeQuant(v)))
   const { y, values } = step.expect ?? {}
-  const all = { ...values, ...(y === undefined ? {} : { [outputOf(c)]: y }) }
+  const all = { ...values, ...(y === undefined ? {} : { [outputOf(c, step.program)]: y }) }
   return Object.entries(all)
     .filter(([, expected]) => expected.kind !== 'none')
     .map(([name, expected]) => {

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import * as q from '../../src/index.js'
 import { exportOnnx, type OnnxFormat } from '../../src/interop/onnx/index.js'
 import { evalProgram, finalOf, isProgramCase } from './final.js'
-import { isRng, outputOf, readCase, safe, type Case } from './format.js'
+import { isRng, readCase, safe, type Case } from './format.js'
 
 /** A tensor as the format has it. */
 export const tensorJson = (t: q.Tensor): { readonly shape: readonly number[]; readonly f32: string } => ({
@@ -21,9 +21,9 @@ const unsafe = (path: string): string => (path.startsWith(safe('')) ? path.slice
 const exported = (c: Case, format: OnnxFormat): E.Either<q.QuantErrors, Made> => {
   const final = finalOf(c)
   if (E.isLeft(final)) return final
-  const program = evalProgram(c, final.right)
+  const program = evalProgram(final.right)
   if (E.isLeft(program)) return program
-  const { trees, inputs } = final.right
+  const { trees, inputs, output } = final.right
   const ran = q.run(program.right, { ...trees, inputs })
   if (E.isLeft(ran)) return ran
   const quantInputs = Object.fromEntries(
@@ -31,13 +31,13 @@ const exported = (c: Case, format: OnnxFormat): E.Either<q.QuantErrors, Made> =>
       q.isQuantTensor(v) ? [[k, { scale: v.scale, zeroPoint: v.zeroPoint }]] : [],
     ),
   )
-  const paths = [...Object.keys(inputs), safe(outputOf(c))]
+  const paths = [...Object.keys(inputs), output]
   const names = Object.fromEntries(paths.map((p) => [p, unsafe(p)]))
   return E.map((onnx: Uint8Array) => ({
     onnx,
     io: {
       inputs: Object.fromEntries(Object.entries(inputs).map(([k, v]) => [unsafe(k), tensorJson(q.valueOf(v))])),
-      outputs: { [outputOf(c)]: tensorJson(q.valueOf(ran.right.outputs[safe(outputOf(c))])) },
+      outputs: { [unsafe(output)]: tensorJson(q.valueOf(ran.right.outputs[output])) },
     },
   }))(exportOnnx(program.right, trees, { format, quantInputs, names }))
 }

@@ -4,12 +4,11 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as q from '../../src/index.js'
 import { fromStateDict, parseSafetensors, safetensorsToBytes, toStateDict } from '../../src/interop/brevitas/index.js'
-import { declare, mapNames, modelOf, type CaseProgram } from './execute.js'
-import { finalOf, isProgramCase } from './final.js'
-import { decode, decodeQuant, isQuantJson, isRng, outputOf, readCase, safe, type Case, type Step } from './format.js'
+import { declare, mapNames, type CaseProgram } from './execute.js'
+import { finalOf, isProgramCase, modelAt, type Final } from './final.js'
+import { decode, decodeQuant, isQuantJson, isRng, outputOf, readCase, type Case, type Step } from './format.js'
 import { valueDifferences } from './judge.js'
 import { put, tensorJson } from './onnx.js'
-import type { Trees } from './state.js'
 
 const cases = (files: readonly string[]): readonly Case[] =>
   files
@@ -18,17 +17,17 @@ const cases = (files: readonly string[]): readonly Case[] =>
     .filter((c) => isProgramCase(c) && Object.keys(c.layers).length > 0)
 
 /** Layers are named as the case names them, without the prefix that keeps their names apart from ours. */
-const written = (c: Case, trees: Trees): E.Either<q.QuantErrors, Uint8Array> =>
-  E.map(safetensorsToBytes)(toStateDict(modelOf(c), trees))
+const written = ({ model, trees }: Pick<Final, 'model' | 'trees'>): E.Either<q.QuantErrors, Uint8Array> =>
+  E.map(safetensorsToBytes)(toStateDict(model, trees))
 
 /** Writes the final state of each case, and the one after its first training step. */
 export const writeStateDicts = (files: readonly string[], outDir: string): number => {
   let [ok, failed] = [0, 0]
   for (const c of cases(files)) {
     const final = finalOf(c)
-    const made = E.chain(({ trees, mid }: { readonly trees: Trees; readonly mid: Trees | null }) => {
-      const all = [['', trees] as const, ...(mid === null ? [] : [['.mid', mid] as const])]
-      const bytes = all.map(([suffix, t]) => [suffix, written(c, t)] as const)
+    const made = E.chain((end: Final) => {
+      const all = [['', end] as const, ...(end.mid === null ? [] : [['.mid', end.mid] as const])]
+      const bytes = all.map(([suffix, t]) => [suffix, written(t)] as const)
       for (const [suffix, b] of bytes) if (E.isRight(b)) put(join(outDir, `${c.name}${suffix}.safetensors`), b.right)
       return bytes.find(([, b]) => E.isLeft(b))?.[1] ?? E.right(new Uint8Array())
     })(final)
@@ -43,8 +42,11 @@ export const writeStateDicts = (files: readonly string[], outDir: string): numbe
 }
 
 /** Outputs of a step in eval, from a state dict. */
-const evaluated = (c: Case, bytes: Uint8Array, step: Step): E.Either<q.QuantErrors, q.Output> => {
-  const model = modelOf(c)
+const evaluated = (
+  { model, output }: Pick<Final, 'model' | 'output'>,
+  bytes: Uint8Array,
+  step: Step,
+): E.Either<q.QuantErrors, q.Output> => {
   const dict = parseSafetensors(bytes)
   if (E.isLeft(dict)) return dict
   const trees = fromStateDict(model, dict.right)
@@ -54,7 +56,7 @@ const evaluated = (c: Case, bytes: Uint8Array, step: Step): E.Either<q.QuantErro
   const inputs = mapNames(step.inputs, (v) => (isQuantJson(v) ? decodeQuant(v) : decode(v)))
   const { params, state } = trees.right
   const ran = q.run(traced.right as CaseProgram, { params, state, inputs })
-  return E.map((r: { readonly outputs: { readonly [name: string]: q.Output } }) => r.outputs[safe(outputOf(c))])(ran)
+  return E.map((r: { readonly outputs: { readonly [name: string]: q.Output } }) => r.outputs[output])(ran)
 }
 
 const fields = (name: string, y: q.Output): { readonly [key: string]: unknown } =>
@@ -80,7 +82,8 @@ export const readStateDicts = (files: readonly string[], inDir: string, outDir: 
     } = JSON.parse(readFileSync(`${at}.expect.json`, 'utf8'))
     if (expect.step === undefined) continue
     const step = c.steps[expect.step]
-    const y = evaluated(c, readFileSync(`${at}.safetensors`), step)
+    const then = modelAt(c, expect.step)
+    const y = E.isLeft(then) ? then : evaluated(then.right, readFileSync(`${at}.safetensors`), step)
     // Brevitas itself does not load a state dict without a key that it never saved.
     if (E.isLeft(y) && expect.error !== undefined) {
       ok++
@@ -91,7 +94,7 @@ export const readStateDicts = (files: readonly string[], inDir: string, outDir: 
       console.log(`FAIL ${c.name}: ${q.explainAll(y.left)}`)
       continue
     }
-    put(join(outDir, `${c.name}.io.json`), JSON.stringify({ outputs: fields(outputOf(c), y.right) }))
+    put(join(outDir, `${c.name}.io.json`), JSON.stringify({ outputs: fields(outputOf(c, step.program), y.right) }))
     // Loading ends collections and starts delays again: where Brevitas' own numbers move, the recorded ones are not those to compare with.
     const recorded = step.mode === 'eval' && expect.same_without_loading !== false ? step.expect?.y : undefined
     const differences = recorded === undefined ? [] : valueDifferences('y', recorded, y.right, c.compare)

@@ -7,6 +7,16 @@ export * from './weightLayers.js'
 export * from './joinLayers.js'
 export * from './resizeLayers.js'
 export * from './normLayers.js'
+export {
+  BatchNorm1d,
+  BatchNorm2d,
+  BatchNorm3d,
+  foldBatchNorm,
+  type BatchNorm,
+  type BatchNormOptions,
+  type BatchNormState,
+  type NormParams,
+} from './batchNorm.js'
 export * from './floatLayers.js'
 export * from './embeddingLayer.js'
 export * from './scaleLayers.js'

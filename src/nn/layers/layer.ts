@@ -1,4 +1,5 @@
 /** What a layer is: a pure description of its parameters, state and forward. Nothing happens until it is traced. */
+import type { Either } from 'fp-ts/lib/Either.js'
 import type { QuantError } from '../../data/error.js'
 import { COUNT } from '../../data/marks.js'
 import type { Generator } from '../../data/random.js'
@@ -57,6 +58,39 @@ export type Source = {
   readonly twin?: { readonly layer: string; readonly options: { readonly [option: string]: unknown } }
   /** The layers in it, by name. */
   readonly within?: { readonly [name: string]: AnyLayer }
+  /** The same combination of other layers under these names; a chain also does without one. */
+  readonly rebuilt?: (layers: { readonly [name: string]: AnyLayer }) => AnyLayer
+  /** Does it still make sense with a layer less: is what one gives what the next one takes? */
+  readonly sequential?: boolean
+}
+
+/** Why something can't be merged, and what to do about it. */
+export type Unmerged = { readonly why: string; readonly fix: string }
+
+/** `y = factor·x + shift`, channel by channel. */
+export type ChannelMap = { readonly factor: Float32Array; readonly shift: Float32Array }
+
+/** Parameters and state of a layer. */
+export type Trees = { readonly params: TensorTree; readonly state: TensorTree }
+
+/** A layer with its parameters and state. */
+export type TrainedLayer = Trees & { readonly layer: AnyLayer }
+
+/** Where a batch norm stands, seen from the layer that takes it over. */
+export type Side = 'behind' | 'before'
+
+/** How a layer takes over a map of the channels of its output (`behind`) or of its input (`before`). */
+export type Absorb = {
+  /** The axis of the channels in an output, or an input, of so many axes. */
+  readonly channels: (rank: number) => number
+  /** How many channels there are on that side. */
+  readonly count: (side: Side) => number
+  /** The axis of the weight along which these channels stand. */
+  readonly weightAxis: (side: Side) => number
+  /** What speaks against it: a quantizer whose range would then meet other numbers. Null: nothing. */
+  readonly against: (side: Side) => Unmerged | null
+  /** The layer that computes both, with its parameters and its state. */
+  readonly take: (trees: Trees, map: ChannelMap, side: Side) => Either<Unmerged, TrainedLayer>
 }
 
 /**
@@ -72,6 +106,10 @@ export interface Layer<P = TensorTree, S = TensorTree, I = Value, O = Value> {
   readonly config: Config
   /** How it was written, for a page that says what to change. */
   readonly source?: Source
+  /** In evaluation it is a map per channel of axis 1, which a layer with weights beside it can take over (`mergeBatchNorm`). */
+  readonly channelMap?: (trees: Trees) => Either<Unmerged, ChannelMap>
+  /** How it takes over such a map beside it. */
+  readonly absorb?: Absorb
   apply(params: Traced<P>, state: Traced<S>, x: I, kit: Kit): readonly [O, Traced<S>]
   /** For the compiler only. */
   readonly types?: { readonly params: P; readonly state: S; readonly input: I; readonly output: O }
@@ -85,6 +123,10 @@ export interface AnyLayer {
   readonly problems: readonly QuantError[]
   readonly config: Config
   readonly source?: Source
+  /** In evaluation it is a map per channel of axis 1, which a layer with weights beside it can take over (`mergeBatchNorm`). */
+  readonly channelMap?: (trees: Trees) => Either<Unmerged, ChannelMap>
+  /** How it takes over such a map beside it. */
+  readonly absorb?: Absorb
   apply(params: never, state: never, x: never, kit: Kit): readonly [unknown, unknown]
   readonly types?: {
     readonly params: unknown

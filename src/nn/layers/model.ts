@@ -12,8 +12,21 @@ import {
 } from '../../data/fields.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { callSite } from '../../graph/builder.js'
+import { newWatch, type Watch } from './watch.js'
 import { brokenLayer, called, layerProblems, pairOf } from './checks.js'
-import type { AnyLayer, InputOf, Layer, Next, None, OutputOf, ParamsOf, SpecTree, StateOf, Traced } from './layer.js'
+import type {
+  AnyLayer,
+  InputOf,
+  Layer,
+  Next,
+  None,
+  OutputOf,
+  ParamsOf,
+  Source,
+  SpecTree,
+  StateOf,
+  Traced,
+} from './layer.js'
 
 /** Layers by name. */
 export type Layers = { readonly [name: string]: AnyLayer }
@@ -60,73 +73,11 @@ const within =
 const trees = (layers: Layers, which: 'params' | 'state'): SpecTree =>
   Object.fromEntries(Object.entries(layers).map(([name, l]) => [name, l[which]]))
 
-/** One state record in flight: whose it is, where it was made, and where it was used up. */
-type Ticket = { readonly made: string; used: string | null }
-
-/** Watches that each layer's state is used once and that the last one is handed back. One per call of a model's forward. */
-type Watch = {
-  readonly call: (name: string, state: object, kit: Kit) => boolean
-  readonly made: (name: string, state: object, matters: boolean) => void
-  readonly check: (returned: { readonly [name: string]: unknown }, kit: Kit) => void
-}
-
-const newWatch = (): Watch => {
-  const tickets = new Map<object, Ticket>()
-  const latest = new Map<string, object>()
-  const stale = (kit: Kit, name: string, first: string, second: string, message: string): boolean => {
-    latest.delete(name)
-    kit.failWith({
-      tag: 'StateError',
-      path: kit.path() === '' ? name : `${kit.path()}.${name}`,
-      first,
-      second,
-      message: `${message}\n    first:  ${first}\n    second: ${second}`,
-      fix: `thread the state: const [y, ${name}1] = layers.${name}(…, state.${name}, x); const [z, ${name}2] = layers.${name}(…, ${name}1, y); return ${name}2`,
-    })
-    return false
-  }
-  return {
-    call: (name, state, kit) => {
-      const known = tickets.get(state)
-      const site = callSite()
-      if (known === undefined) tickets.set(state, { made: 'the state that the model was given', used: site })
-      else if (known.used !== null)
-        return stale(
-          kit,
-          name,
-          known.used,
-          site,
-          `the same state of ${name} was used twice: the second call does not see what the first one changed`,
-        )
-      else known.used = site
-      return true
-    },
-    made: (name, state, matters) => {
-      tickets.set(state, { made: callSite(), used: null })
-      if (matters) latest.set(name, state)
-    },
-    check: (returned, kit) => {
-      for (const [name, state] of latest) {
-        const back = returned[name]
-        if (back !== state)
-          stale(
-            kit,
-            name,
-            typeof back === 'object' && back !== null
-              ? (tickets.get(back)?.made ?? 'the state that the model was given')
-              : 'nothing',
-            tickets.get(state)?.made ?? '',
-            `the state of ${name} that the forward hands back is not the last one it was given`,
-          )
-      }
-    },
-  }
-}
-
 /** What every combinator of layers shares. `more`: problems besides those of its layers. */
 const combined = (
   name: string,
   layers: Layers,
+  again: Pick<Source, 'rebuilt' | 'sequential'>,
   more: readonly QuantError[] = [],
   options: { readonly [option: string]: unknown } = {},
 ): Pick<Layer, 'layer' | 'params' | 'state' | 'problems' | 'config' | 'source'> => {
@@ -149,7 +100,7 @@ const combined = (
         state: trees(layers, 'state'),
         problems,
         config: { name, parts: Object.entries(layers).map(([k, l]) => [k, l.config] as const) },
-        source: { layer: name, options, takes: [], within: layers },
+        source: { layer: name, options, takes: [], within: layers, ...again },
       }
 }
 
@@ -216,7 +167,12 @@ export const model = <const L extends Layers, I, O>(
     x: I,
   ) => readonly [O, NextOfAll<L>],
 ): Layer<ParamsOfAll<L>, StateOfAll<L>, I, O> => ({
-  ...combined('model', layers, argumentProblems('model', { forward }, { forward: required(func) })),
+  ...combined(
+    'model',
+    layers,
+    { rebuilt: (others) => model(others as never, forward as never) },
+    argumentProblems('model', { forward }, { forward: required(func) }),
+  ),
   apply: (params, state, x, kit) => {
     const watch = newWatch()
     const bound: Record<string, unknown> = {}
@@ -238,7 +194,7 @@ type Named = { readonly [name: string]: unknown }
 
 /** One layer after the other, in the order of the record. */
 export const chain = <const L extends Links>(layers: L & ProperNames<L>): Layer<ParamsOfAll<L>, StateOfAll<L>> => ({
-  ...combined('chain', layers),
+  ...combined('chain', layers, { rebuilt: (others) => chain(others as never), sequential: true }),
   apply: (params, state, x, kit) => {
     let y = x
     const after: Record<string, unknown> = {}
@@ -264,6 +220,7 @@ export const residual = <P, S>(
   ...combined(
     'residual',
     { body },
+    { rebuilt: ({ body: other }) => residual(other as Layer, join) },
     argumentProblems('residual', { join }, { join: func }),
     join === undefined ? {} : { join },
   ),

@@ -12,6 +12,7 @@ import type { QuantizerState } from '../../quantizers/activation.js'
 import { NOT_CONFIGURED } from './activationLayers.js'
 import { dequantize, isQuantValue, reshape } from '../functions/index.js'
 import { demandValue } from '../functions/support.js'
+import { absorbing } from './absorb.js'
 import { brokenLayer } from './checks.js'
 import type { Layer, LeafSpec, SpecTree, Traced } from './layer.js'
 import { chosen, optionProblems, quantizerFields, recordOf, type Given, type Prefixed } from './options.js'
@@ -70,6 +71,9 @@ export type Kind = {
   readonly biasSize: number
   /** Axis of the output channels in the weight. */
   readonly axis: number
+  readonly groups: number
+  /** Does each output element see each weight of its kernel exactly once (nothing padded with zeros, nothing left out)? */
+  readonly whole: boolean
   readonly channelLast: boolean
   /** Spatial axes of a convolution; an input of one axis less than [N, C, …] is a single sample. Null: a linear layer. */
   readonly spatial: number | null
@@ -214,7 +218,16 @@ export const weightLayer = <O extends object>(made: Made<O>, options: O): Weight
       },
     }
   const [input = null, weight = null, bias = null, output = null] = found.map((f) => f.quantizer)
-  return builtLayer(made, { input, weight, bias, output }, given, made.kindOf(options))
+  const kind = made.kindOf(options)
+  const built = builtLayer(made, { input, weight, bias, output }, given, kind)
+  const absorb = absorbing({
+    kind,
+    quantizers: { input, weight, output },
+    weightState: weightSpec(weight, kind.weightShape, kind.axis),
+    withBias: () => weightLayer(made, { ...options, bias: true }),
+    self: () => weightLayer(made, options),
+  })
+  return { ...built, absorb }
 }
 
 const builtLayer = (

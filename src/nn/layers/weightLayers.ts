@@ -40,6 +40,8 @@ const linear = (name: string, fallback: Quantizer | null): Made<LinearOptions> =
     weightShape: [o.outFeatures, o.inFeatures],
     biasSize: o.outFeatures,
     axis: 0,
+    groups: 1,
+    whole: true,
     channelLast: true,
     spatial: null,
     compute: (x, w) => x.kit.emit('linear', [x, w]),
@@ -107,10 +109,13 @@ const convKindOf = (n: number, o: ConvOptions): Kind => {
     const padded = pad(x, [...padding].reverse().flat(), 0, mode)
     return x.kit.emit('conv', [padded, w], { stride, padding: padding.map(() => [0, 0] as const), dilation, groups })
   }
+  const pads = o.padding === 'same' ? kernel.some((k) => k > 1) : spread(o.padding, 0, n).some((p) => p > 0)
   return {
     weightShape: [o.outChannels, o.inChannels / groups, ...kernel],
     biasSize: o.outChannels,
     axis: 0,
+    groups,
+    whole: !pads || (o.paddingMode ?? 'zeros') !== 'zeros',
     channelLast: false,
     spatial: n,
     compute,
@@ -139,10 +144,14 @@ const convTransposeKindOf = (n: number, o: ConvTransposeOptions & Pick<WeightQua
     groups,
     ...(o.correctMetadata === true ? { correct: true } : {}),
   }
+  const kernel = spread(o.kernelSize, 1, n)
+  const { stride, padding, outputPadding } = attrs
   return {
-    weightShape: [o.inChannels, o.outChannels / groups, ...spread(o.kernelSize, 1, n)],
+    weightShape: [o.inChannels, o.outChannels / groups, ...kernel],
     biasSize: o.outChannels,
     axis: 1,
+    groups,
+    whole: [...kernel, ...stride].every((k) => k === 1) && [...padding, ...outputPadding].every((p) => p === 0),
     channelLast: false,
     spatial: n,
     compute: (x, w) => x.kit.emit('convTranspose', [x, w], attrs),

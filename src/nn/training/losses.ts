@@ -5,7 +5,7 @@ import { showShape } from '../../data/shape.js'
 import { isTensor, type Tensor } from '../../data/tensor.js'
 import type { Value } from '../../graph/op.js'
 import { brokenLayer, isLayer, layerProblems } from '../layers/checks.js'
-import type { Layer } from '../layers/layer.js'
+import type { Layer, Source } from '../layers/layer.js'
 import { inputError, tensorField } from './options.js'
 import { dequantize, logSoftmax, mean, mul, neg, sub, sum } from '../functions/index.js'
 import { demandValues } from '../functions/support.js'
@@ -69,6 +69,12 @@ const LOSS = {
   loss: required({ ...func, says: 'a function of values, (y, target) => loss', like: 'crossEntropy' }),
 }
 
+/** How a network was written, which is rebuilt with its loss. */
+const lossBehind = (source: Source, loss: (y: Value, target: Value) => Value): Source => {
+  const { rebuilt } = source
+  return rebuilt === undefined ? source : { ...source, rebuilt: (layers) => withLoss(rebuilt(layers) as Layer, loss) }
+}
+
 /** A network followed by its loss, with the network's own parameters and state: what training traces. */
 export const withLoss = <P, S>(
   net: Layer<P, S>,
@@ -85,7 +91,7 @@ export const withLoss = <P, S>(
     state: net.state,
     problems: net.problems,
     config: net.config,
-    ...(net.source === undefined ? {} : { source: net.source }),
+    ...(net.source === undefined ? {} : { source: lossBehind(net.source, loss) }),
     apply: (params, state, { x, target }, kit) => {
       const [y, after] = net.apply(params, state, x, kit)
       return [{ loss: loss(y, target), y }, after]
