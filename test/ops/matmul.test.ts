@@ -201,26 +201,4 @@ test('linear carries its scale on the last axis; matmul strips', () => {
   assert.match(tagOf(graph.apply(matmul, [q, q], {}).carried), /^stripped: torch.matmul/)
 })
 
-test('is fast enough to train', () => {
-  const [x, w] = [randomTensor([32, 1568], 1), randomTensor([128, 1568], 2)]
-  const y = evaluate(linear, [x, w], {})
-  const time = (f: () => unknown): number => {
-    const start = performance.now()
-    f()
-    return performance.now() - start
-  }
-  const runs = [
-    () => evaluate(linear, [x, w], {}),
-    () => evaluate(matmul, [y, w], {}),
-    () => evaluate(linearWeightGrad, [x, y], {}),
-  ]
-  const times = runs.map((f) => Math.min(time(f), time(f), time(f)))
-  if (process.env['TIMES'] !== undefined) console.log('linear, input, weight gradient: ms', times)
-  // Generous: a loaded machine must not fail it. About 6 ms each when idle.
-  assert.ok(
-    times.every((t) => t < 300),
-    times.join(' '),
-  )
-})
-
 test.run()

@@ -91,13 +91,16 @@ test('law: what is written comes back, of any type, shape, order and version', (
     fc.property(arrays, options, (a, o) => {
       const bytes = npyToBytes(a, o)
       assert.is((bytes.length - a.data.length * (bytes.length > 0 ? sizeIn(a) : 1)) % 64, 0)
-      assert.equal(q.orThrow(parseNpy(bytes)), asRead(a))
+      // As lists: uvu finds typed arrays with a NaN unequal.
+      assert.equal(plain(q.orThrow(parseNpy(bytes))), plain(asRead(a)))
     }),
   )
   fc.assert(
     fc.property(fc.dictionary(fc.stringMatching(/^[\w.é-]{1,12}$/), arrays, { maxKeys: 4 }), (all) => {
       const back = q.orThrow(parseNpz(npzToBytes(all)))
-      assert.equal({ ...back }, Object.fromEntries(Object.entries(all).map(([name, a]) => [name, asRead(a)])))
+      const lists = (of: typeof all): object => Object.fromEntries(Object.entries(of).map(([n, a]) => [n, plain(a)]))
+      const read = Object.fromEntries(Object.entries(all).map(([name, a]) => [name, asRead(a)]))
+      assert.equal(lists(back), lists(read))
     }),
   )
 })
