@@ -1,6 +1,8 @@
 /** State keys of case files and our trees of parameters and state: finding, loading, stepping by SGD. */
 import * as q from '../../src/index.js'
-import { BREVITAS_STEPS } from './build.js'
+import { toStateDict } from '../../src/interop/brevitas/index.js'
+import { withBrevitasNames } from '../../src/interop/brevitas/torchNames.js'
+import { BREVITAS_STEPS, buildLayer } from './build.js'
 import { camel, decode, type Case, type Json, type TensorJson } from './format.js'
 
 /** Nested records of tensors, as every layer's parameters and state are. */
@@ -114,9 +116,29 @@ const loadFolded = (c: Case, trees: Trees, id: string): Trees => {
   }
 }
 
+/** torch's own names of a layer's parameters under Brevitas' names. */
+const renamed = (c: Case, init: NonNullable<Case['init']>): NonNullable<Case['init']> => {
+  const torch = Object.keys(init).some((k) => /_l\d+(_reverse)?$|in_proj_(weight|bias)$|[qkv]_proj_weight$/.test(k))
+  if (!torch) return init
+  const arrays = Object.fromEntries(
+    Object.entries(init).map(([k, t]) => [k, { ...decode(t), type: 'F32' as const }] as const),
+  )
+  const model = q.model(
+    Object.fromEntries(Object.entries(c.layers).map(([id, spec]) => [id, buildLayer(spec)])) as never,
+    (() => undefined) as never,
+  )
+  const known = Object.keys(q.orThrow(toStateDict(model, q.orThrow(q.init(model, 0)))))
+  return Object.fromEntries(
+    Object.entries(withBrevitasNames(model, arrays, known)).map(([k, { shape, data }]) => [
+      k,
+      { shape, f32: Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64') },
+    ]),
+  )
+}
+
 /** The trees with all that the case loads before its first step. */
 export const loadInit = (c: Case, fresh: Trees): Trees => {
-  const init = c.init ?? {}
+  const init = c.init === undefined ? {} : renamed(c, c.init)
   const folds = (id: string): boolean => c.layers[id]?.type.endsWith('ToQuantScaleBias') && `${id}.running_mean` in init
   let trees = fresh
   for (const [key, json] of Object.entries(init)) {

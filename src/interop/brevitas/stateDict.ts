@@ -6,13 +6,14 @@ import { isMarked, marksOf, type Marked } from '../../data/marks.js'
 import { sameShape, showShape, sizeOf } from '../../data/shape.js'
 import { at, mapTree } from '../../data/tree.js'
 import { layerProblems } from '../../nn/layers/checks.js'
-import type { Layer } from '../../nn/layers/layer.js'
+import type { AnyLayer, Layer } from '../../nn/layers/layer.js'
 import { init } from '../../nn/program/program.js'
 import { treesProblems, wantedOfLayer, type Wanted } from '../../nn/program/wanted.js'
 import { LEARNED } from '../../quantizers/collection.js'
 import type { StoredArray } from '../arrays/element.js'
 import { arraysField, type StoredArrays } from '../arrays/stored.js'
 import { keyOf } from './keys.js'
+import { partedLayers, withBrevitasNames } from './torchNames.js'
 
 /** Parameters and state of a network. */
 export type Trees<P, S> = { readonly params: P; readonly state: S }
@@ -23,11 +24,13 @@ const part = (path: string): string => path.slice(0, path.lastIndexOf('.'))
 type Guard = { readonly counter?: Wanted; readonly initDone?: Wanted }
 
 /** The leaves that Brevitas saves, with their keys and what guards them. */
-const savedLeaves = (layer: Parameters<typeof wantedOfLayer>[0]) => {
+const savedLeaves = (layer: AnyLayer) => {
   const wanted = wantedOfLayer(layer)
+  const owners = partedLayers(layer).map((l) => l.path)
+  const ownerOf = (path: string): string | null => owners.find((o) => o === '' || path.startsWith(`${o}.`)) ?? null
   const byPath = new Map(wanted.map((w) => [`${w.which}:${w.path}`, w] as const))
   return wanted.flatMap((leaf) => {
-    const key = keyOf(leaf.path)
+    const key = keyOf(leaf.path, ownerOf(leaf.path))
     if (key === null) return []
     const beside = (name: string): Wanted | undefined =>
       leaf.path.endsWith('.value') ? byPath.get(`state:${part(leaf.path)}.${name}`) : undefined
@@ -157,29 +160,30 @@ const put = <T>(which: 'params' | 'state', tree: T, tensors: Plan['tensors']): T
 
 /**
  * A network with the numbers of Brevitas' state dict. As in Brevitas, a loaded scale or zero point ends its collection, whatever its counter was, and delays
- * start again. Errors (strict): a ParseError for each key that is missing, unexpected (with the nearest known one) or has another shape.
+ * start again. Of recurrent layers and multi-head attention torch's own names are taken too, `weight_ih_l0` or `in_proj_weight`. Errors (strict): a ParseError for each key that is missing, unexpected (with the nearest known one) or has another shape.
  *
  * @example
  * const { params, state } = orThrow(pipe(parseSafetensors(bytes), E.chain((dict) => fromStateDict(net, dict))))
  */
 export const fromStateDict = <P, S, I, O>(
   layer: Layer<P, S, I, O>,
-  dict: StoredArrays,
+  given: StoredArrays,
   options: StateDictOptions = {},
 ): E.Either<QuantErrors, LoadedStateDict<P, S>> => {
   const problems = [
     ...layerProblems('fromStateDict', layer),
-    ...argumentProblems('fromStateDict', { dict }, { dict: required(arraysField) }),
+    ...argumentProblems('fromStateDict', { dict: given }, { dict: required(arraysField) }),
     ...fieldProblems('fromStateDict', options, { strict: flag }),
   ]
   const fresh = problems.length > 0 ? E.left(problems) : init(layer, 0)
   if (E.isLeft(fresh)) return fresh
   const saved = savedLeaves(layer)
-  const plan = planned(saved, dict)
   const known = saved.map((s) => s.key)
-  const given = Object.keys(dict)
-  const absent = known.filter((k) => !given.includes(k)).map((key) => ({ key, nearest: near(key, given) }))
-  const unexpected = given.filter((k) => !known.includes(k)).map((key) => ({ key, nearest: near(key, known) }))
+  const dict = withBrevitasNames(layer, given, known)
+  const plan = planned(saved, dict)
+  const keys = Object.keys(dict)
+  const absent = known.filter((k) => !keys.includes(k)).map((key) => ({ key, nearest: near(key, keys) }))
+  const unexpected = keys.filter((k) => !known.includes(k)).map((key) => ({ key, nearest: near(key, known) }))
   const strict = options.strict !== false
   const errors = [
     ...plan.errors,

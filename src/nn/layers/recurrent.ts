@@ -1,233 +1,37 @@
 /**
- * What recurrent layers share: layers and directions, weights under shared quantizers, the order in which quantizers collect, states in
- * and out (SEMANTICS-3, 1 and 2). A kind of layer adds its gates and its step.
+ * One forward of a recurrent layer: layers and directions in order, weights under shared quantizers, states in and out, and the order in
+ * which quantizers collect (SEMANTICS-3, 1 and 2).
  */
-import type { QuantError } from '../../data/error.js'
-import { anything, count, flag, required, type Field } from '../../data/fields.js'
-import { showShape, type Shape } from '../../data/shape.js'
+import type { Field } from '../../data/fields.js'
+import { showShape } from '../../data/shape.js'
 import { at } from '../../data/tree.js'
 import { isInvalid } from '../../graph/builder.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { isValue } from '../../graph/trace.js'
-import type { QuantizerState } from '../../quantizers/activation.js'
-import { Int32Bias, Int8ActPerTensorFloat, Int8WeightPerTensorFloat } from '../../quantizers/presets.js'
 import type { Quantizer } from '../../quantizers/quantizer.js'
 import { quantizeBias } from '../../quantizers/weight.js'
 import { cat, dequantize, permute, reshape } from '../functions/index.js'
 import { demandValue } from '../functions/support.js'
-import { brokenLayer } from './checks.js'
-import type { Layer, LeafSpec, SpecTree, TensorTree, Traced } from './layer.js'
-import { chosen, optionProblems, quantizerFields, recordOf, type Given, type Prefixed } from './options.js'
-import { actSpec, optionalConfig, throughQuantizer } from './quantizing.js'
-import { isBinary, uniformLeaf, weigh, weightSpec } from './weighing.js'
+import type { Layer, TensorTree, Traced } from './layer.js'
+import { recordOf } from './options.js'
+import { optionalConfig, throughQuantizer } from './quantizing.js'
+import {
+  build,
+  nested,
+  placeName,
+  slotOf,
+  specs,
+  type Built,
+  type Carry,
+  type Cell,
+  type GatePlaces,
+  type Place,
+  type RecurrentOptions,
+  type States,
+  type StepTools,
+} from './recurrentPlaces.js'
+import { weigh } from './weighing.js'
 import { accumulatorScale, plainOperand } from './weightLayer.js'
-
-/** Options of every recurrent layer. */
-export type RecurrentOptions = Prefixed<'weight'> &
-  Prefixed<'bias'> &
-  Prefixed<'io'> & {
-    readonly inputSize: number
-    readonly hiddenSize: number
-    /** Layers on top of each other (default 1). */
-    readonly numLayers?: number
-    readonly bias?: boolean
-    /** Input and result are `[B, T, ..]` instead of `[T, B, ..]` (default false); states stay as they are. */
-    readonly batchFirst?: boolean
-    /** A second direction, backward in time, beside each layer (default false). */
-    readonly bidirectional?: boolean
-    /** Default Int8WeightPerTensorFloat, one for the weights of a gate; null disables it. */
-    readonly weightQuant?: Quantizer | null
-    /** Default Int32Bias, on the scale of input times input weight; null: float biases. */
-    readonly biasQuant?: Quantizer | null
-    /** Input and hidden states: one quantizer for all layers and directions. Default Int8ActPerTensorFloat. */
-    readonly ioQuant?: Quantizer | null
-    /** The sums of each gate. Default Int8ActPerTensorFloat. */
-    readonly gateAccQuant?: Quantizer | null
-    /** The backward direction uses the input weights of the forward one (default false). */
-    readonly sharedInputHiddenWeights?: boolean
-    /** Give quant tensors (default false). */
-    readonly returnQuantTensor?: boolean
-  }
-
-/** What is started from: one tensor `[rows, B, H]`, or a list of `[B, H]`. Row `2*layer + direction`, with one direction too, as in Brevitas. */
-export type States = Value | readonly Value[]
-
-/** Fields that all have. */
-export const RECURRENT_FIELDS: { readonly [name: string]: Field } = {
-  inputSize: required(count),
-  hiddenSize: required(count),
-  numLayers: count,
-  bias: flag,
-  batchFirst: flag,
-  bidirectional: flag,
-  weightQuant: anything,
-  biasQuant: anything,
-  ioQuant: anything,
-  gateAccQuant: anything,
-  sharedInputHiddenWeights: flag,
-  returnQuantTensor: flag,
-  ...quantizerFields('weight'),
-  ...quantizerFields('bias'),
-  ...quantizerFields('io'),
-}
-
-/** A quantizer of activations of a cell: its name there, and whose state it is. */
-export type CellQuantizer = { readonly name: string; readonly quantizer: Quantizer | null }
-
-/** One gate of a direction: paths of its leaves, and of the weight quantizer that serves it. */
-type GatePlaces = {
-  readonly gate: string
-  readonly wi: string
-  readonly wh: string
-  readonly bias: string
-  readonly group: string
-}
-
-/** One direction of one layer. */
-export type Place = { readonly layer: number; readonly direction: number }
-
-/** What one step in time may do. `gate` gives `(x Wiᵀ + h Whᵀ) + b`; `through` sends a value through a quantizer of the cell, and gives the plain value on. */
-export type StepTools = {
-  readonly kit: Kit
-  readonly gate: (gate: string) => Value
-  readonly through: (name: string, x: Value) => Value
-  /** The same through the quantizer of input and states; a quant tensor where that is on. */
-  readonly io: (x: Value) => Value
-  /** The same through any quantizer of the cell, the quant tensor kept. */
-  readonly quant: (name: string, x: Value) => Value
-}
-/** What goes from step to step: the hidden state, and the cell state of layers that have one. */
-export type Carry = { readonly h: Value; readonly c: Value | null }
-
-/** What tells recurrent layers apart. */
-export type Cell = {
-  readonly name: string
-  readonly gates: readonly string[]
-  /** Where the parameters of a gate stand: `inputGateParams`. */
-  readonly paramsOf: (gate: string) => string
-  /** Of which gate of the forward direction a gate of the backward one takes its input weight; null: it has its own. */
-  readonly borrows: (gate: string) => string | null
-  /** Does the quantizer of the first gate serve all weights of its direction? */
-  readonly oneWeightQuant: boolean
-  readonly quantizers: readonly CellQuantizer[]
-  /** Whose quantizer of this name a direction uses: another's (shared), or its own. */
-  readonly owner: (name: string, place: Place) => { readonly place: Place; readonly name: string }
-  /** The name of the quantizer of cell states; null: there are none. */
-  readonly cellState: string | null
-  /** Are the cell states of all layers joined? */
-  readonly catCells: boolean
-  readonly step: (tools: StepTools, carry: Carry) => Carry
-}
-
-const placeName = ({ layer, direction }: Place): string => `layers.${layer}.${direction}`
-const DIRECTION_0 = { layer: 0, direction: 0 }
-
-/** The directions of all layers, in the order in which they are called. */
-const placesOf = (o: RecurrentOptions): readonly Place[] =>
-  Array.from({ length: o.numLayers ?? 1 }, (_, layer) =>
-    (o.bidirectional === true ? [0, 1] : [0]).map((direction) => ({ layer, direction })),
-  ).flat()
-
-const gatePlaces = (o: RecurrentOptions, cell: Cell, place: Place): readonly GatePlaces[] => {
-  const own = (gate: string, p = place): string => `${placeName(p)}.${cell.paramsOf(gate)}`
-  const forward = { ...place, direction: 0 }
-  return cell.gates.map((gate) => {
-    const lent = o.sharedInputHiddenWeights === true && place.direction === 1 ? cell.borrows(gate) : null
-    const wi = lent === null ? own(gate) : own(lent, forward)
-    const group = cell.oneWeightQuant && lent === null ? own(cell.gates[0]) : wi
-    return {
-      gate,
-      wi: `${wi}.inputWeight.weight`,
-      wh: `${own(gate)}.hiddenWeight.weight`,
-      bias: `${own(gate)}.bias`,
-      group: cell.oneWeightQuant && lent !== null ? own(cell.gates[0], forward) : group,
-    }
-  })
-}
-
-/** Weights by the quantizer that serves them, each once, in the order in which they are met. */
-const groupsOf = (all: readonly GatePlaces[]): ReadonlyMap<string, readonly string[]> => {
-  const groups = new Map<string, readonly string[]>()
-  for (const { group, wi, wh } of all)
-    groups.set(group, [...new Set([...(groups.get(group) ?? []), wi, wh])])
-  return groups
-}
-
-/** Leaves by path as nested records. */
-const nested = <A>(leaves: readonly (readonly [path: string, leaf: A])[]): { readonly [name: string]: unknown } => {
-  const out: Record<string, unknown> = {}
-  for (const [path, leaf] of leaves) {
-    const parts = path.split('.')
-    const last = parts.pop() ?? path
-    let here: Record<string, unknown> = out
-    for (const part of parts) here = (here[part] ??= {}) as Record<string, unknown>
-    here[last] = leaf
-  }
-  return out
-}
-
-type Built = {
-  readonly o: RecurrentOptions
-  readonly cell: Cell
-  readonly places: readonly Place[]
-  readonly gates: ReadonlyMap<string, readonly GatePlaces[]>
-  readonly groups: ReadonlyMap<string, readonly string[]>
-  readonly weight: Quantizer | null
-  readonly bias: Quantizer | null
-  /** Quantizers of activations by the path of their state. */
-  readonly slots: ReadonlyMap<string, Quantizer | null>
-}
-
-const slotOf = (cell: Cell, name: string, place: Place): string => {
-  const { place: p, name: n } = cell.owner(name, place)
-  return `${placeName(p)}.cell.${n}`
-}
-
-const build = (o: RecurrentOptions, cell: Cell, weight: Quantizer | null, bias: Quantizer | null): Built => {
-  const places = placesOf(o)
-  const gates = new Map(places.map((p) => [placeName(p), gatePlaces(o, cell, p)] as const))
-  const slots = new Map(
-    places.flatMap((p) => cell.quantizers.map((q) => [slotOf(cell, q.name, p), q.quantizer] as const)),
-  )
-  return { o, cell, places, gates, groups: groupsOf([...gates.values()].flat()), weight, bias, slots }
-}
-
-/** Features that a layer reads. */
-const inputSizeOf = (o: RecurrentOptions, layer: number): number =>
-  layer === 0 ? o.inputSize : o.hiddenSize * (o.bidirectional === true ? 2 : 1)
-
-/** The leaves of weights and biases, by path. */
-const parameters = ({ o, places, gates }: Built) => {
-  const bound = 1 / Math.sqrt(o.hiddenSize)
-  const h = o.hiddenSize
-  const weights = new Map<string, LeafSpec>()
-  const biases = new Map<string, LeafSpec>()
-  for (const place of places)
-    for (const { wi, wh, bias } of gates.get(placeName(place)) ?? []) {
-      if (!weights.has(wi)) weights.set(wi, uniformLeaf([h, inputSizeOf(o, place.layer)], bound))
-      weights.set(wh, uniformLeaf([h, h], bound))
-      if (o.bias !== false) biases.set(bias, uniformLeaf([h], bound))
-    }
-  return { weights, biases }
-}
-
-const specs = (b: Built): { readonly params: SpecTree; readonly state: SpecTree } => {
-  const { weights, biases } = parameters(b)
-  const columns = (paths: readonly string[]): number =>
-    paths.reduce((n, p) => n + (weights.get(p)?.shape[1] ?? 0), 0)
-  const quantizers = [
-    ...[...b.groups].map(
-      ([group, paths]) =>
-        [`${group}.inputWeight.weightQuant`, weightSpec(b.weight, [b.o.hiddenSize, columns(paths)], 0)] as const,
-    ),
-    ...[...b.slots].map(([slot, q]) => [slot, actSpec(q)] as const),
-  ]
-  const binary = isBinary(b.weight)
-  return {
-    params: nested([...(binary ? [] : weights), ...biases]) as SpecTree,
-    state: nested<SpecTree | LeafSpec>([...(binary ? weights : []), ...quantizers]) as SpecTree,
-  }
-}
 
 /** One forward: its quantized weights, and the states of its quantizers, which each call moves on. */
 type Run = {
@@ -285,7 +89,9 @@ const biasOf = (run: Run, g: GatePlaces, x: Value, product: Value): Value | null
   const scale = q.biasScale === 'external' ? accumulatorScale(x, w, product, run.kit) : null
   const path = g.bias.slice(0, g.bias.lastIndexOf('.'))
   return dequantize(
-    run.kit.scoped(`${path}.biasQuant`, () => quantizeBias(q, run.kit, bias, scale, () => plainOperand(run.kit, x, w) ?? '')),
+    run.kit.scoped(`${path}.biasQuant`, () =>
+      quantizeBias(q, run.kit, bias, scale, () => plainOperand(run.kit, x, w) ?? ''),
+    ),
   )
 }
 
@@ -310,22 +116,24 @@ const stateRow = (run: Run, given: States, place: Place, batch: number): Value =
     )
   const state = isList ? given[row] : given
   const shape = isList ? state.shape : state.shape.slice(1)
-  if (showShape(shape) !== showShape(wanted)) return refuse(`a state has shape ${showShape(shape)}, but ${showShape(wanted)} is wanted`)
+  if (showShape(shape) !== showShape(wanted))
+    return refuse(`a state has shape ${showShape(shape)}, but ${showShape(wanted)} is wanted`)
   if (isList) return state
-  const one = kit.emit('slice', [dequantize(state), ], { dim: 0, start: row, end: row + 1 })
+  const one = kit.emit('slice', [dequantize(state)], { dim: 0, start: row, end: row + 1 })
   return reshape(one, wanted)
 }
 
 /** What one direction gives: its steps in the order of time, and its last states, as `[1, B, H]`. */
 type Directed = { readonly ys: Value; readonly h: Value; readonly c: Value | null }
 
-type Given2 = { readonly hx?: States; readonly cx?: States }
+/** States that a call was given. */
+type Begun = { readonly hx?: States; readonly cx?: States }
 
-const plainIf = (plain: boolean, x: Value): Value =>
-  plain ? dequantize(x, 'this layer does not return quant tensors; set returnQuantTensor: true') : x
+const NOT_RETURNED = 'this layer does not return quant tensors; set returnQuantTensor: true'
+const plainIf = (plain: boolean, x: Value): Value => (plain ? dequantize(x, NOT_RETURNED) : x)
 
 /** All steps of one direction over x `[T, B, I]`. */
-const direct = (run: Run, place: Place, x: Value, given: Given2, quantOut: boolean): Directed | Value => {
+const direct = (run: Run, place: Place, x: Value, given: Begun, quantOut: boolean): Directed | Value => {
   const { kit, b } = run
   const { cell } = b
   const [steps, batch] = x.shape
@@ -350,12 +158,14 @@ const direct = (run: Run, place: Place, x: Value, given: Given2, quantOut: boole
   const ys: Value[] = []
   for (let k = 0; k < steps; k++) {
     const t = place.direction === 0 ? k : steps - 1 - k
-    carry = cell.step(stepTools(run, place, inputs, carry, (v) => rowOf(v, t)), carry)
+    carry = cell.step(
+      stepTools(run, place, inputs, carry, (v) => rowOf(v, t)),
+      carry,
+    )
     ys[t] = reshape(plainIf(!quantOut, carry.h), [1, batch, h])
   }
-  const plainCell = !quantOut
   const one = (v: Value, plain: boolean): Value => reshape(plainIf(plain, v), [1, batch, h])
-  return { ys: cat(ys, 0), h: one(carry.h, !quantOut), c: carry.c === null ? null : one(carry.c, plainCell) }
+  return { ys: cat(ys, 0), h: one(carry.h, !quantOut), c: carry.c === null ? null : one(carry.c, !quantOut) }
 }
 
 const rowOf = (v: Value, t: number): Value => {
@@ -392,8 +202,8 @@ const stepTools = (
 type Called = { readonly y: Value; readonly h: Value; readonly c: readonly Value[] }
 
 /** All layers over x in the layout that was given. */
-const callLayers = (run: Run, x: Value, given: Given2): Called | Value => {
-  const { b, kit } = run
+const callLayers = (run: Run, x: Value, given: Begun): Called | Value => {
+  const { b } = run
   const { o, cell } = b
   const ioOn = cell.quantizers.find((q) => q.name === 'outputQuant')?.quantizer !== null
   const timeFirst = (v: Value): Value => (o.batchFirst === true ? permute(v, [1, 0, 2]) : v)
@@ -415,13 +225,14 @@ const callLayers = (run: Run, x: Value, given: Given2): Called | Value => {
     }
     below = cat(ys, 2)
   }
-  return { y: timeFirst(below), h: cat(hs, 0), c: cs, ...(kit === run.kit ? {} : {}) }
+  return { y: timeFirst(below), h: cat(hs, 0), c: cs }
 }
 
 /** What does not fit of the input, or null. */
 const misfit = (o: RecurrentOptions, { shape }: Value): string | null => {
   if (shape.length !== 3) return `an input ${showShape(shape)} is no sequence of batches`
-  if (shape[2] !== o.inputSize) return `its input ${showShape(shape)} has ${shape[2]} features, but inputSize is ${o.inputSize}`
+  if (shape[2] !== o.inputSize)
+    return `its input ${showShape(shape)} has ${shape[2]} features, but inputSize is ${o.inputSize}`
   return shape[o.batchFirst === true ? 1 : 0] > 0 ? null : `its input ${showShape(shape)} has no step of time`
 }
 
@@ -429,38 +240,6 @@ const misfit = (o: RecurrentOptions, { shape }: Value): string | null => {
 export type Recurrent = { readonly y: Value; readonly h: Value; readonly c: readonly Value[] }
 /** What it takes. */
 export type RecurrentInput = { readonly x: Value; readonly hx?: States; readonly cx?: States }
-
-/** The quantizers of weights and biases as given. */
-export const weightAndBias = (name: string, given: Given) => {
-  const weight = chosen(name, given, 'weightQuant', Int8WeightPerTensorFloat, 'weight', 'weight')
-  const bias = chosen(name, given, 'biasQuant', Int32Bias, 'bias', 'bias')
-  return { weight, bias, problems: [...weight.problems, ...bias.problems] }
-}
-
-/** A quantizer of activations as given, Int8 by default. */
-export const actQuantizer = (name: string, given: Given, place: string, prefix: string, fallback: Quantizer = Int8ActPerTensorFloat) =>
-  chosen(name, given, place, fallback, prefix, 'act')
-
-/** Problems that every recurrent layer may have. */
-export const sharedProblems = (name: string, o: RecurrentOptions, io: Quantizer | null): readonly QuantError[] => {
-  const out: QuantError[] = []
-  const problem = (option: string, message: string, fix: string): void => {
-    out.push({ tag: 'ConfigError', option, path: '', message: `${name}: ${message}`, fix })
-  }
-  if (o.sharedInputHiddenWeights === true && o.bidirectional !== true)
-    problem(
-      'sharedInputHiddenWeights',
-      'Shared input-hidden weights requires bidirectional=True.',
-      'set bidirectional: true, or leave sharedInputHiddenWeights out',
-    )
-  if (o.returnQuantTensor === true && io === null)
-    problem(
-      'returnQuantTensor',
-      'return_quant_tensor=True requires io_quant != None.',
-      'give it an ioQuant, or drop returnQuantTensor',
-    )
-  return out
-}
 
 /** Everything that a recurrent layer is made of. */
 export type RecurrentSpec = {
@@ -488,7 +267,7 @@ export const recurrentLayer = <I extends RecurrentInput, O>(
     source: {
       layer: cell.name,
       options: recordOf(o),
-      takes: Object.keys(fields).filter((f) => f.endsWith('Quant') || !/(?<=weight|bias|io|Acc|sigmoid|tanh|State)[A-Z]/.test(f)),
+      takes: Object.keys(fields).filter((f) => f in o || f.endsWith('Quant')),
       quantizers,
     },
     config: {
@@ -504,7 +283,14 @@ export const recurrentLayer = <I extends RecurrentInput, O>(
       demandValue(cell.name, input.x)
       const odd = misfit(o, input.x)
       const run = start(b, p, s, kit)
-      const refused = odd === null ? null : kit.fail({ op: cell.name, refuse: odd, fix: `give it ${o.batchFirst === true ? '[B, T' : '[T, B'}, ${o.inputSize}]` })
+      const refused =
+        odd === null
+          ? null
+          : kit.fail({
+              op: cell.name,
+              refuse: odd,
+              fix: `give it ${o.batchFirst === true ? '[B, T' : '[T, B'}, ${o.inputSize}]`,
+            })
       const done = refused ?? callLayers(run, input.x, input)
       const result = 'kit' in done ? { y: done, h: done, c: cell.cellState === null ? [] : [done] } : done
       const after = nested([...run.states]) as Traced<TensorTree>
@@ -512,21 +298,3 @@ export const recurrentLayer = <I extends RecurrentInput, O>(
     },
   }
 }
-
-/** A broken layer, if anything is wrong with the options. */
-export const brokenIf = <I, O>(
-  name: string,
-  o: unknown,
-  fields: { readonly [name: string]: Field },
-  more: () => readonly QuantError[],
-): Layer<TensorTree, TensorTree, I, O> | null => {
-  const wrong = optionProblems(name, o, fields)
-  const problems = wrong.length > 0 ? wrong : more()
-  return problems.length > 0 ? brokenLayer(name, problems) : null
-}
-
-/** The quantizer of a direction is its own. */
-export const ownPlace = (name: string, place: Place) => ({ place, name })
-/** The quantizer of the first direction of the first layer serves all. */
-export const firstPlace = (name: string) => ({ place: DIRECTION_0, name })
-export type { QuantizerState, Shape }

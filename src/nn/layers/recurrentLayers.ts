@@ -7,20 +7,21 @@ import type { Quantizer } from '../../quantizers/quantizer.js'
 import { cat } from '../functions/index.js'
 import type { Layer, TensorTree } from './layer.js'
 import { quantizerFields, recordOf, type Prefixed } from './options.js'
+import { recurrentLayer, type RecurrentInput } from './recurrent.js'
 import {
   actQuantizer,
   brokenIf,
   firstPlace,
   ownPlace,
   RECURRENT_FIELDS,
-  recurrentLayer,
   sharedProblems,
   weightAndBias,
+  type Carry,
   type Cell,
-  type RecurrentInput,
   type RecurrentOptions,
   type States,
-} from './recurrent.js'
+  type StepTools,
+} from './recurrentPlaces.js'
 
 /** Options of QuantRNN. Those of the accumulators have the prefix `gateAccQuant`, as in Brevitas. */
 export type RnnOptions = RecurrentOptions &
@@ -160,7 +161,12 @@ const cellProblems = (o: LstmOptions, cellState: Quantizer | null): readonly Qua
   return out
 }
 
-const FORWARD_OF: { readonly [gate: string]: string } = { input: 'forget', forget: 'input', cell: 'cell', output: 'output' }
+const FORWARD_OF: { readonly [gate: string]: string } = {
+  input: 'forget',
+  forget: 'input',
+  cell: 'cell',
+  output: 'output',
+}
 
 /** `x` through the sigmoid's, tanh's, … place of a gate. */
 const lstmCell = (o: LstmOptions, q: { readonly [kind: string]: Quantizer | null }): Cell => {
@@ -179,7 +185,11 @@ const lstmCell = (o: LstmOptions, q: { readonly [kind: string]: Quantizer | null
       { name: 'outputQuant', quantizer: q.io },
       { name: 'cellStateQuant', quantizer: q.cellState },
       ...named('AccQuant', 'acc'),
-      ...named('SigmoidQuant', 'sigmoid', gates.filter((g) => g !== 'cell')),
+      ...named(
+        'SigmoidQuant',
+        'sigmoid',
+        gates.filter((g) => g !== 'cell'),
+      ),
       { name: 'cellTanhQuant', quantizer: q.tanh },
       { name: 'hiddenStateTanhQuant', quantizer: q.tanh },
     ],
@@ -195,19 +205,13 @@ const lstmCell = (o: LstmOptions, q: { readonly [kind: string]: Quantizer | null
   }
 }
 
-const lstmStep: (...args: readonly [Parameters<Cell['step']>[0], Parameters<Cell['step']>[1], boolean]) => ReturnType<Cell['step']> = (
-  { kit, gate, through, quant, io },
-  { c },
-  coupled,
-) => {
+const lstmStep = ({ kit, gate, through, quant, io }: StepTools, { c }: Carry, coupled: boolean): Carry => {
   const mul = (a: Value, b: Value): Value => kit.emit('mul', [a, b])
   const sigmoid = (g: string): Value =>
     through(`${g}SigmoidQuant`, kit.emit('sigmoid', [through(`${g}AccQuant`, gate(g))]))
   const tanh = (place: string, x: Value): Value => through(place, kit.emit('tanh', [x]))
   const i = sigmoid('input')
-  const f = coupled
-    ? kit.emit('sub', [through('inputSigmoidQuant', kit.constant(1, i.shape)), i])
-    : sigmoid('forget')
+  const f = coupled ? kit.emit('sub', [through('inputSigmoidQuant', kit.constant(1, i.shape)), i]) : sigmoid('forget')
   const g = tanh('cellTanhQuant', through('cellAccQuant', gate('cell')))
   const o = sigmoid('output')
   const kept = through('cellStateQuant', mul(f, c === null ? i : plain(c)))
