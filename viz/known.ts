@@ -24,8 +24,8 @@ const misfit = (i: ProgramInput, message: string, fix: string): QuantError => ({
   fix,
 })
 
-/** What of a checkpoint does not fit the program's parameters and state. */
-const misfits = (program: Program, stored: Stored): QuantErrors =>
+/** What of a checkpoint does not fit the program's parameters and state; nothing if all fits. */
+export const storedProblems = (program: Program, stored: Stored): QuantErrors =>
   program.inputs.flatMap((i) => {
     if (i.kind === 'data') return []
     if (i.kind === 'slot' || i.kind === 'hyper')
@@ -97,7 +97,7 @@ export const knownValues = (program: Program, stored: Stored): E.Either<QuantErr
     ...argumentProblems('knownValues', { stored }, { stored: required(STORED) }),
   ]
   if (wrong.length > 0) return E.left(wrong)
-  const errors = misfits(program, stored)
+  const errors = storedProblems(program, stored)
   if (errors.length > 0) return E.left(errors)
   const large = tooLarge(program, 'reference')
   if (large !== null) return E.left(large)

@@ -164,13 +164,22 @@ const showObject = (x: object): string => {
 /** What was given, in a few words, for messages. */
 export const showGiven = (x: unknown): string => showSimple(x) ?? (isObject(x) ? showObject(x) : '')
 
-/** Edits (insert, remove, replace a letter) from one name to another (Levenshtein). */
+/** Edits (insert, remove, replace a letter, swap two neighbours) from one name to another: optimal string alignment. */
 const distance = (a: string, b: string): number => {
+  let before: readonly number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)
   for (let i = 1; i <= a.length; i++) {
     const next = [i]
-    for (let j = 1; j <= b.length; j++)
-      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1))
+    for (let j = 1; j <= b.length; j++) {
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      next[j] = Math.min(
+        row[j] + 1,
+        next[j - 1] + 1,
+        row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1),
+        swapped ? before[j - 2] + 1 : Infinity,
+      )
+    }
+    before = row
     row = next
   }
   return row[b.length]

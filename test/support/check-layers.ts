@@ -31,6 +31,9 @@ const separate: Readonly<Record<string, string>> = {
   interop: 'protobuf is for those who export; interop has its own entries',
 }
 
+/** What stands above src, and what each may import besides itself: the page draws programs, the command line names all of it. */
+const above: Readonly<Record<string, readonly string[] | undefined>> = { viz: ['src'], cli: ['src', 'viz'] }
+
 /** What examples may import of src. */
 const publicEntries = [
   'src/index.ts',
@@ -73,7 +76,9 @@ const fileProblem = (from: string, to: string): string | undefined => {
       ? undefined
       : `${fromLayer} may not import ${toLayer}`
   }
-  if (fromTop === 'viz') return toTop === 'viz' || toTop === 'src' ? undefined : `viz may not import ${toTop}`
+  const under = above[fromTop]
+  if (under !== undefined)
+    return toTop === fromTop || under.includes(toTop) ? undefined : `${fromTop} may not import ${toTop}`
   return toTop === 'examples' || publicEntries.includes(to)
     ? undefined
     : `examples import each other and ${publicEntries.join(', ')}`
@@ -86,8 +91,8 @@ const edgeProblem = ({ from, specifier, to }: Edge): string | undefined => {
   return to === null ? 'no such file' : fileProblem(from, to)
 }
 
-const folders = /^(src|viz|examples)\//
-const tree = await parseDependencyTree(['src/**/*.ts', 'viz/**/*.ts', 'examples/**/*.ts'], {
+const folders = /^(src|viz|cli|examples)\//
+const tree = await parseDependencyTree(['src/**/*.ts', 'viz/**/*.ts', 'cli/**/*.ts', 'examples/**/*.ts'], {
   cwd: root,
   context: root,
   transform: false,

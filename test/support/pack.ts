@@ -88,6 +88,23 @@ const checkFiles = (manifest: Manifest, installed: string): void => {
   console.log('ok   the tarball holds what exports names, and no tests')
 }
 
+/** The command as `npx` finds it in the folder of a user, with nothing fetched. */
+const checkCommand = async (folder: string): Promise<void> => {
+  const said = await must('npx quantrace --help', 'npx', ['--no-install', 'quantrace', '--help'], { cwd: folder })
+  if (!said.startsWith('usage: quantrace COMMAND')) throw new Error(`npx quantrace --help says\n${said}`)
+  writeFileSync(
+    join(folder, 'net.mjs'),
+    "import { QuantLinear, tensorInput } from 'quantrace'\nexport const net = QuantLinear({ inFeatures: 2, outFeatures: 2 })\nexport const inputs = tensorInput([1, 2])\n",
+  )
+  // A network of the installed package, by the command of the installed package: out as ONNX and in again.
+  for (const args of [
+    ['export', 'net.mjs', '--to', 'qcdq'],
+    ['import', 'net.onnx'],
+    ['explain', 'net/net.json', '--brief'],
+  ])
+    await must(`npx quantrace ${args.join(' ')}`, 'npx', ['--no-install', 'quantrace', ...args], { cwd: folder })
+}
+
 /** Imports each entry with plain Node; one that needs an optional peer, and says so, gets another try once the peers are installed. */
 const importEntries = async (manifest: Manifest, folder: string): Promise<void> => {
   const peers = Object.entries(manifest.peerDependencies ?? {})
@@ -143,6 +160,7 @@ const main = async (folder: string): Promise<void> => {
 
   checkFiles(manifest, join(folder, 'node_modules', manifest.name))
   await importEntries(manifest, folder)
+  await checkCommand(folder)
   await checkDocuments(folder)
 }
 
