@@ -355,7 +355,7 @@ test('what is wrong is said with its fix, and nothing is written', async () => {
   writeFileSync(at('cut.onnx'), readFileSync(files.onnx).subarray(0, 200))
   writeFileSync(at('four.json'), q.programToJSON(traced(4)))
   const wide = q.chain({
-    ...{ input: q.QuantIdentity({ returnQuantTensor: true }) },
+    input: q.QuantIdentity({ returnQuantTensor: true }),
     fc: q.QuantLinear({ inFeatures: 5, outFeatures: 3 }),
   })
   writeFileSync(
