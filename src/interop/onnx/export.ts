@@ -1,196 +1,14 @@
 /** Programs as ONNX models: QCDQ, which any runtime reads, and QONNX, which says any bit width and rounding. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantError, QuantErrors } from '../../data/error.js'
-import { fieldProblems, flag, oneOf, record, text, type Field } from '../../data/fields.js'
-import type { NodeId } from '../../data/quant.js'
-import { sizeOf } from '../../data/shape.js'
-import type { Tensor } from '../../data/tensor.js'
-import type { Graph, Node } from '../../graph/graph.js'
-import { usersOf } from '../../graph/graph.js'
+import { fieldProblems } from '../../data/fields.js'
 import { programProblems, type Program } from '../../graph/program.js'
-import { specializeProgram, type Specialized } from '../../graph/specialize.js'
-import { constOp, inputOp } from '../../graph/structural.js'
+import { specializeProgram, type Fixed } from '../../graph/specialize.js'
 import { ops } from '../../ops/index.js'
 import { rowsOf } from './batch.js'
 import { hashOf, modelOf, nameOf } from './model.js'
-import { biased, rules } from './ops/index.js'
-import { computed, isUnsupported, type Exporting, type OnnxFormat, type Rule } from './rule.js'
-import { newWriter, type Name } from './writer.js'
-
-/** How a model is written. */
-export type ExportOptions = {
-  /** `qcdq`: plain ONNX with QuantizeLinear, Clip, DequantizeLinear (default). `qonnx`: the operators of qonnx. */
-  readonly format?: OnnxFormat
-  /** Version of ONNX' operators, 13 to 21 (default 17). */
-  readonly opset?: number
-  /** Write 4-bit quantizers with real INT4 and UINT4 types; needs opset 21. */
-  readonly int4?: boolean
-  /** Name of the graph. */
-  readonly name?: string
-  /** Leave the first axis of inputs open (`N`) where every op allows it (default true). */
-  readonly openBatch?: boolean
-  /** Scale and zero point of quant tensors that are inputs, by path: they become constants, and the input its value. */
-  readonly quantInputs?: { readonly [path: string]: { readonly scale: Tensor; readonly zeroPoint: Tensor } }
-  /** Names of inputs and outputs, by their path; the path itself if absent, `input` or `output` for the empty one. */
-  readonly names?: { readonly [path: string]: string }
-  /** Rules of your own ops, by name; each appends nodes and gives the name of its result. */
-  readonly rules?: { readonly [op: string]: Rule }
-}
-
-const OPSETS: Field = oneOf(13, 14, 15, 16, 17, 18, 19, 20, 21)
-const FIELDS = {
-  format: oneOf('qcdq', 'qonnx'),
-  opset: OPSETS,
-  int4: flag,
-  name: text,
-  openBatch: flag,
-  quantInputs: record,
-  names: record,
-  rules: record,
-}
-
-/** A sum whose first operand is a product with nobody else, and whose second is a bias: both become one node. */
-const biasesOf = (graph: Graph, tensor: (id: NodeId) => Tensor | undefined): ReadonlyMap<NodeId, Node> => {
-  const users = usersOf(graph)
-  const results = new Set(graph.outputs)
-  const out = new Map<NodeId, Node>()
-  for (const node of graph.nodes) {
-    if (node.op.name !== 'add' && node.op.name !== 'addBias') continue
-    const [product, bias] = node.inputs.map((id) => graph.nodes[id])
-    if (biased[product.op.name] === undefined || users[product.id].length !== 1 || results.has(product.id)) continue
-    const axis = product.op.name === 'linear' ? product.shape.length - 1 : 1
-    const along =
-      node.op.name === 'addBias'
-        ? Number(node.attrs.axis) === axis
-        : bias.shape.every((n, i) => n === 1 || i === axis - (product.shape.length - bias.shape.length))
-    if (tensor(bias.id) !== undefined && sizeOf(bias.shape) === product.shape[axis] && along) out.set(product.id, node)
-  }
-  return out
-}
-
-const UNSAID = 'unsaid'
-
-/** `rows`: the nodes whose first axis is an open batch. */
-type Session = {
-  readonly x: Exporting
-  readonly names: Map<NodeId, Name>
-  readonly errors: QuantError[]
-  readonly rows: ReadonlySet<NodeId>
-}
-
-const sessionOf = (fixed: Specialized, options: ExportOptions, rows: ReadonlySet<NodeId> | null): Session => {
-  const { program, valueOf } = fixed
-  const nodes = program.graph.nodes
-  const users = usersOf(program.graph)
-  const taken = [...program.inputs.filter((i) => i.kind === 'data'), ...program.outputs].map((e) =>
-    nameOf(options, e.path, 'node' in e && 'part' in e ? 'input' : 'output'),
-  )
-  const w = newWriter(taken)
-  const names = new Map<NodeId, Name>()
-  const name = (id: NodeId): Name => {
-    const known = names.get(id)
-    if (known !== undefined) return known
-    const t = valueOf(id)
-    if (t === undefined) throw new Error(`internal: node ${id} has no name yet`)
-    const made = w.floats(t, `${nodes[id].path === '' ? 'constant' : nodes[id].path}_${id}`)
-    names.set(id, made)
-    return made
-  }
-  const x: Exporting = {
-    format: options.format ?? 'qcdq',
-    opset: options.opset ?? 17,
-    int4: options.int4 === true,
-    openBatch: rows !== null,
-    w,
-    name,
-    tensor: valueOf,
-    node: (id) => nodes[id],
-    shape: (id) => nodes[id].shape,
-    users: (id) => users[id].map((u) => nodes[u]),
-    emit: (node, opType, inputs, attributes) =>
-      w.node(opType, inputs, attributes, {
-        path: node.path,
-        hint: `${node.path === '' ? opType : node.path}_${node.id}`,
-      }),
-  }
-  return { x, names, errors: [], rows: rows ?? new Set() }
-}
-
-const refusal = (node: Node, why: { readonly unsupported: string; readonly fix: string }): QuantError => ({
-  tag: 'ExportError',
-  op: node.op.name,
-  path: node.path,
-  message: `${node.op.name}: ${why.unsupported}`,
-  fix: why.fix,
-})
-
-/** Writes one node, unless it is a constant or part of another. */
-const write = (s: Session, node: Node, own: ExportOptions['rules'], sums: ReadonlyMap<NodeId, Node>): void => {
-  if (node.op === inputOp || node.op === constOp || sums.has(node.id) || s.names.has(node.id)) return
-  // What can't be said gets a name all the same, so that all that follows is tried too; the model is thrown away.
-  s.names.set(node.id, UNSAID)
-  const op = computed(node.op)
-  const rule = own?.[node.op.name] ?? rules[op]
-  if (rule === undefined || typeof rule !== 'function') {
-    s.errors.push(
-      refusal(
-        node,
-        rule ?? { unsupported: 'no rule says it in ONNX', fix: `give one: rules: { ${node.op.name}: (x, node) => … }` },
-      ),
-    )
-    return
-  }
-  const made = rule(s.x, node)
-  if (isUnsupported(made)) s.errors.push(refusal(node, made))
-  else s.names.set(node.id, made)
-}
-
-/** A bias as the vector that Conv and Gemm take: known numbers, or a quantizer's result. */
-const biasName = (s: Session, bias: Node, channels: number): Name => {
-  const known = s.x.tensor(bias.id)
-  if (known === undefined || s.names.has(bias.id)) return s.x.name(bias.id)
-  return s.x.w.floats({ shape: [channels], data: known.data }, `${bias.path === '' ? 'bias' : bias.path}_bias`)
-}
-
-const writeAll = (s: Session, graph: Graph, own: ExportOptions['rules']): void => {
-  const sums = biasesOf(graph, s.x.tensor)
-  const bySum = new Map([...sums].map(([product, sum]) => [sum.id, graph.nodes[product]] as const))
-  const needed = neededBy(graph)
-  for (const node of graph.nodes) {
-    if (needed[node.id] === 0) continue
-    const product = bySum.get(node.id)
-    const rule = product === undefined ? undefined : biased[product.op.name]
-    if (product === undefined || rule === undefined) {
-      write(s, node, own, sums)
-      continue
-    }
-    const bias = graph.nodes[node.inputs[1]]
-    s.names.set(node.id, rule(s.x, product, biasName(s, bias, sizeOf(bias.shape)), node))
-  }
-}
-
-/** Which nodes a result needs; metadata that nothing computes with is not written. */
-const neededBy = (graph: Graph): Uint8Array => {
-  const needed = new Uint8Array(graph.nodes.length)
-  for (const id of graph.outputs) needed[id] = 1
-  for (let i = graph.nodes.length - 1; i >= 0; i--)
-    if (needed[i] === 1) for (const id of graph.nodes[i].inputs) needed[id] = 1
-  return needed
-}
-
-/** What options must be beside each of their fields. */
-const optionProblems = (options: ExportOptions): readonly QuantError[] =>
-  options.int4 === true && (options.opset ?? 17) < 21
-    ? [
-        {
-          tag: 'ConfigError',
-          option: 'int4',
-          path: '',
-          message: `exportOnnx was asked for 4-bit types at opset ${options.opset ?? 17}, which has none`,
-          fix: 'give opset: 21 beside int4: true',
-        },
-      ]
-    : []
+import { FIELDS, optionProblems, type ExportOptions } from './options.js'
+import { sessionOf, writeAll, type Session } from './session.js'
 
 /** What a program must be to be exported. */
 const modeProblems = (program: Program): readonly QuantError[] =>
@@ -206,6 +24,32 @@ const modeProblems = (program: Program): readonly QuantError[] =>
         },
       ]
 
+/** A program whose nodes are written, as far as they can be, with the errors of the others. */
+export type Attempt = { readonly session: Session; readonly made: Program }
+
+/** Writes all nodes of a program. Left: what was given is wrong, or no op of it alone is to blame. */
+export const attempted = (
+  asker: string,
+  program: Program,
+  fixed: Fixed,
+  options: ExportOptions,
+): E.Either<QuantErrors, Attempt> => {
+  const wrong = [...programProblems(asker, program), ...fieldProblems(asker, options, FIELDS)]
+  const problems = wrong.length > 0 ? wrong : [...modeProblems(program), ...optionProblems(asker, options)]
+  if (problems.length > 0) return E.left(problems)
+  const special = specializeProgram(program, fixed, ops, {
+    keep: (node) => node.op.births === true,
+    ...(options.quantInputs === undefined ? {} : { quantInputs: options.quantInputs }),
+  })
+  if (E.isLeft(special)) return special
+  const made = special.right.program
+  const rows = options.openBatch === false ? null : rowsOf(made.graph, made)
+  const session = sessionOf(special.right, options, rows)
+  for (const i of made.inputs) if (i.kind === 'data') session.names.set(i.node, nameOf(options, i.path, 'input'))
+  writeAll(session, made.graph, options.rules)
+  return E.right({ session, made })
+}
+
 /**
  * An ONNX model of a program traced in eval, with its parameters and state. Quantizers become QuantizeLinear → Clip → DequantizeLinear (Brevitas'
  * `export_onnx_qcdq`) or the operators of QONNX (`export_qonnx`); weights are stored as integers in QCDQ, a quantized bias too. Errors: an ExportError
@@ -220,19 +64,10 @@ export const exportOnnx = <P, S, I, O>(
   fixed: { readonly params: P; readonly state: S },
   options: ExportOptions = {},
 ): E.Either<QuantErrors, Uint8Array> => {
-  const wrong = [...programProblems('exportOnnx', program), ...fieldProblems('exportOnnx', options, FIELDS)]
-  const problems = wrong.length > 0 ? wrong : [...modeProblems(program as Program), ...optionProblems(options)]
-  if (problems.length > 0) return E.left(problems)
-  const special = specializeProgram(program as Program, fixed, ops, {
-    keep: (node) => node.op.births === true,
-    ...(options.quantInputs === undefined ? {} : { quantInputs: options.quantInputs }),
-  })
-  if (E.isLeft(special)) return special
-  const made = special.right.program
-  const rows = options.openBatch === false ? null : rowsOf(made.graph, made)
-  const s = sessionOf(special.right, options, rows)
-  for (const i of made.inputs) if (i.kind === 'data') s.names.set(i.node, nameOf(options, i.path, 'input'))
-  writeAll(s, made.graph, options.rules)
-  if (s.errors.length > 0) return E.left(s.errors)
-  return E.right(modelOf(s, made, options, hashOf(program as Program)))
+  const written = attempted('exportOnnx', program as Program, fixed, options)
+  if (E.isLeft(written)) return written
+  const { session, made } = written.right
+  return session.errors.length > 0
+    ? E.left(session.errors)
+    : E.right(modelOf(session, made, options, hashOf(program as Program)))
 }

@@ -1,5 +1,7 @@
 /** `quantrace/onnx`: models out and in. */
-export { exportOnnx, type ExportOptions } from './export.js'
+export { exportOnnx } from './export.js'
+export type { ExportOptions } from './options.js'
+export { exportReport, showExportReport, type ExportReport, type ReportEntry } from './report.js'
 export { unsupported, type Exporting, type OnnxFormat, type Rule, type Unsupported } from './rule.js'
 export { flag, float, int, ints, text, type Attribute } from './writer.js'
 export {

@@ -16,6 +16,11 @@ export const unsupported = (why: string, fix: string): Unsupported => ({ unsuppo
 /** Is the answer a refusal? */
 export const isUnsupported = (x: Name | Unsupported): x is Unsupported => typeof x !== 'string'
 
+/** Something that is said by other means than the format's own, so that the numbers are right and something else is lost. */
+export type Said = { readonly what: string; readonly instead: string; readonly fix: string }
+/** Such a remark, and where it holds. */
+export type Remark = Said & { readonly path: string; readonly op: string }
+
 /** A program on its way to ONNX. */
 export type Exporting = {
   readonly format: OnnxFormat
@@ -33,6 +38,8 @@ export type Exporting = {
   shape(id: NodeId): Shape
   /** The nodes that read a value. */
   users(id: NodeId): readonly Node[]
+  /** Notes for `exportReport` that a node is said by other means; it changes nothing of what is written. */
+  remark(node: Node, said: Said): void
   /** Appends an ONNX node that stands for `node`. */
   emit(node: Node, opType: string, inputs: readonly Name[], attributes?: Parameters<Writer['node']>[2]): Name
 }

@@ -3,7 +3,16 @@ import type { Node } from '../../../graph/graph.js'
 import { intMax, intMin } from '../../../data/quant.js'
 import { sizeOf, type Shape } from '../../../data/shape.js'
 import type { Tensor } from '../../../data/tensor.js'
-import { computed, operand, scalarOf, unsupported, type Exporting, type Rule, type Unsupported } from '../rule.js'
+import {
+  computed,
+  operand,
+  scalarOf,
+  unsupported,
+  type Exporting,
+  type Rule,
+  type Said,
+  type Unsupported,
+} from '../rule.js'
 import { DataType, flag, int, text, type IntegerType, type Name } from '../writer.js'
 
 /** Domain of QONNX' operators. */
@@ -150,6 +159,12 @@ const ROUNDERS: { readonly [rounding: string]: (x: Exporting, node: Node, steps:
 /** The value that QuantizeLinear is given: on the grid already, where the rounding is not its own; `steps` is the number of steps, if at hand. */
 const rounded = (x: Exporting, node: Node, g: Grid, v: Name, steps?: Name): Name => {
   const round = ROUNDERS[g.rounding]
+  if (round !== undefined)
+    x.remark(node, {
+      what: `it rounds by ${g.rounding}, and QuantizeLinear rounds to the nearest`,
+      instead: 'its value is rounded by other operators, in floats, before QuantizeLinear finds it on the grid',
+      fix: "choose floatToIntImplType: 'ROUND', or export as 'qonnx', which says the rounding",
+    })
   if (round === undefined && steps === undefined) return v
   const s = x.w.floats(g.scale, `${node.path}.steps`)
   const shifted = g.zeroPoint.data.some((z) => z !== 0)
@@ -160,10 +175,18 @@ const rounded = (x: Exporting, node: Node, g: Grid, v: Name, steps?: Name): Name
   return x.emit(node, 'Mul', [moved(whole, 'Sub'), s])
 }
 
+const ODD: Said = {
+  what: 'its zero point is odd: x/s + z is rounded here, and QuantizeLinear rounds x/s and adds z',
+  instead: 'a number exactly between two steps may go to the other one; all others are the same',
+  fix: "nothing, where ties are rare; else take a quantizer with zero point 0, or export as 'qonnx'",
+}
+
 /** QuantizeLinear → Clip → DequantizeLinear of data. */
 const qcdq = (x: Exporting, node: Node, g: Grid, v: Name, steps?: Name): Name | Unsupported => {
   const p = parametersOf(x, node, g, node.shape, false)
   if ('unsupported' in p) return p
+  if (ROUNDERS[g.rounding] === undefined && steps === undefined && g.zeroPoint.data.some((z) => z % 2 !== 0))
+    x.remark(node, ODD)
   const quantized = x.emit(
     node,
     'QuantizeLinear',

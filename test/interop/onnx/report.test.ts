@@ -1,0 +1,217 @@
+/** The report of what ONNX can't say agrees with the export, over recorded programs and random networks. */
+import * as E from 'fp-ts/lib/Either.js'
+import fc from 'fast-check'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import * as q from '../../../src/index.js'
+import {
+  exportOnnx,
+  exportReport,
+  importOnnx,
+  showExportReport,
+  type ExportOptions,
+  type ExportReport,
+  type OnnxFormat,
+} from '../../../src/interop/onnx/index.js'
+import { evalProgram, finalOf, isProgramCase } from '../../conformance/final.js'
+import { isRng, readCase } from '../../conformance/format.js'
+import { errorsOf, get, same, says } from '../../nn/support.js'
+import { suite } from '../../support/suite.js'
+import { trained, type Net } from './nets.js'
+
+const test = suite('onnx: what a format can’t say')
+const CASES = fileURLToPath(new URL('../../conformance/cases', import.meta.url))
+const FORMATS: readonly OnnxFormat[] = ['qcdq', 'qonnx']
+
+type Fixed = { readonly params: unknown; readonly state: unknown }
+type Given = {
+  readonly program: q.Program
+  readonly fixed: Fixed
+  readonly quantInputs?: ExportOptions['quantInputs']
+}
+
+/** The law for one program: blocking where the export refuses; and where there is no entry, nothing is stripped or in doubt on the way. */
+const agrees = ({ program, fixed, quantInputs }: Given, format: OnnxFormat): ExportReport => {
+  const options = quantInputs === undefined ? {} : { quantInputs }
+  const report = get(exportReport(program, format, fixed, options))
+  const written = exportOnnx(program, fixed as never, { format, ...options })
+  same(
+    report.entries.some((e) => e.severity === 'blocking'),
+    E.isLeft(written),
+  )
+  if (E.isLeft(written))
+    same(
+      report.entries.filter((e) => e.severity === 'blocking').map((e) => [e.path, e.what, e.fix]),
+      written.left.map((e) => [e.path, e.message, e.fix]),
+    )
+  for (const e of report.entries)
+    same(
+      [e.what, e.instead, e.fix].every((t) => t.length > 0),
+      true,
+    )
+  return report
+}
+
+/** Every so many recorded programs; all of them with QUANTRACE_ALL=1. */
+const EVERY = process.env.QUANTRACE_ALL === '1' ? 1 : 9
+const files = readdirSync(CASES, { recursive: true, encoding: 'utf8' })
+  .filter((f) => f.endsWith('.json'))
+  .sort()
+  .filter((_, i) => i % EVERY === 0)
+
+test('a report has a blocking entry exactly where the export refuses: recorded programs', () => {
+  const counts = { blocking: 0, none: 0 }
+  for (const file of files) {
+    const c = readCase(join(CASES, file))
+    if (isRng(c) || !isProgramCase(c)) continue
+    const { trees, inputs, ...final } = get(finalOf(c))
+    const program = get(evalProgram({ ...final, trees, inputs })) as q.Program
+    const quantInputs = Object.fromEntries(
+      Object.entries(inputs).flatMap(([k, v]) =>
+        q.isQuantTensor(v) ? [[k, { scale: v.scale, zeroPoint: v.zeroPoint }] as const] : [],
+      ),
+    )
+    for (const format of FORMATS) {
+      const { entries } = agrees({ program, fixed: trees, quantInputs }, format)
+      if (entries.length === 0) counts.none++
+      if (entries.some((e) => e.severity === 'blocking')) counts.blocking++
+    }
+  }
+  same([counts.none > 20, counts.blocking > 0], [true, true])
+})
+
+const bits = fc.constantFrom(2, 4, 8, 8, 8, 12)
+const returnQuantTensor = fc.constantFrom(true, true, true, false)
+const layerArb: fc.Arbitrary<Net['net']> = fc.oneof(
+  fc
+    .record({
+      bitWidth: bits,
+      returnQuantTensor,
+      floatToIntImplType: fc.constantFrom(
+        'ROUND' as const,
+        'ROUND' as const,
+        'FLOOR' as const,
+        'CEIL' as const,
+        'DPU' as const,
+      ),
+      actQuant: fc.constantFrom(q.Int8ActPerTensorFloat, q.Int8ActPerTensorFloat, q.ShiftedUint8ActPerTensorFloat),
+    })
+    .map((o) => q.QuantIdentity(o) as Net['net']),
+  fc.record({ bitWidth: bits, returnQuantTensor }).map((o) => q.QuantReLU(o) as Net['net']),
+  fc
+    .record({ weightBitWidth: bits, bias: fc.boolean() })
+    .map((o) => q.QuantLinear({ inFeatures: 4, outFeatures: 4, ...o }) as Net['net']),
+  fc.constantFrom(
+    q.ReLU() as Net['net'],
+    q.BatchNorm1d({ numFeatures: 4 }) as Net['net'],
+    q.Softmax({ dim: 1 }) as Net['net'],
+  ),
+)
+const netArb: fc.Arbitrary<Net> = fc.array(layerArb, { minLength: 1, maxLength: 5 }).map((layers) => {
+  const net = q.chain(Object.fromEntries(layers.map((l, i) => [`l${i}`, l])) as never) as Net['net']
+  return { net, shape: [3, 4], [fc.toStringMethod]: () => q.printConfig(net.config) }
+})
+
+/** What results carry. */
+const carried = (program: q.Program): readonly unknown[] =>
+  program.outputs.flatMap((o) =>
+    o.kind === 'result' ? [o.quant === undefined ? null : [o.quant.bits, o.quant.signed]] : [],
+  )
+
+test('of random networks, too; where there is no entry the model, read again, is the program: numbers, grids and report', () => {
+  const counts = { none: 0, blocking: 0, warning: 0, note: 0 }
+  fc.assert(
+    fc.property(netArb, fc.constantFrom(...FORMATS), fc.nat(99), (net, format, seed) => {
+      const { program, params, state, inputs } = trained(net, 2, seed)
+      const { entries } = agrees({ program: program as q.Program, fixed: { params, state } }, format)
+      for (const severity of ['blocking', 'warning', 'note'] as const)
+        if (entries.some((e) => e.severity === severity)) counts[severity]++
+      if (entries.length > 0) return
+      counts.none++
+      const { layer } = get(
+        importOnnx(get(exportOnnx(program, { params, state }, { format })), { inputs: { input: inputs.shape } }),
+      )
+      const start = get(q.init(layer, 0))
+      const again = get(q.trace(layer, q.tensorInput(inputs.shape), { mode: 'eval' }))
+      const [ours, theirs] = [
+        q.valueOf(get(q.run(program, { params, state, inputs })).outputs as q.Output),
+        q.valueOf(get(q.run(again, { ...start, inputs })).outputs as q.Output),
+      ]
+      const most = ours.data.reduce((m, v) => Math.max(m, Math.abs(v)), 1)
+      same(
+        ours.data.findIndex((v, i) => Math.abs(v - theirs.data[i]) > 1e-5 * most),
+        -1,
+      )
+      // A model knows the grid of a quantizer whose layer gives the plain value.
+      const known = carried(again as q.Program)
+      carried(program as q.Program).forEach((c, i) => same([c, c === null ? null : known[i]], [c, c]))
+      same(
+        get(exportReport(again as q.Program, format, start)).entries.filter((e) => e.severity !== 'note'),
+        [],
+      )
+    }),
+    { numRuns: 150, seed: 3 },
+  )
+  same(
+    Object.values(counts).every((n) => n > 5),
+    true,
+  )
+})
+
+const evalOf = (net: Net['net'], shape: readonly number[] = [2, 4]) =>
+  get(q.trace(net, q.tensorInput(shape), { mode: 'eval' })) as q.Program
+const chained = (layers: { readonly [name: string]: q.AnyLayer }): Net['net'] => q.chain(layers as never) as Net['net']
+const quant = { returnQuantTensor: true } as const
+
+test('each kind of place is told with its layer, what happens instead, and the fix', () => {
+  const net = chained({
+    input: q.QuantIdentity({ bitWidth: 12, ...quant }),
+    fc: q.QuantLinear({ inFeatures: 4, outFeatures: 4 }),
+    act: q.QuantReLU({ floatToIntImplType: 'FLOOR', ...quant }),
+    out: q.QuantLinear({ inFeatures: 4, outFeatures: 3, ...quant }),
+  })
+  const report = get(exportReport(evalOf(net), 'qcdq'))
+  same(
+    report.entries.map((e) => [e.severity, e.path]),
+    [
+      ['blocking', 'input.actQuant'],
+      ['warning', 'fc'],
+      ['note', 'act.actQuant'],
+      ['note', 'out'],
+    ],
+  )
+  const said = showExportReport(report)
+  says(said, /blocking in input\.actQuant: .*12 bits.*\n {2}instead: exportOnnx refuses.*\n {2}fix: give bitWidth: 8/)
+  says(said, /warning in fc: metadata is lost: .*returnQuantTensor/)
+  says(said, /note in act\.actQuant: it rounds by FLOOR/)
+  says(said, /note in out: the result is a quant tensor of/)
+  same(
+    get(exportReport(evalOf(net), 'qonnx')).entries.map((e) => e.severity),
+    ['warning', 'note'],
+  )
+  const exact = evalOf(chained({ input: q.QuantIdentity(quant), fc: q.QuantLinear({ inFeatures: 4, outFeatures: 3 }) }))
+  same(showExportReport(get(exportReport(exact, 'qcdq'))), 'qcdq says all that the program says')
+})
+
+test('a zero point in an accumulator strips it, which the report tells; a program in train is blocked', () => {
+  const net = chained({
+    input: q.QuantIdentity({ actQuant: q.ShiftedUint8ActPerTensorFloat, ...quant }),
+    fc: q.QuantLinear({ inFeatures: 4, outFeatures: 4 }),
+    act: q.QuantReLU(quant),
+  })
+  says(showExportReport(get(exportReport(evalOf(net), 'qcdq'))), /metadata is lost: .*zero point/)
+  const training = get(q.trace(net, q.tensorInput([2, 4]), { mode: 'train' })) as q.Program
+  says(showExportReport(get(exportReport(training, 'qcdq'))), /^blocking: this program was traced in train/)
+})
+
+test('what is given wrong is told', () => {
+  const program = evalOf(chained({ input: q.QuantIdentity() }))
+  const told = (e: E.Either<q.QuantErrors, unknown>): string => q.explainAll(errorsOf(e))
+  says(told(exportReport({} as never, 'qcdq')), /takes a program/)
+  says(told(exportReport(program, 'onnx' as never)), /target/)
+  says(told(exportReport(program, 'qcdq', undefined, { opsets: 17 } as never)), /opset/)
+  says(told(exportReport(program, 'qcdq', { params: {}, state: {} })), /state|params/)
+})
+
+test.run()
