@@ -28,6 +28,62 @@ export const blocksOf = (file: string, markdown: string): readonly Block[] => {
   })
 }
 
+/** A command of a `console` block, `$ npx quantrace …`, with what is said to come of it. */
+export type Command = {
+  readonly file: string
+  readonly line: number
+  readonly args: readonly string[]
+  readonly prints: string
+}
+
+/** Words of a command line; quotes hold one together, and a comment ends it. */
+const wordsOf = (command: string): readonly string[] => {
+  const words = [...command.matchAll(/\s*(?:"([^"]*)"|'([^']*)'|(#.*)|([^\s"'#]\S*))/g)]
+  return words.flatMap(([, double, single, comment, plain]) =>
+    comment === undefined ? [double ?? single ?? plain] : [],
+  )
+}
+
+/** The calls of quantrace in the `console` blocks of one text; what another command prints is nobody's affair. */
+export const commandsOf = (file: string, markdown: string): readonly Command[] =>
+  [...markdown.matchAll(FENCE)]
+    .filter((m) => m[1] === 'console')
+    .flatMap((m) => {
+      const first = markdown.slice(0, m.index).split('\n').length + 1
+      const lines = m[2].split('\n').slice(0, -1)
+      const starts = lines.flatMap((l, i) => (l.startsWith('$ ') ? [i] : []))
+      return starts.flatMap((at, k): readonly Command[] => {
+        const [, call] = /^\$ (?:npx )?quantrace(?: (.*))?$/.exec(lines[at]) ?? []
+        if (call === undefined) return []
+        const prints = lines.slice(at + 1, starts[k + 1] ?? lines.length).map((l) => `${l}\n`)
+        return [{ file, line: first + at, args: wordsOf(call), prints: prints.join('') }]
+      })
+    })
+
+/** Does a text look as it is said to? `…` stands for anything in a line, and alone in one for any lines. */
+export const looksAs = (said: string, text: string): boolean => {
+  const quoted = (s: string): string => s.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+  const lines = said.split('\n').map((l) => (l === '…' ? '[^]*?' : quoted(l).replaceAll('…', '.*')))
+  return new RegExp(`^${lines.join('\n')}$`).test(text)
+}
+
+/** Every command of every document. */
+export const allCommands = (): readonly Command[] =>
+  documents.flatMap((file) => commandsOf(file, readFileSync(join(root, file), 'utf8')))
+
+/** Runs commands in the folders of their documents' blocks, and gives what each printed. */
+export const playCommands = async (
+  folder: string,
+  commands: readonly Command[],
+  tsconfig: string,
+): Promise<readonly string[]> => {
+  const list = join(folder, 'commands.json')
+  const calls = commands.map(({ file, args }) => ({ folder: join(folder, basename(file, '.md')), args }))
+  for (const call of calls) mkdirSync(call.folder, { recursive: true })
+  writeFileSync(list, JSON.stringify(calls))
+  return played('play-commands.ts', [list], { folder, tsconfig })
+}
+
 /** Markdown files for people, as paths from the root. */
 export const documents: readonly string[] = [
   'README.md',
@@ -95,14 +151,22 @@ export const typecheck = async (tsconfig: string): Promise<string> => {
   return code === 0 ? '' : output
 }
 
-/** Runs blocks, one after the other in one process, in their folder. */
-export const play = async (folder: string, files: readonly string[], tsconfig?: string): Promise<readonly Played[]> => {
+/** What a player of this folder says that it played. */
+const played = async <A>(
+  player: string,
+  args: readonly string[],
+  { folder, tsconfig }: { readonly folder: string; readonly tsconfig: string | undefined },
+): Promise<A> => {
   const tsx = pathToFileURL(join(root, 'node_modules', 'tsx', 'dist', 'loader.mjs')).href
-  const player = join(root, 'test/support/play-blocks.ts')
+  const script = join(root, 'test/support', player)
   const env = { ...process.env, ...(tsconfig === undefined ? {} : { TSX_TSCONFIG_PATH: tsconfig }) }
-  const ended = await run(process.execPath, ['--import', tsx, player, ...files], { cwd: folder, env, limit: 180_000 })
+  const ended = await run(process.execPath, ['--import', tsx, script, ...args], { cwd: folder, env, limit: 180_000 })
   const [report] = /(?<=^PLAYED ).*$/m.exec(ended.output) ?? []
   if (ended.code !== 0 || report === undefined)
     throw new Error(`the blocks ended with ${ended.code ?? ended.signal}\n${ended.output}`)
   return JSON.parse(report)
 }
+
+/** Runs blocks, one after the other in one process, in their folder. */
+export const play = (folder: string, files: readonly string[], tsconfig?: string): Promise<readonly Played[]> =>
+  played('play-blocks.ts', files, { folder, tsconfig })

@@ -62,6 +62,9 @@ const checkDocuments = async (folder: string): Promise<void> => {
   console.log(`ok   ${blocks.length} blocks of README.md and .github type-check and run`)
 }
 
+/** Links to what stands in the repository alone; npm's page of a package leads them there. */
+const inRepositoryOnly = /^(\.\.\/)?(test|examples)\/|^(\.github\/)?decisions(\/|$)/
+
 /** Is each file that `exports` names in the tarball, and nothing but the build? */
 const checkFiles = (manifest: Manifest, installed: string): void => {
   for (const [path, entry] of Object.entries(manifest.exports)) {
@@ -81,7 +84,7 @@ const checkFiles = (manifest: Manifest, installed: string): void => {
     for (const [, link] of readFileSync(join(root, document), 'utf8').matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)) {
       if (!existsSync(join(root, dirname(document), link)))
         throw new Error(`${document} links to ${link}, which is not there`)
-      if (!/^(\.\.\/)?test\//.test(link) && !existsSync(join(installed, dirname(document), link)))
+      if (!inRepositoryOnly.test(link) && !existsSync(join(installed, dirname(document), link)))
         throw new Error(`${document} links to ${link}, which is not in the tarball`)
     }
   }
