@@ -5,10 +5,16 @@ export {
   valueOf,
   isValidQuantTensor,
   intRepr,
+  isFloatQuantTensor,
+  minifloats,
+  type FloatQuantTensor,
+  type GroupScales,
   type Output,
   type QuantTensor,
 } from './data/quantTensor.js'
-export type { Carried, Quant, ZeroPointKind, NodeId } from './data/quant.js'
+export type { Carried, FloatQuant, Grid, Group, Quant, ZeroPointKind, NodeId } from './data/quant.js'
+export { gridOf, isFloatGrid, quantOf } from './data/quant.js'
+export type { FloatFormat } from './data/minifloat.js'
 export type { Shape } from './data/shape.js'
 export { tensor, tensorOf, scalar, full, zeros, type Tensor } from './data/tensor.js'
 export type { Where } from './data/where.js'
@@ -65,7 +71,11 @@ export {
   withOptions,
   named,
   type Quantizer,
+  type MinifloatFamily,
+  type PreScaling,
   type QuantizerOptions,
+  type Search,
+  type Statistic,
   type StatsOp,
   type ScalingImplType,
   type RestrictScalingType,

@@ -60,7 +60,7 @@ export const declared = (x: Output): InputDecl =>
 const inWords = (c: Carried): string => {
   const grid =
     'quant' in c
-      ? `, ${c.quant.bits} bits ${c.quant.signed ? 'signed' : 'unsigned'}, integers ${c.quant.lo} … ${c.quant.hi}, zero point ${c.quant.zero === 'zero' ? '0' : 'maybe not 0'}`
+      ? `, ${c.quant.bits} bits ${c.quant.signed ? 'signed' : 'unsigned'}, ${'zero' in c.quant ? `integers ${c.quant.lo} … ${c.quant.hi}, zero point ${c.quant.zero === 'zero' ? '0' : 'maybe not 0'}` : 'minifloats'}`
       : ''
   const why = 'why' in c ? `: ${c.why}` : ''
   return `${c.tag}${grid}${why}`

@@ -45,7 +45,7 @@ const powersOfTwo = (): Float64Array => {
 const POWERS = /* @__PURE__ */ powersOfTwo()
 
 /** 2^k exactly; k an integer in -1074 … 1023. */
-const powerOfTwo = (k: number): number => POWERS[k - MIN_EXPONENT]
+export const powerOfTwo = (k: number): number => POWERS[k - MIN_EXPONENT]
 
 /** y 2^k with one rounding; y in [0.5, 2), k an integer in -1076 … 1024. */
 const scaleByPower = (y: number, k: number): number => {
@@ -59,8 +59,8 @@ const bitsAsDouble = new Float64Array(1)
 const bitsAsWords = new Uint32Array(bitsAsDouble.buffer)
 const HIGH_WORD = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1 ? 1 : 0
 
-/** floor(log2 x) of a normal x > 0. */
-const exponentOf = (x: number): number => {
+/** floor(log2 x) of a normal x > 0; 1024 of Infinity and NaN. */
+export const exponentOf = (x: number): number => {
   bitsAsDouble[0] = x
   return (bitsAsWords[HIGH_WORD] >>> 20) - 1023
 }

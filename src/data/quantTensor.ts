@@ -1,6 +1,7 @@
 /** Quant tensors as numbers: what a run takes and gives where metadata is carried (Brevitas IntQuantTensor). */
 import { roundHalfEven } from './math.js'
-import { intMax, intMin, VALID_DISTANCE } from './quant.js'
+import { leastStep, stepOf, type FloatFormat } from './minifloat.js'
+import { intMax, intMin, VALID_DISTANCE, type Group } from './quant.js'
 import { demandArguments, either, required, type Field } from './fields.js'
 import { broadcastStrides } from './shape.js'
 import { isTensor, tensorField, type Tensor } from './tensor.js'
@@ -14,7 +15,17 @@ export type QuantTensor = {
   readonly bitWidth: Tensor
   readonly signed: boolean
   readonly training: boolean
+  /** Of groups: their size, axis, and the compact scale and zero point, one per group. */
+  readonly group?: GroupScales
+  /** Of minifloats: their format. `value = minifloat * scale` then, and `bitWidth` is that of the format. */
+  readonly format?: FloatFormat
 }
+
+/** The compact metadata of groups: `scale` and `zeroPoint` have the axis of the groups, and behind it one of size 1. */
+export type GroupScales = Group & { readonly scale: Tensor; readonly zeroPoint: Tensor }
+
+/** A tensor of minifloats (Brevitas FloatQuantTensor). */
+export type FloatQuantTensor = QuantTensor & { readonly format: FloatFormat }
 
 /** What a run gives for each result. */
 export type Output = Tensor | QuantTensor
@@ -22,6 +33,9 @@ export type Output = Tensor | QuantTensor
 /** Is it a quant tensor? */
 export const isQuantTensor = (x: Output): x is QuantTensor =>
   typeof x === 'object' && x !== null && 'kind' in x && x.kind === 'quant'
+
+/** Is it a tensor of minifloats? */
+export const isFloatQuantTensor = (x: Output): x is FloatQuantTensor => isQuantTensor(x) && x.format !== undefined
 
 /** A quant tensor, as an argument: all its parts are tensors. */
 export const quantTensorField: Field = {
@@ -33,6 +47,21 @@ export const quantTensorField: Field = {
   },
 }
 /** A tensor or a quant tensor, as an argument. */
+/** A quant tensor of integers, as an argument. */
+const integerTensorField: Field = {
+  ...quantTensorField,
+  says: 'a quant tensor of integers (of minifloats, minifloats(t) gives the numbers)',
+  holds: (x) => quantTensorField.holds(x) && !isFloatQuantTensor(x as Output),
+}
+/** A tensor of minifloats, as an argument. */
+export const floatQuantField: Field = {
+  says: 'a tensor of minifloats, as a run gives it',
+  like: 'orThrow(run(program, …)).outputs',
+  holds: (given) => {
+    const x = given as Output
+    return isFloatQuantTensor(x) && quantTensorField.holds(x)
+  },
+}
 export const outputField: Field = either(tensorField, quantTensorField)
 
 /** The numbers of a result, dequantized. */
@@ -101,15 +130,47 @@ export const isValid = (
 /** The same of a quant tensor that a run gave. */
 export const isValidQuantTensor = (t: QuantTensor): boolean => {
   demandArguments('isValidQuantTensor', { t }, { t: required(quantTensorField) })
-  return isValid({ ...t, bits: t.bitWidth.data[0] })
+  return isFloatQuantTensor(t) ? isValidMinifloats(t) : isValid({ ...t, bits: t.bitWidth.data[0] })
 }
 
-/** The integers behind a quant tensor, as floats: `round(value/scale + zeroPoint)`, half to even. Meaningful if it is valid. */
+/** The integers behind a quant tensor, as floats: `round(value/scale + zeroPoint)`, half to even. Meaningful if it is valid; minifloats have none. */
 export const intRepr = (t: QuantTensor): Tensor => {
-  demandArguments('intRepr', { t }, { t: required(quantTensorField) })
+  demandArguments('intRepr', { t }, { t: required(integerTensorField) })
   const data = new Float32Array(t.value.data.length)
   positions(t, (p, i) => {
     data[i] = roundHalfEven(p)
+  })
+  return { shape: t.value.shape, data }
+}
+
+/** Calls `visit` with each element's place and what its `value/scale` is in steps of its minifloats. */
+const floatPositions = (
+  t: Pick<FloatQuantTensor, 'value' | 'scale' | 'zeroPoint' | 'format'>,
+  visit: (steps: number, step: number, i: number) => void,
+): void => {
+  const { mantissaBits } = t.format
+  const least = leastStep(t.format)
+  positions(t, (p, i) => {
+    const step = stepOf(p, mantissaBits, least)
+    visit(p / step, step, i)
+  })
+}
+
+/** Brevitas' validity of minifloats: every `value/scale` is less than 0.2 of its own step from a number of the format; their range is not looked at. */
+const isValidMinifloats = (t: FloatQuantTensor): boolean => {
+  let valid = t.value.data.length > 0
+  floatPositions(t, (steps) => {
+    if (!(Math.abs(steps - roundHalfEven(steps)) < VALID_DISTANCE)) valid = false
+  })
+  return valid
+}
+
+/** The minifloats behind a tensor of them: `value/scale`, moved to the nearest number of the format. Meaningful if it is valid. */
+export const minifloats = (t: FloatQuantTensor): Tensor => {
+  demandArguments('minifloats', { t }, { t: required(floatQuantField) })
+  const data = new Float32Array(t.value.data.length)
+  floatPositions(t, (steps, step, i) => {
+    data[i] = roundHalfEven(steps) * step
   })
   return { shape: t.value.shape, data }
 }

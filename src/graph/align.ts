@@ -1,6 +1,6 @@
 /** Which nodes of two programs are the same: aligned by layer path, then by the sequence of ops within a path; and what differs between partners. */
 import type { Carried, NodeId } from '../data/quant.js'
-import { quantOf } from '../data/quant.js'
+import { gridOf, isFloatGrid, nodesOfGrid, showKind } from '../data/quant.js'
 import { showShape } from '../data/shape.js'
 import type { Graph, Node } from './graph.js'
 import type { Attr } from './op.js'
@@ -92,12 +92,12 @@ const showOne = (a: Attr | undefined): string =>
 
 /** Metadata as text that doesn't depend on ids, with the ids that it names. */
 const metadataOf = (c: Carried): { readonly text: string; readonly ids: readonly NodeId[] } => {
-  const q = quantOf(c)
+  const q = gridOf(c)
   if (q === null) return { text: showCarried(c) || 'float', ids: [] }
   const why = c.tag === 'claimed' ? `: ${c.why}` : ''
   return {
-    text: `${c.tag} ${q.bits}${q.signed ? 's' : 'u'} [${q.lo}, ${q.hi}] zero point ${q.zero}${q.training ? ' training' : ''}${why}`,
-    ids: [q.scale, q.zeroPoint, q.bitWidth],
+    text: `${c.tag} ${showKind(q)}${isFloatGrid(q) ? '' : ` [${q.lo}, ${q.hi}] zero point ${q.zero}`}${q.training ? ' training' : ''}${why}`,
+    ids: nodesOfGrid(q),
   }
 }
 

@@ -3,7 +3,7 @@
  * lost. Both are asked seldom, so they are worked out for all nodes up to the one that is asked for, once.
  */
 import type { NodeId } from '../data/quant.js'
-import { quantOf } from '../data/quant.js'
+import { gridOf } from '../data/quant.js'
 import { showShape, sizeOf, type Shape } from '../data/shape.js'
 import type { Node } from './graph.js'
 import { inputOp } from './structural.js'
@@ -41,7 +41,7 @@ export const newAlike = (nodes: readonly Node[]): Alike => {
   }
   const roots: (NodeId | null)[] = []
   const rootOf = (node: Node): NodeId | null => {
-    if (quantOf(node.carried) !== null) return null
+    if (gridOf(node.carried) !== null) return null
     const before = node.inputs.map((i) => roots[i]).find((r) => r !== null)
     return before ?? (node.carried.tag === 'stripped' ? node.id : null)
   }

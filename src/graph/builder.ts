@@ -5,7 +5,7 @@
 import { freeze } from 'immer'
 import type { Dtype } from '../data/dtype.js'
 import type { Carried, NodeId } from '../data/quant.js'
-import { float, quantOf, stripped } from '../data/quant.js'
+import { float, gridOf, isFloatGrid, isInteger, isPlainInteger, stripped, type Grid } from '../data/quant.js'
 import { failure, isFailure, type QuantError, type QuantErrors, type QuantFailure } from '../data/error.js'
 import { isShape, nearestName, showGiven } from '../data/fields.js'
 import type { Shape } from '../data/shape.js'
@@ -53,6 +53,23 @@ const INVALID = -1
 
 const isObject = (x: unknown): x is object => typeof x === 'object' && x !== null
 const hint = (near: string | undefined): string => (near === undefined ? '' : ` (${near}?)`)
+
+/** The first metadata among operands that a rule which knows these kinds does not know. */
+const oddGrid = (args: readonly Value[], known: Op['grids']): Grid | null => {
+  if (known === 'all') return null
+  const isKnown = known === 'learned' ? isInteger : isPlainInteger
+  return args.map((a) => gridOf(a.carried)).find((g) => g !== null && !isKnown(g)) ?? null
+}
+
+/** What becomes of it where an op's rule knows plain integers only, as in Brevitas. */
+const lostGrid = (op: Op, g: Grid): Carried =>
+  stripped(
+    g.group !== undefined
+      ? `${op.name} of a tensor with scales of groups gives a plain tensor; quantize the result again`
+      : isFloatGrid(g)
+        ? `${op.name} of minifloats leaves their grid and gives a plain tensor; quantize the result again`
+        : `the bit width of an operand of ${op.name} is learned, so that nothing is known of the result's`,
+  )
 
 /** Is this the value of an op that failed? Such values are passed on silently. */
 export const isInvalid = (v: Value): boolean => v.id === INVALID
@@ -201,7 +218,9 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     })
 
   const carriedOf = (op: Op, args: readonly Value[], attrs: Attrs, shape: Shape): Carried => {
-    if (!metadata || ruling || (op.births !== true && args.every((a) => quantOf(a.carried) === null))) return float
+    if (!metadata || ruling || (op.births !== true && args.every((a) => gridOf(a.carried) === null))) return float
+    const odd = op.births === true ? null : oddGrid(args, op.grids)
+    if (odd !== null) return lostGrid(op, odd)
     const said = ruled(() => op.carry(args, attrs, kit, shape))
     if (!isObject(said) || !('tag' in said)) {
       oddRule(op, 'carry', said)
@@ -236,7 +255,7 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     const bad = misuse(op, given.length, attrs)
     if (bad !== null) return fail({ ...bad, op: op.name })
     const args =
-      metadata && op.guard !== undefined && given.some((a) => quantOf(a.carried) !== null)
+      metadata && op.guard !== undefined && given.some((a) => gridOf(a.carried) !== null)
         ? op.guard(given, attrs, kit)
         : given
     if (isRefusal(args)) return fail({ ...args, op: op.name })

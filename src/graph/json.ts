@@ -6,7 +6,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { freeze } from 'immer'
 import type { Carried, NodeId, Quant } from '../data/quant.js'
-import { float, quantOf } from '../data/quant.js'
+import { float, gridOf, isFloatGrid, quantOf } from '../data/quant.js'
 import type { QuantErrors } from '../data/error.js'
 import { argumentProblems, record, required, text as textField } from '../data/fields.js'
 import { sameShape, showShape } from '../data/shape.js'
@@ -17,7 +17,7 @@ import type { OpTable } from './op.js'
 import { demandProgram } from './program.js'
 import type { Program, ProgramInput, ProgramLayer, ProgramOutput, QuantParts, Structure } from './program.js'
 import { storedInputProblem } from './storedInputs.js'
-import { readGraph, type Reading } from './readGraph.js'
+import { readFormat, readGraph, readGroup, type Reading } from './readGraph.js'
 import { DEEPEST, readAttrs, readers, ZERO_POINTS, type Doubts, type Read, type Readers } from './readers.js'
 import { inputOp } from './structural.js'
 
@@ -31,8 +31,8 @@ const encodeAttr = (a: Attr): unknown =>
   typeof a === 'number' ? encodeNumber(a) : Array.isArray(a) ? a.map((x: Attr) => encodeAttr(x)) : a
 
 const encodeCarried = (c: Carried): unknown => {
-  const q = quantOf(c)
-  return q === null
+  const q = gridOf(c)
+  return q === null || isFloatGrid(q)
     ? c
     : { ...c, quant: { ...q, lo: encodeNumber(q.lo), hi: encodeNumber(q.hi), slack: encodeNumber(q.slack) } }
 }
@@ -85,8 +85,10 @@ const readDeclared = (r: Readers, x: unknown, where: string): Declared => {
 
 /** Is what is said of an output what its node carries? */
 const isCarried = (said: QuantParts, carried: Carried = float): boolean => {
-  const q = quantOf(carried)
-  return q !== null && (Object.keys(said) as readonly (keyof QuantParts)[]).every((k) => q[k] === said[k])
+  const q = gridOf(carried)
+  if (q === null) return false
+  const known: { readonly [key: string]: unknown } = { ...q }
+  return Object.entries(said).every(([k, v]) => JSON.stringify(known[k]) === JSON.stringify(v))
 }
 
 const readInput =
@@ -145,6 +147,9 @@ const readOutput = (r: Readers, graph: Graph): Read<ProgramOutput> => {
       zeroPoint: part('zeroPoint'),
       bitWidth: part('bitWidth'),
       ...readDeclared(r, q, `${where}.quant`),
+      ...(q.format === undefined ? {} : { format: readFormat(r, q.format, `${where}.quant.format`) }),
+      ...(q.learned === true ? { learned: true as const } : {}),
+      ...readGroup(r, q.group, `${where}.quant.group`),
     }
     if (!isCarried(quant, graph.nodes[base.node]?.carried))
       r.doubt(`${where}.quant`, `this is not what node ${base.node} carries`)

@@ -2,7 +2,7 @@
  * May a product run on integers, or why not: one rule, which plans, descriptions of plans and pages read. It looks at
  * metadata alone; that an evaluator takes floats because integers would not pay (few rows) is the evaluator's to say.
  */
-import type { NodeId, Quant } from '../data/quant.js'
+import { quantOf, showKind, type NodeId, type Quant } from '../data/quant.js'
 import { sizeOf } from '../data/shape.js'
 import type { Graph, Node } from './graph.js'
 
@@ -30,23 +30,25 @@ type Nodes = Pick<Graph, 'nodes' | 'inputs'>
 /** Is it a licence? */
 export const isLicence = (l: Licensed): l is ProductLicence => !Array.isArray(l)
 
-const gridOf = (node: Node | undefined): Quant | string => {
+const integersIn = (node: Node | undefined): Quant | string => {
   if (node === undefined) return 'it is not known'
   const c = node.carried
   if (c.tag !== 'carries') return c.tag === 'float' ? 'it never had metadata' : `it is ${c.tag}: ${c.why}`
-  if (c.quant.zero !== 'zero') return 'it has a zero point that may not be 0'
-  return c.quant.bits <= WIDEST_INTEGER ? c.quant : `it has ${c.quant.bits} bits, more than ${WIDEST_INTEGER}`
+  const q = quantOf(c)
+  if (q === null) return `it carries ${showKind(c.quant)}, which are no integers with a scale per tensor or channel`
+  if (q.zero !== 'zero') return 'it has a zero point that may not be 0'
+  return q.bits <= WIDEST_INTEGER ? q : `it has ${q.bits} bits, more than ${WIDEST_INTEGER}`
 }
 
 /** The grid of a product's first factor, or why it can not be multiplied as integers. */
 export const inputGrid = (graph: Nodes, id: NodeId): Quant | string => {
-  const q = gridOf(graph.nodes[id])
+  const q = integersIn(graph.nodes[id])
   return typeof q === 'string' || sizeOf(graph.nodes[q.scale].shape) === 1 ? q : 'it has a scale per channel'
 }
 
 /** The grid of a product's second factor, whose first axis is that of the output channels, or why it can not be multiplied as integers. */
 export const weightGrid = (graph: Nodes, id: NodeId): Quant | string => {
-  const q = gridOf(graph.nodes[id])
+  const q = integersIn(graph.nodes[id])
   if (typeof q === 'string') return q
   const [channels, scale] = [graph.nodes[id].shape[0], graph.nodes[q.scale].shape]
   const n = sizeOf(scale)

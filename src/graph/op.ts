@@ -162,6 +162,11 @@ export interface Op<A extends Attrs = Attrs> {
   readonly dtype?: 'boolean' | 'integer' | 'same'
   /** True of the op in which metadata is born: its carry rule is called even where no operand has any. */
   readonly births?: boolean
+  /**
+   * Which kinds of metadata the carry rule knows beside plain integers: integers of a learned width, or all. Others are lost here, with a
+   * reason, before the rule is asked.
+   */
+  readonly grids?: 'learned' | 'all'
   /** True where the result holds the operand's elements in their order, in another shape. */
   readonly keepsOrder?: boolean
   /** True of a check: it runs even where nobody reads its result. */

@@ -3,7 +3,7 @@
  * Linear in the number of nodes; recursion follows the nesting of phases only.
  */
 import type { Carried, NodeId } from '../data/quant.js'
-import { quantOf, showBits } from '../data/quant.js'
+import { gridOf, isFloatGrid, showKind } from '../data/quant.js'
 import { demandArguments, required, whole } from '../data/fields.js'
 import { showShape } from '../data/shape.js'
 import type { Graph, Node } from './graph.js'
@@ -40,11 +40,11 @@ export const showAttrs = (attrs: Attrs): string =>
 
 /** What a value carries as text: `carries 8s scale %11`; the empty string for `float`. */
 export const showCarried = (c: Carried): string => {
-  const q = quantOf(c)
+  const q = gridOf(c)
   const grid =
     q === null
       ? ''
-      : ` ${showBits(q)} scale %${q.scale}${q.zero === 'zero' ? '' : ` zeroPoint %${q.zeroPoint} (${q.zero})`}`
+      : ` ${showKind(q)} scale %${q.scale}${isFloatGrid(q) || q.zero === 'zero' ? '' : ` zeroPoint %${q.zeroPoint} (${q.zero})`}`
   const why = c.tag === 'claimed' || c.tag === 'stripped' ? `: ${c.why}` : ''
   return c.tag === 'float' ? '' : `${c.tag}${grid}${why}`
 }
@@ -97,7 +97,7 @@ const outputLine = (graph: Graph, o: ProgramOutput): Line => {
   const parts =
     q === undefined
       ? ''
-      : `quant ${showBits(q)} scale %${q.scale} zeroPoint %${q.zeroPoint} bitWidth %${q.bitWidth}${q.training ? ' training' : ''}`
+      : `quant ${showKind(q)} scale %${q.scale} zeroPoint %${q.zeroPoint} bitWidth %${q.bitWidth}${q.training ? ' training' : ''}`
   return line(`    ${typed(graph.nodes[o.node])} ${o.kind} ${named(o.path)}`, parts)
 }
 
@@ -143,7 +143,7 @@ const MAX_LENGTH = 400
 const roles = (graph: Graph): ReadonlyMap<NodeId, string> => {
   const out = new Map<NodeId, string>()
   for (const { carried } of graph.nodes) {
-    const q = quantOf(carried)
+    const q = gridOf(carried)
     if (q !== null)
       out
         .set(q.scale, 's')

@@ -4,7 +4,8 @@ import type { Dtype } from '../data/dtype.js'
 import { failure, type QuantErrors } from '../data/error.js'
 import { isEither, showGiven, type Field } from '../data/fields.js'
 import type { Shape } from '../data/shape.js'
-import type { NodeId } from '../data/quant.js'
+import type { FloatFormat } from '../data/minifloat.js'
+import type { Group, NodeId } from '../data/quant.js'
 import type { Tree } from '../data/tree.js'
 import type { Graph } from './graph.js'
 import type { Attrs } from './op.js'
@@ -37,6 +38,10 @@ export type QuantParts = {
   readonly bits: number
   readonly signed: boolean
   readonly training: boolean
+  /** Of minifloats their format, of a learned width that it is, of groups their size and axis. */
+  readonly format?: FloatFormat
+  readonly learned?: true
+  readonly group?: Group
 }
 
 /** One output of a program: a result, a leaf of the next state, a gradient, or what an optimizer made of a parameter or its memory. */

@@ -4,7 +4,7 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import type { Carried, NodeId, Quant, TracedZeroPoint } from '../data/quant.js'
-import { mayBeFraction, quantOf } from '../data/quant.js'
+import { gridOf, isFloatGrid, mayBeFraction, nodesOfGrid, quantOf } from '../data/quant.js'
 import type { QuantError, QuantErrors } from '../data/error.js'
 import { sameShape, showShape, sizeOf } from '../data/shape.js'
 import { isTensor, type Tensor } from '../data/tensor.js'
@@ -73,8 +73,8 @@ const liveIn = (graph: Graph): Uint8Array => {
     if (live[i] === 0 && node.op.guards !== true) continue
     live[i] = 1
     for (const id of node.inputs) live[id] = 1
-    const q = quantOf(node.carried)
-    if (q !== null) live[q.scale] = live[q.zeroPoint] = live[q.bitWidth] = 1
+    const q = gridOf(node.carried)
+    if (q !== null) for (const id of nodesOfGrid(q)) live[id] = 1
   }
   return live
 }
@@ -125,6 +125,7 @@ const carriedIn = (w: Walk, seen: readonly Seen[], c: Carried): Carried => {
   const [scale, zeroPoint, bitWidth] = [c.quant.scale, c.quant.zeroPoint, c.quant.bitWidth].map(
     (id) => nodeOf(w, seen[id]).id,
   )
+  if (isFloatGrid(c.quant)) return { ...c, quant: { ...c.quant, scale, zeroPoint, bitWidth } }
   const zero = zeroKind(w, zeroPoint, c.quant)
   return { ...c, quant: { ...c.quant, scale, zeroPoint: zeroNode(w, zeroPoint, c.quant), bitWidth, zero } }
 }
@@ -318,7 +319,7 @@ const assembled = (
 /** The graph with the results and their metadata as its outputs. */
 const resultsOnly = (program: Program): Graph => {
   const results = program.outputs.filter((o) => o.kind === 'result')
-  const parts = results.flatMap(({ quant: q }) => (q === undefined ? [] : [q.scale, q.zeroPoint, q.bitWidth]))
+  const parts = results.flatMap(({ quant: q }) => (q === undefined ? [] : nodesOfGrid(q)))
   return { ...program.graph, outputs: [...results.map((o) => o.node), ...parts] }
 }
 

@@ -2,7 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { freeze } from 'immer'
 import type { Carried, ZeroPointKind } from '../data/quant.js'
-import { carries, claimed, exactly, HALF_ULP, intMax, intMin, quantOf } from '../data/quant.js'
+import { carries, claimed, exactly, gridOf, HALF_ULP, intMax, intMin, isFloatGrid, nodesOfGrid } from '../data/quant.js'
 import type { Dtype } from '../data/dtype.js'
 import { declarationProblem } from '../data/declaration.js'
 import { isFailure, type QuantError, type QuantErrors } from '../data/error.js'
@@ -194,7 +194,7 @@ const declared = (
 }
 
 const partsOf = (v: Value): QuantParts | null => {
-  const q = quantOf(v.carried)
+  const q = gridOf(v.carried)
   return q === null
     ? null
     : {
@@ -204,6 +204,8 @@ const partsOf = (v: Value): QuantParts | null => {
         bits: q.bits,
         signed: q.signed,
         training: q.training,
+        ...(isFloatGrid(q) ? { format: q.format } : q.learned === true ? { learned: true } : {}),
+        ...(q.group === undefined ? {} : { group: q.group }),
       }
 }
 
@@ -339,7 +341,7 @@ export const traceProgram = (spec: TraceSpec): E.Either<QuantErrors, Program> =>
   const resultTree = mapTree(isValue, results, output('result'))
   const nextTree = mapTree(isValue, nextState, output('state'))
   const structure = { data: dataTree, params, state, results: resultTree, nextState: nextTree, grads: null }
-  const parts = outputs.flatMap(({ quant: q }) => (q === undefined ? [] : [q.scale, q.zeroPoint, q.bitWidth]))
+  const parts = outputs.flatMap(({ quant: q }) => (q === undefined ? [] : nodesOfGrid(q)))
   const graph = b.finish([...found, ...parts.map(b.value)])
   const unknown = still === undefined ? [] : unknownNames(still, [...graph.nodes, ...(spec.layers ?? [])])
   if (unknown.length > 0) return E.left(unknown)

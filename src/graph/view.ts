@@ -3,7 +3,7 @@ import { MultiDirectedGraph } from 'graphology'
 import { topologicalSort } from 'graphology-dag'
 import { bfsFromNode } from 'graphology-traversal'
 import type { Carried, NodeId } from '../data/quant.js'
-import { quantOf } from '../data/quant.js'
+import { gridOf } from '../data/quant.js'
 import { demandArguments, required, whole, type Field } from '../data/fields.js'
 import type { Shape } from '../data/shape.js'
 import type { Graph } from './graph.js'
@@ -34,7 +34,7 @@ export type EdgeAttributes = CarryAttributes & { readonly slot: number }
 export type ProgramGraph = MultiDirectedGraph<NodeAttributes, EdgeAttributes>
 
 const carryOf = (c: Carried): CarryAttributes => {
-  const q = quantOf(c)
+  const q = gridOf(c)
   return {
     carry: c.tag,
     bits: q?.bits ?? null,

@@ -15,6 +15,7 @@ export const adaptiveMaxPool: Op<AdaptiveAttrs> = {
   operands: ['x'],
   attributes: adaptive,
   shape: ([x], { outputSize }) => adaptiveShape('adaptiveMaxPool', x, outputSize),
+  grids: 'all',
   carry: (args, { outputSize }, kit) => carryMax(args, outputSize.length, false, kit),
   vjp: ({ g, args: [x], attrs, kit }) => [kit.emit('adaptiveMaxPoolGrad', [g, x], attrs)],
   evaluate: ([x], { outputSize }, out) => {

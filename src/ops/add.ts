@@ -1,10 +1,10 @@
 /** `a + b`. Brevitas: the operator `+` of quant tensors (SEMANTICS 11). */
 import type { Carried, Quant } from '../data/quant.js'
-import { HALF_ULP, intMax, intMin, mayBeFraction, quantOf, reach, stripped } from '../data/quant.js'
+import { HALF_ULP, integersOf, mayBeFraction, quantOf, reach, stripped } from '../data/quant.js'
 import type { NoAttrs } from '../graph/attributes.js'
 import type { Kit, Op, Value } from '../graph/op.js'
 import { binary, sumTo } from './support/elementwise.js'
-import { ceilLog2, claim, conclude, ofLayer, wider } from './support/metadata.js'
+import { claim, conclude, ofLayer, wider, widthOf } from './support/metadata.js'
 
 /** The sum of a zero point and itself is still a single 0 or none. */
 const zeroOfSum = (a: Quant, b: Quant): Quant['zero'] => {
@@ -16,15 +16,18 @@ const zeroOfSum = (a: Quant, b: Quant): Quant['zero'] => {
 /** Scale, zero point and width of a sum of two quant tensors. */
 const sumQuant = (a: Quant, b: Quant, kit: Kit): Quant => {
   const [sa, sb] = [kit.value(a.scale), kit.value(b.scale)]
-  const span = intMax(a.bits, a.signed) + intMax(b.bits, b.signed) - intMin(a.bits, a.signed) - intMin(b.bits, b.signed)
-  const bits = ceilLog2(span)
+  const width = widthOf(
+    [a, b],
+    kit,
+    ([m, n]) => m + n,
+    ([m, n]) => kit.emit('add', [m, n]),
+  )
   return {
     scale: kit.same(a.scale, b.scale)
       ? wider(a.scale, b.scale, kit)
       : kit.emit('div', [kit.emit('add', [sa, sb]), kit.constant(2)]).id,
     zeroPoint: kit.emit('add', [kit.value(a.zeroPoint), kit.value(b.zeroPoint)]).id,
-    bitWidth: kit.constant(bits).id,
-    bits,
+    ...width,
     signed: a.signed || b.signed,
     training: a.training || b.training,
     zero: zeroOfSum(a, b),
@@ -41,7 +44,7 @@ const shifted = (q: Quant, y: Value, kit: Kit): Quant => {
 }
 
 const carry = (args: readonly Value[], _attrs: object, kit: Kit): Carried => {
-  const [qa, qb] = args.map((a) => quantOf(a.carried))
+  const [qa, qb] = args.map((a) => integersOf(a.carried))
   if (qa === null)
     return stripped('the left operand is a plain tensor, and plain + quant is plain; write quant + plain')
   if (qb === null)
@@ -82,6 +85,7 @@ export const add: Op = binary({
   f: (a, b) => a + b,
   guard,
   carry,
+  grids: 'learned',
   vjp: ({ g, args: [a, b] }) => [sumTo(g, a.shape), sumTo(g, b.shape)],
   examples: [
     { args: [{ shape: [5] }, { shape: [5] }], attrs: {} },

@@ -72,6 +72,7 @@ export const delay: Op = {
           `a quantized value ${showShape(q)}, a value ${showShape(x)} and a count ${showShape(left)} do not fit`,
           'give two values of one shape and a single number',
         ),
+  grids: 'all',
   carry: ([q]) =>
     q.carried.tag === 'carries' || q.carried.tag === 'claimed'
       ? claimed(q.carried.quant, 'the first quantDelaySteps calls return the value unquantized')

@@ -3,7 +3,22 @@
  * run with the given message where the numbers don't fit.
  */
 import type { Tensor } from '../data/tensor.js'
-import { HALF_ULP, intMax, intMin, VALID_DISTANCE, type Carried, type Quant, quantOf } from '../data/quant.js'
+import {
+  carries,
+  gridOf,
+  HALF_ULP,
+  intMax,
+  intMin,
+  isFloatGrid,
+  isPlainInteger,
+  quantOf,
+  VALID_DISTANCE,
+  type Carried,
+  type Quant,
+} from '../data/quant.js'
+import { roundHalfEven } from '../data/math.js'
+import { leastStep, stepOf } from '../data/minifloat.js'
+import { floatWidths } from './quantizeFloat.js'
 import { broadcastStrides, type Shape } from '../data/shape.js'
 import { isValid } from '../data/quantTensor.js'
 import { flag, list, optional, text, whole } from '../graph/attr.js'
@@ -23,6 +38,7 @@ type CheckSpec<A extends Attrs> = Pick<Op<A>, 'name' | 'doc' | 'shape' | 'carry'
 const check = <A extends Attrs>({ test, ...spec }: CheckSpec<A>): Op<A> => ({
   ...spec,
   guards: true,
+  grids: 'all',
   vjp: ({ g, args }) => args.map((_, i) => (i === 0 ? g : null)),
   evaluate: (args, attrs, out) => {
     const failure = test(args, attrs)
@@ -94,6 +110,7 @@ function keepWithZero(args: readonly Value[]): Carried {
   const carried = keep(args)
   if (carried.tag !== 'carries' && carried.tag !== 'claimed') return carried
   const { quant } = carried
+  if (!isPlainInteger(quant)) return carried
   const zeroPoint = quant.zero === 'equalScales' ? args[0].kit.constant(0, [1]).id : quant.zeroPoint
   return { ...carried, quant: { ...quant, zero: 'zero', zeroPoint } }
 }
@@ -119,6 +136,40 @@ export const checkValid: Op<Width> = check<Width>({
         { shape: [], range: [0, 0] },
       ],
       attrs: { bits: 4, signed: true },
+    },
+  ],
+})
+
+type FloatWidths = AttrsOf<typeof floatWidths>
+
+/** Hands x on if it lies on the grid of minifloats with the given scale; else fails: `QuantTensor not valid.` */
+export const checkValidFloat: Op<FloatWidths> = check<FloatWidths>({
+  name: 'checkValidFloat',
+  doc: 'x, if it is a valid tensor of minifloats (Brevitas is_valid).',
+  operands: ['x', 'scale'],
+  attributes: floatWidths,
+  shape: asFirst,
+  carry: (args) => {
+    const grid = gridOf(args[0].carried)
+    return grid !== null && isFloatGrid(grid) ? carries(grid) : keep(args)
+  },
+  test: ([x, s], { mantissaBits, bias }) => {
+    const least = leastStep({ mantissaBits, bias })
+    let valid = true
+    walk(x.shape, [broadcastStrides(s.shape, x.shape)], (i, [j]) => {
+      const p = Math.fround(x.data[i] / s.data[j])
+      const steps = p / stepOf(p, mantissaBits, least)
+      if (!(Math.abs(steps - roundHalfEven(steps)) < VALID_DISTANCE)) valid = false
+    })
+    return valid ? null : 'QuantTensor not valid.'
+  },
+  examples: [
+    {
+      args: [
+        { shape: [4], range: [0, 0] },
+        { shape: [], range: [1, 1] },
+      ],
+      attrs: { exponentBits: 4, mantissaBits: 3, bias: 7 },
     },
   ],
 })
@@ -197,6 +248,7 @@ declare module '../graph/op.js' {
     checkZero: Message
     checkValid: Width
     checkFinite: AttrsOf<typeof named>
+    checkValidFloat: FloatWidths
     allClose: NoAttrs
   }
 }

@@ -1,6 +1,7 @@
 /** Tensors joined along an axis. Brevitas: `torch.cat` of quant tensors (SEMANTICS 11). */
-import type { Carried, NodeId, Quant, TracedZeroPoint } from '../data/quant.js'
-import { mayBeFraction, quantOf, stripped } from '../data/quant.js'
+import { showFormat } from '../data/minifloat.js'
+import type { Carried, FloatQuant, NodeId, Quant, TracedZeroPoint } from '../data/quant.js'
+import { carries, claimed, gridOf, isFloatGrid, mayBeFraction, quantOf, stripped } from '../data/quant.js'
 import type { Shape } from '../data/shape.js'
 import { broadcastShapes, sameShape, showShape, sizeOf } from '../data/shape.js'
 import { whole } from '../graph/attr.js'
@@ -70,8 +71,75 @@ const mismatch = (first: Quant, later: Quant, kit: Kit): Refusal | null => {
 const bothZero = (a: Quant, b: Quant, kit: Kit): boolean =>
   a.zero === 'zero' && b.zero === 'zero' && sameShape(kit.value(a.zeroPoint).shape, kit.value(b.zeroPoint).shape)
 
+/** The metadata of members that are all minifloats of one tensor-wide scale each, or null. */
+const floatsOf = (args: readonly Value[], kit: Kit): readonly FloatQuant[] | null => {
+  const grids = args.map((a) => gridOf(a.carried)).filter((g) => g !== null && isFloatGrid(g))
+  const whole = grids.every((g) => g.group === undefined && perTensor(g, kit))
+  return whole && grids.length === args.length && args.length > 1 ? grids : null
+}
+
+/** Why minifloats of two members can't stand in one tensor, in the words of Brevitas. */
+const floatMismatch = (a: FloatQuant, b: FloatQuant): Refusal | null => {
+  if (JSON.stringify(a.format) !== JSON.stringify(b.format))
+    return refuse(
+      `Bit widths are different: minifloats ${showFormat(a.format)} and ${showFormat(b.format)}`,
+      'quantize all members to one format',
+      'MetadataError',
+    )
+  return a.signed === b.signed
+    ? null
+    : refuse(
+        'Signs are different: one member is signed, another is not',
+        'quantize all with one quantizer',
+        'MetadataError',
+      )
+}
+
+const SCALES_DIFFER = 'Scaling factors are different'
+
+const guardFloats = (args: readonly Value[], floats: readonly FloatQuant[], kit: Kit): readonly Value[] | Refusal => {
+  const [first, ...later] = floats
+  const bad = later.map((g) => floatMismatch(first, g)).find((r) => r !== null) ?? null
+  if (bad !== null || first.training) return bad ?? args
+  const checked = later.reduce(
+    (x, { scale }) =>
+      kit.same(first.scale, scale)
+        ? x
+        : kit.emit('checkClose', [x, kit.value(first.scale), kit.value(scale)], {
+            message: SCALES_DIFFER,
+            names: [kit.whereIs(first.scale), kit.whereIs(scale)],
+          }),
+    args[0],
+  )
+  return [checked, ...args.slice(1)]
+}
+
+/** Joined minifloats: on the grid of one scale, or of the mean of several, which is that of none. */
+const joinedFloats = (args: readonly Value[], floats: readonly FloatQuant[], kit: Kit): Carried => {
+  const [first] = floats
+  const training = floats.some((g) => g.training)
+  const scale = training
+    ? meanOf(
+        floats.map((g) => g.scale),
+        kit,
+      )
+    : first.scale
+  const quant = { ...first, scale, training }
+  const doubt = args.map((a) => a.carried).find((c) => c.tag === 'claimed')
+  if (doubt?.tag === 'claimed') return claimed(quant, `operand: ${doubt.why}`)
+  const other = floats.find((g) => !kit.same(g.scale, first.scale))
+  return other === undefined
+    ? carries(quant)
+    : claimed(
+        quant,
+        `two scales, ${ofLayer(first.scale, kit)} and ${ofLayer(other.scale, kit)}, meet in one tensor; quantize all members with one quantizer, as QuantCat does: it re-quantizes what it is given`,
+      )
+}
+
 /** In eval every later member must have the first one's scale and zero point; widths and signs must always agree. */
 const guard = (args: readonly Value[], _attrs: ConcatAttrs, kit: Kit): readonly Value[] | Refusal => {
+  const floats = floatsOf(args, kit)
+  if (floats !== null) return guardFloats(args, floats, kit)
   const quants = quantsOf(args)
   if (quants === null) return args
   const [first, ...later] = quants
@@ -82,7 +150,7 @@ const guard = (args: readonly Value[], _attrs: ConcatAttrs, kit: Kit): readonly 
       ? x
       : kit.emit('checkClose', [x, kit.value(a), kit.value(b)], { message, names: [kit.whereIs(a), kit.whereIs(b)] })
   const checked = later.reduce((x, q) => {
-    const scaled = same(x, first.scale, q.scale, 'Scaling factors are different')
+    const scaled = same(x, first.scale, q.scale, SCALES_DIFFER)
     return bothZero(first, q, kit) ? scaled : same(scaled, first.zeroPoint, q.zeroPoint, 'Zero points are different')
   }, args[0])
   return [checked, ...args.slice(1)]
@@ -152,9 +220,13 @@ const apart = (quants: readonly Quant[], kit: Kit): string | null => {
 
 const carry = (args: readonly Value[], _attrs: ConcatAttrs, kit: Kit): Carried => {
   if (args.length === 1) return keep(args)
+  const floats = floatsOf(args, kit)
+  if (floats !== null) return joinedFloats(args, floats, kit)
   const quants = quantsOf(args)
   if (quants === null) {
-    const plain = args.findIndex((a) => quantOf(a.carried) === null)
+    const plain = args.findIndex((a) => gridOf(a.carried) === null)
+    if (plain < 0)
+      return stripped('the members carry different kinds of numbers, or scales of groups; quantize the result again')
     return stripped(
       `member ${plain} is a plain tensor, and torch.cat with any plain member gives a plain tensor; quantize it too`,
     )
@@ -175,6 +247,7 @@ export const concat: Op<ConcatAttrs> = {
   attributes,
   shape: joined,
   guard,
+  grids: 'all',
   carry,
   vjp: ({ g, args, attrs: { dim }, needs, kit }) => {
     let start = 0

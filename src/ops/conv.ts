@@ -17,6 +17,7 @@ export const conv: Op<ConvAttrs> = {
   product: { called: 'convolution', integers: true },
   attributes: convolution,
   shape: ([x, w], attrs) => convShape(x, w, attrs),
+  grids: 'learned',
   carry: (args, _attrs, kit, shape) => {
     const terms = sizeOf(args[1].shape.slice(1))
     return accumulated(args, kit, { shape, axis: 1, weightAxis: 0, counted: terms, terms, repeats: 1 })

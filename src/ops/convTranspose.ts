@@ -27,6 +27,7 @@ export const convTranspose: Op<ConvTransposeAttrs> = {
   product: { called: 'convolution', integers: false },
   attributes: transposed,
   shape: ([x, w], attrs) => convTransposeShape(x, w, attrs),
+  grids: 'learned',
   carry: (args, attrs, kit, shape) => {
     const [channels, perGroup, ...kernel] = args[1].shape
     const terms = (channels / attrs.groups) * sizeOf(overlaps(kernel, attrs))

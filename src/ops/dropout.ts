@@ -1,5 +1,5 @@
 /** Dropout by an explicit mask, and masks from a counter-based generator: no hidden randomness in a graph. */
-import { quantOf } from '../data/quant.js'
+import { gridOf } from '../data/quant.js'
 import { fraction, shape } from '../graph/attr.js'
 import type { AttrsOf } from '../graph/attributes.js'
 import type { Op } from '../graph/op.js'
@@ -16,8 +16,9 @@ export const dropout: Op<Probability> = {
   operands: ['x', 'mask'],
   attributes: probability,
   shape: broadcasting,
+  grids: 'all',
   carry: (args, { p }) => {
-    const q = quantOf(args[0].carried)
+    const q = gridOf(args[0].carried)
     return q === null || (p === 0 && zeroIsOnGrid(q))
       ? keep(args)
       : claim(args, q, `in training the value is scaled by 1/(1 - ${p}), which leaves the grid`)

@@ -1,7 +1,7 @@
 /** Two ways back onto an integer grid: from a number of steps, and from a value near its grid. */
 import type { Carried } from '../data/quant.js'
 import { carries, exactly, HALF_ULP, intMax, intMin, mayBeFraction, quantOf, stripped } from '../data/quant.js'
-import { between, flag } from '../graph/attr.js'
+import { between, flag, optional, text, word } from '../graph/attr.js'
 import type { AttrsOf, NoAttrs } from '../graph/attributes.js'
 import type { Kit, Op, Value } from '../graph/op.js'
 import { rounding, ROUNDING_OPS, ROUNDINGS } from './rounding.js'
@@ -14,14 +14,25 @@ import { claim, keep } from './support/metadata.js'
 const attributes = {
   bits: between(1, 32),
   signed: flag,
+  /** Without the lowest integer (signed) or the highest; false if absent. */
+  narrow: optional(flag),
   rounding,
+  /** Do clipped elements lose their gradient (`mask`, if absent), or does it pass straight through? */
+  clamp: optional(word('mask', 'ste')),
   training: flag,
   zero: zeroPointKind,
+  /** Why the steps may be no numbers: then the grid is only claimed. */
+  doubt: optional(text),
 }
 type StepAttrs = AttrsOf<typeof attributes>
 
+const limits = ({ bits, signed, narrow = false }: StepAttrs): readonly [number, number] => [
+  intMin(bits, signed, narrow),
+  intMax(bits, signed, narrow),
+]
+
 const born = (args: readonly Value[], a: StepAttrs, kit: Kit): Carried => {
-  const [lo, hi] = [intMin(a.bits, a.signed), intMax(a.bits, a.signed)]
+  const [lo, hi] = limits(a)
   const quant = {
     scale: args[1].id,
     zeroPoint: args[2].id,
@@ -34,6 +45,7 @@ const born = (args: readonly Value[], a: StepAttrs, kit: Kit): Carried => {
     hi,
     slack: HALF_ULP * 2 ** a.bits,
   }
+  if (a.doubt !== undefined) return exactly(quant, a.doubt)
   return a.bits < 2 || a.bits > widestExact(a.signed)
     ? exactly(
         quant,
@@ -54,19 +66,22 @@ export const fromSteps: Op<StepAttrs> = {
   births: true,
   carry: born,
   vjp: ({ g, args: [u, s, z], attrs, needs, kit }) => {
-    const { bits, signed } = attrs
-    const bounds = { min: intMin(bits, signed), max: intMax(bits, signed) }
+    const [min, max] = limits(attrs)
+    const bounds = { min, max }
     const r = kit.emit(ROUNDING_OPS[attrs.rounding], [u])
     const gs = kit.emit('mul', [g, s])
     return [
-      sumTo(kit.emit('select', [kit.emit('within', [r], bounds), gs, kit.constant(0)]), u.shape),
+      sumTo(
+        attrs.clamp === 'ste' ? gs : kit.emit('select', [kit.emit('within', [r], bounds), gs, kit.constant(0)]),
+        u.shape,
+      ),
       needs[1] ? sumTo(kit.emit('mul', [g, kit.emit('sub', [kit.emit('clamp', [r], bounds), z])]), s.shape) : null,
       needs[2] ? sumTo(kit.emit('neg', [gs]), z.shape) : null,
     ]
   },
   evaluate: ([u, s, z], a, out) => {
     const f = ROUNDINGS[a.rounding]
-    const [lo, hi] = [intMin(a.bits, a.signed), intMax(a.bits, a.signed)]
+    const [lo, hi] = limits(a)
     walk(
       out.shape,
       [u, s, z].map((t) => broadcastStrides(t.shape, out.shape)),
@@ -81,6 +96,18 @@ export const fromSteps: Op<StepAttrs> = {
     {
       args: [{ shape: [5] }, { shape: [], range: [0.1, 1] }, { shape: [], range: [0, 0] }],
       attrs: { bits: 3, signed: true, rounding: 'ROUND', training: false, zero: 'zero' },
+    },
+    {
+      args: [{ shape: [2, 3] }, { shape: [2, 1], range: [0.1, 1] }, { shape: [], range: [0, 0] }],
+      attrs: {
+        bits: 3,
+        signed: true,
+        narrow: true,
+        rounding: 'ROUND_TO_ZERO',
+        clamp: 'ste',
+        training: false,
+        zero: 'zero',
+      },
     },
   ],
   smooth: false,

@@ -10,7 +10,7 @@ const reason = { why: text }
 const mode = { training: flag }
 
 const same = (name: string, doc: string): Op => ({
-  ...unary({ name, doc, attrs: {}, f: (x) => x, carry: keep, vjp: ({ g }) => [g] }),
+  ...unary({ name, doc, attrs: {}, f: (x) => x, carry: keep, grids: 'all', vjp: ({ g }) => [g] }),
   dtype: 'same',
 })
 

@@ -32,6 +32,7 @@ export const linear: Op = {
   product: { called: 'linear layer', integers: true },
   attributes: {},
   shape: linearShape,
+  grids: 'learned',
   carry: (args, _attrs, kit, shape) => {
     const terms = args[1].shape[1]
     return accumulated(args, kit, { shape, axis: shape.length - 1, weightAxis: 0, counted: terms, terms, repeats: 1 })

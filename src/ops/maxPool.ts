@@ -21,6 +21,7 @@ export const maxPool: Op<MaxPoolAttrs> = {
   operands: ['x'],
   attributes: maxPooling,
   shape: ([x], attrs) => slidingShape('maxPool', x, attrs, attrs.dilation),
+  grids: 'all',
   carry: (args, attrs, kit, shape) => {
     const empty = slidingAxes(args[0].shape, shape, attrs, attrs.dilation).some((axis) =>
       axis.some((w) => w.length === 0),

@@ -1,16 +1,18 @@
 /** Padding (F.pad, nn.ZeroPad2d). Brevitas keeps metadata (SEMANTICS 11). */
 import type { Carried } from '../data/quant.js'
-import { quantOf } from '../data/quant.js'
+import { gridOf } from '../data/quant.js'
 import { showShape, sizeOf } from '../data/shape.js'
 import type { Kit, Op, Value } from '../graph/op.js'
 import { gatherPlanes, lookupOf } from './support/lookup.js'
-import { channelAxes, claim, keep, zeroIsOnGrid } from './support/metadata.js'
+import { channelAxes, claim, keep, losesGroups, zeroIsOnGrid } from './support/metadata.js'
 import { padAxes, type PadAttrs, paddedShape, padding } from './support/padding.js'
 
 const carry = (args: readonly Value[], { pad, mode, value }: PadAttrs, kit: Kit): Carried => {
   const [x] = args
-  const q = quantOf(x.carried)
-  if (q === null) return keep(args)
+  const q = gridOf(x.carried)
+  if (q === null || pad.every((p) => p.every((n) => n === 0))) return keep(args)
+  const lost = losesGroups(args, 'padding moves elements from group to group')
+  if (lost !== null) return lost
   const axis = channelAxes(q, x.shape.length, kit).find((d) => d < 0 || pad[d].some((n) => n !== 0))
   if (axis !== undefined)
     return claim(
@@ -33,6 +35,7 @@ export const pad: Op<PadAttrs> = {
   operands: ['x'],
   attributes: padding,
   shape: ([x], attrs) => paddedShape(x, attrs),
+  grids: 'all',
   carry,
   vjp: ({ g, args: [x], attrs, kit }) => [kit.emit('padGrad', [g], { ...attrs, inputShape: x.shape })],
   evaluate: ([x], attrs, out) => {

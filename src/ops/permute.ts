@@ -1,6 +1,6 @@
 /** Axes in another order (the method `permute`, transpose). */
 import { showShape, sizeOf, stridesOf } from '../data/shape.js'
-import { quantOf } from '../data/quant.js'
+import { gridOf, type Carried, type Grid } from '../data/quant.js'
 import { list, whole } from '../graph/attr.js'
 import type { AttrsOf } from '../graph/attributes.js'
 import type { Kit, Op } from '../graph/op.js'
@@ -12,6 +12,18 @@ const attributes = { dims: list(whole) }
 
 const isPermutation = (dims: readonly number[], rank: number): boolean =>
   dims.length === rank && [...dims].sort((a, b) => a - b).every((d, i) => d === i)
+
+/** The axis of the groups moves along, and the two axes of their scales with it. */
+const movedGroups = (carried: Carried, q: Grid, dims: readonly number[], kit: Kit): Carried => {
+  if (carried.tag !== 'carries' && carried.tag !== 'claimed') return carried
+  const { size, dim } = q.group ?? { size: 1, dim: 0 }
+  const axis = dim < 0 ? dim + dims.length : dim
+  const wide = dims.flatMap((d) => (d < axis ? [d] : d === axis ? [d, d + 1] : [d + 1]))
+  const follow = (id: number): number =>
+    kit.value(id).shape.length === wide.length ? kit.emit('permute', [kit.value(id)], { dims: wide }).id : id
+  const group = { size, dim: dims.indexOf(axis) }
+  return { ...carried, quant: { ...carried.quant, scale: follow(q.scale), zeroPoint: follow(q.zeroPoint), group } }
+}
 
 /** The axes in the order `dims`: axis i of the result is axis `dims[i]` of x. Metadata of x's rank is permuted likewise. */
 export const permute: Op<AttrsOf<typeof attributes>> = {
@@ -27,9 +39,11 @@ export const permute: Op<AttrsOf<typeof attributes>> = {
           `[${dims.join()}] is no permutation of the ${x.length} axes of ${showShape(x)}`,
           'name each axis once, from 0',
         ),
+  grids: 'all',
   carry: (args, { dims }, kit: Kit) => {
     const carried = keep(args)
-    const q = quantOf(carried)
+    const q = gridOf(carried)
+    if (q?.group !== undefined) return movedGroups(carried, q, dims, kit)
     if (q === null || (carried.tag !== 'carries' && carried.tag !== 'claimed')) return carried
     const follow = (id: number): number =>
       kit.value(id).shape.length === dims.length ? kit.emit('permute', [kit.value(id)], { dims }).id : id

@@ -1,16 +1,18 @@
 /** Channels to pixels and back (F.pixel_shuffle, F.pixel_unshuffle): each is the other's gradient. */
-import { quantOf, type Carried } from '../data/quant.js'
+import { gridOf, type Carried } from '../data/quant.js'
 import { showShape, type Shape } from '../data/shape.js'
 import { count } from '../graph/attr.js'
 import type { AttrsOf } from '../graph/attributes.js'
 import { refuse, type Kit, type Op, type Value } from '../graph/op.js'
-import { claim, keep, perTensor } from './support/metadata.js'
+import { claim, keep, losesGroups, perTensor } from './support/metadata.js'
 
 const attributes = { factor: count }
 type Factor = AttrsOf<typeof attributes>
 
 const carry = (args: readonly Value[], _attrs: Factor, kit: Kit): Carried => {
-  const q = quantOf(args[0].carried)
+  const lost = losesGroups(args, 'channels become pixels')
+  if (lost !== null) return lost
+  const q = gridOf(args[0].carried)
   return q === null || perTensor(q, kit)
     ? keep(args)
     : claim(args, q, 'a per-channel scale no longer fits: channels became pixels')
@@ -43,6 +45,7 @@ export const pixelShuffle: Op<Factor> = {
       ? [...x.slice(0, -3), c / (r * r), h * r, w * r]
       : refuse(`${showShape(x)} can't be shuffled by ${r}`, FIX)
   },
+  grids: 'all',
   carry,
   vjp: ({ g, attrs, kit }) => [kit.emit('pixelUnshuffle', [g], attrs)],
   evaluate: ([x], { factor }, out) => {
@@ -70,6 +73,7 @@ export const pixelUnshuffle: Op<Factor> = {
           'give [N, C, H, W] and a factor that divides height and width',
         )
   },
+  grids: 'all',
   carry,
   vjp: ({ g, attrs, kit }) => [kit.emit('pixelShuffle', [g], attrs)],
   evaluate: ([x], { factor }, out) => {

@@ -1,6 +1,6 @@
 /** ReLU and its bounded relatives. They keep metadata, as `F.relu` does; the bounds make it a claim. */
 import type { Carried } from '../data/quant.js'
-import { carries, quantOf } from '../data/quant.js'
+import { carries, gridOf, isPlainInteger } from '../data/quant.js'
 import { finite, orNull } from '../graph/attr.js'
 import type { AttrsOf, NoAttrs } from '../graph/attributes.js'
 import type { Op, Value } from '../graph/op.js'
@@ -8,10 +8,11 @@ import { maskedBy, unary, unaryExamples } from './support/elementwise.js'
 import { claim, keep, zeroIsOnGrid } from './support/metadata.js'
 
 const reluCarry = (args: readonly Value[], positive = true): Carried => {
-  const q = quantOf(args[0].carried)
+  const q = gridOf(args[0].carried)
   if (q === null) return keep(args)
   if (!zeroIsOnGrid(q))
     return claim(args, q, 'its zero point may be a fraction or out of range, and then 0 is off the grid')
+  if (!isPlainInteger(q)) return keep(args)
   const quant = positive && q.zero === 'zero' ? { ...q, lo: Math.max(q.lo, 0) } : q
   const before = args[0].carried
   return before.tag === 'claimed' ? { ...before, quant } : carries(quant)
@@ -23,6 +24,7 @@ export const relu: Op = unary({
   doc: 'max(x, 0), with gradient 0 at 0 (F.relu).',
   attrs: {},
   f: (x) => (x > 0 ? x : Number.isNaN(x) ? x : 0),
+  grids: 'all',
   carry: (args) => reluCarry(args),
   vjp: maskedBy((x) => x.kit.emit('inside', [x], { min: 0, max: null })),
 })
@@ -32,7 +34,7 @@ const bounds = { minVal: orNull(finite), maxVal: orNull(finite) }
 type Bounds = AttrsOf<typeof bounds>
 
 const hardtanhCarry = (args: readonly Value[], { minVal, maxVal }: Bounds): Carried => {
-  const q = quantOf(args[0].carried)
+  const q = gridOf(args[0].carried)
   if (q === null) return keep(args)
   const off = [minVal, maxVal].find((b) => b !== null && b !== 0)
   if (off !== undefined)
@@ -52,6 +54,7 @@ export const hardtanh: Op<Bounds> = unary<Bounds>({
   attrs: { minVal: -1, maxVal: 1 },
   f: (x, { minVal, maxVal }) =>
     maxVal !== null && x > maxVal ? Math.fround(maxVal) : minVal !== null && x < minVal ? Math.fround(minVal) : x,
+  grids: 'all',
   carry: hardtanhCarry,
   vjp: maskedBy((x, { minVal, maxVal }) => x.kit.emit('inside', [x], { min: minVal, max: maxVal })),
   examples: [
@@ -66,8 +69,9 @@ export const relu6: Op = unary({
   doc: 'x cut to 0 … 6, with gradient 0 at both bounds (F.relu6).',
   attrs: {},
   f: (x) => (x > 6 ? 6 : x < 0 ? 0 : x),
+  grids: 'all',
   carry: (args) => {
-    const q = quantOf(args[0].carried)
+    const q = gridOf(args[0].carried)
     return q === null ? keep(args) : claim(args, q, '6 is off the grid as a rule: it is no multiple of a scale of 0.7')
   },
   vjp: maskedBy((x) => x.kit.emit('inside', [x], { min: 0, max: 6 })),

@@ -1,13 +1,13 @@
 /** Resizing by repeating elements (F.interpolate, modes `nearest` and `nearest-exact`), and the gradients. */
 import type { Carried } from '../data/quant.js'
-import { quantOf } from '../data/quant.js'
+import { gridOf } from '../data/quant.js'
 import { showShape, sizeOf } from '../data/shape.js'
 import { shape } from '../graph/attr.js'
 import type { AttrsOf } from '../graph/attributes.js'
 import type { Example, Kit, Op, Value } from '../graph/op.js'
 import { strips } from './support/elementwise.js'
 import { gatherPlanes, lookupOf, scatterPlanes } from './support/lookup.js'
-import { channelAxes, claim, keep } from './support/metadata.js'
+import { channelAxes, claim, keep, losesGroups } from './support/metadata.js'
 import { cotangentOf } from './support/padding.js'
 import { type Nearest, nearestAxes, type ResizeAttrs, resizedShape, resizing } from './support/resizing.js'
 
@@ -17,8 +17,10 @@ export type ResizeGradAttrs = AttrsOf<typeof backwards>
 
 const carryNearest = (args: readonly Value[], { size }: ResizeAttrs, kit: Kit): Carried => {
   const [x] = args
-  const q = quantOf(x.carried)
+  const q = gridOf(x.carried)
   if (q === null) return keep(args)
+  const lost = losesGroups(args, 'resizing gives each of them another size')
+  if (lost !== null) return lost
   const rank = x.shape.length
   const axis = channelAxes(q, rank, kit).find((d) => d >= rank - size.length || d < 0)
   return axis === undefined
@@ -55,6 +57,7 @@ const forward = ({ name, mode, reads, carry }: Mode): Op<ResizeAttrs> => ({
   attributes: resizing,
   shape: ([x], attrs) => resizedShape(name, x, attrs),
   carry,
+  grids: 'all',
   vjp: ({ g, args: [x], attrs, kit }) => [kit.emit(`${name}Grad` as const, [g], { ...attrs, inputShape: x.shape })],
   evaluate: ([x], attrs, out) => {
     const plane = x.shape.slice(-attrs.size.length)

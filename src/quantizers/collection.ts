@@ -74,3 +74,48 @@ export const nextValue = ({ kit, state: { counter, buffer, value }, steps, leaf,
   const over = kit.emit('select', [due, take(value, buffer), value])
   return kit.emit('assign', [kit.emit('select', [collecting, value, over])], { leaf })
 }
+
+/**
+ * The same where the switch-over comes one call earlier, at the end of the last collecting call (searches of zero points, SEMANTICS-2
+ * sections 4 and 5): the counter after the call, and the value, taken from the running average that the call itself has brought up to date.
+ */
+export const earlyCounter = ({ kit, state: { counter }, steps }: Collector): Value =>
+  kit.emit('select', [
+    kit.emit('less', [counter, kit.constant(steps - 1)]),
+    kit.emit('add', [counter, kit.constant(1)]),
+    kit.constant(LEARNED),
+  ])
+export const earlyValue = ({ kit, state: { counter }, steps, take }: Collector, value: Value, buffer: Value): Value => {
+  const collecting = kit.emit('less', [counter, kit.constant(steps - 1)])
+  const due = kit.emit('less', [counter, kit.constant(steps)])
+  return kit.emit('select', [collecting, value, kit.emit('select', [due, take(value, buffer), value])])
+}
+
+/** Leaves of a value that is computed at the first call and learned from then on; `initDone` says that it was. */
+export const onceLeaves = (shape: Shape, means: string): { readonly [leaf: string]: StateLeaf } => ({
+  initDone: countLeaf(0),
+  value: { shape, learned: true, value: 1, means },
+})
+
+/**
+ * A value that is computed at the first call, in either mode, and learned from then on: its gradient is taken of the stored value in every
+ * call, never through what computed it. `leaf` is the path of the value.
+ */
+export const computedOnce = (
+  kit: Kit,
+  { initDone, value }: Leaves,
+  leaf: string,
+  args: readonly Value[],
+  compute: (args: readonly Value[]) => Value,
+): readonly [value: Value, state: Leaves] => {
+  const [computed] = kit.phase({
+    counter: initDone,
+    limit: 1,
+    warnSteps: null,
+    args: [...args, value],
+    collect: (xs) => [compute(xs.slice(0, -1))],
+    learned: (xs) => [xs[xs.length - 1]],
+  })
+  const assigned = kit.emit('assign', [computed], { leaf })
+  return [assigned, { initDone: kit.constant(1), value: assigned }]
+}

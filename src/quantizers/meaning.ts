@@ -10,19 +10,21 @@ const RESTRICTED = {
   POWER_OF_TWO: 'the log2 of ',
 } as const
 
+const ROUNDED = {
+  CEIL: ', rounded up to a power of two',
+  FLOOR: ', rounded down to a power of two',
+  ROUND: ', rounded to the nearest power of two',
+} as const
+
 /** The learned value of a scale: a threshold, or its logarithm, which a power of two rounds when it is used. */
 export const thresholdMeans = (q: Quantizer): string => {
-  const rounded =
-    q.restrictScalingType !== 'POWER_OF_TWO'
-      ? ''
-      : q.restrictValueFloatToIntImpl === 'CEIL'
-        ? ', rounded up to a power of two'
-        : ', rounded to the nearest power of two'
-  return `${RESTRICTED[q.restrictScalingType]}${q.zeroPointImpl === 'stats' ? 'the width of a range' : 'a threshold'}${rounded}`
+  const rounded = q.restrictScalingType !== 'POWER_OF_TWO' ? '' : ROUNDED[q.restrictValueFloatToIntImpl]
+  return `${RESTRICTED[q.restrictScalingType]}${q.zeroPointImpl !== 'zero' ? 'the width of a range' : 'a threshold'}${rounded}`
 }
 
 /** The running average of a statistic, before any restriction. */
-export const averageMeans = (q: Quantizer): string => `a running average of ${q.mse ? 'MSE' : q.scalingStatsOp}`
+export const averageMeans = (q: Quantizer): string =>
+  `a running average of ${q.search ?? (typeof q.scalingStatsOp === 'string' ? q.scalingStatsOp : q.scalingStatsOp.name)}`
 
 /** The learned value of a zero point. */
 export const lowerEndMeans = 'the lower end of a range'

@@ -1,8 +1,25 @@
 /** Checks a quantizer's fields before anything is traced; every problem is a typed error that names the field. */
 import type { QuantError } from '../data/error.js'
-import { fieldProblems, flag, isShape, oneOf, orNull, required, text, type Field, type Fields } from '../data/fields.js'
+import {
+  either,
+  fieldProblems,
+  flag,
+  func,
+  isShape,
+  list,
+  oneOf,
+  orNull,
+  required,
+  shaped,
+  text,
+  type Field,
+  type Fields,
+} from '../data/fields.js'
+import { largestOf, WIDEST_EXPONENT, WIDEST_MANTISSA } from '../data/minifloat.js'
 import { LEARNED } from './collection.js'
+import { formatOf } from './minifloat.js'
 import type { Quantizer } from './quantizer.js'
+import { overChannels, STATISTICS } from './statistics.js'
 
 const config = (option: string, message: string, fix: string): QuantError => ({
   tag: 'ConfigError',
@@ -41,6 +58,129 @@ const bitProblems = (q: Quantizer): readonly QuantError[] => {
   return []
 }
 
+const whole = (x: number | null, from: number, to: number): boolean =>
+  x !== null && Number.isInteger(x) && x >= from && x <= to
+
+/** Widths that make no format. */
+const formatProblems = (q: Quantizer): readonly QuantError[] => {
+  const missingWidth = (['bitWidth', 'exponentBitWidth', 'mantissaBitWidth'] as const).find((f) => q[f] === null)
+  if (missingWidth !== undefined)
+    return [
+      config(
+        missingWidth,
+        `'${q.name}' can not resolve attribute '${{ bitWidth: 'bit_width', exponentBitWidth: 'exponent_bit_width', mantissaBitWidth: 'mantissa_bit_width' }[missingWidth]}'`,
+        'give all three widths, bitWidth: 8, exponentBitWidth: 4, mantissaBitWidth: 3 for instance',
+      ),
+    ]
+  if (q.exponentBitWidth === 0)
+    return [
+      config(
+        'exponentBitWidth',
+        `${q.name}: Exponent bit width cannot be 0: without an exponent these are integers`,
+        'give exponentBitWidth: 1 or more, or use a preset of integers',
+      ),
+    ]
+  if (!whole(q.exponentBitWidth, 1, WIDEST_EXPONENT) || !(largestOf(formatOf(q)) < 2 ** 128))
+    return [
+      config(
+        'exponentBitWidth',
+        `${q.name}: ${q.exponentBitWidth} exponent bits were asked for; float32 holds the numbers of 1 to ${WIDEST_EXPONENT}`,
+        'give exponentBitWidth: 4, for instance',
+      ),
+    ]
+  if (!whole(q.mantissaBitWidth, 0, WIDEST_MANTISSA))
+    return [
+      config(
+        'mantissaBitWidth',
+        `${q.name}: ${q.mantissaBitWidth} mantissa bits were asked for; float32 holds the numbers of 0 to ${WIDEST_MANTISSA}`,
+        'give mantissaBitWidth: 3, for instance',
+      ),
+    ]
+  return []
+}
+
+/** Sizes and axes of groups that can be told before any shape is known. */
+const groupProblems = (q: Quantizer): readonly QuantError[] => {
+  if (q.scalingOver !== 'GROUP') return []
+  const [size, dim] =
+    q.use === 'weight' ? (['weightGroupSize', 'weightGroupDim'] as const) : (['groupSize', 'groupDim'] as const)
+  if (q.groupSize === null)
+    return [
+      config(
+        size,
+        `'${q.name}' can not resolve attribute 'group_size' while building 'input_view_impl'`,
+        `give ${size}: 32, for instance`,
+      ),
+    ]
+  if (!whole(q.groupSize, 1, 2 ** 31))
+    return [
+      config(
+        size,
+        `${q.name}: group_size is ${q.groupSize}; it must be a whole number above 0`,
+        `give ${size}: 32, for instance`,
+      ),
+    ]
+  if (q.use === 'act' && q.groupDim === null)
+    return [
+      config(
+        dim,
+        `${q.name}: Cannot determine automatically group_dim: which axis is to be cut into groups?`,
+        'give groupDim: 1 for channels of [N, C, …], -1 for the last axis',
+      ),
+    ]
+  return q.groupDim === null || Number.isInteger(q.groupDim)
+    ? []
+    : [
+        config(
+          dim,
+          `${q.name}: group_dim is ${q.groupDim}; it must be a whole number`,
+          'give groupDim: 1, or -1 for the last axis',
+        ),
+      ]
+}
+
+/** Widths between which a learned width lies. */
+const learnedProblems = (q: Quantizer): readonly QuantError[] => {
+  if (q.bitWidthImplType !== 'PARAMETER') return []
+  const least = q.minBitWidth
+  if (!whole(least, 2, 31))
+    return [
+      config('minBitWidth', `${q.name}: minBitWidth is ${least}; a learned width is at least 2`, 'give minBitWidth: 2'),
+    ]
+  if (q.bitWidth !== null && q.bitWidth < least)
+    return [
+      config(
+        'bitWidth',
+        `${q.name}: Int bit width has to be at least ${least}, instead is ${q.bitWidth}: a learned width starts at bitWidth`,
+        `give bitWidth: ${least} or more`,
+      ),
+    ]
+  return (['bitWidthOffsetMinVal', 'bitWidthOffsetMaxVal'] as const).flatMap((name) => {
+    const b = q[name]
+    return b === null || (Number.isFinite(b) && b >= 2 && b <= 32)
+      ? []
+      : [
+          config(
+            name,
+            `${q.name}: ${name} is ${b}; it bounds a bit width, from 2 to 32`,
+            `give ${name}: 4, or leave it out`,
+          ),
+        ]
+  })
+}
+
+/** An accumulator that can't hold what it must. */
+const accumulatorProblems = (q: Quantizer): readonly QuantError[] =>
+  (q.preScaling !== 'A2Q' && q.preScaling !== 'A2Q_PLUS') || whole(q.accumulatorBitWidth, 2, 64)
+    ? []
+    : [
+        config(
+          'weightAccumulatorBitWidth',
+          `${q.name}: an accumulator of ${q.accumulatorBitWidth} bits was asked for; it must be a whole number from 2 to 64`,
+          'give weightAccumulatorBitWidth: 16, for instance',
+        ),
+      ]
+
 const percentProblems = (q: Quantizer): readonly QuantError[] =>
   (
     [
@@ -62,11 +202,17 @@ const collectsPerChannel = (q: Quantizer): boolean =>
   q.scalingPerOutputChannel && (q.scalingImplType === 'PARAMETER_FROM_STATS' || q.scalingImplType === 'STATS')
 
 const channelProblems = (q: Quantizer): readonly QuantError[] => {
-  if (q.use === 'act' && q.quantType === 'INT' && q.scalingStatsOp === 'MAX_AVE' && q.scalingStatsPermuteDims === null)
+  if (
+    q.use === 'act' &&
+    q.quantType !== 'BINARY' &&
+    !q.scalingPerOutputChannel &&
+    overChannels(q) &&
+    q.scalingStatsPermuteDims === null
+  )
     return [
       config(
         'scalingStatsPermuteDims',
-        `${q.name}: MAX_AVE averages over channels and needs scaling_stats_permute_dims, which puts the channel axis first`,
+        `${q.name}: ${typeof q.scalingStatsOp === 'string' ? q.scalingStatsOp : q.scalingStatsOp.name} is taken of channels and needs scaling_stats_permute_dims, which puts the channel axis first`,
         'give scalingStatsPermuteDims: [1, 0, 2, 3] for inputs [N, C, H, W]',
       ),
     ]
@@ -92,7 +238,7 @@ const channelProblems = (q: Quantizer): readonly QuantError[] => {
 }
 
 const rangeProblems = (q: Quantizer): readonly QuantError[] => {
-  if (q.use === 'bias' || q.scalingImplType === 'STATS' || q.scalingImplType === 'PARAMETER_FROM_STATS') return []
+  if (q.use === 'bias' || (q.scalingImplType !== 'PARAMETER' && q.scalingImplType !== 'CONST')) return []
   if (q.use === 'weight') {
     const [given, name] =
       q.scalingImplType === 'CONST'
@@ -163,20 +309,41 @@ const numeric: Field = { says: 'a finite number', like: '1', holds: (x) => Numbe
 const sizes: Field = { says: 'a list of whole numbers from 0 on', like: '[1, 0, 2, 3]', holds: isShape }
 const rounding = oneOf('ROUND', 'FLOOR', 'CEIL', 'ROUND_TO_ZERO', 'DPU')
 
+/** A statistic of the user's own. */
+const ownStatistic: Field = {
+  ...shaped('a statistic of your own, { name, of }', {
+    name: required(text),
+    of: required(func),
+    overChannels: flag,
+    reads: list,
+  }),
+  like: "{ name: 'MyStatistic', of: (rows) => max(abs(rows)) }",
+}
+
 /** What each field of a quantizer may hold. */
 const KINDS: Fields<Quantizer> = {
   name: text,
   use: oneOf('act', 'weight', 'bias'),
-  quantType: oneOf('INT', 'BINARY'),
+  quantType: oneOf('INT', 'BINARY', 'FLOAT'),
   bitWidth: orNull(aNumber),
+  bitWidthImplType: oneOf('CONST', 'PARAMETER'),
+  minBitWidth: aNumber,
+  bitWidthOffsetMinVal: orNull(aNumber),
+  bitWidthOffsetMaxVal: orNull(aNumber),
+  exponentBitWidth: orNull(aNumber),
+  mantissaBitWidth: orNull(aNumber),
+  minifloat: oneOf('PLAIN', 'OCP', 'FNUZ'),
+  saturating: flag,
   signed: flag,
   narrowRange: flag,
   floatToIntImplType: rounding,
-  scalingImplType: oneOf('PARAMETER_FROM_STATS', 'PARAMETER', 'CONST', 'STATS'),
-  scalingStatsOp: oneOf('PERCENTILE', 'PERCENTILE_INTERVAL', 'MAX', 'MIN_MAX', 'ZERO_MIN_MAX', 'AVE', 'MAX_AVE'),
-  mse: flag,
+  scalingImplType: oneOf('PARAMETER_FROM_STATS', 'PARAMETER', 'CONST', 'STATS', 'DYNAMIC', 'UNIT'),
+  scalingStatsOp: either(oneOf(...Object.keys(STATISTICS)), ownStatistic),
+  search: oneOf('MSE', 'HQO', null),
+  preScaling: oneOf('DECOUPLED', 'WEIGHT_NORM', 'A2Q', 'A2Q_PLUS', null),
+  accumulatorBitWidth: aNumber,
   restrictScalingType: oneOf('FP', 'LOG_FP', 'POWER_OF_TWO'),
-  restrictValueFloatToIntImpl: oneOf('CEIL', 'ROUND'),
+  restrictValueFloatToIntImpl: oneOf('CEIL', 'ROUND', 'FLOOR'),
   scalingMinVal: orNull(numeric),
   collectStatsSteps: aNumber,
   scalingStatsMomentum: orNull(aNumber),
@@ -188,9 +355,12 @@ const KINDS: Fields<Quantizer> = {
   scalingInit: orNull(numeric),
   scalingConst: orNull(numeric),
   scalingPerOutputChannel: flag,
+  scalingOver: oneOf('TENSOR', 'ROW', 'GROUP'),
+  groupSize: orNull(aNumber),
+  groupDim: orNull(aNumber),
   scalingStatsPermuteDims: orNull(sizes),
   perChannelBroadcastableShape: orNull(sizes),
-  zeroPointImpl: oneOf('zero', 'stats'),
+  zeroPointImpl: oneOf('zero', 'stats', 'MSE', 'HQO'),
   biasScale: oneOf('external', 'internal', null),
   quantDelaySteps: aNumber,
 }
@@ -202,9 +372,15 @@ const kindProblems = (q: Quantizer): readonly QuantError[] =>
 /** Everything that is wrong with a quantizer; empty if nothing is. */
 export const quantizerProblems = (q: Quantizer): readonly QuantError[] => {
   const kinds = kindProblems(q)
-  return kinds.length > 0
-    ? kinds
-    : q.quantType === 'BINARY'
-      ? rangeProblems(q)
-      : [...bitProblems(q), ...percentProblems(q), ...channelProblems(q), ...rangeProblems(q), ...stepProblems(q)]
+  if (kinds.length > 0) return kinds
+  if (q.quantType === 'BINARY') return rangeProblems(q)
+  return [
+    ...(q.quantType === 'FLOAT' ? formatProblems(q) : [...bitProblems(q), ...learnedProblems(q)]),
+    ...groupProblems(q),
+    ...accumulatorProblems(q),
+    ...percentProblems(q),
+    ...channelProblems(q),
+    ...rangeProblems(q),
+    ...stepProblems(q),
+  ]
 }

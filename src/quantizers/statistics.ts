@@ -1,7 +1,7 @@
 /** Statistics S(x) of a tensor, and how the channel axis is brought to the front (SEMANTICS 4). */
 import type { Value } from '../graph/op.js'
 import { sizeOf, type Shape } from '../data/shape.js'
-import type { Quantizer } from './quantizer.js'
+import type { Quantizer, Statistic, StatsOp } from './quantizer.js'
 
 /** x as rows: `[n]` over the whole tensor, `[channels, n]` per channel. */
 export const rowsOf = (x: Value, dims: readonly number[] | null): Value => {
@@ -41,31 +41,52 @@ export const lowPercentile = (rows: Value, q: Quantizer): Value =>
 /** `min(min(x), 0)` of each row. */
 export const smallestAtMostZero = (rows: Value): Value => atMostZero(neg(largest(neg(rows))))
 
-/** The statistic of rows: a scalar for `[n]`, one number per channel for `[channels, n]`. */
-export const statistic = (rows: Value, q: Quantizer): Value => {
-  const { kit } = rows
-  const high = highRank(q.highPercentileQ, lastAxis(rows))
-  switch (q.scalingStatsOp) {
-    case 'PERCENTILE':
-      return kth(abs(rows), high)
-    case 'PERCENTILE_INTERVAL':
-      return abs(kit.emit('sub', [kth(rows, high), lowPercentile(rows, q)]))
-    case 'MAX':
-      return largest(abs(rows))
-    case 'MIN_MAX':
-      return abs(kit.emit('sub', [largest(rows), smallestAtMostZero(rows)]))
-    case 'ZERO_MIN_MAX':
-      return kit.emit('sub', [kit.emit('clamp', [largest(rows)], { min: 0, max: null }), smallestAtMostZero(rows)])
-    case 'AVE':
-      return kit.emit('mean', [abs(rows)], { dims: [rows.shape.length - 1], keepdim: false })
-    case 'MAX_AVE':
-      return kit.emit('mean', [kit.emit('maxLast', [abs(rows)])], { dims: [0], keepdim: false })
-  }
+const overLast = (op: 'sum' | 'mean', x: Value): Value =>
+  x.kit.emit(op, [x], { dims: [x.shape.length - 1], keepdim: false })
+
+/** `sqrt(Σ m²) / sqrt(n)` of the maxima m of n channels: two roundings, as Brevitas divides. */
+const rootMeanSquare = (m: Value): Value => {
+  const { kit } = m
+  const norm = kit.emit('sqrt', [overLast('sum', kit.emit('mul', [m, m]))])
+  return kit.emit('div', [norm, kit.constant(Math.sqrt(lastAxis(m)))])
 }
+
+/** The built-in statistics, under the names of their modules in Brevitas. */
+export const STATISTICS: { readonly [S in StatsOp]: Statistic } = {
+  PERCENTILE: {
+    name: 'AbsPercentile',
+    of: (x, q) => kth(abs(x), highRank(q.highPercentileQ, lastAxis(x))),
+    reads: ['highPercentileQ'],
+  },
+  PERCENTILE_INTERVAL: {
+    name: 'PercentileInterval',
+    of: (x, q) => abs(x.kit.emit('sub', [kth(x, highRank(q.highPercentileQ, lastAxis(x))), lowPercentile(x, q)])),
+    reads: ['highPercentileQ', 'lowPercentileQ'],
+  },
+  MAX: { name: 'AbsMax', of: (x) => largest(abs(x)) },
+  MIN_MAX: { name: 'AbsMinMax', of: (x) => abs(x.kit.emit('sub', [largest(x), smallestAtMostZero(x)])) },
+  ZERO_MIN_MAX: {
+    name: 'ZeroMinMax',
+    of: (x) => x.kit.emit('sub', [x.kit.emit('clamp', [largest(x)], { min: 0, max: null }), smallestAtMostZero(x)]),
+  },
+  AVE: { name: 'AbsAve', of: (x) => overLast('mean', abs(x)) },
+  MAX_AVE: { name: 'AbsMaxAve', of: (x) => overLast('mean', x.kit.emit('maxLast', [abs(x)])), overChannels: true },
+  MAX_L2: { name: 'AbsMaxL2', of: (x) => rootMeanSquare(x.kit.emit('maxLast', [abs(x)])), overChannels: true },
+}
+
+/** The statistic of a quantizer: one of the table, or the user's own. */
+export const statisticOf = (q: Quantizer): Statistic =>
+  typeof q.scalingStatsOp === 'string' ? STATISTICS[q.scalingStatsOp] : q.scalingStatsOp
+
+/** Is the statistic taken of channels, one scale for all or not? */
+export const overChannels = (q: Quantizer): boolean => q.scalingPerOutputChannel || statisticOf(q).overChannels === true
+
+/** The statistic of rows: a scalar for `[n]`, one number per row for `[rows, n]`. */
+export const statistic = (rows: Value, q: Quantizer): Value => statisticOf(q).of(rows, q)
 
 /** The axes that a quantizer's statistic permutes: none unless it looks at channels. */
 export const statisticDims = (q: Quantizer): readonly number[] | null =>
-  q.scalingPerOutputChannel || q.scalingStatsOp === 'MAX_AVE' ? q.scalingStatsPermuteDims : null
+  overChannels(q) ? q.scalingStatsPermuteDims : null
 
 /** A statistic of rows, viewed in the shape in which it is broadcast over the tensor. */
 export const viewAs = (stat: Value, shape: Shape): Value => {

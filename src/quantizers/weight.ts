@@ -1,139 +1,190 @@
-/** Weight and bias quantizers (SEMANTICS 9): recomputed from the weight at every call, or computed once and then learned. */
+/** Weight and bias quantizers (SEMANTICS 9, SEMANTICS-2): recomputed from the weight at every call, or computed once and then learned. */
 import type { Shape } from '../data/shape.js'
 import type { Kit, Value } from '../graph/op.js'
 import type { QuantizerSpec, QuantizerState } from './activation.js'
-import { delayed, delayState, quantizedZeroPoint, thresholdLeaf } from './activation.js'
-import { countLeaf } from './collection.js'
-import { thresholdMeans } from './meaning.js'
-import { mseAttrs } from './mse.js'
+import { delayed, delayState, thresholdLeaf } from './activation.js'
+import { computedOnce, onceLeaves } from './collection.js'
+import { onto, type Clamp } from './grid.js'
+import { weightLayout, type Layout } from './layout.js'
+import { lowerEndMeans, thresholdMeans } from './meaning.js'
+import { preScaled, preScaledLeaves } from './preScaled.js'
 import type { Quantizer } from './quantizer.js'
-import { lowerBound, preprocess, preprocessNumber, scaleInTraining, scaleOfStatistic } from './scaling.js'
-import { rowsOf, smallestAtMostZero, statistic, viewAs } from './statistics.js'
+import { lowerBound, preprocess, preprocessNumber, scaleInTraining, scaleOfStatistic, type Width } from './scaling.js'
+import { searchedLowerEnd, solvedLowerEnd, thresholdOf } from './search.js'
+import { smallestAtMostZero, viewAs } from './statistics.js'
+import { learnedWidth, widthState } from './width.js'
+import { zeroPointOf } from './zeroPoint.js'
 
-/** The shape of a weight's scale: one number, or one per channel along `axis`. */
-export const weightScaleShape = (q: Quantizer, weight: Shape, axis: number): Shape =>
-  q.scalingPerOutputChannel ? weight.map((n, i) => (i === axis ? n : 1)) : []
-
-/** The state that a weight quantizer needs: none, or a threshold that is learned. */
+/** The state that a weight quantizer needs: none, or what is learned of it. */
 export const weightState = (q: Quantizer, weight: Shape, axis: number): QuantizerSpec => {
   if (q.quantType === 'BINARY') return delayState(q)
-  const shape = weightScaleShape(q, weight, axis)
-  if (q.scalingImplType === 'PARAMETER')
-    return {
-      scale: { value: thresholdLeaf(q, shape, q.scalingInit ?? q.scalingConst ?? 1) },
-      ...delayState(q),
-    }
-  if (q.scalingImplType !== 'PARAMETER_FROM_STATS') return delayState(q)
+  const { scale: shape } = weightLayout(q, weight, axis)
+  if (q.preScaling !== null) return { ...preScaledLeaves(q, shape), ...delayState(q) }
+  const scale: QuantizerSpec =
+    q.scalingImplType === 'PARAMETER'
+      ? { scale: { value: thresholdLeaf(q, shape, q.scalingInit ?? q.scalingConst ?? 1) } }
+      : q.scalingImplType === 'PARAMETER_FROM_STATS'
+        ? { scale: onceLeaves(shape, thresholdMeans(q)) }
+        : {}
   return {
-    scale: { initDone: countLeaf(0), value: { shape, learned: true, value: 1, means: thresholdMeans(q) } },
+    ...scale,
+    ...(isSearched(q) ? { zeroPoint: onceLeaves(shape, lowerEndMeans) } : {}),
+    ...widthState(q),
     ...delayState(q),
   }
 }
 
-/** The weight as rows for its statistic: `[n]`, or `[channels, n]`. */
-const weightRows = (w: Value, q: Quantizer, axis: number): Value =>
-  rowsOf(w, q.scalingPerOutputChannel ? [axis, ...w.shape.map((_, i) => i).filter((i) => i !== axis)] : null)
+/** Is the zero point searched, once? */
+const isSearched = (q: Quantizer): boolean => q.zeroPointImpl === 'MSE' || q.zeroPointImpl === 'HQO'
 
-const statisticOf = (w: Value, q: Quantizer, axis: number): Value => {
-  const rows = weightRows(w, q, axis)
-  const stat = q.mse ? w.kit.emit('mseThreshold', [rows], mseAttrs(q)) : statistic(rows, q)
-  return viewAs(stat, weightScaleShape(q, w.shape, axis))
+/** Weights of one quantizer while they are quantized. */
+type Site = {
+  readonly q: Quantizer
+  readonly kit: Kit
+  /** What statistics are taken of: the weight, or several side by side. */
+  readonly w: Value
+  readonly layout: Layout
+  readonly state: QuantizerState
+  readonly leaf: string
+  readonly width: Width
 }
+type Part = readonly [value: Value, state: QuantizerState]
 
-type Scaled = { readonly scale: Value; readonly state: QuantizerState; readonly clamp: 'mask' | 'ste' }
-
-/** The threshold that is computed at the first call, in either mode, and learned from then on. */
-const computedOnce = (kit: Kit, w: Value, q: Quantizer, axis: number, state: QuantizerState, leaf: string): Scaled => {
-  const { initDone, value } = state.scale
-  const [threshold] = kit.phase({
-    counter: initDone,
-    limit: 1,
-    warnSteps: null,
-    args: [w, value],
-    collect: ([weight]) => [preprocess(lowerBound(statisticOf(weight, q, axis), q), q)],
-    learned: ([, v]) => [v],
-  })
-  const assigned = kit.emit('assign', [threshold], { leaf: `${leaf}.scale.value` })
-  return {
-    scale: scaleInTraining(assigned, q),
-    state: { scale: { initDone: kit.constant(1), value: assigned } },
-    clamp: 'mask',
-  }
-}
-
-const scaleOfWeight = (kit: Kit, w: Value, q: Quantizer, axis: number, state: QuantizerState, leaf: string): Scaled => {
+const scaleOfWeight = ({ q, kit, w, layout, state, leaf, width }: Site): Part => {
   switch (q.scalingImplType) {
     case 'STATS':
-      return { scale: scaleOfStatistic(statisticOf(w, q, axis), q), state, clamp: 'ste' }
+    case 'DYNAMIC':
+      return [scaleOfStatistic(thresholdOf(w, q, layout), q, width), {}]
     case 'PARAMETER':
-      return { scale: scaleInTraining(state.scale.value, q), state, clamp: 'mask' }
+      return [scaleInTraining(state.scale.value, q, width), { scale: state.scale }]
     case 'CONST':
-      return {
-        scale: scaleInTraining(kit.constant(preprocessNumber(q.scalingConst ?? q.scalingInit ?? 1, q)), q),
-        state,
-        clamp: 'ste',
-      }
-    case 'PARAMETER_FROM_STATS':
-      return computedOnce(kit, w, q, axis, state, leaf)
+      return [scaleInTraining(kit.constant(preprocessNumber(q.scalingConst ?? q.scalingInit ?? 1, q)), q, width), {}]
+    case 'UNIT':
+      return [kit.constant(1, [1]), {}]
+    case 'PARAMETER_FROM_STATS': {
+      const [value, scale] = computedOnce(kit, state.scale, `${leaf}.scale.value`, [w], ([x]) =>
+        preprocess(lowerBound(thresholdOf(x, q, layout), q), q),
+      )
+      return [scaleInTraining(value, q, width), { scale }]
+    }
   }
 }
 
-const zeroPointOfWeight = (kit: Kit, w: Value, scale: Value, q: Quantizer, axis: number): Value =>
-  q.zeroPointImpl === 'zero'
-    ? kit.constant(0)
-    : quantizedZeroPoint(
-        viewAs(smallestAtMostZero(weightRows(w, q, axis)), weightScaleShape(q, w.shape, axis)),
-        scale,
-        q,
-      )
+/** Where the clamp masks: where the scale doesn't follow the weight, or the bit width is learned. */
+const clampOf = (q: Quantizer, width: Width): Clamp =>
+  width !== undefined || q.scalingImplType === 'PARAMETER' || q.scalingImplType === 'PARAMETER_FROM_STATS'
+    ? 'mask'
+    : 'ste'
 
-const integerAttrs = (q: Quantizer, kit: Kit, clamp: 'mask' | 'ste') => ({
-  bits: q.bitWidth ?? 8,
-  signed: q.signed,
-  narrow: q.narrowRange,
-  rounding: q.floatToIntImplType,
-  clamp,
-  training: kit.mode === 'train',
-  zero: q.zeroPointImpl === 'stats' ? ('integer' as const) : ('zero' as const),
-})
+const zeroPointOfWeight = ({ q, kit, w, layout, state, leaf, width }: Site, scale: Value): Part => {
+  if (q.zeroPointImpl === 'zero') return [kit.constant(0), {}]
+  if (!isSearched(q)) {
+    const low = viewAs(smallestAtMostZero(layout.rows(layout.cut(w))), layout.scale)
+    return [zeroPointOf(low, scale, q, width), {}]
+  }
+  const search = ([x, s]: readonly Value[]): Value =>
+    q.zeroPointImpl === 'MSE'
+      ? searchedLowerEnd(x, s, q, layout)
+      : solvedLowerEnd(x, s, x.kit.constant(0), q, layout)[0]
+  const [low, zeroPoint] = computedOnce(kit, state.zeroPoint, `${leaf}.zeroPoint.value`, [w, scale], search)
+  return [zeroPointOf(low, scale, q), { zeroPoint }]
+}
+
+/** How each of the weights is put onto its grid, and the state after the call. */
+type Through = readonly [quantized: (w: Value) => Value, state: QuantizerState]
+
+/** Weights that are rounded by another scale than their own. */
+const preScaledThrough = (site: Site, input: Value | null): Through => {
+  const { q, kit } = site
+  const found = preScaled({ ...site, input })
+  if (found === null) return [(w) => w, site.state]
+  const attrs = {
+    bits: q.bitWidth ?? 8,
+    signed: q.signed,
+    narrow: q.narrowRange,
+    rounding: q.floatToIntImplType,
+    clamp: q.preScaling === 'DECOUPLED' ? ('ste' as const) : ('mask' as const),
+    training: kit.mode === 'train',
+    zero: 'zero' as const,
+    ...(q.preScaling === 'DECOUPLED'
+      ? { doubt: 'no bound keeps the scales from 0: a channel of zeros is divided by 0' }
+      : {}),
+  }
+  return [(w) => kit.emit('fromSteps', [found.toSteps(w), found.scale, kit.constant(0)], attrs), found.state]
+}
+
+const gridThrough = (site: Site): Through => {
+  const { q, kit, layout, width } = site
+  const [scale, scaleState] = scaleOfWeight(site)
+  const [zeroPoint, zeroState] = zeroPointOfWeight(site, scale)
+  const clamp = clampOf(q, width)
+  return [
+    (w) => layout.join(onto(q, kit, { x: layout.cut(w), scale, zeroPoint, clamp, width })),
+    { ...scaleState, ...zeroState },
+  ]
+}
+
+const binaryThrough = (q: Quantizer, kit: Kit): Through => {
+  const s = kit.constant(q.scalingConst ?? q.scalingInit ?? 1)
+  const attrs = { clamped: false, training: kit.mode === 'train' }
+  return [(w) => kit.emit('binaryQuantize', [w, s], attrs), {}]
+}
 
 /** Weights side by side, their channels at the same places: what a statistic over all of them is taken of. */
 const sideBySide = (kit: Kit, ws: readonly Value[], axis: number): Value =>
   ws.length === 1 ? ws[0] : kit.emit('concat', ws, { dim: axis === 0 ? 1 : 0 })
 
+/** Where a weight quantizer stands: the weights' axis of output channels, the path of its state, and the layer's input. */
+export type WeightSite = { readonly axis: number; readonly leaf: string; readonly input?: Value | null }
+
 /**
  * Quantizes weights that share one quantizer, whose output channels stand at `axis`: one statistic over all of them, one scale, one
- * zero point. The results are quant tensors, in order; each is a call of its own where calls count (a delay).
+ * zero point. The results are quant tensors, in order; each is a call of its own where calls count (a delay). `input` is the layer's
+ * quantized input, on whose bit width accumulator-aware weights depend.
  */
 export const quantizeWeights = (
   q: Quantizer,
   kit: Kit,
   state: QuantizerState,
   ws: readonly Value[],
-  axis: number,
-  leaf: string,
+  { axis, leaf, input = null }: WeightSite,
 ): readonly [readonly Value[], QuantizerState] => {
-  let after = state
-  const through = (quantized: (w: Value) => Value): readonly Value[] =>
-    ws.map((w) => {
-      const [out, countdown] = delayed(kit, quantized(w), w, after)
-      after = { ...after, ...countdown }
-      return out
-    })
-  if (q.quantType === 'BINARY') {
-    const s = kit.constant(q.scalingConst ?? q.scalingInit ?? 1)
-    const attrs = { clamped: false, training: kit.mode === 'train' }
-    return [through((w) => kit.emit('binaryQuantize', [w, s], attrs)), after]
+  if (ws.length > 1 && q.scalingOver === 'GROUP') return [ws.map(() => sharedGroups(q, kit)), state]
+  const w = sideBySide(kit, ws, axis)
+  const site: Site = {
+    q,
+    kit,
+    w,
+    layout: weightLayout(q, w.shape, axis),
+    state,
+    leaf,
+    width: learnedWidth(q, state.bitWidth),
   }
-  const all = sideBySide(kit, ws, axis)
-  const scaled = scaleOfWeight(kit, all, q, axis, state, leaf)
-  const z = zeroPointOfWeight(kit, all, scaled.scale, q, axis)
-  const attrs = integerAttrs(q, kit, scaled.clamp)
-  after = { ...after, ...scaled.state }
-  return [through((w) => kit.emit('quantize', [w, scaled.scale, z], attrs)), after]
+  const [quantized, changed] =
+    q.quantType === 'BINARY'
+      ? binaryThrough(q, kit)
+      : q.preScaling === null
+        ? gridThrough(site)
+        : preScaledThrough(site, input)
+  let after = { ...state, ...changed }
+  const weights = ws.map((own) => {
+    const [out, countdown] = delayed(kit, quantized(own), own, after)
+    after = { ...after, ...countdown }
+    return out
+  })
+  return [weights, after]
 }
 
-/** Quantizes a weight whose output channels stand at `axis`; the result is a quant tensor. */
+/** Several weights have no groups in common. */
+const sharedGroups = (q: Quantizer, kit: Kit): Value =>
+  kit.fail({
+    op: 'weightQuant',
+    tag: 'ConfigError',
+    refuse: `${q.name}: scales of groups can not be shared by several weights`,
+    fix: 'give each weight a quantizer of its own, or share one with a scale per tensor or channel',
+  })
+
+/** Quantizes one weight whose output channels stand at `axis`; the result is a quant tensor. */
 export const quantizeWeight = (
   q: Quantizer,
   kit: Kit,
@@ -142,7 +193,7 @@ export const quantizeWeight = (
   axis: number,
   leaf: string,
 ): readonly [Value, QuantizerState] => {
-  const [[out], after] = quantizeWeights(q, kit, state, [w], axis, leaf)
+  const [[out], after] = quantizeWeights(q, kit, state, [w], { axis, leaf })
   return [out, after]
 }
 
@@ -154,9 +205,11 @@ export const quantizeBias = (
   accumulatorScale: Value | null,
   plain: () => string,
 ): Value => {
-  const zero = kit.constant(0)
-  if (q.biasScale === 'internal')
-    return kit.emit('quantize', [b, scaleOfStatistic(statisticOf(b, q, 0), q), zero], integerAttrs(q, kit, 'ste'))
+  const zeroPoint = kit.constant(0)
+  if (q.biasScale === 'internal') {
+    const scale = scaleOfStatistic(thresholdOf(b, q, weightLayout(q, b.shape, 0)), q)
+    return onto(q, kit, { x: b, scale, zeroPoint, clamp: 'ste' })
+  }
   if (accumulatorScale === null)
     return kit.fail({
       op: 'biasQuant',
@@ -164,5 +217,5 @@ export const quantizeBias = (
       refuse: `Input scale required: ${q.name} lies on the scale of input times weight, but ${plain()}`,
       fix: 'quantize the input (inputQuant, or a quant tensor), or use Int8BiasPerTensorFloatInternalScaling',
     })
-  return kit.emit('quantize', [b, accumulatorScale, zero], integerAttrs(q, kit, 'mask'))
+  return onto(q, kit, { x: b, scale: accumulatorScale, zeroPoint, clamp: 'mask' })
 }

@@ -51,6 +51,19 @@ export const mapNames = <A, B>(record: ByName<A>, f: (a: A) => B): ByName<B> =>
 export const layersOf = (c: Case): LayersNow =>
   Object.fromEntries(Object.entries(c.layers).map(([id, spec]) => [id, buildLayer(spec)]))
 
+/** One forward of a layer's weight quantizer alone. */
+const weightAlone = (
+  layer: q.AnyLayer,
+  id: string,
+  params: unknown,
+  state: unknown,
+  input: q.Value | null | undefined,
+): readonly [q.Value, unknown] => {
+  const { forwardWeight } = layer as q.WeightLayer
+  const { kit } = (params as { readonly weight: q.Value }).weight
+  return kit.scoped(id, () => forwardWeight(params as never, state as never, kit, input ?? undefined))
+}
+
 /** The case's program, or that of a step, as one model, all of whose values are results. */
 export const modelOf = (c: Case, layers = layersOf(c), program: readonly Statement[] = c.program): CaseModel => {
   const names = [...new Set(c.steps.flatMap((s) => Object.keys(s.inputs)))]
@@ -69,7 +82,13 @@ export const modelOf = (c: Case, layers = layersOf(c), program: readonly Stateme
         const parts = partsOf(y)
         namesOf(s).forEach((name, i) => env.set(name, parts[i] ?? null))
       }
-      if (s.layer === undefined) bind(callFunction(env, s))
+      if (s.fn === 'quant_weight') {
+        const id = String(s.attrs?.of)
+        const input = typeof s.args[0] === 'string' ? env.get(s.args[0]) : undefined
+        const [w, next] = weightAlone(layers[id], id, params[id], after[id] ?? state[id], input)
+        bind(w)
+        after[id] = next
+      } else if (s.layer === undefined) bind(callFunction(env, s))
       else {
         const [y, next] = bound[s.layer](
           params[s.layer],

@@ -21,7 +21,28 @@ const STATEMENT = ['out', 'layer', 'fn', 'args', 'attrs', 'named']
 const STEP = ['mode', 'modes', 'before', 'program', 'inputs', 'output_grad', 'sgd', 'expect']
 const ACTION = ['do', 'layer', 'bn', 'channel_dim']
 const EXPECT = ['y', 'values', 'grads', 'state']
-const VALUE = ['kind', 'value', 'scale', 'zero_point', 'bit_width', 'signed', 'training', 'is_valid', 'int']
+const VALUE = [
+  'kind',
+  'value',
+  'scale',
+  'zero_point',
+  'bit_width',
+  'signed',
+  'training',
+  'is_valid',
+  'int',
+  'exponent_bit_width',
+  'mantissa_bit_width',
+  'exponent_bias',
+  'saturating',
+  'inf_values',
+  'nan_values',
+  'minifloat',
+  'group_size',
+  'group_dim',
+  'group_scale',
+  'group_zero_point',
+]
 const COMPARE = ['default', 'grads', 'state', 'by_key', 'lsb']
 const CALL = ['fn', 'shape', 'attrs', 'compare', 'expect']
 const ERROR = ['when', 'kind', 'message_contains', 'brevitas_message', 'step', 'statement']

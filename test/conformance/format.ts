@@ -23,7 +23,7 @@ export type DiscreteJson = TensorJson & { readonly kind: 'integer' | 'boolean' }
 export type ValueJson = (TensorJson & { readonly kind?: undefined }) | DiscreteJson | QuantJson
 /** What a result must be. The fields of metadata are there if it is a quant tensor. */
 export type ExpectedJson = {
-  readonly kind: 'tensor' | 'quant' | 'none'
+  readonly kind: 'tensor' | 'quant' | 'none' | 'float-quant' | 'group-quant' | 'group-float-quant'
   readonly value: TensorJson
   readonly scale?: TensorJson
   readonly zero_point?: TensorJson
@@ -32,6 +32,17 @@ export type ExpectedJson = {
   readonly training?: boolean
   readonly is_valid?: boolean | null
   readonly int?: TensorJson
+  readonly exponent_bit_width?: TensorJson
+  readonly mantissa_bit_width?: TensorJson
+  readonly exponent_bias?: TensorJson
+  readonly saturating?: boolean
+  readonly inf_values?: readonly string[] | null
+  readonly nan_values?: readonly string[] | null
+  readonly minifloat?: TensorJson
+  readonly group_size?: number
+  readonly group_dim?: number
+  readonly group_scale?: TensorJson
+  readonly group_zero_point?: TensorJson
 }
 /** A layer's specification; every further field, of a name that ends in `_quant`, names a quantizer or disables it by null. */
 export type LayerJson = { readonly type: string; readonly kwargs: Json } & {

@@ -49,6 +49,49 @@ const toleranceOf = (c: Compare, key: string, fallback: Tolerance): Tolerance =>
 const fieldDifference = (what: string, expected: unknown, actual: unknown): string | null =>
   expected === actual ? null : `${what}: ${String(expected)} expected, ${String(actual)} found`
 
+/** The kind of a result, as the format names it. */
+const kindOf = (x: q.Output): string => {
+  if (!q.isQuantTensor(x)) return 'tensor'
+  return `${x.group === undefined ? '' : 'group-'}${x.format === undefined ? '' : 'float-'}quant`
+}
+
+const number = (x: number): q.Tensor => ({ shape: [], data: Float32Array.of(x) })
+const listDifference = (what: string, expected: unknown, actual: unknown): string | null =>
+  JSON.stringify(expected) === JSON.stringify(actual)
+    ? null
+    : `${what}: ${JSON.stringify(expected)} expected, ${JSON.stringify(actual)} found`
+
+type Part = (name: string, t: TensorJson | undefined, mine: q.Tensor, fallback: Tolerance) => string | null
+
+/** What the format of minifloats differs in. */
+const formatDifferences = (key: string, e: ExpectedJson, f: q.FloatFormat, part: Part): readonly (string | null)[] => [
+  part('exponent_bit_width', e.exponent_bit_width, number(f.exponentBits), EXACT),
+  part('mantissa_bit_width', e.mantissa_bit_width, number(f.mantissaBits), EXACT),
+  part('exponent_bias', e.exponent_bias, number(f.bias), EXACT),
+  fieldDifference(`${key}.saturating`, e.saturating, f.saturating),
+  listDifference(`${key}.inf_values`, e.inf_values, f.infValues),
+  listDifference(`${key}.nan_values`, e.nan_values, f.nanValues),
+]
+
+/** What the groups differ in. */
+const groupDifferences = (key: string, e: ExpectedJson, g: q.GroupScales, c: Compare, part: Part) => [
+  fieldDifference(`${key}.group_size`, e.group_size, g.size),
+  fieldDifference(`${key}.group_dim`, e.group_dim, g.dim),
+  part('group_scale', e.group_scale, g.scale, c.default),
+  part('group_zero_point', e.group_zero_point, g.zeroPoint, c.default),
+]
+
+/** What the integers, or the minifloats, behind a quant tensor differ in. */
+const numbersDifference = (key: string, e: ExpectedJson, x: q.QuantTensor, c: Compare): string | null => {
+  if (q.isFloatQuantTensor(x))
+    return e.minifloat === undefined
+      ? null
+      : tensorDifference(`${key}.minifloat`, decode(e.minifloat), q.minifloats(x), EXACT)
+  return e.int === undefined ? null : intDifference(`${key}.int`, decode(e.int), q.intRepr(x), c.lsb ?? c.default.lsb)
+}
+
+const EXACTLY = ['bit_width', 'exponent_bit_width', 'mantissa_bit_width', 'exponent_bias']
+
 /** All differences of one result: kind, numbers, metadata, validity, integers. `key` is `y` or `values/<name>`. */
 export const valueDifferences = (
   key: string,
@@ -59,21 +102,20 @@ export const valueDifferences = (
   if (expected.kind === 'none')
     return actual === undefined ? [] : [`${key}: nothing was expected, but there is a result`]
   if (actual === undefined) return [`${key}: expected, but there is no such result`]
-  const quant = q.isQuantTensor(actual)
-  const kind = fieldDifference(`${key}.kind`, expected.kind, quant ? 'quant' : 'tensor')
+  const kind = fieldDifference(`${key}.kind`, expected.kind, kindOf(actual))
   if (kind !== null) return [kind]
-  if (!quant)
+  if (!q.isQuantTensor(actual))
     return [tensorDifference(key, decode(expected.value), actual, toleranceOf(c, key, c.default))].filter(
       (d) => d !== null,
     )
-  const part = (name: string, t: TensorJson | undefined, mine: q.Tensor, fallback: Tolerance): string | null => {
+  const part: Part = (name, t, mine, fallback) => {
     const what = `${key}.${name}`
     if (t === undefined) return `${what}: the case does not say what it expects`
     return tensorDifference(
       what,
       decode(t),
       mine,
-      name === 'bit_width' ? EXACT : toleranceOf(c, what, fallback),
+      EXACTLY.includes(name) ? EXACT : toleranceOf(c, what, fallback),
       name !== 'value',
     )
   }
@@ -81,15 +123,16 @@ export const valueDifferences = (
     part('value', expected.value, actual.value, c.default),
     part('scale', expected.scale, actual.scale, c.default),
     part('zero_point', expected.zero_point, actual.zeroPoint, c.default),
-    part('bit_width', expected.bit_width, actual.bitWidth, EXACT),
+    ...(actual.format === undefined
+      ? [part('bit_width', expected.bit_width, actual.bitWidth, EXACT)]
+      : formatDifferences(key, expected, actual.format, part)),
+    ...(actual.group === undefined ? [] : groupDifferences(key, expected, actual.group, c, part)),
     fieldDifference(`${key}.signed`, expected.signed, actual.signed),
     fieldDifference(`${key}.training`, expected.training, actual.training),
     expected.is_valid === null
       ? null
       : fieldDifference(`${key}.is_valid`, expected.is_valid, q.isValidQuantTensor(actual)),
-    expected.int === undefined
-      ? null
-      : intDifference(`${key}.int`, decode(expected.int), q.intRepr(actual), c.lsb ?? c.default.lsb),
+    numbersDifference(key, expected, actual, c),
   ].filter((d) => d !== null)
 }
 

@@ -24,10 +24,10 @@ export const bothMetadata = (a: Metadata, b: Metadata): Metadata => ({
 const judgeValue = (name: string, expected: ExpectedJson, mine: q.Carried, trusted: boolean): Metadata => {
   const quant = mine.tag === 'carries' || mine.tag === 'claimed'
   const differences: string[] = []
-  if (quant !== (expected.kind === 'quant'))
+  if (quant !== (expected.kind !== 'tensor'))
     differences.push(`values/${name}: Brevitas gives a ${expected.kind}, but the trace says ${mine.tag}`)
-  if (expected.kind !== 'quant') return { ...noMetadata, differences }
-  const bits = expected.bit_width === undefined ? 0 : decode(expected.bit_width).data[0]
+  if (expected.kind === 'tensor') return { ...noMetadata, differences }
+  const bits = expected.bit_width === undefined ? 8 : decode(expected.bit_width).data[0]
   if (trusted && expected.is_valid === false && bits >= 2 && mine.tag === 'carries')
     differences.push(`values/${name}: Brevitas finds it invalid, but the trace says carries`)
   const valid = expected.is_valid === true

@@ -12,13 +12,20 @@ export type Trees = { readonly params: Nested; readonly state: Nested }
 /** A leaf of the trees. */
 export type Place = { readonly which: 'params' | 'state'; readonly path: readonly string[] }
 
+/** Which part of a quantizer's state a key means, and which leaf of it. */
+const partOf = (rest: readonly string[]): readonly [part: string, leaf: string] => {
+  const leaf = rest[rest.length - 1]
+  if (leaf === 'bit_width_offset') return ['bitWidth', 'offset']
+  if (rest.includes('pre_scaling_impl')) return [rest.includes('scaling_impl') ? 'preScale' : 'norm', leaf]
+  return [rest.includes('zero_point_impl') ? 'zeroPoint' : 'scale', camel(leaf)]
+}
+
 /** `m.weight_quant.tensor_quant.scaling_impl.value` → `m`, `weightQuant`, `scale`, `value`. */
 const pathOf = (key: string): readonly string[] => {
   const [layer, ...parts] = key.split('.')
   const inner = parts.findIndex((p) => p === 'fused_activation_quant_proxy' || p === 'tensor_quant')
   if (inner < 0) return [layer, ...parts.map(camel)]
-  const part = parts.includes('zero_point_impl') ? 'zeroPoint' : 'scale'
-  return [layer, ...parts.slice(0, inner).map(camel), part, camel(parts[parts.length - 1])]
+  return [layer, ...parts.slice(0, inner).map(camel), ...partOf(parts)]
 }
 
 /** Is it a tensor, not a record of them? */

@@ -126,7 +126,7 @@ test('a program for given weights has the single 0, and the kind of what is know
     const given = { params: { ...start.params, m: paramsOf(w) }, state: start.state }
     const { program: fixed, constants } = q.orThrow(q.specialize(program, given))
     const { carried } = fixed.graph.nodes[fixed.outputs[0].node]
-    assert.is(carried.tag === 'carries' || carried.tag === 'claimed' ? carried.quant.zero : carried.tag, kind)
+    assert.is(q.quantOf(carried)?.zero ?? carried.tag, kind)
     assert.equal(
       q.orThrow(q.run(fixed, { params: constants, state: {}, inputs })).outputs,
       q.orThrow(q.run(program, { ...given, inputs })).outputs,

@@ -81,7 +81,7 @@ test('correctMetadata: a per-channel bias keeps the zero point 0; a transposed c
     q.orThrow(q.trace(layer, q.quantInput([1, 2, 4, 4], { bits: 8, signed: true }), { mode: 'eval' })) as q.Program
   const resultOf = (p: q.Program) => {
     const { carried } = p.graph.nodes[p.outputs[0].node]
-    return carried.tag === 'carries' || carried.tag === 'claimed' ? carried.quant : null
+    return q.quantOf(carried)
   }
   const conv = {
     inChannels: 2,

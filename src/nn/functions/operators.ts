@@ -1,15 +1,17 @@
 /** Metadata of values, and Brevitas' operators of quant tensors. */
-import { quantOf, type Carried } from '../../data/quant.js'
+import { gridOf, isFloatGrid, type Carried } from '../../data/quant.js'
+import { groupAxis, groupedShape } from '../../data/groups.js'
+import type { Group } from '../../data/quant.js'
 import { finite, required, showGiven, text } from '../../data/fields.js'
 import type { Value } from '../../graph/op.js'
 import { demandValue, demandValues, kitOf, lift, refused, type Operand } from './support.js'
 
-const isQuant = (x: Operand): boolean => typeof x !== 'number' && quantOf(x.carried) !== null
+const isQuant = (x: Operand): boolean => typeof x !== 'number' && gridOf(x.carried) !== null
 
 /** Is the value a quant tensor, carried or claimed? */
 export const isQuantValue = (x: Value): boolean => {
   demandValue('isQuantValue', x)
-  return quantOf(x.carried) !== null
+  return gridOf(x.carried) !== null
 }
 
 /** What a value carries, and why not. */
@@ -34,12 +36,25 @@ const needQuant = (name: string, x: Value): Value | null => {
       })
 }
 
+/** One number per element, from one per group: repeated over each group, and what the last one has too many cut off. */
+const spread = (x: Value, id: number, group: Group): Value => {
+  const { kit, shape } = x
+  const compact = kit.value(id)
+  const cut = groupedShape(shape, group)
+  if (cut === null || compact.shape.length === 0) return compact
+  const axis = groupAxis(group, shape.length)
+  const wide = kit.emit('broadcastTo', [compact], { shape: cut })
+  const joined = kit.emit('reshape', [wide], { shape: shape.map((n, i) => (i === axis ? cut[i] * cut[i + 1] : n)) })
+  return kit.emit('slice', [joined], { dim: axis, start: 0, end: shape[axis] })
+}
+
 const field =
   (name: 'scale' | 'zeroPoint' | 'bitWidth') =>
   (x: Value): Value => {
     const bad = needQuant(name, x)
-    const q = quantOf(x.carried)
-    return bad ?? (q === null ? x : x.kit.value(q[name]))
+    const q = gridOf(x.carried)
+    if (bad !== null || q === null) return bad ?? x
+    return q.group === undefined || name === 'bitWidth' ? x.kit.value(q[name]) : spread(x, q[name], q.group)
   }
 
 /** The scale of a quant tensor, a plain value; gradients flow through it. */
@@ -56,10 +71,13 @@ export const value = (x: Value): Value => needQuant('value', x) ?? dequantize(x,
  * `carries` proves it of finite numbers only: a NaN, an infinity or a scale of 0 is found by the check.
  */
 const checked = (x: Value): Value => {
-  const q = quantOf(x.carried)
-  return q === null
-    ? x
-    : x.kit.emit('checkValid', [x, x.kit.value(q.scale), x.kit.value(q.zeroPoint)], { bits: q.bits, signed: q.signed })
+  const q = gridOf(x.carried)
+  if (q === null) return x
+  if (isFloatGrid(q)) {
+    const { exponentBits, mantissaBits, bias } = q.format
+    return x.kit.emit('checkValidFloat', [x, scale(x)], { exponentBits, mantissaBits, bias })
+  }
+  return 'learned' in q ? x : x.kit.emit('checkValid', [x, scale(x), zeroPoint(x)], { bits: q.bits, signed: q.signed })
 }
 
 /**
@@ -69,14 +87,44 @@ const checked = (x: Value): Value => {
 export const int = (x: Value): Value => {
   const bad = needQuant('int', x)
   if (bad !== null) return bad
+  const q = gridOf(x.carried)
+  if (q !== null && isFloatGrid(q))
+    return x.kit.fail({
+      op: 'int',
+      tag: 'MetadataError',
+      refuse: 'int needs integers, but this value carries minifloats',
+      fix: 'ask for minifloat(x), or quantize to integers',
+    })
   const v = checked(x)
   const plain = dequantize(v, 'its integers were asked for')
   return x.kit.emit('round~identity', [x.kit.emit('add', [x.kit.emit('div', [plain, scale(v)]), zeroPoint(v)])])
 }
 
+const FLOAT_SIGNS = { quantNeg: 'floatNeg', quantAbs: 'floatAbs' } as const
+
 const signOp = (name: 'quantNeg' | 'quantAbs', x: Value, correct: boolean): Value => {
   const v = checked(x)
+  const q = gridOf(v.carried)
+  if (q !== null && isFloatGrid(q)) return v.kit.emit(FLOAT_SIGNS[name], [v])
   return v.kit.emit(name, [v, scale(v), zeroPoint(v)], { correct })
+}
+
+/**
+ * The minifloats of a quant tensor as floats, without their scale (Brevitas `minifloat()`); the run fails if it is not valid. Gradient straight
+ * through the rounding.
+ */
+export const minifloat = (x: Value): Value => {
+  const bad = needQuant('minifloat', x)
+  if (bad !== null) return bad
+  const q = gridOf(x.carried)
+  if (q === null || !isFloatGrid(q))
+    return x.kit.fail({
+      op: 'minifloat',
+      tag: 'MetadataError',
+      refuse: 'minifloat needs minifloats, but this value carries integers',
+      fix: 'ask for int(x), or quantize to minifloats',
+    })
+  return x.kit.emit('div', [dequantize(checked(x), 'its minifloats were asked for'), scale(x)])
 }
 
 /** `-x`. Of a quant tensor on its integers; with a zero point Brevitas is off by 2*z*s (quirk), see `negCorrect`. */
@@ -92,7 +140,7 @@ export const negCorrect = (x: Value): Value => {
 /** `|x|`. An unsigned quant tensor is unchanged; a signed one is taken on its integers (quirk with a zero point, see `absCorrect`). */
 export const abs = (x: Value): Value => {
   demandValue('abs', x)
-  const q = quantOf(x.carried)
+  const q = gridOf(x.carried)
   return q === null ? x.kit.emit('abs', [x]) : q.signed ? signOp('quantAbs', x, false) : checked(x)
 }
 /** `|x|` with zero point 0, so that the value is right for any zero point. */

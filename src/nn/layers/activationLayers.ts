@@ -1,7 +1,7 @@
 /** QuantIdentity, QuantReLU, QuantSigmoid, QuantTanh, QuantHardSwish, QuantHardTanh: input_quant, then the activation, then act_quant (SEMANTICS 8). */
 import type { QuantError } from '../../data/error.js'
 import { anything, flag, type Field } from '../../data/fields.js'
-import { quantOf } from '../../data/quant.js'
+import { gridOf } from '../../data/quant.js'
 import type { BarePrimitive, Kit, Value } from '../../graph/op.js'
 import {
   Int8ActPerTensorFloat,
@@ -77,7 +77,7 @@ const disabled = (kind: Kind, kit: Kit, x: Value, returnQuantTensor: boolean): V
       `its quantizer is disabled and its input is a plain tensor: ${kit.whyPlain(x)}`,
     )
   const y = kind.act(x, true)
-  if (quantOf(y.carried) === null)
+  if (gridOf(y.carried) === null)
     return cannotReturn(y.kit, kind.name, `the activation lost the metadata: ${kit.whyPlain(y)}`)
   return kind.name === 'QuantIdentity' ? y : withTraining(kit, y)
 }

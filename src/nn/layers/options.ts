@@ -69,7 +69,7 @@ export const optionProblems = (
 const isQuantizer = (x: unknown): x is Quantizer =>
   typeof x === 'object' && x !== null && 'use' in x && 'quantType' in x
 
-/** The quantizer of one place of a layer: given, disabled by null, or the default. Not a quantizer at all: a problem. */
+/** The quantizer of one place of a layer, `more` of whose fields the place itself decides: given, disabled by null, or the default. Not a quantizer at all: a problem. */
 export const chosen = (
   layer: string,
   given: Given,
@@ -77,6 +77,7 @@ export const chosen = (
   fallback: Quantizer | null,
   prefix: string,
   use: Quantizer['use'],
+  more: Partial<Quantizer> = {},
 ): { readonly quantizer: Quantizer | null; readonly problems: readonly QuantError[] } => {
   const asked = given[place] === undefined ? fallback : given[place]
   if (asked === null) return { quantizer: null, problems: [] }
@@ -94,6 +95,6 @@ export const chosen = (
       `${layer}: ${asked.name} quantizes ${asked.use === 'act' ? 'activations' : `${asked.use}s`}, but ${place} quantizes ${use === 'act' ? 'activations' : `${use}s`}`,
       `give a preset for ${use === 'act' ? 'activations' : `${use}s`}`,
     )
-  const quantizer = overridden(asked, given, prefix)
+  const quantizer = overridden({ ...asked, ...more }, given, prefix)
   return { quantizer, problems: quantizerProblems(quantizer) }
 }

@@ -8,6 +8,7 @@ import {
 } from '../../quantizers/activation.js'
 import { initialTensor, type StateLeaf } from '../../quantizers/collection.js'
 import type { Quantizer } from '../../quantizers/quantizer.js'
+import { overChannels, statisticOf } from '../../quantizers/statistics.js'
 import { integerThreshold } from '../../quantizers/scaling.js'
 import type { Config, LeafSpec, SpecTree, TensorTree } from './layer.js'
 
@@ -51,28 +52,24 @@ export const throughQuantizer = (
 
 const list = (x: readonly number[] | null): string => (x === null ? 'none' : `(${x.join(', ')})`)
 
-const statsConfig = (q: Quantizer): Config => ({
-  name: q.mse
-    ? 'MSE'
-    : {
-        PERCENTILE: 'AbsPercentile',
-        PERCENTILE_INTERVAL: 'PercentileInterval',
-        MAX: 'AbsMax',
-        MIN_MAX: 'AbsMinMax',
-        ZERO_MIN_MAX: 'ZeroMinMax',
-        AVE: 'AbsAve',
-        MAX_AVE: 'AbsMaxAve',
-      }[q.scalingStatsOp],
-  parts: q.scalingStatsOp.startsWith('PERCENTILE')
-    ? [
-        ['highPercentileQ', String(q.highPercentileQ)],
-        ...(q.scalingStatsOp === 'PERCENTILE_INTERVAL' ? [['lowPercentileQ', String(q.lowPercentileQ)] as const] : []),
-      ]
-    : [],
-})
+const statsConfig = (q: Quantizer): Config => {
+  const { name, reads = [] } = statisticOf(q)
+  return q.search === null
+    ? { name, parts: reads.map((field) => [field, String(q[field])] as const) }
+    : { name: q.search, parts: [] }
+}
 
-const viewConfig = (q: Quantizer): Config =>
-  q.scalingPerOutputChannel || q.scalingStatsOp === 'MAX_AVE'
+const viewConfig = (q: Quantizer): Config => {
+  if (q.scalingOver === 'ROW') return { name: 'OverRowView', parts: [] }
+  if (q.scalingOver === 'GROUP')
+    return {
+      name: 'OverSubChannelBlockView',
+      parts: [
+        ['groupSize', String(q.groupSize)],
+        ['groupDim', q.use === 'act' ? String(q.groupDim) : 'input channels'],
+      ],
+    }
+  return overChannels(q)
     ? {
         name: 'OverOutputChannelView',
         parts: [
@@ -80,6 +77,7 @@ const viewConfig = (q: Quantizer): Config =>
         ],
       }
     : { name: 'OverTensorView', parts: [] }
+}
 
 const scalingConfig = (q: Quantizer): Config => {
   const name = {
@@ -88,13 +86,15 @@ const scalingConfig = (q: Quantizer): Config => {
     PARAMETER: 'ParameterScaling',
     CONST: 'ConstScaling',
     STATS: q.use === 'act' ? 'RuntimeStatsScaling' : 'StatsFromParameterScaling',
+    DYNAMIC: 'RuntimeDynamicStatsScaling',
+    UNIT: 'ConstScaling 1',
   }[q.scalingImplType]
   const restriction = {
     FP: 'FloatRestrictValue',
     LOG_FP: 'LogFloatRestrictValue',
-    POWER_OF_TWO: `PowerOfTwoRestrictValue (${q.restrictValueFloatToIntImpl === 'CEIL' ? 'up' : 'nearest'})`,
+    POWER_OF_TWO: `PowerOfTwoRestrictValue (${{ CEIL: 'up', FLOOR: 'down', ROUND: 'nearest' }[q.restrictValueFloatToIntImpl]})`,
   }[q.restrictScalingType]
-  const collects = q.scalingImplType === 'PARAMETER_FROM_STATS' || q.scalingImplType === 'STATS'
+  const collects = ['PARAMETER_FROM_STATS', 'STATS', 'DYNAMIC'].includes(q.scalingImplType)
   return {
     name,
     parts: [

@@ -36,12 +36,17 @@ export const codeOf = (x: unknown): string => {
 const given = (options: Options): ProgramLayer['given'] =>
   Object.entries(options).flatMap(([k, v]) => (v === undefined ? [] : [[k, codeOf(v)] as const]))
 
+/** A statistic of the user's own under its name. */
+const statisticName = ({ scalingStatsOp: op }: Quantizer): string => (typeof op === 'string' ? op : op.name)
+
 /** What of a quantizer is not as in a bare one. */
 const fieldsOf = (q: Quantizer | TruncQuantizer): Attrs =>
   q.use === 'trunc'
     ? { name: q.name, bitWidth: q.bitWidth, floatToIntImplType: q.floatToIntImplType }
     : Object.fromEntries(
-        Object.entries(q).filter(([k, v]) => JSON.stringify(v) !== JSON.stringify(Reflect.get(plainQuantizer, k))),
+        Object.entries({ ...q, scalingStatsOp: statisticName(q) }).filter(
+          ([k, v]) => JSON.stringify(v) !== JSON.stringify(Reflect.get(plainQuantizer, k)),
+        ),
       )
 
 const entry = (path: string, s: Source): ProgramLayer => ({

@@ -36,7 +36,12 @@ export type Weighed = {
 }
 
 /** Where a weight quantizer stands: the path of its state, and the axis of the weights' output channels. */
-export type WeightPlace = { readonly leaf: string; readonly axis: number }
+export type WeightPlace = {
+  readonly leaf: string
+  readonly axis: number
+  /** The layer's input, on whose bit width accumulator-aware weights depend. */
+  readonly input?: Value | null
+}
 
 /** Sends weights that share a quantizer (null: none) through it. */
 export const weigh = (
@@ -44,7 +49,7 @@ export const weigh = (
   kit: Kit,
   state: unknown,
   stored: readonly Stored[],
-  { leaf, axis }: WeightPlace,
+  place: WeightPlace,
 ): Weighed => {
   if (q === null) return { weights: stored.map((s) => s.value), state: {}, clamped: null }
   const bound = q.scalingConst ?? 1
@@ -54,7 +59,7 @@ export const weigh = (
       )
     : null
   const [weights, after] = kit.scoped('weightQuant', () =>
-    quantizeWeights(q, kit, (state ?? {}) as QuantizerState, clamped ?? stored.map((s) => s.value), axis, leaf),
+    quantizeWeights(q, kit, (state ?? {}) as QuantizerState, clamped ?? stored.map((s) => s.value), place),
   )
   return { weights, state: after, clamped }
 }

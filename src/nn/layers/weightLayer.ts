@@ -1,7 +1,7 @@
 /** What all layers with weights share: quantizers of input, weight, bias and output around one product (SEMANTICS 9 and 12). */
 import { failure, type QuantError } from '../../data/error.js'
 import { anything, flag, type Field } from '../../data/fields.js'
-import { quantOf } from '../../data/quant.js'
+import { gridOf, integersOf, quantOf } from '../../data/quant.js'
 import { sizeOf, type Shape } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import { isInvalid } from '../../graph/builder.js'
@@ -9,6 +9,7 @@ import type { Kit, Value } from '../../graph/op.js'
 import type { Quantizer } from '../../quantizers/quantizer.js'
 import { quantizeBias } from '../../quantizers/weight.js'
 import type { QuantizerState } from '../../quantizers/activation.js'
+import { groupProblem } from '../../quantizers/layout.js'
 import { NOT_CONFIGURED } from './activationLayers.js'
 import { dequantize, isQuantValue, reshape } from '../functions/index.js'
 import { demandValue } from '../functions/support.js'
@@ -52,12 +53,24 @@ export type WeightState = {
 export interface WeightLayer extends Layer<WeightParams, WeightState> {
   /** The quantized weight as a forward sees it. */
   quantWeight(params: Traced<WeightParams>, state: Traced<WeightState>, kit: Kit): Value
+  /**
+   * One forward of the weight quantizer alone: the quantized weight and the layer's state after it. `input` is a quant input for
+   * accumulator-aware weights, of which only bit width and sign matter.
+   */
+  forwardWeight(
+    params: Traced<WeightParams>,
+    state: Traced<WeightState>,
+    kit: Kit,
+    input?: Value,
+  ): readonly [Value, Traced<WeightState>]
 }
 
 /** A layer with weights before its options are known. */
 export type Made<O> = {
   readonly name: string
   readonly fallback: Quantizer | null
+  /** The axis of its input that is cut into groups where groups are asked for: that of the input channels. */
+  readonly inputAxis: number
   /** Options of its geometry. */
   readonly geometry: { readonly [name: string]: Field }
   /** What only several options together can do wrong; asked of options that are right one by one. */
@@ -91,7 +104,7 @@ type Places = {
 
 /** The scale of the accumulator y of x and w as a flat list, or null where input or weight is plain. */
 export const accumulatorScale = (x: Value, w: Value, y: Value, kit: Kit): Value | null => {
-  const [qx, qw, qy] = [x, w, y].map((v) => quantOf(v.carried))
+  const [qx, qw, qy] = [x, w, y].map((v) => integersOf(v.carried))
   if (qx === null || qw === null) return null
   const s =
     qy !== null
@@ -161,7 +174,7 @@ const withZeroPointOf0 = (name: string, x: Value, w: Value): Value => {
 /** A result without its batch axis; metadata per channel would have to lose that axis too, and is dropped. */
 const oneSample = (y: Value, kit: Kit): Value => {
   if (isInvalid(y)) return y
-  const q = quantOf(y.carried)
+  const q = gridOf(y.carried)
   const perChannel = q !== null && [q.scale, q.zeroPoint].some((id) => sizeOf(kit.value(id).shape) > 1)
   return reshape(
     perChannel
@@ -197,7 +210,7 @@ const quantizingFields: { readonly [name: string]: Field } = {
 export const weightLayer = <O extends object>(made: Made<O>, options: O): WeightLayer => {
   const given = recordOf(options)
   const pick = (place: string, fallback: Quantizer | null, prefix: string, use: Quantizer['use']) =>
-    chosen(made.name, given, place, fallback, prefix, use)
+    chosen(made.name, given, place, fallback, prefix, use, place === 'inputQuant' ? { groupDim: made.inputAxis } : {})
   const found =
     made.fallback === null
       ? []
@@ -210,15 +223,17 @@ export const weightLayer = <O extends object>(made: Made<O>, options: O): Weight
   const fields = { ...made.geometry, bias: flag, ...(made.fallback === null ? {} : quantizingFields) }
   const wrong = optionProblems(made.name, options, fields)
   const problems = [...wrong, ...(wrong.length > 0 ? [] : made.problems(options)), ...found.flatMap((f) => f.problems)]
-  if (problems.length > 0)
-    return {
-      ...brokenLayer(made.name, problems),
-      quantWeight: () => {
-        throw failure(problems)
-      },
+  const broken = (all: readonly QuantError[]): WeightLayer => {
+    const fails = (): never => {
+      throw failure(all)
     }
+    return { ...brokenLayer(made.name, all), quantWeight: fails, forwardWeight: fails }
+  }
+  if (problems.length > 0) return broken(problems)
   const [input = null, weight = null, bias = null, output = null] = found.map((f) => f.quantizer)
   const kind = made.kindOf(options)
+  const misfits = weight === null ? [] : weightProblems(made.name, weight, kind)
+  if (misfits.length > 0) return broken(misfits)
   const built = builtLayer(made, { input, weight, bias, output }, given, kind)
   const absorb = absorbing({
     kind,
@@ -228,6 +243,22 @@ export const weightLayer = <O extends object>(made: Made<O>, options: O): Weight
     self: () => weightLayer(made, options),
   })
   return { ...built, absorb }
+}
+
+/** What is wrong with a weight quantizer for a weight of this shape: groups that are longer than the axis. */
+const weightProblems = (layer: string, q: Quantizer, kind: Kind): readonly QuantError[] => {
+  const bad = groupProblem({ ...q, groupDim: 1 - kind.axis }, { shape: kind.weightShape })
+  return bad === null
+    ? []
+    : [
+        {
+          tag: 'ConfigError',
+          option: 'weightGroupSize',
+          path: '',
+          message: `${layer}: ${bad.refuse}`,
+          fix: bad.fix.replace('groupSize', 'weightGroupSize'),
+        },
+      ]
 }
 
 const builtLayer = (
@@ -254,6 +285,7 @@ const builtLayer = (
     p: Traced<WeightParams>,
     s: Traced<WeightState>,
     kit: Kit,
+    input: Value | null = null,
   ): readonly [Value, QuantizerState, Value | undefined] => {
     const stored = p.weight ?? s.weight
     if (stored === undefined)
@@ -270,7 +302,8 @@ const builtLayer = (
       ]
     const place = kit.path() === '' ? '' : `${kit.path()}.`
     const own = { value: stored, leaf: `${place}weight` }
-    const done = weigh(q.weight, kit, s.weightQuant, [own], { axis: kind.axis, leaf: `${place}weightQuant` })
+    const at = { axis: kind.axis, leaf: `${place}weightQuant`, input }
+    const done = weigh(q.weight, kit, s.weightQuant, [own], at)
     return [done.weights[0], done.state, done.clamped?.[0]]
   }
   return {
@@ -299,10 +332,14 @@ const builtLayer = (
       ],
     },
     quantWeight: (p, s, kit) => weighed(p, s, kit)[0],
+    forwardWeight: (p, s, kit, input) => {
+      const [w, weightQuant, clamped] = weighed(p, s, kit, input ?? null)
+      return [w, { ...s, weightQuant, ...(clamped === undefined ? {} : { weight: clamped }) }]
+    },
     apply: (p, s, x, kit) => {
       demandValue(name, x)
       const [x1, inputQuant] = throughQuantizer(q.input, kit, s.inputQuant, x, 'inputQuant')
-      const [w, weightQuant, clamped] = weighed(p, s, kit)
+      const [w, weightQuant, clamped] = weighed(p, s, kit, x1)
       const single = kind.spatial !== null && x1.shape.length === kind.spatial + 1
       const whole = single ? reshape(x1, [1, ...x1.shape]) : x1
       const batch = returnQuantTensor && q.output === null ? withZeroPointOf0(name, whole, w) : whole

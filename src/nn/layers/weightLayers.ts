@@ -34,6 +34,7 @@ export type ConvTransposeOptions = Omit<ConvOptions, 'padding' | 'paddingMode'> 
 const linear = (name: string, fallback: Quantizer | null): Made<LinearOptions> => ({
   name,
   fallback,
+  inputAxis: -1,
   geometry: { inFeatures: required(count), outFeatures: required(count) },
   problems: () => [],
   kindOf: (o) => ({
@@ -125,6 +126,7 @@ const convKindOf = (n: number, o: ConvOptions): Kind => {
 const conv = (name: string, n: number, fallback: Quantizer | null): Made<ConvOptions> => ({
   name,
   fallback,
+  inputAxis: 1,
   geometry: {
     ...convolution(n),
     padding: either(perAxis(n, whole), oneOf('same')),
@@ -161,6 +163,7 @@ const convTransposeKindOf = (n: number, o: ConvTransposeOptions & Pick<WeightQua
 const convTranspose = (name: string, n: number): Made<ConvTransposeOptions & WeightQuantizers> => ({
   name,
   fallback: W,
+  inputAxis: 1,
   geometry: { ...convolution(n), outputPadding: perAxis(n, whole) },
   problems: (o) => groupProblems(name, o),
   kindOf: (o) => convTransposeKindOf(n, o),

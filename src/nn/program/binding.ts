@@ -7,11 +7,12 @@ import { marksOf, type Marked, type Marks } from '../../data/marks.js'
 import { dtypeBreach } from '../../data/dtype.js'
 import { quantOf } from '../../data/quant.js'
 import { sameShape, showShape, sizeOf } from '../../data/shape.js'
+import { spreadGroups } from '../../data/groups.js'
 import type { Output, QuantTensor } from '../../data/quantTensor.js'
 import { isTensor, type Tensor } from '../../data/tensor.js'
 import { at, mapTree, type Tree } from '../../data/tree.js'
 import type { TrustOptions } from '../../evaluator/backend.js'
-import type { Program, ProgramInput } from '../../graph/program.js'
+import type { Program, ProgramInput, QuantParts } from '../../graph/program.js'
 import { meaningErrors } from './meanings.js'
 
 /** The arguments of a run. */
@@ -176,6 +177,23 @@ const marked = (t: Tensor, marks: Marks | undefined): Marked => {
 const singleZero = (t: Tensor): Tensor =>
   t.data.every((z) => Object.is(z, 0)) ? { shape: [1], data: new Float32Array(1) } : t
 
+/** A tensor of minifloats, or of integers in groups; the scales of groups are spread over its elements. */
+const laidOut = (value: Tensor, q: QuantParts, at: (id: number) => Tensor): QuantTensor => {
+  const { signed, training, format, group } = q
+  const [scale, zeroPoint] = [at(q.scale), at(q.zeroPoint)]
+  const wide = (t: Tensor): Tensor => (group === undefined ? t : spreadGroups(t, value.shape, group))
+  const parts = {
+    value,
+    scale: wide(scale),
+    zeroPoint: wide(zeroPoint),
+    bitWidth: at(q.bitWidth),
+    signed,
+    training,
+    ...(group === undefined ? {} : { group: { ...group, scale, zeroPoint } }),
+  }
+  return { kind: 'quant', ...parts, ...(format === undefined ? {} : { format }) }
+}
+
 /** What puts the tensors of a program's runs back into its trees; made once for many runs. */
 export const unbinder = <S, O>(
   program: Program,
@@ -189,7 +207,8 @@ export const unbinder = <S, O>(
       const o = program.outputs[index]
       const value = tensorAt(o.node)
       if (o.quant === undefined) return value
-      const { scale, zeroPoint, bitWidth, signed, training } = o.quant
+      const { scale, zeroPoint, bitWidth, signed, training, format, group } = o.quant
+      if (format !== undefined || group !== undefined) return laidOut(value, o.quant, tensorAt)
       const equal = quantOf(program.graph.nodes[o.node].carried)?.zero === 'equalScales'
       return {
         kind: 'quant',

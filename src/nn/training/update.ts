@@ -3,6 +3,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { freeze } from 'immer'
 import type { QuantErrors } from '../../data/error.js'
 import { fieldProblems, flag, type Fields } from '../../data/fields.js'
+import { nodesOfGrid } from '../../data/quant.js'
 import { sizeOf, type Shape } from '../../data/shape.js'
 import { at } from '../../data/tree.js'
 import { newBuilder, type Builder } from '../../graph/builder.js'
@@ -175,7 +176,7 @@ const seenOutputs = (program: Program): readonly number[] => {
   const others = new Set(
     program.outputs
       .filter((o) => o.kind !== 'grad')
-      .flatMap((o) => [o.node, ...(o.quant === undefined ? [] : [o.quant.scale, o.quant.zeroPoint, o.quant.bitWidth])]),
+      .flatMap((o) => [o.node, ...(o.quant === undefined ? [] : nodesOfGrid(o.quant))]),
   )
   return program.graph.outputs.filter((id) => others.has(id) || !gradients.has(id))
 }

@@ -1,12 +1,12 @@
 /** Metadata of sums of products, `Σ x*w`: what convolutions and linear layers share (SEMANTICS 12). */
 import type { Carried, Quant } from '../../data/quant.js'
-import { HALF_ULP, intMax, intMin, quantOf, reach, stripped } from '../../data/quant.js'
+import { HALF_ULP, integersOf, intMax, intMin, reach, stripped } from '../../data/quant.js'
 import type { Shape } from '../../data/shape.js'
 import { sameShape, showShape, sizeOf } from '../../data/shape.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { productRange } from '../mul.js'
 import { broadcastTo } from './elementwise.js'
-import { ceilLog2, channelAxes, claim, conclude } from './metadata.js'
+import { channelAxes, claim, conclude, widthOf } from './metadata.js'
 
 /** What is particular to one kind of layer. */
 export type Accumulation = {
@@ -42,14 +42,18 @@ const obstacle = (name: string, q: Quant | null): string | null => {
 }
 
 const sumOfProducts = (x: Quant, w: Quant, scale: Value, { counted, terms }: Accumulation, kit: Kit): Quant => {
-  const bits = ceilLog2((2 ** x.bits - 1) * (2 ** w.bits - 1) * counted)
+  const width = widthOf(
+    [x, w],
+    kit,
+    ([a, b]) => a * b * counted,
+    ([a, b]) => kit.emit('mul', [kit.emit('mul', [a, b]), kit.constant(counted)]),
+  )
   const [lo, hi] = productRange(x, w)
   const [rx, rw] = [reach(x), reach(w)]
   return {
     scale: scale.id,
     zeroPoint: kit.constant(0, [1]).id,
-    bitWidth: kit.constant(bits).id,
-    bits,
+    ...width,
     signed: x.signed || w.signed,
     training: x.training || w.training,
     zero: 'zero',
@@ -67,7 +71,7 @@ const tooWide = (q: Quant, { terms }: Accumulation): string =>
 
 /** What `Σ x*w` carries: scale `s_x * s_w` on the channel axis of the result, zero point 0, bits for every product at its largest. */
 export const accumulated = (args: readonly Value[], kit: Kit, a: Accumulation): Carried => {
-  const [qx, qw] = [quantOf(args[0].carried), quantOf(args[1].carried)]
+  const [qx, qw] = [integersOf(args[0].carried), integersOf(args[1].carried)]
   const why = obstacle('input', qx) ?? obstacle('weight', qw)
   if (why !== null || qx === null || qw === null) return stripped(why ?? 'an operand is a plain tensor')
   const rank = a.shape.length

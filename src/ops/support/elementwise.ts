@@ -74,6 +74,7 @@ export type UnarySpec<A extends Attrs> = {
   /** One element; the result is rounded to float32 by the store. */
   readonly f: (x: number, attrs: A) => number
   readonly carry: Op<A>['carry']
+  readonly grids?: Op<A>['grids']
   readonly vjp: Op<A>['vjp']
   readonly smooth?: boolean
   /** Attributes of the examples; without `examples` and `attributes`, an op whose `attrs` are `{}` has none. */
@@ -127,6 +128,7 @@ export const unary = <A extends Attrs>(spec: UnarySpec<A>): Op<A> => {
     ...schemaOf(spec),
     shape: sameAsFirst,
     carry: spec.carry,
+    ...(spec.grids === undefined ? {} : { grids: spec.grids }),
     vjp: spec.vjp,
     evaluate: ([x], attrs, out) => {
       const { f } = spec
@@ -226,6 +228,7 @@ export type BinarySpec = {
   readonly doc: string
   readonly f: (a: number, b: number) => number
   readonly carry: Op['carry']
+  readonly grids?: Op['grids']
   readonly guard?: NonNullable<Op['guard']>
   readonly vjp: Op['vjp']
   readonly smooth?: boolean
@@ -247,6 +250,7 @@ export const binary = (spec: BinarySpec): Op => {
     shape: broadcasting,
     ...(spec.guard === undefined ? {} : { guard: spec.guard }),
     carry: spec.carry,
+    ...(spec.grids === undefined ? {} : { grids: spec.grids }),
     vjp: spec.vjp,
     evaluate: ([a, b], _attrs, out) => evaluateBinary(spec.f, a, b, out),
     examples: spec.examples ?? binaryExamples({}),

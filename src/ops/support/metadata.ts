@@ -1,13 +1,14 @@
 /** Shared pieces of metadata rules. The reasons are the words that prints and pages show. */
-import type { Carried, NodeId, Quant } from '../../data/quant.js'
+import type { Carried, Grid, NodeId, Quant } from '../../data/quant.js'
 import {
   carries,
   claimed,
   exactly,
+  gridOf,
+  isFloatGrid,
   integersFit,
   mayBeFraction,
   provablyValid,
-  quantOf,
   stripped,
 } from '../../data/quant.js'
 import type { Shape } from '../../data/shape.js'
@@ -36,19 +37,31 @@ export const conclude = (args: readonly Value[], quant: Quant, otherwise: string
 }
 
 /** Metadata that Brevitas keeps although the value may leave the grid, for the given reason. */
-export const claim = (args: readonly Value[], quant: Quant, why: string): Carried =>
-  claimed(quant, claimOf(args) ?? why)
+export const claim = (args: readonly Value[], quant: Grid, why: string): Carried => claimed(quant, claimOf(args) ?? why)
 
 /** Hands the first operand's metadata on, unchanged. */
 export const keep = ([x]: readonly Value[]): Carried =>
-  quantOf(x.carried) === null ? stripped('the quant tensor is not the first operand') : x.carried
+  gridOf(x.carried) === null ? stripped('the quant tensor is not the first operand') : x.carried
+
+/**
+ * For rules of ops that move elements about: metadata of groups is lost with a reason, since neighbours no longer share a scale. Null
+ * where the operand has no groups.
+ */
+export const losesGroups = ([x]: readonly Value[], how: string): Carried | null => {
+  const group = gridOf(x.carried)?.group
+  return group === undefined
+    ? null
+    : stripped(
+        `its scales are those of groups of ${group.size} along axis ${group.dim}, and ${how}; quantize the result again`,
+      )
+}
 
 /** Is the scale a single number? */
-export const perTensor = (q: Quant, kit: Kit): boolean =>
+export const perTensor = (q: Grid, kit: Kit): boolean =>
   sizeOf(kit.value(q.scale).shape) === 1 && sizeOf(kit.value(q.zeroPoint).shape) === 1
 
 /** Axes of a value of this rank along which its scale or zero point varies. */
-export const channelAxes = (q: Quant, rank: number, kit: Kit): readonly number[] => {
+export const channelAxes = (q: Grid, rank: number, kit: Kit): readonly number[] => {
   const axes = (s: Shape): readonly number[] =>
     s.map((n, i) => (n > 1 ? i - s.length + rank : -1)).filter((i) => i >= 0)
   return [...axes(kit.value(q.scale).shape), ...axes(kit.value(q.zeroPoint).shape)]
@@ -65,8 +78,27 @@ export const ceilLog2 = (x: number): number => {
 }
 
 /** Can 0 leave the grid? It is on it when the zero point is an integer of the range. */
-export const zeroIsOnGrid = (q: Quant): boolean =>
-  !mayBeFraction(q.zero) && (q.zero !== 'zero' || (q.lo <= 0 && q.hi >= 0))
+export const zeroIsOnGrid = (q: Grid): boolean =>
+  isFloatGrid(q) || (!mayBeFraction(q.zero) && (q.zero !== 'zero' || (q.lo <= 0 && q.hi >= 0)))
+
+/** Most bits that a learned width is said to have. */
+const WIDEST_LEARNED = 32
+
+/** The width of a result: a number, `ceil(log2(largest))`, or a node where an operand's is learned; `largest` is computed of `2^b - 1` of each. */
+export const widthOf = (
+  quants: readonly Quant[],
+  kit: Kit,
+  largest: (spans: readonly number[]) => number,
+  ofValues: (spans: readonly Value[]) => Value,
+): Pick<Quant, 'bits' | 'bitWidth' | 'learned'> => {
+  if (quants.every((q) => q.learned !== true)) {
+    const bits = ceilLog2(largest(quants.map((q) => 2 ** q.bits - 1)))
+    return { bits, bitWidth: kit.constant(bits).id }
+  }
+  const spans = quants.map((q) => kit.emit('sub', [kit.emit('exp2', [kit.value(q.bitWidth)]), kit.constant(1)]))
+  const bitWidth = kit.emit('ceil~identity', [kit.emit('log2', [ofValues(spans)])])
+  return { bits: WIDEST_LEARNED, bitWidth: bitWidth.id, learned: true }
+}
 
 /** A scale or zero point in words: its node, and the layer that made it. */
 export const ofLayer = (id: NodeId, kit: Kit): string => `%${id} (of ${kit.whereIs(id)})`

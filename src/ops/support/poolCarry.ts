@@ -1,12 +1,12 @@
 /** Metadata of pools (SEMANTICS 11). */
-import type { Carried, Quant } from '../../data/quant.js'
-import { HALF_ULP, intMax, intMin, quantOf, reach, stripped } from '../../data/quant.js'
+import type { Carried, Grid, Quant } from '../../data/quant.js'
+import { gridOf, HALF_ULP, intMax, intMin, quantOf, reach, stripped } from '../../data/quant.js'
 import { showShape } from '../../data/shape.js'
 import type { Kit, Value } from '../../graph/op.js'
-import { ceilLog2, channelAxes, claim, conclude, keep } from './metadata.js'
+import { ceilLog2, channelAxes, claim, conclude, keep, losesGroups } from './metadata.js'
 
 /** Why scales that vary along a pooled axis make the result doubtful, or null if they don't. */
-const variesWhy = (x: Value, q: Quant, spatial: number, kit: Kit): string | null => {
+const variesWhy = (x: Value, q: Grid, spatial: number, kit: Kit): string | null => {
   const rank = x.shape.length
   const axis = channelAxes(q, rank, kit).find((d) => d >= rank - spatial || d < 0)
   return axis === undefined
@@ -16,8 +16,10 @@ const variesWhy = (x: Value, q: Quant, spatial: number, kit: Kit): string | null
 
 /** A maximum is one of its operands: metadata is kept. `empty`: some window has no element, and its maximum is -Infinity. */
 export const carryMax = (args: readonly Value[], spatial: number, empty: boolean, kit: Kit): Carried => {
-  const q = quantOf(args[0].carried)
+  const q = gridOf(args[0].carried)
   if (q === null) return keep(args)
+  const lost = losesGroups(args, 'one window mixes several of them')
+  if (lost !== null) return lost
   const why =
     variesWhy(args[0], q, spatial, kit) ??
     (empty ? 'a window lies in the padding alone, and -Infinity is on no grid' : null)

@@ -117,6 +117,7 @@ const scaleFunction = (m: ModuleBuilder, mathOf: MathOf, a: Attrs): Func =>
         FP: () => f32.abs(t.get),
         LOG_FP: () => log((l) => l),
         CEIL: () => log(f32.ceil),
+        FLOOR: () => log(f32.floor),
         ROUND: () => log(f32.nearest),
       }
       const restrict = restrictions[String(a.restriction)]
