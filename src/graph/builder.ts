@@ -4,8 +4,17 @@
  */
 import { freeze } from 'immer'
 import type { Dtype } from '../data/dtype.js'
-import type { Carried, NodeId } from '../data/quant.js'
-import { float, gridOf, isFloatGrid, isInteger, isPlainInteger, stripped, type Grid } from '../data/quant.js'
+import {
+  float,
+  gridOf,
+  isFloatGrid,
+  isInteger,
+  isPlainInteger,
+  stripped,
+  type Carried,
+  type Grid,
+  type NodeId,
+} from '../data/quant.js'
 import { failure, isFailure, type QuantError, type QuantErrors, type QuantFailure } from '../data/error.js'
 import { isShape, nearestName, showGiven } from '../data/fields.js'
 import type { Shape } from '../data/shape.js'

@@ -1,18 +1,20 @@
 /** `-x` and `|x|` of minifloats: both lie on the grid again (SEMANTICS-2 section 7). */
-import { gridOf, type Carried } from '../data/quant.js'
+import { isFloatGrid, stripped, type Carried } from '../data/quant.js'
 import type { NoAttrs } from '../graph/attributes.js'
 import type { Op, Value } from '../graph/op.js'
 import { scaledBy, unary } from './support/elementwise.js'
 import { keep } from './support/metadata.js'
 
-/** The same grid, without a sign. */
-const unsigned = (args: readonly Value[]): Carried => {
-  const carried = keep(args)
-  const grid = gridOf(carried)
-  return grid === null || (carried.tag !== 'carries' && carried.tag !== 'claimed')
-    ? carried
-    : { ...carried, quant: { ...grid, signed: false } }
-}
+/** The metadata of minifloats, with this sign; of integers nothing is known here. */
+const ofMinifloats =
+  (signed: boolean) =>
+  (args: readonly Value[]): Carried => {
+    const carried = keep(args)
+    if (carried.tag !== 'carries' && carried.tag !== 'claimed') return carried
+    const { quant } = carried
+    if (!isFloatGrid(quant)) return stripped('it carries integers: write neg(x) and abs(x), which know them')
+    return { ...carried, quant: { ...quant, signed } }
+  }
 
 /** `-x` of minifloats. */
 export const floatNeg: Op = unary({
@@ -21,7 +23,7 @@ export const floatNeg: Op = unary({
   attrs: {},
   f: (x) => -x,
   grids: 'all',
-  carry: keep,
+  carry: ofMinifloats(true),
   vjp: ({ g, kit }) => [kit.emit('neg', [g])],
 })
 
@@ -32,7 +34,7 @@ export const floatAbs: Op = unary({
   attrs: {},
   f: Math.abs,
   grids: 'all',
-  carry: unsigned,
+  carry: ofMinifloats(false),
   vjp: scaledBy((x) => x.kit.emit('sign', [x])),
 })
 

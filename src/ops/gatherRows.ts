@@ -1,11 +1,11 @@
 /** Rows of a table by their indices, and what the gradient needs: the adjoint, and the weight of each index. Indices are whole floats. */
 import { sameShape, showShape, type Shape } from '../data/shape.js'
-import { quantOf, stripped } from '../data/quant.js'
+import { gridOf, stripped } from '../data/quant.js'
 import { flag, integer, orNull, whole } from '../graph/attr.js'
 import type { AttrsOf } from '../graph/attributes.js'
 import { refuse, type Op } from '../graph/op.js'
 import { noPath, strips } from './support/elementwise.js'
-import { keep, perTensor } from './support/metadata.js'
+import { keep, losesGroups, perTensor } from './support/metadata.js'
 
 const attributes = {
   /** Takes no part in the gradient; counted from the back if negative. */
@@ -40,8 +40,11 @@ export const gatherRows: Op<RowAttrs> = {
     t.length === 2
       ? [...i, t[1]]
       : refuse(`rows are taken of a table [rows, columns], not of ${showShape(t)}`, 'reshape it to two axes'),
+  grids: 'all',
   carry: (args, _attrs, kit) => {
-    const q = quantOf(args[0].carried)
+    const lost = losesGroups(args, 'rows are taken out of them')
+    if (lost !== null) return lost
+    const q = gridOf(args[0].carried)
     return q !== null && !perTensor(q, kit)
       ? stripped('each row has a scale of its own, which a quant tensor of taken rows can not hold')
       : keep(args)

@@ -1,7 +1,6 @@
 /** Metadata of values, and Brevitas' operators of quant tensors. */
-import { gridOf, isFloatGrid, type Carried } from '../../data/quant.js'
+import { gridOf, isFloatGrid, type Carried, type Group } from '../../data/quant.js'
 import { groupAxis, groupedShape } from '../../data/groups.js'
-import type { Group } from '../../data/quant.js'
 import { finite, required, showGiven, text } from '../../data/fields.js'
 import type { Value } from '../../graph/op.js'
 import { demandValue, demandValues, kitOf, lift, refused, type Operand } from './support.js'
