@@ -9,7 +9,7 @@ import { finite, flag } from '../graph/attr.js'
 import type { AttrsOf } from '../graph/attributes.js'
 import { isRefusal, type Op } from '../graph/op.js'
 import { strips } from './support/elementwise.js'
-import { endsOf, integerGrid, largestMagnitude, onIntegers, perRow, type IntegerGrid } from './support/search.js'
+import { clip, endsOf, integerGrid, largestMagnitude, onIntegers, perRow, type IntegerGrid } from './support/search.js'
 import { ROUNDINGS } from './rounding.js'
 
 const TURNS = 1000
@@ -20,7 +20,8 @@ const plainNumber = strips('a statistic of a tensor is used as a plain number')
 const shrink = (x: number, inverse: number, power: number): number => {
   const size = Math.abs(x)
   const less = Math.fround(size - Math.fround(inverse * Math.fround(pow(size, power))))
-  return less > 0 ? Math.sign(x) * less : Number.isNaN(x) ? NaN : 0
+  if (less > 0) return Math.sign(x) * less
+  return Number.isNaN(x) ? NaN : 0
 }
 
 /** Mean absolute distance of a tensor from what it becomes. */
@@ -183,7 +184,7 @@ const searchThreshold = ([x]: readonly Tensor[], attrs: ScaleAttrs, out: Tensor)
         const s = Math.fround(boundedBy(c, attrs.minVal) / attrs.threshold)
         for (let i = r * n; i < (r + 1) * n; i++) {
           const steps = f(Math.fround(x.data[i] / s))
-          y[i] = (steps > attrs.hi ? attrs.hi : steps < attrs.lo ? attrs.lo : steps) * s
+          y[i] = clip(steps, attrs.lo, attrs.hi) * s
         }
       })
       return meanError(x.data, y)

@@ -5,7 +5,15 @@ import type { AttrsOf } from '../graph/attributes.js'
 import type { Op } from '../graph/op.js'
 import { floatWidths } from './quantizeFloat.js'
 import { strips } from './support/elementwise.js'
-import { candidates, eachRow, largestMagnitude, scaleOf, squaredError, thresholdSearch } from './support/search.js'
+import {
+  candidates,
+  clip,
+  eachRow,
+  largestMagnitude,
+  scaleOf,
+  squaredError,
+  thresholdSearch,
+} from './support/search.js'
 
 const attributes = { ...floatWidths, largest: positive, signed: flag, ...candidates }
 type FloatSearch = AttrsOf<typeof attributes>
@@ -16,7 +24,7 @@ const onMinifloats =
   (x: number): number => {
     const r = roundToFormat(Math.fround(x / s), a.mantissaBits, leastStep(a))
     const least = a.signed ? -a.largest : 0
-    return Math.fround((r > a.largest ? a.largest : r < least ? least : r) * s)
+    return Math.fround(clip(r, least, a.largest) * s)
   }
 
 /** The threshold of each row whose quantization to minifloats errs least. Operand: rows `[n]` or `[channels, n]`. */

@@ -18,7 +18,7 @@ const movedGroups = (carried: Carried, q: Grid, dims: readonly number[], kit: Ki
   if (carried.tag !== 'carries' && carried.tag !== 'claimed') return carried
   const { size, dim } = q.group ?? { size: 1, dim: 0 }
   const axis = dim < 0 ? dim + dims.length : dim
-  const wide = dims.flatMap((d) => (d < axis ? [d] : d === axis ? [d, d + 1] : [d + 1]))
+  const wide = dims.flatMap((d) => (d === axis ? [d, d + 1] : [d < axis ? d : d + 1]))
   const follow = (id: number): number =>
     kit.value(id).shape.length === wide.length ? kit.emit('permute', [kit.value(id)], { dims: wide }).id : id
   const group = { size, dim: dims.indexOf(axis) }

@@ -61,15 +61,24 @@ const born = (args: readonly Value[], a: FloatAttrs, kit: Kit): Carried => {
   return carries(quant)
 }
 
-/** What a number becomes beyond the largest minifloat, where it isn't clipped to it. */
-const beyond = (a: FloatAttrs, largest: number): number =>
-  a.saturating ? largest : a.infValues !== null ? Infinity : NaN
+/** What stands for numbers beyond the largest where they are not clipped. */
+const infinityOf = ({ infValues }: FloatAttrs): number => (infValues === null ? NaN : Infinity)
+
+/** What a number becomes beyond the largest minifloat. */
+const beyond = (a: FloatAttrs, largest: number): number => (a.saturating ? largest : infinityOf(a))
 
 /** Bounds and steps of a format, as loops want them. */
 const limitsOf = (a: FloatAttrs) => {
   const hi = largestOf(a)
   const over = beyond(a, hi)
-  return { hi, lo: a.signed ? -hi : 0, over, under: a.saturating ? (a.signed ? -hi : 0) : -over, least: leastStep(a) }
+  const lo = a.signed ? -hi : 0
+  return { hi, lo, over, under: a.saturating ? lo : -over, least: leastStep(a) }
+}
+
+/** A rounded number that is no number of the format clipped, or made infinity or NaN. */
+const clipped = (r: number, { hi, lo, over, under }: ReturnType<typeof limitsOf>): number => {
+  if (r > hi) return over
+  return r < lo ? under : r
 }
 
 /** Calls `run(start, end, scale)` for stretches with one scale. */
@@ -117,12 +126,12 @@ export const quantizeFloat: Op<FloatAttrs> = {
     needs[1] ? kit.emit('mul', [kit.emit('quantizeFloatGradScale', [g, x, s], attrs), unitOf(s)]) : null,
   ],
   evaluate: ([x, s], attrs, out) => {
-    const { hi, lo, over, under, least } = limitsOf(attrs)
+    const limits = limitsOf(attrs)
     const m = attrs.mantissaBits
     byScale(x, s, (start, end, sk) => {
       for (let i = start; i < end; i++) {
-        const r = roundToFormat(Math.fround(x.data[i] / sk), m, least)
-        out.data[i] = (r > hi ? over : r < lo ? under : r) * sk
+        const r = roundToFormat(Math.fround(x.data[i] / sk), m, limits.least)
+        out.data[i] = clipped(r, limits) * sk
       }
     })
     return null
@@ -161,7 +170,7 @@ const slopeOf = (q: number, m: number, least: number, lo: number, hi: number): n
   if (r > hi || r < lo) return 0
   const t = stepOf(q, m, least)
   // The step of a number in the range of subnormals is the least one, whatever the number; just above it is the same step, but it moves.
-  return Math.abs(q) < t * 2 ** m ? 1 : 1 + (r - q) / q
+  return Math.abs(q) < t * 2 ** m ? 1 : Math.fround(r / q)
 }
 
 /** The cotangent of the quantized number, sent through rounding and step; exactly 0 where it was clipped. */
@@ -187,7 +196,8 @@ export const quantizeFloatGradScale: Op<FloatAttrs> = gradient(
   'Gradient of quantizeFloat to its scale.',
   2,
   ([g, x, s], attrs, out) => {
-    const { hi, lo, over, under, least } = limitsOf(attrs)
+    const limits = limitsOf(attrs)
+    const { hi, lo, least } = limits
     const m = attrs.mantissaBits
     const sums = new Float64Array(out.data.length)
     byScale(x, s, (start, end, sk, k) => {
@@ -195,7 +205,7 @@ export const quantizeFloatGradScale: Op<FloatAttrs> = gradient(
       for (let i = start; i < end; i++) {
         const q = Math.fround(x.data[i] / sk)
         const r = roundToFormat(q, m, least)
-        const c = r > hi ? over : r < lo ? under : r
+        const c = clipped(r, limits)
         const slope = slopeOf(q, m, least, lo, hi)
         sum += g.data[i] * (c - (slope === 0 ? q - q : slope * q))
       }

@@ -18,9 +18,10 @@ export type Onto = {
   readonly width?: Width
 }
 
+const ZERO_POINTS = { zero: 'zero', stats: 'integer', MSE: 'integer', HQO: 'any' } as const
+
 /** What is known of a quantizer's zero point before anything runs. */
-export const zeroPointKindOf = (q: Quantizer): ZeroPointKind =>
-  q.zeroPointImpl === 'zero' ? 'zero' : q.zeroPointImpl === 'HQO' ? 'any' : 'integer'
+export const zeroPointKindOf = (q: Quantizer): ZeroPointKind => ZERO_POINTS[q.zeroPointImpl]
 
 /** `v` clipped to bounds that are values: a clipped element's gradient goes to the bound. */
 export const clipped = (v: Value, [lo, hi]: readonly [Value, Value]): Value => {

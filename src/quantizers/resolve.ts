@@ -15,19 +15,10 @@ import {
   type Field,
   type Fields,
 } from '../data/fields.js'
-import { largestOf, WIDEST_EXPONENT, WIDEST_MANTISSA } from '../data/minifloat.js'
 import { LEARNED } from './collection.js'
-import { formatOf } from './minifloat.js'
+import { accumulatorProblems, config, formatProblems, groupProblems, learnedProblems } from './gridChecks.js'
 import type { Quantizer } from './quantizer.js'
 import { overChannels, STATISTICS } from './statistics.js'
-
-const config = (option: string, message: string, fix: string): QuantError => ({
-  tag: 'ConfigError',
-  option,
-  path: '',
-  message,
-  fix,
-})
 
 /** Brevitas' words for a field that nobody gave. */
 const missing = (q: Quantizer, field: string, brevitasName: string, fix: string): QuantError =>
@@ -57,129 +48,6 @@ const bitProblems = (q: Quantizer): readonly QuantError[] => {
     ]
   return []
 }
-
-const whole = (x: number | null, from: number, to: number): boolean =>
-  x !== null && Number.isInteger(x) && x >= from && x <= to
-
-/** Widths that make no format. */
-const formatProblems = (q: Quantizer): readonly QuantError[] => {
-  const missingWidth = (['bitWidth', 'exponentBitWidth', 'mantissaBitWidth'] as const).find((f) => q[f] === null)
-  if (missingWidth !== undefined)
-    return [
-      config(
-        missingWidth,
-        `'${q.name}' can not resolve attribute '${{ bitWidth: 'bit_width', exponentBitWidth: 'exponent_bit_width', mantissaBitWidth: 'mantissa_bit_width' }[missingWidth]}'`,
-        'give all three widths, bitWidth: 8, exponentBitWidth: 4, mantissaBitWidth: 3 for instance',
-      ),
-    ]
-  if (q.exponentBitWidth === 0)
-    return [
-      config(
-        'exponentBitWidth',
-        `${q.name}: Exponent bit width cannot be 0: without an exponent these are integers`,
-        'give exponentBitWidth: 1 or more, or use a preset of integers',
-      ),
-    ]
-  if (!whole(q.exponentBitWidth, 1, WIDEST_EXPONENT) || !(largestOf(formatOf(q)) < 2 ** 128))
-    return [
-      config(
-        'exponentBitWidth',
-        `${q.name}: ${q.exponentBitWidth} exponent bits were asked for; float32 holds the numbers of 1 to ${WIDEST_EXPONENT}`,
-        'give exponentBitWidth: 4, for instance',
-      ),
-    ]
-  if (!whole(q.mantissaBitWidth, 0, WIDEST_MANTISSA))
-    return [
-      config(
-        'mantissaBitWidth',
-        `${q.name}: ${q.mantissaBitWidth} mantissa bits were asked for; float32 holds the numbers of 0 to ${WIDEST_MANTISSA}`,
-        'give mantissaBitWidth: 3, for instance',
-      ),
-    ]
-  return []
-}
-
-/** Sizes and axes of groups that can be told before any shape is known. */
-const groupProblems = (q: Quantizer): readonly QuantError[] => {
-  if (q.scalingOver !== 'GROUP') return []
-  const [size, dim] =
-    q.use === 'weight' ? (['weightGroupSize', 'weightGroupDim'] as const) : (['groupSize', 'groupDim'] as const)
-  if (q.groupSize === null)
-    return [
-      config(
-        size,
-        `'${q.name}' can not resolve attribute 'group_size' while building 'input_view_impl'`,
-        `give ${size}: 32, for instance`,
-      ),
-    ]
-  if (!whole(q.groupSize, 1, 2 ** 31))
-    return [
-      config(
-        size,
-        `${q.name}: group_size is ${q.groupSize}; it must be a whole number above 0`,
-        `give ${size}: 32, for instance`,
-      ),
-    ]
-  if (q.use === 'act' && q.groupDim === null)
-    return [
-      config(
-        dim,
-        `${q.name}: Cannot determine automatically group_dim: which axis is to be cut into groups?`,
-        'give groupDim: 1 for channels of [N, C, …], -1 for the last axis',
-      ),
-    ]
-  return q.groupDim === null || Number.isInteger(q.groupDim)
-    ? []
-    : [
-        config(
-          dim,
-          `${q.name}: group_dim is ${q.groupDim}; it must be a whole number`,
-          'give groupDim: 1, or -1 for the last axis',
-        ),
-      ]
-}
-
-/** Widths between which a learned width lies. */
-const learnedProblems = (q: Quantizer): readonly QuantError[] => {
-  if (q.bitWidthImplType !== 'PARAMETER') return []
-  const least = q.minBitWidth
-  if (!whole(least, 2, 31))
-    return [
-      config('minBitWidth', `${q.name}: minBitWidth is ${least}; a learned width is at least 2`, 'give minBitWidth: 2'),
-    ]
-  if (q.bitWidth !== null && q.bitWidth < least)
-    return [
-      config(
-        'bitWidth',
-        `${q.name}: Int bit width has to be at least ${least}, instead is ${q.bitWidth}: a learned width starts at bitWidth`,
-        `give bitWidth: ${least} or more`,
-      ),
-    ]
-  return (['bitWidthOffsetMinVal', 'bitWidthOffsetMaxVal'] as const).flatMap((name) => {
-    const b = q[name]
-    return b === null || (Number.isFinite(b) && b >= 2 && b <= 32)
-      ? []
-      : [
-          config(
-            name,
-            `${q.name}: ${name} is ${b}; it bounds a bit width, from 2 to 32`,
-            `give ${name}: 4, or leave it out`,
-          ),
-        ]
-  })
-}
-
-/** An accumulator that can't hold what it must. */
-const accumulatorProblems = (q: Quantizer): readonly QuantError[] =>
-  (q.preScaling !== 'A2Q' && q.preScaling !== 'A2Q_PLUS') || whole(q.accumulatorBitWidth, 2, 64)
-    ? []
-    : [
-        config(
-          'weightAccumulatorBitWidth',
-          `${q.name}: an accumulator of ${q.accumulatorBitWidth} bits was asked for; it must be a whole number from 2 to 64`,
-          'give weightAccumulatorBitWidth: 16, for instance',
-        ),
-      ]
 
 const percentProblems = (q: Quantizer): readonly QuantError[] =>
   (

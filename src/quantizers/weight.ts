@@ -15,19 +15,20 @@ import { smallestAtMostZero, viewAs } from './statistics.js'
 import { learnedWidth, widthState } from './width.js'
 import { zeroPointOf } from './zeroPoint.js'
 
+/** The leaves of a scale: given, computed once, or none. */
+const scaleLeaves = (q: Quantizer, shape: Shape): QuantizerSpec => {
+  if (q.scalingImplType === 'PARAMETER')
+    return { scale: { value: thresholdLeaf(q, shape, q.scalingInit ?? q.scalingConst ?? 1) } }
+  return q.scalingImplType === 'PARAMETER_FROM_STATS' ? { scale: onceLeaves(shape, thresholdMeans(q)) } : {}
+}
+
 /** The state that a weight quantizer needs: none, or what is learned of it. */
 export const weightState = (q: Quantizer, weight: Shape, axis: number): QuantizerSpec => {
   if (q.quantType === 'BINARY') return delayState(q)
   const { scale: shape } = weightLayout(q, weight, axis)
   if (q.preScaling !== null) return { ...preScaledLeaves(q, shape), ...delayState(q) }
-  const scale: QuantizerSpec =
-    q.scalingImplType === 'PARAMETER'
-      ? { scale: { value: thresholdLeaf(q, shape, q.scalingInit ?? q.scalingConst ?? 1) } }
-      : q.scalingImplType === 'PARAMETER_FROM_STATS'
-        ? { scale: onceLeaves(shape, thresholdMeans(q)) }
-        : {}
   return {
-    ...scale,
+    ...scaleLeaves(q, shape),
     ...(isSearched(q) ? { zeroPoint: onceLeaves(shape, lowerEndMeans) } : {}),
     ...widthState(q),
     ...delayState(q),
@@ -130,6 +131,11 @@ const binaryThrough = (q: Quantizer, kit: Kit): Through => {
   return [(w) => kit.emit('binaryQuantize', [w, s], attrs), {}]
 }
 
+const throughOf = (site: Site, input: Value | null): Through => {
+  if (site.q.quantType === 'BINARY') return binaryThrough(site.q, site.kit)
+  return site.q.preScaling === null ? gridThrough(site) : preScaledThrough(site, input)
+}
+
 /** Weights side by side, their channels at the same places: what a statistic over all of them is taken of. */
 const sideBySide = (kit: Kit, ws: readonly Value[], axis: number): Value =>
   ws.length === 1 ? ws[0] : kit.emit('concat', ws, { dim: axis === 0 ? 1 : 0 })
@@ -160,12 +166,7 @@ export const quantizeWeights = (
     leaf,
     width: learnedWidth(q, state.bitWidth),
   }
-  const [quantized, changed] =
-    q.quantType === 'BINARY'
-      ? binaryThrough(q, kit)
-      : q.preScaling === null
-        ? gridThrough(site)
-        : preScaledThrough(site, input)
+  const [quantized, changed] = throughOf(site, input)
   let after = { ...state, ...changed }
   const weights = ws.map((own) => {
     const [out, countdown] = delayed(kit, quantized(own), own, after)

@@ -20,9 +20,10 @@ import {
 } from '../data/fields.js'
 import { intMax, intMin, type ZeroPointKind } from '../data/quant.js'
 import type { QuantTensor } from '../data/quantTensor.js'
-import { sizeOf, type Shape } from '../data/shape.js'
+import { broadcastStrides, sizeOf, type Shape } from '../data/shape.js'
 import { full, scalar, type Tensor } from '../data/tensor.js'
 import type { Example, ExampleArg } from '../graph/op.js'
+import { walk } from '../ops/support/elementwise.js'
 
 const MOST = 2 ** 16
 /** A shape whose elements can be drawn one by one. */
@@ -83,15 +84,11 @@ export type QuantSpec = {
 export const scaleArb: fc.Arbitrary<number> = fc.double({ min: 0.01, max: 2, noNaN: true }).map(Math.fround)
 
 const valuesOf = (shape: Shape, ints: readonly number[], scale: Tensor, z: number): Tensor => {
-  const axis = scale.shape.findIndex((n) => n > 1)
-  const inner = axis < 0 ? ints.length : sizeOf(shape.slice(axis + 1 + shape.length - scale.shape.length))
-  return {
-    shape,
-    data: Float32Array.from(
-      ints,
-      (q, i) => Math.fround(q - z) * scale.data[axis < 0 ? 0 : Math.floor(i / inner) % scale.data.length],
-    ),
-  }
+  const data = new Float32Array(ints.length)
+  walk(shape, [broadcastStrides(scale.shape, shape)], (i, [j]) => {
+    data[i] = Math.fround(ints[i] - z) * scale.data[j]
+  })
+  return { shape, data }
 }
 
 /**

@@ -93,11 +93,11 @@ export const widthOf = (
 ): Pick<Quant, 'bits' | 'bitWidth' | 'learned'> => {
   if (quants.every((q) => q.learned !== true)) {
     const bits = ceilLog2(largest(quants.map((q) => 2 ** q.bits - 1)))
-    return { bits, bitWidth: kit.constant(bits).id }
+    return { bitWidth: kit.constant(bits).id, bits }
   }
   const spans = quants.map((q) => kit.emit('sub', [kit.emit('exp2', [kit.value(q.bitWidth)]), kit.constant(1)]))
   const bitWidth = kit.emit('ceil~identity', [kit.emit('log2', [ofValues(spans)])])
-  return { bits: WIDEST_LEARNED, bitWidth: bitWidth.id, learned: true }
+  return { bitWidth: bitWidth.id, bits: WIDEST_LEARNED, learned: true }
 }
 
 /** A scale or zero point in words: its node, and the layer that made it. */

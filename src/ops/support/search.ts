@@ -55,18 +55,24 @@ export const squaredError = (x: Float32Array, start: number, end: number, f: (v:
   return sum(start, end)
 }
 
+/** A number between bounds; NaN stays. */
+export const clip = (x: number, lo: number, hi: number): number => {
+  if (x > hi) return hi
+  return x < lo ? lo : x
+}
+
 /** A number on an integer grid: `(clamp(round(x/s + z)) - z) * s`. */
 export const onIntegers =
   (s: number, z: number, { lo, hi, rounding: name }: IntegerGrid) =>
   (x: number): number => {
     const r = ROUNDINGS[name](Math.fround(Math.fround(x / s) + z))
-    return Math.fround(Math.fround((r > hi ? hi : r < lo ? lo : r) - z) * s)
+    return Math.fround(Math.fround(clip(r, lo, hi) - z) * s)
   }
 
 /** `clamp(round(|w|/s + lo))`: the integer zero point that a lower end `w` of a range means. */
 export const zeroPointOf = (w: number, s: number, { lo, hi, rounding: name }: IntegerGrid): number => {
   const r = ROUNDINGS[name](Math.fround(Math.fround(Math.abs(w) / s) + lo))
-  return r > hi ? hi : r < lo ? lo : r
+  return clip(r, lo, hi)
 }
 
 const STEPS = 19
