@@ -29,7 +29,8 @@ export const number = (x: number): string => {
 }
 
 /** `int8`, `uint4`, or the empty string. */
-export const typeName = (m: Meta): string => (m.bits === undefined ? '' : `${m.signed === true ? '' : 'u'}int${m.bits}`)
+export const typeName = (m: Meta): string =>
+  m.kind ?? (m.bits === undefined ? '' : `${m.signed === true ? '' : 'u'}int${m.bits}`)
 
 /** As what a value is drawn: a claim that is no doubt looks like what integers make it, carried metadata. */
 export const lookOf = (m: Meta): Carry => (m.calm === undefined ? m.carry : 'carries')

@@ -28,6 +28,7 @@ const metaAttributes = (m: Meta): { readonly [name: string]: Scalar | undefined 
   carry: m.carry,
   bits: m.bits,
   signed: m.signed,
+  kind: m.kind,
   scale: m.scale,
   formula: m.formula,
   zeroPoint: m.zeroPoint,

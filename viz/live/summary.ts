@@ -58,6 +58,7 @@ const perTensor = (x: QuantTensor): SceneNumbers => {
 export const summaryOf = (x: Output): SceneNumbers => {
   if (!outputField.holds(x)) demandArguments('summaryOf', { x }, { x: required(outputField) })
   return isQuantTensor(x) &&
+    x.format === undefined &&
     x.scale.data.length === 1 &&
     x.zeroPoint.data.length === 1 &&
     x.bitWidth.data[0] <= Math.log2(MOST_LEVELS)

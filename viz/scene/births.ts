@@ -1,5 +1,5 @@
 /** The quantizers from which a value has its metadata, and others that could stand in their places. */
-import { quantOf } from '../../src/data/quant.js'
+import { gridOf } from '../../src/data/quant.js'
 import type { Node } from '../../src/graph/graph.js'
 import type { ProgramLayer } from '../../src/graph/program.js'
 import * as presets from '../../src/quantizers/presets.js'
@@ -15,8 +15,8 @@ export const birthsOf = (site: Site, value: Node): readonly Node[] => {
   const queue = [value]
   for (let at = queue.pop(); at !== undefined; at = queue.pop()) {
     const parents = at.op.births === true ? [] : at.inputs.map((i) => site.graph.nodes[i])
-    const quants = parents.filter((p) => quantOf(p.carried) !== null)
-    if (quants.length === 0 && quantOf(at.carried) !== null) found.push(at)
+    const quants = parents.filter((p) => gridOf(p.carried) !== null)
+    if (quants.length === 0 && gridOf(at.carried) !== null) found.push(at)
     for (const p of quants)
       if (!seen.has(p.id)) {
         seen.add(p.id)

@@ -1,5 +1,6 @@
 /** Nodes of a scene, with metadata as text and numbers; branches of phases included. */
-import { quantOf } from '../../src/data/quant.js'
+import { gridOf, isFloatGrid, isPlainInteger, type Grid } from '../../src/data/quant.js'
+import { showFormat } from '../../src/data/minifloat.js'
 import type { Graph, Node } from '../../src/graph/graph.js'
 import { formula, showAttrs } from '../../src/graph/print.js'
 import type { ProgramInput } from '../../src/graph/program.js'
@@ -46,9 +47,17 @@ const formulaOf = (c: Context, id: number): string => {
 
 const finite = (n: number): number => (Number.isFinite(n) ? n : n > 0 ? Number.MAX_VALUE : -Number.MAX_VALUE)
 
+/** The name of a kind of numbers: `e4m3`, `int8 · 32` where scales are those of groups of 32. */
+const kindOf = (q: Grid): string => {
+  const integers = `${q.signed ? '' : 'u'}int${q.bits}`
+  const numbers = isFloatGrid(q) ? `${q.signed ? '' : 'u'}${showFormat(q.format)}` : integers
+  const some = 'learned' in q ? `≤${numbers}` : numbers
+  return q.group === undefined ? some : `${some} · ${q.group.size}`
+}
+
 const metaOf = (c: Context, node: Node): Meta => {
   const { carried } = node
-  const q = quantOf(carried)
+  const q = gridOf(carried)
   return {
     carry: carried.tag,
     ...(q === null
@@ -58,9 +67,9 @@ const metaOf = (c: Context, node: Node): Meta => {
           signed: q.signed,
           scale: `${c.scope.prefix}${c.same[q.scale]}`,
           formula: formulaOf(c, q.scale),
-          ...(q.zero === 'zero' ? {} : { zeroPoint: formulaOf(c, q.zeroPoint) }),
-          lo: finite(q.lo),
-          hi: finite(q.hi),
+          ...(isPlainInteger(q) ? {} : { kind: kindOf(q) }),
+          ...(isFloatGrid(q) || q.zero === 'zero' ? {} : { zeroPoint: formulaOf(c, q.zeroPoint) }),
+          ...(isFloatGrid(q) ? {} : { lo: finite(q.lo), hi: finite(q.hi) }),
         }),
     ...('why' in carried ? { why: carried.why } : {}),
     ...(carried.tag === 'claimed' && carried.exact === true ? { calm: 'exact' as const } : {}),

@@ -1,5 +1,6 @@
 /** Numbers of a run for a value: its range, and where it is a quant tensor the grid it uses. Linear in the elements. */
 import { isQuantTensor, positions, type Output, type QuantTensor } from '../../src/data/quantTensor.js'
+import { largestOf, leastStep, stepOf, type FloatFormat } from '../../src/data/minifloat.js'
 import { intMax, intMin } from '../../src/data/quant.js'
 import { roundHalfEven } from '../../src/data/math.js'
 import type { Tensor } from '../../src/data/tensor.js'
@@ -115,6 +116,40 @@ export const gridded = (x: Gridded): SceneNumbers => {
   return { count: x.value.data.length, min, max, nonfinite, ...gridNumbers(x) }
 }
 
+/** The place of a minifloat among those of its format, 0 in the middle: a step from one number to the next is 1, whatever their distance. */
+const ordinalOf = (p: number, m: number, least: number): number => {
+  const t = stepOf(p, m, least)
+  return Math.sign(p) * (Math.log2(t / 2 ** least) * 2 ** m + Math.round(Math.abs(p) / t))
+}
+
+/** Describes numbers on a grid of minifloats: a bar for each of them, side by side, though their distances differ. */
+export const floatNumbers = (
+  x: Pick<QuantTensor, 'value' | 'scale' | 'zeroPoint' | 'signed'>,
+  format: FloatFormat,
+): SceneNumbers => {
+  const [m, least, largest] = [format.mantissaBits, leastStep(format), largestOf(format)]
+  const places = new Float32Array(x.value.data.length)
+  positions(x, (p, i) => {
+    places[i] = ordinalOf(p, m, least)
+  })
+  const top = ordinalOf(largest, m, least)
+  const from = x.signed ? -top : 0
+  const levels = top - from + 1
+  const { min, max, nonfinite } = spreadOf(x.value.data)
+  return {
+    count: x.value.data.length,
+    min,
+    max,
+    nonfinite,
+    bins: histogram(places, from, top + 1, Math.min(levels, MOST_BARS)),
+    from: x.signed ? -largest : 0,
+    to: largest,
+    ...gridOf(x.scale, x.zeroPoint),
+  }
+}
+
+const quantNumbers = (x: QuantTensor): SceneNumbers =>
+  x.format === undefined ? gridded({ ...x, bits: x.bitWidth.data[0] }) : floatNumbers(x, x.format)
+
 /** Describes a value of a run. */
-export const numbersOf = (x: Output): SceneNumbers =>
-  isQuantTensor(x) ? gridded({ ...x, bits: x.bitWidth.data[0] }) : plainNumbers(x.data)
+export const numbersOf = (x: Output): SceneNumbers => (!isQuantTensor(x) ? plainNumbers(x.data) : quantNumbers(x))

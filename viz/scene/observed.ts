@@ -1,11 +1,12 @@
 /** Numbers of a run for every node that was observed: grids, what quantizers cut off and distort, and where NaN begins. */
-import { intMax, intMin, quantOf } from '../../src/data/quant.js'
+import { gridOf as carriedGrid, intMax, intMin, isFloatGrid, quantOf, type Grid } from '../../src/data/quant.js'
 import { positions } from '../../src/data/quantTensor.js'
 import type { Tensor } from '../../src/data/tensor.js'
 import type { Node } from '../../src/graph/graph.js'
 import type { Program } from '../../src/graph/program.js'
 import { ROUNDINGS, type Rounding } from '../../src/ops/rounding.js'
-import { gridded, gridOf, plainNumbers } from './numbers.js'
+import { spreadGroups } from '../../src/data/groups.js'
+import { floatNumbers, gridded, gridOf, plainNumbers } from './numbers.js'
 import type { SceneNumbers } from './scene.js'
 
 /** Values of a run by node, as `RunOptions.observe` gives them, copied. */
@@ -56,12 +57,20 @@ const quantizerNumbers = (node: Node, values: Values): Pick<SceneNumbers, 'clipp
 /** Bars for what a reader may select; other nodes (scales and the like) have a range alone. */
 const barsFor = (node: Node, shown: boolean): number => (!shown ? 0 : node.backwardOf === undefined ? 64 : 40)
 
+/** Numbers on a grid of any kind; the scales of groups are laid over their elements. */
+const onGrid = (q: Grid, value: Tensor, scale: Tensor, zeroPoint: Tensor): SceneNumbers => {
+  const { group, bits, signed } = q
+  const wide = (t: Tensor): Tensor => (group === undefined ? t : spreadGroups(t, value.shape, group))
+  const parts = { value, scale: wide(scale), zeroPoint: wide(zeroPoint), signed }
+  return isFloatGrid(q) ? floatNumbers(parts, q.format) : gridded({ ...parts, bits })
+}
+
 const describe = (node: Node, value: Tensor, values: Values, shown: boolean): SceneNumbers => {
-  const q = quantOf(node.carried)
+  const q = carriedGrid(node.carried)
   const [scale, zeroPoint] = q === null ? [] : [values.get(q.scale), values.get(q.zeroPoint)]
   return q === null || scale === undefined || zeroPoint === undefined
     ? plainNumbers(value.data, barsFor(node, shown))
-    : { ...gridded({ value, scale, zeroPoint, bits: q.bits, signed: q.signed }), ...quantizerNumbers(node, values) }
+    : { ...onGrid(q, value, scale, zeroPoint), ...quantizerNumbers(node, values) }
 }
 
 /** A grid without values on it: what is known of a quantizer that has not run. */

@@ -9,6 +9,8 @@ export type Meta = {
   readonly carry: Carry
   readonly bits?: number
   readonly signed?: boolean
+  /** What its numbers are called where they are no plain integers: `e4m3 (OCP)`, `int8 · 32`, `≤int32`. */
+  readonly kind?: string
   readonly scale?: string
   readonly why?: string
   /** Of a claim that is no doubt: right in integers, or two scales of one quantizer that are one in eval. */
