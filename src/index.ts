@@ -13,7 +13,6 @@ export {
   type QuantTensor,
 } from './data/quantTensor.js'
 export type { Carried, FloatQuant, Grid, Group, Quant, ZeroPointKind, NodeId } from './data/quant.js'
-export { gridOf, isFloatGrid, quantOf } from './data/quant.js'
 export type { FloatFormat } from './data/minifloat.js'
 export type { Shape } from './data/shape.js'
 export { tensor, tensorOf, scalar, full, zeros, type Tensor } from './data/tensor.js'

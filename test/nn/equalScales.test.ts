@@ -4,6 +4,7 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import * as assert from 'uvu/assert'
+import { quantOf } from '../../src/data/quant.js'
 import * as q from '../../src/index.js'
 import { suite } from '../support/suite.js'
 
@@ -126,7 +127,7 @@ test('a program for given weights has the single 0, and the kind of what is know
     const given = { params: { ...start.params, m: paramsOf(w) }, state: start.state }
     const { program: fixed, constants } = q.orThrow(q.specialize(program, given))
     const { carried } = fixed.graph.nodes[fixed.outputs[0].node]
-    assert.is(q.quantOf(carried)?.zero ?? carried.tag, kind)
+    assert.is(quantOf(carried)?.zero ?? carried.tag, kind)
     assert.equal(
       q.orThrow(q.run(fixed, { params: constants, state: {}, inputs })).outputs,
       q.orThrow(q.run(program, { ...given, inputs })).outputs,

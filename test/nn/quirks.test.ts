@@ -1,6 +1,7 @@
 /** Where Brevitas' metadata is a quirk, the corrected variant exists under its own name and is right. */
 import * as assert from 'uvu/assert'
 import fc from 'fast-check'
+import { quantOf } from '../../src/data/quant.js'
 import * as q from '../../src/index.js'
 import { quantTensorArb } from '../../src/testing/index.js'
 import { suite } from '../support/suite.js'
@@ -81,7 +82,7 @@ test('correctMetadata: a per-channel bias keeps the zero point 0; a transposed c
     q.orThrow(q.trace(layer, q.quantInput([1, 2, 4, 4], { bits: 8, signed: true }), { mode: 'eval' })) as q.Program
   const resultOf = (p: q.Program) => {
     const { carried } = p.graph.nodes[p.outputs[0].node]
-    return q.quantOf(carried)
+    return quantOf(carried)
   }
   const conv = {
     inChannels: 2,
