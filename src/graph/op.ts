@@ -169,6 +169,11 @@ export interface Op<A extends Attrs = Attrs> {
   readonly grids?: 'learned' | 'all'
   /** True where the result holds the operand's elements in their order, in another shape. */
   readonly keepsOrder?: boolean
+  /**
+   * True where each element of the result is a function of those elements of the operands that broadcast to its place, and of nothing else:
+   * such ops between two quantizers are one function of an integer (`quantrace/integer`).
+   */
+  readonly elementwise?: boolean
   /** True of a check: it runs even where nobody reads its result. */
   readonly guards?: boolean
   /** The tag of a check's failure; `CheckFailed` if absent. */

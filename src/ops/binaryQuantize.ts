@@ -45,6 +45,7 @@ export const binaryQuantize: Op<Binary> = {
   attributes,
   shape: broadcasting,
   births: true,
+  elementwise: true,
   carry: born,
   vjp: ({ g, args: [x, s], attrs, needs, kit }) => {
     const gs = kit.emit('mul', [g, s])

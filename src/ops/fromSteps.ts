@@ -64,6 +64,7 @@ export const fromSteps: Op<StepAttrs> = {
   attributes,
   shape: broadcasting,
   births: true,
+  elementwise: true,
   carry: born,
   vjp: ({ g, args: [u, s, z], attrs, needs, kit }) => {
     const [min, max] = limits(attrs)

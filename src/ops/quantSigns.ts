@@ -122,6 +122,7 @@ export const quantNeg: Op<Signs> = {
   operands: ['x', 'scale', 'zeroPoint'],
   attributes,
   shape: asFirst,
+  elementwise: true,
   carry: negCarry,
   vjp: throughIntegers((x) => x.kit.constant(-1)),
   evaluate: (args, { correct }, out) => overIntegers(correct ? (q, z) => z - q : (q, z) => -q - z, args, out),
@@ -136,6 +137,7 @@ export const quantAbs: Op<Signs> = {
   operands: ['x', 'scale', 'zeroPoint'],
   attributes,
   shape: asFirst,
+  elementwise: true,
   carry: absCarry,
   vjp: throughIntegers((x, s, z) => {
     const { kit } = x

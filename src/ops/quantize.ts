@@ -147,6 +147,7 @@ export const quantize: Op<QuantizeAttrs> = {
   attributes,
   shape: fits,
   births: true,
+  elementwise: true,
   carry: born,
   vjp: ({ g, args: [x, s, z], attrs, needs, kit }) => [
     needs[0]

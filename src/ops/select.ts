@@ -11,6 +11,7 @@ export const select: Op = {
   operands: ['condition', 'a', 'b'],
   attributes: {},
   shape: broadcasting,
+  elementwise: true,
   carry: strips('torch.where gets bare values and returns a plain tensor: a mix of two grids is on neither'),
   vjp: ({ g, args: [c, a, b], needs, kit }) => {
     const zero = kit.constant(0)

@@ -21,6 +21,7 @@ const below: Readonly<Record<string, readonly string[]>> = {
   evaluator: ['data', 'graph', 'ops'],
   nn: ['data', 'graph', 'ops', 'autodiff', 'quantizers', 'evaluator'],
   interop: ['data', 'graph', 'ops', 'autodiff', 'quantizers', 'evaluator', 'nn'],
+  integer: ['data', 'graph', 'ops', 'autodiff', 'quantizers', 'evaluator', 'nn'],
   testing: ['data', 'graph', 'ops', 'autodiff', 'quantizers', 'evaluator', 'nn'],
 }
 
@@ -28,6 +29,7 @@ const below: Readonly<Record<string, readonly string[]>> = {
 const separate: Readonly<Record<string, string>> = {
   testing: 'quantrace must not need fast-check; testing has its own entry',
   node: 'quantrace must run in a browser; node has its own entry',
+  integer: 'integer programs and C are for those who deploy; integer has its own entry',
   interop: 'protobuf is for those who export; interop has its own entries',
 }
 
@@ -37,6 +39,7 @@ const above: Readonly<Record<string, readonly string[] | undefined>> = { viz: ['
 /** What examples may import of src. */
 const publicEntries = [
   'src/index.ts',
+  'src/integer/index.ts',
   'src/interop/arrays/index.ts',
   'src/interop/brevitas/index.ts',
   'src/interop/onnx/index.ts',

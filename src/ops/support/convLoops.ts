@@ -9,6 +9,9 @@ import { sizeOf, stridesOf } from '../../data/shape.js'
 import { listOf, outerSum } from './indices.js'
 import type { ConvAttrs } from './convShape.js'
 
+/** Where sums go: float32, or whole numbers, whose sums in double are exact. */
+export type Sums = Float32Array | Float64Array | Int32Array
+
 /** What the loops need to know of a convolution of x [N,C,*S] with w [O,C/groups,*K] that gives [N,O,*S']. */
 export type ConvPlan = {
   readonly batch: number
@@ -97,7 +100,7 @@ const gather = (
 }
 
 /** out = conv(x, w). */
-export const convForward = (x: Float32Array, w: Float32Array, plan: ConvPlan, out: Float32Array): void => {
+export const convForward = (x: Float32Array, w: Float32Array, plan: ConvPlan, out: Sums): void => {
   const { batch, groups, inPer, outPer, positions, padded, pos, off } = plan
   const image = new Float64Array(groups * inPer * padded)
   const acc = new Float64Array(positions)
@@ -141,7 +144,7 @@ const scatter = (
 }
 
 /** out = the gradient of conv(x, w) to x, for the cotangent g; also the transposed convolution of g. */
-export const convToInput = (g: Float32Array, w: Float32Array, plan: ConvPlan, out: Float32Array): void => {
+export const convToInput = (g: Float32Array, w: Float32Array, plan: ConvPlan, out: Sums): void => {
   const { batch, groups, inPer, outPer, plane, positions, padded, place, pos, off } = plan
   const channels = groups * inPer
   const image = new Float64Array(channels * padded)
@@ -195,7 +198,7 @@ const correlate = (
 }
 
 /** out = the gradient of conv(x, w) to w, for the cotangent g. */
-export const convToWeight = (x: Float32Array, g: Float32Array, plan: ConvPlan, out: Float32Array): void => {
+export const convToWeight = (x: Float32Array, g: Float32Array, plan: ConvPlan, out: Sums): void => {
   const { batch, groups, inPer, outPer, positions, padded, pos, off } = plan
   const image = new Float64Array(groups * inPer * padded)
   const acc = new Float64Array(out.length)

@@ -32,7 +32,7 @@ export const dotRows = (
   n: number,
   w: Float32Array,
   count: number,
-  out: Float32Array,
+  out: Float32Array | Float64Array | Int32Array,
   to: number,
 ): void => {
   let o = 0

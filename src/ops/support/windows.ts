@@ -190,7 +190,7 @@ export const meanOver = (
   size: number,
   { starts, members }: Windows,
   divisors: Float64Array,
-  out: Float32Array,
+  out: Float32Array | Int32Array,
 ): void => {
   const n = starts.length - 1
   for (let to = 0, base = 0; to < out.length; base += size)

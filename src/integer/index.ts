@@ -1,0 +1,6 @@
+/** `quantrace/integer`: networks on integers only, their proofs, and C. */
+export { toInteger } from './toInteger.js'
+export type { IntegerOptions } from './toInteger.js'
+export { runInteger } from './evaluate.js'
+export { dequantizeOutputs, quantizeInputs } from './borders.js'
+export { integerOps, integerPrimitives } from './ops/index.js'

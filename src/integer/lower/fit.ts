@@ -1,0 +1,152 @@
+/**
+ * Multiplier and shift for a function that is known by its steps. The line is fitted to the steps themselves, and then compared with them, integer by
+ * integer: how many integers of the range it gets wrong is counted, not estimated.
+ */
+import { ROUNDINGS, type Rounding } from '../../ops/rounding.js'
+import type { Range } from '../values.js'
+import type { Steps } from './steps.js'
+
+/** `clamp(round((x * multiplier + offset) / 2^shift))`. */
+export type Affine = {
+  readonly multiplier: number
+  readonly offset: number
+  readonly shift: number
+  readonly rounding: Rounding
+}
+
+/** How far an affine form is from the function: the number of integers of the range with another result, and the largest difference. */
+export type Apart = { readonly integers: number; readonly most: number }
+
+/** Multipliers have 31 bits and a sign. */
+const WIDEST = 31
+/** Products and sums stay below 2^52, so that doubles and int64 hold them. */
+const EXACT = 52
+
+const shifted = (a: Affine, x: number): number => ROUNDINGS[a.rounding]((x * a.multiplier + a.offset) / 2 ** a.shift)
+
+/** First x of the range (or hi + 1) at which the form reaches `level`, seen in the direction of the steps; sought around `near`. */
+const reaches = (a: Affine, step: 1 | -1, level: number, near: number, { lo, hi }: Range): number => {
+  const there = (x: number): boolean => step * shifted(a, x) >= level
+  if (a.multiplier * step < 0) return hi + 1
+  let [low, high] = [near - 1, near]
+  for (let d = 1; low >= lo && there(low); d *= 2) [high, low] = [low, low - d]
+  for (let d = 1; high <= hi && !there(high); d *= 2) [low, high] = [high, high + d]
+  ;[low, high] = [Math.max(lo - 1, low), Math.min(hi + 1, high)]
+  while (high - low > 1) {
+    const mid = Math.floor((low + high) / 2)
+    if (there(mid)) high = mid
+    else low = mid
+  }
+  return high
+}
+
+/** What lies beyond the first and the last step: the form may go on there where the function stays, unless it is cut to the same ends. */
+const beyond = (a: Affine, { start, step, at }: Steps, range: Range, out: Range): Apart => {
+  let [integers, most] = [0, 0]
+  const cut = (x: number): number => step * Math.min(out.hi, Math.max(out.lo, shifted(a, x)))
+  const [bottom, top] = [step * start, step * start + at.length]
+  if (cut(range.hi) > top) {
+    integers += range.hi + 1 - reaches(a, step, top + 1, range.hi, range)
+    most = cut(range.hi) - top
+  }
+  if (cut(range.lo) < bottom) {
+    integers += reaches(a, step, bottom, range.lo, range) - range.lo
+    most = Math.max(most, bottom - cut(range.lo))
+  }
+  return { integers, most }
+}
+
+/** Counts how the form, cut to `out`, differs from the steps; stops where it is more than `limit`. */
+export const apart = (a: Affine, steps: Steps, range: Range, out: Range, limit = Infinity): Apart => {
+  const { start, step, at } = steps
+  let { integers, most } = beyond(a, steps, range, out)
+  for (let k = 0; k < at.length && integers <= limit; k++) {
+    const level = step * start + k + 1
+    // Most steps are right: two questions say so.
+    if (step * shifted(a, at[k]) >= level && step * shifted(a, at[k] - 1) < level) continue
+    const t = reaches(a, step, level, at[k], range)
+    integers += Math.abs(t - at[k])
+    most = Math.max(most, t > at[k] ? countIn(at, at[k], t) : countIn(at, t, at[k]) + 1)
+  }
+  return { integers, most }
+}
+
+/** How many steps stand in `from … to-1`. */
+const countIn = (at: Float64Array, from: number, to: number): number => {
+  let n = 0
+  for (let i = 0; i < at.length; i++) if (at[i] >= from && at[i] < to) n++
+  return n
+}
+
+/** Feasible heights of a line of slope m through the steps, as the gap between lowest and highest: negative where there is none. */
+const gapAt = (at: Float64Array, slope: number): { readonly gap: number; readonly middle: number } => {
+  let [top, bottom] = [-Infinity, Infinity]
+  for (let k = 0; k < at.length; k++) {
+    const y = k + 1 - slope * at[k]
+    if (y > top) top = y
+    if (y + slope < bottom) bottom = y + slope
+  }
+  return { gap: bottom - top, middle: (bottom + top) / 2 }
+}
+
+/** The line that is furthest from all steps: `floor(slope * x + height)` counts those that x has reached. */
+const lineThrough = (at: Float64Array, range: Range): { readonly slope: number; readonly height: number } => {
+  const n = at.length
+  if (n === 1) {
+    // One step: so flat a line that it makes no other in the range.
+    const slope = 2 ** -Math.ceil(Math.log2(range.hi - range.lo + 2))
+    return { slope, height: 1 - slope * at[0] }
+  }
+  if (at[n - 1] === at[0]) return { slope: n, height: n - n * at[0] }
+  const width = at[n - 1] - at[0]
+  let [a, b] = [(n - 1) / (width + 2), (n - 1) / Math.max(0.25, width - 2)]
+  for (let i = 0; i < 90; i++) {
+    const [p, q] = [a + (b - a) / 3, b - (b - a) / 3]
+    if (gapAt(at, p).gap < gapAt(at, q).gap) a = p
+    else b = q
+  }
+  const slope = (a + b) / 2
+  return { slope, height: gapAt(at, slope).middle }
+}
+
+/** The forms to try for a line, the smallest numbers first. */
+const candidates = (slope: number, height: number, rounding: Rounding, range: Range): readonly Affine[] => {
+  const reach = Math.max(Math.abs(range.lo), Math.abs(range.hi), 1)
+  const out: Affine[] = []
+  // What is cut off says where to begin: floor cuts all of it, the others half of it.
+  const base = rounding === 'FLOOR' ? height : height - 0.5
+  for (let shift = 0; shift <= 62; shift++) {
+    const multiplier = Math.round(slope * 2 ** shift)
+    const largest = Math.abs(multiplier) * reach + (Math.abs(height) + 1) * 2 ** shift
+    if (Math.abs(multiplier) >= 2 ** WIDEST || largest >= 2 ** EXACT) break
+    if (multiplier === 0) continue
+    const offset = Math.round(base * 2 ** shift)
+    for (const more of [0, -1, 1]) out.push({ multiplier, offset: offset + more, shift, rounding })
+  }
+  return out
+}
+
+/** What a fit gives. */
+export type Fit = { readonly form: Affine; readonly apart: Apart }
+
+const constant = (start: number, rounding: Rounding): Affine => ({ multiplier: 0, offset: start, shift: 0, rounding })
+
+/**
+ * The best multiplier and shift, with one rounding, for the steps of one class over a range, cut to `out`. The first exact one is taken: it has the
+ * smallest numbers.
+ */
+export const fitSteps = (steps: Steps, rounding: Rounding, range: Range, out: Range): Fit => {
+  const { start, step, at } = steps
+  if (at.length === 0) return { form: constant(start, rounding), apart: { integers: 0, most: 0 } }
+  const line = lineThrough(at, range)
+  // A falling function is the start less what a line counts: `start - floor(v)` is `floor(start + 1 - v)`, but where v is whole.
+  const [slope, height] =
+    step > 0 ? [line.slope, line.height + start] : [-line.slope, start + 1 - line.height - 2 ** -40]
+  let best: Fit = { form: constant(start, rounding), apart: { integers: Infinity, most: Infinity } }
+  for (const form of candidates(slope, height, rounding, range)) {
+    const d = apart(form, steps, range, out, best.apart.integers)
+    if (d.integers < best.apart.integers) best = { form, apart: d }
+    if (d.integers === 0) break
+  }
+  return best
+}
