@@ -4,6 +4,7 @@
  * `--onnx OUTDIR [--format qcdq|qonnx]` writes each program case as an ONNX file instead.
  * `--state-dict OUTDIR` writes their states as Brevitas' state dicts, `--from-state-dict INDIR --out OUTDIR` reads such.
  * `--import DIR --out OUTDIR` reads ONNX models, computes them, and writes them again.
+ * `--integer OUTDIR` writes each case with a valid quant tensor as result as an integer program in C (integer FORMAT.md).
  * `--html` also writes a page per program case, `OUTDIR/<group>/<name>.html`.
  * `--verbose` prints passing cases and all differences of a failing one, `--claims` why valid values are only claimed.
  */
@@ -16,6 +17,7 @@ import { createWasm, explainAll, reference, type Backend, type WasmBackend } fro
 import { writePages } from './html.js'
 import { readOnnx } from './importOnnx.js'
 import { writeOnnx } from './onnx.js'
+import { writeIntegers } from './integer.js'
 import { readStateDicts, writeStateDicts } from './stateDict.js'
 import { judgeFile, type Verdict } from './verdict.js'
 
@@ -45,12 +47,15 @@ type Options = {
   readonly write: boolean
   readonly html: string | null
   readonly onnx: string | null
+  readonly integer: string | null
   readonly stateDict: string | null
   readonly fromStateDict: string | null
   readonly import: string | null
   readonly out: string
   readonly format: 'qcdq' | 'qonnx'
   readonly files: readonly string[]
+  /** The folders that were named. */
+  readonly roots: readonly string[]
 }
 
 const parse = (args: readonly string[]): Options => {
@@ -66,6 +71,7 @@ const parse = (args: readonly string[]): Options => {
       'write-not-yet': { type: 'boolean', default: false },
       html: { type: 'string' },
       onnx: { type: 'string' },
+      integer: { type: 'string' },
       'state-dict': { type: 'string' },
       'from-state-dict': { type: 'string' },
       import: { type: 'string' },
@@ -91,6 +97,8 @@ const parse = (args: readonly string[]): Options => {
     write: o['write-not-yet'],
     html: o.html ?? null,
     onnx: o.onnx ?? null,
+    integer: o.integer ?? null,
+    roots: dirs,
     stateDict: o['state-dict'] ?? null,
     fromStateDict: o['from-state-dict'] ?? null,
     import: o.import ?? null,
@@ -138,6 +146,7 @@ const main = (options: Options, backend: Backend): number => {
   if (options.fromStateDict !== null) return readStateDicts(options.files, options.fromStateDict, options.out)
   if (options.import !== null) return readOnnx(options.import, options.out)
   if (options.onnx !== null) return writeOnnx(options.files, options.onnx, options.format)
+  if (options.integer !== null) return writeIntegers(options.roots, options.files, options.integer)
   const notYet = options.write ? new Set<string>() : listed()
   const verdicts: Verdict[] = []
   let failed = 0
