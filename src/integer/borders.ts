@@ -98,7 +98,7 @@ const isGiven = (x: unknown): x is Tensor | QuantTensor =>
   isTensor(x) || (typeof x === 'object' && x !== null && 'kind' in x && x.kind === 'quant')
 
 /** A quant tensor whose grid is fixed is given by its value. */
-const plain = (program: Program, data: unknown): unknown =>
+export const plainInputs = (program: Program, data: unknown): unknown =>
   mapTree(isGiven, data, (t, path) =>
     isQuantTensor(t) && program.inputs.some((i) => i.kind === 'data' && i.path === path && i.part === 'tensor')
       ? t.value
@@ -118,7 +118,7 @@ export const quantizeInputs = (integer: IntegerProgram, data: unknown): E.Either
   const ran = run(program as Program<unknown, unknown, unknown, unknown>, {
     params: constants,
     state: {},
-    inputs: plain(program, data),
+    inputs: plainInputs(program, data),
   })
   return E.map(({ outputs }: { readonly outputs: unknown }) =>
     Object.fromEntries(

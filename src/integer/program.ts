@@ -3,7 +3,7 @@ import type { Shape } from '../data/shape.js'
 import type { Tensor } from '../data/tensor.js'
 import type { NodeId } from '../data/quant.js'
 import type { Program } from '../graph/program.js'
-import type { AccumulatorProof, RequantizationProof, Tap } from './lower/session.js'
+import type { AccumulatorProof, OffGridBias, RequantizationProof, Tap } from './lower/session.js'
 import type { IntegerTensor, Range } from './values.js'
 
 /** A grid of a value that goes in or out: `value = (integer - zeroPoint) * scale`; both broadcast to the value. */
@@ -42,6 +42,8 @@ export type IntegerProgram = {
   readonly accumulators: readonly AccumulatorProof[]
   /** Of each quantizer: its form, and how far that is from the float rule. */
   readonly requantizations: readonly RequantizationProof[]
+  /** Biases that a requantization took in. */
+  readonly biases: readonly OffGridBias[]
   /** Where it can be compared with the float program. */
   readonly taps: readonly Tap[]
 }

@@ -161,6 +161,7 @@ const lowered = (s: Session): E.Either<QuantErrors, IntegerProgram> => {
     entry: entryOf(s.fixed, borders),
     accumulators: s.accumulators,
     requantizations: s.requantizations,
+    biases: s.biases,
     taps: s.taps,
   })
 }

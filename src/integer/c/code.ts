@@ -43,5 +43,8 @@ export const counters = (shape: Shape, prefix = 'i'): readonly string[] =>
   shape.map((n, d) => (n === 1 ? '0' : `${prefix}${d}`))
 
 /** An expression and a number: `x - 3`, `x + 3`, `x`. */
-export const plus = (x: string, n: number): string =>
-  n === 0 ? x : x === '0' ? String(n) : n > 0 ? `${x} + ${n}` : `${x} - ${-n}`
+export const plus = (x: string, n: number): string => {
+  if (n === 0) return x
+  if (x === '0') return String(n)
+  return n > 0 ? `${x} + ${n}` : `${x} - ${-n}`
+}

@@ -66,8 +66,17 @@ const kernelPlace = (channels: string, kernel: readonly number[]): string => {
   ])
 }
 
-const groupOf = (o: string, per: number, groups: number): string =>
-  groups === 1 ? '0' : per === 1 ? o : `${o} / ${per}`
+/** The group of an output channel. */
+const groupOf = (o: string, per: number, groups: number): string => {
+  if (groups === 1) return '0'
+  return per === 1 ? o : `${o} / ${per}`
+}
+
+/** The channel within its group. */
+const ownOf = (o: string, outs: number, group: string): string => {
+  if (outs === 1) return '0'
+  return group === '0' ? o : `${o} % ${outs}`
+}
 
 const conv: Head = (w) => {
   const [x, weight] = w.shapes
@@ -103,7 +112,7 @@ const convTranspose: Head = (w) => {
   const [n, o, ...spatial] = w.at
   const group = groupOf(o, outs, groups)
   const channel = sumOf([group === '0' ? null : term(group, per), per === 1 ? null : 'c'])
-  const own = group === '0' || outs === 1 ? (outs === 1 ? '0' : o) : `${o} % ${outs}`
+  const own = ownOf(o, outs, group)
   const place = placeIn(x, [n, channel, ...kernel.map((_, d) => `p${d}`)])
   const row = sumOf([term(channel, outs), own === '0' ? null : own])
   const add = `a += (int32_t)${w.read(1, kernelPlace(row, kernel))} * ${centred(w.read(0, place), number(w, 'zero'))};`

@@ -5,7 +5,7 @@
 import { sizeOf, stridesOf, type Shape } from '../../data/shape.js'
 import { attrsFor } from '../../graph/op.js'
 import { moves, placesOf } from '../ops/moves.js'
-import { sumOf, term, type Lines } from './code.js'
+import { placeIn, plus, sumOf, term, type Lines } from './code.js'
 import type { Writing } from './heads.js'
 
 /** The parts of a place along one axis, and the remaining constant; null where places are no such sum. */
@@ -42,19 +42,15 @@ const joined = (w: Writing): Lines => {
   let from = 0
   const lines = ['int32_t a;']
   w.shapes.forEach((s, k) => {
-    const strides = stridesOf(s)
-    const at = sumOf([
-      ...s.map((n, d) =>
-        n === 1 && d !== dim
-          ? null
-          : d === dim
-            ? term(from === 0 ? w.at[d] : `(${w.at[d]} - ${from})`, strides[d])
-            : term(w.at[d], strides[d]),
-      ),
-    ])
+    const inner = from === 0 ? w.at[dim] : `(${w.at[dim]} - ${from})`
+    const at = placeIn(
+      s,
+      w.at.map((i, d) => (d === dim ? inner : i)),
+    )
     from += s[dim]
     const last = k === w.shapes.length - 1
-    const head = last ? (k === 0 ? '' : 'else ') : `${k === 0 ? '' : 'else '}if (${w.at[dim]} < ${from}) `
+    const otherwise = k === 0 ? '' : 'else '
+    const head = last ? otherwise : `${otherwise}if (${w.at[dim]} < ${from}) `
     lines.push(`${head}a = ${w.read(k, at)};`)
   })
   return lines
@@ -66,7 +62,7 @@ const filledIn = (w: Writing): Lines => {
   const pad = w.node.attrs.pad
   const before = Array.isArray(pad) ? pad.map((p) => (Array.isArray(p) ? Number(p[0]) : 0)) : []
   const strides = stridesOf(x)
-  const moved = w.at.map((i, d) => (before[d] === 0 ? i : `(${i} - ${before[d]})`.replace('- -', '+ ')))
+  const moved = w.at.map((i, d) => (before[d] === 0 ? i : `(${plus(i, -before[d])})`))
   const tests = x.flatMap((n, d) => {
     const low = before[d] > 0 ? [`${w.at[d]} >= ${before[d]}`] : []
     const high = w.node.shape[d] - before[d] > n ? [`${w.at[d]} < ${before[d] + n}`] : []

@@ -30,8 +30,11 @@ const listed = (numbers: readonly string[]): string => {
   return lines.join('\n').replace(/,$/, '')
 }
 
-const literal = (v: number): string =>
-  Math.abs(v) > 2 ** 31 - 1 ? (v === -(2 ** 31) ? '(-2147483647 - 1)' : `INT64_C(${v})`) : String(v)
+/** A whole number as C has it; the smallest of 32 bits is no literal there. */
+export const literal = (v: number): string => {
+  if (v === -(2 ** 31)) return '(-2147483647 - 1)'
+  return Math.abs(v) > 2 ** 31 - 1 ? `INT64_C(${v})` : String(v)
+}
 
 /** Least length from which packing is worth its unpacking. */
 const WORTH = 8
@@ -40,7 +43,8 @@ const packedBits = (t: IntegerTensor): 2 | 4 | null => {
   if (t.data.length < WORTH) return null
   const { bits, signed } = bitsFor(rangeOf(t.data))
   const needed = signed ? bits : bits + 1
-  return needed <= 2 ? 2 : needed <= 4 ? 4 : null
+  if (needed <= 2) return 2
+  return needed <= 4 ? 4 : null
 }
 
 const pack = (data: ArrayLike<number>, bits: 2 | 4): readonly string[] => {

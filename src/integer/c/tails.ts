@@ -2,7 +2,7 @@
 import { rangeOf, type IntegerTensor } from '../values.js'
 import type { Node } from '../../graph/graph.js'
 import { broadcastPlace, indented, plus, sumOf, term, type Lines } from './code.js'
-import type { Table } from './tables.js'
+import { literal, type Table } from './tables.js'
 
 /** What a tail is made of: its constants, as numbers and as tables, and the helpers that it needs. */
 export type Tail = {
@@ -19,8 +19,7 @@ export type Tail = {
 const param = (t: Tail, operand: number): string => {
   const { data, shape } = t.constant(operand)
   const { lo, hi } = rangeOf(data)
-  if (data.length > 0 && lo === hi)
-    return Math.abs(lo) > 2 ** 31 - 1 ? `INT64_C(${lo})` : lo === -(2 ** 31) ? '(-2147483647 - 1)' : String(lo)
+  if (data.length > 0 && lo === hi) return literal(lo)
   return t.table(operand).read(broadcastPlace(shape, t.at))
 }
 

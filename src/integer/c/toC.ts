@@ -5,41 +5,18 @@ import { fieldProblems, required, text } from '../../data/fields.js'
 import { showShape, sizeOf } from '../../data/shape.js'
 import type { Graph, Node } from '../../graph/graph.js'
 import { integerProgramProblems } from '../checks.js'
-import type { Border, IntegerProgram } from '../program.js'
+import type { IntegerProgram } from '../program.js'
 import { WIDTHS, type IntegerTensor } from '../values.js'
 import { counters, indented, nest, type Lines } from './code.js'
 import { heads } from './heads.js'
 import { movedElement } from './moved.js'
 import { commentOf, identifierOf, isIdentifier, uniqueNames } from './names.js'
-import { planOf, sourceOf, typeOfNode, type Group, type Plan } from './plan.js'
+import { headerOf, parametersOf, signature, type COptions, type CProgram } from './header.js'
+import { planOf, sourceOf, type Group, type Plan } from './plan.js'
 import { tableOf, unpacker, type Table } from './tables.js'
 import { tails } from './tails.js'
 
-/** How C is written. */
-export type COptions = {
-  /** Prefix of all names and the name of the files: an identifier of C, up to 48 letters, digits and underscores. */
-  readonly name: string
-}
-
-/** A program in C. */
-export type CProgram = {
-  readonly name: string
-  /** Text of `<name>.c`. */
-  readonly source: string
-  /** Text of `<name>.h`. */
-  readonly header: string
-  /** Bytes of the static arena. */
-  readonly arenaBytes: number
-  /** Bytes of all constant tables, packed. */
-  readonly weightBytes: number
-  /** The function's parameters in order: inputs, then results. */
-  readonly parameters: readonly {
-    readonly name: string
-    readonly type: string
-    readonly size: number
-    readonly of: string
-  }[]
-}
+export type { COptions, CProgram }
 
 const FIELDS = { name: required(text) }
 
@@ -164,69 +141,6 @@ const copied = (s: Sheet): Lines =>
     const source = s.plan.places.get(from)?.pointer
     return [`/* result ${commentOf(path)} */`, `for (int32_t i = 0; i < ${size}; i++) ${to}[i] = ${source}[i];`, '']
   })
-
-const showNumber = (v: number): string => (Number.isInteger(v) ? String(v) : v.toPrecision(9))
-
-/** How many numbers of a grid per channel a comment shows. */
-const SHOWN = 8
-const shown = (data: ArrayLike<number>): string => {
-  const some = Array.from({ length: Math.min(SHOWN, data.length) }, (_, i) => showNumber(data[i]))
-  return data.length === 1 ? some[0] : `[${some.join(', ')}${data.length > SHOWN ? ', ...' : ''}]`
-}
-
-const borderComment = (what: string, b: Border): string =>
-  commentOf(`${what} ${b.name === '' ? '(unnamed)' : b.name} ${showShape(b.shape)}: ${b.range.lo} ... ${b.range.hi}`) +
-  `, value = (integer - ${shown(b.zeroPoint.data)}) * ${shown(b.scale.data)}`
-
-type Parameter = CProgram['parameters'][number] & { readonly comment: string; readonly constant: boolean }
-
-const parametersOf = (p: IntegerProgram): readonly Parameter[] => {
-  const name = uniqueNames()
-  const { nodes } = p.program.graph
-  const one =
-    (what: 'input' | 'result') =>
-    (b: Border): Parameter => ({
-      name: name(
-        b.name === '' ? (what === 'input' ? 'x' : 'y') : `${what === 'input' ? 'in' : 'out'}_${identifierOf(b.name)}`,
-      ),
-      type: `${typeOfNode(p, nodes[b.node])}_t`,
-      size: sizeOf(b.shape),
-      of: b.name,
-      comment: borderComment(what, b),
-      constant: what === 'input',
-    })
-  return [...p.inputs.map(one('input')), ...p.outputs.map(one('result'))]
-}
-
-const signature = (name: string, parameters: readonly Parameter[]): string =>
-  `void ${name}_run(${parameters.map((q) => `${q.constant ? 'const ' : ''}${q.type} *${q.name}`).join(', ')})`
-
-const headerOf = (name: string, parameters: readonly Parameter[], arena: number, bytes: number): string => {
-  const guard = `${name.toUpperCase()}_H`
-  return [
-    `/* ${name}: a network on integers, written by quantrace. */`,
-    `#ifndef ${guard}`,
-    `#define ${guard}`,
-    '',
-    '#include <stdint.h>',
-    '',
-    '/* Bytes of the static memory between layers, and of all constants. */',
-    `#define ${name.toUpperCase()}_ARENA_BYTES ${arena}`,
-    `#define ${name.toUpperCase()}_CONSTANT_BYTES ${bytes}`,
-    '',
-    '/* Numbers that go in and come out, last axis fastest. */',
-    ...parameters.flatMap((q) => [
-      `/* ${q.comment} */`,
-      `#define ${name.toUpperCase()}_${q.name.toUpperCase()}_SIZE ${q.size}`,
-    ]),
-    '',
-    '/* One pass. The memory between layers is static: one call at a time. */',
-    `${signature(name, parameters)};`,
-    '',
-    '#endif',
-    '',
-  ].join('\n')
-}
 
 const arenaOf = (name: string, bytes: number): Lines => {
   if (bytes === 0) return []

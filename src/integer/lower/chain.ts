@@ -59,16 +59,17 @@ const fixedIn = (e: Expr, found = new Set<Tensor>(), seen = new Set<Expr>()): Re
   return found
 }
 
+const replaced = (e: Expr, f: (t: Tensor) => Tensor, done: Map<Expr, Expr>): Expr => {
+  if (e.tag === 'root') return e
+  if (e.tag === 'fixed') return { tag: 'fixed', tensor: f(e.tensor) }
+  return { ...e, args: e.args.map((a) => mapFixed(a, f, done)) }
+}
+
 /** An expression with each of its tensors replaced. */
 export const mapFixed = (e: Expr, f: (t: Tensor) => Tensor, done = new Map<Expr, Expr>()): Expr => {
   const known = done.get(e)
   if (known !== undefined) return known
-  const made: Expr =
-    e.tag === 'root'
-      ? e
-      : e.tag === 'fixed'
-        ? { tag: 'fixed', tensor: f(e.tensor) }
-        : { ...e, args: e.args.map((a) => mapFixed(a, f, done)) }
+  const made = replaced(e, f, done)
   done.set(e, made)
   return made
 }

@@ -24,14 +24,20 @@ export const isUnmapped = (x: Integer | Unmapped): x is Unmapped => 'why' in x
 export const perClass = (values: readonly number[], classes: Shape): IntegerTensor =>
   values.every((v) => v === values[0]) ? narrow([], [values[0] ?? 0]) : narrow(classes, values)
 
+/** A multiplier and shift for each class, cut to a range. */
+export type AffineForms = {
+  readonly forms: readonly Affine[]
+  readonly rounding: Rounding
+  readonly classes: Shape
+  readonly out: Range
+}
+
 /** The node of a multiplier and shift; none where it changes nothing. */
 export const affineNode = (
   s: Session,
   path: string,
   x: Integer,
-  { forms, rounding }: { readonly forms: readonly Affine[]; readonly rounding: Rounding },
-  classes: Shape,
-  out: Range,
+  { forms, rounding, classes, out }: AffineForms,
 ): Integer['value'] => {
   const idle = forms.every((f) => f.multiplier === 1 && f.offset === 0 && f.shift === 0)
   if (idle && x.range.lo >= out.lo && x.range.hi <= out.hi) return x.value

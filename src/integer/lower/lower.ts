@@ -67,6 +67,7 @@ const biased = (s: Session, node: Node, x: Integer, b: Tensor): Lowered | null =
   if (data === null) return null
   const steps = broadcastQuotient(b, x.grid.scale)
   const { lo, hi } = rangeOf(data)
+  if (lo === 0 && hi === 0) return { tag: 'integer', integer: x }
   const range = { lo: x.range.lo + lo, hi: x.range.hi + hi }
   if (steps === null || range.lo < INT32.lo || range.hi > INT32.hi) return null
   const bias = constantOf(s, node.path, narrow(steps.shape, data))
@@ -132,6 +133,14 @@ const quantized = (s: Session, node: Node, x: Integer, args: readonly Expr[]): L
   return { tag: 'integer', integer: made }
 }
 
+/** A bias that is no whole number of steps goes into the requantization, exactly; what it is in whole steps is kept for those who ask. */
+const rememberBias = (s: Session, x: Integer, bias: Tensor): void => {
+  const steps = broadcastQuotient(bias, x.grid.scale)
+  if (steps === null) return
+  const data = Float64Array.from(steps.quotient, (v) => Math.round(v) + 0)
+  s.biases.push({ node: x.value.id, bias: narrow(steps.shape, data) })
+}
+
 /** A bias along an axis: the float op `add` of the bias in the shape in which it broadcasts. */
 const addBias = (s: Session, node: Node): Lowered | null => {
   const [x, b] = node.inputs.map((id) => s.lowered.get(id))
@@ -142,6 +151,7 @@ const addBias = (s: Session, node: Node): Lowered | null => {
     if (made !== null) return made
   }
   const at = x.tag === 'integer' ? x.integer : x.root
+  if (x.tag === 'integer') rememberBias(s, x.integer, bias)
   const args: readonly Expr[] = [x.tag === 'integer' ? root : x.expr, { tag: 'fixed', tensor: bias }]
   return { tag: 'chain', root: at, expr: { tag: 'op', op: addOp, attrs: {}, args }, node }
 }
@@ -165,32 +175,43 @@ const delayed = (s: Session, node: Node): Lowered | null => {
   return s.lowered.get(node.inputs[remaining.tensor.data[0] > 0 ? 1 : 0]) ?? null
 }
 
-/** What a node that reads data is. */
-const loweredOf = (s: Session, node: Node, borders: Border[], nameOf: (node: Node) => string): Lowered => {
+/** What floats that nobody has quantized yet become: integers at a quantizer, an error where sums are asked of them. */
+const ofFloats = (s: Session, node: Node, args: readonly Lowered[], place: Places): Lowered => {
+  if (node.op.births === true && args[0].tag === 'entry') return borderOf(s, node, place.borders, place.nameOf(node))
+  const floats = args.every((a) => a.tag === 'entry' || a.tag === 'fixed')
+  if (floats && !PRODUCTS.has(computes(node.op).name)) return { tag: 'entry' }
+  return prevented(
+    s,
+    node,
+    floats
+      ? 'its input is a plain tensor of floats, which no quantizer has made integers of'
+      : 'integers meet floats here that no quantizer has made integers of',
+    fieldsOfQuantizer,
+  )
+}
+
+/** What an op with integers among its operands is. */
+const ofIntegers = (s: Session, node: Node): Lowered => {
   const name = computes(node.op).name
-  const args = waiting(s, node)
-  if (args[0] === undefined || args.some((a) => a.tag === 'lost')) return { tag: 'lost' }
-  if (args.some((a) => a.tag === 'entry')) {
-    if (node.op.births === true && args[0].tag === 'entry') return borderOf(s, node, borders, nameOf(node))
-    const floats = args.every((a) => a.tag === 'entry' || a.tag === 'fixed')
-    if (floats && !PRODUCTS.has(name)) return { tag: 'entry' }
-    if (floats)
-      return prevented(
-        s,
-        node,
-        'its input is a plain tensor of floats, which no quantizer has made integers of',
-        fieldsOfQuantizer,
-      )
-    return prevented(s, node, 'integers meet floats here that no quantizer has made integers of', fieldsOfQuantizer)
-  }
-  if (PASSING.has(name) || node.op.guards === true) return args[0]
   const own = delayed(s, node) ?? (name === 'addBias' ? addBias(s, node) : constantAdded(s, node))
   if (own !== null) return own
   const chain = node.op.elementwise === true ? chained(s, node) : null
   if (chain !== null) return chain
   const rule = rules[name]
-  if (rule !== undefined) return rule(s, node)
-  return prevented(s, node, `it has no rule for integers${whyPlain(node)}`, NO_RULE)
+  return rule === undefined
+    ? prevented(s, node, `it has no rule for integers${whyPlain(node)}`, NO_RULE)
+    : rule(s, node)
+}
+
+/** Where integers come in, and how such a place is called. */
+type Places = { readonly borders: Border[]; readonly nameOf: (node: Node) => string }
+
+/** What a node that reads data is. */
+const loweredOf = (s: Session, node: Node, place: Places): Lowered => {
+  const args = waiting(s, node)
+  if (args[0] === undefined || args.some((a) => a.tag === 'lost')) return { tag: 'lost' }
+  if (args.some((a) => a.tag === 'entry')) return ofFloats(s, node, args, place)
+  return PASSING.has(computes(node.op).name) || node.op.guards === true ? args[0] : ofIntegers(s, node)
 }
 
 /** Which nodes the results are computed from; metadata alone count for nothing. */
@@ -225,7 +246,7 @@ export const lowerAll = (s: Session): readonly Border[] => {
     if (tensor !== undefined) s.lowered.set(node.id, { tag: 'fixed', tensor, node })
     else if (node.op === inputOp)
       s.lowered.set(node.id, node.carried.tag === 'float' ? { tag: 'entry' } : borderOf(s, node, borders, nameOf(node)))
-    else s.lowered.set(node.id, loweredOf(s, node, borders, nameOf))
+    else s.lowered.set(node.id, loweredOf(s, node, { borders, nameOf }))
   }
   return borders
 }

@@ -109,24 +109,20 @@ const tableIsSmaller = (found: Found, steps: readonly Steps[], out: Range): bool
   return bytesOf(classes * (hi - lo + 1), out) <= bytesOf(classes * longest, found.range)
 }
 
-const proof = (
-  s: Session,
-  m: Mapping,
-  form: RequantizationProof['form'],
-  output: Range,
-  found: Pick<Found, 'everywhere'>,
-  classes: number,
-  apart: Apart = { integers: 0, most: 0 },
-): void => {
+/** What is said of a form beside its name. */
+type Said = { readonly output: Range; readonly everywhere: boolean; readonly classes: number; readonly apart?: Apart }
+
+const proof = (s: Session, m: Mapping, form: RequantizationProof['form'], said: Said): void => {
+  const { apart } = said
   s.requantizations.push({
     path: m.path,
     form,
     input: m.root.range,
-    output,
-    apart: apart.integers,
-    of: classes * (m.root.range.hi - m.root.range.lo + 1),
-    most: apart.most,
-    everywhere: found.everywhere,
+    output: said.output,
+    apart: apart?.integers ?? 0,
+    of: said.classes * (m.root.range.hi - m.root.range.lo + 1),
+    most: apart?.most ?? 0,
+    everywhere: said.everywhere,
   })
 }
 
@@ -140,14 +136,15 @@ const good = (s: Session, f: Fitted, of: number): boolean =>
 const stepped = (s: Session, m: Mapping, found: Found, steps: readonly Steps[], classes: Shape): Integer['value'] => {
   const out = outRange(steps)
   const total = sizeOf(classes)
+  const said = { output: out, everywhere: found.everywhere, classes: total }
   const affine = fitted(steps, m.rounding, m.root.range)
   if (good(s, affine, total * (m.root.range.hi - m.root.range.lo + 1))) {
-    const made = affineNode(s, m.path, m.root, affine, classes, out)
-    proof(s, m, formName(affine.forms, made === m.root.value), out, found, total, affine.apart)
+    const made = affineNode(s, m.path, m.root, { ...affine, classes, out })
+    proof(s, m, formName(affine.forms, made === m.root.value), { ...said, apart: affine.apart })
     return made
   }
   const table = found.values !== null && tableIsSmaller(found, steps, out) ? found.values : null
-  proof(s, m, table === null ? 'thresholds' : 'table', out, found, total)
+  proof(s, m, table === null ? 'thresholds' : 'table', said)
   return table === null ? thresholdNode(s, m, steps, classes, out) : tableNode(s, m, table, classes)
 }
 
@@ -175,6 +172,6 @@ export const mapped = (s: Session, m: Mapping): Integer | Unmapped => {
       fix: 'quantize in front of it, with a QuantIdentity of 8 bits, so that a table of 256 entries holds it',
     }
   const out = rangeOf(found.values)
-  proof(s, m, 'table', out, found, total)
+  proof(s, m, 'table', { output: out, everywhere: found.everywhere, classes: total })
   return { value: tableNode(s, m, found.values, classes), range: out, grid: target }
 }

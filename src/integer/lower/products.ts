@@ -71,16 +71,17 @@ const wide = (s: Session, node: Node, range: Range): Lowered =>
     'use fewer bits for weights or activations (weightBitWidth, bitWidth), or fewer terms per sum',
   )
 
+type Accumulated = {
+  readonly op: IntegerOp
+  readonly args: readonly Integer[]
+  readonly attrs: Attrs
+  readonly range: Range
+  readonly grid: Integer['grid']
+}
+
 /** Records the proof of an accumulator and appends its node. */
-const accumulated = (
-  s: Session,
-  node: Node,
-  op: IntegerOp,
-  args: readonly Integer[],
-  attrs: Attrs,
-  range: Range,
-  grid: Integer['grid'],
-): Lowered => {
+const accumulated = (s: Session, node: Node, sum: Accumulated): Lowered => {
+  const { op, args, attrs, range, grid } = sum
   const bits = accumulatorBits(range)
   if (bits === null) return wide(s, node, range)
   const value = append(
@@ -90,7 +91,16 @@ const accumulated = (
     args.map((a) => a.value),
     { ...attrs, lo: range.lo, hi: range.hi },
   )
-  s.accumulators.push({ path: node.path, op: node.op.name, input: args[0].range, accumulator: { ...range, bits } })
+  s.accumulators.push({
+    path: node.path,
+    op: node.op.name,
+    input: args[0].range,
+    accumulator: { ...range, bits },
+    node: value.id,
+    inputGrid: args[0].grid,
+    weightScale: args[1].grid.scale,
+    scale: grid.scale,
+  })
   return { tag: 'integer', integer: { value, range, grid } }
 }
 
@@ -154,7 +164,13 @@ const weightedRule = (s: Session, node: Node, k: Weighted): Lowered => {
     sizeOf(node.shape.slice(k.axis, k.axis + 1)),
     (i) => k.rowOf(constant.shape, i),
   )
-  return accumulated(s, node, k.op, [x, w], { ...k.attrs, zero }, range, { scale, zeroPoint: single(0) })
+  return accumulated(s, node, {
+    op: k.op,
+    args: [x, w],
+    attrs: { ...k.attrs, zero },
+    range,
+    grid: { scale, zeroPoint: single(0) },
+  })
 }
 
 /** One op of the float graph as integers. */
@@ -226,9 +242,12 @@ export const matmul: Rule = (s, node) => {
   if (sa === null || sb === null) return prevented(s, node, OWN_SCALES, REQUANTIZE)
   const terms = p.a.value.shape[p.a.value.shape.length - 1]
   const range = { lo: Math.min(0, p.each.lo) * terms, hi: Math.max(0, p.each.hi) * terms }
-  return accumulated(s, node, integerMatmul, [p.a, p.b], p.zeros, range, {
-    scale: single(sa * sb),
-    zeroPoint: single(0),
+  return accumulated(s, node, {
+    op: integerMatmul,
+    args: [p.a, p.b],
+    attrs: p.zeros,
+    range,
+    grid: { scale: single(sa * sb), zeroPoint: single(0) },
   })
 }
 

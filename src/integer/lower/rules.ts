@@ -1,6 +1,8 @@
 /** What each op of the float graph is among integers. Those that are absent here and not element-wise have no integers. */
 import { moves } from '../ops/moves.js'
-import { adaptiveAvgPool, adaptiveMaxPool, add, avgPool, concat, maxPool, mean, move, pad, sub, sum } from './joins.js'
+import { add, concat, sub } from './joins.js'
+import { adaptiveMaxPool, maxPool, move, pad } from './moves.js'
+import { adaptiveAvgPool, avgPool, mean, sum } from './sums.js'
 import { conv, convTranspose, linear, matmul, mul, type Rule } from './products.js'
 
 /** Ops that hand their first operand on. */

@@ -49,13 +49,22 @@ export type RequantizationProof = {
   readonly everywhere: boolean
 }
 
-/** A proof of a sum of products. */
+/** A proof of a sum of products, and what it is a sum of. */
 export type AccumulatorProof = {
   readonly path: string
   readonly op: string
   readonly input: Range
   readonly accumulator: Range & { readonly bits: 16 | 24 | 32 }
+  /** Its node of the integer program. */
+  readonly node: NodeId
+  /** Grid of the input, and scale of the weight and of the accumulator, one number or one per output channel. */
+  readonly inputGrid: Grid
+  readonly weightScale: Tensor
+  readonly scale: Tensor
 }
+
+/** A bias that went into the requantization, in whole steps of the accumulator: rounded, since it does not lie on that grid. */
+export type OffGridBias = { readonly node: NodeId; readonly bias: IntegerTensor }
 
 /** Where a float value and an integer meet, for comparisons: node of the specialized float program, node of the integer program. */
 export type Tap = {
@@ -81,6 +90,7 @@ export type Session = {
   readonly accumulators: AccumulatorProof[]
   readonly requantizations: RequantizationProof[]
   readonly taps: Tap[]
+  readonly biases: OffGridBias[]
   /** Scale 1 and zero point 0, which all values share. */
   readonly unit: { readonly scale: NodeId; readonly zeroPoint: NodeId }
 }
@@ -100,6 +110,7 @@ export const newSession = (fixed: Specialized, requantization: Requantization): 
     accumulators: [],
     requantizations: [],
     taps: [],
+    biases: [],
     unit: { scale: b.constant(1).id, zeroPoint: b.constant(0).id },
   }
 }

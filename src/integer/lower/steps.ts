@@ -146,9 +146,6 @@ const confirmed = (f: IntegerFunction, steps: readonly Steps[], range: Range): b
 /** The places where a function changes over a range, for all classes; null where it has too many to be a quantizer's. */
 export const findSteps = (f: IntegerFunction, range: Range, classes: number): Found | null => {
   const n = range.hi - range.lo + 1
-  return n * classes <= MOST_ASKED && (n <= 4096 || n * classes <= 2 ** 17)
-    ? askedEverywhere(f, range, classes)
-    : n <= 2 * SAMPLES
-      ? askedEverywhere(f, range, classes)
-      : bisected(f, range, classes)
+  const everywhere = n <= Math.max(2 * SAMPLES, 4096) || n * classes <= 2 ** 17
+  return everywhere && n * classes <= MOST_ASKED ? askedEverywhere(f, range, classes) : bisected(f, range, classes)
 }

@@ -55,7 +55,7 @@ export const wideMap = (
   const out: Range = rangeOf(ends)
   if (out.lo < -(2 ** 31) || out.hi >= 2 ** 31)
     return unmapped(`its integers reach ${out.lo} … ${out.hi}, more than 32 bits hold`)
-  const value = affineNode(s, m.path, m.root, { forms, rounding: 'FLOOR' }, classes, out)
+  const value = affineNode(s, m.path, m.root, { forms, rounding: 'FLOOR', classes, out })
   s.requantizations.push({
     path: m.path,
     form: value === m.root.value ? 'identity' : 'multiplier',
