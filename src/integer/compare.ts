@@ -42,12 +42,7 @@ const compared = (count: Count, a: ArrayLike<number>, b: ArrayLike<number>): voi
 }
 
 /** Both programs on one batch, each layer's integers side by side. */
-const onBatch = (
-  p: IntegerProgram,
-  float: Specialized,
-  data: unknown,
-  counts: readonly Count[],
-): QuantErrors => {
+const onBatch = (p: IntegerProgram, float: Specialized, data: unknown, counts: readonly Count[]): QuantErrors => {
   const given = quantizeInputs(p, data)
   if (E.isLeft(given)) return given.left
   const floats = new Map<NodeId, Tensor>()

@@ -18,8 +18,8 @@ import { bitsFor } from './values.js'
 /** How an integer program is made. */
 export type IntegerOptions = {
   /**
-   * `auto` (default): multiplier and shift where they are right for all but one in a thousand of the integers that can come in, and never more than a step
-   * off; else exactly, by thresholds or a table. `multiplier`: wherever they are at most a step off. `thresholds`: only where they are exact.
+   * `auto` (default): multiplier and shift where they are right for all but one in ten thousand of the integers that can come in, and never more
+   * than a step off; else exactly, by thresholds or a table. `multiplier`: wherever they are at most a step off. `thresholds`: only where they are exact.
    */
   readonly requantization?: Requantization
   /** Scale and zero point of quant tensors that are inputs, by path: they become constants. */

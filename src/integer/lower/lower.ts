@@ -45,7 +45,7 @@ const borderOf = (s: Session, node: Node, borders: Border[], name: string): Lowe
   const range: Range = { lo, hi }
   if (lo < INT32.lo || hi > INT32.hi)
     return prevented(s, node, `its integers need ${bits} bits, more than 32 hold`, 'give it a bitWidth of at most 32')
-  const value = inputOf(s, 'data', name, node.shape, range)
+  const value = inputOf(s, 'data', name, node.shape)
   const integer = { value, range, grid: known.grid }
   borders.push({ name, node, integer, bits, signed })
   return { tag: 'integer', integer }

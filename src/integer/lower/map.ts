@@ -14,7 +14,9 @@ import { affineNode, perClass, type Mapping, type Unmapped } from './forms.js'
 import { wideMap } from './wide.js'
 
 /** In `auto` a multiplier may be a step off on this share of the integers that can come in. */
-const SELDOM = 1e-3
+const SELDOM = 1e-4
+/** Up to so many thresholds, those of 4 bits, cost hardly more than a multiplier, and are exact. */
+const FEW = 15
 
 const outRange = (steps: readonly Steps[]): Range => {
   const ends = steps.flatMap((s) => [s.start, s.start + s.step * s.at.length])
@@ -126,11 +128,13 @@ const proof = (s: Session, m: Mapping, form: RequantizationProof['form'], said: 
   })
 }
 
-const good = (s: Session, f: Fitted, of: number): boolean =>
-  f.apart.integers === 0 ||
-  (s.requantization !== 'thresholds' &&
-    f.apart.most <= 1 &&
-    (s.requantization === 'multiplier' || f.apart.integers <= SELDOM * of))
+/** May a form be taken that is not exact everywhere? */
+const good = (s: Session, f: Fitted, steps: readonly Steps[], of: number): boolean => {
+  if (f.apart.integers === 0) return true
+  if (s.requantization === 'thresholds' || f.apart.most > 1) return false
+  if (s.requantization === 'multiplier') return true
+  return f.apart.integers <= SELDOM * of && steps.some((t) => t.at.length > FEW)
+}
 
 /** The smallest form of a function whose steps are known. */
 const stepped = (s: Session, m: Mapping, found: Found, steps: readonly Steps[], classes: Shape): Integer['value'] => {
@@ -138,7 +142,7 @@ const stepped = (s: Session, m: Mapping, found: Found, steps: readonly Steps[], 
   const total = sizeOf(classes)
   const said = { output: out, everywhere: found.everywhere, classes: total }
   const affine = fitted(steps, m.rounding, m.root.range)
-  if (good(s, affine, total * (m.root.range.hi - m.root.range.lo + 1))) {
+  if (good(s, affine, steps, total * (m.root.range.hi - m.root.range.lo + 1))) {
     const made = affineNode(s, m.path, m.root, { ...affine, classes, out })
     proof(s, m, formName(affine.forms, made === m.root.value), { ...said, apart: affine.apart })
     return made

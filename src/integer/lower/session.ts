@@ -8,9 +8,7 @@ import type { Node } from '../../graph/graph.js'
 import type { Attrs, Op, Value } from '../../graph/op.js'
 import type { Specialized } from '../../graph/specialize.js'
 import { integerOps } from '../ops/index.js'
-import { carriedInteger } from '../ops/record.js'
 import type { IntegerTensor, Range } from '../values.js'
-import { rangeOf } from '../values.js'
 import type { Expr, Grid } from './chain.js'
 
 /** How a quantizer is written: `multiplier`: by multiplier and shift; `thresholds`: exactly; `auto`: by multiplier where that is nearly always right. */
@@ -91,8 +89,6 @@ export type Session = {
   readonly requantizations: RequantizationProof[]
   readonly taps: Tap[]
   readonly biases: OffGridBias[]
-  /** Scale 1 and zero point 0, which all values share. */
-  readonly unit: { readonly scale: NodeId; readonly zeroPoint: NodeId }
 }
 
 /** Starts a lowering. */
@@ -111,19 +107,18 @@ export const newSession = (fixed: Specialized, requantization: Requantization): 
     requantizations: [],
     taps: [],
     biases: [],
-    unit: { scale: b.constant(1).id, zeroPoint: b.constant(0).id },
   }
 }
 
 /** An input of the integer graph. */
-export const inputOf = (s: Session, kind: 'data' | 'param', name: string, shape: Shape, range: Range): Value =>
-  s.b.input(kind, name, shape, carriedInteger(range, s.unit.scale, s.unit.zeroPoint, s.b))
+export const inputOf = (s: Session, kind: 'data' | 'param', name: string, shape: Shape): Value =>
+  s.b.input(kind, name, shape)
 
 /** A tensor of constants in the integer graph, in the layer's name. */
 export const constantOf = (s: Session, path: string, t: IntegerTensor): Value => {
   const key = `c${Object.keys(s.constants).length}`
   s.constants[key] = t
-  const value = s.b.scoped(path, () => inputOf(s, 'param', key, t.shape, rangeOf(t.data)))
+  const value = s.b.scoped(path, () => inputOf(s, 'param', key, t.shape))
   s.keys.set(value.id, key)
   return value
 }

@@ -76,7 +76,6 @@ export const thresholds = integerOp<AttrsOf<typeof climbing>>({
   doc: 'start + step * (number of thresholds that x reaches): a quantizer as the places at which its integer changes (FINN MultiThreshold).',
   operands: ['x', 'thresholds', 'start', 'step'],
   attributes: climbing,
-  elementwise: true,
   shape: ([x, t, start, step]) => behindLast(x, t, start, step),
   integers: ([x, t, start, step], _attrs, out) => {
     const n = t.shape[t.shape.length - 1]
@@ -106,7 +105,6 @@ export const lookup = integerOp<AttrsOf<typeof looking>>({
   doc: 'The entry x - first of a table: any function of a narrow integer, such as a quantized sigmoid.',
   operands: ['x', 'table'],
   attributes: looking,
-  elementwise: true,
   shape: ([x, table]) => behindLast(x, table),
   integers: ([x, table], { first }, out) => {
     const n = table.shape[table.shape.length - 1]

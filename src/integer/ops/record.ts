@@ -6,7 +6,7 @@
  * accumulators need 32 bits. `integers` is the meaning; `evaluate` is the same rule for whoever runs such a graph with a float backend, and
  * refuses, as a check does, the first number that float32 could not hold. So neither of the two is a lie.
  */
-import { carries, type Carried } from '../../data/quant.js'
+import { carries, quantOf, type Carried } from '../../data/quant.js'
 import { integer } from '../../graph/attr.js'
 import type { Attrs, AttrSchema } from '../../graph/attributes.js'
 import type { Example, Kit, Op, Value } from '../../graph/op.js'
@@ -24,8 +24,8 @@ export interface IntegerOp<A extends Attrs = Attrs> extends Op<A> {
 /** Is it an integer primitive? */
 export const isIntegerOp = (op: Op): op is IntegerOp => 'integers' in op && typeof op.integers === 'function'
 
-/** Metadata of an integer with this range: scale and zero point are those of the integer operand. */
-export const carriedInteger = ({ lo, hi }: Range, scale: number, zeroPoint: number, kit: Kit): Carried => {
+/** Metadata of an integer with this range. */
+const carriedInteger = ({ lo, hi }: Range, scale: number, zeroPoint: number, kit: Kit): Carried => {
   const { bits, signed } = bitsFor({ lo, hi })
   return carries({
     scale,
@@ -64,11 +64,12 @@ export type IntegerSpec<A extends Attrs & Range> = Pick<Op<A>, 'name' | 'doc' | 
 /** An integer primitive from its own parts. */
 export const integerOp = <A extends Attrs & Range>(spec: IntegerSpec<A>): IntegerOp<A> => ({
   ...spec,
-  carry: ([x]: readonly Value[], attrs: A, kit: Kit): Carried => {
-    const { carried } = x
-    return carried.tag === 'carries' || carried.tag === 'claimed'
-      ? carriedInteger(attrs, carried.quant.scale, carried.quant.zeroPoint, kit)
-      : { tag: 'float' }
+  // Inputs and constants are plain numbers to a stored program: each op says anew on which grid its integers lie.
+  births: true,
+  carry: (args: readonly Value[], attrs: A, kit: Kit): Carried => {
+    const known = args.map((x) => quantOf(x.carried)).find((q) => q !== null)
+    const scale = known?.scale ?? kit.constant(1).id
+    return carriedInteger(attrs, scale, known?.zeroPoint ?? kit.constant(0).id, kit)
   },
   vjp: noGradient,
   evaluate: (args, attrs, out) => {
