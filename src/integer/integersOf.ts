@@ -50,7 +50,7 @@ export type LayerIntegers = {
   /** Scale of the accumulator: input's times weight's. */
   readonly accumulatorScale: Tensor
   /**
-   * `round(bias / accumulatorScale)`; null without bias. `exact`: the bias lies on that grid and is added in the accumulator. Else the requantization holds it
+   * `round(bias / accumulatorScale)`; null without bias. `exact`: the bias lies on that grid and is added in the accumulator. Else a requantization holds it
    * at full precision, in its offset or thresholds.
    */
   readonly bias: (IntegerTensor & { readonly exact: boolean }) | null
@@ -104,7 +104,7 @@ const layerOf = (r: Reading, a: AccumulatorProof): LayerIntegers => {
     inputScale: a.inputGrid.scale,
     inputZeroPoint: a.inputGrid.zeroPoint,
     accumulatorScale: a.scale,
-    bias: own === undefined ? null : { ...own, exact: biased !== undefined },
+    bias: own === undefined ? null : { ...own, exact: off === undefined },
     accumulator: { ...range, bits: accumulatorBits(range) ?? 32 },
     requantization: requantizationOf(r, next(r, (biased ?? node).id)),
   }

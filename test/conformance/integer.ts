@@ -12,7 +12,7 @@ import {
   type IntegerProgram,
 } from '../../src/integer/index.js'
 import { evalProgram, finalOf, isProgramCase, type Final } from './final.js'
-import { isRng, outputOf, readCase, safe, type Case } from './format.js'
+import { isRng, readCase, type Case } from './format.js'
 import { hostProgram } from './integerHost.js'
 import { put } from './onnx.js'
 
@@ -41,7 +41,7 @@ const quantInputsOf = (inputs: Final['inputs']) =>
 export const integerOfCase = (c: Case, name: string): E.Either<q.QuantErrors, Written> => {
   const final = finalOf(c)
   if (E.isLeft(final)) return final
-  const program = evalProgram(c, final.right)
+  const program = evalProgram(final.right)
   if (E.isLeft(program)) return program
   const { trees, inputs } = final.right
   const made = toInteger(program.right, trees, { quantInputs: quantInputsOf(inputs) })
@@ -52,7 +52,7 @@ export const integerOfCase = (c: Case, name: string): E.Either<q.QuantErrors, Wr
   const ran = runInteger(integer, given.right)
   if (E.isLeft(ran)) return ran
   return E.map((code: CProgram): Written => {
-    const y = [...ran.right[safe(outputOf(c))].data]
+    const y = [...ran.right[final.right.output].data]
     const layers = integer.accumulators.map((a) => ({ path: a.path, accumulator: a.accumulator }))
     return {
       integer,

@@ -16,7 +16,7 @@ const each =
 const valueAt = ({ start, step, at }: Steps, x: number): number => start + step * at.filter((t) => t <= x).length
 const stepsOf = (f: (x: number) => number, lo: number, hi: number): Steps => {
   const found = findSteps(each(f), { lo, hi }, 1)
-  if (found?.steps == null) throw new Error('no steps were found')
+  if (found === null || found.steps === null) throw new Error('no steps were found')
   return found.steps[0]
 }
 

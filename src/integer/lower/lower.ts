@@ -14,7 +14,7 @@ import { isUnmapped } from './forms.js'
 import { gridOf, moved, uniform, whyPlain } from './grids.js'
 import { mapped } from './map.js'
 import { PASSING, PRODUCTS, rules } from './rules.js'
-import { settle } from './settle.js'
+import { settle, settlePlain } from './settle.js'
 import { append, constantOf, inputOf, prevented, type Integer, type Lowered, type Session } from './session.js'
 
 /** Where integers come from: the nodes of the float program whose values are quantized by floats, and their inputs in the integer graph. */
@@ -262,7 +262,7 @@ const behind = (graph: Graph, node: Node): number => {
 export const settleResults = (s: Session): readonly (Integer | null)[] =>
   s.fixed.program.outputs.map((o) => {
     const node = s.fixed.program.graph.nodes[o.node]
-    const made = settle(s, o.node, node)
+    const made = (o.quant === undefined ? settlePlain : settle)(s, o.node, node)
     if (made !== null)
       s.taps.push({ path: o.path, float: o.node, integer: made.value.id, grid: made.grid, shape: node.shape })
     return made

@@ -88,6 +88,17 @@ export const settle = (s: Session, id: NodeId, asked: Node): Integer | null => {
   return made
 }
 
+/**
+ * The integers of a result that is a plain tensor. Where floats were added to an accumulator, metadata would keep its integers and move the zero point by fractions; whoever
+ * compares results wants the integers moved, by whole steps.
+ */
+export const settlePlain = (s: Session, id: NodeId, asked: Node): Integer | null => {
+  const lowered = s.lowered.get(id)
+  if (lowered?.tag !== 'chain') return settle(s, id, asked)
+  const made = onLine(s, lowered.root, lowered.expr, lowered.node.path)
+  return isUnmapped(made) ? settle(s, id, asked) : made
+}
+
 const settledOf = (s: Session, lowered: Lowered, asked: Node): Integer | null => {
   if (lowered.tag === 'integer') return lowered.integer
   if (lowered.tag === 'lost') return null
