@@ -87,7 +87,7 @@ export const numbersFrom = (
   const copy = (): ArrayBufferLike => bytes.buffer.slice(at, at + size * count)
   if (type === 'F32' && little) return new Float32Array(copy())
   const whole = ARRAYS[type]
-  if (whole !== undefined && (little || size === 1)) return Float32Array.from(whole(copy()))
+  if (whole !== undefined && (little || size === 1)) return new Float32Array(whole(copy()))
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const read = READERS[type]
   const out = new Float32Array(count)

@@ -136,19 +136,25 @@ export const storedOn = (x: Importing, floats: Known, g: Grid): Entry => {
   return floats.host.shape.length === 1 ? stored : { is: 'value', value: make(), type: DataType.FLOAT }
 }
 
-/** For each element of a known tensor, which element of a vector along `axis` (or of one number) goes with it. */
-const spread = (shape: Shape, axis: number | null, count: number): ((i: number) => number) => {
-  if (count === 1 || axis === null) return () => 0
-  const inner = sizeOf(shape.slice(axis + 1))
-  return (i) => Math.floor(i / inner) % count
-}
+/** Elements in a row that go with the same element of a vector along `axis`; all of them where there is one number. */
+const stretch = (shape: Shape, axis: number | null, count: number): number =>
+  count === 1 || axis === null ? sizeOf(shape) : sizeOf(shape.slice(axis + 1))
 
 /** `(q - z) * s` of known integers, in float32 as the operator has it. */
 const floatsOf = (ints: Host, scale: Host, zero: Host | null, axis: number | null): Host => {
-  const [s, z] = [spread(ints.shape, axis, scale.data.length), spread(ints.shape, axis, zero?.data.length ?? 1)]
+  const [scales, zeros] = [float32(scale), zero === null ? Float32Array.of(0) : float32(zero)]
   const data = new Float32Array(ints.data.length)
-  for (let i = 0; i < data.length; i++)
-    data[i] = Math.fround(ints.data[i] - (zero === null ? 0 : zero.data[z(i)])) * scale.data[s(i)]
+  const runs = [stretch(ints.shape, axis, scales.length), stretch(ints.shape, axis, zeros.length)]
+  // Runs are equal, or one of them is the whole: within the shorter one, scale and zero point stand still.
+  const run = Math.max(1, Math.min(...runs))
+  for (let from = 0; from < data.length; from += run) {
+    const [s, z] = [
+      scales[Math.floor(from / runs[0]) % scales.length],
+      zeros[Math.floor(from / runs[1]) % zeros.length],
+    ]
+    const to = Math.min(data.length, from + run)
+    for (let i = from; i < to; i++) data[i] = Math.fround(ints.data[i] - z) * s
+  }
   return { type: DataType.FLOAT, shape: ints.shape, data }
 }
 

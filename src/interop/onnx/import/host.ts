@@ -6,11 +6,14 @@ import { TensorProto_DataLocation, TensorProto_DataType as DataType, type Tensor
 
 export { DataType }
 
-/** Known numbers: float32 where the type is a float, else double, which holds every integer up to 2^53. */
+/**
+ * Known numbers: float32 where the type is a float, else double, which holds every integer up to 2^53. Small integers of a file stay as they are stored:
+ * as floats, the weights of a quantized model would take four times its size.
+ */
 export type Host = {
   readonly type: DataType
   readonly shape: Shape
-  readonly data: Float32Array | Float64Array
+  readonly data: Float32Array | Float64Array | Int8Array | Uint8Array
 }
 
 /** Gives the bytes of a file that lies beside the model, or says why not. */
@@ -65,8 +68,11 @@ const nibble = (byte: number, i: number, signed: boolean): number => {
   return signed && n > 7 ? n - 16 : n
 }
 
-const fourBits = (bytes: ArrayLike<number>, n: number, signed: boolean): Float32Array =>
-  Float32Array.from({ length: n }, (_, i) => nibble(bytes[i >> 1], i, signed))
+const fourBits = (bytes: ArrayLike<number>, n: number, signed: boolean): Int8Array | Uint8Array => {
+  const out = signed ? new Int8Array(n) : new Uint8Array(n)
+  for (let i = 0; i < n; i++) out[i] = nibble(bytes[i >> 1], i, signed)
+  return out
+}
 
 const wide = (type: 'F64' | 'I32' | 'U32' | 'I64' | 'U64', bytes: Uint8Array, n: number): Float64Array => {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -94,6 +100,9 @@ const fromRaw = (type: DataType, bytes: Uint8Array, n: number): Host['data'] | s
   if (element === undefined) return `its element type ${DataType[type] ?? type} is not known`
   const bad = short(n * sizeOfElement[element])
   if (bad !== null) return bad
+  if (element === 'I8') return new Int8Array(bytes)
+  // A copy, whatever kind of Uint8Array the bytes are.
+  if (element === 'U8') return new Uint8Array(bytes)
   return isWide(element) ? wide(element, bytes, n) : numbersFrom(element, bytes, 0, n)
 }
 
@@ -180,7 +189,7 @@ export const uniform = ({ data }: Host): number | null => {
 }
 
 /** As float32. */
-export const float32 = (h: Host): Float32Array => (h.data instanceof Float32Array ? h.data : Float32Array.from(h.data))
+export const float32 = (h: Host): Float32Array => (h.data instanceof Float32Array ? h.data : new Float32Array(h.data))
 
 const INTEGERS: { readonly [T in DataType]?: (v: number) => number } = {
   [DataType.INT8]: (v) => (v << 24) >> 24,

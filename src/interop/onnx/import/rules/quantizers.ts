@@ -16,7 +16,7 @@ import {
   storedOn,
   widthOf,
 } from '../grids.js'
-import { DataType } from '../host.js'
+import { DataType, type Host } from '../host.js'
 
 const STATIC = 'export it with static quantization: constants as scales'
 
@@ -162,6 +162,13 @@ export const trunc: ImportRule = (x) => {
   })
 }
 
+/** Numbers within bounds; those that are already, as an exporter's are, stay where they stand. */
+const clipped = (data: Host['data'], [lo, hi]: readonly [number, number]): Host['data'] => {
+  let inside = true
+  for (let i = 0; inside && i < data.length; i++) inside = data[i] >= lo && data[i] <= hi
+  return inside ? data : data.map((v) => Math.min(hi, Math.max(lo, v)))
+}
+
 /** A Clip of integers between QuantizeLinear and DequantizeLinear, or of stored ones; null where it clips floats. */
 export const clippedLevels = (x: Importing, lo: number | null, hi: number | null): Entry | null => {
   const e = x.entry(0)
@@ -171,6 +178,6 @@ export const clippedLevels = (x: Importing, lo: number | null, hi: number | null
   const range = rangeOf(e.host.type)
   if (range === null || e.host.type === DataType.INT32 || e.host.type === DataType.UINT32) return null
   const bounds = [Math.max(lo ?? -Infinity, range[0]), Math.min(hi ?? Infinity, range[1])] as const
-  const data = e.host.data.map((v) => Math.min(bounds[1], Math.max(bounds[0], v)))
+  const data = clipped(e.host.data, bounds)
   return { is: 'known', host: { ...e.host, data }, leaf: e.leaf, ...(widthOf(bounds) === null ? {} : { bounds }) }
 }
