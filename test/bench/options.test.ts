@@ -22,6 +22,7 @@ test('without arguments: every workload, one and two threads, no Python', () => 
     quick: false,
     json: null,
     heap: false,
+    models: false,
   })
 })
 
@@ -38,6 +39,7 @@ test('every argument is read', () => {
     '--json',
     'a/b.json',
     '--heap',
+    '--models',
   )
   assert.equal(o, {
     only: ['W4', 'W1'],
@@ -47,6 +49,7 @@ test('every argument is read', () => {
     quick: true,
     json: 'a/b.json',
     heap: true,
+    models: true,
   })
 })
 

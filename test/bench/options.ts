@@ -15,6 +15,8 @@ export type Options = {
   readonly json: string | null
   /** Only the proof that a step allocates nothing. */
   readonly heap: boolean
+  /** Only what models cost on their way out and in. */
+  readonly models: boolean
 }
 
 /** A command line: to be run, a request for help, or wrong. */
@@ -23,7 +25,7 @@ export type CommandLine =
   | { readonly tag: 'help' }
   | { readonly tag: 'wrong'; readonly message: string }
 
-export const USAGE = `usage: npm run bench -- [--only W1,W4] [--threads 1,2] [--peer brevitas] [--python PATH] [--quick] [--json FILE] [--heap]
+export const USAGE = `usage: npm run bench -- [--only W1,W4] [--threads 1,2] [--peer brevitas] [--python PATH] [--quick] [--json FILE] [--heap] [--models]
 
   --only       workloads: ${WORKLOADS.join(', ')} (default: all of them)
   --threads    numbers of threads to measure, 1 to 64 (default: 1,2)
@@ -32,6 +34,7 @@ export const USAGE = `usage: npm run bench -- [--only W1,W4] [--threads 1,2] [--
   --quick      one round and short samples: a few minutes; W8 only if --only names it
   --json       write the comparisons to FILE: [{ workload, size, phase, threads, ours_ms, peer, peer_ms, ratio }]
   --heap       only show what a thousand steps allocate
+  --models     only show what it costs to write and to read ONNX models
   --help       this text`
 
 const SPEC = {
@@ -42,6 +45,7 @@ const SPEC = {
   quick: { type: 'boolean' },
   json: { type: 'string' },
   heap: { type: 'boolean' },
+  models: { type: 'boolean' },
   help: { type: 'boolean' },
 } as const
 
@@ -90,6 +94,7 @@ export const readCommandLine = (args: readonly string[]): CommandLine => {
         quick: v.quick ?? false,
         json: v.json === undefined ? null : filled('json', v.json),
         heap: v.heap ?? false,
+        models: v.models ?? false,
       },
     }
   } catch (e) {

@@ -7,6 +7,7 @@ import { measureAll } from './bench.js'
 import { verdictsOf } from './goals.js'
 import { heapTable } from './heap.js'
 import { rowsOf } from './ledger.js'
+import { modelsTable } from './models.js'
 import { readCommandLine, USAGE, type Options } from './options.js'
 import { goalsTable, mainTable, meansTable, notesOf } from './table.js'
 
@@ -28,6 +29,7 @@ const bench = async (o: Options): Promise<number> => {
   if (rows.length > 0) console.log(`\ngeometric means of the ratios\n${meansTable(rows)}`)
   console.log(`\n${goalsTable(verdictsOf(ledger, rows, o.threads))}`)
   console.log(`\n${await heapTable()}`)
+  console.log(`\n${await modelsTable()}`)
   console.log(`\n${minutes.toFixed(1)} minutes${o.json === null ? '' : `; written: ${o.json}`}`)
   const wrong = ledger.losses.filter((l) => l.tag === 'mismatch' || (l.peer === 'ours' && l.tag !== 'unable'))
   return wrong.length === 0 ? 0 : 1
@@ -45,6 +47,10 @@ const main = async (): Promise<number> => {
   }
   if (line.options.heap) {
     console.log(await heapTable())
+    return 0
+  }
+  if (line.options.models) {
+    console.log(await modelsTable())
     return 0
   }
   return bench(line.options)
