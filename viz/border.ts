@@ -10,6 +10,7 @@ import {
   func,
   list,
   listOf,
+  oneOf,
   orNull,
   record,
   required,
@@ -62,6 +63,29 @@ const valuesField: Field = {
   holds: (x) => x instanceof Map && [...x].every(([id, t]) => typeof id === 'number' && tensorField.holds(t)),
 }
 
+/** A report of an export. */
+const reportField: Field = {
+  ...shaped('what exportReport gave, unwrapped', {
+    target: required(oneOf('qcdq', 'qonnx')),
+    entries: required(
+      listOf(
+        shaped(
+          'an entry',
+          allOf({
+            severity: oneOf('blocking', 'warning', 'note'),
+            path: text,
+            op: text,
+            what: text,
+            instead: text,
+            fix: text,
+          }),
+        ),
+      ),
+    ),
+  }),
+  like: 'orThrow(exportReport(…))',
+}
+
 /** What may be said about a program besides itself. */
 export const SCENE = {
   title: text,
@@ -70,6 +94,7 @@ export const SCENE = {
   log: recordsField,
   profile: profileField,
   plan: planField,
+  exported: reportField,
   nameOf: func,
 }
 

@@ -35,6 +35,7 @@ export type {
   Phrase,
   Scene,
   SceneBox,
+  SceneExport,
   SceneEdge,
   SceneLoss,
   SceneNode,

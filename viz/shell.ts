@@ -2,6 +2,7 @@
 import { htmlDocument } from './document.js'
 import { SCISSORS } from './draw/lines.js'
 import { escapeJSON, escapeText } from './draw/mark.js'
+import { overlays, type Colouring } from './overlays/index.js'
 import { pack } from './scene/pack.js'
 import { hasBackward } from './scene/sides.js'
 import type { Phrase, Scene, SceneLog } from './scene/scene.js'
@@ -33,27 +34,31 @@ export const lineLegend = [
   sample('float', 'float', 1, ': never quantized'),
 ].join('')
 
-/** Only where quantization errors are known. */
-const errorButton = (scene: Scene): string =>
-  Object.values(scene.observed).some((x) => typeof x.sqnr === 'number')
-    ? '<button type="button" id="errors" aria-pressed="false" title="Colour layers by signal over quantization noise">Error</button>'
-    : ''
+/** The overlays that have something to show. */
+const shownBy = (scene: Scene): readonly Colouring[] => overlays.filter((o) => o.knows(scene))
 
-/** Only where there is a profile. */
-const timeButton = (scene: Scene): string =>
-  scene.profile === undefined
-    ? ''
-    : '<button type="button" id="times" aria-pressed="false" aria-controls="profile" title="Where the time goes: colours nodes, lists steps">Time</button>'
+/** A button for each overlay, of which one at a time is pressed. */
+const overlayButtons = (scene: Scene): string =>
+  shownBy(scene)
+    .map(
+      ({ id, button, title }) =>
+        `<button type="button" id="${id}s" data-overlay="${id}" aria-pressed="false" title="${escapeText(title)}">${escapeText(button)}</button>`,
+    )
+    .join('')
 
-const timeLegend = (scene: Scene): string =>
-  scene.profile === undefined
-    ? ''
-    : `<span id="time-legend" hidden>share of the time, %: ${['&lt; 1', '1', '3', '8', '15', '≥ 30'].map((t, k) => `<i class="swatch t${k}">${t}</i>`).join('')}</span>`
+/** What the colours of each overlay mean; shown with it. */
+const overlayLegends = (scene: Scene): string =>
+  shownBy(scene)
+    .map(({ id, legend: { says, classes } }) => {
+      const swatches = classes.flatMap((t, k) => (t === '' ? [] : [`<i class="swatch ${id}${k}">${escapeText(t)}</i>`]))
+      return `<span id="${id}-legend" class="swatches" data-with="${id}" hidden>${escapeText(says)} ${swatches.join('')}</span>`
+    })
+    .join('')
 
 const profileTable = (scene: Scene): string =>
   scene.profile === undefined
     ? ''
-    : '<section id="profile" aria-label="Where the time goes, step by step" tabindex="0" hidden></section>\n'
+    : '<section id="profile" data-with="time" aria-label="Where the time goes, step by step" tabindex="0" hidden></section>\n'
 
 /** Only where there is a backward pass. */
 const sideButtons = (scene: Scene): string =>
@@ -68,8 +73,6 @@ const sideButtons = (scene: Scene): string =>
         )
         .join('')}</span>`
     : ''
-
-const errorLegend = `<span id="error-legend" hidden>signal over noise, dB: ${['&lt; 10', '10', '20', '30', '40', '≥ 50'].map((t, k) => `<i class="swatch e${k}">${t}</i>`).join('')}</span>`
 
 const key = (mark: string, text: string): string =>
   `<span class="key"><svg viewBox="0 0 16 12" aria-hidden="true">${mark}</svg>${text}</span>`
@@ -151,7 +154,7 @@ export const shell = (scene: Scene, a: Assets): string =>
     title: scene.title,
     policy: policy(a),
     head: `<style>${a.style}</style>\n`,
-    body: `${frame(scene, { tools: `${errorButton(scene)}${timeButton(scene)}${sideButtons(scene)}`, below: `${profileTable(scene)}${timeline(scene)}`, signs: `${scene.nodes.some((n) => n.estimator !== undefined) ? '<span><b>∂ est.</b>estimated gradient</span>' : ''}${errorLegend}${timeLegend(scene)}` })}
+    body: `${frame(scene, { tools: `${overlayButtons(scene)}${sideButtons(scene)}`, below: `${profileTable(scene)}${timeline(scene)}`, signs: `${scene.nodes.some((n) => n.estimator !== undefined) ? '<span><b>∂ est.</b>estimated gradient</span>' : ''}${overlayLegends(scene)}` })}
 <script type="application/json" id="scene">${escapeJSON(pack(scene))}</script>
 <script>${a.script}</script>
 `,

@@ -6,7 +6,7 @@ import { estimate, type Measure } from '../scene/type.js'
 import type { Item, Line, Visible } from '../scene/visible.js'
 import type { Hues } from './hues.js'
 import type { Mark } from './mark.js'
-import { errorAt, noOverlay, shareText, timeAt, timeClass, type Overlay } from './overlay.js'
+import { colouredAt, noOverlay, type Overlay } from './overlay.js'
 import type { Spot } from './place.js'
 import { lineLabel } from './words.js'
 
@@ -67,9 +67,8 @@ export const rowsAt = (look: Pick<Look, 'over' | 'now'>, l: Line): readonly stri
 /** What is laid over an item, in words. */
 export const badgeAt = (over: Overlay, i: Item): Piece | undefined => {
   if (over.nonfinite.has(i.id)) return { text: 'NaN or ∞', tone: 'lost' }
-  const [error, time] = [errorAt(over, i), timeAt(over, i)]
-  if (error !== undefined) return { text: `${error.toFixed(1).replace('-', '−')} dB`, tone: 'plain' }
-  return time !== undefined && timeClass(time) > 0 ? { text: shareText(time), tone: 'plain' } : undefined
+  const text = colouredAt(over, i)?.text ?? ''
+  return text === '' ? undefined : { text, tone: 'plain' }
 }
 
 /** What is noted of an item. */

@@ -4,7 +4,7 @@ import { BETWEEN, lineOf, nameOf, piecesOf, type Piece } from '../scene/text.js'
 import { isBackward, type Item } from '../scene/visible.js'
 import { metaAttrs, notesAt, type Drawing } from './drawing.js'
 import { mark, type Mark } from './mark.js'
-import { errorAt, errorClass, shareText, timeAt, timeClass } from './overlay.js'
+import { colouredAt } from './overlay.js'
 import { headAt } from './place.js'
 import { lookOf, sayItem } from './words.js'
 
@@ -82,7 +82,7 @@ const kindOf = (i: Item): string =>
   i.kind === 'node' && i.node !== undefined ? (['input', 'const'].includes(i.node.op) ? i.node.op : 'op') : i.kind
 
 const classOf = (d: Drawing, i: Item): string => {
-  const [error, time, n] = [errorAt(d.over, i), timeAt(d.over, i), i.node]
+  const n = i.node
   return [
     `item ${kindOf(i)}`,
     i.open ? 'open' : '',
@@ -90,8 +90,7 @@ const classOf = (d: Drawing, i: Item): string => {
     n?.flow === true && ['stripped', 'claimed'].includes(lookOf(n)) ? `at-${lookOf(n)}` : '',
     n?.loss === 'costly' ? 'costly' : '',
     isBackward(i) ? 'backward' : '',
-    error === undefined ? '' : `error${errorClass(error)}`,
-    time === undefined ? '' : `time${timeClass(time)}`,
+    colouredAt(d.over, i)?.mark ?? '',
     d.over.nonfinite.has(i.id) ? 'at-nan' : '',
   ]
     .filter((c) => c !== '')
@@ -99,12 +98,11 @@ const classOf = (d: Drawing, i: Item): string => {
 }
 
 const saidOf = (d: Drawing, i: Item): readonly string[] => {
-  const [error, time] = [errorAt(d.over, i), timeAt(d.over, i)]
+  const coloured = colouredAt(d.over, i)
   return [
     ...(d.over.nonfinite.has(i.id) ? ['makes the first NaN or infinity'] : []),
     ...(d.over.estimators.has(i.id) ? ['its gradient is an estimate'] : []),
-    ...(error === undefined ? [] : [`signal over quantization noise ${error.toFixed(1)} dB`]),
-    ...(time === undefined ? [] : [`${shareText(time)} of the time`]),
+    ...(coloured === undefined ? [] : [coloured.said]),
   ]
 }
 

@@ -1,5 +1,7 @@
-/** What is laid over a drawing besides metadata: numbers of scales, wasted bits, quantization errors, where NaN begins. */
-import type { Column, Scene, SceneLog, SceneStep, SceneTrack } from '../scene/scene.js'
+/** What is laid over a drawing besides metadata: numbers of scales, wasted bits, the colours of one overlay, where NaN begins. */
+import { overlays, type Colouring } from '../overlays/index.js'
+import { around } from '../scene/around.js'
+import type { Column, Scene, SceneLog, SceneTrack } from '../scene/scene.js'
 import type { Item } from '../scene/visible.js'
 import { number } from './words.js'
 
@@ -9,10 +11,8 @@ export type Overlay = {
   readonly scales: ReadonlyMap<string, string>
   /** `7.0 of 8 bits used`, by node. */
   readonly wasted: ReadonlyMap<string, string>
-  /** Signal over quantization noise in dB, by node and by box (there the worst inside); null while it is switched off. */
-  readonly errors: ReadonlyMap<string, number> | null
-  /** Share of the time of the steps that compute a node, or nodes in a box; null while it is switched off. */
-  readonly times: ReadonlyMap<string, number> | null
+  /** What colours nodes and boxes, and its numbers; null while all overlays are switched off. */
+  readonly colours: { readonly by: Colouring; readonly values: ReadonlyMap<string, number> } | null
   /** Nodes that made the first NaN or infinity, and the boxes around them. */
   readonly nonfinite: ReadonlySet<string>
   /** Nodes whose gradient is an estimate, and while a backward pass is shown the boxes around them. */
@@ -25,8 +25,7 @@ export type Overlay = {
 export const noOverlay: Overlay = {
   scales: new Map(),
   wasted: new Map(),
-  errors: null,
-  times: null,
+  colours: null,
   nonfinite: new Set(),
   estimators: new Set(),
   longest: '',
@@ -34,21 +33,10 @@ export const noOverlay: Overlay = {
 
 /** What the reader chose. */
 export type OverlayChoice = {
-  readonly errors: boolean
-  readonly times?: boolean
+  /** The id of an overlay, or null for none. */
+  readonly overlay: string | null
   readonly at: number | null
   readonly backward: boolean
-}
-
-/** A node with all boxes around it, the innermost first. */
-const upwards = (scene: Scene): ((id: string) => readonly string[]) => {
-  const parent = new Map(scene.boxes.map((b) => [b.id, b.parent]))
-  const box = new Map(scene.nodes.map((n) => [n.id, n.box]))
-  return (id) => {
-    const out = [id]
-    for (let at = box.get(id) ?? parent.get(id); at !== undefined && at !== ''; at = parent.get(at)) out.push(at)
-    return out
-  }
 }
 
 /** Which scale each quantizer of a log has, by path. */
@@ -89,36 +77,6 @@ const scalesOfRun = (scene: Scene): ReadonlyMap<string, string> => {
   return out
 }
 
-/** Quantization errors by node and by box. */
-export const errorsOf = (scene: Scene): ReadonlyMap<string, number> => {
-  const [up, worst] = [upwards(scene), new Map<string, number>()]
-  for (const n of scene.nodes) {
-    const dB = scene.observed[n.id]?.sqnr
-    if (dB === undefined || dB === null) continue
-    for (const id of up(n.id)) worst.set(id, Math.min(worst.get(id) ?? Infinity, dB))
-  }
-  return worst
-}
-
-/** Which nodes a step's time is put down to: its product if it has one, else all that it computes, alike. */
-const carriersOf = (scene: Scene): ((s: SceneStep) => readonly string[]) => {
-  const products = new Set(scene.nodes.flatMap((n) => (n.integer === undefined ? [] : [n.id])))
-  return (s) => {
-    const own = s.product === undefined ? [] : s.nodes.filter((n) => products.has(n))
-    return own.length > 0 ? own : s.nodes
-  }
-}
-
-/** Shares of time by node and by box, each step counted once: what one step computes for several nodes is divided among them, so that all boxes together have no more than the whole. */
-export const sharesOf = (scene: Scene): ReadonlyMap<string, number> => {
-  const [up, carriers, sums] = [upwards(scene), carriersOf(scene), new Map<string, number>()]
-  for (const s of scene.profile?.steps ?? []) {
-    const nodes = carriers(s)
-    for (const n of nodes) for (const id of up(n)) sums.set(id, (sums.get(id) ?? 0) + s.share / nodes.length)
-  }
-  return sums
-}
-
 /** The track of the quantizer that a scale belongs to. */
 export const trackOf = (scene: Scene, scale: string): SceneTrack | undefined => {
   const paths = scalesByPath(scene)
@@ -129,24 +87,27 @@ export const trackOf = (scene: Scene, scale: string): SceneTrack | undefined => 
 const longestOf = (scene: Scene): string =>
   scene.nonfinite.length > 0
     ? 'NaN or ∞'
-    : Object.values(scene.observed).some((x) => typeof x.sqnr === 'number')
-      ? '−00.0 dB'
-      : scene.profile === undefined
-        ? ''
-        : '00.0 %'
+    : overlays
+        .filter((o) => o.knows(scene))
+        .map((o) => o.longest)
+        .reduce((a, b) => (b.length > a.length ? b : a), '')
+
+const coloursOf = (scene: Scene, id: string | null): Overlay['colours'] => {
+  const by = overlays.find((o) => o.id === id)
+  return by === undefined || !by.knows(scene) ? null : { by, values: by.valueOf(scene) }
+}
 
 /** The overlay of a scene. */
 export const overlayOf = (
   scene: Scene,
-  choice: OverlayChoice = { errors: false, at: null, backward: false },
+  choice: OverlayChoice = { overlay: null, at: null, backward: false },
 ): Overlay => {
-  const up = upwards(scene)
+  const up = around(scene)
   const guesses = scene.nodes.filter((n) => n.estimator !== undefined && n.flow).map((n) => n.id)
   return {
     scales: choice.at !== null && scene.log !== undefined ? scalesAt(scene, scene.log, choice.at) : scalesOfRun(scene),
     wasted: new Map(scene.wasted.map((w) => [w.node, `${w.used.toFixed(1)} of ${w.bits} bits used`])),
-    errors: choice.errors ? errorsOf(scene) : null,
-    times: choice.times === true ? sharesOf(scene) : null,
+    colours: coloursOf(scene, choice.overlay),
     nonfinite: new Set(scene.nonfinite.flatMap(up)),
     estimators: new Set(
       choice.backward ? guesses.flatMap(up) : scene.nodes.filter((n) => n.estimator !== undefined).map((n) => n.id),
@@ -155,18 +116,13 @@ export const overlayOf = (
   }
 }
 
-/** In which of six classes an error falls: below 10 dB, …, from 50 dB on. */
-export const errorClass = (dB: number): number => Math.max(0, Math.min(5, Math.floor(dB / 10)))
+/** What an overlay says of an item: its class, what is written in it, and in words; nothing where it is off or has no number. */
+export type Coloured = { readonly mark: string; readonly text: string; readonly said: string }
 
-/** The error of an item, while errors are shown. */
-export const errorAt = (o: Overlay, i: Item): number | undefined => o.errors?.get(i.id)
-
-/** In which of six classes a share of time falls: below 1 %, 3, 8, 15, 30, or more. */
-export const timeClass = (share: number): number =>
-  [0.01, 0.03, 0.08, 0.15, 0.3].filter((least) => share >= least).length
-
-/** A share of time as text. */
-export const shareText = (share: number): string => `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`
-
-/** The share of time of an item, while times are shown. */
-export const timeAt = (o: Overlay, i: Item): number | undefined => o.times?.get(i.id)
+/** What the overlay that is shown says of an item. */
+export const colouredAt = ({ colours }: Overlay, i: Item): Coloured | undefined => {
+  const value = colours?.values.get(i.id)
+  if (colours === null || value === undefined) return undefined
+  const { id, classOf, text, said } = colours.by
+  return { mark: `${id}${classOf(value)}`, text: text(value), said: said(value) }
+}

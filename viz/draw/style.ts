@@ -1,18 +1,23 @@
 /** The look of the page and of exported drawings: two themes, one set of names. */
+import { overlays } from '../overlays/index.js'
 import { FAMILY, FONTS, type Style } from '../scene/type.js'
+
+const coloursIn = (theme: 'light' | 'dark'): string =>
+  overlays.flatMap(({ id, classes }) => classes[theme].map((colour, k) => `--${id}${k}:${colour};`)).join('')
+/** A rule for each class of each overlay. */
+const perClass = (rule: (name: string) => string): string =>
+  overlays.flatMap(({ id, classes }) => classes.light.map((_, k) => rule(`${id}${k}`))).join('')
 
 const light = `
 --paper:#fbfbfa;--panel:#ffffff;--ink:#1b1e23;--soft:#5b626d;--rule:#d9dce1;--node:#ffffff;--group:#f1f3f5;--edge:#8b929c;--focus:#1456d8;
 --good:#186a3b;--doubt:#8a5300;--doubt-line:#c97a00;--lost:#b3261e;--code:#f3f4f6;--halo:#fbfbfa;
---e0:#f4a582;--e1:#f8c3a4;--e2:#fbe1cd;--e3:#e3eef3;--e4:#bddbe9;--e5:#92c5de;
---t0:#fbf4e4;--t1:#fbe9c6;--t2:#f9d9a0;--t3:#f6c67c;--t4:#f1ae5e;--t5:#e9924a;
+${coloursIn('light')}
 --h0:#2563c9;--h1:#0f8a6d;--h2:#7c4bc4;--h3:#0b7fab;--h4:#b04a93;--h5:#5f7d12;--h6:#4b5bd6;--h7:#8c5a3c;--h8:#5f6b7a;`
 
 const dark = `
 --paper:#14171b;--panel:#1b1f24;--ink:#e9ebee;--soft:#a4acb7;--rule:#343a42;--node:#22272e;--group:#1a1e23;--edge:#727b87;--focus:#8ab4ff;
 --good:#6fd39a;--doubt:#f2b24c;--doubt-line:#e8a33a;--lost:#ff8a80;--code:#262b32;--halo:#14171b;
---e0:#8a3d22;--e1:#6f3d2b;--e2:#4b3a33;--e3:#2c3a42;--e4:#28506a;--e5:#1f6690;
---t0:#2b2a27;--t1:#3a3226;--t2:#4d3b22;--t3:#614420;--t4:#774c1c;--t5:#8f5318;
+${coloursIn('dark')}
 --h0:#6ea8ff;--h1:#45c9a5;--h2:#b794f4;--h3:#4cc2ee;--h4:#eb8fd0;--h5:#b5d04f;--h6:#97a3ff;--h7:#d1a184;--h8:#a9b4c2;`
 
 const hues = Array.from(
@@ -58,7 +63,7 @@ ${hues}
 .scene .waste{fill:var(--doubt)}
 .item.at-nan .frame{stroke:var(--lost);stroke-width:3}
 .item.backward .frame{stroke-dasharray:1.5 2.5;stroke:var(--soft);stroke-linecap:round}.item.backward.box .frame{fill:var(--paper)}
-${[0, 1, 2, 3, 4, 5].map((k) => `.item.error${k}:not(.open) .frame{fill:var(--e${k})}.item.time${k}:not(.open) .frame{fill:var(--t${k})}`).join('')}`
+${perClass((c) => `.item.${c}:not(.open) .frame{fill:var(--${c})}`)}`
 
 const page = `
 *{box-sizing:border-box}
@@ -114,8 +119,8 @@ aside ul{margin:2px 0;padding-left:18px}aside li button,aside p button,aside h3 
 #history .name.accuracy{fill:var(--good)}#history .end.chosen{font-weight:600}
 #timeline .batch{fill:none;stroke:var(--soft)}
 ${Array.from({ length: 9 }, (_, i) => `#history .trace.hue${i}{stroke:var(--h${i})}#history .hue${i}:is(text,tspan){fill:var(--h${i})}`).join('')}
-.swatch{font-style:normal;color:var(--ink);padding:0 7px;border:1px solid var(--rule)}${[0, 1, 2, 3, 4, 5].map((k) => `.swatch.e${k}{background:var(--e${k})}.swatch.t${k}{background:var(--t${k})}`).join('')}
-#time-legend{gap:0}#time-legend i:first-of-type{margin-left:7px}#time-legend[hidden]{display:none}
+.swatch{font-style:normal;color:var(--ink);padding:0 7px;border:1px solid var(--rule)}${perClass((c) => `.swatch.${c}{background:var(--${c})}`)}
+footer .swatches{gap:0}.swatches i:first-of-type{margin-left:7px}footer .swatches[hidden]{display:none}
 #profile{grid-column:1/-1;min-width:0;border-top:1px solid var(--rule);background:var(--panel);padding:8px 20px;height:34vh;overflow:auto}#profile[hidden]{display:none}
 body:has(#profile:not([hidden])) #timeline{display:none}body:has(#profile:not([hidden])) aside{grid-row:3}
 #profile h2{display:inline;font-size:14px;font-weight:600;margin:0 14px 0 0}#profile .soft{color:var(--soft);font-size:12px}
@@ -125,7 +130,6 @@ body:has(#profile:not([hidden])) #timeline{display:none}body:has(#profile:not([h
 #profile tbody tr{cursor:pointer}#profile tbody tr:hover td{background:var(--group)}#profile tr.chosen td{background:var(--code);box-shadow:inset 0 2px 0 -1px var(--focus),inset 0 -2px 0 -1px var(--focus)}
 #profile td button{white-space:nowrap;border:0;background:none;padding:0;text-align:left;text-decoration:underline;text-underline-offset:3px}
 #profile .meter{display:block;width:76px;height:4px;margin:1px 0 2px auto}#profile .meter rect{fill:var(--rule)}#profile .meter .fill{fill:var(--h0)}
-#error-legend{gap:0}#error-legend i:first-of-type{margin-left:7px}#error-legend[hidden]{display:none}
 .chart.curve{height:172px}.curve path{fill:none;stroke-width:1.6}.curve .forward{stroke:var(--h0)}.curve .ideal{stroke:var(--edge);stroke-width:1;stroke-dasharray:3 3}.curve .gradient{stroke:var(--doubt-line);stroke-width:2}.curve .zero{stroke:var(--edge);stroke-dasharray:2 3}
 .chart{display:block;width:100%;height:84px}.chart rect{fill:var(--h0)}.chart .end{fill:var(--lost)}.chart line{stroke:var(--edge)}.chart text{fill:var(--soft);font-size:12px}
 footer{grid-column:1/-1;display:flex;flex-wrap:wrap;gap:4px 18px;padding:7px 20px;border-top:1px solid var(--rule);background:var(--panel);color:var(--soft);font-size:12px}

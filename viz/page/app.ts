@@ -34,10 +34,9 @@ export type App = {
   /** Shows the forward pass, the backward pass, or both. */
   readonly showSide: (side: Side) => void
   readonly side: () => Side
-  /** Colours layers by quantization error, or not. */
-  readonly showErrors: (errors: boolean) => void
-  /** Colours nodes and layers by their share of the time, or not. */
-  readonly showTimes: (times: boolean) => void
+  /** Colours nodes and layers by an overlay, in place of another; null: by none. */
+  readonly showOverlay: (id: string | null) => void
+  readonly overlay: () => string | null
   /** The kept step of the training log that is shown; null for the end, with the numbers of the run. */
   readonly at: () => number | null
   readonly goTo: (at: number | null) => void
@@ -80,8 +79,7 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
   let side: Side = all ? 'both' : 'forward'
   let isAll = all
   let details = all
-  let errors = false
-  let times = false
+  let overlay: string | null = null
   let at: number | null = null
   let selected: string | null = null
   let hues = huesOf(scene)
@@ -89,7 +87,7 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
     scene: seen(),
     open: boxes,
     details,
-    over: overlayOf(scene, { errors, times, at, backward: side !== 'forward' }),
+    over: overlayOf(scene, { overlay, at, backward: side !== 'forward' }),
     hues,
   })
   const opening = (): ReadonlySet<string> => openingOf(seen(), (boxes) => view.fits(drawnWith(boxes)))
@@ -138,6 +136,11 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
       .map((p) => shownAs(index, view, p))
       .filter((p) => view.visible().at.has(p))
   const redraw = (): void => {
+    // What stands beside the drawing takes its room first.
+    for (const b of document.querySelectorAll('[data-overlay]'))
+      b.setAttribute('aria-pressed', String(b.getAttribute('data-overlay') === overlay))
+    for (const e of document.querySelectorAll('[data-with]'))
+      e.toggleAttribute('hidden', e.getAttribute('data-with') !== overlay)
     view.draw(drawnWith(open))
     byId('details').setAttribute('aria-pressed', String(details))
     for (const b of document.querySelectorAll('[data-side]'))
@@ -150,12 +153,8 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
     select(null)
     view.firstLook()
   }
-  const showErrors = (wanted: boolean): void => {
-    errors = wanted
-    redraw()
-  }
-  const showTimes = (wanted: boolean): void => {
-    times = wanted
+  const showOverlay = (wanted: string | null): void => {
+    overlay = wanted
     redraw()
   }
   const goTo = (wanted: number | null): void => {
@@ -267,8 +266,8 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
     nextLoss,
     showSide,
     side: () => side,
-    showErrors,
-    showTimes,
+    showOverlay,
+    overlay: () => overlay,
     at: () => at,
     goTo,
     onChange: (l) => void listeners.push(l),

@@ -5,7 +5,7 @@ import { byId, button, el, svgById } from './dom.js'
 import { listen } from './input.js'
 import { mapOf } from './minimap.js'
 import type { Side } from '../scene/sides.js'
-import { wireTimes } from './profile.js'
+import { fillTimes } from './profile.js'
 import { wireTheme } from './theme.js'
 import { reserveTime, timeOf } from './timeline.js'
 import { whereOf } from './where.js'
@@ -48,14 +48,10 @@ const sideIn = (text: string | null): Side => (text === 'backward' || text === '
 const wireChoices = (app: App): void => {
   for (const b of document.querySelectorAll('[data-side]'))
     b.addEventListener('click', () => app.showSide(sideIn(b.getAttribute('data-side'))))
-  const errors = document.getElementById('errors')
-  errors?.addEventListener('click', () => {
-    const wanted = errors.getAttribute('aria-pressed') !== 'true'
-    errors.setAttribute('aria-pressed', String(wanted))
-    document.getElementById('error-legend')?.toggleAttribute('hidden', !wanted)
-    if (wanted && document.getElementById('times')?.getAttribute('aria-pressed') === 'true') byId('times').click()
-    app.showErrors(wanted)
-  })
+  for (const b of document.querySelectorAll('[data-overlay]')) {
+    const id = b.getAttribute('data-overlay')
+    b.addEventListener('click', () => app.showOverlay(app.overlay() === id ? null : id))
+  }
 }
 
 /** Draws a scene in the frame of the page, and listens. */
@@ -71,7 +67,7 @@ export const mountScene = (scene: Scene): App => {
   wireTools(app)
   wireChoices(app)
   timeOf(app)
-  wireTimes(app)
+  fillTimes(app)
   new ResizeObserver(() => app.view.settle()).observe(svg)
   return {
     ...app,

@@ -6,6 +6,7 @@ import { names } from '../scene/written.js'
 import type { Advice, SceneNode } from '../scene/scene.js'
 import { button, el } from './dom.js'
 import { codeOf, links, section, type PanelContext } from './parts.js'
+import { exportSummary } from './exportParts.js'
 import { passParts } from './planParts.js'
 
 const MOST_ROWS = 20
@@ -225,6 +226,7 @@ export const overviewParts = (
       'Nothing multiplies before the next quantizer, or at all.',
       free.map((x) => x.node),
     ),
+    ...exportSummary(c),
     ...passParts(c),
   ]
 }

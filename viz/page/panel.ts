@@ -7,6 +7,7 @@ import { histogramChart, scalesChart } from './charts.js'
 import { button, el } from './dom.js'
 import { gradientParts } from './gradientParts.js'
 import { codeOf, links, numbersFor, section, type PanelContext } from './parts.js'
+import { exportParts } from './exportParts.js'
 import { fateParts } from './planParts.js'
 import { timeParts } from './timeParts.js'
 import { trackParts } from './trackParts.js'
@@ -217,6 +218,7 @@ export const nodeParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
     ...wasteParts(c, n),
     ...trackParts(c, n),
     ...gradientParts(c, n),
+    ...exportParts(c, n.id),
     ...timeParts(c, n.id),
     ...fateParts(c, n),
   ]
@@ -301,6 +303,7 @@ export const boxParts = (c: PanelContext, i: Item, leaving: readonly Line[]): re
         ...trackParts(c, n),
       ]),
     ...mirrorParts(c, i),
+    ...exportParts(c, i.id),
     ...timeParts(c, i.id),
   ]
 }

@@ -1,5 +1,5 @@
 /** The table of a profile: one row per step, sorted by any column; a row selects its nodes, a selection marks its rows. */
-import { shareText } from '../draw/overlay.js'
+import { shareText } from '../overlays/time.js'
 import { stepsAt } from '../scene/profile.js'
 import type { SceneProfile, SceneStep } from '../scene/scene.js'
 import type { App } from './app.js'
@@ -129,18 +129,9 @@ const tableOf = (app: App, p: SceneProfile): HTMLElement => {
 const summary = (p: SceneProfile): string =>
   `${timeText(p.ms)} an execution on one thread; its ${p.steps.length} steps timed alone take ${timeText(p.total)}. Bars: share of the whole; of this machine's ${p.limits.cacheGBs.toFixed(0)} GB/s in cache (${p.limits.memoryGBs.toFixed(0)} from memory), ${p.limits.gflops.toFixed(0)} GFLOP/s, on integers ${p.limits.integerGops.toFixed(0)} GOP/s.`
 
-/** Fills the table and wires its button, in pages of profiled programs. */
-export const wireTimes = (app: App): void => {
-  const [toggle, p] = [document.getElementById('times'), app.scene.profile]
-  if (toggle === null || p === undefined) return
-  const view = byId('profile')
-  view.replaceChildren(el('h2', {}, 'Time'), el('span', { class: 'soft' }, summary(p)), tableOf(app, p))
-  toggle.addEventListener('click', () => {
-    const wanted = toggle.getAttribute('aria-pressed') !== 'true'
-    if (wanted && document.getElementById('errors')?.getAttribute('aria-pressed') === 'true') byId('errors').click()
-    toggle.setAttribute('aria-pressed', String(wanted))
-    view.hidden = !wanted
-    byId('time-legend').hidden = !wanted
-    app.showTimes(wanted)
-  })
+/** Fills the table that is shown with the overlay of times, in pages of profiled programs. */
+export const fillTimes = (app: App): void => {
+  const p = app.scene.profile
+  if (p === undefined) return
+  byId('profile').replaceChildren(el('h2', {}, 'Time'), el('span', { class: 'soft' }, summary(p)), tableOf(app, p))
 }

@@ -1,5 +1,5 @@
 /** What the panel says of a node's or a layer's time: its steps, and with which nodes it shares them. */
-import { shareText, sharesOf } from '../draw/overlay.js'
+import { shareText, sharesOf } from '../overlays/time.js'
 import { stepsAt } from '../scene/profile.js'
 import type { SceneStep } from '../scene/scene.js'
 import { el } from './dom.js'

@@ -3,9 +3,11 @@ import { isQuantTensor, type Output } from '../../src/data/quantTensor.js'
 import { at } from '../../src/data/tree.js'
 import type { Program } from '../../src/graph/program.js'
 import type { PlanDescription, Profile } from '../../src/evaluator/insight.js'
+import type { ExportReport } from '../../src/interop/onnx/report.js'
 import type { LogRecord } from '../log.js'
 import { demandScene } from '../border.js'
 import { kindsOfLoss } from './causes.js'
+import { exportOf } from './exported.js'
 import { columnsOf } from './columns.js'
 import { curveOf } from './curve.js'
 import { onlyInTraining } from './doubts.js'
@@ -38,6 +40,8 @@ export type SceneOptions = {
   readonly profile?: Profile
   /** What the compiler made of this program, as `explainPlan` describes it: fills in counts after each pass, and what became of each node. */
   readonly plan?: PlanDescription
+  /** What an exported model can't say of this program, as `exportReport` of `quantrace/onnx` tells it: colours layers, and stands in the panel. */
+  readonly exported?: ExportReport
   /** How named values are called, from their path (default: the path; `input` and `output` where it is empty). */
   readonly nameOf?: (path: string, role: 'input' | 'result') => string
 }
@@ -175,6 +179,9 @@ export const sceneOf = (program: Program, options: SceneOptions = {}): Scene => 
     ...(options.log === undefined || options.log.length === 0 ? {} : { log: columnsOf(program, options.log) }),
     ...(options.profile === undefined ? {} : { profile: timesOf(options.profile) }),
     ...(options.plan === undefined ? {} : { plan: planFacts(options.plan) }),
+    ...(options.exported === undefined
+      ? {}
+      : { exported: exportOf(options.exported, nodes, [...layers, ...parts.boxes]) }),
   }
   const index = indexOf(scene)
   const kinds = kindsOfLoss(index)

@@ -232,6 +232,18 @@ export type ScenePlan = {
   }[]
 }
 
+/** What an exported model can't say. `about`: the nodes, or the box, that an entry is about; none where it is the whole. */
+export type SceneExport = {
+  readonly target: 'qcdq' | 'qonnx'
+  readonly entries: readonly {
+    readonly severity: 'blocking' | 'warning' | 'note'
+    readonly about: readonly string[]
+    readonly what: string
+    readonly instead: string
+    readonly fix: string
+  }[]
+}
+
 /** Everything that a page shows of a program. */
 export type Scene = {
   readonly title: string
@@ -254,4 +266,5 @@ export type Scene = {
   readonly log?: SceneLog
   readonly profile?: SceneProfile
   readonly plan?: ScenePlan
+  readonly exported?: SceneExport
 }
