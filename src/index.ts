@@ -111,6 +111,7 @@ export type {
 } from './evaluator/insight.js'
 export { reference } from './evaluator/reference/reference.js'
 export * from './nn/program/program.js'
+export { precompile } from './nn/program/precompile.js'
 export { specialize, type Specialized, type SpecializeOptions } from './nn/program/specialize.js'
 export * from './nn/layers/index.js'
 export * from './nn/functions/index.js'

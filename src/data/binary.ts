@@ -5,6 +5,7 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import { freeze } from 'immer'
+import { crc32 } from './crc32.js'
 import type { QuantErrors } from './error.js'
 import { showGiven } from './fields.js'
 import { marksOf, UNTOLD, type Marked, type Marks } from './marks.js'
@@ -25,19 +26,6 @@ const isTensor: IsLeaf<Marked> = (x): x is Marked =>
   x.data instanceof Float32Array &&
   'shape' in x &&
   Array.isArray(x.shape)
-
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
-  let c = n
-  for (let k = 0; k < 8; k++) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1
-  return c
-})
-
-/** CRC-32 (as in zip and PNG) of bytes. */
-export const crc32 = (bytes: Uint8Array): number => {
-  let c = 0xffffffff
-  for (let i = 0; i < bytes.length; i++) c = CRC_TABLE[(c ^ bytes[i]) & 0xff] ^ (c >>> 8)
-  return (c ^ 0xffffffff) >>> 0
-}
 
 /** A tree of tensors as bytes; the marks of leaves and empty records are kept, and so is every bit of every number. */
 export const tensorsToBytes = (tree: unknown): Uint8Array => {

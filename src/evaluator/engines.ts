@@ -2,4 +2,5 @@
 export { fastestHere } from './fastest.js'
 export { createWasm, wasm, type WasmBackend, type WasmOptions } from './wasm/wasm.js'
 export { explain, showPlan } from './wasm/describe.js'
+export { precompileProgram } from './wasm/precompile.js'
 export { profileProgram, showProfile } from './wasm/profile.js'

@@ -13,8 +13,11 @@ const fixOf = (message: string): string => {
   return 'see the operands that the message names'
 }
 
+/** What is said of a node that failed. */
+export type Failing = Pick<Node, 'id' | 'inputs' | 'path'> & { readonly op: Pick<Node['op'], 'name' | 'finds'> }
+
 /** A check node failed with this message. */
-export const failedCheck = (node: Node, said: unknown): QuantError => {
+export const failedCheck = (node: Failing, said: unknown): QuantError => {
   // An op of anyone's making may answer with what is no message.
   const message =
     typeof said === 'string'
@@ -32,7 +35,7 @@ export const failedCheck = (node: Node, said: unknown): QuantError => {
     : failed(node, message)
 }
 
-const failed = (node: Node, message: string): QuantError => ({
+const failed = (node: Failing, message: string): QuantError => ({
   tag: 'CheckFailed',
   op: node.op.name,
   nodes: [...node.inputs],

@@ -11,24 +11,28 @@ import type { QuantErrors } from '../data/error.js'
 import { argumentProblems, record, required, text as textField } from '../data/fields.js'
 import { sameShape, showShape } from '../data/shape.js'
 import type { Tree } from '../data/tree.js'
-import type { Attr } from './attributes.js'
 import type { Graph, Node } from './graph.js'
 import type { OpTable } from './op.js'
 import { demandProgram } from './program.js'
 import type { Program, ProgramInput, ProgramLayer, ProgramOutput, QuantParts, Structure } from './program.js'
 import { storedInputProblem } from './storedInputs.js'
-import { readFormat, readGraph, readGroup, type Reading } from './readGraph.js'
-import { DEEPEST, readAttrs, readers, ZERO_POINTS, type Doubts, type Read, type Readers } from './readers.js'
+import { readGraph, type Reading } from './readGraph.js'
+import {
+  readAttrs,
+  readers,
+  readFormat,
+  readGroup,
+  treeReader,
+  ZERO_POINTS,
+  type Doubts,
+  type Read,
+  type Readers,
+} from './readers.js'
 import { inputOp } from './structural.js'
+import { encodeAttrs, encodeNumber } from './writers.js'
 
 const FORMAT = 'quantrace-program'
 const VERSION = 1
-
-/** JSON has no NaN, infinities or -0: these stand as `{ "$": "NaN" }`, which no attribute can be. */
-const encodeNumber = (n: number): unknown =>
-  Number.isFinite(n) && !Object.is(n, -0) ? n : { $: Object.is(n, -0) ? '-0' : String(n) }
-const encodeAttr = (a: Attr): unknown =>
-  typeof a === 'number' ? encodeNumber(a) : Array.isArray(a) ? a.map((x: Attr) => encodeAttr(x)) : a
 
 const encodeCarried = (c: Carried): unknown => {
   const q = gridOf(c)
@@ -41,9 +45,7 @@ const encodeNode = (n: Node): unknown => ({
   op: n.op.name,
   in: n.inputs,
   shape: n.shape,
-  ...(Object.keys(n.attrs).length === 0
-    ? {}
-    : { attrs: Object.fromEntries(Object.entries(n.attrs).map(([k, a]) => [k, encodeAttr(a)])) }),
+  ...(Object.keys(n.attrs).length === 0 ? {} : { attrs: encodeAttrs(n.attrs) }),
   ...(n.carried.tag === 'float' ? {} : { carried: encodeCarried(n.carried) }),
   ...(n.path === '' ? {} : { path: n.path }),
   ...(n.branches === undefined ? {} : { branches: n.branches.map(encodeGraph) }),
@@ -156,20 +158,6 @@ const readOutput = (r: Readers, graph: Graph): Read<ProgramOutput> => {
     return { ...base, quant }
   }
 }
-
-/** A tree of indices of which each must satisfy `fits`. */
-const treeReader =
-  (r: Readers, fits: (index: number) => boolean, depth = 0): Read<Tree<number>> =>
-  (x, where) => {
-    if (typeof x === 'number')
-      return fits(x)
-        ? x
-        : (r.doubt(where, 'the structure names an input or output that is not there, or one of another kind'), 0)
-    if (depth > DEEPEST) return (r.doubt(where, 'nested too deeply'), 0)
-    const inner = treeReader(r, fits, depth + 1)
-    if (Array.isArray(x)) return r.list(inner)(x, where)
-    return Object.fromEntries(Object.entries(r.record(x, where)).map(([k, v]) => [k, inner(v, `${where}.${k}`)]))
-  }
 
 const readStructure = (
   r: Readers,

@@ -208,7 +208,8 @@ const isSchema = (x: unknown): boolean =>
   !Array.isArray(x) &&
   Object.values(x).every((f) => typeof f === 'object' && f !== null && typeof f.holds === 'function')
 
-const isOp = (x: unknown): x is Op =>
+/** Is it the record of an op? */
+export const isOp = (x: unknown): x is Op =>
   typeof x === 'object' &&
   x !== null &&
   'name' in x &&

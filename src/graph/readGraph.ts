@@ -2,39 +2,26 @@
  * Nodes and graphs of stored programs. Every field is checked: ids must name earlier nodes, each call must fit the op's
  * record, each shape is derived again by the op's own rule, and what metadata claims must be possible.
  */
-import type { Carried, Grid, Group, NodeId } from '../data/quant.js'
+import type { Carried, Grid, NodeId } from '../data/quant.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../data/shape.js'
 import type { Attrs } from './attributes.js'
 import { claimProblem, latestNamed } from './claims.js'
 import type { Graph, Node } from './graph.js'
 import { confirmed, type TracedHow } from './confirm.js'
-import type { FloatFormat } from '../data/minifloat.js'
 import { isRefusal, type Op, type OpTable } from './op.js'
-import { DEEPEST, readAttrs, ZERO_POINTS, type Doubts, type Raw, type Read, type Readers } from './readers.js'
+import {
+  DEEPEST,
+  readAttrs,
+  readFormat,
+  readGroup,
+  ZERO_POINTS,
+  type Doubts,
+  type Raw,
+  type Read,
+  type Readers,
+} from './readers.js'
 import { misuse, shapeOfCall, type Misuse } from './signature.js'
 import { getOp, inputOp, phaseOp, structuralOps } from './structural.js'
-
-/** The format of minifloats. */
-export const readFormat = (r: Readers, x: unknown, where: string): FloatFormat => {
-  const f = r.record(x, where)
-  const codes = (key: string): readonly string[] | null =>
-    f[key] === null ? null : r.list(r.text)(f[key], `${where}.${key}`)
-  return {
-    exponentBits: r.whole(f.exponentBits, `${where}.exponentBits`),
-    mantissaBits: r.whole(f.mantissaBits, `${where}.mantissaBits`),
-    bias: r.whole(f.bias, `${where}.bias`),
-    saturating: r.flag(f.saturating, `${where}.saturating`),
-    infValues: codes('infValues'),
-    nanValues: codes('nanValues'),
-  }
-}
-
-/** Size and axis of groups, where there are any. */
-export const readGroup = (r: Readers, x: unknown, where: string): { readonly group?: Group } => {
-  if (x === undefined) return {}
-  const g = r.record(x, where)
-  return { group: { size: r.whole(g.size, `${where}.size`), dim: Math.trunc(r.number(g.dim, `${where}.dim`)) } }
-}
 
 const readQuant = (r: Readers, x: unknown, where: string): Grid => {
   const q = r.record(x, where)

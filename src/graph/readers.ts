@@ -2,7 +2,10 @@
  * Pieces of stored programs, read without trust: each reader notes what is wrong, and where, and returns something
  * harmless, so that the first doubt ends a loop.
  */
+import type { FloatFormat } from '../data/minifloat.js'
+import type { Group } from '../data/quant.js'
 import { MOST_ELEMENTS, showShape, sizeOf, type Shape } from '../data/shape.js'
+import type { Tree } from '../data/tree.js'
 import type { Attr, Attrs } from './attributes.js'
 
 /** Deepest nesting of lists, of trees, and of phases. */
@@ -78,4 +81,40 @@ export const readAttrs = (r: Readers, x: unknown, where: string): Attrs => {
   if (x === undefined) return {}
   const attr = attrReader(r)
   return Object.fromEntries(Object.entries(r.record(x, where)).map(([k, v]) => [k, attr(v, `${where}.${k}`)]))
+}
+
+/** A tree of indices of which each must satisfy `fits`. */
+export const treeReader =
+  (r: Readers, fits: (index: number) => boolean, depth = 0): Read<Tree<number>> =>
+  (x, where) => {
+    if (typeof x === 'number')
+      return fits(x)
+        ? x
+        : (r.doubt(where, 'the structure names an input or output that is not there, or one of another kind'), 0)
+    if (depth > DEEPEST) return (r.doubt(where, 'nested too deeply'), 0)
+    const inner = treeReader(r, fits, depth + 1)
+    if (Array.isArray(x)) return r.list(inner)(x, where)
+    return Object.fromEntries(Object.entries(r.record(x, where)).map(([k, v]) => [k, inner(v, `${where}.${k}`)]))
+  }
+
+/** The format of minifloats. */
+export const readFormat = (r: Readers, x: unknown, where: string): FloatFormat => {
+  const f = r.record(x, where)
+  const codes = (key: string): readonly string[] | null =>
+    f[key] === null ? null : r.list(r.text)(f[key], `${where}.${key}`)
+  return {
+    exponentBits: r.whole(f.exponentBits, `${where}.exponentBits`),
+    mantissaBits: r.whole(f.mantissaBits, `${where}.mantissaBits`),
+    bias: r.whole(f.bias, `${where}.bias`),
+    saturating: r.flag(f.saturating, `${where}.saturating`),
+    infValues: codes('infValues'),
+    nanValues: codes('nanValues'),
+  }
+}
+
+/** Size and axis of groups, where there are any. */
+export const readGroup = (r: Readers, x: unknown, where: string): { readonly group?: Group } => {
+  if (x === undefined) return {}
+  const g = r.record(x, where)
+  return { group: { size: r.whole(g.size, `${where}.size`), dim: Math.trunc(r.number(g.dim, `${where}.dim`)) } }
 }

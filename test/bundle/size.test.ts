@@ -3,6 +3,9 @@ import * as assert from 'uvu/assert'
 import { readFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
+import { isTensor } from '../../src/data/tensor.js'
+import { mapTree } from '../../src/data/tree.js'
+import * as q from '../../src/index.js'
 import { root } from '../support/process.js'
 import { suite } from '../support/suite.js'
 
@@ -10,9 +13,9 @@ const test = suite('size')
 
 type Bundle = { readonly bytes: number; readonly gzip: number; readonly files: readonly string[] }
 
-/** What a program that uses these names of the root is made of. */
-const bundle = async (names: readonly string[]): Promise<Bundle> => {
-  const contents = `import { ${names.join(', ')} } from './src/index.ts'\nconsole.log(${names.join(', ')})`
+/** What a program that uses these names of an entry is made of. */
+const bundle = async (names: readonly string[], entry = './src/index.ts'): Promise<Bundle> => {
+  const contents = `import { ${names.join(', ')} } from '${entry}'\nconsole.log(${names.join(', ')})`
   const made = await build({
     stdin: { contents, resolveDir: root, loader: 'ts' },
     bundle: true,
@@ -34,6 +37,28 @@ const bundle = async (names: readonly string[]): Promise<Bundle> => {
 
 const KB = 1000
 
+/** A digits network precompiled with weights of zeros, which take no room: its code and its header are left. */
+const bareLenet = (): Uint8Array => {
+  const quant = { returnQuantTensor: true } as const
+  const net = q.chain({
+    input: q.QuantIdentity(quant),
+    conv1: q.QuantConv2d({ inChannels: 1, outChannels: 6, kernelSize: 5 }),
+    act1: q.QuantReLU(quant),
+    pool1: q.MaxPool2d({ kernelSize: 2 }),
+    conv2: q.QuantConv2d({ inChannels: 6, outChannels: 16, kernelSize: 5 }),
+    act2: q.QuantReLU(quant),
+    pool2: q.MaxPool2d({ kernelSize: 2 }),
+    flat: q.Flatten(),
+    fc1: q.QuantLinear({ inFeatures: 256, outFeatures: 120 }),
+    act3: q.QuantReLU(quant),
+    fc2: q.QuantLinear({ inFeatures: 120, outFeatures: 10 }),
+  })
+  const { params, state } = q.orThrow(q.init(net, 0))
+  const program = q.orThrow(q.trace(net, q.tensorInput([1, 1, 28, 28]), { mode: 'eval' }))
+  const none = mapTree(isTensor, params, (t) => q.zeros(t.shape)) as typeof params
+  return q.orThrow(q.precompile(program, { params: none, state }))
+}
+
 test('run alone: at most 40 KB, nothing of WebAssembly, no op', async () => {
   const { gzip, files } = await bundle(['run'])
   assert.ok(gzip <= 40 * KB, `run takes ${gzip} bytes`)
@@ -52,8 +77,27 @@ test('layers, trace and run on the reference: nothing of WebAssembly', async () 
   )
 })
 
-// The goal of 60 KB is not reached: ops bring their gradients and claims, the backend the kernels of training. It may not grow unseen.
-test('inference of a stored program on WebAssembly: no layers, no training', async () => {
+test('inference of a precompiled program: at most 35 KB, no layers, no gradients, no compiler', async () => {
+  const { gzip, files } = await bundle(['loadPrecompiled', 'orThrow', 'tensorOf', 'intRepr'], './src/runtime/index.ts')
+  assert.ok(gzip <= 35 * KB, `the runtime takes ${gzip} bytes`)
+  assert.equal(
+    files.filter((f) =>
+      /^(src\/(nn\/(layers|training|functions)|autodiff|testing|interop|evaluator\/(wasm|reference))\/|node_modules\/immer)/.test(
+        f,
+      ),
+    ),
+    [],
+  )
+})
+
+test('the same with code and all but the weights: at most 60 KB', async () => {
+  const { gzip } = await bundle(['loadPrecompiled', 'orThrow', 'tensorOf', 'intRepr'], './src/runtime/index.ts')
+  const module = gzipSync(bareLenet(), { level: 9 }).length
+  assert.ok(gzip + module <= 60 * KB, `the runtime takes ${gzip} bytes, the module ${module}`)
+})
+
+// Ops bring their gradients and claims, the backend the kernels of training: where the program is compiled in the page, this is the price. It may not grow unseen.
+test('a stored program compiled in the page: no layers, no training', async () => {
   const { gzip, files } = await bundle(['parseProgram', 'parseTensors', 'ops', 'compile', 'wasm'])
   assert.ok(gzip <= 125 * KB, `inference takes ${gzip} bytes`)
   assert.equal(

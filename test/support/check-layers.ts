@@ -20,6 +20,7 @@ const below: Readonly<Record<string, readonly string[]>> = {
   quantizers: ['data', 'graph', 'ops'],
   evaluator: ['data', 'graph', 'ops'],
   nn: ['data', 'graph', 'ops', 'autodiff', 'quantizers', 'evaluator'],
+  runtime: ['data', 'graph', 'ops', 'evaluator', 'nn'],
   interop: ['data', 'graph', 'ops', 'autodiff', 'quantizers', 'evaluator', 'nn'],
   integer: ['data', 'graph', 'ops', 'autodiff', 'quantizers', 'evaluator', 'nn'],
   testing: ['data', 'graph', 'ops', 'autodiff', 'quantizers', 'evaluator', 'nn'],
@@ -28,6 +29,7 @@ const below: Readonly<Record<string, readonly string[]>> = {
 /** Folders with an entry of their own, and why the root may not have them. */
 const separate: Readonly<Record<string, string>> = {
   testing: 'quantrace must not need fast-check; testing has its own entry',
+  runtime: 'a program that only runs what was precompiled must not need the rest; runtime has its own entry',
   node: 'quantrace must run in a browser; node has its own entry',
   integer: 'integer programs and C are for those who deploy; integer has its own entry',
   interop: 'protobuf is for those who export; interop has its own entries',
@@ -44,6 +46,7 @@ const publicEntries = [
   'src/interop/brevitas/index.ts',
   'src/interop/onnx/index.ts',
   'src/node/index.ts',
+  'src/runtime/index.ts',
   'src/testing/index.ts',
   'viz/index.ts',
 ]

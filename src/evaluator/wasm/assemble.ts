@@ -3,10 +3,10 @@
  * segment, calls them in order, splits the long ones among threads and waits at barriers.
  */
 import { atomics, i32 } from './asm/instructions.js'
-import { newModule } from './asm/module.js'
+import { newModule, type DataPiece } from './asm/module.js'
 import { BASE, emitBarrier } from './barrier.js'
 import type { Places } from './kernel.js'
-import type { Plan, PlannedStep } from './planning.js'
+import type { Plan, PlannedStep } from './placing.js'
 import { emitKernel, newWriter, type EmittedKernel, type Part } from './segment.js'
 
 /** A run of steps without the host: `segment0`, … of the module; `parallel` if threads have work in it. */
@@ -36,6 +36,8 @@ export type AssembleOptions = {
   readonly stages: boolean
   /** Work of fewer nanoseconds isn't split: it isn't worth a barrier. */
   readonly splitAbove: number
+  /** Memory of the module's own that holds this; what is done once, with parameters and state, has been done and left its results in it. */
+  readonly image?: readonly DataPiece[]
 }
 
 const placesOf = (plan: Plan, s: PlannedStep): Places => ({
@@ -105,7 +107,7 @@ export const assemble = (plan: Plan, options: AssembleOptions): Assembled => {
   const ahead = plan.steps.filter((s) => s.step.cached).length
   plan.steps.slice(0, ahead).forEach(one)
   plan.steps.forEach((s, k) => {
-    if (s.split) add(k, true, 'once')
+    if (s.split && options.image === undefined) add(k, true, 'once')
   })
   plan.steps.slice(ahead).forEach((s, k) => one(s, ahead + k))
   close()
@@ -121,5 +123,7 @@ export const assemble = (plan: Plan, options: AssembleOptions): Assembled => {
           return { name: s.name, units: s.units, label: s.label }
         }),
   )
-  return { bytes: m.bytes({ pages: options.pages, maximum: options.pages, shared: options.threads }), order, stages }
+  const memory = { pages: options.pages, maximum: options.pages, shared: options.threads }
+  const bytes = m.bytes(options.image === undefined ? memory : { ...memory, image: options.image })
+  return { bytes, order, stages }
 }

@@ -22,7 +22,8 @@ import { nodesOf } from '../plan/fuse.js'
 import type { PlanDescription, ProductDescription, StepDescription } from '../insight.js'
 import { tooLarge } from '../memory.js'
 import { newMath } from './kernels/math.js'
-import { planOf, type Plan, type PlannedStep } from './planning.js'
+import { planOf } from './planning.js'
+import type { Plan, PlannedStep } from './placing.js'
 
 const flatOf = (s: PlannedStep): readonly number[] => nodesOf(s.step)
 

@@ -3,54 +3,26 @@ import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors, QuantWarning } from '../../data/error.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Program } from '../../graph/program.js'
-import { inputOp } from '../../graph/structural.js'
 import type { Commit, Executable, ResidentStorage, RunOptions, RunResult } from '../backend.js'
 import { tooLarge, withMemory } from '../memory.js'
-import { backendError, stillCollecting } from '../messages.js'
-import { hostEvaluator, type PhaseTest } from '../plan/flatten.js'
+import { backendError } from '../messages.js'
 import { reference } from '../reference/reference.js'
 import { newMath } from './kernels/math.js'
 import { load, type Crew, type Loaded } from './load.js'
-import { planOf, type Plan } from './planning.js'
-
-type Read = (input: number) => Float32Array
-
-/** A counter's number now, without allocation where it is an input itself. */
-const counterReader = (plan: Plan, test: PhaseTest): ((read: Read) => number) => {
-  const { nodes, inputs } = plan.flat
-  const own = inputs.indexOf(test.counter.id)
-  if (own >= 0) return (read) => read(own)[0]
-  if (nodes[test.counter.id].op === inputOp) return () => NaN
-  return (read) => hostEvaluator(nodes, (id) => read(inputs.indexOf(id)))(test.counter)[0]
-}
+import { phasesOf, type Phases, type Read } from './phases.js'
+import { planOf } from './planning.js'
 
 /** A loaded plan, the storage of the inputs that were last copied into it (null: not known), and whether it fits a state. */
-type Entry = {
-  readonly loaded: Loaded
-  readonly latest: (Float32Array | null)[]
-  readonly fits: (read: Read) => boolean
-  readonly warnings: (read: Read) => readonly QuantWarning[]
-}
+type Entry = Phases & { readonly loaded: Loaded; readonly latest: (Float32Array | null)[] }
 
-const NO_WARNINGS: readonly QuantWarning[] = []
 /** What most executions return: nothing is allocated for it. */
-const QUIET: E.Either<QuantErrors, readonly QuantWarning[]> = E.right(NO_WARNINGS)
+const QUIET: E.Either<QuantErrors, readonly QuantWarning[]> = E.right([])
 
-const entryOf = (program: Program, loaded: Loaded): Entry => {
-  const tests = loaded.plan.flat.tests.map((t) => ({ ...t, now: counterReader(loaded.plan, t) }))
-  const warned = tests.filter((t) => t.collecting && t.warnSteps !== null)
-  return {
-    loaded,
-    latest: program.inputs.map(() => null),
-    fits: (read) => {
-      for (let i = 0; i < tests.length; i++)
-        if (tests[i].now(read) < tests[i].limit !== tests[i].collecting) return false
-      return true
-    },
-    warnings: (read) =>
-      warned.length === 0 ? NO_WARNINGS : warned.map((t) => stillCollecting(t.path, t.now(read), t.warnSteps ?? 0)),
-  }
-}
+const entryOf = (program: Program, loaded: Loaded): Entry => ({
+  ...phasesOf(loaded.plan.flat),
+  loaded,
+  latest: program.inputs.map(() => null),
+})
 
 /** What executables of one backend share. */
 export type Machine = { readonly crew: Crew | null }

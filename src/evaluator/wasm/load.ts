@@ -9,7 +9,7 @@ import { backendError, failedCheck } from '../messages.js'
 import { newBalance } from './balance.js'
 import { assemble, type Assembled, type HostStep, type Segment } from './assemble.js'
 import { CONTROL_WORDS, patience } from './barrier.js'
-import { CONTROL_BYTES, type Plan } from './planning.js'
+import { CONTROL_BYTES, type Plan } from './placing.js'
 
 /** What threads need to take part in a plan. */
 export type Crew = {
@@ -37,6 +37,9 @@ export type Loaded = {
   /** Storage of each program input, in order. Inputs that nobody reads have storage outside the arena. */
   readonly inputs: readonly Tensor[]
   readonly outputs: readonly Tensor[]
+  readonly memory: WebAssembly.Memory
+  /** Runs only what depends on parameters and state alone. */
+  readonly ahead: () => QuantError | null
   /** Runs everything; `all` false passes over what depends on parameters and state alone. */
   readonly execute: (all: boolean) => QuantError | null
   /** Calls one function of the module; for the profiler. */
@@ -168,6 +171,14 @@ export const load = (
     assembled,
     inputs,
     outputs,
+    memory,
+    ahead: () => {
+      for (const { cached, call } of calls) {
+        const failure = cached ? call() : null
+        if (failure !== null) return failure
+      }
+      return null
+    },
     execute: (all) => {
       for (let i = 0; i < calls.length; i++) {
         if (calls[i].cached && !all) continue

@@ -1,6 +1,6 @@
 /** An ONNX file around nodes that are written: inputs, outputs, shapes, versions, who made it of what. */
 import { create, toBinary } from '@bufbuild/protobuf'
-import { crc32 } from '../../data/binary.js'
+import { crc32 } from '../../data/crc32.js'
 import type { NodeId } from '../../data/quant.js'
 import type { Graph } from '../../graph/graph.js'
 import { programToJSON } from '../../graph/json.js'

@@ -5,14 +5,13 @@ import type { QuantError, QuantErrors, QuantWarning } from '../../data/error.js'
 import { argumentProblems, record, required } from '../../data/fields.js'
 import { marksOf, type Marked, type Marks } from '../../data/marks.js'
 import { dtypeBreach } from '../../data/dtype.js'
-import { quantOf } from '../../data/quant.js'
 import { sameShape, showShape, sizeOf } from '../../data/shape.js'
-import { spreadGroups } from '../../data/groups.js'
-import type { Output, QuantTensor } from '../../data/quantTensor.js'
+import type { QuantTensor } from '../../data/quantTensor.js'
 import { isTensor, type Tensor } from '../../data/tensor.js'
 import { at, mapTree, type Tree } from '../../data/tree.js'
 import type { TrustOptions } from '../../evaluator/backend.js'
-import type { Program, ProgramInput, QuantParts } from '../../graph/program.js'
+import type { Program, ProgramInput } from '../../graph/program.js'
+import { outputOf, resultOf } from '../../graph/results.js'
 import { meaningErrors } from './meanings.js'
 
 /** The arguments of a run. */
@@ -173,27 +172,6 @@ const marked = (t: Tensor, marks: Marks | undefined): Marked => {
     : { shape, data, ...marks }
 }
 
-/** A zero point of kind `equalScales`: a single 0 where it is +0 in every channel, as Brevitas gives it. */
-const singleZero = (t: Tensor): Tensor =>
-  t.data.every((z) => Object.is(z, 0)) ? { shape: [1], data: new Float32Array(1) } : t
-
-/** A tensor of minifloats, or of integers in groups; the scales of groups are spread over its elements. */
-const laidOut = (value: Tensor, q: QuantParts, at: (id: number) => Tensor): QuantTensor => {
-  const { signed, training, format, group } = q
-  const [scale, zeroPoint] = [at(q.scale), at(q.zeroPoint)]
-  const wide = (t: Tensor): Tensor => (group === undefined ? t : spreadGroups(t, value.shape, group))
-  const parts = {
-    value,
-    scale: wide(scale),
-    zeroPoint: wide(zeroPoint),
-    bitWidth: at(q.bitWidth),
-    signed,
-    training,
-    ...(group === undefined ? {} : { group: { ...group, scale, zeroPoint } }),
-  }
-  return { kind: 'quant', ...parts, ...(format === undefined ? {} : { format }) }
-}
-
 /** What puts the tensors of a program's runs back into its trees; made once for many runs. */
 export const unbinder = <S, O>(
   program: Program,
@@ -201,30 +179,14 @@ export const unbinder = <S, O>(
   const where = new Map(program.graph.outputs.map((id, i) => [id, i] as const))
   const marks = stateMarks(program)
   const { results, nextState, grads } = program.structure
+  const places = program.outputs.map((o) => resultOf(program, o, (node) => node))
   return (tensors, warnings) => {
     const tensorAt = (id: number): Tensor => tensors[where.get(id) ?? -1] ?? { shape: [], data: new Float32Array(1) }
-    const result = (index: number): Output => {
-      const o = program.outputs[index]
-      const value = tensorAt(o.node)
-      if (o.quant === undefined) return value
-      const { scale, zeroPoint, bitWidth, signed, training, format, group } = o.quant
-      if (format !== undefined || group !== undefined) return laidOut(value, o.quant, tensorAt)
-      const equal = quantOf(program.graph.nodes[o.node].carried)?.zero === 'equalScales'
-      return {
-        kind: 'quant',
-        value,
-        scale: tensorAt(scale),
-        zeroPoint: equal ? singleZero(tensorAt(zeroPoint)) : tensorAt(zeroPoint),
-        bitWidth: tensorAt(bitWidth),
-        signed,
-        training,
-      }
-    }
     // A place in a list of gradients may be empty (-1): what stands there has none.
     const tensorOf = (index: number): Tensor => tensorAt(program.outputs[index]?.node ?? -1)
     const gradTrees = mapTree(isIndex, grads ?? {}, tensorOf) as { readonly [k: string]: Tree<Tensor> }
     return {
-      outputs: mapTree(isIndex, results, result) as O,
+      outputs: mapTree(isIndex, results, (index) => outputOf(places[index], tensorAt)) as O,
       state: mapTree(isIndex, nextState, (index, path) => marked(tensorOf(index), marks.get(path))) as S,
       grads: { params: gradTrees.params ?? {}, state: gradTrees.state ?? {}, inputs: gradTrees.inputs ?? {} },
       warnings,

@@ -1,7 +1,7 @@
 /** Plays a plan on a memory of tags: says where a step reads what is no longer, or not yet, there, or writes where it must not. */
 import { sizeOf } from '../../../src/data/shape.js'
 import type { Commit } from '../../../src/evaluator/backend.js'
-import { CONTROL_BYTES, type Plan, type PlannedStep } from '../../../src/evaluator/wasm/planning.js'
+import { CONTROL_BYTES, type Plan, type PlannedStep } from '../../../src/evaluator/wasm/placing.js'
 import { constOp, inputOp } from '../../../src/graph/structural.js'
 
 const LINE = 64

@@ -1,5 +1,5 @@
 /** Functions and modules: names, locals and sections around code. Source: WebAssembly Core Specification 5.5. */
-import { flatten, sized, text, u32, vector, type Code } from './encode.js'
+import { flatten, s32, sized, text, u32, vector, type Code } from './encode.js'
 import { control, i32 } from './instructions.js'
 
 /** Types of locals, parameters and results. */
@@ -32,8 +32,16 @@ export type FuncSpec = {
   readonly body: (scope: Scope) => Code
 }
 
-/** Memory that the module imports as `env.memory`, in pages of 64 KiB. */
-export type MemorySpec = { readonly pages: number; readonly maximum: number; readonly shared: boolean }
+/** Bytes, and where they stand in memory from the start. */
+export type DataPiece = { readonly address: number; readonly bytes: Uint8Array }
+
+/** Memory that the module imports as `env.memory`, in pages of 64 KiB. With `image` it is the module's own, exported as `memory`, and holds these pieces. */
+export type MemorySpec = {
+  readonly pages: number
+  readonly maximum: number
+  readonly shared: boolean
+  readonly image?: readonly DataPiece[]
+}
 
 /** Collects functions; `bytes` assembles the module. */
 export type ModuleBuilder = {
@@ -61,6 +69,9 @@ const runs = (types: readonly ValueType[]): Code => {
 
 const section = (id: number, content: Code): Code => [id, sized(content)]
 
+/** An active segment of data: it is copied to its address when the module is instantiated. */
+const placedAt = ({ address, bytes }: DataPiece): Code => [0, 0x41, s32(address), 0x0b, u32(bytes.length), bytes]
+
 /** Starts an empty module. */
 export const newModule = (): ModuleBuilder => {
   const types: Code[] = []
@@ -81,15 +92,21 @@ export const newModule = (): ModuleBuilder => {
       const index = functions.push({ type: typeOf(params, results), name, code: sized([runs(locals), code, 0x0b]) }) - 1
       return { index, call: (...args) => [args, 0x10, u32(index)] }
     },
-    bytes: ({ pages, maximum, shared }) => {
-      const exported = functions.flatMap((f, i) => (f.name === undefined ? [] : [[text(f.name), 0x00, u32(i)]]))
+    bytes: ({ pages, maximum, shared, image }) => {
+      const exported = functions.flatMap((f, i): readonly Code[] =>
+        f.name === undefined ? [] : [[text(f.name), 0x00, u32(i)]],
+      )
+      const limits: Code = [shared ? 0x03 : 0x01, u32(pages), u32(maximum)]
+      const own = image !== undefined
       return flatten([
         [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
         section(1, vector(types)),
-        section(2, vector([[text('env'), text('memory'), 0x02, shared ? 0x03 : 0x01, u32(pages), u32(maximum)]])),
+        own ? [] : section(2, vector([[text('env'), text('memory'), 0x02, limits]])),
         section(3, vector(functions.map((f) => u32(f.type)))),
-        section(7, vector(exported)),
+        own ? section(5, vector([limits])) : [],
+        section(7, vector(own ? [...exported, [text('memory'), 0x02, 0]] : exported)),
         section(10, vector(functions.map((f) => f.code))),
+        own ? section(11, vector(image.map(placedAt))) : [],
       ]) as Uint8Array<ArrayBuffer>
     },
   }

@@ -1,0 +1,39 @@
+/** What a plan's phases say of a state: does the plan still hold, and which warnings come with it. */
+import type { QuantWarning } from '../../data/error.js'
+import { inputOp } from '../../graph/structural.js'
+import { stillCollecting } from '../messages.js'
+import { hostEvaluator, type Flat, type PhaseTest } from '../plan/flatten.js'
+
+/** Gives the elements of a program's input, by its number. */
+export type Read = (input: number) => Float32Array
+
+const NO_WARNINGS: readonly QuantWarning[] = []
+
+/** A counter's number now, without allocation where it is an input itself. */
+const counterReader = ({ nodes, inputs }: Flat, test: PhaseTest): ((read: Read) => number) => {
+  const own = inputs.indexOf(test.counter.id)
+  if (own >= 0) return (read) => read(own)[0]
+  if (nodes[test.counter.id].op === inputOp) return () => NaN
+  return (read) => hostEvaluator(nodes, (id) => read(inputs.indexOf(id)))(test.counter)[0]
+}
+
+/** The phases of a plan. */
+export type Phases = {
+  readonly fits: (read: Read) => boolean
+  readonly warnings: (read: Read) => readonly QuantWarning[]
+}
+
+/** Looks at the counters of a flat program. */
+export const phasesOf = (flat: Flat): Phases => {
+  const tests = flat.tests.map((t) => ({ ...t, now: counterReader(flat, t) }))
+  const warned = tests.filter((t) => t.collecting && t.warnSteps !== null)
+  return {
+    fits: (read) => {
+      for (let i = 0; i < tests.length; i++)
+        if (tests[i].now(read) < tests[i].limit !== tests[i].collecting) return false
+      return true
+    },
+    warnings: (read) =>
+      warned.length === 0 ? NO_WARNINGS : warned.map((t) => stillCollecting(t.path, t.now(read), t.warnSteps ?? 0)),
+  }
+}
