@@ -222,9 +222,18 @@ test('an op of a user runs from its record, which must be given', async () => {
 
 /** Ops without a kernel that no eval program applies to data: gradients, what only training does, and searches over parameters, which are done ahead. */
 const NOT_IN_INFERENCE: readonly string[] = [
-  ...['quantizeFloatGradInput', 'quantizeFloatGradScale', 'rowWeights', 'scatterRows'],
-  ...['bernoulliMask', 'dropout', 'checkFinite'],
-  ...['hqoLowerEnd', 'hqoThreshold', 'mseFloatThreshold', 'mseLowerEnd', 'mseRange'],
+  'quantizeFloatGradInput',
+  'quantizeFloatGradScale',
+  'rowWeights',
+  'scatterRows',
+  'bernoulliMask',
+  'dropout',
+  'checkFinite',
+  'hqoLowerEnd',
+  'hqoThreshold',
+  'mseFloatThreshold',
+  'mseLowerEnd',
+  'mseRange',
 ]
 
 test('the runtime knows every op of inference that has no kernel', () => {
