@@ -6,15 +6,17 @@ import { showShape, sizeOf, type Shape } from '../../src/data/shape.js'
 import { printProgram } from '../../src/graph/print.js'
 import type { Program, ProgramInput, ProgramOutput } from '../../src/graph/program.js'
 import { lossesOf, type Loss } from '../../src/graph/view.js'
+import { exportReport, showExportReport, type ExportReport, type OnnxFormat } from '../../src/interop/onnx/index.js'
 import { run } from '../../src/nn/program/program.js'
 import { columns } from '../arguments.js'
-import { command, type Outcome } from '../command.js'
+import { command, misused, orRefused, type Outcome, type Result } from '../command.js'
 import { blankInputs } from '../numbers.js'
 import { readSubject } from '../sources/index.js'
 import { SUBJECT, type Subject } from '../subject.js'
 
 const OPTIONS = {
   brief: { type: 'boolean', says: 'Leave out the nodes.' },
+  for: { type: 'string', value: 'FORMAT', says: 'Also what qcdq or qonnx can not say of it, and the fix.' },
   ...SUBJECT,
 } as const
 
@@ -86,6 +88,17 @@ const warningsOf = ({ program, numbers, note }: Subject): readonly QuantWarning[
   return E.isLeft(ran) ? [] : ran.right.warnings
 }
 
+const isFormat = (x: string): x is OnnxFormat => x === 'qcdq' || x === 'qonnx'
+
+/** What a format can't say of the program, where that was asked. */
+const reportFor = ({ program, numbers, note }: Subject, format: string | undefined): Result<ExportReport | null> => {
+  if (format === undefined) return E.right(null)
+  if (!isFormat(format))
+    return misused('--for', `there is no report for ${JSON.stringify(format)}`, 'give --for qcdq or --for qonnx')
+  // Numbers of a fresh network say nothing of the trained one.
+  return orRefused(exportReport(program, format, numbers === null || note !== null ? undefined : numbers))
+}
+
 const factsOf = (s: Subject): Facts => {
   const { program } = s
   return {
@@ -105,6 +118,8 @@ const factsOf = (s: Subject): Facts => {
 }
 
 const section = (title: string, lines: string): readonly string[] => [`${title}\n${lines}`]
+
+const indented = (text: string): string => text.replace(/^/gm, '  ')
 
 const counted = ({ leaves, numbers }: Leaves): string => `${leaves} leaves, ${numbers.toLocaleString('en')} numbers`
 
@@ -144,9 +159,13 @@ export const explain = command({
   files: { shown: 'PROGRAM', least: 1, most: 1 },
   options: OPTIONS,
   run: async ({ given, files, io }) =>
-    E.map((s: Subject): Outcome => {
+    E.chain((s: Subject): Result<Outcome> => {
       const facts = factsOf(s)
-      const text = textOf(facts)
-      return { text: given.brief ? text : `${printProgram(s.program)}\n\n${text}`, json: facts }
+      const told = given.brief ? textOf(facts) : `${printProgram(s.program)}\n\n${textOf(facts)}`
+      return E.map((report: ExportReport | null): Outcome =>
+        report === null
+          ? { text: told, json: facts }
+          : { text: `${told}\n\n${given.for}\n${indented(showExportReport(report))}`, json: { ...facts, report } },
+      )(reportFor(s, given.for))
     })(await readSubject(files[0], given, io)),
 })

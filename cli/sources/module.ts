@@ -19,38 +19,36 @@ type Module = { readonly [name: string]: unknown }
 
 const codeOf = (e: unknown): string => (e instanceof Error && 'code' in e ? String(e.code) : '')
 
-/** Node before 22.18 reads no TypeScript; tsx, where the user has it, teaches this process. */
-const registerTsx = async (): Promise<boolean> => {
+/**
+ * Node before 22.18 reads no TypeScript; tsx, where the user has it, teaches this process (importing it registers it, once). Before the first attempt: a
+ * module that could not be read stays unreadable.
+ */
+const teachTypeScript = async (): Promise<void> => {
+  // 'strip' or 'transform' where Node reads it itself.
+  if ('typescript' in process.features && Boolean(process.features.typescript)) return
   try {
-    const path = createRequire(resolve('package.json')).resolve('tsx/esm/api')
-    const { register }: { readonly register: () => unknown } = await import(pathToFileURL(path).href)
-    register()
-    return true
+    await import(pathToFileURL(createRequire(resolve('package.json')).resolve('tsx')).href)
   } catch {
-    return false
+    return
   }
 }
 
 const imported = async (file: File): Promise<E.Either<QuantErrors, Module>> => {
-  const { href } = pathToFileURL(resolve(file.path))
-  const load = async (): Promise<E.Either<QuantErrors, Module>> => E.right(await import(href))
-  const failed = (e: unknown) =>
-    badFile(
-      file.path,
-      `can't be imported: ${e instanceof Error ? `${e.name}: ${e.message}` : String(e)}`,
-      'mend the module; node must be able to run it',
-    )
+  if (/\.[cm]?ts$/.test(file.path)) await teachTypeScript()
   try {
-    return await load()
+    return E.right(await import(pathToFileURL(resolve(file.path)).href))
   } catch (e) {
-    if (codeOf(e) !== 'ERR_UNKNOWN_FILE_EXTENSION') return failed(e)
-    if (!(await registerTsx()))
-      return badFile(
-        file.path,
-        `is TypeScript, which Node ${process.versions.node} does not read`,
-        'install tsx in this folder (npm i -D tsx), or use Node 22.18 or later, or compile it to JavaScript',
-      )
-    return load().catch(failed)
+    return codeOf(e) === 'ERR_UNKNOWN_FILE_EXTENSION'
+      ? badFile(
+          file.path,
+          `is TypeScript, which Node ${process.versions.node} does not read`,
+          'install tsx in this folder (npm i -D tsx), or use Node 22.18 or later, or compile it to JavaScript',
+        )
+      : badFile(
+          file.path,
+          `can't be imported: ${e instanceof Error ? `${e.name}: ${e.message}` : String(e)}`,
+          'mend the module; node must be able to run it',
+        )
   }
 }
 

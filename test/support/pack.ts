@@ -2,7 +2,7 @@
  * What a user gets: packs the package, installs the tarball in an empty folder, which must say nothing but what npm always says, imports each
  * entry of `exports` with plain Node, and type-checks and runs every block of README.md and `.github` there.
  */
-import { existsSync, mkdtempSync, readFileSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { allBlocks, documents, play, typecheck, writeBlocks } from './blocks.js'
@@ -106,6 +106,10 @@ const checkCommand = async (folder: string): Promise<void> => {
     ['explain', 'net/net.json', '--brief'],
   ])
     await must(`npx quantrace ${args.join(' ')}`, 'npx', ['--no-install', 'quantrace', ...args], { cwd: folder })
+  // TypeScript too: by Node itself, or by the tsx that stands in the folder.
+  symlinkSync(join(root, 'node_modules', 'tsx'), join(folder, 'node_modules', 'tsx'), 'dir')
+  cpSync(join(folder, 'net.mjs'), join(folder, 'net.ts'))
+  await must('npx quantrace explain net.ts', 'npx', ['--no-install', 'quantrace', 'explain', 'net.ts'], { cwd: folder })
 }
 
 /** Imports each entry with plain Node; one that needs an optional peer, and says so, gets another try once the peers are installed. */
