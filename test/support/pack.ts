@@ -2,7 +2,17 @@
  * What a user gets: packs the package, installs the tarball in an empty folder, which must say nothing but what npm always says, imports each
  * entry of `exports` with plain Node, and type-checks and runs every block of README.md and `.github` there.
  */
-import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { allBlocks, documents, play, typecheck, writeBlocks } from './blocks.js'
