@@ -3,7 +3,15 @@
  * a power of two; each operation is rounded to float32 on its own. The step is differentiated too (its exponent straight-through), so that a
  * normal number's gradient is `g * r/q`, of the rounded number over what was rounded.
  */
-import { largestOf, leastStep, roundToFormat, stepOf, WIDEST_EXPONENT, WIDEST_MANTISSA } from '../data/minifloat.js'
+import {
+  largestOf,
+  leastStep,
+  roundToFormat,
+  stepOf,
+  WIDEST_EXPONENT,
+  WIDEST_MANTISSA,
+  type FloatFormat,
+} from '../data/minifloat.js'
 import { carries, exactly, type Carried } from '../data/quant.js'
 import { broadcastShapes, sameShape, showShape, type Shape } from '../data/shape.js'
 import type { Tensor } from '../data/tensor.js'
@@ -62,13 +70,22 @@ const born = (args: readonly Value[], a: FloatAttrs, kit: Kit): Carried => {
 }
 
 /** What stands for numbers beyond the largest where they are not clipped. */
-const infinityOf = ({ infValues }: FloatAttrs): number => (infValues === null ? NaN : Infinity)
+const infinityOf = ({ infValues }: FloatFormat): number => (infValues === null ? NaN : Infinity)
 
 /** What a number becomes beyond the largest minifloat. */
-const beyond = (a: FloatAttrs, largest: number): number => (a.saturating ? largest : infinityOf(a))
+const beyond = (a: FloatFormat, largest: number): number => (a.saturating ? largest : infinityOf(a))
 
-/** Bounds and steps of a format, as loops want them. */
-const limitsOf = (a: FloatAttrs) => {
+/** Bounds and steps of a format, as loops want them: the ends, what numbers beyond them become, and the exponent of the least step. */
+export type FloatLimits = {
+  readonly hi: number
+  readonly lo: number
+  readonly over: number
+  readonly under: number
+  readonly least: number
+}
+
+/** The limits of a format. */
+export const limitsOf = (a: FloatFormat & { readonly signed: boolean }): FloatLimits => {
   const hi = largestOf(a)
   const over = beyond(a, hi)
   const lo = a.signed ? -hi : 0
@@ -76,7 +93,7 @@ const limitsOf = (a: FloatAttrs) => {
 }
 
 /** A rounded number that is no number of the format clipped, or made infinity or NaN. */
-const clipped = (r: number, { hi, lo, over, under }: ReturnType<typeof limitsOf>): number => {
+const clipped = (r: number, { hi, lo, over, under }: FloatLimits): number => {
   if (r > hi) return over
   return r < lo ? under : r
 }
@@ -207,7 +224,7 @@ export const quantizeFloatGradScale: Op<FloatAttrs> = gradient(
         const r = roundToFormat(q, m, least)
         const c = clipped(r, limits)
         const slope = slopeOf(q, m, least, lo, hi)
-        sum += g.data[i] * (c - (slope === 0 ? q - q : slope * q))
+        sum += Math.fround(g.data[i] * Math.fround(c - (slope === 0 ? q - q : Math.fround(slope * q))))
       }
       sums[k] += sum
     })

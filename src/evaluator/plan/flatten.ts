@@ -57,7 +57,15 @@ export type Flat = {
 }
 
 /** Ops that give their first operand's elements unchanged: no work, another view. */
-const VIEWS: ReadonlySet<string> = new Set(['identity', 'detach', 'assign', 'dequantize', 'asTraining', 'reshape'])
+const VIEWS: ReadonlySet<string> = new Set([
+  'identity',
+  'detach',
+  'assign',
+  'dequantize',
+  'asTraining',
+  'reshape',
+  'joinGroups',
+])
 const MOST_FOLDED = 64
 
 /** Which nodes of a graph are wanted: what feeds an output, and checks with all that feeds them. */

@@ -7,6 +7,7 @@ import type { Shape } from '../../../data/shape.js'
 import { computes, type Attrs } from '../../../graph/op.js'
 import type { FlatNode } from '../../plan/flatten.js'
 import type { Exprs } from './exprs.js'
+import { floated } from './minifloats.js'
 
 /** Writes an element-wise op: numbers of its operands' expressions in, that of its result out. */
 export type Lowering = (e: Exprs, args: readonly number[], attrs: Attrs) => number
@@ -142,6 +143,13 @@ const MAPS: { readonly [op: string]: Lowering } = {
   quantize: (e, args, a) => e.op('mul', quantized(e, args, a).q, args[1]),
   quantizeGradInput: (e, [g, ...args], a) =>
     a.clamp === 'ste' ? g : e.op('andnot', g, quantized(e, args, a).clipped()),
+  quantizeFloat: (e, args, a) => e.op('mul', floated(e, args, a).c, args[1]),
+  quantizeFloatGradInput: (e, [g, ...args], a) => {
+    const { slope, clipped } = floated(e, args, a)
+    return e.op('andnot', e.op('mul', g, slope()), clipped())
+  },
+  floatNeg: unary('neg'),
+  floatAbs: unary('abs'),
   delay: (e, [q, x, left]) => e.op('select', e.op('gt', left, e.constant(0)), x, q),
   ...Object.fromEntries(
     ['erf', 'exp', 'log', 'exp2', 'log2', 'tanh', 'sigmoid', 'softsign', 'elu', 'gelu', 'geluSlope', 'hardswish'].map(
@@ -233,6 +241,16 @@ export const REDUCTIONS: { readonly [op: string]: Reduction } = {
       const { p, q, clipped } = quantized(e, args, a)
       const steps = a.clamp === 'ste' ? p : e.op('select', clipped(), e.op('sub', p, p), p)
       return e.op('mul', g, e.op('sub', q, steps))
+    },
+  },
+  quantizeFloatGradScale: {
+    join: 'sum',
+    divisor: once,
+    over: sameRank,
+    term: (e, [g, ...args], a) => {
+      const { q, c, slope, clipped } = floated(e, args, a)
+      const reached = e.op('select', clipped(), e.op('sub', q, q), e.op('mul', slope(), q))
+      return e.op('mul', g, e.op('sub', c, reached))
     },
   },
   quantizeGradZeroPoint: {

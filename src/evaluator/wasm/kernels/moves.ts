@@ -73,13 +73,14 @@ const constantPad = ({ op, attrs, shapes: [x], shape }: KernelSpec): readonly St
 const isConstant = (attrs: Attrs): boolean => attrs.mode === 'constant'
 
 /** Ops that hand their operand on. */
-const SAME = ['reshape', 'identity', 'detach', 'assign', 'dequantize', 'asTraining']
+const SAME = ['reshape', 'identity', 'detach', 'assign', 'dequantize', 'asTraining', 'joinGroups']
 
 const copiesOf = (spec: KernelSpec): readonly Copy[] | null => {
   const { op, attrs, shapes, shape } = spec
   const [x] = shapes
   if (SAME.includes(op)) return reading(shape, stridesOf(shape))
   if (op === 'slice') return reading(shape, stridesOf(x), Number(attrs.start) * stridesOf(x)[Number(attrs.dim)])
+  if (op === 'trimGroups') return reading(shape, stridesOf(x))
   if (op === 'permute')
     return reading(
       shape,
