@@ -16,22 +16,21 @@ const floatFormat = (a: Attrs): FloatFormat & { readonly signed: boolean } => ({
 })
 
 /**
- * What the forward of `quantizeFloat` and its gradients share. The step of a number is its power of two, cut out of its bits by a mask
- * (that of Infinity: the exponent), over 2^m.
+ * What the forward of `quantizeFloat` and its gradients share. The power of two in a number is cut out of its bits by a mask, that of
+ * Infinity; its step is 2^m times less.
  */
 export const floated = (e: Exprs, [x, s]: readonly number[], a: Attrs) => {
   const { hi, lo, over, under, least } = limitsOf(floatFormat(a))
   const m = Number(a.mantissaBits)
   const [top, bottom] = [e.constant(hi), e.constant(lo)]
   const q = e.op('div', x, s)
-  const size = e.op('abs', q)
-  const power = e.op('and', e.op('add', size, e.constant(2 ** -126)), e.constant(Infinity))
-  const step = e.op('max', e.op('mul', power, e.constant(2 ** -m)), e.constant(2 ** least))
+  const power = e.op('and', q, e.constant(Infinity))
+  const step = e.op('pmax', e.op('mul', power, e.constant(2 ** -m)), e.constant(2 ** least))
   const r = e.op('mul', step, e.op('nearest', e.op('div', q, step)))
   const [above, below] = [e.op('gt', r, top), e.op('lt', r, bottom)]
   const saturated = (): number => e.op('pmax', e.op('pmin', r, top), bottom)
   const coded = (): number => e.op('select', above, e.constant(over), e.op('select', below, e.constant(under), r))
-  const subnormal = e.op('lt', size, e.op('mul', step, e.constant(2 ** m)))
+  const subnormal = e.op('lt', power, e.constant(2 ** (least + m)))
   return {
     q,
     c: a.saturating === true ? saturated() : coded(),
