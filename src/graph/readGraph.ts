@@ -33,16 +33,17 @@ const readQuant = (r: Readers, x: unknown, where: string): Grid => {
     bits: r.whole(q.bits, `${where}.bits`),
     signed: r.flag(q.signed, `${where}.signed`),
     training: r.flag(q.training, `${where}.training`),
-    ...readGroup(r, q.group, `${where}.group`),
   }
-  if (q.format !== undefined) return { ...parts, format: readFormat(r, q.format, `${where}.format`) }
+  const group = readGroup(r, q.group, `${where}.group`)
+  if (q.format !== undefined) return { ...parts, format: readFormat(r, q.format, `${where}.format`), ...group }
   return {
     ...parts,
-    ...(q.learned === true ? { learned: true } : {}),
     zero: r.oneOf([...ZERO_POINTS, 'equalScales'])(q.zero, `${where}.zero`),
     lo: r.number(q.lo, `${where}.lo`),
     hi: r.number(q.hi, `${where}.hi`),
     slack: r.number(q.slack, `${where}.slack`),
+    ...(q.learned === true ? { learned: true } : {}),
+    ...group,
   }
 }
 
