@@ -56,11 +56,23 @@ const beyond = (a: Affine, { start, step, at }: Steps, range: Range, out: Range)
   return { integers, most }
 }
 
-/** Counts how the form, cut to `out`, differs from the steps; stops where it is more than `limit`. */
-export const apart = (a: Affine, steps: Steps, range: Range, out: Range, limit = Infinity): Apart => {
+/** Is the form right everywhere? The outermost steps are asked first: most forms are wrong there. */
+const isExact = (a: Affine, steps: Steps, range: Range, out: Range): boolean => {
+  const { start, step, at } = steps
+  const n = at.length
+  for (let i = 0; i < n; i++) {
+    const k = i % 2 === 0 ? i >> 1 : n - 1 - (i >> 1)
+    const level = step * start + k + 1
+    if (!(step * shifted(a, at[k]) >= level && step * shifted(a, at[k] - 1) < level)) return false
+  }
+  return beyond(a, steps, range, out).integers === 0
+}
+
+/** Counts how the form, cut to `out`, differs from the steps. */
+export const apart = (a: Affine, steps: Steps, range: Range, out: Range): Apart => {
   const { start, step, at } = steps
   let { integers, most } = beyond(a, steps, range, out)
-  for (let k = 0; k < at.length && integers <= limit; k++) {
+  for (let k = 0; k < at.length; k++) {
     const level = step * start + k + 1
     // Most steps are right: two questions say so.
     if (step * shifted(a, at[k]) >= level && step * shifted(a, at[k] - 1) < level) continue
@@ -142,11 +154,14 @@ export const fitSteps = (steps: Steps, rounding: Rounding, range: Range, out: Ra
   // A falling function is the start less what a line counts: `start - floor(v)` is `floor(start + 1 - v)`, but where v is whole.
   const [slope, height] =
     step > 0 ? [line.slope, line.height + start] : [-line.slope, start + 1 - line.height - 2 ** -40]
+  const all = candidates(slope, height, rounding, range)
+  const exact = all.find((form) => isExact(form, steps, range, out))
+  if (exact !== undefined) return { form: exact, apart: { integers: 0, most: 0 } }
+  // None is right everywhere: the widest multiplier follows the line most closely.
   let best: Fit = { form: constant(start, rounding), apart: { integers: Infinity, most: Infinity } }
-  for (const form of candidates(slope, height, rounding, range)) {
-    const d = apart(form, steps, range, out, best.apart.integers)
+  for (const form of all.slice(-3)) {
+    const d = apart(form, steps, range, out)
     if (d.integers < best.apart.integers) best = { form, apart: d }
-    if (d.integers === 0) break
   }
   return best
 }
