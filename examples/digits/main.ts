@@ -21,6 +21,7 @@ import { progress } from './progress.js'
 import { loadDigits, type Digits } from './data.js'
 import { floatNet, quantNet } from './network.js'
 import { deliver } from './deliver.js'
+import { deliverIntegers } from './integers.js'
 import { evaluateNet, observeStep, table, type Evaluation, type StepReport } from './report.js'
 import { openBackend, trainNet, type Recipe } from './session.js'
 
@@ -55,6 +56,8 @@ const logger = <P, S>(net: Layer<P, S>, digits: Digits) => {
 type Trained = {
   /** The files in which the network leaves, by name. */
   readonly delivery: { readonly [file: string]: Uint8Array }
+  /** What is said of its integer program. */
+  readonly integers: string
   readonly evaluation: Evaluation
   readonly step: StepReport | null
   readonly log: TrainLog
@@ -98,8 +101,11 @@ const trainAndEvaluate = async <P, S>(
   if (E.isLeft(step)) return stop(step.left)
   const delivery = watched ? deliver(net, params, state) : E.right({})
   if (E.isLeft(delivery)) return stop(delivery.left)
+  const integers = watched ? deliverIntegers(net, { params, state }, digits.test) : E.right({ files: {}, says: '' })
+  if (E.isLeft(integers)) return stop(integers.left)
   return {
-    delivery: delivery.right,
+    delivery: { ...delivery.right, ...integers.right.files },
+    integers: integers.right.says,
     evaluation: evaluated.right,
     step: step.right,
     log: log?.log() ?? emptyLog,
@@ -156,6 +162,7 @@ const main = async (): Promise<void> => {
   console.log(
     `test accuracy  ${o.bits} bits ${(quant.accuracy * 100).toFixed(2)}%   float ${floatAccuracy === null ? 'not finished' : `${(floatAccuracy * 100).toFixed(2)}%`}   (trained at ${imagesPerSecond.toFixed(0)} images/s in ${seconds.toFixed(0)} s)`,
   )
+  console.log(trained.integers)
   const metrics = {
     bits: o.bits,
     testAccuracy: quant.accuracy,
