@@ -127,7 +127,7 @@ const arbNet = (
   })
 
 const normsIn = (net: q.AnyLayer): number =>
-  net.layer.startsWith('BatchNorm') ? 1 : Object.values(net.source?.within ?? {}).reduce((n, l) => n + normsIn(l), 0)
+  /^BatchNorm\dd$/.test(net.layer) ? 1 : Object.values(net.source?.within ?? {}).reduce((n, l) => n + normsIn(l), 0)
 
 test('in evaluation a merged float network gives what it gave with its batch norms, each of which is merged or told', () => {
   const counts = { merged: 0, kept: 0 }
@@ -146,6 +146,31 @@ test('in evaluation a merged float network gives what it gave with its batch nor
     { numRuns: 60, seed: 5 },
   )
   same([counts.merged > 60, counts.kept > 10], [true, true])
+})
+
+test('what stays can be folded into a scale and a bias of its own, at any rank: the same numbers where that is not quantized', () => {
+  let folded = 0
+  fc.assert(
+    fc.property(arbNet(null), fc.nat(1000), ({ net, shape }, seed) => {
+      const t = trained(net, seed)
+      const m = merged(net, shape, t, { fold: { weightQuant: null }, strict: true })
+      same([m.kept, normsIn(m.net)], [[], 0])
+      same(
+        m.folded,
+        merged(net, shape, t).kept.map((k) => k.path),
+      )
+      folded += m.folded.length
+      const x = input(shape, seed + 2)
+      near(evaluated(m.net as Net, m, x), evaluated(net, t, x))
+      near(
+        evaluated(merged(net, shape, t, { fold: true }).net as Net, merged(net, shape, t, { fold: true }), x),
+        evaluated(net, t, x),
+        0.2,
+      )
+    }),
+    { numRuns: 25, seed: 8 },
+  )
+  same(folded > 10, true)
 })
 
 test('merging is idempotent, and strict refuses what would stay', () => {

@@ -21,7 +21,7 @@ export const trainedAt = ({ path, layer }: Placed, { params, state }: Numbers): 
 
 const ELSEWHERE = {
   why: 'it stands beside no layer with weights',
-  fix: 'put it behind (or, without a quantizer between, in front of) a convolution, transposed convolution or linear layer, or fold it into a layer of its own: BatchNorm1dToQuantScaleBias or BatchNorm2dToQuantScaleBias, with foldBatchNorm',
+  fix: 'put it behind (or, without a quantizer between, in front of) a convolution, transposed convolution or linear layer, or fold it into a layer of its own: fold: true, or BatchNorm2dToQuantScaleBias with foldBatchNorm',
 }
 
 const oneCall = (flow: Flow, { path, layer }: Placed): E.Either<Unmerged, { readonly x: Value; readonly y: Value }> => {
