@@ -64,6 +64,39 @@ const dependsOnData = (program: Program): readonly boolean[] => {
   return out
 }
 
+/** Which nodes a run computes: what feeds an output, and checks with all that feeds them. */
+const computed = ({ graph }: Program): readonly boolean[] => {
+  const live = new Array<boolean>(graph.nodes.length).fill(false)
+  for (const id of graph.outputs) live[id] = true
+  for (let i = graph.nodes.length - 1; i >= 0; i--) {
+    const { op, inputs } = graph.nodes[i]
+    if (!live[i] && op.guards !== true) continue
+    live[i] = true
+    for (const id of inputs) live[id] = true
+  }
+  return live
+}
+
+/** The part of a program that no input of data reaches, with every value of it as a result; checks of the rest are asleep. Its own outputs may be large, and need not be computed. */
+const withoutData = (program: Program, given: readonly boolean[]): Program => {
+  const live = computed(program)
+  const known = program.graph.nodes.filter((n) => live[n.id] && !given[n.id]).map((n) => n.id)
+  const nodes = program.graph.nodes.map((n) =>
+    given[n.id] && n.op.guards === true ? { ...n, op: { ...n.op, guards: false } } : n,
+  )
+  return {
+    ...program,
+    graph: { ...program.graph, nodes, outputs: known },
+    outputs: known.map((node) => ({ kind: 'result', path: `v${node}`, node })),
+    structure: {
+      ...program.structure,
+      results: Object.fromEntries(known.map((node, i) => [`v${node}`, i] as const)),
+      nextState: {},
+      grads: null,
+    },
+  }
+}
+
 /** Zeros of every declared shape: what is computed from them is thrown away. */
 const nothing = (program: Program): unknown =>
   mapTree(isIndex, program.structure.data, (index) => {
@@ -108,11 +141,11 @@ export const knownValues = (program: Program, stored: Stored): E.Either<QuantErr
     if (isTensor(t)) values.set(i.node, t)
   }
   const ran = run(
-    program,
+    withoutData(program, given),
     { params: stored.params, state: stored.state, inputs: nothing(program) },
     {
       observe: (node, v) => {
-        if (!given[node.id]) values.set(node.id, { shape: v.shape, data: v.data.slice() })
+        values.set(node.id, { shape: v.shape, data: v.data.slice() })
       },
     },
   )

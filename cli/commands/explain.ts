@@ -7,7 +7,7 @@ import { printProgram } from '../../src/graph/print.js'
 import type { Program, ProgramInput, ProgramOutput } from '../../src/graph/program.js'
 import { lossesOf, type Loss } from '../../src/graph/view.js'
 import { exportReport, showExportReport, type ExportReport, type OnnxFormat } from '../../src/interop/onnx/index.js'
-import { run } from '../../src/nn/program/program.js'
+import { compile } from '../../src/nn/program/program.js'
 import { columns } from '../arguments.js'
 import { command, misused, orRefused, type Outcome, type Result } from '../command.js'
 import { blankInputs } from '../numbers.js'
@@ -81,10 +81,14 @@ const portOf = (program: Program, p: ProgramInput | ProgramOutput, otherwise: st
   metadata: metadataOf(program.graph.nodes[p.node].carried),
 })
 
-/** What a run warns of; inputs are zeros, and one that fails on them warns of nothing. */
+/** What a run warns of: only phases do. Inputs are zeros, and a program that fails on them warns of nothing. */
 const warningsOf = ({ program, numbers, note }: Subject): readonly QuantWarning[] => {
-  if (numbers === null || note !== null) return []
-  const ran = run(program, { ...numbers, inputs: blankInputs(program) })
+  const mayWarn = program.graph.nodes.some((n) => n.attrs['warnSteps'] !== undefined)
+  if (!mayWarn || numbers === null || note !== null) return []
+  const plan = compile(program)
+  if (E.isLeft(plan)) return []
+  const ran = plan.right.run({ ...numbers, inputs: blankInputs(program) })
+  plan.right.dispose()
   return E.isLeft(ran) ? [] : ran.right.warnings
 }
 

@@ -4,23 +4,32 @@ import { dirname } from 'node:path'
 import type { QuantErrors } from '../../src/data/error.js'
 import type { Shape } from '../../src/data/shape.js'
 import type { Program } from '../../src/graph/program.js'
-import { importOnnx, type Imported } from '../../src/interop/onnx/index.js'
+import { readModel } from '../../src/interop/onnx/import/model.js'
+import { importOnnx, type Imported, type ImportOptions } from '../../src/interop/onnx/index.js'
 import { externalData } from '../../src/node/index.js'
 import { init, trace } from '../../src/nn/program/program.js'
-import { nameOfFile, ofFile, type File } from '../files.js'
+import { badFile, nameOfFile, ofFile, type File } from '../files.js'
 import type { SomeLayer, Subject, Wanted } from '../subject.js'
 import type { Source } from '../source.js'
 
 /** The model of a file with these shapes of inputs; an unnamed shape is that of the only input. */
 export const importedFrom = (file: File, shapes: Wanted['inputs']): E.Either<QuantErrors, Imported> => {
-  const external = file.path === '-' ? {} : { external: externalData(dirname(file.path)) }
+  const external: Pick<ImportOptions, 'external'> =
+    file.path === '-' ? {} : { external: externalData(dirname(file.path)) }
   const read = (inputs: { readonly [name: string]: Shape }) => importOnnx(file.bytes, { ...external, inputs })
   const { '': unnamed, ...named } = Object.fromEntries(shapes)
   if (unnamed === undefined) return read(named)
-  const first = importOnnx(file.bytes, external)
-  // Which inputs there are says the model itself; where its shapes are needed to read it, the name must be given.
-  if (E.isLeft(first)) return first
-  return read({ ...named, [first.right.inputs[0]?.name ?? '']: unnamed })
+  // Its inputs can be read without their shapes; the model itself may make no sense with others.
+  const model = readModel(file.bytes, external.external)
+  if (E.isLeft(model)) return model
+  const names = model.right.inputs.map((i) => i.name)
+  return names.length === 1
+    ? read({ ...named, [names[0]]: unnamed })
+    : badFile(
+        file.path,
+        `has ${names.length} inputs: ${names.join(', ')}`,
+        `name the one whose shape is given: --input ${names[0] ?? 'x'}=${unnamed.join()}`,
+      )
 }
 
 const programOf = (imported: Imported): E.Either<QuantErrors, Program> =>

@@ -13,6 +13,7 @@ import { exportOnnx, importOnnx } from '../../src/interop/onnx/index.js'
 import { knownValues, toHtml, toSvg } from '../../viz/index.js'
 import { root, run as runProcess } from '../support/process.js'
 import { suite } from '../support/suite.js'
+import { encode, node } from '../interop/onnx/encode.js'
 import { newFolder, quantrace, type World } from './support.js'
 
 const test = suite('command line')
@@ -169,6 +170,21 @@ test('export: ONNX from a program or a network, json, svg; import: program, chec
   const again = ['run', at('brought', 'net.json'), files.npy, '--checkpoint', at('brought', 'net.qtrc'), '-o', '-']
   const { bytes: results } = await quantrace(again)
   assert.equal(q.orThrow(parseNpz(results)).output.data, expected.value.data)
+})
+
+test('a model with open sizes takes the shape that is given, by the name of its input or without', async () => {
+  const pool = (x: string, y: string) => node('MaxPool', [x], [y], { attributes: { kernel_shape: [2, 2] } })
+  writeFileSync(at('pool.onnx'), encode({ inputs: { x: ['N', 1, 'H', 'W'] }, outputs: ['y'], nodes: [pool('x', 'y')] }))
+  // With all open sizes at 1 its window would be larger than its input.
+  for (const shape of ['1,1,4,4', 'x=1,1,4,4']) {
+    const { results } = JSON.parse(await ok(['explain', at('pool.onnx'), '--input', shape, '--json']))
+    assert.equal(results[0].shape, [1, 1, 3, 3])
+  }
+  assert.match((await quantrace(['explain', at('pool.onnx')])).err, /larger than the padded input/)
+  const inputs = { a: ['N', 1, 'H', 'W'], b: ['N', 1, 'H', 'W'] }
+  writeFileSync(at('pools.onnx'), encode({ inputs, outputs: ['y', 'z'], nodes: [pool('a', 'y'), pool('b', 'z')] }))
+  const unclear = await quantrace(['explain', at('pools.onnx'), '--input', '1,1,4,4'])
+  assert.match(unclear.err, /pools\.onnx: ?.*has 2 inputs: a, b\n {2}fix: .*--input a=1,1,4,4/)
 })
 
 test('a state dict becomes a checkpoint, and is one for a network', async () => {
