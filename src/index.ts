@@ -12,6 +12,7 @@ export {
   type Output,
   type QuantTensor,
 } from './data/quantTensor.js'
+export { gridOf, isFloatGrid, quantOf } from './data/readGrid.js'
 export type { Carried, FloatQuant, Grid, Group, Quant, ZeroPointKind, NodeId } from './data/quant.js'
 export type { FloatFormat } from './data/minifloat.js'
 export type { Shape } from './data/shape.js'

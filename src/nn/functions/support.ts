@@ -42,10 +42,10 @@ export const demandSome = (asker: string, xs: unknown): readonly [Value, ...Valu
 
 /** The kit of the first value among operands, of which at least one must be a value and the rest numbers. */
 export const kitOf = (asker: string, operands: readonly unknown[]): Kit => {
-  const odd = operands.find((x) => typeof x !== 'number' && !isValue(x))
+  const odd = operands.findIndex((x) => typeof x !== 'number' && !isValue(x))
   const value = operands.find(isValue)
-  if (value === undefined || odd !== undefined)
-    throw failure([wrongValue(asker, odd ?? operands[0], ' or a number, at least one of them a value')])
+  if (value === undefined || odd >= 0)
+    throw failure([wrongValue(asker, operands[Math.max(0, odd)], ' or a number, at least one of them a value')])
   return value.kit
 }
 

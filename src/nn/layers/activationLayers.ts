@@ -1,6 +1,4 @@
 /** QuantIdentity, QuantReLU, QuantSigmoid, QuantTanh, QuantHardSwish, QuantHardTanh: input_quant, then the activation, then act_quant (SEMANTICS 8). */
-import type { QuantError } from '../../data/error.js'
-import { anything, flag, type Field } from '../../data/fields.js'
 import { gridOf } from '../../data/quant.js'
 import type { BarePrimitive, Kit, Value } from '../../graph/op.js'
 import {
@@ -12,9 +10,10 @@ import type { Quantizer, QuantizerOptions } from '../../quantizers/quantizer.js'
 import { dequantize, hardtanh, isQuantValue } from '../functions/index.js'
 import { demandValue } from '../functions/support.js'
 import { brokenLayer } from './checks.js'
-import type { Layer, None } from './layer.js'
-import { chosen, optionProblems, quantizerFields, recordOf, type Prefixed } from './options.js'
-import { actSpec, optionalConfig, throughQuantizer, type QuantState } from './quantizing.js'
+import type { Layer, None, Traced } from './layer.js'
+import { recordOf, type Prefixed } from './options.js'
+import { bare, quantizedLayer } from './quantizedLayer.js'
+import { actSpec, throughQuantizer, type QuantState } from './quantizing.js'
 
 /** Options of an activation layer; those without prefix go to `actQuant`. */
 export type ActivationOptions = QuantizerOptions &
@@ -82,60 +81,29 @@ const disabled = (kind: Kind, kit: Kit, x: Value, returnQuantTensor: boolean): V
   return kind.name === 'QuantIdentity' ? y : withTraining(kit, y)
 }
 
-const activationFields = (kind: Kind): { readonly [name: string]: Field } => ({
-  actQuant: anything,
-  ...(kind.takesInputQuant ? { inputQuant: anything } : {}),
-  returnQuantTensor: flag,
-  ...quantizerFields(''),
-  ...(kind.takesInputQuant ? quantizerFields('input') : {}),
-})
-
 const activationLayer =
   (kind: Kind) =>
-  (options: unknown): Layer<None, ActivationState> => {
-    const given = recordOf(options)
-    const act = chosen(kind.name, given, 'actQuant', kind.fallback, '', 'act')
-    const input = chosen(kind.name, given, 'inputQuant', null, 'input', 'act')
-    const problems: readonly QuantError[] = [
-      ...optionProblems(kind.name, options, activationFields(kind)),
-      ...act.problems,
-      ...input.problems,
-    ]
-    if (problems.length > 0) return brokenLayer(kind.name, problems)
-    const returnQuantTensor = given.returnQuantTensor === true
-    return {
-      layer: kind.name,
-      params: {},
-      state: { actQuant: actSpec(act.quantizer), inputQuant: actSpec(input.quantizer) },
-      problems,
-      source: {
-        layer: kind.name,
-        options: given,
-        takes: ['actQuant', ...(kind.takesInputQuant ? ['inputQuant'] : []), 'returnQuantTensor'],
-        quantizers: { inputQuant: input.quantizer, actQuant: act.quantizer },
+  (options: unknown): Layer<None, ActivationState> =>
+    quantizedLayer({
+      name: kind.name,
+      options,
+      own: {},
+      places: {
+        inputQuant: kind.takesInputQuant ? { fallback: null, prefix: 'input', use: 'act' } : null,
+        actQuant: { fallback: kind.fallback, prefix: '', use: 'act' },
       },
-      config: {
-        name: kind.name,
-        parts: [
-          ['inputQuant', optionalConfig(input.quantizer)],
-          ['actQuant', optionalConfig(act.quantizer)],
-          ['returnQuantTensor', String(returnQuantTensor)],
-        ],
-      },
-      apply: (_params, state, x, kit) => {
-        demandValue(kind.name, x)
-        const [x1, inputQuant] = throughQuantizer(input.quantizer, kit, state.inputQuant, x, 'inputQuant')
-        if (act.quantizer === null) return [disabled(kind, kit, x1, returnQuantTensor), { actQuant: {}, inputQuant }]
-        const [y, actQuant] = throughQuantizer(act.quantizer, kit, state.actQuant, kind.act(x1, false), 'actQuant')
-        return [
-          returnQuantTensor
-            ? y
-            : dequantize(y, `${kind.name} does not return quant tensors; set returnQuantTensor: true`),
-          { actQuant, inputQuant },
-        ]
-      },
-    }
-  }
+      build: ({ inputQuant: input, actQuant: act }, returnQuantTensor) => ({
+        params: {},
+        state: { actQuant: actSpec(act), inputQuant: actSpec(input) },
+        apply: (_params, state: Traced<ActivationState>, x: Value, kit): readonly [Value, Traced<ActivationState>] => {
+          demandValue(kind.name, x)
+          const [x1, inputQuant] = throughQuantizer(input, kit, state.inputQuant, x, 'inputQuant')
+          if (act === null) return [disabled(kind, kit, x1, returnQuantTensor), { actQuant: {}, inputQuant }]
+          const [y, actQuant] = throughQuantizer(act, kit, state.actQuant, kind.act(x1, false), 'actQuant')
+          return [returnQuantTensor ? y : bare(kind.name, y), { actQuant, inputQuant }]
+        },
+      }),
+    })
 
 const emits =
   (op: BarePrimitive) =>

@@ -1,17 +1,16 @@
 /** QuantEmbedding: rows of a quantized table (SEMANTICS-3, 5). */
 import type { QuantError } from '../../data/error.js'
-import { anything, count, flag, required, showGiven, type Field } from '../../data/fields.js'
+import { anything, count, flag, required, type Field } from '../../data/fields.js'
 import { normal } from '../../data/random.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { Int8WeightPerTensorFloat } from '../../quantizers/presets.js'
 import type { Quantizer } from '../../quantizers/quantizer.js'
-import { dequantize } from '../functions/index.js'
 import { demandValue } from '../functions/support.js'
-import { brokenLayer } from './checks.js'
-import type { Layer, LeafSpec } from './layer.js'
-import { chosen, optionProblems, quantizerFields, recordOf, type Prefixed } from './options.js'
-import { optionalConfig, type QuantState } from './quantizing.js'
+import type { Layer, LeafSpec, Traced } from './layer.js'
+import { recordOf, type Prefixed } from './options.js'
+import { bare, quantizedLayer, type Schema } from './quantizedLayer.js'
+import type { QuantState } from './quantizing.js'
 import { isBinary, weigh, weightSpec } from './weighing.js'
 
 /** Options of an embedding. */
@@ -39,19 +38,14 @@ const padding: Field = {
   like: '0',
   holds: (x) => x === null || Number.isSafeInteger(x),
 }
-const FIELDS: { readonly [name: string]: Field } = {
+const OWN: Schema = {
   numEmbeddings: required(count),
   embeddingDim: required(count),
   paddingIdx: padding,
   scaleGradByFreq: flag,
-  weightQuant: anything,
-  returnQuantTensor: flag,
-  // Known in torch: refused with a reason of their own.
-  maxNorm: anything,
-  normType: anything,
-  sparse: anything,
-  ...quantizerFields('weight'),
 }
+/** Known in torch: refused with a reason of their own. */
+const REFUSED: Schema = { maxNorm: anything, normType: anything, sparse: anything }
 
 const problem = (option: string, message: string, fix: string): QuantError => ({
   tag: 'ConfigError',
@@ -129,43 +123,19 @@ const notIndices = (kit: Kit, x: Value): Value =>
     fix: 'declare the input as indices: integerInput([batch, length])',
   })
 
-/**
- * Rows of a quantized table by their indices (brevitas.nn.QuantEmbedding): the whole table is quantized, per tensor, then rows are taken.
- * Takes indices of any shape (`integerInput`), gives `[.., embeddingDim]`. Gradients go to the rows that were taken, and through the
- * table's scale to its largest element.
- */
-export const QuantEmbedding = (o: EmbeddingOptions): Layer<EmbeddingParams, EmbeddingState> => {
-  const given = recordOf(o)
-  const found = chosen(NAME, given, 'weightQuant', Int8WeightPerTensorFloat, 'weight', 'weight')
-  const wrong = optionProblems(NAME, o, FIELDS)
-  const problems = [...wrong, ...found.problems, ...(wrong.length > 0 ? [] : togetherProblems(o, found.quantizer))]
-  if (problems.length > 0) return brokenLayer(NAME, problems)
-  const q = found.quantizer
+/** State and forward of an embedding whose options are right. */
+const embedding = (o: EmbeddingOptions, q: Quantizer | null, returnQuantTensor: boolean) => {
   const weight = tableLeaf(o)
-  const returnQuantTensor = o.returnQuantTensor === true
   const attrs = { paddingIdx: o.paddingIdx ?? null, scaleGradByFreq: o.scaleGradByFreq === true }
   return {
-    layer: NAME,
     params: isBinary(q) ? {} : { weight },
     state: { ...(isBinary(q) ? { weight } : {}), weightQuant: weightSpec(q, weight.shape, 0) },
-    problems,
-    source: {
-      layer: NAME,
-      options: given,
-      takes: Object.keys(FIELDS).slice(0, 6),
-      quantizers: { weightQuant: q },
-    },
-    config: {
-      name: NAME,
-      parts: [
-        ['numEmbeddings', String(o.numEmbeddings)],
-        ['embeddingDim', String(o.embeddingDim)],
-        ['paddingIdx', showGiven(attrs.paddingIdx)],
-        ['weightQuant', optionalConfig(q)],
-        ['returnQuantTensor', String(returnQuantTensor)],
-      ],
-    },
-    apply: (p, s, indices, kit) => {
+    apply: (
+      p: Traced<EmbeddingParams>,
+      s: Traced<EmbeddingState>,
+      indices: Value,
+      kit: Kit,
+    ): readonly [Value, Traced<EmbeddingState>] => {
       demandValue(NAME, indices)
       const stored = p.weight ?? s.weight
       if (indices.dtype !== 'integer' || stored === undefined) return [notIndices(kit, indices), s]
@@ -174,9 +144,26 @@ export const QuantEmbedding = (o: EmbeddingOptions): Layer<EmbeddingParams, Embe
       const done = weigh(q, kit, s.weightQuant, [own], { axis: 0, leaf: `${place}weightQuant` })
       const y = kit.emit('gatherRows', [done.weights[0], indices], attrs)
       return [
-        returnQuantTensor ? y : dequantize(y, `${NAME} does not return quant tensors; set returnQuantTensor: true`),
+        returnQuantTensor ? y : bare(NAME, y),
         { weightQuant: done.state, ...(done.clamped === null ? {} : { weight: done.clamped[0] }) },
       ]
     },
   }
+}
+
+/**
+ * Rows of a quantized table by their indices (brevitas.nn.QuantEmbedding): the whole table is quantized, per tensor, then rows are taken.
+ * Takes indices of any shape (`integerInput`), gives `[.., embeddingDim]`. Gradients go to the rows that were taken, and through the
+ * table's scale to its largest element.
+ */
+export const QuantEmbedding = (o: EmbeddingOptions): Layer<EmbeddingParams, EmbeddingState> => {
+  return quantizedLayer({
+    name: NAME,
+    options: o,
+    own: OWN,
+    refused: REFUSED,
+    places: { weightQuant: { fallback: Int8WeightPerTensorFloat, prefix: 'weight', use: 'weight' } },
+    problems: (q) => togetherProblems(o, q.weightQuant),
+    build: ({ weightQuant: q }, returnQuantTensor) => embedding(o, q, returnQuantTensor),
+  })
 }

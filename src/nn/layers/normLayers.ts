@@ -1,5 +1,5 @@
 /** Normalisation: torch's BatchNorm and LayerNorm, and the scale-and-bias layers into which Brevitas folds a batch norm. */
-import { anything, count, flag, nonNegative, required, type Field, type Fields } from '../../data/fields.js'
+import { count, flag, nonNegative, required, type Field, type Fields } from '../../data/fields.js'
 import type { Tensor } from '../../data/tensor.js'
 import { quantOf } from '../../data/quant.js'
 import type { Shape } from '../../data/shape.js'
@@ -7,15 +7,17 @@ import type { Kit, Value } from '../../graph/op.js'
 import { Int8WeightPerTensorFloat } from '../../quantizers/presets.js'
 import type { Quantizer } from '../../quantizers/quantizer.js'
 import type { QuantizerState } from '../../quantizers/activation.js'
-import { quantizeBias, quantizeWeight, weightState } from '../../quantizers/weight.js'
+import { quantizeBias, quantizeWeight } from '../../quantizers/weight.js'
 import { normalized, type NormParams } from './batchNorm.js'
 import { NOT_CONFIGURED } from './activationLayers.js'
 import { add, dequantize, isQuantValue, mul, reshape } from '../functions/index.js'
 import { demandValue } from '../functions/support.js'
 import { brokenLayer } from './checks.js'
-import { constantLeaf, type Layer, type None, type SpecTree } from './layer.js'
-import { chosen, optionProblems, quantizerFields, recordOf } from './options.js'
-import { actSpec, optionalConfig, quantizerSpec, throughQuantizer, type QuantState } from './quantizing.js'
+import { constantLeaf, type Layer, type None, type Traced } from './layer.js'
+import { optionProblems } from './options.js'
+import { bare, quantizedLayer, type Schema } from './quantizedLayer.js'
+import { actSpec, throughQuantizer, type QuantState } from './quantizing.js'
+import { weightSpec } from './weighing.js'
 import { plainOperand, sayingOf } from './weightLayer.js'
 import type { WeightQuantizers } from './weightLayers.js'
 
@@ -78,128 +80,84 @@ const productScale = (kit: Kit, x: Value, w: Value, product: Value): Value | nul
     : kit.emit('mul', [reshape(kit.value(qx.scale), [-1]), reshape(kit.value(qw.scale), [-1])])
 }
 
-const SCALE_BIAS: { readonly [name: string]: Field } = {
-  numFeatures: required(count),
-  weightQuant: anything,
-  biasQuant: anything,
-  inputQuant: anything,
-  outputQuant: anything,
-  returnQuantTensor: flag,
-  ...['weight', 'bias', 'input', 'output'].reduce((all, prefix) => ({ ...all, ...quantizerFields(prefix) }), {}),
+const PLACES = {
+  inputQuant: { fallback: null, prefix: 'input', use: 'act' },
+  weightQuant: { fallback: Int8WeightPerTensorFloat, prefix: 'weight', use: 'weight' },
+  biasQuant: { fallback: null, prefix: 'bias', use: 'bias' },
+  outputQuant: { fallback: null, prefix: 'output', use: 'act' },
+} as const
+
+type ScaleBiasParams = { readonly weight: Tensor; readonly bias?: Tensor }
+type ScaleBiasLayer = Layer<ScaleBiasParams, ScaleBiasState>
+
+/** The weight after its quantizer, and that one's state. */
+const quantizedScale = (
+  q: Quantizer | null,
+  kit: Kit,
+  state: unknown,
+  weight: Value,
+): readonly [Value, Traced<QuantState>] => {
+  if (q === null) return [weight, {}]
+  const leaf = kit.path() === '' ? 'weightQuant' : `${kit.path()}.weightQuant`
+  return kit.scoped('weightQuant', () => quantizeWeight(q, kit, state as QuantizerState, weight, 0, leaf))
 }
 
-type ScaleBiasLayer = Layer<{ readonly weight: Tensor; readonly bias?: Tensor }, ScaleBiasState>
+const notReturned = (name: string, kit: Kit, x: Value, w: Value, out: Value): Value =>
+  sayingOf(kit, x, w, out).failWith({
+    tag: 'LayerError',
+    layer: name,
+    path: kit.path(),
+    message: `${NOT_CONFIGURED}: ${name} was asked for a quant tensor, but ${plainOperand(kit, x, w) ?? `the result is a plain tensor: ${kit.whyPlain(out)}`}`,
+    fix: 'quantize the input with zero point 0, or give it an outputQuant',
+  })
 
 const scaleBias = (
   name: string,
   options: ScaleBiasOptions & { readonly bias?: boolean },
   viewOf: (x: Value) => Shape,
-  extra: { readonly [name: string]: Field },
-): ScaleBiasLayer => {
-  const given = recordOf(options)
-  const pick = (place: string, fallback: Quantizer | null, prefix: string, use: Quantizer['use']) =>
-    chosen(name, given, place, fallback, prefix, use)
-  const found = {
-    input: pick('inputQuant', null, 'input', 'act'),
-    weight: pick('weightQuant', Int8WeightPerTensorFloat, 'weight', 'weight'),
-    bias: pick('biasQuant', null, 'bias', 'bias'),
-    output: pick('outputQuant', null, 'output', 'act'),
-  }
-  const problems = [
-    ...optionProblems(name, options, { ...SCALE_BIAS, ...extra }),
-    ...Object.values(found).flatMap((f) => f.problems),
-  ]
-  if (problems.length > 0) return brokenLayer(name, problems)
-  const { numFeatures } = options
-  const hasBias = options.bias !== false
-  const [qi, qw, qb, qo] = [found.input.quantizer, found.weight.quantizer, found.bias.quantizer, found.output.quantizer]
-  const shape = [numFeatures]
-  const params: SpecTree = {
-    weight: constantLeaf(shape, 1, true),
-    ...(hasBias ? { bias: constantLeaf(shape, 0, true) } : {}),
-  }
-  const returnQuantTensor = given.returnQuantTensor === true
-  const takes = [
-    'numFeatures',
-    'weightQuant',
-    'biasQuant',
-    'inputQuant',
-    'outputQuant',
-    'returnQuantTensor',
-    ...Object.keys(extra),
-  ]
-  return {
-    layer: name,
-    params,
-    state: {
-      inputQuant: actSpec(qi),
-      outputQuant: actSpec(qo),
-      weightQuant: qw === null ? {} : quantizerSpec(weightState(qw, shape, 0)),
+  extra: Schema,
+): ScaleBiasLayer =>
+  quantizedLayer({
+    name,
+    options,
+    own: { numFeatures: required(count), ...extra },
+    places: PLACES,
+    build: (q, returnQuantTensor) => {
+      const shape = [options.numFeatures]
+      return {
+        params: {
+          weight: constantLeaf(shape, 1, true),
+          ...(options.bias === false ? {} : { bias: constantLeaf(shape, 0, true) }),
+        },
+        state: {
+          inputQuant: actSpec(q.inputQuant),
+          outputQuant: actSpec(q.outputQuant),
+          weightQuant: weightSpec(q.weightQuant, shape, 0),
+        },
+        apply: (p: Traced<ScaleBiasParams>, s: Traced<ScaleBiasState>, given: Value, kit) => {
+          demandValue(name, given)
+          const [x, inputQuant] = throughQuantizer(q.inputQuant, kit, s.inputQuant, given, 'inputQuant')
+          const [w, weightQuant] = quantizedScale(q.weightQuant, kit, s.weightQuant, p.weight)
+          const view = viewOf(x)
+          const product = mul(x, reshape(w, view))
+          const { bias } = p
+          const b =
+            bias === undefined || q.biasQuant === null ? bias : quantizedShift(q.biasQuant, kit, bias, x, w, product)
+          const y = b === undefined ? product : add(product, reshape(b, view))
+          const [out, outputQuant] = throughQuantizer(q.outputQuant, kit, s.outputQuant, y, 'outputQuant')
+          const after = { inputQuant, weightQuant, outputQuant }
+          if (!returnQuantTensor) return [bare(name, out), after] as const
+          return [isQuantValue(out) ? out : notReturned(name, kit, x, w, out), after] as const
+        },
+      }
     },
-    problems,
-    source: {
-      layer: name,
-      options: given,
-      takes,
-      quantizers: { inputQuant: qi, weightQuant: qw, biasQuant: qb, outputQuant: qo },
-    },
-    config: {
-      name,
-      parts: [
-        ['numFeatures', String(numFeatures)],
-        ['inputQuant', optionalConfig(qi)],
-        ['weightQuant', optionalConfig(qw)],
-        ['biasQuant', optionalConfig(qb)],
-        ['outputQuant', optionalConfig(qo)],
-        ['returnQuantTensor', String(returnQuantTensor)],
-      ],
-    },
-    apply: (p, s, x, kit) => {
-      demandValue(name, x)
-      const [x1, inputQuant] = throughQuantizer(qi, kit, s.inputQuant, x, 'inputQuant')
-      const path = kit.path()
-      const [w, weightQuant] =
-        qw === null
-          ? [p.weight, {}]
-          : kit.scoped('weightQuant', () =>
-              quantizeWeight(
-                qw,
-                kit,
-                s.weightQuant as QuantizerState,
-                p.weight,
-                0,
-                `${path === '' ? '' : `${path}.`}weightQuant`,
-              ),
-            )
-      const view = viewOf(x1)
-      const product = mul(x1, reshape(w, view))
-      const bias = p.bias
-      const said = sayingOf(kit, x1, w)
-      const b =
-        bias === undefined || qb === null
-          ? bias
-          : kit.scoped('biasQuant', () =>
-              quantizeBias(qb, said, bias, productScale(kit, x1, w, product), () => plainOperand(kit, x1, w) ?? ''),
-            )
-      const y = b === undefined ? product : add(product, reshape(b, view))
-      const [out, outputQuant] = throughQuantizer(qo, kit, s.outputQuant, y, 'outputQuant')
-      const after = { inputQuant, weightQuant, outputQuant }
-      if (!returnQuantTensor)
-        return [dequantize(out, `${name} does not return quant tensors; set returnQuantTensor: true`), after]
-      if (isQuantValue(out)) return [out, after]
-      return [
-        sayingOf(kit, x1, w, out).failWith({
-          tag: 'LayerError',
-          layer: name,
-          path,
-          message: `${NOT_CONFIGURED}: ${name} was asked for a quant tensor, but ${plainOperand(kit, x1, w) ?? `the result is a plain tensor: ${kit.whyPlain(out)}`}`,
-          fix: 'quantize the input with zero point 0, or give it an outputQuant',
-        }),
-        after,
-      ]
-    },
-  }
-}
+  })
+
+/** The bias after its quantizer, on the scale of the product where it asks for that. */
+const quantizedShift = (q: Quantizer, kit: Kit, bias: Value, x: Value, w: Value, product: Value): Value =>
+  kit.scoped('biasQuant', () =>
+    quantizeBias(q, sayingOf(kit, x, w), bias, productScale(kit, x, w, product), () => plainOperand(kit, x, w) ?? ''),
+  )
 
 const runtimeShapeField: Field = {
   says: 'a list of whole numbers, -1 where the features stand',

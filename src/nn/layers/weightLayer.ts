@@ -1,6 +1,6 @@
 /** What all layers with weights share: quantizers of input, weight, bias and output around one product (SEMANTICS 9 and 12). */
 import { failure, type QuantError } from '../../data/error.js'
-import { anything, flag, type Field } from '../../data/fields.js'
+import { flag } from '../../data/fields.js'
 import { gridOf, integersOf, quantOf } from '../../data/quant.js'
 import { sizeOf, type Shape } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
@@ -16,8 +16,9 @@ import { demandValue } from '../functions/support.js'
 import { absorbing } from './absorb.js'
 import { brokenLayer } from './checks.js'
 import type { Layer, LeafSpec, SpecTree, Traced } from './layer.js'
-import { chosen, optionProblems, quantizerFields, recordOf, type Given, type Prefixed } from './options.js'
-import { actSpec, optionalConfig, throughQuantizer, type QuantState } from './quantizing.js'
+import { recordOf, type Given, type Prefixed } from './options.js'
+import { assembled, bare, type Built, type Place, type Quantizers, type Schema } from './quantizedLayer.js'
+import { actSpec, throughQuantizer, type QuantState } from './quantizing.js'
 import { isBinary, uniformLeaf, weigh, weightSpec } from './weighing.js'
 
 /** Quantizers of a layer with weights. */
@@ -72,7 +73,7 @@ export type Made<O> = {
   /** The axis of its input that is cut into groups where groups are asked for: that of the input channels. */
   readonly inputAxis: number
   /** Options of its geometry. */
-  readonly geometry: { readonly [name: string]: Field }
+  readonly geometry: Schema
   /** What only several options together can do wrong; asked of options that are right one by one. */
   readonly problems: (options: O) => readonly QuantError[]
   readonly kindOf: (options: O) => Kind
@@ -95,12 +96,7 @@ export type Kind = {
 
 const leafOf = (shape: Shape, fanIn: number): LeafSpec => uniformLeaf(shape, fanIn > 0 ? 1 / Math.sqrt(fanIn) : 0)
 
-type Places = {
-  readonly input: Quantizer | null
-  readonly weight: Quantizer | null
-  readonly bias: Quantizer | null
-  readonly output: Quantizer | null
-}
+type PlaceName = 'inputQuant' | 'weightQuant' | 'biasQuant' | 'outputQuant'
 
 /** The scale of the accumulator y of x and w as a flat list, or null where input or weight is plain. */
 export const accumulatorScale = (x: Value, w: Value, y: Value, kit: Kit): Value | null => {
@@ -184,65 +180,50 @@ const oneSample = (y: Value, kit: Kit): Value => {
   )
 }
 
-const PLACES = [
-  'weightQuant',
-  'biasQuant',
-  'inputQuant',
-  'outputQuant',
-  'returnQuantTensor',
-  'correctMetadata',
-] as const
+type WeightBuilt = Built<WeightParams, WeightState, Value, Value> &
+  Pick<WeightLayer, 'quantWeight' | 'forwardWeight' | 'absorb'>
 
-const quantizingFields: { readonly [name: string]: Field } = {
-  weightQuant: anything,
-  biasQuant: anything,
-  inputQuant: anything,
-  outputQuant: anything,
-  returnQuantTensor: flag,
-  correctMetadata: flag,
-  ...quantizerFields('weight'),
-  ...quantizerFields('bias'),
-  ...quantizerFields('input'),
-  ...quantizerFields('output'),
-}
+/** The quantizers of a layer with weights; none in torch's own. */
+const placesOf = ({ fallback, inputAxis }: Made<never>): { readonly [P in PlaceName]: Place | null } =>
+  fallback === null
+    ? { inputQuant: null, weightQuant: null, biasQuant: null, outputQuant: null }
+    : {
+        inputQuant: { fallback: null, prefix: 'input', use: 'act', decides: { groupDim: inputAxis } },
+        weightQuant: { fallback, prefix: 'weight', use: 'weight' },
+        biasQuant: { fallback: null, prefix: 'bias', use: 'bias' },
+        outputQuant: { fallback: null, prefix: 'output', use: 'act' },
+      }
 
 /** The layer that its options ask for; options that it does not know, and values out of range, are errors of its configuration. */
 export const weightLayer = <O extends object>(made: Made<O>, options: O): WeightLayer => {
-  const given = recordOf(options)
-  const pick = (place: string, fallback: Quantizer | null, prefix: string, use: Quantizer['use']) =>
-    chosen(made.name, given, place, fallback, prefix, use, place === 'inputQuant' ? { groupDim: made.inputAxis } : {})
-  const found =
-    made.fallback === null
-      ? []
-      : [
-          pick('inputQuant', null, 'input', 'act'),
-          pick('weightQuant', made.fallback, 'weight', 'weight'),
-          pick('biasQuant', null, 'bias', 'bias'),
-          pick('outputQuant', null, 'output', 'act'),
-        ]
-  const fields = { ...made.geometry, bias: flag, ...(made.fallback === null ? {} : quantizingFields) }
-  const wrong = optionProblems(made.name, options, fields)
-  const problems = [...wrong, ...(wrong.length > 0 ? [] : made.problems(options)), ...found.flatMap((f) => f.problems)]
-  const broken = (all: readonly QuantError[]): WeightLayer => {
-    const fails = (): never => {
-      throw failure(all)
-    }
-    return { ...brokenLayer(made.name, all), quantWeight: fails, forwardWeight: fails }
-  }
-  if (problems.length > 0) return broken(problems)
-  const [input = null, weight = null, bias = null, output = null] = found.map((f) => f.quantizer)
-  const kind = made.kindOf(options)
-  const misfits = weight === null ? [] : weightProblems(made.name, weight, kind)
-  if (misfits.length > 0) return broken(misfits)
-  const built = builtLayer(made, { input, weight, bias, output }, given, kind)
-  const absorb = absorbing({
-    kind,
-    quantizers: { input, weight, output },
-    weightState: weightSpec(weight, kind.weightShape, kind.axis),
-    withBias: () => weightLayer(made, { ...options, bias: true }),
-    self: () => weightLayer(made, options),
+  const kindOf = (): Kind => made.kindOf(options)
+  const done = assembled<PlaceName, WeightParams, WeightState, Value, Value, WeightBuilt>({
+    name: made.name,
+    options,
+    own: { ...made.geometry, bias: flag, ...(made.fallback === null ? {} : { correctMetadata: flag }) },
+    places: placesOf(made),
+    problems: ({ weightQuant }) => {
+      const wrong = made.problems(options)
+      return wrong.length > 0 || weightQuant === null ? wrong : weightProblems(made.name, weightQuant, kindOf())
+    },
+    ...(made.fallback === null ? { twin: { layer: `Quant${made.name}`, options: recordOf(options) } } : {}),
+    build: (q, returnQuantTensor) => {
+      const kind = kindOf()
+      const absorb = absorbing({
+        kind,
+        quantizers: { input: q.inputQuant, weight: q.weightQuant, output: q.outputQuant },
+        weightState: weightSpec(q.weightQuant, kind.weightShape, kind.axis),
+        withBias: () => weightLayer(made, { ...options, bias: true }),
+        self: () => weightLayer(made, options),
+      })
+      return { ...builtLayer(made.name, q, recordOf(options), kind, returnQuantTensor), absorb }
+    },
   })
-  return { ...built, absorb }
+  if ('layer' in done) return done.layer
+  const fails = (): never => {
+    throw failure(done.problems)
+  }
+  return { ...brokenLayer(made.name, done.problems), quantWeight: fails, forwardWeight: fails }
 }
 
 /** What is wrong with a weight quantizer for a weight of this shape: groups that are longer than the axis. */
@@ -262,23 +243,23 @@ const weightProblems = (layer: string, q: Quantizer, kind: Kind): readonly Quant
 }
 
 const builtLayer = (
-  { name, geometry, fallback }: Pick<Made<never>, 'name' | 'geometry' | 'fallback'>,
-  q: Places,
+  name: string,
+  q: Quantizers<PlaceName>,
   options: Given,
   kind: Kind,
-): WeightLayer => {
-  const returnQuantTensor = options.returnQuantTensor === true
+  returnQuantTensor: boolean,
+): Omit<WeightBuilt, 'absorb'> => {
   const fanIn = sizeOf(kind.weightShape.slice(1))
   const weight = leafOf(kind.weightShape, fanIn)
   const params: SpecTree = {
-    ...(isBinary(q.weight) ? {} : { weight }),
+    ...(isBinary(q.weightQuant) ? {} : { weight }),
     ...(options.bias === false ? {} : { bias: leafOf([kind.biasSize], fanIn) }),
   }
   const state: SpecTree = {
-    ...(isBinary(q.weight) ? { weight } : {}),
-    inputQuant: actSpec(q.input),
-    outputQuant: actSpec(q.output),
-    weightQuant: weightSpec(q.weight, kind.weightShape, kind.axis),
+    ...(isBinary(q.weightQuant) ? { weight } : {}),
+    inputQuant: actSpec(q.inputQuant),
+    outputQuant: actSpec(q.outputQuant),
+    weightQuant: weightSpec(q.weightQuant, kind.weightShape, kind.axis),
   }
   /** The quantized weight, the state of its quantizer, and the clamped float weight of a binary layer. */
   const weighed = (
@@ -303,34 +284,12 @@ const builtLayer = (
     const place = kit.path() === '' ? '' : `${kit.path()}.`
     const own = { value: stored, leaf: `${place}weight` }
     const at = { axis: kind.axis, leaf: `${place}weightQuant`, input }
-    const done = weigh(q.weight, kit, s.weightQuant, [own], at)
+    const done = weigh(q.weightQuant, kit, s.weightQuant, [own], at)
     return [done.weights[0], done.state, done.clamped?.[0]]
   }
   return {
-    layer: name,
     params,
     state,
-    problems: [],
-    source: {
-      layer: name,
-      options,
-      takes: [...Object.keys(geometry), 'bias', ...(fallback === null ? [] : PLACES)],
-      quantizers: { inputQuant: q.input, weightQuant: q.weight, biasQuant: q.bias, outputQuant: q.output },
-      ...(fallback === null ? { twin: { layer: `Quant${name}`, options } } : {}),
-    },
-    config: {
-      name,
-      parts: [
-        ...Object.keys(geometry)
-          .filter((g) => options[g] !== undefined)
-          .map((g) => [g, JSON.stringify(options[g])] as const),
-        ['inputQuant', optionalConfig(q.input)],
-        ['weightQuant', optionalConfig(q.weight)],
-        ['biasQuant', optionalConfig(q.bias)],
-        ['outputQuant', optionalConfig(q.output)],
-        ['returnQuantTensor', String(returnQuantTensor)],
-      ],
-    },
     quantWeight: (p, s, kit) => weighed(p, s, kit)[0],
     forwardWeight: (p, s, kit, input) => {
       const [w, weightQuant, clamped] = weighed(p, s, kit, input ?? null)
@@ -338,22 +297,29 @@ const builtLayer = (
     },
     apply: (p, s, x, kit) => {
       demandValue(name, x)
-      const [x1, inputQuant] = throughQuantizer(q.input, kit, s.inputQuant, x, 'inputQuant')
+      const [x1, inputQuant] = throughQuantizer(q.inputQuant, kit, s.inputQuant, x, 'inputQuant')
       const [w, weightQuant, clamped] = weighed(p, s, kit, x1)
       const single = kind.spatial !== null && x1.shape.length === kind.spatial + 1
       const whole = single ? reshape(x1, [1, ...x1.shape]) : x1
-      const batch = returnQuantTensor && q.output === null ? withZeroPointOf0(name, whole, w) : whole
-      const sums = withBias(kind, q.bias, options.correctMetadata === true, p.bias, batch, w, kind.compute(batch, w))
+      const batch = returnQuantTensor && q.outputQuant === null ? withZeroPointOf0(name, whole, w) : whole
+      const sums = withBias(
+        kind,
+        q.biasQuant,
+        options.correctMetadata === true,
+        p.bias,
+        batch,
+        w,
+        kind.compute(batch, w),
+      )
       const y = single ? oneSample(sums, kit) : sums
-      const [out, outputQuant] = throughQuantizer(q.output, kit, s.outputQuant, y, 'outputQuant')
+      const [out, outputQuant] = throughQuantizer(q.outputQuant, kit, s.outputQuant, y, 'outputQuant')
       const after: Traced<WeightState> = {
         inputQuant,
         weightQuant,
         outputQuant,
         ...(clamped === undefined ? {} : { weight: clamped }),
       }
-      if (!returnQuantTensor)
-        return [dequantize(out, `${name} does not return quant tensors; set returnQuantTensor: true`), after]
+      if (!returnQuantTensor) return [bare(name, out), after]
       return [isQuantValue(out) ? out : refusal(name, kit, x1, w, y), after]
     },
   }
