@@ -142,7 +142,7 @@ const scaleBias = (
           const product = mul(x, reshape(w, view))
           const { bias } = p
           const b =
-            bias === undefined || q.biasQuant === null ? bias : quantizedShift(q.biasQuant, kit, bias, x, w, product)
+            bias === undefined || q.biasQuant === null ? bias : quantizedShift(q.biasQuant, kit, bias, [x, w, product])
           const y = b === undefined ? product : add(product, reshape(b, view))
           const [out, outputQuant] = throughQuantizer(q.outputQuant, kit, s.outputQuant, y, 'outputQuant')
           const after = { inputQuant, weightQuant, outputQuant }
@@ -154,7 +154,7 @@ const scaleBias = (
   })
 
 /** The bias after its quantizer, on the scale of the product where it asks for that. */
-const quantizedShift = (q: Quantizer, kit: Kit, bias: Value, x: Value, w: Value, product: Value): Value =>
+const quantizedShift = (q: Quantizer, kit: Kit, bias: Value, [x, w, product]: readonly [Value, Value, Value]): Value =>
   kit.scoped('biasQuant', () =>
     quantizeBias(q, sayingOf(kit, x, w), bias, productScale(kit, x, w, product), () => plainOperand(kit, x, w) ?? ''),
   )
