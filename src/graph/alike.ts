@@ -30,7 +30,7 @@ export const newAlike = (nodes: readonly Node[]): Alike => {
   const numbers: number[] = []
   const known = new Map<string, number>()
   const numberOf = (node: Node): number => {
-    if (node.op.keepsOrder === true) return numbers[node.inputs[0]]
+    if (node.op.layout === 'view') return numbers[node.inputs[0]]
     if (node.op === inputOp || node.branches !== undefined) return node.id
     const operands = node.inputs.map((i) => `${numbers[i]}${trimmed(nodes[i].shape)}`)
     const key = `${node.op.name}|${operands.join()}|${JSON.stringify(node.attrs)}|${trimmed(node.shape)}`

@@ -9,8 +9,11 @@ import type { Carried, NodeId, ZeroPointKind } from '../data/quant.js'
 import { failure, type QuantError } from '../data/error.js'
 import { showGiven } from '../data/fields.js'
 import type { Attrs, AttrSchema, NoAttrs } from './attributes.js'
+import type { Traits } from './traits.js'
 
 export type { Attr, Attrs, NoAttrs } from './attributes.js'
+export type { LaneRule, Lanes, LaneMask, Lane } from './lanes.js'
+export type { Reduction, Traits } from './traits.js'
 
 /** Says that a rule refuses its operands: what is wrong, and how to mend it. */
 export type Refusal = {
@@ -146,7 +149,7 @@ export type Example<A extends Attrs = Attrs> = { readonly args: readonly Example
  * `evaluate` writes the result into `out.data` (already of the right size; contents undefined) in exact float32 order,
  * and returns null, or the message of a failed check.
  */
-export interface Op<A extends Attrs = Attrs> {
+export interface Op<A extends Attrs = Attrs> extends Traits<A> {
   readonly name: string
   /** What it computes, in a sentence, with the torch or Brevitas name. */
   readonly doc: string
@@ -158,31 +161,12 @@ export interface Op<A extends Attrs = Attrs> {
   shape(shapes: readonly Shape[], attrs: A): Shape | Refusal
   /** Optional: inserts checks in front of operands, or refuses them for their metadata. */
   guard?(args: readonly Value[], attrs: A, kit: Kit): readonly Value[] | Refusal
-  /** What the numbers of the result are: fixed, or (`same`) what those of all operands are. Absent: floats. */
-  readonly dtype?: 'boolean' | 'integer' | 'same'
   /** True of the op in which metadata is born: its carry rule is called even where no operand has any. */
   readonly births?: boolean
-  /**
-   * Which kinds of metadata the carry rule knows beside plain integers: integers of a learned width, or all. Others are lost here, with a
-   * reason, before the rule is asked.
-   */
-  readonly grids?: 'learned' | 'all'
-  /** True where the result holds the operand's elements in their order, in another shape. */
-  readonly keepsOrder?: boolean
-  /**
-   * True where each element of the result is a function of those elements of the operands that broadcast to its place, and of nothing else:
-   * such ops between two quantizers are one function of an integer (`quantrace/integer`).
-   */
-  readonly elementwise?: boolean
   /** True of a check: it runs even where nobody reads its result. */
   readonly guards?: boolean
   /** The tag of a check's failure; `CheckFailed` if absent. */
   readonly finds?: 'NonFinite'
-  /**
-   * True of a product of two factors: what a reader calls it, and whether sums of its terms are taken in integers where
-   * both factors lie on grids that `productLicence` accepts. Integers are a weight's whose first axis is the output channels'.
-   */
-  readonly product?: { readonly called: string; readonly integers: boolean }
   /** What happens to metadata; called only if an operand has any. May emit nodes (a product of scales). */
   carry(args: readonly Value[], attrs: A, kit: Kit, shape: Shape): Carried
   /** Gradient (STE) rule, or the reason why there is none. */
@@ -282,6 +266,8 @@ export const surrogate = <A extends Attrs>(f: Op<A>, g: Op): Op<A> => {
     doc: `${f.doc} Straight-through: the gradient is that of ${g.name}.`,
     forward: f.forward ?? f,
     backward: g,
+    ...(f.layout === 'view' ? { layout: 'alias' } : {}),
+    estimator: () => `Computes ${computes(f).name}; its gradient is that of ${g.name}.`,
     examples: f.examples.map((e) => ({ args: e.args, attrs: { ...g.examples[0]?.attrs, ...e.attrs } })),
     smooth: false,
     vjp: hasVjp(g) ? surrogateVjp(g) : g.vjp,

@@ -128,14 +128,6 @@ export const printProgram = (program: Program): string => {
 type Formula = { readonly text: string; readonly binds: number }
 
 const ATOM = 3
-const INFIX: { readonly [op: string]: readonly [sign: string, binds: number] } = {
-  add: [' + ', 1],
-  sub: [' - ', 1],
-  mul: ['·', 2],
-  div: ['/', 2],
-}
-/** Ops that only change the layout: a formula looks through them. */
-const LAYOUT: ReadonlySet<string> = new Set(['identity', 'reshape', 'broadcastTo', 'permute'])
 const MAX_EXPANDED = 256
 const MAX_LENGTH = 400
 
@@ -153,10 +145,10 @@ const roles = (graph: Graph): ReadonlyMap<NodeId, string> => {
   return out
 }
 
-/** The node behind ops that only change the layout. */
+/** The node behind ops that only change the layout: a formula looks through them. */
 const behindLayout = (graph: Graph, id: NodeId): NodeId => {
   let at = id
-  while (LAYOUT.has(graph.nodes[at].op.name)) at = graph.nodes[at].inputs[0]
+  while (graph.nodes[at].op.layout !== undefined) at = graph.nodes[at].inputs[0]
   return at
 }
 
@@ -179,10 +171,11 @@ const expanded = (graph: Graph, root: NodeId, depth: number): readonly NodeId[] 
 }
 
 const combine = (node: Node, args: readonly Formula[]): Formula => {
-  const infix = Object.hasOwn(INFIX, node.op.name) && args.length === 2 ? INFIX[node.op.name] : undefined
-  if (infix === undefined) return { text: `${node.op.name}(${args.map((a) => a.text).join(', ')})`, binds: ATOM }
-  const [sign, binds] = infix
-  const exact = node.op.name === 'sub' || node.op.name === 'div' ? 1 : 0
+  const { infix } = node.op
+  if (infix === undefined || args.length !== 2)
+    return { text: `${node.op.name}(${args.map((a) => a.text).join(', ')})`, binds: ATOM }
+  const { sign, binds, left } = infix
+  const exact = left === true ? 1 : 0
   const [a, b] = args.map((x, i) => (x.binds < binds + i * exact ? `(${x.text})` : x.text))
   return { text: `${a}${sign}${b}`, binds }
 }

@@ -9,6 +9,7 @@ export const abs: Op = unary({
   doc: '|x|, with gradient 0 at 0 (torch.abs).',
   attrs: {},
   f: Math.abs,
+  lanes: (e, [x]) => e.abs(x),
   carry: strips(
     'torch.abs gets the bare value and returns a plain tensor; write abs(x), the function of quant tensors',
   ),

@@ -30,6 +30,7 @@ export const adaptiveAvgPool: Op<AdaptiveAvgAttrs> = {
   name: 'adaptiveAvgPool',
   doc: 'The means of outputSize windows that cover the last axes (torch.nn.functional.adaptive_avg_pool1d, 2d, 3d).',
   operands: ['x'],
+  exact: 'sum',
   attributes: adaptiveAvg,
   shape: ([x], { outputSize }) => adaptiveShape('adaptiveAvgPool', x, outputSize),
   carry: (args, attrs, kit) => {

@@ -17,6 +17,7 @@ export const adaptiveAvgPoolGrad: Op<AdaptiveGradAttrs> = {
   name: 'adaptiveAvgPoolGrad',
   doc: "Gradient of adaptiveAvgPool: each cotangent, over its window's size, goes to every element of the window.",
   operands: ['g'],
+  exact: 'sum',
   attributes,
   shape: ([g], { outputSize, inputShape }) => {
     const out = adaptiveShape('adaptiveAvgPoolGrad', inputShape, outputSize)

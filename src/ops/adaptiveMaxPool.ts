@@ -13,6 +13,7 @@ export const adaptiveMaxPool: Op<AdaptiveAttrs> = {
   name: 'adaptiveMaxPool',
   doc: 'The largest elements of outputSize windows that cover the last axes (torch.nn.functional.adaptive_max_pool1d, 2d, 3d).',
   operands: ['x'],
+  exact: 'zeros',
   attributes: adaptive,
   shape: ([x], { outputSize }) => adaptiveShape('adaptiveMaxPool', x, outputSize),
   grids: 'all',

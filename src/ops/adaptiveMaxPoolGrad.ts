@@ -11,6 +11,7 @@ export const adaptiveMaxPoolGrad: Op<AdaptiveAttrs> = {
   name: 'adaptiveMaxPoolGrad',
   doc: 'Gradient of adaptiveMaxPool: each cotangent goes to the element that won its window, the first of equal ones.',
   operands: ['g', 'x'],
+  exact: 'sum',
   attributes: adaptive,
   shape: ([g, x], { outputSize }) => {
     const out = adaptiveShape('adaptiveMaxPoolGrad', x, outputSize)

@@ -83,6 +83,8 @@ export const add: Op = binary({
   name: 'add',
   doc: 'a + b with broadcasting (torch.add; the operator + of quant tensors).',
   f: (a, b) => a + b,
+  lanes: (e, [a, b]) => e.add(a, b),
+  infix: { sign: ' + ', binds: 1 },
   guard,
   carry,
   grids: 'learned',

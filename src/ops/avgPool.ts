@@ -16,6 +16,7 @@ export const avgPool: Op<AvgPoolAttrs> = {
   name: 'avgPool',
   doc: 'The mean of each window of the last axes (torch.nn.functional.avg_pool1d, avg_pool2d, avg_pool3d).',
   operands: ['x'],
+  exact: 'sum',
   attributes: avgPooling,
   shape: ([x], attrs) => avgPoolShape('avgPool', x, attrs),
   carry: (args, attrs, kit, shape) => {

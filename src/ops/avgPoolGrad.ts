@@ -17,6 +17,7 @@ export const avgPoolGrad: Op<AvgPoolGradAttrs> = {
   name: 'avgPoolGrad',
   doc: 'Gradient of avgPool: each cotangent, over its divisor, goes to every element of its window.',
   operands: ['g'],
+  exact: 'sum',
   attributes,
   shape: ([g], attrs) => {
     const out = avgPoolShape('avgPoolGrad', attrs.inputShape, attrs)

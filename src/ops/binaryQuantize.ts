@@ -46,6 +46,12 @@ export const binaryQuantize: Op<Binary> = {
   shape: broadcasting,
   births: true,
   elementwise: true,
+  flow: 1,
+  lanes: (e, [x, s]) => e.select(e.ge(x, e.zero), s, e.neg(s)),
+  estimator: ({ clamped }) =>
+    clamped
+      ? 'The derivative of a step is 0. This one hands on s times the gradient where |x| ≤ s, and 0 elsewhere.'
+      : 'The derivative of a step is 0. This one hands on s times the gradient.',
   carry: born,
   vjp: ({ g, args: [x, s], attrs, needs, kit }) => {
     const gs = kit.emit('mul', [g, s])
@@ -66,6 +72,7 @@ export const delay: Op = {
   doc: 'x while delay steps remain (third operand > 0), else the quantized value (Brevitas DelayWrapper).',
   operands: ['quantized', 'x', 'remaining'],
   attributes: {},
+  lanes: (e, [q, x, left]) => e.select(e.gt(left, e.zero), x, q),
   shape: ([q, x, left]) =>
     sameShape(q, x) && sizeOf(left) === 1
       ? q

@@ -39,6 +39,7 @@ const check = <A extends Attrs>({ test, ...spec }: CheckSpec<A>): Op<A> => ({
   ...spec,
   guards: true,
   grids: 'all',
+  flow: 1,
   vjp: ({ g, args }) => args.map((_, i) => (i === 0 ? g : null)),
   evaluate: (args, attrs, out) => {
     const failure = test(args, attrs)

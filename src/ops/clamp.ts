@@ -1,9 +1,10 @@
 /** Clamps: torch's, Brevitas' lower bound of scales, and their straight-through forms. */
 import { finite, orNull } from '../graph/attr.js'
 import type { AttrsOf } from '../graph/attributes.js'
-import type { Op } from '../graph/op.js'
+import type { LaneMask, Op } from '../graph/op.js'
 import { surrogate } from '../graph/op.js'
 import { maskedBy, strips, unary, unaryExamples } from './support/elementwise.js'
+import { cutThenRaised, raisedThenCut, unless } from './support/lanes.js'
 import { identity } from './identity.js'
 
 /** A bound that is null does not bind (JSON has no infinity). */
@@ -21,6 +22,7 @@ export const clamp: Op<Bounds> = unary<Bounds>({
     const raised = min !== null && x < min ? min : x
     return max !== null && raised > max ? max : raised
   },
+  lanes: (e, [x], { min, max }) => raisedThenCut(e, x, min, max),
   carry: strips(
     'torch.clamp gets the bare value and returns a plain tensor: a bound of 0.5 is on no grid with scale 0.7',
   ),
@@ -41,6 +43,7 @@ export const tensorClamp: Op<Bounds> = unary<Bounds>({
     const lowered = max !== null && x > max ? max : x
     return min !== null && lowered < min ? min : lowered
   },
+  lanes: (e, [x], { min, max }) => cutThenRaised(e, x, min, max),
   carry: strips(
     'tensor_clamp gets the bare value and returns a plain tensor: a bound of 0.5 is on no grid with scale 0.7',
   ),
@@ -48,14 +51,25 @@ export const tensorClamp: Op<Bounds> = unary<Bounds>({
   examples: [...unaryExamples<Bounds>({ min: -1, max: 2 }), ...unaryExamples<Bounds>({ min: null, max: 0.5 })],
 })
 
+/** The comparison with a bound, if it binds. */
+const bound = (b: number | null, compare: (b: number) => LaneMask): readonly LaneMask[] =>
+  b === null ? [] : [compare(b)]
+
 /** A mask of 0 and 1, of which gradients are made: what clamps of different kinds let through. */
-const mask = (name: string, doc: string, f: (x: number, limits: Bounds) => boolean): Op<Bounds> =>
+const mask = (
+  name: string,
+  doc: string,
+  f: (x: number, limits: Bounds) => boolean,
+  lanes: NonNullable<Op<Bounds>['lanes']>,
+): Op<Bounds> =>
   unary<Bounds>({
     name,
     doc,
     attributes: bounds,
     attrs: { min: -1, max: 2 },
     f: (x, limits) => (f(x, limits) ? 1 : 0),
+    lanes,
+    bounded: true,
     carry: strips('a mask of 0 and 1 is on no grid'),
     vjp: ({ args }) => args.map(() => null),
     smooth: false,
@@ -67,18 +81,31 @@ export const within: Op<Bounds> = mask(
   'within',
   '1 where min <= x <= max or x is NaN, else 0.',
   (x, { min, max }) => !((max !== null && x > max) || (min !== null && x < min)),
+  (e, [x], { min, max }) =>
+    unless(e, ...bound(max, (m) => e.gt(x, e.constant(m))), ...bound(min, (m) => e.lt(x, e.constant(m)))),
 )
 /** 1 where `min <= x <= max`, else 0, also at NaN (torch.clamp). */
 export const between: Op<Bounds> = mask(
   'between',
   '1 where min <= x <= max, else 0, also at NaN.',
   (x, { min, max }) => (max === null || x <= max) && (min === null || x >= min) && !Number.isNaN(x),
+  (e, [x], { min, max }) => {
+    const masks = [...bound(max, (m) => e.le(x, e.constant(m))), ...bound(min, (m) => e.ge(x, e.constant(m)))]
+    // NaN fails each comparison; without one it is told by itself.
+    return e.flag(masks.length === 0 ? e.eq(x, x) : masks.reduce((a, b) => e.and(a, b)))
+  },
 )
 /** 1 where `min < x < max` or x is NaN, else 0; the bounds are float32 (torch.nn.functional.hardtanh, relu). */
 export const inside: Op<Bounds> = mask(
   'inside',
   '1 where min < x < max or x is NaN, else 0.',
   (x, { min, max }) => !((max !== null && x >= Math.fround(max)) || (min !== null && x <= Math.fround(min))),
+  (e, [x], { min, max }) =>
+    unless(
+      e,
+      ...bound(max, (m) => e.ge(x, e.constant(Math.fround(m)))),
+      ...bound(min, (m) => e.le(x, e.constant(Math.fround(m)))),
+    ),
 )
 
 /** Clamp with a straight-through gradient (Brevitas `tensor_clamp_ste`). */
@@ -94,6 +121,10 @@ export const signedLowerBound: Op<LowerBound> = unary<LowerBound>({
   attributes: lower,
   attrs: { min: 0.5 },
   f: (x, { min }) => (Number.isNaN(x) ? x : (x >= 0 ? 1 : -1) * Math.max(Math.abs(x), Math.fround(min))),
+  lanes: (e, [x], { min }) => {
+    const size = e.max(e.abs(x), e.constant(Math.fround(min)))
+    return e.select(e.ge(x, e.zero), size, e.neg(size))
+  },
   carry: strips('a lower bound is on no grid'),
   vjp: { none: 'signedLowerBound is used through its straight-through form signedLowerBoundSte' },
   smooth: false,

@@ -14,6 +14,7 @@ export const conv: Op<ConvAttrs> = {
   name: 'conv',
   doc: 'Convolution of x [N,C,*S] with w [O,C/groups,*K] (torch.nn.functional.conv1d, conv2d, conv3d).',
   operands: ['x', 'weight'],
+  exact: 'sum',
   product: { called: 'convolution', integers: true },
   attributes: convolution,
   shape: ([x, w], attrs) => convShape(x, w, attrs),

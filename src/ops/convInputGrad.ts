@@ -15,6 +15,7 @@ export const convInputGrad: Op<ConvInputGradAttrs> = {
   name: 'convInputGrad',
   doc: "Gradient of conv to its input, from g [N,O,*S'] and w [O,C/groups,*K] (torch.nn.grad.conv2d_input).",
   operands: ['g', 'weight'],
+  exact: 'sum',
   attributes,
   shape: ([g, w], attrs) => gradientShape(attrs.inputShape, attrs.inputShape, w, g, attrs),
   carry: strips('a gradient is a plain number'),

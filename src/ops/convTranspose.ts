@@ -24,6 +24,7 @@ export const convTranspose: Op<ConvTransposeAttrs> = {
   name: 'convTranspose',
   doc: 'Transposed convolution of x [N,C,*S] with w [C,O/groups,*K] (torch.nn.functional.conv_transpose1d, 2d, 3d).',
   operands: ['x', 'weight'],
+  exact: 'sum',
   product: { called: 'convolution', integers: false },
   attributes: transposed,
   shape: ([x, w], attrs) => convTransposeShape(x, w, attrs),

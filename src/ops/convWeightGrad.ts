@@ -15,6 +15,7 @@ export const convWeightGrad: Op<ConvWeightGradAttrs> = {
   name: 'convWeightGrad',
   doc: "Gradient of conv to its weight, from x [N,C,*S] and g [N,O,*S'] (torch.nn.grad.conv2d_weight).",
   operands: ['x', 'g'],
+  exact: 'sum',
   attributes,
   shape: ([x, g], attrs) => gradientShape(attrs.weightShape, x, attrs.weightShape, g, attrs),
   carry: strips('a gradient is a plain number'),

@@ -39,6 +39,8 @@ export const div: Op = binary({
   name: 'div',
   doc: 'a / b with broadcasting (torch.div; the operator / of quant tensors).',
   f: (a, b) => a / b,
+  lanes: (e, [a, b]) => e.div(a, b),
+  infix: { sign: '/', binds: 2, left: true },
   guard: needsZeroPointsOf('div'),
   carry,
   vjp: ({ g, args: [a, b], needs, kit }) => {

@@ -23,6 +23,7 @@ export const maximum: Op = binary({
   name: 'maximum',
   doc: 'The larger of a and b (torch.maximum).',
   f: Math.max,
+  lanes: (e, [a, b]) => e.max(a, b),
   carry: strips('torch.maximum gets bare values; the larger of two grids is on neither'),
   vjp: toWinner('greater'),
 })
@@ -31,6 +32,7 @@ export const minimum: Op = binary({
   name: 'minimum',
   doc: 'The smaller of a and b (torch.minimum).',
   f: Math.min,
+  lanes: (e, [a, b]) => e.min(a, b),
   carry: strips('torch.minimum gets bare values; the smaller of two grids is on neither'),
   vjp: toWinner('less'),
 })

@@ -56,6 +56,8 @@ const born = (args: readonly Value[], a: StepAttrs, kit: Kit): Carried => {
     : carries(quant)
 }
 
+const STAIRS = 'The derivative of a staircase is 0. Its gradient is an estimate.'
+
 /** `(clamp(round(u)) - z) * s` of a number of steps u. Rounding straight-through, the clamp masks (Brevitas TruncIntQuant). */
 export const fromSteps: Op<StepAttrs> = {
   name: 'fromSteps',
@@ -65,6 +67,8 @@ export const fromSteps: Op<StepAttrs> = {
   shape: broadcasting,
   births: true,
   elementwise: true,
+  flow: 1,
+  estimator: () => STAIRS,
   carry: born,
   vjp: ({ g, args: [u, s, z], attrs, needs, kit }) => {
     const [min, max] = limits(attrs)
@@ -123,6 +127,7 @@ export const snapToGrid: Op = {
   doc: 'round(v/s) * s with the metadata of the third operand (Brevitas QuantUpsamplingBilinear2d).',
   operands: ['x', 'scale', 'like'],
   attributes: {},
+  estimator: () => STAIRS,
   shape: ([v, s]) => asFirst([v, s]),
   carry: (args) => {
     const like = [args[2]]

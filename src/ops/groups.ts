@@ -39,7 +39,7 @@ export const joinGroups: Op<JoinAttrs> = {
   doc: 'Groups of elements joined to one axis, their scales kept in the metadata (Brevitas groupwise_dequant).',
   operands: ['x'],
   attributes: joining,
-  keepsOrder: true,
+  layout: 'view',
   shape: ([x], { axis }) =>
     axis + 1 < x.length
       ? [...x.slice(0, axis), x[axis] * x[axis + 1], ...x.slice(axis + 2)]

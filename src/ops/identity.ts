@@ -9,10 +9,19 @@ const leaf = { leaf: text }
 const reason = { why: text }
 const mode = { training: flag }
 
-const same = (name: string, doc: string): Op => ({
-  ...unary({ name, doc, attrs: {}, f: (x) => x, carry: keep, grids: 'all', vjp: ({ g }) => [g] }),
-  dtype: 'same',
-})
+const same = (name: string, doc: string): Op =>
+  unary({
+    name,
+    doc,
+    attrs: {},
+    f: (x) => x,
+    lanes: (_e, [x]) => x,
+    layout: 'view',
+    dtype: 'same',
+    grids: 'all',
+    carry: keep,
+    vjp: ({ g }) => [g],
+  })
 
 /** x itself (nn.Identity, unary plus, `contiguous`). */
 export const identity: Op = same('identity', 'x itself (nn.Identity).')
@@ -29,6 +38,7 @@ export const detach: Op = {
       quant: { ...carried.quant, scale: cut(carried.quant.scale), zeroPoint: cut(carried.quant.zeroPoint) },
     }
   },
+  layout: 'alias',
   vjp: noPath,
   smooth: false,
 }
@@ -40,6 +50,7 @@ export const detach: Op = {
 export const assign: Op = {
   ...same('assign', 'The new value of a learned leaf of state; gradients of that leaf are taken here.'),
   attributes: leaf,
+  layout: 'alias',
   vjp: noPath,
   smooth: false,
   examples: unaryExamples<Attrs>({ leaf: 'act.value' }),

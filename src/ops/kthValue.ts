@@ -60,6 +60,7 @@ export const kthValue: Op<Rank> = {
   name: 'kthValue',
   doc: 'The k-th smallest element of each row along the last axis (torch.kthvalue).',
   operands: ['x'],
+  exact: 'zeros',
   attributes: rank,
   shape: rows,
   carry: strips('a statistic of a tensor is used as a plain number'),

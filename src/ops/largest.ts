@@ -19,6 +19,7 @@ export const maxAll: Op = {
   name: 'maxAll',
   doc: 'The largest of all elements (torch.max).',
   operands: ['x'],
+  exact: 'zeros',
   attributes: {},
   shape: ([x]) => (x.includes(0) ? refuse('an empty tensor has no largest element', 'give at least one element') : []),
   carry: strips('torch.max gets the bare value and returns a plain tensor'),
@@ -47,6 +48,7 @@ export const maxLast: Op = {
   name: 'maxLast',
   doc: 'The largest element of each row along the last axis (torch.max with a dimension).',
   operands: ['x'],
+  exact: 'zeros',
   attributes: {},
   shape: ([x]) =>
     x.length === 0 || x[x.length - 1] === 0

@@ -29,6 +29,7 @@ export const linear: Op = {
   name: 'linear',
   doc: 'x [...,I] times the transpose of w [O,I] (torch.nn.functional.linear).',
   operands: ['x', 'weight'],
+  exact: 'sum',
   product: { called: 'linear layer', integers: true },
   attributes: {},
   shape: linearShape,

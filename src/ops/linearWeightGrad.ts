@@ -20,6 +20,7 @@ export const linearWeightGrad: Op = {
   name: 'linearWeightGrad',
   doc: 'Gradient of linear to its weight: the sum of outer products of g [...,O] and x [...,I].',
   operands: ['x', 'g'],
+  exact: 'sum',
   attributes: {},
   shape: weightShape,
   carry: strips('a gradient is a plain number'),

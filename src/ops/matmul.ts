@@ -55,6 +55,7 @@ export const matmul: Op = {
   name: 'matmul',
   doc: 'Product of matrices, of batches of them, and of vectors (torch.matmul).',
   operands: ['a', 'b'],
+  exact: 'sum',
   product: { called: 'matrix product', integers: false },
   attributes: {},
   shape: matmulShape,

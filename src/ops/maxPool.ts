@@ -19,6 +19,7 @@ export const maxPool: Op<MaxPoolAttrs> = {
   name: 'maxPool',
   doc: 'The largest element of each window of the last axes (torch.nn.functional.max_pool1d, max_pool2d, max_pool3d).',
   operands: ['x'],
+  exact: 'zeros',
   attributes: maxPooling,
   shape: ([x], attrs) => slidingShape('maxPool', x, attrs, attrs.dilation),
   grids: 'all',

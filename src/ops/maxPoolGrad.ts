@@ -11,6 +11,7 @@ export const maxPoolGrad: Op<MaxPoolAttrs> = {
   name: 'maxPoolGrad',
   doc: 'Gradient of maxPool: each cotangent goes to the element that won its window, the first of equal ones.',
   operands: ['g', 'x'],
+  exact: 'sum',
   attributes: maxPooling,
   shape: ([g, x], attrs) => {
     const out = slidingShape('maxPoolGrad', x, attrs, attrs.dilation)

@@ -63,6 +63,8 @@ export const mul: Op = binary({
   name: 'mul',
   doc: 'a * b with broadcasting (torch.mul; the operator * of quant tensors).',
   f: (a, b) => a * b,
+  lanes: (e, [a, b]) => e.mul(a, b),
+  infix: { sign: '·', binds: 2 },
   guard: needsZeroPointsOf('mul'),
   carry,
   vjp: ({ g, args: [a, b], needs, kit }) => [

@@ -9,6 +9,7 @@ export const neg: Op = unary({
   doc: '-x (torch.neg).',
   attrs: {},
   f: (x) => -x,
+  lanes: (e, [x]) => e.neg(x),
   carry: strips(
     'torch.neg gets the bare value and returns a plain tensor; write neg(x), the operator of quant tensors',
   ),

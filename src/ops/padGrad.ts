@@ -16,6 +16,7 @@ export const padGrad: Op<PadGradAttrs> = {
   name: 'padGrad',
   doc: 'Gradient of pad: each cotangent is added to the element that was copied there.',
   operands: ['g'],
+  exact: 'sum',
   attributes,
   shape: ([g], attrs) => cotangentOf('padGrad', g, attrs.inputShape, paddedShape(attrs.inputShape, attrs)),
   carry: strips('a gradient is a plain number'),

@@ -31,6 +31,7 @@ export const permute: Op<AttrsOf<typeof attributes>> = {
   doc: 'The axes in another order (QuantTensor.permute, transpose).',
   operands: ['x'],
   dtype: 'same',
+  layout: 'move',
   attributes,
   shape: ([x], { dims }) =>
     isPermutation(dims, x.length)

@@ -38,6 +38,7 @@ export const pixelShuffle: Op<Factor> = {
   name: 'pixelShuffle',
   doc: 'Channels become pixels: [N, C*r², H, W] to [N, C, H*r, W*r] (F.pixel_shuffle).',
   operands: ['x'],
+  layout: 'move',
   attributes,
   shape: ([x], { factor: r }) => {
     const [c, h, w] = x.slice(-3)
@@ -63,6 +64,7 @@ export const pixelUnshuffle: Op<Factor> = {
   name: 'pixelUnshuffle',
   doc: 'Pixels become channels: [N, C, H*r, W*r] to [N, C*r², H, W] (F.pixel_unshuffle).',
   operands: ['x'],
+  layout: 'move',
   attributes,
   shape: ([x], { factor: r }) => {
     const [c, h, w] = x.slice(-3)

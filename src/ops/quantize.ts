@@ -8,17 +8,17 @@ import { carries, exactly, HALF_ULP, intMax, intMin } from '../data/quant.js'
 import { broadcastShapes, broadcastStrides, sameShape, showShape, type Shape } from '../data/shape.js'
 import { between, flag, word } from '../graph/attr.js'
 import type { AttrField, AttrsOf } from '../graph/attributes.js'
-import type { Example, Kit, Op, Refusal, Value } from '../graph/op.js'
-import { isRefusal, refuse } from '../graph/op.js'
-import { rounding, ROUNDINGS } from './rounding.js'
+import type { Example, Kit, Lanes, Lane, Op, Refusal, Value } from '../graph/op.js'
+import { refuse } from '../graph/op.js'
+import { rounding, ROUNDING_LANES, ROUNDINGS } from './rounding.js'
 import { stretches } from './support/channels.js'
-import { strips, walk } from './support/elementwise.js'
+import { walk } from './support/elementwise.js'
 
 /** What is known of a zero point before a program runs. */
 export const zeroPointKind: AttrField<ZeroPointKind> = word('zero', 'integer', 'any')
 
 /** Static part of an integer quantizer. */
-const attributes = {
+export const attributes = {
   bits: between(1, 32),
   signed: flag,
   narrow: flag,
@@ -38,7 +38,8 @@ export type QuantizeAttrs = AttrsOf<typeof attributes>
  */
 export const widestExact = (signed: boolean): number => (signed ? 22 : 21)
 
-const fits = ([x, s, z]: readonly Shape[]): Shape | Refusal => {
+/** Shape rule of `quantize`. */
+export const fits = ([x, s, z]: readonly Shape[]): Shape | Refusal => {
   const ok = [s, z].every((t) => t !== undefined && sameShape(broadcastShapes(x, t) ?? [-1], x))
   return ok
     ? x
@@ -74,13 +75,13 @@ const toInt = (x: number, s: number, z: number, f: (v: number) => number, lo: nu
 }
 
 /** Limits as float32 sees them: 2^31 - 1 becomes 2^31. */
-const limits = (a: QuantizeAttrs): readonly [number, number] => [
+export const limits = (a: QuantizeAttrs): readonly [number, number] => [
   Math.fround(intMin(a.bits, a.signed, a.narrow)),
   Math.fround(intMax(a.bits, a.signed, a.narrow)),
 ]
 
 /** For each element of a shape, which element of each tensor is broadcast to it. */
-const placesIn = (shape: Shape, tensors: readonly Tensor[]): readonly (readonly number[])[] => {
+export const placesIn = (shape: Shape, tensors: readonly Tensor[]): readonly (readonly number[])[] => {
   const places: (readonly number[])[] = []
   walk(
     shape,
@@ -93,7 +94,7 @@ const placesIn = (shape: Shape, tensors: readonly Tensor[]): readonly (readonly 
 }
 
 /** Calls `run(start, end, scale, zeroPoint)` for stretches with one scale and one zero point. */
-const byScale = (
+export const byScale = (
   shape: Shape,
   s: Tensor,
   z: Tensor,
@@ -110,7 +111,7 @@ const byScale = (
 }
 
 /** Examples of every rounding, per tensor and per channel. */
-const examples: readonly Example<QuantizeAttrs>[] = (
+export const examples: readonly Example<QuantizeAttrs>[] = (
   ['ROUND', 'FLOOR', 'CEIL', 'ROUND_TO_ZERO', 'DPU'] as const
 ).flatMap(
   (rounding) =>
@@ -139,6 +140,15 @@ const scaleGradient = (g: Value, x: Value, s: Value, z: Value, attrs: QuantizeAt
   return attrs.clamp === 'ste' ? kit.emit('add', [sum, kit.emit('sub', [sum, sum])]) : sum
 }
 
+/** What the elements of `quantize` and of its gradients share: x/s, the integer before z is taken off, and where it was clipped. */
+export const quantized = (e: Lanes, [x, s, z]: readonly Lane[], a: QuantizeAttrs) => {
+  const [lo, hi] = limits(a).map((limit) => e.constant(limit))
+  const p = e.fround(e.div(x, s))
+  const r = ROUNDING_LANES[a.rounding](e, e.fround(e.add(p, z)))
+  const q = e.fround(e.sub(e.pmax(e.pmin(r, hi), lo), z))
+  return { p, q, clipped: () => e.or(e.gt(r, hi), e.lt(r, lo)) }
+}
+
 /** Integer quantization of x with scale s and zero point z: `(clamp(round(x/s + z)) - z) * s`. */
 export const quantize: Op<QuantizeAttrs> = {
   name: 'quantize',
@@ -148,6 +158,12 @@ export const quantize: Op<QuantizeAttrs> = {
   shape: fits,
   births: true,
   elementwise: true,
+  flow: 1,
+  lanes: (e, args, attrs) => e.mul(quantized(e, args, attrs).q, args[1]),
+  estimator: ({ clamp }) =>
+    clamp === 'ste'
+      ? 'The derivative of a staircase is 0. This one hands the gradient on unchanged, clipped or not.'
+      : 'The derivative of a staircase is 0. This one hands the gradient on where nothing is clipped, and 0 elsewhere.',
   carry: born,
   vjp: ({ g, args: [x, s, z], attrs, needs, kit }) => [
     needs[0]
@@ -169,119 +185,8 @@ export const quantize: Op<QuantizeAttrs> = {
   smooth: false,
 }
 
-const gradExamples = (extra: readonly Example<QuantizeAttrs>[]): readonly Example<QuantizeAttrs>[] =>
-  extra.map((e) => ({ args: [e.args[0], ...e.args], attrs: e.attrs }))
-
-const secondOrder = {
-  none: 'the straight-through estimators of quantize have no useful second derivative; differentiate once',
-}
-
-const gradient = (
-  name: string,
-  doc: string,
-  of: 0 | 2 | 3,
-  evaluate: Op<QuantizeAttrs>['evaluate'],
-): Op<QuantizeAttrs> => ({
-  name,
-  doc,
-  operands: ['g', 'x', 'scale', 'zeroPoint'],
-  attributes,
-  shape: ([g, ...quantized]) => {
-    const forward = fits(quantized)
-    if (isRefusal(forward)) return forward
-    return sameShape(g, forward)
-      ? [g, ...quantized][of]
-      : refuse(`a cotangent ${showShape(g)} does not fit ${showShape(forward)}`, 'give one of the shape of the result')
-  },
-  carry: strips('a gradient is on no grid'),
-  vjp: secondOrder,
-  evaluate,
-  examples: gradExamples(examples),
-  smooth: false,
-})
-
-/** `M * g`: the cotangent where the rounded number was not clipped (NaN counts as not clipped), else exactly 0; where the clamp is straight-through, all of it. */
-export const quantizeGradInput: Op<QuantizeAttrs> = gradient(
-  'quantizeGradInput',
-  'Gradient of quantize to its input: g where nothing was clipped.',
-  0,
-  ([g, x, s, z], attrs, out) => {
-    const f = ROUNDINGS[attrs.rounding]
-    const [lo, hi] = limits(attrs)
-    const masks = attrs.clamp === 'mask'
-    byScale(out.shape, s, z, (start, end, sk, zk) => {
-      for (let i = start; i < end; i++) {
-        const r = masks ? f(Math.fround(Math.fround(x.data[i] / sk) + zk)) : 0
-        out.data[i] = masks && (r > hi || r < lo) ? 0 : g.data[i]
-      }
-    })
-    return null
-  },
-)
-
-/** Sums `term` over the elements that share each element of a scale or zero point, in double, rounded once. */
-const reduceOver = (
-  shape: Shape,
-  s: Tensor,
-  z: Tensor,
-  out: Tensor,
-  term: (i: number, s: number, z: number) => number,
-): null => {
-  const sums = new Float64Array(out.data.length)
-  const both = broadcastShapes(s.shape, z.shape) ?? out.shape
-  // Scale and zero point may have different shapes: which element of each belongs to an element of their broadcast.
-  const places = placesIn(both, [s, z, out])
-  stretches(shape, both, (start, end, k) => {
-    const [at, bt, to] = places[k]
-    const [sk, zk] = [s.data[at], z.data[bt]]
-    let sum = 0
-    for (let i = start; i < end; i++) sum += term(i, sk, zk)
-    sums[to] += sum
-  })
-  out.data.set(sums)
-  return null
-}
-
-/** `Σ g*(i - z) - Σ M*g*(x/s)`: inside `(i - z) - x/s`, clipped `i - z`; NaN where x/s is infinite: 0 times it. */
-export const quantizeGradScale: Op<QuantizeAttrs> = gradient(
-  'quantizeGradScale',
-  'Gradient of quantize to its scale.',
-  2,
-  ([g, x, s, z], attrs, out) => {
-    const f = ROUNDINGS[attrs.rounding]
-    const [lo, hi] = limits(attrs)
-    const ste = attrs.clamp === 'ste'
-    return reduceOver(x.shape, s, z, out, (i, sk, zk) => {
-      const p = Math.fround(x.data[i] / sk)
-      const r = f(Math.fround(p + zk))
-      const clipped = r > hi || r < lo
-      const q = (r > hi ? hi : r < lo ? lo : r) - zk
-      return g.data[i] * (q - (clipped && !ste ? p - p : p))
-    })
-  },
-)
-
-/** `Σ M*g*s - Σ g*s`, term by term: `-g*s` of the clipped elements, exactly 0 of the others, NaN where g*s is not finite. */
-export const quantizeGradZeroPoint: Op<QuantizeAttrs> = gradient(
-  'quantizeGradZeroPoint',
-  'Gradient of quantize to its zero point.',
-  3,
-  ([g, x, s, z], attrs, out) => {
-    const f = ROUNDINGS[attrs.rounding]
-    const [lo, hi] = limits(attrs)
-    return reduceOver(x.shape, s, z, out, (i, sk, zk) => {
-      const r = f(Math.fround(Math.fround(x.data[i] / sk) + zk))
-      const gs = g.data[i] * sk
-      return r > hi || r < lo ? -gs : gs - gs
-    })
-  },
-)
-
 declare module '../graph/op.js' {
   interface Primitives {
     quantize: QuantizeAttrs
-    quantizeGradInput: QuantizeAttrs
-    quantizeGradScale: QuantizeAttrs
-    quantizeGradZeroPoint: QuantizeAttrs
   }
 }

@@ -17,7 +17,7 @@ import { broadcastShapes, sameShape, showShape, type Shape } from '../data/shape
 import type { Tensor } from '../data/tensor.js'
 import { between, flag, list, orNull, text } from '../graph/attr.js'
 import type { AttrsOf } from '../graph/attributes.js'
-import type { Example, Kit, Op, Refusal, Value } from '../graph/op.js'
+import type { Example, Kit, Lane, Lanes, Op, Refusal, Traits, Value } from '../graph/op.js'
 import { isRefusal, refuse } from '../graph/op.js'
 import { stretches } from './support/channels.js'
 import { strips } from './support/elementwise.js'
@@ -129,6 +129,25 @@ const examples: readonly Example<FloatAttrs>[] = [
 /** 1 of a scale that has steps; NaN of 0, NaN and the infinities, by which torch multiplies and divides a cotangent. */
 const unitOf = (s: Value): Value => s.kit.emit('div', [s, s])
 
+/** What the elements of `quantizeFloat` and of its gradients share: x/s, the minifloat, where it was clipped, and its slope. No logarithm: the step is 2^m times less than the power of two in a number. */
+const floated = (e: Lanes, [x, s]: readonly Lane[], a: FloatAttrs) => {
+  const { hi, lo, over, under, least } = limitsOf(a)
+  const m = a.mantissaBits
+  const [top, bottom] = [e.constant(hi), e.constant(lo)]
+  const q = e.fround(e.div(x, s))
+  const power = e.power(q)
+  const step = e.pmax(e.fround(e.mul(power, e.constant(2 ** -m))), e.constant(2 ** least))
+  const r = e.fround(e.mul(step, e.nearest(e.fround(e.div(q, step)))))
+  const [above, below] = [e.gt(r, top), e.lt(r, bottom)]
+  const coded = (): Lane => e.select(above, e.constant(over), e.select(below, e.constant(under), r))
+  return {
+    q,
+    c: a.saturating ? e.pmax(e.pmin(r, top), bottom) : coded(),
+    clipped: () => e.or(above, below),
+    slope: () => e.select(e.lt(power, e.constant(2 ** (least + m))), e.one, e.fround(e.div(r, q))),
+  }
+}
+
 /** Minifloats of x with scale s. */
 export const quantizeFloat: Op<FloatAttrs> = {
   name: 'quantizeFloat',
@@ -137,6 +156,8 @@ export const quantizeFloat: Op<FloatAttrs> = {
   attributes,
   shape: fits,
   births: true,
+  flow: 1,
+  lanes: (e, args, attrs) => e.mul(floated(e, args, attrs).c, args[1]),
   carry: born,
   vjp: ({ g, args: [x, s], attrs, needs, kit }) => [
     needs[0] ? kit.emit('mul', [kit.emit('quantizeFloatGradInput', [g, x, s], attrs), unitOf(s)]) : null,
@@ -157,7 +178,14 @@ export const quantizeFloat: Op<FloatAttrs> = {
   smooth: false,
 }
 
-const gradient = (name: string, doc: string, of: 0 | 2, evaluate: Op<FloatAttrs>['evaluate']): Op<FloatAttrs> => ({
+const gradient = (
+  name: string,
+  doc: string,
+  of: 0 | 2,
+  evaluate: Op<FloatAttrs>['evaluate'],
+  traits: Traits<FloatAttrs>,
+): Op<FloatAttrs> => ({
+  ...traits,
   name,
   doc,
   operands: ['g', 'x', 'scale'],
@@ -205,6 +233,13 @@ export const quantizeFloatGradInput: Op<FloatAttrs> = gradient(
     })
     return null
   },
+  {
+    flow: 1,
+    lanes: (e, [g, ...args], attrs) => {
+      const { slope, clipped } = floated(e, args, attrs)
+      return e.select(clipped(), e.zero, e.mul(g, slope()))
+    },
+  },
 )
 
 /** `Σ g*c - Σ g*slope*q`: the clipped number less what reached its input. */
@@ -230,6 +265,19 @@ export const quantizeFloatGradScale: Op<FloatAttrs> = gradient(
     })
     out.data.set(sums)
     return null
+  },
+  {
+    flow: 1,
+    exact: 'sum',
+    reduces: {
+      join: 'sum',
+      over: (_shapes, _attrs, shape) => shape,
+      term: (e, [g, ...args], attrs) => {
+        const { q, c, slope, clipped } = floated(e, args, attrs)
+        const reached = e.select(clipped(), e.fround(e.sub(q, q)), e.fround(e.mul(slope(), q)))
+        return e.mul(g, e.fround(e.sub(c, reached)))
+      },
+    },
   },
 )
 

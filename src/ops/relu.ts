@@ -5,6 +5,7 @@ import { finite, orNull } from '../graph/attr.js'
 import type { AttrsOf, NoAttrs } from '../graph/attributes.js'
 import type { Op, Value } from '../graph/op.js'
 import { maskedBy, unary, unaryExamples } from './support/elementwise.js'
+import { raisedThenCut } from './support/lanes.js'
 import { claim, keep, zeroIsOnGrid } from './support/metadata.js'
 
 const reluCarry = (args: readonly Value[], positive = true): Carried => {
@@ -25,6 +26,8 @@ export const relu: Op = unary({
   attrs: {},
   f: (x) => (x > 0 ? x : Number.isNaN(x) ? x : 0),
   grids: 'all',
+  // x < 0 ? 0 : x keeps -0, which the addition of 0 makes 0.
+  lanes: (e, [x]) => e.add(e.pmax(x, e.zero), e.zero),
   carry: (args) => reluCarry(args),
   vjp: maskedBy((x) => x.kit.emit('inside', [x], { min: 0, max: null })),
 })
@@ -55,6 +58,17 @@ export const hardtanh: Op<Bounds> = unary<Bounds>({
   f: (x, { minVal, maxVal }) =>
     maxVal !== null && x > maxVal ? Math.fround(maxVal) : minVal !== null && x < minVal ? Math.fround(minVal) : x,
   grids: 'all',
+  lanes: (e, [x], { minVal, maxVal }) => {
+    const [min, max] = [minVal, maxVal].map((b) => (b === null ? null : Math.fround(b)))
+    // Where the bounds cross, or lie between float32 numbers, the order of the comparisons tells.
+    if (min === null || max === null || (min <= max && min === minVal && max === maxVal))
+      return raisedThenCut(e, x, min, max)
+    return e.select(
+      e.gt(x, e.constant(maxVal ?? max)),
+      e.constant(max),
+      e.select(e.lt(x, e.constant(minVal ?? min)), e.constant(min), x),
+    )
+  },
   carry: hardtanhCarry,
   vjp: maskedBy((x, { minVal, maxVal }) => x.kit.emit('inside', [x], { min: minVal, max: maxVal })),
   examples: [
@@ -70,6 +84,7 @@ export const relu6: Op = unary({
   attrs: {},
   f: (x) => (x > 6 ? 6 : x < 0 ? 0 : x),
   grids: 'all',
+  lanes: (e, [x]) => raisedThenCut(e, x, 0, 6),
   carry: (args) => {
     const q = gridOf(args[0].carried)
     return q === null ? keep(args) : claim(args, q, '6 is off the grid as a rule: it is no multiple of a scale of 0.7')

@@ -50,8 +50,8 @@ export const reshape: Op<{ readonly shape: Shape }> = {
   doc: 'The same elements in another shape (torch.reshape, view, flatten).',
   operands: ['x'],
   attributes: { shape },
-  keepsOrder: true,
   dtype: 'same',
+  layout: 'view',
   shape: ([x], { shape }) =>
     sizeOf(x) === sizeOf(shape) && shape.every((n) => Number.isInteger(n) && n >= 0)
       ? shape

@@ -2,7 +2,7 @@
 import { roundHalfEven } from '../data/math.js'
 import { word } from '../graph/attr.js'
 import type { AttrsOf, NoAttrs } from '../graph/attributes.js'
-import type { Op } from '../graph/op.js'
+import type { Lanes, Lane, Op } from '../graph/op.js'
 import { surrogate } from '../graph/op.js'
 import { noPath, strips, unary } from './support/elementwise.js'
 import { identity } from './identity.js'
@@ -34,30 +34,47 @@ export const ROUNDINGS: { readonly [R in Rounding]: (x: number) => number } = {
   DPU: dpu,
 }
 
-const toInteger = (name: string, doc: string, f: (x: number) => number): Op =>
+/** Each rounding of the elements of a loop. */
+export const ROUNDING_LANES: { readonly [R in Rounding]: (e: Lanes, x: Lane) => Lane } = {
+  ROUND: (e, x) => e.nearest(x),
+  FLOOR: (e, x) => e.floor(x),
+  CEIL: (e, x) => e.ceil(x),
+  ROUND_TO_ZERO: (e, x) => e.trunc(x),
+  DPU: (e, x) => {
+    const tie = e.eq(e.fround(e.sub(x, e.floor(x))), e.constant(0.5))
+    return e.select(e.and(tie, e.lt(x, e.zero)), e.ceil(x), e.nearest(x))
+  },
+}
+
+const toInteger = (name: string, doc: string, rounding: Rounding): Op =>
   unary({
     name,
     doc,
     attrs: {},
-    f,
+    f: ROUNDINGS[rounding],
+    lanes: (e, [x]) => ROUNDING_LANES[rounding](e, x),
     carry: strips(`${name} gives integers, which lie on no grid with scale 0.7`),
     vjp: noPath,
     smooth: false,
   })
 
 /** To the nearest integer, ties to even (torch.round). Gradient 0 everywhere, as torch's. */
-export const round: Op = toInteger('round', 'x to the nearest integer, ties to even (torch.round).', roundHalfEven)
+export const round: Op = toInteger('round', 'x to the nearest integer, ties to even (torch.round).', 'ROUND')
 /** Down (torch.floor). */
-export const floor: Op = toInteger('floor', 'x rounded down (torch.floor).', Math.floor)
+export const floor: Op = toInteger('floor', 'x rounded down (torch.floor).', 'FLOOR')
 /** Up (torch.ceil). */
-export const ceil: Op = toInteger('ceil', 'x rounded up (torch.ceil).', Math.ceil)
+export const ceil: Op = toInteger('ceil', 'x rounded up (torch.ceil).', 'CEIL')
 /** Towards zero (Brevitas `round_to_zero`). */
-export const roundToZero: Op = toInteger('roundToZero', 'x rounded towards zero (Brevitas round_to_zero).', toZero)
+export const roundToZero: Op = toInteger(
+  'roundToZero',
+  'x rounded towards zero (Brevitas round_to_zero).',
+  'ROUND_TO_ZERO',
+)
 /** Half to even, negative ties up (Brevitas `dpu_round`). */
 export const dpuRound: Op = toInteger(
   'dpuRound',
   'x to the nearest integer, negative ties up, others to even (Brevitas dpu_round).',
-  dpu,
+  'DPU',
 )
 
 /** Straight-through roundings: the gradient passes unchanged. */

@@ -12,6 +12,7 @@ export const select: Op = {
   attributes: {},
   shape: broadcasting,
   elementwise: true,
+  lanes: (e, [condition, a, b]) => e.select(e.truth(condition), a, b),
   carry: strips('torch.where gets bare values and returns a plain tensor: a mix of two grids is on neither'),
   vjp: ({ g, args: [c, a, b], needs, kit }) => {
     const zero = kit.constant(0)

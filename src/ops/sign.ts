@@ -10,6 +10,8 @@ export const sign: Op = unary({
   attrs: {},
   smooth: false,
   f: (x) => (x > 0 ? 1 : x < 0 ? -1 : 0),
+  lanes: (e, [x]) => e.sub(e.flag(e.gt(x, e.zero)), e.flag(e.lt(x, e.zero))),
+  bounded: true,
   carry: strips('signs are -1, 0 and 1, which lie on no grid with scale 0.7'),
   vjp: noPath,
 })
@@ -21,6 +23,8 @@ export const binarySign: Op = unary({
   attrs: {},
   smooth: false,
   f: (x) => (x >= 0 ? 1 : -1),
+  lanes: (e, [x]) => e.select(e.ge(x, e.zero), e.one, e.constant(-1)),
+  bounded: true,
   carry: strips('signs are -1 and 1, which lie on no grid with scale 0.7'),
   vjp: noPath,
 })

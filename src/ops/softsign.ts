@@ -9,6 +9,7 @@ export const softsign: Op = unary({
   doc: 'x/(1 + |x|) (F.softsign).',
   attrs: {},
   f: (x) => x / (1 + Math.abs(x)),
+  lanes: (e, [x]) => e.div(x, e.add(e.one, e.abs(x))),
   carry: strips('x/(1 + |x|) is on no grid: softsign(1) = 0.5'),
   // g/d - g/d*|x/d| with d = 1 + |x|, as torch has it: NaN where x/d is, at the infinities.
   vjp: ({ g, args: [x], out, kit }) => {

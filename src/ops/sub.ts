@@ -8,6 +8,8 @@ export const sub: Op = binary({
   name: 'sub',
   doc: 'a - b with broadcasting (torch.sub).',
   f: (a, b) => a - b,
+  lanes: (e, [a, b]) => e.sub(a, b),
+  infix: { sign: ' - ', binds: 1, left: true },
   carry: strips('torch.sub gets bare values and returns a plain tensor; write sub(x, y), which is x + (-y)'),
   vjp: ({ g, args: [a, b], needs, kit }) => [sumTo(g, a.shape), needs[1] ? sumTo(kit.emit('neg', [g]), b.shape) : null],
 })

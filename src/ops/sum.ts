@@ -42,6 +42,8 @@ export const sum: Op<Axes> = {
   name: 'sum',
   doc: 'The sum over some axes (torch.sum).',
   operands: ['x'],
+  exact: 'sum',
+  reduces: { join: 'sum', over: ([x], { dims }) => kept(x, dims) },
   attributes,
   shape: reduced,
   carry: strips('torch.sum gets the bare value and returns a plain tensor'),
@@ -59,6 +61,7 @@ export const sum: Op<Axes> = {
 /** The mean over the axes `dims` (torch.mean); of nothing it is NaN. */
 export const mean: Op<Axes> = {
   ...sum,
+  reduces: { join: 'mean', over: ([x], { dims }) => kept(x, dims) },
   name: 'mean',
   doc: 'The mean over some axes (torch.mean).',
   carry: strips('torch.mean gets the bare value and returns a plain tensor: the mean of 0 and s is s/2'),

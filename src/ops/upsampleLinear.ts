@@ -17,6 +17,7 @@ export const upsampleLinear: Op<LinearAttrs> = {
   name: 'upsampleLinear',
   doc: 'The last 1 to 3 axes resized by linear interpolation (torch.nn.functional.interpolate, modes linear, bilinear, trilinear).',
   operands: ['x'],
+  exact: 'sum',
   attributes: linearResizing,
   shape: ([x], attrs) => resizedShape('upsampleLinear', x, attrs),
   carry: strips('a mixture of two elements lies between grid points: half way from 0 to s is s/2'),

@@ -72,6 +72,7 @@ const gradient = ({ name, gradReads }: Mode): Op<ResizeGradAttrs> => ({
   name: `${name}Grad`,
   doc: `Gradient of ${name}: each cotangent is added to the element that was copied there.`,
   operands: ['g'],
+  exact: 'sum',
   attributes: backwards,
   shape: ([g], attrs) =>
     cotangentOf(`${name}Grad`, g, attrs.inputShape, resizedShape(`${name}Grad`, attrs.inputShape, attrs)),

@@ -2,3 +2,4 @@
 export * from './arbitraries.js'
 export * from './gridLaws.js'
 export * from './laws.js'
+export * from './lanesLaw.js'

@@ -3,25 +3,12 @@
  * where the good comparison does: a NaN is close to nothing, so that an op or quantizer which makes one is a counterexample.
  */
 import { orThrow } from '../data/error.js'
-import {
-  allOf,
-  anyNumber,
-  demandArguments,
-  flag,
-  listOf,
-  oneOf,
-  record,
-  required,
-  shapeField,
-  shaped,
-  type Field,
-} from '../data/fields.js'
 import type { Carried } from '../data/quant.js'
-import { isQuantTensor, isValidQuantTensor, outputField, valueOf, type QuantTensor } from '../data/quantTensor.js'
+import { isQuantTensor, isValidQuantTensor, valueOf, type QuantTensor } from '../data/quantTensor.js'
 import { broadcastStrides } from '../data/shape.js'
-import { isTensor, tensorField, type Tensor } from '../data/tensor.js'
+import { isTensor, type Tensor } from '../data/tensor.js'
 import { leaves } from '../data/tree.js'
-import { attrsFor, demandOp, type Example, type Op, type OpTable } from '../graph/op.js'
+import { attrsFor, type Example, type Op, type OpTable } from '../graph/op.js'
 import type { Program } from '../graph/program.js'
 import { quantInput, tensorInput, traceProgram, type InputDecl } from '../graph/trace.js'
 import { vjpProgram } from '../autodiff/vjp.js'
@@ -29,61 +16,12 @@ import { QuantIdentity } from '../nn/layers/activationLayers.js'
 import { init, run, trace, type Ran } from '../nn/program/program.js'
 import { ops } from '../ops/index.js'
 import { walk } from '../ops/support/elementwise.js'
-import { quantizerField, type Quantizer } from '../quantizers/quantizer.js'
+import type { Quantizer } from '../quantizers/quantizer.js'
+
+import { demandLaw } from './demands.js'
 
 type Operand = Tensor | QuantTensor
 const get = orThrow
-
-/** One way to call an op, as an argument. */
-const exampleField: Field = {
-  ...shaped(
-    'an example of the op: { args, attrs }',
-    allOf({ args: listOf(shaped('an operand', { shape: required(shapeField), quant: record })), attrs: record }),
-  ),
-  like: 'op.examples[0]',
-}
-const operandsField: Field = { ...listOf(outputField), like: '[tensorOf([2], [1, 2])]' }
-const rangeField: Field = {
-  says: 'two numbers, least and most',
-  like: '[-1, 1]',
-  holds: (x) => Array.isArray(x) && x.length === 2 && x.every((n) => typeof n === 'number'),
-}
-const LAW: { readonly [name: string]: Field } = {
-  example: exampleField,
-  operands: operandsField,
-  g: tensorField,
-  cotangent: tensorField,
-  tolerance: anyNumber,
-  metadata: flag,
-  quantizer: quantizerField,
-  x: tensorField,
-  range: rangeField,
-  mode: oneOf('train', 'eval'),
-}
-
-/** Throws where a law is asked of something else than it holds of. */
-const demandLaw = (law: string, ops: readonly unknown[], given: { readonly [name: string]: unknown }): void => {
-  ops.forEach((op) => demandOp(law, op))
-  demandArguments(law, given, Object.fromEntries(Object.keys(given).map((name) => [name, required(LAW[name])])))
-  const { example, operands } = given
-  if (operandsField.holds(operands) && exampleField.holds(example)) demandCount(law, example, operands)
-}
-
-const demandCount = (law: string, example: unknown, operands: unknown): void => {
-  const wanted: readonly unknown[] = Object(example).args
-  const found: readonly unknown[] = Object(operands)
-  demandArguments(
-    law,
-    { operands },
-    {
-      operands: {
-        says: `${wanted.length} operands, as the example has`,
-        like: '[…]',
-        holds: () => wanted.length === found.length,
-      },
-    },
-  )
-}
 
 const tableWith = (op: Op): OpTable => ({ ...ops, [op.name]: op })
 

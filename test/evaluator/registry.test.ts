@@ -17,33 +17,12 @@ import { assertNear, assertSame, programOfBody, runBoth } from './support/progra
 const test = suite('wasm: registry')
 
 /** Sums and products: the order of their terms is the backend's own. */
-const SUMS: ReadonlySet<string> = new Set([
-  'sum',
-  'mean',
-  'sumTo',
-  'conv',
-  'convInputGrad',
-  'convTranspose',
-  'convWeightGrad',
-  'linear',
-  'linearWeightGrad',
-  'matmul',
-  'avgPool',
-  'avgPoolGrad',
-  'adaptiveAvgPool',
-  'adaptiveAvgPoolGrad',
-  'adaptiveMaxPoolGrad',
-  'maxPoolGrad',
-  'upsampleLinear',
-  'upsampleLinearGrad',
-  'upsampleNearestGrad',
-  'upsampleNearestExactGrad',
-  'padGrad',
-])
+const isSum = (op: Op): boolean => op.exact === 'sum'
 /** Sums whose terms are no products of operands: the op itself gives the terms, if scale and zero point are as large as x. */
-const TERMS: ReadonlySet<string> = new Set(['quantizeGradScale', 'quantizeGradZeroPoint'])
-/** Of equal zeros any may be the largest. */
-const LARGEST: ReadonlySet<string> = new Set(['maxAll', 'maxLast', 'maxPool', 'adaptiveMaxPool', 'kthValue'])
+const hasTerms = (op: Op): boolean => op.reduces?.term !== undefined
+/** Does the operand only choose where cotangents go? */
+const chooses = ({ operands = [] }: Op, k: number): boolean =>
+  Array.isArray(operands) && operands[0] === 'g' && operands[k] === 'x'
 
 const evaluated = (op: Op, args: readonly Tensor[], attrs: Example['attrs'], shape: Shape): Tensor => {
   const out = { shape, data: new Float32Array(sizeOf(shape)) }
@@ -51,15 +30,14 @@ const evaluated = (op: Op, args: readonly Tensor[], attrs: Example['attrs'], sha
   return out
 }
 const magnitude = (t: Tensor): Tensor => ({ shape: t.shape, data: t.data.map(Math.abs) })
-const spread = (t: Tensor, shape: Shape): Tensor =>
-  evaluated(primitiveOps.find((o) => o.name === 'broadcastTo') ?? primitiveOps[0], [t], { shape }, shape)
+const spread = (t: Tensor, shape: Shape): Tensor => evaluated(ops.broadcastTo, [t], { shape }, shape)
 
 /** Σ|terms| of each element of a sum. */
 const magnitudes = (op: Op, args: readonly Tensor[], attrs: Example['attrs'], shape: Shape): Tensor => {
-  if (!TERMS.has(op.name))
+  if (!hasTerms(op))
     return evaluated(
       op,
-      args.map((a, k) => (op.name.endsWith('PoolGrad') && k > 0 ? a : magnitude(a))),
+      args.map((a, k) => (chooses(op, k) ? a : magnitude(a))),
       attrs,
       shape,
     )
@@ -70,16 +48,15 @@ const magnitudes = (op: Op, args: readonly Tensor[], attrs: Example['attrs'], sh
     shape: x.shape,
     data: terms.data.map((t, i) => t + Math.abs(g.data[i]) * (1 + Math.abs(x.data[i] / spread(s, x.shape).data[i]))),
   }
-  return evaluated(primitiveOps.find((o) => o.name === 'sumTo') ?? primitiveOps[0], [steps], { shape }, shape)
+  return evaluated(ops.sumTo, [steps], { shape }, shape)
 }
 
 const shown = (op: Op, e: Example): string =>
   `${op.name} ${e.args.map((a) => `[${a.shape.join()}]`).join(' ')} ${JSON.stringify(e.attrs)}`
 
 const judge = (op: Op, e: Example, args: readonly Tensor[], [expected, actual]: readonly [Tensor, Tensor]): void => {
-  if (SUMS.has(op.name) || TERMS.has(op.name))
-    assertNear(actual, expected, magnitudes(op, args, e.attrs, expected.shape), shown(op, e))
-  else assertSame(actual, expected, shown(op, e), LARGEST.has(op.name))
+  if (isSum(op)) assertNear(actual, expected, magnitudes(op, args, e.attrs, expected.shape), shown(op, e))
+  else assertSame(actual, expected, shown(op, e), op.exact === 'zeros')
 }
 
 const partsOf = (t: Tensor | QuantTensor): readonly Tensor[] =>
@@ -125,7 +102,7 @@ test(
           ['zeros', 5],
           ['relu', 6],
         ] as const) {
-          const args = e.args.map((a, k) => drawn(a, kind, seed + 10 * k, SUMS.has(op.name) || TERMS.has(op.name)))
+          const args = e.args.map((a, k) => drawn(a, kind, seed + 10 * k, isSum(op)))
           const outputs = runBoth(wasm, program, args)
           if (outputs.length > 0) judge(op, e, args, outputs[0])
         }
@@ -138,7 +115,7 @@ test(
 const elementwise = primitiveOps.filter((op) => {
   const [e] = op.examples
   const probe =
-    op.guards === true || op.name === 'scatterToFirst' || e.args.some((a) => a.fixed === true)
+    op.guards === true || op === ops.scatterToFirst || e.args.some((a) => a.fixed === true)
       ? []
       : [
           op.shape(

@@ -1,12 +1,14 @@
 /** Laws over the whole registry: a new op is covered the day it is added. */
 import fc from 'fast-check'
+import * as assert from 'uvu/assert'
 import { hasVjp } from '../../src/graph/op.js'
-import { primitiveOps, ops } from '../../src/ops/index.js'
+import { ops, primitiveOps } from '../../src/ops/index.js'
 import {
   carriedBy,
   carrySound,
   cotangentArb,
   gradientMatches,
+  lanesAgree,
   operandsArb,
   programOf,
   surrogateLaw,
@@ -76,8 +78,9 @@ test('every vjp is linear in the cotangent', () => {
 })
 
 test('surrogates evaluate as f and differentiate as g', () => {
-  for (const op of primitiveOps.filter((o) => o.name.includes('~'))) {
-    const [f, g] = op.name.split('~').map((n) => ops[n])
+  for (const op of primitiveOps) {
+    const { forward: f, backward: g } = op
+    if (f === undefined || g === undefined) continue
     for (const e of op.examples)
       fc.assert(
         fc.property(operandsArb(e), cotangentArb(e.args[0].shape), (xs, ct) =>
@@ -86,6 +89,36 @@ test('surrogates evaluate as f and differentiate as g', () => {
         { numRuns: RUNS },
       )
   }
+})
+
+test('lanes have the bits of the reference', () => {
+  for (const op of primitiveOps)
+    if (op.lanes !== undefined)
+      for (const e of op.examples)
+        fc.assert(
+          fc.property(operandsArb(e), (xs) => holds(lanesAgree(op, e, xs))),
+          { numRuns: 4 },
+        )
+})
+
+test('lanes that differ from the reference, or give no number, are counterexamples', () => {
+  const { softsign } = ops
+  const [e] = softsign.examples
+  const x = { shape: [7], data: Float32Array.of(0.1, 0.2, 0.3, 0.7, 1.1, 2.3, 5) }
+  const says = (lanes: NonNullable<typeof softsign.lanes>) => lanesAgree({ ...softsign, lanes }, e, [x])
+  // Rounded twice.
+  assert.match(says((k, [v]) => k.div(v, k.fround(k.add(k.one, k.abs(v))))) ?? '', /softsign: element \d+ is/)
+  // Right on all numbers drawn above, and wrong of NaN.
+  assert.match(
+    lanesAgree({ ...ops.relu, lanes: (k, [v]) => k.select(k.gt(v, k.zero), v, k.zero) }, ops.relu.examples[0], [x]) ??
+      '',
+    /is NaN, its lanes give 0/,
+  )
+  assert.match(says((k, [v]) => k.lt(v, k.zero) as never) ?? '', /give no number/)
+  assert.is(
+    says((k, [v]) => k.div(v, k.add(k.one, k.abs(v)))),
+    null,
+  )
 })
 
 test.run()

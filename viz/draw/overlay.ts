@@ -43,7 +43,7 @@ export type OverlayChoice = {
 export const scalesByPath = (scene: Scene): ReadonlyMap<string, string> =>
   new Map(
     scene.nodes.flatMap((n): readonly [string, string][] =>
-      n.scale !== undefined && n.side === undefined && n.op.toLowerCase().includes('quantize')
+      n.scale !== undefined && n.side === undefined && n.quantizes !== undefined
         ? [[n.box.replace(/^\//, ''), n.scale]]
         : [],
     ),

@@ -15,7 +15,7 @@ export type RowActions = {
 
 /** The quantizers of a scene: nodes in which metadata is born at the top level, in the order of the trace. */
 export const quantizersOf = (scene: Scene): readonly SceneNode[] =>
-  scene.nodes.filter((n) => n.op === 'quantize' && n.flow)
+  scene.nodes.filter((n) => n.quantizes === 'integers' && n.flow)
 
 /** The layer whose bits a quantizer has: `relu1` of `relu1.actQuant`. */
 export const layerOf = (path: string): string => path.split('.').slice(0, -1).join('.') || path

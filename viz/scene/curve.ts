@@ -1,6 +1,6 @@
 /** What an estimator computes and what gradient it hands on, over a range of its operand: sampled from the op itself. */
 import * as E from 'fp-ts/lib/Either.js'
-import { intMax, intMin } from '../../src/data/quant.js'
+import { intMax, intMin, quantOf } from '../../src/data/quant.js'
 import { isQuantTensor } from '../../src/data/quantTensor.js'
 import type { Tensor } from '../../src/data/tensor.js'
 import type { Node } from '../../src/graph/graph.js'
@@ -8,6 +8,7 @@ import type { Attrs, Op, Value } from '../../src/graph/op.js'
 import { functionLayer } from '../../src/nn/layers/functionLayer.js'
 import { tensorInput } from '../../src/graph/trace.js'
 import { run, trace, vjp } from '../../src/nn/program/program.js'
+import { operandsAlone, quantizes } from './quantizers.js'
 import type { SceneCurve } from './scene.js'
 
 const SAMPLES = 241
@@ -28,13 +29,17 @@ const stairsRange = (a: Attrs): Range => {
     : { from: hi - 6.5, to: hi + 3.5, unit, note: `the last 7 of ${count} integers; the other end mirrors it` }
 }
 
-/** Over which range an op is shown, or null where it is none of one variable. */
-const rangeOf = (op: Op, inputs: number, a: Attrs): Range | null => {
-  if (op.name === 'quantize') return stairsRange(a)
-  if (op.name === 'binaryQuantize') return { from: -2, to: 2, unit: 'x / s', note: 'both values' }
-  if (inputs !== 1 || !op.name.includes('~')) return null
+/** Over which range a node's op is shown, or null where it is none of one variable. */
+const rangeOf = (node: Node): Range | null => {
+  const { op, inputs, attrs: a } = node
+  const onto = quantizes(node)
+  if (onto === 'integers') return stairsRange(a)
+  if (onto === 'levels')
+    return quantOf(node.carried)?.bits === 1 ? { from: -2, to: 2, unit: 'x / s', note: 'both values' } : null
+  if (inputs.length !== 1 || op.backward === undefined) return null
   const [lo, hi] = [bound(a.min, -3.5), bound(a.max, 3.5)]
-  const least = op.name.startsWith('signedLowerBound') ? -3.5 : Math.min(lo, hi)
+  // A lower bound without an upper one is one of magnitudes: both signs are shown.
+  const least = 'min' in a && !('max' in a) ? -3.5 : Math.min(lo, hi)
   const margin = Math.max(1, (hi - least) * 0.3)
   return { from: least - (least === -3.5 ? 0 : margin), to: hi + (hi === 3.5 ? 0 : margin), unit: 'x', note: '' }
 }
@@ -43,7 +48,7 @@ const rangeOf = (op: Op, inputs: number, a: Attrs): Range | null => {
 const callOf =
   (op: Op, attrs: Attrs) =>
   (x: Value): Value => {
-    const rest = op.name === 'quantize' ? [1, 0] : op.name === 'binaryQuantize' ? [1] : []
+    const rest = operandsAlone(op) ?? []
     return x.kit.apply(op, [x, ...rest.map((v) => x.kit.constant(v))], attrs)
   }
 
@@ -52,7 +57,7 @@ const rounded = (t: Tensor): readonly number[] => Array.from(t.data, (v) => Numb
 /** Samples an op: its values, and the cotangent that it hands back for a cotangent of 1. Null where it can not be drawn. */
 export const curveOf = (node: Node): SceneCurve | null => {
   const { op, attrs } = node
-  const range = rangeOf(op, node.inputs.length, attrs)
+  const range = rangeOf(node)
   if (range === null || !(range.to > range.from)) return null
   const x: Tensor = {
     shape: [SAMPLES],

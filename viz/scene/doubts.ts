@@ -1,8 +1,10 @@
 /** What ends a doubtful claim: sought where the doubt begins (a bias, two scales, a bound), else at the products that rest on it. */
 import { integersFit, quantOf } from '../../src/data/quant.js'
 import type { Node } from '../../src/graph/graph.js'
+import { computes } from '../../src/graph/op.js'
 import { inputOp } from '../../src/graph/structural.js'
 import { fieldOption } from '../../src/nn/layers/options.js'
+import { convTranspose } from '../../src/ops/convTranspose.js'
 import { birthsOf, unshifted } from './births.js'
 import { advise, multiplying, requantizing, set } from './mend.js'
 import { isCutOff, layerAt, perTensor, presetFor, type Site } from './site.js'
@@ -201,7 +203,7 @@ export const rootsOf = (site: Site, node: Node, why: string): readonly Advice[] 
   if (says(why, /zero point/)) return unshift(site, node)
   if (says(why, /bounds|6 is off the grid/)) return bounded(site, node)
   const layer = layerAt(site, node.path)
-  return layer !== undefined && node.op.name === 'convTranspose' && !fits(node) && takes(layer, 'correctMetadata')
+  return layer !== undefined && computes(node.op) === convTranspose && !fits(node) && takes(layer, 'correctMetadata')
     ? [
         advise(
           site,

@@ -1,11 +1,8 @@
 /** Which nodes are on the way of the values, and which only compute scales, zero points and counters. */
 import type { Graph, Node } from '../../src/graph/graph.js'
 
-/** Operands through which values flow: of an op in which metadata is born only the first, of checks too. */
-const valueOperands = (node: Node): readonly number[] =>
-  node.op.births === true || node.op.name.startsWith('check') || node.op.name.startsWith('quant')
-    ? node.inputs.slice(0, 1)
-    : node.inputs
+/** Operands through which values flow. */
+const valueOperands = ({ op, inputs }: Node): readonly number[] => inputs.slice(0, op.flow)
 
 /** For each node: is it on the way of the values that end in one of `roots`? */
 export const flowOf = (graph: Graph, roots: readonly number[]): readonly boolean[] => {

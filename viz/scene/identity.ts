@@ -2,9 +2,6 @@
 import type { Graph, Node } from '../../src/graph/graph.js'
 import { inputOp } from '../../src/graph/structural.js'
 
-/** Ops that only lay a value out anew: a scale stays the same scale. */
-const LAYOUT: ReadonlySet<string> = new Set(['identity', 'reshape', 'broadcastTo', 'assign'])
-
 const keyOf = (node: Node, same: readonly number[]): string =>
   JSON.stringify([node.op.name, node.attrs, node.inputs.map((i) => same[i])])
 
@@ -13,7 +10,8 @@ export const identities = (graph: Graph): readonly number[] => {
   const same: number[] = []
   const first = new Map<string, number>()
   for (const node of graph.nodes) {
-    if (LAYOUT.has(node.op.name) && node.inputs.length === 1) same.push(same[node.inputs[0]])
+    // Laid out anew, a scale stays the same scale.
+    if (node.op.layout !== undefined && node.inputs.length === 1) same.push(same[node.inputs[0]])
     else if (node.op === inputOp || node.branches !== undefined) same.push(node.id)
     else {
       const key = keyOf(node, same)

@@ -1,5 +1,8 @@
 /** What to change where metadata is stripped or doubtful, and where a product runs in float. */
 import type { Node } from '../../src/graph/graph.js'
+import { computes, type Op } from '../../src/graph/op.js'
+import { relu } from '../../src/ops/relu.js'
+import { sigmoid, tanh } from '../../src/ops/activations.js'
 import { isLicence, productLicence, WIDEST_INTEGER } from '../../src/graph/licence.js'
 import { quantOf } from '../../src/data/quant.js'
 import { claimedCauses, strippedCauses } from './causes.js'
@@ -25,17 +28,17 @@ export const singleBoxes = (nodes: readonly SceneNode[]): ReadonlySet<string> =>
 const nodeOf = (site: Site, n: SceneNode): Node => site.graph.nodes[Number(n.id)]
 const RETURNS = ['returnQuantTensor', 'true'] as const
 
-/** Functions for which there is a layer that quantizes too, by the name of the op or of torch's function. */
-const ACTIVATIONS: readonly (readonly [name: string, layer: string])[] = [
-  ['relu', 'QuantReLU'],
-  ['sigmoid', 'QuantSigmoid'],
-  ['tanh', 'QuantTanh'],
+/** Functions for which there is a layer that quantizes too; torch's function has the name of the op. */
+const ACTIVATIONS: readonly (readonly [op: Op, layer: string])[] = [
+  [relu, 'QuantReLU'],
+  [sigmoid, 'QuantSigmoid'],
+  [tanh, 'QuantTanh'],
 ]
 
 /** A layer that holds one function alone gives way to the one that quantizes its result. */
 const activated = (site: Site, node: Node, n: SceneNode, products: readonly Node[]): readonly Advice[] => {
   const layer = layerAt(site, node.path)
-  const [, own] = ACTIVATIONS.find(([name]) => node.op.name === name || n.why?.startsWith(`torch.${name} `)) ?? []
+  const [, own] = ACTIVATIONS.find(([op]) => computes(node.op) === op || n.why?.startsWith(`torch.${op.name} `)) ?? []
   const twin = layer?.twin ?? (layer === undefined && own !== undefined ? { layer: own, given: [] } : undefined)
   const x = site.graph.nodes[node.inputs[0]]
   // A quantized ReLU takes the metadata of its operand, and would pass on a doubt about its zero point.

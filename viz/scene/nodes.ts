@@ -10,6 +10,7 @@ import { isLicence, productLicence, whyFloat } from '../../src/graph/licence.js'
 import { estimatorOf } from './estimator.js'
 import { backwardFlowOf, flowOf, isValueOperand } from './flow.js'
 import { backBox, boxOf, branchScope, homeOf, type Scope } from './names.js'
+import { quantizes } from './quantizers.js'
 import type { Meta, SceneBox, SceneEdge, SceneNode } from './scene.js'
 
 /** Nodes, edges, and the boxes of phases. */
@@ -112,6 +113,11 @@ const productPart = (c: Context, node: Node): Pick<SceneNode, 'product' | 'integ
   }
 }
 
+const quantizerPart = (node: Node): Pick<SceneNode, 'quantizes'> => {
+  const onto = quantizes(node)
+  return onto === undefined ? {} : { quantizes: onto }
+}
+
 const describe = (c: Context, node: Node): SceneNode => {
   const { why: _, ...shown } = node.attrs
   const attrs = node.op === constOp ? '' : showAttrs(shown)
@@ -123,6 +129,7 @@ const describe = (c: Context, node: Node): SceneNode => {
     shape: node.shape,
     flow: c.flow[node.id] || c.backFlow[node.id],
     ...(attrs === '' ? {} : { attrs }),
+    ...quantizerPart(node),
     ...productPart(c, node),
     ...(node.location === undefined ? {} : { location: node.location }),
     ...tiesOf(c, node),

@@ -7,6 +7,7 @@ import type { Program } from '../../src/graph/program.js'
 import { ROUNDINGS, type Rounding } from '../../src/ops/rounding.js'
 import { spreadGroups } from '../../src/data/groups.js'
 import { floatNumbers, gridded, gridOf, plainNumbers } from './numbers.js'
+import { quantizes } from './quantizers.js'
 import type { SceneNumbers } from './scene.js'
 
 /** Values of a run by node, as `RunOptions.observe` gives them, copied. */
@@ -29,7 +30,7 @@ const isRounding = (x: unknown): x is Rounding => typeof x === 'string' && Objec
 /** Shares of a quantizer's operand that fall below and above its integers. */
 const clippedOf = (node: Node, x: Tensor, scale: Tensor, zeroPoint: Tensor): readonly [number, number] | null => {
   const { bits, signed, narrow, rounding } = node.attrs
-  if (node.op.name !== 'quantize' || typeof bits !== 'number' || !isRounding(rounding)) return null
+  if (quantizes(node) !== 'integers' || typeof bits !== 'number' || !isRounding(rounding)) return null
   const [lo, hi] = [intMin(bits, signed === true, narrow === true), intMax(bits, signed === true, narrow === true)]
   const round = ROUNDINGS[rounding]
   let [low, high] = [0, 0]

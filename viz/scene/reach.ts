@@ -86,8 +86,8 @@ export const birthsOf = (index: Index, id: string): readonly string[] => {
   const queue = [id]
   for (let at = queue.pop(); at !== undefined; at = queue.pop()) {
     const parents = (index.in.get(at) ?? []).filter((e) => e.flow && isQuant(index.node.get(e.from)))
-    const op = index.node.get(at)?.op ?? ''
-    if (isQuant(index.node.get(at)) && (parents.length === 0 || op.includes('uantize'))) births.push(at)
+    if (isQuant(index.node.get(at)) && (parents.length === 0 || index.node.get(at)?.quantizes !== undefined))
+      births.push(at)
     else
       for (const { from } of parents)
         if (!seen.has(from)) {

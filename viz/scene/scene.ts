@@ -36,6 +36,8 @@ export type SceneNode = Meta & {
   readonly flow: boolean
   /** Where metadata is lost: is it a place to change (a product runs in float for it), one that costs nothing, or does it only follow from another loss? A claim is `free`: it is drawn as a doubt, whatever it costs. */
   readonly loss?: 'costly' | 'free' | 'behind'
+  /** Of a node that quantizes a value: onto the integers of its bits, or onto levels of its own. */
+  readonly quantizes?: 'integers' | 'levels'
   /** Of a product: what a reader calls it, `convolution`; and may it run on integers, or why not, as plans have it. */
   readonly product?: string
   readonly integer?: boolean

@@ -2,6 +2,8 @@
 import { quantOf, type Quant } from '../../src/data/quant.js'
 import { sizeOf } from '../../src/data/shape.js'
 import { inputGrid } from '../../src/graph/licence.js'
+import { computes } from '../../src/graph/op.js'
+import { relu } from '../../src/ops/relu.js'
 import { usersOf, type Graph, type Node } from '../../src/graph/graph.js'
 import type { Program, ProgramLayer } from '../../src/graph/program.js'
 import type { Scene } from './scene.js'
@@ -42,17 +44,17 @@ const isPositive = (site: Site, node: Node): boolean => {
   )
 }
 
-/** Those that take a value, looking through steps that only make it bare; without the backward pass. */
+/** Those that take a value, looking through steps that leave it as it is, or make it bare; without the backward pass. */
 export const takersOf = (site: Site, id: number): readonly Node[] =>
   site.users[id]
     .map((i) => site.graph.nodes[i])
     .filter((n) => n.backwardOf === undefined)
-    .flatMap((n) => (n.op.name === 'dequantize' ? takersOf(site, n.id) : [n]))
+    .flatMap((n) => (n.op.layout === 'view' ? takersOf(site, n.id) : [n]))
 
 /** Do all that take a value cut off what is negative? A result is taken as it is. */
 export const isCutOff = (site: Site, nodes: readonly Node[]): boolean => {
   const takers = nodes.flatMap((n) => takersOf(site, n.id))
-  return takers.length > 0 && takers.every((n) => n.op.name === 'relu') && !nodes.some((n) => site.results.has(n.id))
+  return takers.length > 0 && takers.every((n) => computes(n.op) === relu) && !nodes.some((n) => site.results.has(n.id))
 }
 
 /** The preset that quantizes a value as it comes, and as it is used. */

@@ -5,6 +5,7 @@ import { fieldOption } from '../../src/nn/layers/options.js'
 import { integerThreshold } from '../../src/quantizers/scaling.js'
 import { quantizerOf, sibling, type Standing } from './births.js'
 import { advise, set } from './mend.js'
+import { quantizes } from './quantizers.js'
 import { isCutOff, takersOf, type Site } from './site.js'
 import type { Index } from './reach.js'
 import type { Advice, Edit, SceneWaste } from './scene.js'
@@ -133,7 +134,7 @@ const isPositive = (u: Use, s: Standing | null): boolean =>
 /** Does it quantize what was quantized right before? A ReLU in between would cut off half of that one's grid. */
 const quantizesAgain = (site: Site, call: Node): boolean => {
   let at = site.graph.nodes[call.inputs[0]]
-  while (at !== undefined && at.op.name === 'dequantize') at = site.graph.nodes[at.inputs[0]]
+  while (at !== undefined && at.op.layout === 'view') at = site.graph.nodes[at.inputs[0]]
   return at?.op.births === true
 }
 
@@ -217,7 +218,7 @@ const groups = (nodes: readonly Node[]): readonly (readonly Node[])[] => {
 export const wastedOf = (site: Site, index: Index): readonly SceneWaste[] => {
   if (Object.keys(site.observed).length === 0) return []
   const births = site.graph.nodes.filter(
-    (n) => n.op.name === 'quantize' && n.backwardOf === undefined && index.node.get(String(n.id))?.flow === true,
+    (n) => quantizes(n) === 'integers' && n.backwardOf === undefined && index.node.get(String(n.id))?.flow === true,
   )
   return groups(births).flatMap((calls): readonly SceneWaste[] => {
     const s = quantizerOf(site, calls[0])

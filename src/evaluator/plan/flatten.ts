@@ -56,16 +56,8 @@ export type Flat = {
   readonly tests: readonly PhaseTest[]
 }
 
-/** Ops that give their first operand's elements unchanged: no work, another view. */
-const VIEWS: ReadonlySet<string> = new Set([
-  'identity',
-  'detach',
-  'assign',
-  'dequantize',
-  'asTraining',
-  'reshape',
-  'joinGroups',
-])
+/** Does it give its first operand's elements unchanged: no work, another view? */
+const isView = ({ layout }: Op): boolean => layout === 'view' || layout === 'alias'
 const MOST_FOLDED = 64
 
 /** Which nodes of a graph are wanted: what feeds an output, and checks with all that feeds them. */
@@ -271,8 +263,7 @@ export const flatten = (graph: Graph, read: (input: number) => Float32Array): Fl
         tuples.set(node.id, outs)
         return outs[0]
       }
-      if (VIEWS.has(node.op.name) && sizeOf(args[0].shape) === sizeOf(node.shape))
-        return { id: args[0].id, shape: node.shape }
+      if (isView(node.op) && sizeOf(args[0].shape) === sizeOf(node.shape)) return { id: args[0].id, shape: node.shape }
       const made = b.add(
         node.op,
         args,

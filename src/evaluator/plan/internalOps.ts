@@ -1,7 +1,8 @@
 /** Ops that exist only inside plans: what a rewrite puts in the place of others. Each has a reference of its own. */
 import { float } from '../../data/quant.js'
 import { sizeOf, type Shape } from '../../data/shape.js'
-import type { Op } from '../../graph/op.js'
+import type { Attrs, Op } from '../../graph/op.js'
+import { gatherLast, scatterLast } from '../../ops/gatherLast.js'
 
 const internal = (name: string, doc: string, evaluate: Op['evaluate']): Op => ({
   name,
@@ -35,16 +36,15 @@ export const firstIndexOp: Op = internal(
 )
 
 /** Zeros but for g at one place of each row. */
-export const scatterAtOp: Op = internal(
-  'scatterAt',
-  'g at the given place of each row, else 0.',
-  ([g, index], _attrs, out) => {
+export const scatterAtOp: Op = {
+  ...internal('scatterAt', 'g at the given place of each row, else 0.', ([g, index], _attrs, out) => {
     const [n, at] = [rowLength(out.shape, index.shape), words(index.data)]
     out.data.fill(0)
     for (let r = 0; r < at.length; r++) if (at[r] >= 0) out.data[r * n + at[r]] = g.data[g.data.length === 1 ? 0 : r]
     return null
-  },
-)
+  }),
+  lanes: (e, [g, index], { row }) => e.select(e.atColumn(Number(row), index), g, e.zero),
+}
 
 /** The element at the given place of each row. */
 export const gatherAtOp: Op = internal(
@@ -68,6 +68,23 @@ export const addAtOp: Op = internal(
     return null
   },
 )
+
+const columnsOf = (attrs: Attrs): number => Number(attrs.columns)
+
+/** `gatherLast` behind `checkClasses`, its classes as a column: a sum of what stands in the class's column. Attribute: `columns`. */
+export const gatherColumnOp: Op = {
+  ...gatherLast,
+  reduces: {
+    join: 'sum',
+    term: (e, [x, classes], attrs) => e.select(e.eq(e.column(columnsOf(attrs)), classes), x, e.zero),
+    over: (_shapes, _attrs, shape) => [...shape, 1],
+  },
+}
+/** `scatterLast` behind `checkClasses`, its operands as columns. Attribute: `columns`. */
+export const scatterColumnOp: Op = {
+  ...scatterLast,
+  lanes: (e, [g, classes], attrs) => e.select(e.eq(e.column(columnsOf(attrs)), classes), g, e.zero),
+}
 
 /** Fails, as `gatherLast` and `scatterLast` do, on a class that isn't a whole number from 0 to `columns - 1`. */
 export const checkClassesOp: Op = {

@@ -3,8 +3,24 @@
  * shrinks when an index is known. Each new op has a reference of its own, so every rewrite can be checked.
  */
 import { sizeOf, type Shape } from '../../data/shape.js'
+import { computes } from '../../graph/op.js'
 import { constantOf, constOp } from '../../graph/structural.js'
-import { addAtOp, checkClassesOp, firstIndexOp, gatherAtOp, rowLength, scatterAtOp } from './internalOps.js'
+import { abs } from '../../ops/abs.js'
+import { add } from '../../ops/add.js'
+import { gatherLast, scatterLast } from '../../ops/gatherLast.js'
+import { scatterToFirst } from '../../ops/kthValue.js'
+import { mul } from '../../ops/mul.js'
+import { select } from '../../ops/select.js'
+import {
+  addAtOp,
+  checkClassesOp,
+  firstIndexOp,
+  gatherAtOp,
+  gatherColumnOp,
+  rowLength,
+  scatterAtOp,
+  scatterColumnOp,
+} from './internalOps.js'
 import { withoutDead, type Flat, type FlatNode, type Ref } from './flatten.js'
 
 const asColumn = (r: Ref): Ref => ({ id: r.id, shape: [...r.shape, 1] })
@@ -18,6 +34,9 @@ export type RewriteRules = {
 }
 
 const asRows = (g: Ref, rows: Shape): Ref => ({ id: g.id, shape: [...rows, 1] })
+
+/** `|x|`, of a surrogate too. */
+const isMagnitude = (node: FlatNode): boolean => computes(node.op) === abs
 
 /** Applies the rewrites; ids stay in an order in which operands come first. */
 export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
@@ -35,9 +54,9 @@ export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
         : {}),
     }
     // A row of one element has no place to look for; a loop over such rows has no axis for them either.
-    if (node.op.name === 'scatterToFirst' && rowLength(node.shape, node.args[2].shape) > 1) {
+    if (node.op === scatterToFirst && rowLength(node.shape, node.args[2].shape) > 1) {
       const [g, x, chosen] = node.args
-      const magnitudes = nodes[x.id].op.name === 'abs'
+      const magnitudes = isMagnitude(nodes[x.id])
       const searched = magnitudes ? { id: nodes[x.id].args[0].id, shape: x.shape } : x
       const index = push({
         op: firstIndexOp,
@@ -57,10 +76,10 @@ export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
       })
       continue
     }
-    if ((node.op.name === 'gatherLast' || node.op.name === 'scatterLast') && sizeOf(node.shape) > 0) {
+    if ((node.op === gatherLast || node.op === scatterLast) && sizeOf(node.shape) > 0) {
       // Bad classes are found before anything runs; then both are plain arithmetic on columns.
       const [x, classes] = node.args
-      const gathers = node.op.name === 'gatherLast'
+      const gathers = node.op === gatherLast
       const columns = gathers ? x.shape[1] : node.shape[1]
       const check = `${classes.id}/${columns}`
       if (!checked.has(check))
@@ -75,13 +94,14 @@ export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
       checked.add(check)
       to[old.id] = push({
         ...node,
+        op: gathers ? gatherColumnOp : scatterColumnOp,
         args: [gathers ? x : asColumn(x), asColumn(classes)],
         attrs: { ...node.attrs, columns },
       })
       continue
     }
     const first = node.args[0] === undefined ? undefined : nodes[node.args[0].id]
-    if (first?.op.name === 'abs' && rules.absorbsAbs(node, node.args[0])) {
+    if (first !== undefined && isMagnitude(first) && rules.absorbsAbs(node, node.args[0])) {
       to[old.id] = push({
         ...node,
         args: [{ id: first.args[0].id, shape: node.args[0].shape }, ...node.args.slice(1)],
@@ -100,18 +120,6 @@ export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
 }
 
 const MOST_GATHERED = 6
-
-/** Ops that never give a NaN or an infinity, by which 0 could become NaN. */
-const FINITE: ReadonlySet<string> = new Set([
-  'sign',
-  'binarySign',
-  'less',
-  'lessEqual',
-  'equal',
-  'within',
-  'between',
-  'inside',
-])
 
 /**
  * A sum whose second operand is 0 but for one element of each row (the gradient of a percentile) becomes the first one
@@ -163,10 +171,10 @@ export const sparseSums = (flat: Flat, rules: RewriteRules): Flat => {
   const placeOf = (r: Ref): Ref | null => {
     const node = nodes[r.id]
     if (node.op === scatterAtOp) return node.args[1]
-    if (node.op.name !== 'mul' || node.args.some((a) => sizeOf(a.shape) !== sizeOf(r.shape))) return null
+    if (node.op !== mul || node.args.some((a) => sizeOf(a.shape) !== sizeOf(r.shape))) return null
     const [a, b] = node.args
     return (
-      (FINITE.has(nodes[b.id].op.name) ? placeOf(a) : null) ?? (FINITE.has(nodes[a.id].op.name) ? placeOf(b) : null)
+      (nodes[b.id].op.bounded === true ? placeOf(a) : null) ?? (nodes[a.id].op.bounded === true ? placeOf(b) : null)
     )
   }
   const isZero = (r: Ref): boolean => nodes[r.id].op === constOp && constantOf(nodes[r.id].attrs) === 0
@@ -186,7 +194,7 @@ export const sparseSums = (flat: Flat, rules: RewriteRules): Flat => {
       b !== undefined &&
       sizeOf(a.shape) === sizeOf(node.shape) &&
       sizeOf(b.shape) === sizeOf(node.shape)
-    const place = node.op.name === 'add' && same ? (placeOf(b) ?? placeOf(a)) : null
+    const place = node.op === add && same ? (placeOf(b) ?? placeOf(a)) : null
     if (place !== null) {
       const [dense, sparse] = placeOf(b) !== null ? [a, b] : [b, a]
       const row: Ref = { id: place.id, shape: place.shape.slice(0, -1) }
@@ -198,7 +206,7 @@ export const sparseSums = (flat: Flat, rules: RewriteRules): Flat => {
       }
     }
     // A mask behind the sum is applied to both parts, so that the sum stays last.
-    const masked = node.op.name === 'select' && isZero(node.args[2]) ? sums.get(node.args[1].id) : undefined
+    const masked = node.op === select && isZero(node.args[2]) ? sums.get(node.args[1].id) : undefined
     if (masked !== undefined && sizeOf(node.args[0].shape) === sizeOf(node.shape)) {
       const mask = picked(node.args[0], masked.place, sizeOf(node.shape), 0)
       if (mask !== null) {

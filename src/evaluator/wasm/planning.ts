@@ -12,73 +12,39 @@ import { rewrite, sparseSums, type RewriteRules } from '../plan/rewrite.js'
 import { isJoined, joinUpdates } from '../plan/join.js'
 import type { ModuleBuilder } from './asm/module.js'
 import { commonSpace, cutsOf, endsLoop, groupKernel } from './elementwise/group.js'
-import { isMap, REDUCTIONS } from './elementwise/lowering.js'
+import { newLoopRules, type LoopRules } from './elementwise/lowering.js'
 import { signatureOf, updateKernel } from './elementwise/update.js'
 import { withEpilogues, type Chosen } from './epilogue.js'
 import { placed, type Choice, type Plan } from './placing.js'
-import type { Named } from './elementwise/lanes.js'
+import type { Scalars } from './elementwise/lanes.js'
+import { scalarFunction } from './elementwise/scalar.js'
 import { absorbsAbs, kernelOf, type OpKernel } from './kernels/index.js'
 import type { MathOf } from './kernels/math.js'
-import { unaryFunction } from './kernels/unary.js'
 
 const MOST_MEMBERS = 96
-
-/** Ops so cheap that a second computation beats memory. */
-const CHEAP: ReadonlySet<string> = new Set([
-  'less',
-  'lessEqual',
-  'equal',
-  'select',
-  'abs',
-  'neg',
-  'sign',
-  'relu',
-  'relu6',
-  'add',
-  'sub',
-  'mul',
-  'binarySign',
-  'absBinarySign',
-  'broadcastTo',
-  'clamp',
-  'tensorClamp',
-  'hardtanh',
-  'within',
-  'between',
-  'inside',
-  'maximum',
-  'minimum',
-])
 
 /** Operands of the result's shape, or single numbers, have a loop in common at once; it need not be sought. */
 const isPlain = (node: FlatNode): boolean =>
   node.args.every((a) => sizeOf(a.shape) === 1 || sameShape(a.shape, node.shape))
 
-const classify = (node: FlatNode): 'map' | 'reduce' | 'op' => {
-  if (node.op.guards === true || sizeOf(node.shape) === 0) return 'op'
-  if (isMap(node) && (isPlain(node) || commonSpace([node], sizeOf(node.shape)) !== null)) return 'map'
-  // Extremes have a kernel that needs no slow NaN-keeping maximum.
-  if (REDUCTIONS[node.op.name]?.join === 'max') return 'op'
-  return Object.hasOwn(REDUCTIONS, node.op.name) &&
-    sizeOf(node.args[0].shape) > 0 &&
-    endsLoop(node) &&
-    commonSpace([node], sizeOf(node.args[0].shape)) !== null
-    ? 'reduce'
-    : 'op'
-}
-
-const REWRITES: RewriteRules = { absorbsAbs, isMap }
-const RULES: FuseRules = { cuts: cutsOf, cheap: (node) => CHEAP.has(node.op.name), most: MOST_MEMBERS }
+const classify =
+  ({ isMap, isReduction }: LoopRules) =>
+  (node: FlatNode): 'map' | 'reduce' | 'op' => {
+    if (node.op.guards === true || sizeOf(node.shape) === 0) return 'op'
+    if (isMap(node) && (isPlain(node) || commonSpace([node], sizeOf(node.shape)) !== null)) return 'map'
+    return isReduction(node) &&
+      sizeOf(node.args[0].shape) > 0 &&
+      endsLoop(node) &&
+      commonSpace([node], sizeOf(node.args[0].shape)) !== null
+      ? 'reduce'
+      : 'op'
+  }
 
 const laneFunctions =
   (math: MathOf) =>
-  (m: ModuleBuilder): Named =>
-  (name, attrs) => {
-    const f = unaryFunction(m, math(m), name, attrs)
-    if (f === null)
-      throw new RangeError(`internal: ${name} has no function of one lane; report this as a bug of quantrace`)
-    return f
-  }
+  (m: ModuleBuilder): Scalars =>
+  (scalar) =>
+    scalarFunction(m, math(m), scalar)
 
 const chooseKernel = (step: Step, flat: Flat, math: MathOf): Chosen => {
   if (step.kind === 'group') {
@@ -125,16 +91,19 @@ const choose = (
   commits: readonly Commit[],
   math: MathOf,
 ): Choice => {
-  const flat = sparseSums(rewrite(flatten(program.graph, read), REWRITES), REWRITES)
+  const loops = newLoopRules()
+  const rewrites: RewriteRules = { absorbsAbs, isMap: loops.isMap }
+  const rules: FuseRules = { cuts: cutsOf, cheap: loops.isCheap, most: MOST_MEMBERS }
+  const flat = sparseSums(rewrite(flatten(program.graph, read), rewrites), rewrites)
   const late = new Set(commits.map((c) => flat.outputs[c.output].id))
   const fixed = new Set(
     program.mode === 'eval' && commits.length === 0
       ? program.inputs.flatMap((p, i) => (p.kind === 'data' || flat.inputs[i] < 0 ? [] : [flat.inputs[i]]))
       : [],
   )
-  const leveled = levelsOf(flat, classify, RULES.cheap, late, fixed)
+  const leveled = levelsOf(flat, classify(loops), rules.cheap, late, fixed)
   // Within a level the host comes first, so that what follows is one segment.
-  const single = joinUpdates(stepsOf(leveled, RULES), leveled, updatesOf(program, flat, commits), {
+  const single = joinUpdates(stepsOf(leveled, rules), leveled, updatesOf(program, flat, commits), {
     signature: signatureOf(flat.nodes),
   })
     .map((s) => chooseKernel(s, flat, math))

@@ -88,7 +88,7 @@ const lossEntries = (program: Program): readonly ReportEntry[] => {
 }
 
 const isBirth = (graph: Graph, node: Node): boolean =>
-  node.op.births === true || (node.op.keepsOrder === true && isBirth(graph, graph.nodes[node.inputs[0]]))
+  node.op.births === true || (node.op.layout === 'view' && isBirth(graph, graph.nodes[node.inputs[0]]))
 
 /** Results that are quant tensors, and stand behind no quantizer of their own: a reader of the model does not know their grid. */
 const resultEntries = ({ graph, outputs }: Program): readonly ReportEntry[] =>

@@ -8,6 +8,7 @@ import { stripped } from '../../data/quant.js'
 import type { AttrSchema } from '../../graph/attributes.js'
 import type { Attrs, Example, Op, Refusal, Value, Vjp } from '../../graph/op.js'
 import { refuse } from '../../graph/op.js'
+import { traitsOf, type Traits } from '../../graph/traits.js'
 
 /** A metadata rule that always loses it, for the given reason (the counterexample). */
 export const strips = (why: string) => (): Carried => stripped(why)
@@ -67,14 +68,13 @@ export const binaryExamples = <A extends Attrs>(attrs: A): readonly Example<A>[]
   { args: [{ shape: [2, 1, 2] }, { shape: [3, 1] }], attrs },
 ]
 
-/** What a unary element-wise op has of its own. */
-export type UnarySpec<A extends Attrs> = {
+/** What a unary element-wise op has of its own, traits (`lanes`, …) among it. */
+export type UnarySpec<A extends Attrs> = Traits<A> & {
   readonly name: string
   readonly doc: string
   /** One element; the result is rounded to float32 by the store. */
   readonly f: (x: number, attrs: A) => number
   readonly carry: Op<A>['carry']
-  readonly grids?: Op<A>['grids']
   readonly vjp: Op<A>['vjp']
   readonly smooth?: boolean
   /** Attributes of the examples; without `examples` and `attributes`, an op whose `attrs` are `{}` has none. */
@@ -126,10 +126,10 @@ export const unary = <A extends Attrs>(spec: UnarySpec<A>): Op<A> => {
     doc: spec.doc,
     operands: ['x'],
     ...schemaOf(spec),
+    ...traitsOf(spec),
     shape: sameAsFirst,
     elementwise: true,
     carry: spec.carry,
-    ...(spec.grids === undefined ? {} : { grids: spec.grids }),
     vjp: spec.vjp,
     evaluate: ([x], attrs, out) => {
       const { f } = spec
@@ -223,13 +223,12 @@ export const walk = (
   }
 }
 
-/** What a binary element-wise op has of its own. */
-export type BinarySpec = {
+/** What a binary element-wise op has of its own, traits (`lanes`, …) among it. */
+export type BinarySpec = Traits & {
   readonly name: string
   readonly doc: string
   readonly f: (a: number, b: number) => number
   readonly carry: Op['carry']
-  readonly grids?: Op['grids']
   readonly guard?: NonNullable<Op['guard']>
   readonly vjp: Op['vjp']
   readonly smooth?: boolean
@@ -248,11 +247,11 @@ export const binary = (spec: BinarySpec): Op => {
     doc: spec.doc,
     operands: ['a', 'b'],
     attributes: {},
+    ...traitsOf(spec),
     shape: broadcasting,
     elementwise: true,
     ...(spec.guard === undefined ? {} : { guard: spec.guard }),
     carry: spec.carry,
-    ...(spec.grids === undefined ? {} : { grids: spec.grids }),
     vjp: spec.vjp,
     evaluate: ([a, b], _attrs, out) => evaluateBinary(spec.f, a, b, out),
     examples: spec.examples ?? binaryExamples({}),

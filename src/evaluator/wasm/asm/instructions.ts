@@ -336,6 +336,7 @@ export const atomics = {
 } as const
 
 const EMPTY = 0x40
+const RESULT = { f64: 0x7c } as const
 /** Structure: blocks give no value; labels count outwards from 0. */
 export const control = {
   block: (body: Code): Code => [0x02, EMPTY, body, 0x0b],
@@ -348,6 +349,8 @@ export const control = {
     otherwise === undefined ? [] : [0x05, otherwise],
     0x0b,
   ],
+  /** `condition != 0 ? a : b`, of which only one is evaluated. */
+  either: (type: 'f64', condition: Code, a: Code, b: Code): Code => [condition, 0x04, RESULT[type], a, 0x05, b, 0x0b],
   br: (label: number): Code => [0x0c, u32(label)],
   br_if: (label: number, condition: Code): Code => [condition, 0x0d, u32(label)],
   return: (value: Code = []): Code => [value, 0x0f],

@@ -1,95 +1,182 @@
-/** What is computed for each element of a loop: a small graph of float32 operations, equal ones shared. */
-import type { Attrs } from '../../../graph/op.js'
+/**
+ * Expressions as four float32 lanes at a time: where every operand is a float32 number, one operation on lanes gives what
+ * the operation on doubles gives, rounded; what is left is a function of one lane, computed in double and rounded once.
+ */
+import { isMaskOp, newLanes, type LaneExpr, type LaneOp, type Lanes, type Lane } from '../../../graph/lanes.js'
 
-/** An operation on lanes. Comparisons give masks (all ones or all zeros); `mask` operands choose in `select`. */
-export type LaneOp =
-  | 'const'
-  | 'load'
-  | 'neg'
-  | 'abs'
-  | 'sqrt'
-  | 'nearest'
-  | 'floor'
-  | 'ceil'
-  | 'trunc'
-  | 'add'
-  | 'sub'
-  | 'mul'
-  | 'div'
-  | 'min'
-  | 'max'
-  | 'pmin'
-  | 'pmax'
-  | 'eq'
-  | 'ne'
+/** An operation on lanes. Comparisons give masks (all ones or all zeros). */
+export type VectorOp =
+  | Exclude<
+      LaneOp,
+      | 'fround'
+      | 'power'
+      | 'column'
+      | 'atColumn'
+      | 'exp'
+      | 'exp2'
+      | 'expm1'
+      | 'log'
+      | 'log2'
+      | 'tanh'
+      | 'sigmoid'
+      | 'erf'
+    >
   | 'ieq'
   | 'itof'
   | 'iota'
-  | 'lt'
-  | 'gt'
-  | 'le'
-  | 'ge'
-  | 'and'
-  | 'or'
-  | 'andnot'
-  | 'select'
   | 'call'
 
+/** What is computed in double: `list` ends with the result; a `load` is an argument, in their order. */
+export type Scalar = { readonly key: string; readonly args: number; readonly list: readonly LaneExpr[] }
+
 /**
- * One operation; `args` are numbers of earlier ones. `value`: of a constant, or of `iota` (an element's place in its row) the
- * row's length. `load`: number of the operand. `name` and `attrs`: of a called function.
+ * One operation; `args` are numbers of earlier ones. `value`: of a constant, or of `iota` (an element's place in its row)
+ * the row's length. `load`: number of the operand. `scalar`: the called function.
  */
 export type Expr = {
-  readonly op: LaneOp
+  readonly op: VectorOp
   readonly args: readonly number[]
   readonly value?: number
   readonly load?: number
-  readonly name?: string
-  readonly attrs?: Attrs
+  readonly scalar?: Scalar
 }
 
-/** Collects expressions; each method gives the number of one. */
+/** Collects what is computed for each element of a loop. */
 export type Exprs = {
+  /** The operations on lanes, equal ones shared; each number that `lower` gives is one of it. */
   readonly list: readonly Expr[]
-  readonly constant: (value: number) => number
-  readonly load: (operand: number) => number
-  readonly op: (op: Exclude<LaneOp, 'const' | 'load' | 'call' | 'iota'>, ...args: readonly number[]) => number
-  /** A function of one lane, by name: exp, log, tanh, … */
-  readonly call: (name: string, arg: number, attrs: Attrs) => number
-  /** The element's place in its row of `n` elements, as int32. */
-  readonly iota: (n: number) => number
-  /** 1 where the mask holds, else 0. */
-  readonly flag: (mask: number) => number
-  /** The mask of what isn't 0. */
-  readonly truth: (x: number) => number
-  /** The mask of what is 0, where x was made of one (`1 andnot mask`); else null. */
-  readonly untruth: (x: number) => number | null
+  readonly lanes: Lanes
+  readonly load: (operand: number) => Lane
+  /** The operation on lanes of a number, rounded to float32. Throws what is no number. */
+  readonly lower: (x: Lane) => number
 }
 
-/** An empty list. */
-export const newExprs = (): Exprs => {
+/** With float32 operands, float32 arithmetic is double arithmetic rounded: a double has more than twice the bits. */
+const ROUNDS_ALIKE: ReadonlySet<LaneOp> = new Set<LaneOp>(['add', 'sub', 'mul', 'div', 'sqrt'])
+/** A float32 number, whatever it is made of. */
+const ALWAYS: ReadonlySet<LaneOp> = new Set<LaneOp>(['load', 'fround', 'power', 'column', 'atColumn'])
+/** Of float32 operands the result is one. */
+const STAYS: ReadonlySet<LaneOp> = new Set<LaneOp>([
+  ...(['neg', 'abs', 'nearest', 'floor', 'ceil', 'trunc', 'min', 'max', 'pmin', 'pmax', 'select'] as const),
+  ...(['lt', 'le', 'gt', 'ge', 'eq', 'ne', 'and', 'or', 'not'] as const),
+])
+
+/** An operation with all that tells it from others. */
+export const exprKey = (e: Expr): string =>
+  `${e.op} ${e.args.join()} ${Object.is(e.value, -0) ? '-0' : (e.value ?? e.load ?? '')} ${e.scalar?.key ?? ''}`
+
+/** Tells of each number of a growing list whether it is a float32 number (or a mask of such) that lanes can compute. */
+const newSingles = (list: readonly LaneExpr[]): ((i: number) => boolean) => {
+  const singles: boolean[] = []
+  return (i) => {
+    for (let k = singles.length; k <= i; k++) {
+      const { op, args, value } = list[k]
+      if (op === 'const') singles.push(Object.is(Math.fround(value ?? 0), value))
+      else singles.push(ALWAYS.has(op) || (STAYS.has(op) && args.every((a) => singles[a])))
+    }
+    return singles[i]
+  }
+}
+
+/** Operations on lanes as they are collected, equal ones shared. */
+const newVector = (): { readonly list: readonly Expr[]; readonly push: (e: Expr) => number } => {
   const list: Expr[] = []
   const keys = new Map<string, number>()
-  const add = (e: Expr, key: string): number => {
+  const push = (e: Expr): number => {
+    const key = exprKey(e)
     const known = keys.get(key)
     if (known !== undefined) return known
     keys.set(key, list.length)
     return list.push(e) - 1
   }
-  const constant = (value: number): number =>
-    add({ op: 'const', args: [], value }, `const ${Object.is(value, -0) ? '-0' : value}`)
-  const op: Exprs['op'] = (name, ...args) => add({ op: name, args }, `${name} ${args.join()}`)
-  const isConstant = (i: number, value: number): boolean => list[i].op === 'const' && Object.is(list[i].value, value)
-  return {
-    list,
-    constant,
-    op,
-    load: (operand) => add({ op: 'load', args: [], load: operand }, `load ${operand}`),
-    call: (name, arg, attrs) =>
-      add({ op: 'call', args: [arg], name, attrs }, `call ${name} ${arg} ${JSON.stringify(attrs)}`),
-    iota: (n) => add({ op: 'iota', args: [], value: n }, `iota ${n}`),
-    flag: (mask) => op('and', mask, constant(1)),
-    truth: (x) => (list[x].op === 'and' && isConstant(list[x].args[1], 1) ? list[x].args[0] : op('ne', x, constant(0))),
-    untruth: (x) => (list[x].op === 'andnot' && isConstant(list[x].args[0], 1) ? list[x].args[1] : null),
+  return { list, push }
+}
+
+/** Lowers numbers of `source` to operations on lanes. */
+const newLowering = (source: readonly LaneExpr[], push: (e: Expr) => number): ((i: number) => number) => {
+  const known = new Map<number, number>()
+  const isSingle = newSingles(source)
+  const constant = (value: number): number => push({ op: 'const', args: [], value })
+  const iota = (n = 1): number => push({ op: 'iota', args: [], value: n })
+  const call = (root: number): number => {
+    const { scalar, args } = scalarOf(source, root, isSingle)
+    const flagged = (mask: number): number => push({ op: 'select', args: [single(mask), constant(1), constant(0)] })
+    return push({ op: 'call', args: args.map((a) => (typeof a === 'number' ? single(a) : flagged(a.mask))), scalar })
   }
+  /** Can lanes give it rounded, without a function? Rounding commutes with signs and with choices. */
+  const isRoundable = (i: number): boolean => {
+    const { op, args } = source[i]
+    if (isSingle(i) || op === 'const' || (ROUNDS_ALIKE.has(op) && args.every(isSingle))) return true
+    if (op === 'neg' || op === 'abs') return isRoundable(args[0])
+    return op === 'select' && isSingle(args[0]) && isRoundable(args[1]) && isRoundable(args[2])
+  }
+  const rounded = (i: number): number => {
+    const { op, args, value } = source[i]
+    if (isSingle(i)) return single(i)
+    if (op === 'const') return constant(Math.fround(value ?? 0))
+    if (!isRoundable(i)) return call(i)
+    if (op === 'select') return push({ op, args: [single(args[0]), rounded(args[1]), rounded(args[2])] })
+    return push({ op: op as VectorOp, args: args.map(ROUNDS_ALIKE.has(op) ? single : rounded) })
+  }
+  const made = (i: number): number => {
+    const { op, args, value } = source[i]
+    if (op === 'const') return constant(value ?? 0)
+    if (op === 'load') return push({ op, args: [], load: value ?? 0 })
+    if (op === 'fround') return rounded(args[0])
+    // The bits of the exponent: those of Infinity.
+    if (op === 'power') return push({ op: 'and', args: [single(args[0]), constant(Infinity)] })
+    if (op === 'column') return push({ op: 'itof', args: [iota(value)] })
+    if (op === 'atColumn') return push({ op: 'ieq', args: [iota(value), single(args[0])] })
+    return push({ op: op as VectorOp, args: args.map(single) })
+  }
+  const single = (i: number): number => {
+    const found = known.get(i) ?? made(i)
+    known.set(i, found)
+    return found
+  }
+  return single
+}
+
+/** An empty list. */
+export const newExprs = (): Exprs => {
+  const { list: source, lanes, load } = newLanes()
+  const { list, push } = newVector()
+  const single = newLowering(source, push)
+  const lower = (x: Lane): number => {
+    if (source[x] === undefined || isMaskOp(source[x].op)) throw new RangeError('lanes give no number')
+    return single(lanes.fround(x))
+  }
+  return { list, lanes, load, lower }
+}
+
+type Argument = number | { readonly mask: number }
+
+/** What lies between a number in double and the float32 numbers that it is made of, as a function of these. */
+const scalarOf = (
+  list: readonly LaneExpr[],
+  root: number,
+  isSingle: (i: number) => boolean,
+): { readonly scalar: Scalar; readonly args: readonly Argument[] } => {
+  const body: LaneExpr[] = []
+  const args: Argument[] = []
+  const at = new Map<number, number>()
+  const push = (e: LaneExpr): number => body.push(e) - 1
+  const argument = (a: Argument): number => push({ op: 'load', args: [], value: args.push(a) - 1 })
+  const made = (i: number): number => {
+    const e = list[i]
+    if (e.op === 'const') return push(e)
+    // Where an element stands is known to the loop alone.
+    if (e.op === 'atColumn')
+      return push({ op: 'ne', args: [argument({ mask: i }), push({ op: 'const', args: [], value: 0 })] })
+    if (isSingle(i) && !isMaskOp(e.op)) return argument(i)
+    return push({ ...e, args: e.args.map(of) })
+  }
+  const of = (i: number): number => {
+    const found = at.get(i) ?? made(i)
+    at.set(i, found)
+    return found
+  }
+  of(root)
+  const key = body.map((e) => `${e.op} ${e.args.join()} ${Object.is(e.value, -0) ? '-0' : (e.value ?? '')}`).join(';')
+  return { scalar: { key, args: args.length, list: body }, args }
 }

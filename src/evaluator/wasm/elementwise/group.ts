@@ -10,9 +10,10 @@ import type { Code } from '../asm/encode.js'
 import { control, f32, f32x4, f64, i32, i32x4, v128 } from '../asm/instructions.js'
 import type { Func, Local, ModuleBuilder } from '../asm/module.js'
 import type { Kernel, Places, Stage } from '../kernel.js'
+import type { Lane } from '../../../graph/lanes.js'
 import { newExprs, type Exprs } from './exprs.js'
-import { invariantsOf, lanesOf, newConstants, type Named } from './lanes.js'
-import { loweringOf, REDUCTIONS } from './lowering.js'
+import { invariantsOf, lanesOf, newConstants, type Scalars } from './lanes.js'
+import { costOfTurn, divisorOf, overOf, write } from './lowering.js'
 import { addCuts, runsOf, spaceOf, stridesIn, type Run, type Space } from './space.js'
 
 /** Elements of one unit of a loop with a single axis. */
@@ -20,15 +21,12 @@ export const CHUNK = 8192
 /** Up to this many expressions a turn of the loop does two vectors. */
 export const MOST_UNROLLED = 48
 
-const reductionOf = (node: FlatNode): (typeof REDUCTIONS)[string] | undefined =>
-  Object.hasOwn(REDUCTIONS, node.op.name) ? REDUCTIONS[node.op.name] : undefined
-
 /** Adds where the patterns of a node's operands and result change over its loop. */
 const addCutsOf = (node: FlatNode, cuts: Set<number>): void => {
-  const reduction = reductionOf(node)
-  const to = reduction === undefined ? node.shape : node.args[0].shape
+  const { reduces } = node.op
+  const to = reduces === undefined ? node.shape : node.args[0].shape
   for (const a of node.args) if (a.shape !== to) addCuts(runsOf(a.shape, to), cuts)
-  if (reduction !== undefined) addCuts(runsOf(reduction.over(node), to), cuts)
+  if (reduces !== undefined) addCuts(runsOf(overOf(node, reduces), to), cuts)
 }
 
 /** The common axes of a loop over these members, or null where they have none in common. */
@@ -47,7 +45,9 @@ export const cutsOf = (node: FlatNode): readonly number[] => {
 
 /** Does the innermost axis of the operand disappear in this reduction? Only then it can end a loop. */
 export const endsLoop = (node: FlatNode): boolean => {
-  const runs = runsOf(REDUCTIONS[node.op.name].over(node), node.args[0].shape)
+  const { reduces } = node.op
+  if (reduces === undefined) return false
+  const runs = runsOf(overOf(node, reduces), node.args[0].shape)
   return sizeOf(node.shape) === 1 || (runs.length > 0 && !runs[0].kept)
 }
 
@@ -59,7 +59,6 @@ type Operand = {
 type Sum = {
   readonly node: FlatNode
   readonly term: number
-  readonly join: 'sum' | 'max'
   readonly divisor: number
   readonly strides: readonly number[]
 }
@@ -89,8 +88,8 @@ export const loopOf = (step: GroupStep, nodes: readonly FlatNode[], chunk: numbe
   const exprs = newExprs()
   const operands: Operand[] = []
   const loads = new Map<string, number>()
-  const results = new Map<number, number>()
-  const load = (id: number, runs: readonly Run[]): number => {
+  const results = new Map<number, Lane>()
+  const load = (id: number, runs: readonly Run[]): Lane => {
     const strides = stridesIn(runs, space)
     const key = `${id}:${strides.join()}`
     const known = loads.get(key)
@@ -98,29 +97,30 @@ export const loopOf = (step: GroupStep, nodes: readonly FlatNode[], chunk: numbe
     loads.set(key, operands.length)
     return exprs.load(operands.push({ id, strides, kind: kindOf(strides, runs) }) - 1)
   }
-  const argsOf = (node: FlatNode): readonly number[] => {
-    const to = reductionOf(node) === undefined ? node.shape : node.args[0].shape
+  const argsOf = (node: FlatNode): readonly Lane[] => {
+    const to = node.op.reduces === undefined ? node.shape : node.args[0].shape
     return node.args.map((a) => {
       const made = results.get(a.id)
       if (made !== undefined) return made
       const from = nodes[a.id]
-      return from.op === constOp ? exprs.constant(constantOf(from.attrs)) : load(a.id, runsOf(a.shape, to))
+      return from.op === constOp ? exprs.lanes.constant(constantOf(from.attrs)) : load(a.id, runsOf(a.shape, to))
     })
   }
   const sums: Sum[] = []
   for (const node of members) {
-    if (step.reduces.includes(node.id)) {
-      const r = REDUCTIONS[node.op.name]
+    const written = write(node, exprs, argsOf(node))
+    const { reduces } = node.op
+    if (reduces === undefined) results.set(node.id, written)
+    else
       sums.push({
         node,
-        term: r.term(exprs, argsOf(node), node.attrs),
-        join: r.join,
-        divisor: r.divisor(node),
-        strides: stridesIn(runsOf(r.over(node), node.args[0].shape), space),
+        term: exprs.lower(written),
+        divisor: divisorOf(node, reduces),
+        strides: stridesIn(runsOf(overOf(node, reduces), node.args[0].shape), space),
       })
-    } else results.set(node.id, loweringOf(node)(exprs, argsOf(node), node.attrs))
   }
-  return { space, chunk, exprs, operands, sums, stores: step.stores.map((i) => [i, results.get(i) ?? 0] as const) }
+  const stores = step.stores.map((i) => [i, exprs.lower(results.get(i) ?? exprs.lanes.zero)] as const)
+  return { space, chunk, exprs, operands, sums, stores }
 }
 
 /** Offset in elements of unit `u` along the outer axes (all but the innermost). */
@@ -152,12 +152,6 @@ const addPair = (sum: Local, v: Local): Code =>
     ),
   )
 
-const largestLane = (v: Local): Code =>
-  f32.max(
-    f32.max(f32x4.extract(0, v.get), f32x4.extract(1, v.get)),
-    f32.max(f32x4.extract(2, v.get), f32x4.extract(3, v.get)),
-  )
-
 const FIRST_LANE = i32x4.lanes([-1, 0, 0, 0])
 const COUNT = i32x4.lanes([0, 1, 2, 3])
 
@@ -167,7 +161,7 @@ const emitLoop =
     places: ReadonlyMap<number, number>,
     partials: number,
     units: number,
-    named: (m: ModuleBuilder) => Named,
+    scalars: (m: ModuleBuilder) => Scalars,
   ) =>
   (m: ModuleBuilder): Func =>
     m.func({
@@ -183,7 +177,6 @@ const emitLoop =
           o.kind === 'number' || o.kind === 'splat' ? scope.local('v128') : scope.local('i32'),
         )
         const unroll = loop.exprs.list.length <= MOST_UNROLLED && inner >= 8 ? 2 : 1
-        const zero = (join: Sum['join']): Code => f32x4.const(join === 'max' ? -Infinity : 0)
         const accs = loop.sums.map(() => Array.from({ length: unroll }, () => scope.local('v128')))
         const inPlace = loop.stores.some(([node]) => operands.some((o) => placeOf(o.id) === placeOf(node)))
         const loads = inPlace ? loop.exprs.list.flatMap((e, i) => (e.op === 'load' ? [i] : [])) : []
@@ -212,7 +205,7 @@ const emitLoop =
               scope,
               list: loop.exprs.list,
               load: (k) => held[k].get,
-              named: named(m),
+              scalars: scalars(m),
               constant: constants.get,
               iota: (n) => iota(n, 0),
             },
@@ -234,7 +227,7 @@ const emitLoop =
               scope,
               list: loop.exprs.list,
               load,
-              named: named(m),
+              scalars: scalars(m),
               constant: constants.get,
               iota: (n) => iota(n, offset),
               ready,
@@ -252,7 +245,6 @@ const emitLoop =
           const sums = loop.sums.map((s, k): Code => {
             const acc = accs[k][copy]
             const value = code(s.term)
-            if (s.join === 'max') return acc.set(f32x4.max(acc.get, value))
             return acc.set(f32x4.add(acc.get, lane ? v128.and(value, FIRST_LANE) : value))
           })
           return [first.map((value) => control.drop(value)), stores, sums]
@@ -303,12 +295,8 @@ const emitLoop =
               ),
             ]
         const sum = scope.local('f64')
-        const close = loop.sums.map((s, k): Code => {
+        const close = loop.sums.map((_, k): Code => {
           const address = i32.add(i32.mul(u.get, i32.const(PARTIAL)), i32.const(partials + k * units * PARTIAL))
-          if (s.join === 'max') {
-            const joined = accs[k].slice(1).map((a) => accs[k][0].set(f32x4.max(accs[k][0].get, a.get)))
-            return [joined, f32.store(address, largestLane(accs[k][0]))]
-          }
           return [sum.set(f64.const(0)), accs[k].map((a) => addPair(sum, a)), f64.store(address, sum.get)]
         })
         const begin = (k: number): Code => {
@@ -339,7 +327,7 @@ const emitLoop =
               operands.map((_, k) => begin(k)),
               prepared,
               [...rows].map(([n, start]) => start.set(i32.mul(i32.div_u(at.get, i32.const(n * 4)), i32.const(n * 4)))),
-              loop.sums.map((s, k) => accs[k].map((a) => a.set(zero(s.join)))),
+              accs.map((own) => own.map((a) => a.set(f32x4.const(0)))),
               vectors,
               rest,
               close,
@@ -364,7 +352,7 @@ const emitSums =
           const count = sizeOf(s.node.shape)
           const from = partials + k * units * PARTIAL
           const partial = i32.mul(u.get, i32.const(PARTIAL))
-          if (count === 1 && s.join === 'sum') {
+          if (count === 1) {
             const sum = scope.local('f64')
             return [
               sum.set(f64.const(0)),
@@ -378,24 +366,6 @@ const emitSums =
                 i32.const(out),
                 f32.demote_f64(s.divisor === 1 ? sum.get : f64.div(sum.get, f64.const(s.divisor))),
               ),
-            ]
-          }
-          if (s.join === 'max') {
-            const index = i32.mul(unitOffset(u.get, loop.space, s.strides), i32.const(4))
-            return [
-              u.set(i32.const(0)),
-              control.loop([
-                f32.store(i32.mul(u.get, i32.const(4)), f32.const(-Infinity), out),
-                u.set(i32.add(u.get, i32.const(1))),
-                control.br_if(0, i32.lt_u(u.get, i32.const(count))),
-              ]),
-              u.set(i32.const(0)),
-              control.loop([
-                place.set(index),
-                f32.store(place.get, f32.max(f32.load(place.get, out), f32.load(partial, from)), out),
-                u.set(i32.add(u.get, i32.const(1))),
-                control.br_if(0, i32.lt_u(u.get, i32.const(units))),
-              ]),
             ]
           }
           // Several results: float64 sums behind the partials, then rounded.
@@ -433,17 +403,8 @@ const emitSums =
       },
     })
 
-const DIVISION = 1.2
-const OPERATION = 0.15
-
 /** Rough time of so many vectors of a loop, in nanoseconds. */
-export const costOf = (loop: Loop, vectors: number): number =>
-  loop.exprs.list.reduce(
-    (c, e) => c + (e.op === 'div' ? DIVISION : e.op === 'call' ? 80 : e.op === 'const' ? 0 : OPERATION),
-    0,
-  ) *
-    vectors +
-  10
+export const costOf = (loop: Loop, vectors: number): number => costOfTurn(loop.exprs.list) * vectors + 10
 
 /** Operands that the kernel of a group reads and results that it writes, in the order of `Places.args` and `Places.outs`. */
 export type GroupKernel = {
@@ -452,11 +413,11 @@ export type GroupKernel = {
   readonly outs: readonly number[]
 }
 
-/** The kernel of a group. `named` gives functions of one lane (exp, …) of a module; `chunk` elements are a unit where the loop has a single axis. */
+/** The kernel of a group. `scalars` gives the functions of one lane of a module; `chunk` elements are a unit where the loop has a single axis. */
 export const groupKernel = (
   step: GroupStep,
   nodes: readonly FlatNode[],
-  named: (m: ModuleBuilder) => Named,
+  scalars: (m: ModuleBuilder) => Scalars,
   chunk = CHUNK,
 ): GroupKernel => {
   const loop = loopOf(step, nodes, chunk)
@@ -469,7 +430,7 @@ export const groupKernel = (
   const cost = costOf(loop, space.size / units / 4)
   const most = Math.max(0, ...loop.sums.map((s) => sizeOf(s.node.shape)))
   const stages: Stage[] = [
-    { label: 'loop', units, cost, emit: (m, at) => emitLoop(loop, placesOf(at), at.scratch, units, named)(m) },
+    { label: 'loop', units, cost, emit: (m, at) => emitLoop(loop, placesOf(at), at.scratch, units, scalars)(m) },
   ]
   if (loop.sums.length > 0)
     stages.push({

@@ -1,19 +1,18 @@
 /** Expressions as code: four lanes at a time, every shared expression computed once. */
 import type { Code } from '../asm/encode.js'
-import type { Attrs } from '../../../graph/op.js'
-import { f32x4, i32x4, v128 } from '../asm/instructions.js'
+import { control, f32x4, i32x4, v128 } from '../asm/instructions.js'
 import type { Func, Local, Scope } from '../asm/module.js'
-import type { Expr } from './exprs.js'
+import type { Expr, Scalar } from './exprs.js'
 
-/** Gives functions f32 → f32 by the name and attributes of an op. */
-export type Named = (name: string, attrs: Attrs) => Func
+/** Gives functions of one lane. */
+export type Scalars = (scalar: Scalar) => Func
 
-/** What a lane function needs: how to load an operand, and the functions that are called by name. */
+/** What a lane function needs: how to load an operand, and the functions that are called. */
 export type LaneContext = {
   readonly scope: Scope
   readonly list: readonly Expr[]
   readonly load: (operand: number) => Code
-  readonly named: Named
+  readonly scalars: Scalars
   /** A constant in all lanes: a local that was filled before the loop. */
   readonly constant: (value: number) => Code
   /** Places of the four elements in their rows of `n`, as int32. */
@@ -45,6 +44,7 @@ const simple = {
   ceil: f32x4.ceil,
   trunc: f32x4.trunc,
   itof: f32x4.convert_i32x4_s,
+  not: v128.not,
 } as const
 const paired = {
   add: f32x4.add,
@@ -62,7 +62,6 @@ const paired = {
   ge: f32x4.ge,
   and: v128.and,
   or: v128.or,
-  andnot: v128.andnot,
   // pmin(a, b) is b < a ? b : a: with the bound as b, NaN in a stays.
   pmin: f32x4.pmin,
   pmax: f32x4.pmax,
@@ -103,8 +102,8 @@ const usesOf = (list: readonly Expr[], roots: readonly number[]): Int32Array => 
   return uses
 }
 
-const lanewise = (f: Func, x: Local): Code => {
-  const lane = (i: number): Code => f.call(f32x4.extract(i, x.get))
+const lanewise = (f: Func, args: readonly Local[]): Code => {
+  const lane = (i: number): Code => f.call(...args.map((x) => f32x4.extract(i, x.get)))
   return [1, 2, 3].reduce<Code>((v, i) => f32x4.replace(i, v, lane(i)), f32x4.splat(lane(0)))
 }
 
@@ -133,8 +132,15 @@ export const lanesOf = (c: LaneContext, roots: readonly number[]): ((expr: numbe
         return [m.set(mask), v128.bitselect(x, y, m.get)]
       }
       case 'call': {
-        const x = c.scope.local('v128')
-        return [x.set(of(a)), lanewise(c.named(e.name ?? '', e.attrs ?? {}), x)]
+        if (e.scalar === undefined) return control.unreachable()
+        const args = e.args.map((x): readonly [Local, Code] => [c.scope.local('v128'), of(x)])
+        return [
+          args.map(([local, code]) => local.set(code)),
+          lanewise(
+            c.scalars(e.scalar),
+            args.map(([local]) => local),
+          ),
+        ]
       }
       default: {
         if (e.op in simple) return simple[e.op as keyof typeof simple](of(a))

@@ -10,7 +10,8 @@ import { control, i32, i32x4, v128 } from '../asm/instructions.js'
 import type { Func, ModuleBuilder } from '../asm/module.js'
 import type { Places } from '../kernel.js'
 import { CHUNK, costOf, loopOf, MOST_UNROLLED, type GroupKernel, type Loop } from './group.js'
-import { lanesOf, newConstants, type Named } from './lanes.js'
+import { exprKey } from './exprs.js'
+import { lanesOf, newConstants, type Scalars } from './lanes.js'
 
 /** The signature of a loop over one axis whose operands are whole or one number; null for others. */
 export const signatureOf =
@@ -23,16 +24,7 @@ export const signatureOf =
       operands.every((o) => o.kind === 'whole' || o.kind === 'number') &&
       exprs.list.every((e) => e.op !== 'iota')
     if (!simple) return null
-    const text = exprs.list.map((e) =>
-      [
-        e.op,
-        ...e.args,
-        e.load ?? '',
-        Object.is(e.value, -0) ? '-0' : String(e.value),
-        e.name ?? '',
-        JSON.stringify(e.attrs ?? null),
-      ].join(),
-    )
+    const text = exprs.list.map(exprKey)
     return {
       body: [...text, stores.map(([, e]) => e).join()].join(';'),
       kinds: operands.map((o) => o.kind[0]).join(''),
@@ -73,7 +65,7 @@ const emitSweep = (
   loop: Loop,
   call: Call,
   sizes: readonly number[],
-  named: (m: ModuleBuilder) => Named,
+  scalars: (m: ModuleBuilder) => Scalars,
 ): Func =>
   m.func({
     params: [...call.pointers, ...call.numbers, null].map(() => 'i32' as const),
@@ -98,7 +90,7 @@ const emitSweep = (
             scope,
             list: loop.exprs.list,
             load,
-            named: named(m),
+            scalars: scalars(m),
             constant: constants.get,
             iota: () => i32x4.lanes([0, 1, 2, 3]),
           },
@@ -161,7 +153,7 @@ const emitSweep = (
 export const updateKernel = (
   step: JoinedStep,
   nodes: readonly FlatNode[],
-  named: (m: ModuleBuilder) => Named,
+  scalars: (m: ModuleBuilder) => Scalars,
 ): GroupKernel => {
   const loops = step.leaves.map((leaf) => loopOf(leaf, nodes, CHUNK))
   // One element has no kinds: the pattern is that of a larger leaf.
@@ -186,7 +178,7 @@ export const updateKernel = (
       stores: l.stores.map(([id]) => places.get(id) ?? 0),
     }))
     const call = callOf(loop, leaves)
-    const sweep = emitSweep(m, loop, call, sizes, named)
+    const sweep = emitSweep(m, loop, call, sizes, scalars)
     return m.func({
       params: ['i32', 'i32'],
       body: () =>

@@ -17,7 +17,7 @@ import { scatterToFirstKernel } from './scatter.js'
 import { kthKernel } from './selection.js'
 import { firstEqual } from './selectionFilter.js'
 import { sumKernel } from './sums.js'
-import { softmaxKernel, unaryKernel } from './unary.js'
+import { softmaxKernel } from './softmax.js'
 
 /** A kernel and the flat nodes that it reads, in the order of its operands. */
 export type OpKernel = { readonly kernel: Kernel; readonly args: readonly number[] }
@@ -169,8 +169,7 @@ const plainKernel = (spec: KernelSpec, abs: boolean, math: MathOf): Kernel | nul
     moveKernel(spec) ??
     lookupKernel(spec) ??
     poolKernel(spec) ??
-    softmaxKernel(spec, math) ??
-    unaryKernel(spec, math)
+    softmaxKernel(spec, math)
   )
 }
 

@@ -2,12 +2,13 @@
  * The elementary functions of src/data/math.ts as WebAssembly, operation for operation, so that they give the same bits.
  * They are called with float32 numbers or sums of few of them: branches for doubles beyond that range are left out.
  */
+import type { LaneFunction } from '../../../graph/lanes.js'
 import type { Code } from '../asm/encode.js'
 import { control, f32, f64, i32, i64 } from '../asm/instructions.js'
 import type { Func, Local, ModuleBuilder, Scope } from '../asm/module.js'
 
 /** Functions from double to double. */
-export type MathName = 'exp' | 'exp2' | 'expm1' | 'log' | 'log2' | 'tanh' | 'sigmoid' | 'erf'
+export type MathName = LaneFunction
 
 /** The functions of one module, each emitted when it is first asked for. */
 export type MathFunctions = {

@@ -10,7 +10,6 @@ import { forLoop, type Func, type ModuleBuilder, type Scope } from '../asm/modul
 import type { Kernel, KernelSpec, Places, Stage } from '../kernel.js'
 import { affine, perUnit, wordAt } from './loops.js'
 import type { MathOf } from './math.js'
-import { unaryFunction } from './unary.js'
 
 const CANDIDATES = 20
 const VECTORS = CANDIDATES / 4
@@ -111,7 +110,7 @@ const scaleFunction = (m: ModuleBuilder, mathOf: MathOf, a: Attrs): Func =>
               f32.eq(t.get, t.get),
               t.set(f32.copysign(f32.max(f32.abs(t.get), f32.const(least)), f32.add(t.get, f32.const(0)))),
             )
-      const call = (name: 'log2' | 'exp2', x: Code): Code => unaryFunction(m, mathOf(m), name, {})?.call(x) ?? x
+      const call = (name: 'log2' | 'exp2', x: Code): Code => mathOf(m).single(name).call(x)
       const log = (round: (x: Code) => Code): Code => call('exp2', round(call('log2', t.get)))
       const restrictions: { readonly [name: string]: () => Code } = {
         FP: () => f32.abs(t.get),
