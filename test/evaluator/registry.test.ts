@@ -41,8 +41,9 @@ const magnitudes = (op: Op, args: readonly Tensor[], attrs: Example['attrs'], sh
       attrs,
       shape,
     )
-  const [g, x, s, z] = args
-  const terms = magnitude(evaluated(op, [g, x, spread(s, x.shape), spread(z, x.shape)], attrs, x.shape))
+  const [g, x, s] = args
+  const wide = args.map((a, k) => (k < 2 ? a : spread(a, x.shape)))
+  const terms = magnitude(evaluated(op, wide, attrs, x.shape))
   // The subtraction in a term is rounded, by the reference in double: a step's part of the gradient is uncertain too.
   const steps = {
     shape: x.shape,
