@@ -60,26 +60,30 @@ const files = readdirSync(CASES, { recursive: true, encoding: 'utf8' })
   .sort()
   .filter((_, i) => i % EVERY === 0)
 
-test('a report has a blocking entry exactly where the export refuses: recorded programs', () => {
-  const counts = { blocking: 0, none: 0 }
-  for (const file of files) {
-    const c = readCase(join(CASES, file))
-    if (isRng(c) || !isProgramCase(c)) continue
-    const { trees, inputs, ...final } = get(finalOf(c))
-    const program = get(evalProgram({ ...final, trees, inputs })) as q.Program
-    const quantInputs = Object.fromEntries(
-      Object.entries(inputs).flatMap(([k, v]) =>
-        q.isQuantTensor(v) ? [[k, { scale: v.scale, zeroPoint: v.zeroPoint }] as const] : [],
-      ),
-    )
-    for (const format of FORMATS) {
-      const { entries } = agrees({ program, fixed: trees, quantInputs }, format)
-      if (entries.length === 0) counts.none++
-      if (entries.some((e) => e.severity === 'blocking')) counts.blocking++
+test(
+  'a report has a blocking entry exactly where the export refuses: recorded programs',
+  () => {
+    const counts = { blocking: 0, none: 0 }
+    for (const file of files) {
+      const c = readCase(join(CASES, file))
+      if (isRng(c) || !isProgramCase(c)) continue
+      const { trees, inputs, ...final } = get(finalOf(c))
+      const program = get(evalProgram({ ...final, trees, inputs })) as q.Program
+      const quantInputs = Object.fromEntries(
+        Object.entries(inputs).flatMap(([k, v]) =>
+          q.isQuantTensor(v) ? [[k, { scale: v.scale, zeroPoint: v.zeroPoint }] as const] : [],
+        ),
+      )
+      for (const format of FORMATS) {
+        const { entries } = agrees({ program, fixed: trees, quantInputs }, format)
+        if (entries.length === 0) counts.none++
+        if (entries.some((e) => e.severity === 'blocking')) counts.blocking++
+      }
     }
-  }
-  same([counts.none > 20, counts.blocking > 0], [true, true])
-})
+    same([counts.none > 20, counts.blocking > 0], [true, true])
+  },
+  { timeout: 300_000 },
+)
 
 const bits = fc.constantFrom(2, 4, 8, 8, 8, 12)
 const returnQuantTensor = fc.constantFrom(true, true, true, false)
