@@ -4,19 +4,23 @@ import {
   QuantIdentity,
   QuantLinear,
   QuantReLU,
+  Fp8e4m3OCPActPerTensorFloat,
   Int8ActPerTensorFloat,
+  Int8DynamicActPerGroupFloat,
   MaxPool2d,
   Flatten,
   chain,
 } from '../../src/index.js'
 
-export const WORKLOADS = ['W1', 'W2', 'W3', 'W4', 'W5', 'W6', 'W7', 'W8'] as const
+export const WORKLOADS = ['W1', 'W2', 'W3', 'W4', 'W5', 'W6', 'W7', 'W8', 'W9', 'W10'] as const
 export type WorkloadName = (typeof WORKLOADS)[number]
 
 /** One row of the benchmark. */
 export type Case = { readonly workload: WorkloadName; readonly size: string; readonly phase: string }
 
 export const ELEMENTWISE = ['learned-fwd', 'learned-fwd-bwd', 'collecting-fwd', 'collecting-fwd-bwd'] as const
+/** Minifloats (W9), and dynamic groups of 32 channels (W10), whose one phase goes by the name of the others'. */
+const LEARNED = ['learned-fwd', 'learned-fwd-bwd'] as const
 /** Shapes of the element-wise workloads. */
 export const SHAPES: Readonly<Record<string, readonly number[]>> = {
   '50': [50],
@@ -44,6 +48,8 @@ const sizesAndPhases: Readonly<Record<WorkloadName, readonly (readonly [readonly
   W6: [[Object.keys(BATCHES), ['eval']]],
   W7: [[['net', ...Object.keys(CHAINS)], BUILD_PHASES]],
   W8: [[['8bit'], ['train']]],
+  W9: [[['1.6M'], LEARNED]],
+  W10: [[['1.6M'], LEARNED]],
 }
 
 /** Every row of some workloads, in order. */
@@ -90,17 +96,25 @@ export const elements = (shape: readonly number[]): number => shape.reduce((n, k
 export const classes = (batch: number): Float32Array => Float32Array.from({ length: batch }, (_, i) => i % 10)
 
 /** The layer of an element-wise workload. */
-export const activation = (workload: WorkloadName, collectStatsSteps: number) =>
-  workload === 'W1'
-    ? QuantIdentity({ collectStatsSteps })
-    : workload === 'W2'
-      ? QuantReLU({ collectStatsSteps })
-      : QuantReLU({
-          collectStatsSteps,
-          scalingPerOutputChannel: true,
-          perChannelBroadcastableShape: [1, 64, 1, 1],
-          scalingStatsPermuteDims: [1, 0, 2, 3],
-        })
+export const activation = (workload: WorkloadName, collectStatsSteps: number) => {
+  switch (workload) {
+    case 'W1':
+      return QuantIdentity({ collectStatsSteps })
+    case 'W2':
+      return QuantReLU({ collectStatsSteps })
+    case 'W9':
+      return QuantIdentity({ actQuant: Fp8e4m3OCPActPerTensorFloat, collectStatsSteps })
+    case 'W10':
+      return QuantIdentity({ actQuant: Int8DynamicActPerGroupFloat, groupSize: 32, groupDim: 1 })
+    default:
+      return QuantReLU({
+        collectStatsSteps,
+        scalingPerOutputChannel: true,
+        perChannelBroadcastableShape: [1, 64, 1, 1],
+        scalingStatsPermuteDims: [1, 0, 2, 3],
+      })
+  }
+}
 
 /** The convolution of W4. */
 export const convolution = (size: string) => {

@@ -47,6 +47,7 @@ export const GOALS: readonly Goal[] = [
   brevitas(['W1'], '1.6M', ['collecting-fwd-bwd'], 14, 14),
   brevitas(['W2'], '1.6M', ['collecting-fwd'], 9, 9),
   brevitas(['W3'], '1.6M', ['collecting-fwd'], 12, 8),
+  brevitas(['W9', 'W10'], '1.6M', [], 10, 10),
   brevitas(['W4'], '64-64-8x28x28', ['fwd'], 1.5, 1.5),
   brevitas(['W4'], '64-64-8x28x28', ['fwd-bwd'], 1, 1),
   brevitas(['W4'], '3-32-32x32x32', ['fwd'], 3, 3),

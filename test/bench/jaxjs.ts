@@ -178,6 +178,8 @@ export const jaxjs = async (): Promise<Peer> => {
         return inference(c, numbers())
       case 'W7':
       case 'W8':
+      case 'W9':
+      case 'W10':
         return unable('not written')
     }
   }

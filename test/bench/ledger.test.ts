@@ -140,7 +140,7 @@ test('three rounds of everything, one of W8; each size of W7 in processes of its
   assert.equal(
     groupsOf(WORKLOADS, 3).map((g) => [g.name, g.rounds]),
     [
-      ['W1, W2, W3', 3],
+      ['W1, W2, W3, W9, W10', 3],
       ['W4', 3],
       ['W5, W6', 3],
       ['W7 net', 3],

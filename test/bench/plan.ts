@@ -12,7 +12,7 @@ export type Group = {
 }
 
 const GROUPS: readonly { readonly workloads: readonly WorkloadName[]; readonly until: number }[] = [
-  { workloads: ['W1', 'W2', 'W3'], until: 0.5 },
+  { workloads: ['W1', 'W2', 'W3', 'W9', 'W10'], until: 0.5 },
   { workloads: ['W4'], until: 0.64 },
   { workloads: ['W5', 'W6'], until: 0.88 },
   { workloads: ['W7'], until: 0.92 },
@@ -97,10 +97,14 @@ export const variantsOf = (peer: Runner, id: string, quick: boolean): readonly s
 
 const TRAINING_ONLY_TORCH = 'the whole training is timed for ours and PyTorch only'
 
+const ONLY_BREVITAS: readonly string[] = ['W9', 'W10']
+
 /** Why a peer has nothing to offer in a case, or null where it has. */
 export const cannot = (peer: Runner, id: string): string | null => {
   const { workload, phase } = caseOf(id)
   const collecting = phase.startsWith('collecting')
+  if (ONLY_BREVITAS.includes(workload) && !['ours', 'reference', 'brevitas'].includes(peer))
+    return 'minifloats and groups are compared with Brevitas alone'
   switch (peer) {
     case 'ours':
       return null

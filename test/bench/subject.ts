@@ -112,6 +112,9 @@ const scaleOf = (threshold: Tensor, integers: number): Tensor => ({
   data: threshold.data.map((t) => t / integers),
 })
 
+/** By what a workload's threshold is divided, where that is not 255. */
+const THRESHOLDS: { readonly [workload: string]: number } = { W1: 128, W9: 448 }
+
 const elementwise = (c: Case, backend: Backend): Evaluation => {
   const shape = SHAPES[c.size]
   const learned = c.phase.startsWith('learned')
@@ -125,14 +128,15 @@ const elementwise = (c: Case, backend: Backend): Evaluation => {
     learned ? COLLECT + 1 : 1,
     backend,
   )
-  const scale = learned
-    ? {
-        scale: scaleOf(
-          inner(made.args.state as Tree<Tensor>, 'actQuant', 'scale', 'value'),
-          c.workload === 'W1' ? 128 : 255,
-        ),
-      }
-    : {}
+  const scale =
+    learned && c.workload !== 'W10'
+      ? {
+          scale: scaleOf(
+            inner(made.args.state as Tree<Tensor>, 'actQuant', 'scale', 'value'),
+            THRESHOLDS[c.workload] ?? 255,
+          ),
+        }
+      : {}
   return {
     tag: 'evaluate',
     ...made,
@@ -280,6 +284,8 @@ export const subjectOf = (c: Case, backend: Backend): Subject => {
     case 'W1':
     case 'W2':
     case 'W3':
+    case 'W9':
+    case 'W10':
       return elementwise(c, backend)
     case 'W4':
       return conv(c, backend)

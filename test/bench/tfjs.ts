@@ -177,6 +177,8 @@ export const tfjs = async (): Promise<Peer> => {
         return inference(tf, c, numbers())
       case 'W7':
       case 'W8':
+      case 'W9':
+      case 'W10':
         return unable('not written')
     }
   }

@@ -165,6 +165,12 @@ def activation(workload, phase):
         return qnn.QuantIdentity(collect_stats_steps=steps)
     if workload == "W2":
         return qnn.QuantReLU(collect_stats_steps=steps)
+    if workload == "W9":
+        from brevitas.quant.float_quant_ocp import Fp8e4m3OCPActPerTensorFloat
+        return qnn.QuantIdentity(act_quant=Fp8e4m3OCPActPerTensorFloat, collect_stats_steps=steps)
+    if workload == "W10":
+        from brevitas_examples.common.generative.quantizers import Int8DynamicActPerGroupFloat
+        return qnn.QuantIdentity(act_quant=Int8DynamicActPerGroupFloat, group_size=32, group_dim=1)
     return qnn.QuantReLU(
         collect_stats_steps=steps, scaling_per_output_channel=True,
         per_channel_broadcastable_shape=(1, 64, 1, 1), scaling_stats_permute_dims=(1, 0, 2, 3))
@@ -294,7 +300,7 @@ def run_case(ident, variant):
     if workload == "W8":
         return whole_training(ident, numbers, variant)
     torch.manual_seed(0)
-    if workload in ("W1", "W2", "W3"):
+    if workload in ("W1", "W2", "W3", "W9", "W10"):
         call = passes(activation(workload, phase), numbers, phase, variant)
     elif workload == "W4":
         call = passes(convolution(numbers, variant), numbers, phase, variant)
