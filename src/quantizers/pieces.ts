@@ -1,5 +1,5 @@
 /** The pieces of which presets are composed: each says a few fields of a quantizer (Brevitas' mixins). */
-import { plainQuantizer, type Quantizer } from './quantizer.js'
+import { plainQuantizer, type MinifloatFamily, type Quantizer } from './quantizer.js'
 
 /** Part of a preset. */
 export type Piece = Partial<Quantizer>
@@ -68,3 +68,26 @@ export const Decoupled: Piece = {
   scalingImplType: 'PARAMETER_FROM_STATS',
   scalingMinVal: null,
 }
+
+/** A minifloat format as a piece of presets; null widths must be given by options. */
+const format = (
+  minifloat: MinifloatFamily,
+  exponentBitWidth: number | null = null,
+  mantissaBitWidth: number | null = null,
+): Piece => ({
+  quantType: 'FLOAT',
+  signed: true,
+  minifloat,
+  bitWidth: exponentBitWidth === null ? null : 8,
+  exponentBitWidth,
+  mantissaBitWidth,
+})
+
+export const e4m3 = format('PLAIN', 4, 3)
+export const e5m2 = format('PLAIN', 5, 2)
+export const e4m3ocp = format('OCP', 4, 3)
+export const e5m2ocp = format('OCP', 5, 2)
+export const e4m3fnuz = format('FNUZ', 4, 3)
+export const e5m2fnuz = format('FNUZ', 5, 2)
+export const anyOcp = format('OCP')
+export const anyFnuz = format('FNUZ')

@@ -186,22 +186,25 @@ export const signatures = (entries: readonly Entry[]): string =>
     .join('\n')
 
 const LAYERS = /^src\/nn\/layers\/\w+Layers\.ts$/
-const PRESETS = 'src/quantizers/presets.ts'
+const PRESETS = /^src\/quantizers\/presets\/\w+\.ts$/
 const isConstant = (e: Exported): boolean =>
-  e.signature.startsWith('const ') && /^[A-Z][a-z]|^[A-Z]+LU\d?\b/.test(e.name)
+  e.signature.startsWith('const ') && /^[A-Z][a-z]|^[A-Z]+LU\d?\b|^(FP|MX)/.test(e.name)
 
 /** Presets that `brevitas.quant` itself doesn't export. */
-const FIXED_POINT = ['Int8ActPerTensorFixedPointMinMaxInit', 'Int8WeightPerChannelFixedPoint']
+const FIXED_POINT = [
+  'Int4WeightPerTensorFixedPointDecoupled',
+  'Int8ActPerTensorFixedPointMinMaxInit',
+  'Int8WeightPerChannelFixedPoint',
+]
+/** Those that only the examples of Brevitas have. */
+const EXAMPLES = /Dynamic|(Group)Quant|^Int8WeightPerChannelFloatHQO$/
 
 /** Where Brevitas or torch has the class of this name. */
-const originOf = ({ name, from }: Exported): string =>
-  FIXED_POINT.includes(name)
-    ? 'brevitas.quant.fixed_point'
-    : from === PRESETS
-      ? 'brevitas.quant'
-      : /^(Quant|Trunc)|ToQuant/.test(name)
-        ? 'brevitas.nn'
-        : 'torch.nn'
+const originOf = ({ name, from }: Exported): string => {
+  if (FIXED_POINT.includes(name)) return 'brevitas.quant.fixed_point'
+  if (!PRESETS.test(from)) return /^(Quant|Trunc)|ToQuant/.test(name) ? 'brevitas.nn' : 'torch.nn'
+  return EXAMPLES.test(name) ? 'brevitas_examples.common.generative.quantizers' : 'brevitas.quant'
+}
 
 const escaped = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '&lt;')
 
@@ -224,7 +227,7 @@ const listed = (title: string, exported: readonly Exported[]): readonly string[]
 const entryText = ({ name, exported, parts }: Entry): readonly string[] => {
   const tables = [
     ['Layers', exported.filter((e) => LAYERS.test(e.from) && isConstant(e))],
-    ['Quantizers', exported.filter((e) => e.from === PRESETS && isConstant(e))],
+    ['Quantizers', exported.filter((e) => PRESETS.test(e.from) && isConstant(e))],
   ] as const
   const inTables = new Set(tables.flatMap(([, all]) => all))
   const rest = exported.filter((e) => !inTables.has(e))

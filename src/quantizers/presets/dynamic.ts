@@ -1,6 +1,17 @@
 /** Dynamic activations: the scale is a function of the input, in training and evaluation, without state (SEMANTICS-2 section 8). */
-import { Dynamic, Float, grouped, Int, PerRow, PoTDown, preset, ShiftedDynamic } from '../pieces.js'
-import { e4m3, e4m3fnuz, e4m3ocp } from './minifloats.js'
+import {
+  Dynamic,
+  Float,
+  grouped,
+  Int,
+  PerRow,
+  PoTDown,
+  preset,
+  ShiftedDynamic,
+  e4m3,
+  e4m3fnuz,
+  e4m3ocp,
+} from '../pieces.js'
 
 /** Signed 8-bit activations by the largest magnitude of this input. */
 export const Int8DynamicActPerTensorFloat = preset('Int8DynamicActPerTensorFloat', Int, Dynamic, Float)

@@ -12,8 +12,9 @@ import {
   ShiftedMSE,
   ShiftedWeight,
   Weight,
+  e4m3,
+  e4m3ocp,
 } from '../pieces.js'
-import { e4m3, e4m3ocp } from './minifloats.js'
 
 /** Signed narrow weights, one scale per group of `groupSize` input channels. */
 export const IntWeightSymmetricGroupQuant = preset(

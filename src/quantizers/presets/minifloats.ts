@@ -1,29 +1,20 @@
 /** Presets of minifloats (SEMANTICS-2 section 6): each format in each kind of scale. A new format is one line of widths and one of names. */
-import { Float, MSE, preset, Weight, type Piece } from '../pieces.js'
-import type { MinifloatFamily, Quantizer } from '../quantizer.js'
-
-/** A minifloat format as a piece of presets; null widths must be given by options. */
-const format = (
-  minifloat: MinifloatFamily,
-  exponentBitWidth: number | null = null,
-  mantissaBitWidth: number | null = null,
-): Piece => ({
-  quantType: 'FLOAT',
-  signed: true,
-  minifloat,
-  bitWidth: exponentBitWidth === null ? null : 8,
-  exponentBitWidth,
-  mantissaBitWidth,
-})
-
-export const e4m3 = format('PLAIN', 4, 3)
-const e5m2 = format('PLAIN', 5, 2)
-export const e4m3ocp = format('OCP', 4, 3)
-const e5m2ocp = format('OCP', 5, 2)
-export const e4m3fnuz = format('FNUZ', 4, 3)
-const e5m2fnuz = format('FNUZ', 5, 2)
-const anyOcp = format('OCP')
-const anyFnuz = format('FNUZ')
+import {
+  anyFnuz,
+  anyOcp,
+  e4m3,
+  e4m3fnuz,
+  e4m3ocp,
+  e5m2,
+  e5m2fnuz,
+  e5m2ocp,
+  Float,
+  MSE,
+  preset,
+  Weight,
+  type Piece,
+} from '../pieces.js'
+import type { Quantizer } from '../quantizer.js'
 
 const Unit: Piece = { scalingImplType: 'UNIT' }
 const UnitWeight: Piece = { ...Unit, use: 'weight' }
