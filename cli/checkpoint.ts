@@ -4,7 +4,7 @@ import { parseTensors } from '../src/data/binary.js'
 import type { QuantErrors } from '../src/data/error.js'
 import { at } from '../src/data/tree.js'
 import { parseSafetensors, type StoredArrays } from '../src/interop/arrays/index.js'
-import { fromStateDict, type LoadedStateDict } from '../src/interop/brevitas/index.js'
+import { fromBrevitas, fromStateDict, type LoadedStateDict } from '../src/interop/brevitas/index.js'
 import { parseNetwork } from '../src/nn/program/network.js'
 import type { Program } from '../src/graph/program.js'
 import { storedProblems, type Stored } from '../viz/known.js'
@@ -15,6 +15,16 @@ import type { SomeLayer } from './subject.js'
 /** Files of tensors begin with this. */
 export const isCheckpoint = ({ bytes }: File): boolean => [0x51, 0x54, 0x52, 0x43].every((b, i) => bytes[i] === b)
 
+/** Does a file hold what no state dict does: collections in their middle, as a PyTorch twin saves them? */
+const isOfTwin = (dict: StoredArrays): boolean =>
+  Object.keys(dict).some((key) => /\.(counter|quant_delay_steps)$/.test(key))
+
+/** All of what a PyTorch twin has saved. */
+const fromTwin = (layer: SomeLayer, dict: StoredArrays): E.Either<QuantErrors, LoadedStateDict<unknown, unknown>> =>
+  E.map((trees: Stored) => ({ ...trees, loaded: Object.keys(dict), missing: [], unexpected: [] }))(
+    fromBrevitas(layer, dict),
+  )
+
 /** The numbers of a safetensors file of Brevitas' or torch's, for a network; partly, with an account of what was missing and what was left over. */
 export const loadedFrom = (
   file: File,
@@ -22,7 +32,9 @@ export const loadedFrom = (
   strict: boolean,
 ): E.Either<QuantErrors, LoadedStateDict<unknown, unknown>> =>
   ofFile(file.path)(
-    E.chain((dict: StoredArrays) => fromStateDict(layer, dict, { strict }))(parseSafetensors(file.bytes)),
+    E.chain((dict: StoredArrays) =>
+      strict && isOfTwin(dict) ? fromTwin(layer, dict) : fromStateDict(layer, dict, { strict }),
+    )(parseSafetensors(file.bytes)),
   )
 
 const numbersOfStateDict = (file: File, layer: SomeLayer): E.Either<QuantErrors, Stored> =>

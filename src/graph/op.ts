@@ -94,6 +94,8 @@ export interface Kit {
    * differentiated branch by branch. Both must return values of the same shapes.
    */
   phase(spec: PhaseSpec): readonly Value[]
+  /** Told of each layer that another one calls, with what it is given; for those who read a network's structure. Must return what `body` returns. */
+  readonly onCall?: <A>(input: unknown, body: () => A) => A
 }
 
 /** The two lazily evaluated branches of `phase`. */

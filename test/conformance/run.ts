@@ -3,6 +3,7 @@
  * Runs every case file under the folders. Last lines: `carried N of M valid`, `N passed, N failed`.
  * `--onnx OUTDIR [--format qcdq|qonnx]` writes each program case as an ONNX file instead.
  * `--state-dict OUTDIR` writes their states as Brevitas' state dicts, `--from-state-dict INDIR --out OUTDIR` reads such.
+ * `--twin OUTDIR` writes PyTorch twins for `check_twin.py`, `--from-twin OUTDIR` reads back what they saved.
  * `--import DIR --out OUTDIR` reads ONNX models, computes them, and writes them again.
  * `--integer OUTDIR` writes each case with a valid quant tensor as result as an integer program in C (integer FORMAT.md).
  * `--html` also writes a page per program case, `OUTDIR/<group>/<name>.html`.
@@ -19,6 +20,7 @@ import { readOnnx } from './importOnnx.js'
 import { writeOnnx } from './onnx.js'
 import { writeIntegers } from './integer.js'
 import { readStateDicts, writeStateDicts } from './stateDict.js'
+import { readTwins, writeTwins } from './twin.js'
 import { judgeFile, type Verdict } from './verdict.js'
 
 const USAGE =
@@ -51,6 +53,8 @@ type Options = {
   readonly stateDict: string | null
   readonly fromStateDict: string | null
   readonly import: string | null
+  readonly twin: string | null
+  readonly fromTwin: string | null
   readonly out: string
   readonly format: 'qcdq' | 'qonnx'
   readonly files: readonly string[]
@@ -75,6 +79,8 @@ const parse = (args: readonly string[]): Options => {
       'state-dict': { type: 'string' },
       'from-state-dict': { type: 'string' },
       import: { type: 'string' },
+      twin: { type: 'string' },
+      'from-twin': { type: 'string' },
       out: { type: 'string', default: 'out' },
       format: { type: 'string', default: 'qcdq' },
     },
@@ -102,6 +108,8 @@ const parse = (args: readonly string[]): Options => {
     stateDict: o['state-dict'] ?? null,
     fromStateDict: o['from-state-dict'] ?? null,
     import: o.import ?? null,
+    twin: o.twin ?? null,
+    fromTwin: o['from-twin'] ?? null,
     out: o.out,
     format: o.format,
     files: dirs.flatMap(filesUnder),
@@ -144,6 +152,8 @@ const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a +
 const main = (options: Options, backend: Backend): number => {
   if (options.stateDict !== null) return writeStateDicts(options.files, options.stateDict)
   if (options.fromStateDict !== null) return readStateDicts(options.files, options.fromStateDict, options.out)
+  if (options.twin !== null) return writeTwins(options.files, options.twin)
+  if (options.fromTwin !== null) return readTwins(options.files, options.fromTwin)
   if (options.import !== null) return readOnnx(options.import, options.out)
   if (options.onnx !== null) return writeOnnx(options.files, options.onnx, options.format)
   if (options.integer !== null) return writeIntegers(options.roots, options.files, options.integer)

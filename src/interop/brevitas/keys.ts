@@ -6,25 +6,39 @@ const snake = (name: string): string => name.replace(/[A-Z]/g, (c) => `_${c.toLo
 
 const ACTIVATION = 'fused_activation_quant_proxy.tensor_quant'
 
-/** Below `act_quant`, `weight_quant`, …: where scales stand. */
-const PREFIXES: { readonly [place: string]: { readonly scale: string; readonly zeroPoint: string } } = {
+/** Where the parts of a quantizer stand: its scale, its zero point, its learned width, and what weights are scaled by before they are rounded. */
+type Parts = { readonly [part: string]: string }
+
+/** Below `act_quant`, `weight_quant`, …: where those stand. */
+const PREFIXES: { readonly [place: string]: Parts } = {
   actQuant: place('act_quant', ACTIVATION),
   inputQuant: place('input_quant', ACTIVATION),
   outputQuant: place('output_quant', ACTIVATION),
   weightQuant: place('weight_quant', 'tensor_quant'),
   biasQuant: place('bias_quant', 'tensor_quant'),
   truncQuant: {
+    ...place('trunc_quant', 'tensor_quant'),
     scale: 'trunc_quant.tensor_quant.trunc_scaling_impl.scaling_impl',
-    zeroPoint: 'trunc_quant.tensor_quant.zero_point_impl',
   },
 }
 
-function place(name: string, inner: string): { readonly scale: string; readonly zeroPoint: string } {
-  return { scale: `${name}.${inner}.scaling_impl`, zeroPoint: `${name}.${inner}.zero_point_impl` }
+function place(name: string, inner: string): Parts {
+  const at = `${name}.${inner}`
+  return {
+    scale: `${at}.scaling_impl`,
+    zeroPoint: `${at}.zero_point_impl`,
+    bitWidth: `${at}.msb_clamp_bit_width_impl`,
+    norm: `${at}.pre_scaling_impl`,
+    preScale: `${at}.pre_scaling_impl.scaling_impl`,
+  }
 }
 
 /** Leaves of a quantizer that Brevitas saves; counters, buffers and delays never are. */
-const SAVED: { readonly [leaf: string]: string } = { value: 'value', runningStats: 'runtime_stats.running_stats' }
+const SAVED: { readonly [leaf: string]: string } = {
+  value: 'value',
+  runningStats: 'runtime_stats.running_stats',
+  offset: 'bit_width_offset',
+}
 
 /** Leaves of ours alone: a dropout's generator, which torch has once for the whole process. */
 const OURS: readonly string[] = ['seed', 'step']
@@ -50,6 +64,6 @@ export const keyOf = (path: string, owner: string | null = null): string | null 
   if (at < 0) return [...named(parts.length - 1), snake(parts[parts.length - 1])].join('.')
   const [quantizer, part, leaf] = parts.slice(at)
   const saved = leaf === undefined ? undefined : SAVED[leaf]
-  if (saved === undefined || (part !== 'scale' && part !== 'zeroPoint')) return null
-  return [...named(at), `${prefixesOf(quantizer)[part]}.${saved}`].join('.')
+  const home = prefixesOf(quantizer)[part]
+  return saved === undefined || home === undefined ? null : [...named(at), `${home}.${saved}`].join('.')
 }

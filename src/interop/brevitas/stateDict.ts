@@ -23,11 +23,16 @@ const part = (path: string): string => path.slice(0, path.lastIndexOf('.'))
 /** Beside a learned value: what counts its collection (activations), or says that it was computed (weights). */
 type Guard = { readonly counter?: Wanted; readonly initDone?: Wanted }
 
+/** Of a path the layer with names of its own below it, for `keyOf`. */
+export const ownersIn = (layer: AnyLayer): ((path: string) => string | null) => {
+  const owners = partedLayers(layer).map((l) => l.path)
+  return (path) => owners.find((o) => o === '' || path.startsWith(`${o}.`)) ?? null
+}
+
 /** The leaves that Brevitas saves, with their keys and what guards them. */
 const savedLeaves = (layer: AnyLayer) => {
   const wanted = wantedOfLayer(layer)
-  const owners = partedLayers(layer).map((l) => l.path)
-  const ownerOf = (path: string): string | null => owners.find((o) => o === '' || path.startsWith(`${o}.`)) ?? null
+  const ownerOf = ownersIn(layer)
   const byPath = new Map(wanted.map((w) => [`${w.which}:${w.path}`, w] as const))
   return wanted.flatMap((leaf) => {
     const key = keyOf(leaf.path, ownerOf(leaf.path))

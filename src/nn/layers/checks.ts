@@ -56,8 +56,11 @@ export const called = <P, S, X, Y, T>(
   state: S,
   x: X,
   kit: Kit,
-): readonly [Y, T] =>
-  isValue(x) && isInvalid(x) ? [x as never, state as never] : pairOf(layer.layer, layer.apply(params, state, x, kit))
+): readonly [Y, T] => {
+  if (isValue(x) && isInvalid(x)) return [x as never, state as never]
+  const call = (): readonly [Y, T] => pairOf(layer.layer, layer.apply(params, state, x, kit))
+  return kit.onCall === undefined ? call() : kit.onCall(x, call)
+}
 
 /** A layer of which nothing is known but what is wrong with it. `init` and `trace` report that; its forward throws it. */
 export const brokenLayer = <P, S, I, O>(name: string, problems: readonly QuantError[]): Layer<P, S, I, O> => ({
