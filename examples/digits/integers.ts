@@ -3,6 +3,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import {
   compareInteger,
   dequantizeOutputs,
+  layersOf,
   quantizeInputs,
   runInteger,
   toC,
@@ -95,7 +96,7 @@ const compared = ({ p, program, fixed }: Both, test: Digits): E.Either<QuantErro
 }
 
 const sizes = (c: CProgram, p: IntegerProgram): string => {
-  const bits = p.accumulators.map((a) => a.accumulator.bits)
+  const bits = layersOf(p).map((l) => l.accumulator.bits)
   return `integers       ${c.weightBytes} bytes of weights and tables, ${c.arenaBytes} of arena, accumulators of ${Math.min(...bits)} to ${Math.max(...bits)} bits`
 }
 

@@ -4,6 +4,7 @@ import { rmSync, statSync } from 'node:fs'
 import { basename, dirname, join, relative } from 'node:path'
 import * as q from '../../src/index.js'
 import {
+  layersOf,
   quantizeInputs,
   runInteger,
   toC,
@@ -53,7 +54,7 @@ export const integerOfCase = (c: Case, name: string): E.Either<q.QuantErrors, Wr
   if (E.isLeft(ran)) return ran
   return E.map((code: CProgram): Written => {
     const y = [...ran.right[final.right.output].data]
-    const layers = integer.accumulators.map((a) => ({ path: a.path, accumulator: a.accumulator }))
+    const layers = layersOf(integer).map(({ path, accumulator }) => ({ path, accumulator }))
     return {
       integer,
       c: code,

@@ -13,6 +13,7 @@ import {
   type IntegerOptions,
   type IntegerTensor,
 } from '../../src/integer/index.js'
+import { toMermaid } from '../../viz/index.js'
 import { suite } from '../support/suite.js'
 
 const test = suite('integer: toInteger')
@@ -202,6 +203,28 @@ test('all places that prevent integers are named at once, with layer, reason and
   }
 })
 
+test('quantizers of 16 bits, whose 65,535 steps nobody lists: at most one step apart', () => {
+  const net = q.chain({
+    input: q.QuantIdentity({ ...RET, bitWidth: 16 }),
+    conv: q.QuantConv2d({ inChannels: 2, outChannels: 3, kernelSize: 2, bias: true, weightBitWidth: 6 }),
+    norm: q.BatchNorm2d({ numFeatures: 3 }),
+    act: q.QuantReLU({ ...RET, bitWidth: 16 }),
+  })
+  const { program, fixed, x } = trained(net, [2, 2, 6, 6], (p) => ({
+    ...p,
+    norm: { ...p.norm, weight: q.tensorOf([3], [-1.5, 0.5, 1]) },
+  }))
+  const p = orThrow(toInteger(program, fixed))
+  assert.is(p.requantizations[0].most, 1)
+  assert.is(p.requantizations[0].everywhere, false)
+  const [act] = orThrow(compareInteger(p, program, fixed, [x]))
+  assert.ok(act.further === 0 && act.oneApart < 0.05, JSON.stringify(act))
+  assert.match(
+    refused(toInteger(program, fixed, { requantization: 'thresholds' }))[0].fix,
+    /at most 16 bits|QuantIdentity/,
+  )
+})
+
 test('an accumulator that 32 bits can not hold is refused, with its range', () => {
   const net = q.chain({
     input: q.QuantIdentity({ ...RET, bitWidth: 16 }),
@@ -212,6 +235,23 @@ test('an accumulator that 32 bits can not hold is refused, with its range', () =
   const [error] = refused(toInteger(program, fixed))
   assert.match(error.message, /accumulator reaches -?\d+ … \d+, which 32 bits do not hold/)
   assert.is(error.path, 'fc')
+})
+
+test('weights that are all 0 leave the bias, and a result without metadata keeps its value', () => {
+  const net = q.chain({ input: q.QuantIdentity(RET), fc: q.QuantLinear({ inFeatures: 3, outFeatures: 2, bias: true }) })
+  const { program, fixed, x } = trained(net, [2, 3], (p) => ({
+    ...p,
+    fc: { weight: q.zeros([2, 3]), bias: q.tensorOf([2], [0.37, -1.2]) },
+  }))
+  const p = orThrow(toInteger(program, fixed))
+  const values = orThrow(dequantizeOutputs(p, orThrow(runInteger(p, orThrow(quantizeInputs(p, x))))))['']
+  assert.ok(Math.abs(values.data[0] - 0.37) < 1e-3 && Math.abs(values.data[1] + 1.2) < 1e-3, String(values.data))
+})
+
+test('it is drawn like any program, with the widths of its integers', () => {
+  const { program, fixed } = lenet()
+  const drawn = toMermaid(orThrow(toInteger(program, fixed)).program)
+  assert.match(drawn, /uint6/)
 })
 
 test('what is given is checked: mode, options by name, programs, inputs', () => {

@@ -127,8 +127,10 @@ const block = (s: Sheet, g: Group): Lines => {
   const where = [...new Set([head, ...g.tail].map((n) => n.path).filter((p) => p !== ''))].join(', ')
   const store = to.type === 'int32' ? 'a' : `(${to.type}_t)a`
   const body = [...element(s, g, at), `${to.pointer}[at++] = ${store};`]
+  const sum = s.p.accumulators.find((a) => a.node === head.id)
+  const proof = sum === undefined ? '' : `; sums stay in ${sum.accumulator.lo} ... ${sum.accumulator.hi}`
   return [
-    `/* ${commentOf(where === '' ? 'network' : where)}: ${commentOf(ops)} -> ${showShape(result.shape)} */`,
+    `/* ${commentOf(where === '' ? 'network' : where)}: ${commentOf(ops)} -> ${showShape(result.shape)}${proof} */`,
     '{',
     ...indented([...pointers(s, g), 'int32_t at = 0;', ...nest(axes, body)]),
     '}',

@@ -4,7 +4,7 @@
  */
 import { ROUNDINGS, type Rounding } from '../../ops/rounding.js'
 import type { Range } from '../values.js'
-import type { Steps } from './steps.js'
+import { countAt, total, type Steps } from './steps.js'
 
 /** `clamp(round((x * multiplier + offset) / 2^shift))`. */
 export type Affine = {
@@ -41,10 +41,11 @@ const reaches = (a: Affine, step: 1 | -1, level: number, near: number, { lo, hi 
 }
 
 /** What lies beyond the first and the last step: the form may go on there where the function stays, unless it is cut to the same ends. */
-const beyond = (a: Affine, { start, step, at }: Steps, range: Range, out: Range): Apart => {
+const beyond = (a: Affine, steps: Steps, range: Range, out: Range): Apart => {
+  const { start, step } = steps
   let [integers, most] = [0, 0]
   const cut = (x: number): number => step * Math.min(out.hi, Math.max(out.lo, shifted(a, x)))
-  const [bottom, top] = [step * start, step * start + at.length]
+  const [bottom, top] = [step * start, step * start + total(steps)]
   if (cut(range.hi) > top) {
     integers += range.hi + 1 - reaches(a, step, top + 1, range.hi, range)
     most = cut(range.hi) - top
@@ -62,7 +63,7 @@ const isExact = (a: Affine, steps: Steps, range: Range, out: Range): boolean => 
   const n = at.length
   for (let i = 0; i < n; i++) {
     const k = i % 2 === 0 ? i >> 1 : n - 1 - (i >> 1)
-    const level = step * start + k + 1
+    const level = step * start + countAt(steps, k)
     if (!(step * shifted(a, at[k]) >= level && step * shifted(a, at[k] - 1) < level)) return false
   }
   return beyond(a, steps, range, out).integers === 0
@@ -73,15 +74,24 @@ export const apart = (a: Affine, steps: Steps, range: Range, out: Range): Apart 
   const { start, step, at } = steps
   let { integers, most } = beyond(a, steps, range, out)
   for (let k = 0; k < at.length; k++) {
-    const level = step * start + k + 1
+    const level = step * start + countAt(steps, k)
     // Most steps are right: two questions say so.
     if (step * shifted(a, at[k]) >= level && step * shifted(a, at[k] - 1) < level) continue
     const t = reaches(a, step, level, at[k], range)
     integers += Math.abs(t - at[k])
-    most = Math.max(most, t > at[k] ? countIn(at, at[k], t) : countIn(at, t, at[k]) + 1)
+    most = Math.max(most, steps.counts === undefined ? crossed(at, at[k], t) : away(a, step, level, at[k]))
   }
-  return { integers, most }
+  // Listed places stand for all.
+  return { integers: Math.ceil((integers * total(steps)) / Math.max(1, at.length)), most }
 }
+
+/** How many steps the form is off where its own step stands at `t` instead of `place`. */
+const crossed = (at: Float64Array, place: number, t: number): number =>
+  t > place ? countIn(at, place, t) : countIn(at, t, place) + 1
+
+/** How many steps the form is off just before and at a place. */
+const away = (a: Affine, step: 1 | -1, level: number, place: number): number =>
+  Math.max(level - step * shifted(a, place), step * shifted(a, place - 1) - (level - 1), 1)
 
 /** How many steps stand in `from … to-1`. */
 const countIn = (at: Float64Array, from: number, to: number): number => {
@@ -91,10 +101,11 @@ const countIn = (at: Float64Array, from: number, to: number): number => {
 }
 
 /** Feasible heights of a line of slope m through the steps, as the gap between lowest and highest: negative where there is none. */
-const gapAt = (at: Float64Array, slope: number): { readonly gap: number; readonly middle: number } => {
+const gapAt = (steps: Steps, slope: number): { readonly gap: number; readonly middle: number } => {
+  const { at } = steps
   let [top, bottom] = [-Infinity, Infinity]
   for (let k = 0; k < at.length; k++) {
-    const y = k + 1 - slope * at[k]
+    const y = countAt(steps, k) - slope * at[k]
     if (y > top) top = y
     if (y + slope < bottom) bottom = y + slope
   }
@@ -102,7 +113,8 @@ const gapAt = (at: Float64Array, slope: number): { readonly gap: number; readonl
 }
 
 /** The line that is furthest from all steps: `floor(slope * x + height)` counts those that x has reached. */
-const lineThrough = (at: Float64Array, range: Range): { readonly slope: number; readonly height: number } => {
+const lineThrough = (steps: Steps, range: Range): { readonly slope: number; readonly height: number } => {
+  const { at } = steps
   const n = at.length
   if (n === 1) {
     // One step: so flat a line that it makes no other in the range.
@@ -111,14 +123,15 @@ const lineThrough = (at: Float64Array, range: Range): { readonly slope: number; 
   }
   if (at[n - 1] === at[0]) return { slope: n, height: n - n * at[0] }
   const width = at[n - 1] - at[0]
-  let [a, b] = [(n - 1) / (width + 2), (n - 1) / Math.max(0.25, width - 2)]
+  const rise = total(steps) - countAt(steps, 0)
+  let [a, b] = [rise / (width + 2), rise / Math.max(0.25, width - 2)]
   for (let i = 0; i < 90; i++) {
     const [p, q] = [a + (b - a) / 3, b - (b - a) / 3]
-    if (gapAt(at, p).gap < gapAt(at, q).gap) a = p
+    if (gapAt(steps, p).gap < gapAt(steps, q).gap) a = p
     else b = q
   }
   const slope = (a + b) / 2
-  return { slope, height: gapAt(at, slope).middle }
+  return { slope, height: gapAt(steps, slope).middle }
 }
 
 /** The forms to try for a line, the smallest numbers first. */
@@ -150,7 +163,7 @@ const constant = (start: number, rounding: Rounding): Affine => ({ multiplier: 0
 export const fitSteps = (steps: Steps, rounding: Rounding, range: Range, out: Range): Fit => {
   const { start, step, at } = steps
   if (at.length === 0) return { form: constant(start, rounding), apart: { integers: 0, most: 0 } }
-  const line = lineThrough(at, range)
+  const line = lineThrough(steps, range)
   // A falling function is the start less what a line counts: `start - floor(v)` is `floor(start + 1 - v)`, but where v is whole.
   const [slope, height] =
     step > 0 ? [line.slope, line.height + start] : [-line.slope, start + 1 - line.height - 2 ** -40]

@@ -9,8 +9,8 @@ import { narrow, rangeOf, typeFor, WIDTHS, type Range } from '../values.js'
 import { classesOf, integerEvaluator } from './chain.js'
 import { fitSteps, type Affine, type Apart } from './fit.js'
 import { append, constantOf, type Integer, type RequantizationProof, type Session } from './session.js'
-import { findSteps, LONGEST_TABLE, type Found, type Steps } from './steps.js'
-import { affineNode, perClass, type Mapping, type Unmapped } from './forms.js'
+import { findSteps, LONGEST_TABLE, someSteps, total, type Found, type Steps } from './steps.js'
+import { affineNode, isUnmapped, perClass, type Mapping, type Unmapped } from './forms.js'
 import { wideMap } from './wide.js'
 
 /** In `auto` a multiplier may be a step off on this share of the integers that can come in. */
@@ -19,7 +19,7 @@ const SELDOM = 1e-4
 const FEW = 15
 
 const outRange = (steps: readonly Steps[]): Range => {
-  const ends = steps.flatMap((s) => [s.start, s.start + s.step * s.at.length])
+  const ends = steps.flatMap((s) => [s.start, s.start + s.step * total(s)])
   return rangeOf(ends)
 }
 
@@ -139,10 +139,10 @@ const good = (s: Session, f: Fitted, steps: readonly Steps[], of: number): boole
 /** The smallest form of a function whose steps are known. */
 const stepped = (s: Session, m: Mapping, found: Found, steps: readonly Steps[], classes: Shape): Integer['value'] => {
   const out = outRange(steps)
-  const total = sizeOf(classes)
-  const said = { output: out, everywhere: found.everywhere, classes: total }
+  const count = sizeOf(classes)
+  const said = { output: out, everywhere: found.everywhere, classes: count }
   const affine = fitted(steps, m.rounding, m.root.range)
-  if (good(s, affine, steps, total * (m.root.range.hi - m.root.range.lo + 1))) {
+  if (good(s, affine, steps, count * (m.root.range.hi - m.root.range.lo + 1))) {
     const made = affineNode(s, m.path, m.root, { ...affine, classes, out })
     proof(s, m, formName(affine.forms, made === m.root.value), { ...said, apart: affine.apart })
     return made
@@ -152,14 +152,40 @@ const stepped = (s: Session, m: Mapping, found: Found, steps: readonly Steps[], 
   return table === null ? thresholdNode(s, m, steps, classes, out) : tableNode(s, m, table, classes)
 }
 
+/** A function with so many steps that a multiplier is the one form for it: a line of whole numbers, or one through some of its steps. */
+const manySteps = (
+  s: Session,
+  m: Mapping,
+  classes: Shape,
+  f: ReturnType<typeof integerEvaluator>,
+): Integer | Unmapped => {
+  const wide = wideMap(s, m, classes, f)
+  if (!isUnmapped(wide)) return wide
+  const count = sizeOf(classes)
+  const steps = someSteps(f.at, m.root.range, count)
+  if (steps === null) return wide
+  const out = outRange(steps)
+  const affine = fitted(steps, m.rounding, m.root.range)
+  if (affine.apart.most > 1) return wide
+  if (s.requantization === 'thresholds' && affine.apart.integers > 0)
+    return {
+      why: `it has ${Math.max(...steps.map(total))} steps, too many for thresholds`,
+      fix: "leave requantization to 'auto', or give the quantizer at most 12 bits",
+    }
+  const value = affineNode(s, m.path, m.root, { ...affine, classes, out })
+  const said = { output: out, everywhere: false, classes: count, apart: affine.apart }
+  proof(s, m, formName(affine.forms, value === m.root.value), said)
+  return { value, range: out, grid: m.target }
+}
+
 /** The integer that a chain gives on its grid, or why there is none. */
 export const mapped = (s: Session, m: Mapping): Integer | Unmapped => {
   const { root, target } = m
   const classes = classesOf(root.value.shape, [root.grid, target], [m.expr])
-  const total = sizeOf(classes)
+  const count = sizeOf(classes)
   const f = integerEvaluator({ grid: root.grid, expr: m.expr, classes }, target)
-  const found = findSteps(f.at, root.range, total)
-  if (found === null) return wideMap(s, m, classes, f)
+  const found = findSteps(f.at, root.range, count)
+  if (found === null) return manySteps(s, m, classes, f)
   if (f.offGrid())
     return {
       why: 'its result lies off its own grid for some integers, so that no integer stands for it',
@@ -176,6 +202,6 @@ export const mapped = (s: Session, m: Mapping): Integer | Unmapped => {
       fix: 'quantize in front of it, with a QuantIdentity of 8 bits, so that a table of 256 entries holds it',
     }
   const out = rangeOf(found.values)
-  proof(s, m, 'table', { output: out, everywhere: found.everywhere, classes: total })
+  proof(s, m, 'table', { output: out, everywhere: found.everywhere, classes: count })
   return { value: tableNode(s, m, found.values, classes), range: out, grid: target }
 }

@@ -4,7 +4,7 @@ import { sizeOf } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import { integerBias } from '../ops/sums.js'
 import { INT32, narrow, rangeOf } from '../values.js'
-import { classesOf, evaluator, filled, type Expr, type Grid } from './chain.js'
+import { classesOf, compressed, evaluator, filled, type Expr, type Grid } from './chain.js'
 import { gridOf, sameNumbers, single, uniform, whyPlain } from './grids.js'
 import { mapped } from './map.js'
 import { isUnmapped, type Unmapped } from './forms.js'
@@ -26,11 +26,13 @@ const lineOf = (
   const points = new Float64Array(total * SAMPLES)
   for (let i = 0; i < points.length; i++) points[i] = lo + Math.round(((i % SAMPLES) * (hi - lo)) / (SAMPLES - 1))
   const values = evaluator({ grid: root.grid, expr, classes })(points, SAMPLES)
+  const own = filled(compressed(root.grid.scale), classes).data
   const slope = new Float32Array(total)
   const height = new Float64Array(total)
   for (let c = 0; c < total; c++) {
     const at = c * SAMPLES
-    const m = hi === lo ? 1 : (values[at + SAMPLES - 1] - values[at]) / (hi - lo)
+    // Of a single integer any line will do: that of the root's own steps.
+    const m = hi === lo ? own[c] : (values[at + SAMPLES - 1] - values[at]) / (hi - lo)
     const zero = values[at] - m * lo
     for (let k = at; k < at + SAMPLES; k++) {
       const rounding = 2 ** -21 * Math.max(Math.abs(values[at]), Math.abs(values[at + SAMPLES - 1]))

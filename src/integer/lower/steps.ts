@@ -8,7 +8,18 @@ import type { Range } from '../values.js'
 export type IntegerFunction = (points: Float64Array, count: number) => Float64Array
 
 /** A monotone function of one class: what it is at the low end, and where it moves on by 1 (each place as often as it moves there). */
-export type Steps = { readonly start: number; readonly step: 1 | -1; readonly at: Float64Array }
+export type Steps = {
+  readonly start: number
+  readonly step: 1 | -1
+  readonly at: Float64Array
+  /** How often the function has moved on at each place, where only some places are listed; absent: 1, 2, 3 … */
+  readonly counts?: Float64Array
+}
+
+/** How often the function has moved on at place k. */
+export const countAt = ({ counts }: Steps, k: number): number => counts?.[k] ?? k + 1
+/** How often it moves on in all. */
+export const total = (s: Steps): number => (s.at.length === 0 ? 0 : countAt(s, s.at.length - 1))
 
 /** What was found of a function: per class its steps, or all its values, where it is not monotone. */
 export type Found = {
@@ -24,8 +35,8 @@ export type Found = {
 const MOST_ASKED = 2 ** 20
 /** Longest range of which a table of values is kept. */
 export const LONGEST_TABLE = 2 ** 16
-/** More places of change than this are no quantizer's. */
-export const MOST_STEPS = 2 ** 17
+/** More places of change than this are not listed: of those that a quantizer of 16 bits has, some stand for all. */
+const MOST_STEPS = 2 ** 12
 const SAMPLES = 1024
 
 const stepsOf = (x: ArrayLike<number>, y: ArrayLike<number>, from: number, n: number): Steps | null => {
@@ -148,4 +159,41 @@ export const findSteps = (f: IntegerFunction, range: Range, classes: number): Fo
   const n = range.hi - range.lo + 1
   const everywhere = n <= Math.max(2 * SAMPLES, 4096) || n * classes <= 2 ** 17
   return everywhere && n * classes <= MOST_ASKED ? askedEverywhere(f, range, classes) : bisected(f, range, classes)
+}
+
+/** How many places stand for all. */
+const LISTED = 256
+
+/**
+ * Some of the places where a function with very many of them changes: enough to fit a line and to see that it is one. Found by bisection, all at once; null
+ * where samples say that the function is not monotone.
+ */
+export const someSteps = (f: IntegerFunction, range: Range, classes: number): readonly Steps[] | null => {
+  const n = SAMPLES
+  const points = spread(range, classes, n)
+  const ys = f(points, n)
+  const first = (c: number): number => ys[c * n]
+  const moves = Float64Array.from({ length: classes }, (_, c) => ys[(c + 1) * n - 1] - first(c))
+  for (let c = 0; c < classes; c++)
+    for (let k = 1; k < n; k++) if ((ys[c * n + k] - ys[c * n + k - 1]) * Math.sign(moves[c]) < 0) return null
+  const wanted = Float64Array.from({ length: classes * LISTED }, (_, i) => {
+    const all = Math.abs(moves[Math.floor(i / LISTED)])
+    return Math.max(1, Math.round(((i % LISTED) * (all - 1)) / (LISTED - 1)) + 1)
+  })
+  const [low, high] = [new Float64Array(wanted.length).fill(range.lo), new Float64Array(wanted.length).fill(range.hi)]
+  for (let width = range.hi - range.lo; width > 1; width = Math.ceil(width / 2)) {
+    const middle = low.map((a, i) => Math.floor((a + high[i]) / 2))
+    const at = f(middle, LISTED)
+    for (let i = 0; i < wanted.length; i++) {
+      const c = Math.floor(i / LISTED)
+      if (Math.sign(moves[c]) * (at[i] - first(c)) >= wanted[i]) high[i] = middle[i]
+      else low[i] = middle[i]
+    }
+  }
+  return Array.from({ length: classes }, (_, c): Steps => {
+    const part = (a: Float64Array): Float64Array => a.slice(c * LISTED, (c + 1) * LISTED)
+    return moves[c] === 0
+      ? { start: first(c), step: 1, at: new Float64Array(0) }
+      : { start: first(c), step: moves[c] < 0 ? -1 : 1, at: part(high), counts: part(wanted) }
+  })
 }
