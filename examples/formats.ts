@@ -84,7 +84,7 @@ export const trained = async (
 }
 
 const main = async (): Promise<void> => {
-  const [examples = 8000, epochs = 4] = process.argv.slice(2).map(Number)
+  const [examples = 8000, epochs = 8] = process.argv.slice(2).map(Number)
   const digits = loadDigits(examples)
   for (const [name, numbers] of Object.entries(FORMATS))
     console.log(`${name.padEnd(8)} ${((await trained(numbers, digits, epochs)) * 100).toFixed(2)} %`)
