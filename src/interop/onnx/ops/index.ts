@@ -23,6 +23,18 @@ const STATISTIC = unsupported(
   'it is a statistic of data, and ONNX models have no state',
   'export a network traced in eval, after its statistics were collected',
 )
+const MINIFLOAT = unsupported(
+  'it gives minifloats, whose types and scales this exporter does not write: ONNX has four formats of 8 bits from opset 19 on, none with an exponent and mantissa of choice',
+  'quantize to integers (Int8ActPerTensorFloat), or give a rule of your own: rules: { quantizeFloat: … }',
+)
+const GROUPED = unsupported(
+  'its scales are those of groups, and this exporter writes scales per tensor or channel alone (blocked DequantizeLinear is of opset 21)',
+  'quantize per tensor or per channel (Int8WeightPerChannelFloat)',
+)
+const LEARNED_WIDTH = unsupported(
+  'its bit width is learned, and ONNX wants a type that is known',
+  'give the width that was learned: bitWidth: 5, without bitWidthImplType',
+)
 const RANDOM = unsupported('it draws random numbers', 'trace the network in eval, where dropout changes nothing')
 
 /** A bias behind something that is no product: an addition along the channel axis. */
@@ -108,10 +120,19 @@ export const rules: { readonly [op: string]: Rule | Unsupported } = {
   maxLast: pools.maxLast,
   maxPool: pools.maxPool,
   maxPoolGrad: GRADIENT,
+  floatAbs: direct('Abs'),
+  floatNeg: direct('Neg'),
+  hqoLowerEnd: STATISTIC,
+  hqoThreshold: STATISTIC,
+  joinGroups: GROUPED,
   maximum: direct('Max'),
   mean: pools.reduced('ReduceMean', 18),
   minimum: direct('Min'),
+  mseFloatThreshold: STATISTIC,
+  mseLowerEnd: STATISTIC,
+  mseRange: STATISTIC,
   mseThreshold: STATISTIC,
+  onLearnedGrid: LEARNED_WIDTH,
   mul: direct('Mul'),
   neg: direct('Neg'),
   pad: layout.pad,
@@ -123,6 +144,9 @@ export const rules: { readonly [op: string]: Rule | Unsupported } = {
   quantAbs,
   quantNeg,
   quantize: quantizers.quantize,
+  quantizeFloat: MINIFLOAT,
+  quantizeFloatGradInput: GRADIENT,
+  quantizeFloatGradScale: GRADIENT,
   quantizeGradInput: GRADIENT,
   quantizeGradScale: GRADIENT,
   quantizeGradZeroPoint: GRADIENT,
@@ -147,6 +171,7 @@ export const rules: { readonly [op: string]: Rule | Unsupported } = {
   sub: direct('Sub'),
   sum: pools.reduced('ReduceSum', 13),
   sumTo: GRADIENT,
+  trimGroups: GROUPED,
   tanh: direct('Tanh'),
   tensorClamp: elementwise.clamp,
   upsampleLinear: layout.upsampleLinear,
