@@ -221,6 +221,43 @@ test('a model: its functions as expressions, inputs and results by name, quantiz
   )
 })
 
+test('an attention is called by keywords: operands, and what each call does', () => {
+  const net = q.model(
+    { attention: q.QuantScaledDotProductAttention({ qScaledBitWidth: 4, vQuant: null, isCausal: true }) },
+    (layers, params, state, x: { readonly q: q.Value; readonly k: q.Value }) => {
+      const [y, attention] = layers.attention(params.attention, state.attention, {
+        query: x.q,
+        key: x.k,
+        value: x.k,
+        scale: 0.5,
+      })
+      return [y, { attention }]
+    },
+  )
+  const declared = { q: q.tensorInput([2, 3, 4]), k: q.tensorInput([2, 3, 4]) }
+  const text = String(q.orThrow(toBrevitas(net, declared, q.orThrow(q.init(net, 0))))['network.py'])
+  assert.snapshot(
+    text.slice(text.indexOf('class Network')),
+    dedent`
+      class Network(nn.Module):
+          """Takes q [N, 3, 4], k [N, 3, 4]."""
+
+          def __init__(self):
+              super().__init__()
+              self.attention = qnn.QuantScaledDotProductAttention(
+                  q_scaled_bit_width=4,
+                  q_scaled_collect_stats_steps=30,
+                  k_transposed_collect_stats_steps=30,
+                  v_quant=None,
+                  attn_output_weights_collect_stats_steps=30,
+              )
+
+          def forward(self, q, k):
+              return self.attention(query=q, key=k, value=k, is_causal=True, scale=0.5)
+    `,
+  )
+})
+
 const HOSTILE = [
   'class',
   'forward',

@@ -3,7 +3,8 @@ import type { QuantError } from '../../../data/error.js'
 import { leaves } from '../../../data/tree.js'
 import type { Value } from '../../../graph/op.js'
 import { isValue } from '../../../graph/trace.js'
-import { call, submodule, textLiteral, variable } from './python.js'
+import { ATTENTION_CALL, isAttention } from './layers.js'
+import { call, literal, submodule, textLiteral, variable } from './python.js'
 import type { Import } from './quantizers.js'
 import type { Frame } from './record.js'
 import { bind, newName, newScope, resolve, type Read, type Scope } from './scope.js'
@@ -51,8 +52,22 @@ export const argumentNames = (input: unknown): readonly string[] => {
   })
 }
 
+/** An attention is called by keywords: its operands, and what each of its calls does. */
+const attentionArguments = (s: Scope, { input, layer }: Frame): readonly string[] => {
+  const given: { readonly [name: string]: unknown } = { ...layer?.source?.options, ...(isObject(input) ? input : {}) }
+  return Object.entries(ATTENTION_CALL).flatMap(([name, theirs]) => {
+    const x = given[name]
+    const code = isValue(x) ? resolve(s, x.id, null) : literal(x)
+    return code === null || x === null ? [] : [`${theirs}=${code}`]
+  })
+}
+
+const isObject = (x: unknown): x is object => typeof x === 'object' && x !== null
+
 /** What a layer is called with; QuantCat takes its values in a list. */
-const argumentsOf = (s: Scope, { input, layer }: Frame): readonly string[] => {
+const argumentsOf = (s: Scope, frame: Frame): readonly string[] => {
+  const { input, layer } = frame
+  if (layer !== null && isAttention(layer.layer)) return attentionArguments(s, frame)
   const values = leaves(isValue, input).map(({ leaf }) => resolve(s, leaf.id, null))
   if (layer?.layer !== 'QuantCat') return values
   const dim: unknown = typeof input === 'object' && input !== null ? Reflect.get(input, 'dim') : undefined

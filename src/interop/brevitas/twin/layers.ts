@@ -21,6 +21,17 @@ const join: Class = {
   module: 'qnn',
   places: { inputQuant: 'Int8ActPerTensorFloat', outputQuant: 'Int8ActPerTensorFloat' },
 }
+const attention: Class = {
+  module: 'qnn',
+  places: {
+    qScaledQuant: 'Int8ActPerTensorFloat',
+    kTransposedQuant: 'Int8ActPerTensorFloat',
+    vQuant: 'Int8ActPerTensorFloat',
+    softmaxInputQuant: null,
+    attnOutputWeightsQuant: 'Uint8ActPerTensorFloat',
+    sdpaOutputQuant: null,
+  },
+}
 const brevitas: Class = { module: 'qnn', places: {} }
 const torch: Class = { module: 'nn', places: {} }
 
@@ -42,6 +53,8 @@ const CLASSES: ReadonlyMap<string, Class> = new Map([
   ...each('QuantScaleBias BatchNorm1dToQuantScaleBias BatchNorm2dToQuantScaleBias', weighted),
   ['QuantEmbedding', { module: 'qnn', places: { weightQuant: 'Int8WeightPerTensorFloat' } }] as const,
   ...each('QuantEltwiseAdd QuantCat', join),
+  ['QuantScaledDotProductAttention', attention] as const,
+  ['ScaledDotProductAttention', { module: 'qnn', places: {} }] as const,
   ...each(
     'QuantUpsample QuantUpsamplingNearest2d QuantUpsamplingBilinear2d TruncAvgPool2d TruncAdaptiveAvgPool2d ScaleBias HadamardClassifier',
     brevitas,
@@ -70,6 +83,21 @@ const refuse = (layer: string, path: string, message: string, fix: string): Quan
   message,
   fix,
 })
+
+/** Arguments of the calls of attention, ours and torch's; some are options of the layer here. */
+export const ATTENTION_CALL: { readonly [ours: string]: string } = {
+  query: 'query',
+  key: 'key',
+  value: 'value',
+  attnMask: 'attn_mask',
+  dropoutP: 'dropout_p',
+  isCausal: 'is_causal',
+  scale: 'scale',
+  enableGqa: 'enable_gqa',
+}
+
+/** Is it an attention, which is called by keywords? */
+export const isAttention = (layer: string): boolean => /^(Quant)?ScaledDotProductAttention$/.test(layer)
 
 /** Is it a layer that has a class of its own in Brevitas or torch? A copy under another name is its maker's. */
 export const hasClass = (layer: AnyLayer): layer is AnyLayer & { readonly source: Source } =>
@@ -145,6 +173,7 @@ const keywordsOf = (source: Source, path: string): Written => {
     ([name, value]) =>
       isSet(value) &&
       name !== 'returnQuantTensor' &&
+      !(isAttention(layer) && Object.hasOwn(ATTENTION_CALL, name)) &&
       name !== 'correctMetadata' &&
       (!ofQuantizers.has(name) || (RANGED.includes(layer) && /^(min|max)Val$/.test(name))),
   )

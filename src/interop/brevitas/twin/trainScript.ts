@@ -263,6 +263,8 @@ def main():
                 break
         else:
             epoch, first = epoch + 1, 0
+            if many and loss is not None:
+                loss = mean_of_all(loss.detach())
             if rank == 0:
                 save(a, model, optimizer, epoch, first, step)
                 measured = "" if test is None else f", accuracy {accuracy(model, test, device):.4f}"
