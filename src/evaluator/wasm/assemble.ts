@@ -61,7 +61,7 @@ export const assemble = (plan: Plan, options: AssembleOptions): Assembled => {
   const m = newModule()
   const barrier = options.threads ? emitBarrier(m, options.mayWait) : null
   const emitted = plan.steps.map((s, k) =>
-    s.kernel === null ? null : emitKernel(m, s.kernel, placesOf(plan, s), `step${k}`),
+    s.kernel === null ? null : emitKernel(m, s.kernel, placesOf(plan, s), `step${k}`, s.path),
   )
   const order: (Segment | HostStep)[] = []
   let run: { readonly steps: (readonly [step: number, part: Part])[]; readonly cached: boolean } | null = null
@@ -75,7 +75,7 @@ export const assemble = (plan: Plan, options: AssembleOptions): Assembled => {
     m.func({
       name,
       params: ['i32', 'i32'],
-      results: ['i32'],
+      result: 'i32',
       body: ({ params: [thread, threads], local }) => {
         const round = local('i32')
         const work = steps.reduce(

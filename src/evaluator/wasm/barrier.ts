@@ -29,11 +29,14 @@ const TIMES = 20
 export const patience = (longestMs: number | null): number =>
   longestMs === null ? AT_FIRST : Math.min(10 * AT_FIRST, Math.max(LEAST, Math.ceil((TIMES * longestMs) / NAP_MS)))
 
+/** Waits for the others in a round: 0, or 1 where a thread did not come. */
+export type Barrier = Func<readonly ['i32'], 'i32'>
+
 /** `barrier(round, threads) → 1 where a thread did not come`. */
-export const emitBarrier = (m: ModuleBuilder, mayWait: boolean): Func =>
+export const emitBarrier = (m: ModuleBuilder, mayWait: boolean): Barrier =>
   m.func({
     params: ['i32'],
-    results: ['i32'],
+    result: 'i32',
     body: ({ params: [target], local }) => {
       const [spins, naps, seen] = [local('i32'), local('i32'), local('i32')]
       const arrived = atomics.load(i32.const(ARRIVALS))

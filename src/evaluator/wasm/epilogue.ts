@@ -45,7 +45,7 @@ const joinedStages = (
   const units = (last.piece ?? 0) / (size / loop.units)
   if (units < 1 || !Number.isInteger(units))
     return [...stages, { ...loop, emit: (m, at) => loop.emit(m, places(at)) }, ...sums]
-  const unit = (piece: Code): Code => (units === 1 ? piece : i32.mul(piece, i32.const(units)))
+  const unit = (piece: Code<'i32'>): Code<'i32'> => (units === 1 ? piece : i32.mul(piece, i32.const(units)))
   return [
     ...stages.slice(0, -1),
     {

@@ -5,7 +5,7 @@
 import type { Shape } from '../../data/shape.js'
 import type { Attrs } from '../../graph/op.js'
 import type { Code } from './asm/encode.js'
-import type { Func, ModuleBuilder } from './asm/module.js'
+import type { Func, ModuleBuilder, Units } from './asm/module.js'
 
 /**
  * Where the operands of a step lie in memory, in bytes. Every buffer starts at a multiple of 64 and is rounded up to
@@ -21,7 +21,7 @@ export type Places = {
 }
 
 /** Code for pieces `first` … `end - 1` of a result, which are finished and still in cache. */
-export type Behind = (first: Code, end: Code) => Code
+export type Behind = (first: Code<'i32'>, end: Code<'i32'>) => Code
 
 /** One parallel sweep over `units` pieces of work, independent of each other. */
 export type Stage = {
@@ -40,7 +40,7 @@ export type Stage = {
    */
   readonly piece?: number
   /** Emits a function `(from: i32, to: i32) → ()` that does the units from … to-1. Addresses are constants in its code. */
-  readonly emit: (m: ModuleBuilder, at: Places, behind?: Behind) => Func
+  readonly emit: (m: ModuleBuilder, at: Places, behind?: Behind) => Func<Units>
 }
 
 /** How one step of a plan is computed. */

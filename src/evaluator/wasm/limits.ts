@@ -19,11 +19,11 @@ const limitModule = (pages: number): Uint8Array<ArrayBuffer> => {
       return forLoop(p, i32.const(0), bytes.get, 64, [0, 16, 32, 48].map(at))
     },
   })
-  const peak = (name: string, step: (acc: Local, x: Local) => Code): void =>
+  const peak = (name: string, step: (acc: Local<'v128'>, x: Local<'v128'>) => Code<'v128'>): void =>
     void m.func({
       name,
       params: ['i32', 'i32'],
-      results: ['i32'],
+      result: 'i32',
       body: ({ params: [turns], local }) => {
         const accs = Array.from({ length: CHAINS }, () => local('v128'))
         const x = local('v128')
@@ -36,7 +36,7 @@ const limitModule = (pages: number): Uint8Array<ArrayBuffer> => {
           ]),
           i32x4.extract(
             0,
-            accs.slice(1).reduce<Code>((v, a) => v128.xor(v, a.get), accs[0].get),
+            accs.slice(1).reduce((v, a) => v128.xor(v, a.get), accs[0].get),
           ),
         ]
       },

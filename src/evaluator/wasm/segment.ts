@@ -1,12 +1,13 @@
 /** The functions of kernels, and the calls of a segment: in order, long stages split among threads, barriers where one waits for another. */
 import type { Code } from './asm/encode.js'
 import { control, i32 } from './asm/instructions.js'
-import type { Func, Local, ModuleBuilder } from './asm/module.js'
+import type { Func, Local, ModuleBuilder, Units } from './asm/module.js'
+import type { Barrier } from './barrier.js'
 import type { Kernel, Places } from './kernel.js'
 
 /** A stage as a function of the module. */
 export type Emitted = {
-  readonly func: Func
+  readonly func: Func<Units>
   readonly units: number
   readonly cost: number
   readonly name: string
@@ -19,10 +20,17 @@ export type EmittedKernel = {
   readonly fallback: { readonly after: number; readonly flag: number; readonly kernel: EmittedKernel } | null
 }
 
-/** Writes the functions of a kernel. */
-export const emitKernel = (m: ModuleBuilder, kernel: Kernel, at: Places, name: string): EmittedKernel => ({
+/** Writes the functions of a kernel; profilers see them under its name, with the layer's path in front. */
+export const emitKernel = (
+  m: ModuleBuilder,
+  kernel: Kernel,
+  at: Places,
+  name: string,
+  path: string,
+): EmittedKernel => ({
   stages: kernel.stages.map((s, k) => {
     const f = s.emit(m, at)
+    m.label(f, `${path === '' ? name : path} ${kernel.name}: ${s.label}`)
     return { func: f, units: s.units, cost: s.cost, name: `${name}_${k}`, label: s.label, fixed: s.fixed === true }
   }),
   fallback:
@@ -40,12 +48,13 @@ export const emitKernel = (m: ModuleBuilder, kernel: Kernel, at: Places, name: s
               constants: at.constants + kernel.fallback.constantsOffset,
             },
             `${name}f`,
+            path,
           ),
         },
 })
 
 /** Writes the calls of a segment; keeps what it must know between them. */
-export const newWriter = (thread: Local, threads: Local, round: Local, barrier: Func | null, splitAbove: number) => {
+export const newWriter = (thread: Local, threads: Local, round: Local, barrier: Barrier | null, splitAbove: number) => {
   // Serial work by thread 0 that others have not waited for yet.
   let pending = false
   // Others may not have looked at a kernel's flags yet, which the next run of the segment raises anew.
@@ -64,7 +73,7 @@ export const newWriter = (thread: Local, threads: Local, round: Local, barrier: 
       pending = true
       return control.if(i32.eqz(thread.get), s.func.call(i32.const(0), i32.const(s.units)))
     }
-    const share = (t: Code): Code => i32.div_u(i32.mul(t, i32.const(s.units)), threads.get)
+    const share = (t: Code<'i32'>): Code<'i32'> => i32.div_u(i32.mul(t, i32.const(s.units)), threads.get)
     const before = pending ? wait() : []
     pending = false
     parallel = true
@@ -105,7 +114,7 @@ export const newWriter = (thread: Local, threads: Local, round: Local, barrier: 
     serial = alone
     return [alone ? all() : [], kernel(k, part)]
   }
-  return { step, finish: (): Code => [all(), i32.const(0)], isParallel: () => parallel }
+  return { step, finish: (): Code<'i32'> => [all(), i32.const(0)], isParallel: () => parallel }
 }
 
 /** All of a kernel, what is done once with parameters and state, or what is left of it. */

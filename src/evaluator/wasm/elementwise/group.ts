@@ -8,7 +8,7 @@ import type { FlatNode } from '../../plan/flatten.js'
 import type { GroupStep } from '../../plan/fuse.js'
 import type { Code } from '../asm/encode.js'
 import { control, f32, f32x4, f64, i32, i32x4, v128 } from '../asm/instructions.js'
-import type { Func, Local, ModuleBuilder } from '../asm/module.js'
+import type { Func, Local, ModuleBuilder, Units } from '../asm/module.js'
 import type { Kernel, Places, Stage } from '../kernel.js'
 import type { Lane } from '../../../graph/lanes.js'
 import { newExprs, type Exprs } from './exprs.js'
@@ -124,8 +124,8 @@ export const loopOf = (step: GroupStep, nodes: readonly FlatNode[], chunk: numbe
 }
 
 /** Offset in elements of unit `u` along the outer axes (all but the innermost). */
-const unitOffset = (u: Code, space: Space, strides: readonly number[]): Code => {
-  let [offset, below]: [Code | null, number] = [null, 1]
+const unitOffset = (u: Code<'i32'>, space: Space, strides: readonly number[]): Code<'i32'> => {
+  let [offset, below]: [Code<'i32'> | null, number] = [null, 1]
   for (let d = 1; d < space.axes.length; d++) {
     if (strides[d] !== 0 && space.axes[d] > 1) {
       const shifted = below === 1 ? u : i32.div_u(u, i32.const(below))
@@ -141,7 +141,7 @@ const unitOffset = (u: Code, space: Space, strides: readonly number[]): Code => 
 /** Distances between the partial sums of a group, in bytes: one float64 (or float32) per unit and sum. */
 const PARTIAL = 8
 
-const addPair = (sum: Local, v: Local): Code =>
+const addPair = (sum: Local<'f64'>, v: Local<'v128'>): Code =>
   sum.set(
     f64.add(
       sum.get,
@@ -163,7 +163,7 @@ const emitLoop =
     units: number,
     scalars: (m: ModuleBuilder) => Scalars,
   ) =>
-  (m: ModuleBuilder): Func =>
+  (m: ModuleBuilder): Func<Units> =>
     m.func({
       params: ['i32', 'i32'],
       body: (scope) => {
@@ -173,9 +173,10 @@ const emitLoop =
         const inner = single ? Math.min(chunk, space.size) : space.axes[0]
         const [at, stop, u] = [scope.local('i32'), scope.local('i32'), scope.local('i32')]
         const placeOf = (id: number): number => places.get(id) ?? 0
-        const held = operands.map((o) =>
-          o.kind === 'number' || o.kind === 'splat' ? scope.local('v128') : scope.local('i32'),
-        )
+        const fixed = (k: number): boolean => operands[k].kind === 'number' || operands[k].kind === 'splat'
+        /** What no element of a unit changes, in all lanes; and how far rows lie from the running offset. */
+        const values = operands.map((_, k) => (fixed(k) ? scope.local('v128') : null))
+        const distances = operands.map((o) => (o.kind === 'row' ? scope.local('i32') : null))
         const unroll = loop.exprs.list.length <= MOST_UNROLLED && inner >= 8 ? 2 : 1
         const accs = loop.sums.map(() => Array.from({ length: unroll }, () => scope.local('v128')))
         const inPlace = loop.stores.some(([node]) => operands.some((o) => placeOf(o.id) === placeOf(node)))
@@ -190,21 +191,25 @@ const emitLoop =
           rows.set(n, made)
           return made
         }
-        const iota = (n: number, offset: number): Code =>
+        const iota = (n: number, offset: number): Code<'v128'> =>
           i32x4.add(
             i32x4.splat(i32.shr_u(i32.sub(i32.add(at.get, i32.const(offset)), rowStart(n).get), i32.const(2))),
             COUNT,
           )
         const constants = newConstants(scope)
-        const fixed = (k: number): boolean => operands[k].kind === 'number' || operands[k].kind === 'splat'
         const ready = new Map(invariantsOf(loop.exprs.list, roots, fixed).map((e) => [e, scope.local('v128')] as const))
+        const valueOf = (k: number): Code<'v128'> => {
+          const value = values[k]
+          if (value === null) throw new Error('internal: an operand that changes was taken for one that does not')
+          return value.get
+        }
         /** What no element of a unit changes, computed once in front of its loops. */
         const prepare = (): Code => {
           const code = lanesOf(
             {
               scope,
               list: loop.exprs.list,
-              load: (k) => held[k].get,
+              load: valueOf,
               scalars: scalars(m),
               constant: constants.get,
               iota: (n) => iota(n, 0),
@@ -214,13 +219,13 @@ const emitLoop =
           return [...ready].map(([e, local]) => local.set(code(e)))
         }
         const turn = (offset: number, lane: boolean, copy: number): Code => {
-          const load = (k: number): Code => {
-            const o = operands[k]
-            if (fixed(k)) return held[k].get
+          const load = (k: number): Code<'v128'> => {
+            const [value, distance] = [values[k], distances[k]]
+            if (value !== null) return value.get
             const read = lane ? v128.load32_splat : v128.load
-            return o.kind === 'whole'
-              ? read(at.get, placeOf(o.id) + offset)
-              : read(i32.add(at.get, held[k].get), offset)
+            return distance === null
+              ? read(at.get, placeOf(operands[k].id) + offset)
+              : read(i32.add(at.get, distance.get), offset)
           }
           const code = lanesOf(
             {
@@ -252,7 +257,7 @@ const emitLoop =
         // Memory gives more to two streams than to one: the two vectors of a turn come from the two halves of a full chunk.
         const halves = single && unroll === 2 && space.size >= chunk && chunk % 8 === 0
         const [step, apart] = halves ? [16, chunk * 2] : [16 * unroll, 16]
-        const turns = (end: Code): Code =>
+        const turns = (end: Code<'i32'>): Code =>
           control.block(
             control.loop([
               control.br_if(1, i32.gt_u(i32.add(at.get, i32.const(step)), end)),
@@ -302,9 +307,9 @@ const emitLoop =
         const begin = (k: number): Code => {
           const o = operands[k]
           const offset = i32.mul(unitOffset(u.get, space, o.strides), i32.const(4))
-          if (o.kind === 'splat') return held[k].set(v128.load32_splat(offset, placeOf(o.id)))
+          if (o.kind === 'splat') return values[k]?.set(v128.load32_splat(offset, placeOf(o.id))) ?? []
           // The row's own address, less where the loop's running offset begins.
-          return o.kind === 'row' ? held[k].set(i32.sub(i32.add(offset, i32.const(placeOf(o.id))), at.get)) : []
+          return distances[k]?.set(i32.sub(i32.add(offset, i32.const(placeOf(o.id))), at.get)) ?? []
         }
         const length = single
           ? [
@@ -317,7 +322,9 @@ const emitLoop =
         const prepared = prepare()
         return [
           constants.fill(),
-          operands.map((o, k) => (o.kind === 'number' ? held[k].set(v128.load32_splat(i32.const(placeOf(o.id)))) : [])),
+          operands.map((o, k) =>
+            o.kind === 'number' ? (values[k]?.set(v128.load32_splat(i32.const(placeOf(o.id)))) ?? []) : [],
+          ),
           u.set(from.get),
           control.block(
             control.loop([
@@ -342,7 +349,7 @@ const emitLoop =
 /** Adds the partial sums in the order of their units. */
 const emitSums =
   (loop: Loop, places: ReadonlyMap<number, number>, partials: number, units: number) =>
-  (m: ModuleBuilder): Func =>
+  (m: ModuleBuilder): Func<Units> =>
     m.func({
       params: ['i32', 'i32'],
       body: (scope) => {

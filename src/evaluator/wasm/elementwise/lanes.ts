@@ -1,33 +1,37 @@
 /** Expressions as code: four lanes at a time, every shared expression computed once. */
 import type { Code } from '../asm/encode.js'
-import { control, f32x4, i32x4, v128 } from '../asm/instructions.js'
+import { f32x4, i32x4, v128 } from '../asm/instructions.js'
 import type { Func, Local, Scope } from '../asm/module.js'
 import type { Expr, Scalar } from './exprs.js'
 
+/** A function of one lane: float32 in, float32 out. */
+export type ScalarFunction = Func<readonly 'f32'[], 'f32'>
 /** Gives functions of one lane. */
-export type Scalars = (scalar: Scalar) => Func
+export type Scalars = (scalar: Scalar) => ScalarFunction
 
 /** What a lane function needs: how to load an operand, and the functions that are called. */
 export type LaneContext = {
   readonly scope: Scope
   readonly list: readonly Expr[]
-  readonly load: (operand: number) => Code
+  readonly load: (operand: number) => Code<'v128'>
   readonly scalars: Scalars
   /** A constant in all lanes: a local that was filled before the loop. */
-  readonly constant: (value: number) => Code
+  readonly constant: (value: number) => Code<'v128'>
   /** Places of the four elements in their rows of `n`, as int32. */
-  readonly iota: (n: number) => Code
+  readonly iota: (n: number) => Code<'v128'>
   /** The local that holds an expression which was computed in front of the loop, if it was. */
-  readonly ready?: ReadonlyMap<number, Local>
+  readonly ready?: ReadonlyMap<number, Local<'v128'>>
 }
 
 /** Constants of a loop, each built in a register once: inside the loop an engine would build it anew in each turn. `fill` comes before the loop, once all are known. */
-export const newConstants = (scope: Scope): { readonly get: (value: number) => Code; readonly fill: () => Code } => {
-  const known = new Map<string, readonly [value: number, local: Local]>()
+export const newConstants = (
+  scope: Scope,
+): { readonly get: (value: number) => Code<'v128'>; readonly fill: () => Code } => {
+  const known = new Map<string, readonly [value: number, local: Local<'v128'>]>()
   return {
     get: (value) => {
       const key = Object.is(value, -0) ? '-0' : String(value)
-      const [, local] = known.get(key) ?? [0, scope.local('v128')]
+      const local = known.get(key)?.[1] ?? scope.local('v128')
       known.set(key, [value, local])
       return local.get
     },
@@ -102,17 +106,17 @@ const usesOf = (list: readonly Expr[], roots: readonly number[]): Int32Array => 
   return uses
 }
 
-const lanewise = (f: Func, args: readonly Local[]): Code => {
-  const lane = (i: number): Code => f.call(...args.map((x) => f32x4.extract(i, x.get)))
-  return [1, 2, 3].reduce<Code>((v, i) => f32x4.replace(i, v, lane(i)), f32x4.splat(lane(0)))
+const lanewise = (f: ScalarFunction, args: readonly Local<'v128'>[]): Code<'v128'> => {
+  const lane = (i: number): Code<'f32'> => f.call(...args.map((x) => f32x4.extract(i, x.get)))
+  return [1, 2, 3].reduce((v, i) => f32x4.replace(i, v, lane(i)), f32x4.splat(lane(0)))
 }
 
 /** Gives the code of each expression of one turn of a loop; a shared one is kept in a local from its first use on. */
-export const lanesOf = (c: LaneContext, roots: readonly number[]): ((expr: number) => Code) => {
+export const lanesOf = (c: LaneContext, roots: readonly number[]): ((expr: number) => Code<'v128'>) => {
   const uses = usesOf(c.list, roots)
-  const kept = new Map<number, Local>()
+  const kept = new Map<number, Local<'v128'>>()
   const isZero = (i: number): boolean => c.list[i].op === 'const' && Object.is(c.list[i].value, 0)
-  const compute = (i: number): Code => {
+  const compute = (i: number): Code<'v128'> => {
     const e = c.list[i]
     const [a, b, d] = e.args
     switch (e.op) {
@@ -132,8 +136,8 @@ export const lanesOf = (c: LaneContext, roots: readonly number[]): ((expr: numbe
         return [m.set(mask), v128.bitselect(x, y, m.get)]
       }
       case 'call': {
-        if (e.scalar === undefined) return control.unreachable()
-        const args = e.args.map((x): readonly [Local, Code] => [c.scope.local('v128'), of(x)])
+        if (e.scalar === undefined) throw new Error('internal: a call without its function')
+        const args = e.args.map((x): readonly [Local<'v128'>, Code<'v128'>] => [c.scope.local('v128'), of(x)])
         return [
           args.map(([local, code]) => local.set(code)),
           lanewise(
@@ -149,7 +153,7 @@ export const lanesOf = (c: LaneContext, roots: readonly number[]): ((expr: numbe
       }
     }
   }
-  const of = (i: number): Code => {
+  const of = (i: number): Code<'v128'> => {
     const known = c.ready?.get(i) ?? kept.get(i)
     if (known !== undefined) return known.get
     const e = c.list[i]

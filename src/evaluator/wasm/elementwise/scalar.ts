@@ -2,9 +2,10 @@
 import { isMaskOp, type LaneExpr, type LaneFunction, type LaneOp } from '../../../graph/lanes.js'
 import type { Code } from '../asm/encode.js'
 import { control, f32, f64, i32 } from '../asm/instructions.js'
-import type { Func, Local, ModuleBuilder, Scope } from '../asm/module.js'
+import type { Body, Local, ModuleBuilder } from '../asm/module.js'
 import type { MathFunctions } from '../kernels/math.js'
 import type { Scalar } from './exprs.js'
+import type { ScalarFunction } from './lanes.js'
 
 const FUNCTIONS: { readonly [N in LaneFunction]: true } = {
   exp: true,
@@ -26,7 +27,6 @@ const simple = {
   floor: f64.floor,
   ceil: f64.ceil,
   trunc: f64.trunc,
-  not: i32.eqz,
 } as const
 const paired = {
   add: f64.add,
@@ -35,15 +35,16 @@ const paired = {
   div: f64.div,
   min: f64.min,
   max: f64.max,
+} as const
+const compared = {
   lt: f64.lt,
   le: f64.le,
   gt: f64.gt,
   ge: f64.ge,
   eq: f64.eq,
   ne: f64.ne,
-  and: i32.and,
-  or: i32.or,
 } as const
+const logical = { and: i32.and, or: i32.or } as const
 const isIn = <T extends object>(table: T, op: string): op is Extract<keyof T, string> => Object.hasOwn(table, op)
 
 const usesOf = (list: readonly LaneExpr[]): readonly number[] => {
@@ -59,42 +60,68 @@ const callersOf = (list: readonly LaneExpr[]): readonly boolean[] => {
   return calls
 }
 
-const bodyOf = (list: readonly LaneExpr[], math: MathFunctions, scope: Scope): Code => {
-  const [uses, calls] = [usesOf(list), callersOf(list)]
-  const kept = new Map<number, Local>()
-  const of = (i: number): Code => kept.get(i)?.get ?? compute(list[i])
-  const chosen = (condition: Code, a: number, b: number): Code =>
+/** The code of numbers, which are doubles, and of conditions, which are integers, by their places in the list. */
+const codeOf = (list: readonly LaneExpr[], math: MathFunctions, scope: Body<readonly 'f32'[]>) => {
+  const calls = callersOf(list)
+  const numbers = new Map<number, Local<'f64'>>()
+  const conditions = new Map<number, Local>()
+  const chosen = (condition: Code<'i32'>, a: number, b: number): Code<'f64'> =>
     // A function is called only where its result is wanted.
-    calls[a] || calls[b] ? control.either('f64', condition, of(a), of(b)) : control.select(of(a), of(b), condition)
-  const compute = ({ op, args: [a, b, d], value }: LaneExpr): Code => {
+    calls[a] || calls[b]
+      ? control.either('f64', condition, number(a), number(b))
+      : control.select(number(a), number(b), condition)
+  const number = (i: number): Code<'f64'> => numbers.get(i)?.get ?? computed(list[i])
+  const computed = ({ op, args: [a, b, d], value }: LaneExpr): Code<'f64'> => {
     if (op === 'const') return f64.const(value ?? 0)
     if (op === 'load') return f64.promote_f32(scope.params[value ?? 0].get)
-    if (op === 'select') return chosen(of(a), b, d)
-    if (op === 'pmin') return chosen(f64.lt(of(b), of(a)), b, a)
-    if (op === 'pmax') return chosen(f64.lt(of(a), of(b)), b, a)
-    if (isFunction(op)) return math.double(op).call(of(a))
-    if (isIn(simple, op)) return simple[op](of(a))
-    if (isIn(paired, op)) return paired[op](of(a), of(b))
-    return control.unreachable()
+    if (op === 'select') return chosen(condition(a), b, d)
+    if (op === 'pmin') return chosen(f64.lt(number(b), number(a)), b, a)
+    if (op === 'pmax') return chosen(f64.lt(number(a), number(b)), b, a)
+    if (isFunction(op)) return math.double(op).call(number(a))
+    if (isIn(simple, op)) return simple[op](number(a))
+    if (isIn(paired, op)) return paired[op](number(a), number(b))
+    throw new Error(`internal: ${op} gives no number of one lane`)
   }
+  const condition = (i: number): Code<'i32'> => conditions.get(i)?.get ?? decided(list[i])
+  const decided = ({ op, args: [a, b] }: LaneExpr): Code<'i32'> => {
+    if (op === 'not') return i32.eqz(condition(a))
+    if (isIn(logical, op)) return logical[op](condition(a), condition(b))
+    if (isIn(compared, op)) return compared[op](number(a), number(b))
+    throw new Error(`internal: ${op} gives no condition of one lane`)
+  }
+  /** Computes an expression into a local, which stands for it from then on. */
+  const keep = (e: LaneExpr, i: number): Code => {
+    if (isMaskOp(e.op)) {
+      const [code, local] = [decided(e), scope.local('i32')]
+      conditions.set(i, local)
+      return local.set(code)
+    }
+    const [code, local] = [computed(e), scope.local('f64')]
+    numbers.set(i, local)
+    return local.set(code)
+  }
+  return { number, keep }
+}
+
+const bodyOf = (list: readonly LaneExpr[], math: MathFunctions, scope: Body<readonly 'f32'[]>): Code<'f32'> => {
+  const uses = usesOf(list)
+  const { number, keep } = codeOf(list, math, scope)
   // What is wanted more than once is computed once, in front; both sides of pmin and pmax are wanted twice.
   const twice = new Set(list.flatMap((e) => (e.op === 'pmin' || e.op === 'pmax' ? e.args : [])))
-  const first = list.flatMap((e, i): Code[] => {
-    if (e.op === 'const' || i === list.length - 1 || (uses[i] < 2 && !twice.has(i))) return []
-    const code = compute(e)
-    const local = scope.local(isMaskOp(e.op) ? 'i32' : 'f64')
-    kept.set(i, local)
-    return [local.set(code)]
+  const last = list.length - 1
+  const first = list.map((e, i): Code => {
+    const once = uses[i] < 2 && !twice.has(i)
+    return e.op === 'const' || i === last || once ? [] : keep(e, i)
   })
-  return [first, f32.demote_f64(of(list.length - 1))]
+  return [first, f32.demote_f64(number(last))]
 }
 
 /** The function of a scalar, emitted once per module. */
-export const scalarFunction = (m: ModuleBuilder, math: MathFunctions, { key, args, list }: Scalar): Func =>
+export const scalarFunction = (m: ModuleBuilder, math: MathFunctions, { key, args, list }: Scalar): ScalarFunction =>
   math.shared(`lane ${key}`, () =>
     m.func({
       params: Array.from({ length: args }, () => 'f32' as const),
-      results: ['f32'],
+      result: 'f32',
       body: (scope) => bodyOf(list, math, scope),
     }),
   )

@@ -7,7 +7,7 @@ import type { JoinedStep, LoopSignature } from '../../plan/join.js'
 import type { GroupStep } from '../../plan/fuse.js'
 import type { Code } from '../asm/encode.js'
 import { control, i32, i32x4, v128 } from '../asm/instructions.js'
-import type { Func, ModuleBuilder } from '../asm/module.js'
+import type { Func, ModuleBuilder, Units } from '../asm/module.js'
 import type { Places } from '../kernel.js'
 import { CHUNK, costOf, loopOf, MOST_UNROLLED, type GroupKernel, type Loop } from './group.js'
 import { exprKey } from './exprs.js'
@@ -66,7 +66,7 @@ const emitSweep = (
   call: Call,
   sizes: readonly number[],
   scalars: (m: ModuleBuilder) => Scalars,
-): Func =>
+): Func<readonly 'i32'[]> =>
   m.func({
     params: [...call.pointers, ...call.numbers, null].map(() => 'i32' as const),
     body: (scope) => {
@@ -81,7 +81,7 @@ const emitSweep = (
       )
       const roots = [...loads, ...loop.stores.map(([, e]) => e)]
       const turn = (offset: number, lane: boolean): Code => {
-        const load = (k: number): Code => {
+        const load = (k: number): Code<'v128'> => {
           if (loop.operands[k].kind !== 'whole') return held[call.operand[k]].get
           return (lane ? v128.load32_splat : v128.load)(pointers[call.operand[k]].get, offset)
         }
@@ -167,7 +167,7 @@ export const updateKernel = (
   const args = [...new Set(loops.flatMap((l) => l.operands.map((o) => o.id)))]
   const outs = loops.flatMap((l) => l.stores.map(([id]) => id))
   const sizes = step.leaves.map((leaf) => leaf.size)
-  const emit = (m: ModuleBuilder, at: Places): Func => {
+  const emit = (m: ModuleBuilder, at: Places): Func<Units> => {
     const places = new Map([
       ...args.map((id, k) => [id, at.args[k]] as const),
       ...outs.map((id, k) => [id, at.outs[k]] as const),

@@ -111,7 +111,7 @@ const descend = (axes: readonly CopyAxis[], index: Local, from: Local, to: Local
 type Task = {
   readonly units: number
   readonly cost: number
-  readonly code: (scope: Scope, unit: Code, at: Places) => Code
+  readonly code: (scope: Scope, unit: Code<'i32'>, at: Places) => Code
 }
 
 const ENOUGH = 64

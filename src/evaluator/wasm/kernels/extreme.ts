@@ -2,7 +2,7 @@
 import { sizeOf } from '../../../data/shape.js'
 import type { Code } from '../asm/encode.js'
 import { control, f32, f32x4, i32, i32x4, v128 } from '../asm/instructions.js'
-import { forLoop, type Func, type Local, type ModuleBuilder } from '../asm/module.js'
+import { forLoop, type Func, type Local, type ModuleBuilder, type Units } from '../asm/module.js'
 import type { Kernel, KernelSpec, Places, Stage } from '../kernel.js'
 import { affine, bump, perUnit, rounded, shares, whileLoop, wordAt } from './loops.js'
 import { element, firstEqual } from './selectionFilter.js'
@@ -11,10 +11,10 @@ const OFFSETS = [0, 16, 32, 48] as const
 const LANES = [0, 1, 2, 3] as const
 
 /** `(from, to) → largest` of the elements between two addresses; NaN if any is. Which zero it gives is open. */
-const largestBetween = (m: ModuleBuilder, abs: boolean): Func =>
+const largestBetween = (m: ModuleBuilder, abs: boolean): Func<Units, 'f32'> =>
   m.func({
     params: ['i32', 'i32'],
-    results: ['f32'],
+    result: 'f32',
     body: (scope) => {
       const [p, to] = scope.params
       const best = OFFSETS.map(() => scope.local('v128'))
@@ -29,7 +29,7 @@ const largestBetween = (m: ModuleBuilder, abs: boolean): Func =>
               best[i].set(f32x4.pmax(best[i].get, x.get)),
               nan.set(v128.or(nan.get, f32x4.ne(x.get, x.get))),
             ])
-      const join = (v: Code): Code => r.set(f32.max(r.get, v))
+      const join = (v: Code<'f32'>): Code => r.set(f32.max(r.get, v))
       return [
         mask.set(i32x4.const(0x7fffffff)),
         best.map((b) => b.set(abs ? i32x4.const(0) : f32x4.const(-Infinity))),
@@ -61,7 +61,11 @@ export type ExtremeSpec = {
 }
 
 /** `(x, row, largest)`: writes a row's result, and the index of the first element equal to it where that is wanted. */
-const writeRow = (m: ModuleBuilder, { n, abs, zero }: ExtremeSpec, at: Places): Func => {
+const writeRow = (
+  m: ModuleBuilder,
+  { n, abs, zero }: ExtremeSpec,
+  at: Places,
+): Func<readonly ['i32', 'i32', 'f32']> => {
   const first = firstEqual(m, abs)
   return m.func({
     params: ['i32', 'i32', 'f32'],
@@ -105,8 +109,8 @@ const rowStage = (spec: ExtremeSpec): Stage => {
 /** Rows cut into chunks whose maxima lie in scratch until the last stage. */
 const chunkStages = (spec: ExtremeSpec, chunk: number, chunks: number): readonly Stage[] => {
   const { rows, n, abs } = spec
-  const rowAt = (at: Places, row: Code): Code => affine(at.args[0], row, 4 * n)
-  const partials = (at: Places, unit: Local): Code => wordAt(i32.const(at.scratch), unit.get)
+  const rowAt = (at: Places, row: Code<'i32'>): Code<'i32'> => affine(at.args[0], row, 4 * n)
+  const partials = (at: Places, unit: Local): Code<'i32'> => wordAt(i32.const(at.scratch), unit.get)
   return [
     {
       label: 'chunks',

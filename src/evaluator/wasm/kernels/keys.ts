@@ -15,7 +15,7 @@ const SIGN = 0x80000000 | 0
 export const COUNTERS = 8192
 
 /** The key of the float (or of its magnitude) whose bits are in `t`; -1 (the largest) for a NaN. */
-export const keyOf = (t: Local, abs: boolean): Code =>
+export const keyOf = (t: Local, abs: boolean): Code<'i32'> =>
   abs
     ? i32.and(t.get, i32.const(MAGNITUDE))
     : control.select(
@@ -25,7 +25,7 @@ export const keyOf = (t: Local, abs: boolean): Code =>
       )
 
 /** The float of a key; both zeros give +0. */
-export const floatOf = (key: Local, abs: boolean): Code => {
+export const floatOf = (key: Local, abs: boolean): Code<'f32'> => {
   const bits = abs
     ? key.get
     : control.select(
@@ -36,14 +36,17 @@ export const floatOf = (key: Local, abs: boolean): Code => {
   return f32.add(f32.reinterpret_i32(bits), f32.const(0))
 }
 
+/** A function that finds the key of a rank: `(keys or floats, how many, rank, counters) → key`. */
+export type Selection = Func<readonly ['i32', 'i32', 'i32', 'i32'], 'i32'>
+
 /** One more in the counter of a digit. */
-const countDigit = (address: Local, hist: Code, digit: Code): Code => [
+const countDigit = (address: Local, hist: Code<'i32'>, digit: Code<'i32'>): Code => [
   address.set(wordAt(hist, digit)),
   i32.store(address.get, i32.add(i32.load(address.get), i32.const(1))),
 ]
 
 /** Walks the counters to the digit that holds rank `r`, which becomes the rank among its keys; leaves the address in `at`. */
-const findDigit = (scope: Scope, at: Local, r: Local, hist: Code): Code => {
+const findDigit = (scope: Scope, at: Local, r: Local, hist: Code<'i32'>): Code => {
   const c = scope.local('i32')
   return [
     at.set(hist),
@@ -52,14 +55,14 @@ const findDigit = (scope: Scope, at: Local, r: Local, hist: Code): Code => {
 }
 
 /** `(keys, n, r, counters) → key`: the key of rank `r` (from 0) of the `n` keys at `keys`, which it overwrites. */
-export const selectKey = (m: ModuleBuilder): Func =>
+export const selectKey = (m: ModuleBuilder): Selection =>
   m.func({
     params: ['i32', 'i32', 'i32', 'i32'],
-    results: ['i32'],
+    result: 'i32',
     body: (scope) => {
       const [keys, n, r, hist] = scope.params
       const [shift, p, end, at, key, to] = Array.from({ length: 6 }, () => scope.local('i32'))
-      const digit = (k: Code): Code => i32.and(i32.shr_u(k, shift.get), i32.const(255))
+      const digit = (k: Code<'i32'>): Code<'i32'> => i32.and(i32.shr_u(k, shift.get), i32.const(255))
       return [
         shift.set(i32.const(24)),
         whileLoop(i32.and(i32.gt_u(n.get, i32.const(1)), i32.ge_s(shift.get, i32.const(0))), [
@@ -89,10 +92,10 @@ const LEVELS = [
 ] as const
 
 /** `(x, n, r, counters) → key`: the key of rank `r` of the `n` floats at `x`, which it only reads, three times. */
-export const selectInPlace = (m: ModuleBuilder, abs: boolean): Func =>
+export const selectInPlace = (m: ModuleBuilder, abs: boolean): Selection =>
   m.func({
     params: ['i32', 'i32', 'i32', 'i32'],
-    results: ['i32'],
+    result: 'i32',
     body: (scope) => {
       const [x, n, r, hist] = scope.params
       const [p, end, at, bits, key, known, prefix] = Array.from({ length: 7 }, () => scope.local('i32'))

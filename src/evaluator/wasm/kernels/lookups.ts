@@ -84,7 +84,7 @@ const overMap = (
   scope: Scope,
   { map, tables }: Plane,
   outer: Local,
-  entry: (member: Code, weight: Code | null) => Code,
+  entry: (member: Code<'i32'>, weight: Code<'f64'> | null) => Code,
   before: Code,
   after: Code,
 ): Code => {
@@ -110,7 +110,7 @@ const overMap = (
 /** The result from x: what a lookup reads (or the fill), or a mixture. */
 const forward = (scope: Scope, plane: Plane, fill: number, x: Local, out: Local): Code => {
   const [sum, copied] = [scope.local('f64'), scope.local('f32')]
-  const read = (member: Code): Code => f32.load(i32.add(x.get, member))
+  const read = (member: Code<'i32'>): Code<'f32'> => f32.load(i32.add(x.get, member))
   return plane.map.weights === null
     ? overMap(
         scope,
@@ -134,7 +134,7 @@ const forward = (scope: Scope, plane: Plane, fill: number, x: Local, out: Local)
 const backward = (scope: Scope, plane: Plane, g: Local, sums: Local, out: Local): Code => {
   const [p, end, address] = Array.from({ length: 3 }, () => scope.local('i32'))
   const v = scope.local('f64')
-  const add = (member: Code, weight: Code | null): Code => [
+  const add = (member: Code<'i32'>, weight: Code<'f64'> | null): Code => [
     address.set(i32.add(sums.get, i32.shl(member, i32.const(1)))),
     f64.store(address.get, f64.add(f64.load(address.get), weight === null ? v.get : f64.mul(weight, v.get))),
   ]

@@ -5,7 +5,15 @@
 import type { LaneFunction } from '../../../graph/lanes.js'
 import type { Code } from '../asm/encode.js'
 import { control, f32, f64, i32, i64 } from '../asm/instructions.js'
-import type { Func, Local, ModuleBuilder, Scope } from '../asm/module.js'
+import {
+  funcAt,
+  type Body,
+  type Func,
+  type Local,
+  type ModuleBuilder,
+  type Scope,
+  type ValueType,
+} from '../asm/module.js'
 
 /** Functions from double to double. */
 export type MathName = LaneFunction
@@ -13,12 +21,21 @@ export type MathName = LaneFunction
 /** The functions of one module, each emitted when it is first asked for. */
 export type MathFunctions = {
   /** f64 → f64. */
-  readonly double: (name: MathName) => Func
+  readonly double: (name: MathName) => DoubleFunction
   /** f32 → f32: the double's result, rounded. */
-  readonly single: (name: MathName) => Func
+  readonly single: (name: MathName) => SingleFunction
   /** Any function of the caller's, emitted once for its key. */
-  readonly shared: (key: string, emit: () => Func) => Func
+  readonly shared: <P extends readonly ValueType[], R extends ValueType | 'none'>(
+    key: string,
+    emit: () => Func<P, R>,
+  ) => Func<P, R>
 }
+
+/** From float32 to float32. */
+export type SingleFunction = Func<readonly ['f32'], 'f32'>
+type F64 = Code<'f64'>
+type Double = Local<'f64'>
+type DoubleFunction = Func<readonly ['f64'], 'f64'>
 
 const LN2_HI = 0.6931471803691238
 const LN2_LO = 1.9082149292705877e-10
@@ -32,42 +49,44 @@ const c = f64.const
 const { add, sub, mul, div } = f64
 
 /** `c0 + z (c1 + z (c2 + …))`. */
-const series = (z: Code, coefficients: readonly number[]): Code => {
+const series = (z: F64, coefficients: readonly number[]): F64 => {
   const last = coefficients[coefficients.length - 1]
-  return coefficients.slice(0, -1).reduceRight<Code>((rest, x) => add(c(x), mul(z, rest)), c(last))
+  return coefficients.slice(0, -1).reduceRight<F64>((rest, x) => add(c(x), mul(z, rest)), c(last))
 }
 
 /** `c0 - z (c1 - z (… - z rest))`. */
-const alternating = (z: Code, coefficients: readonly number[], rest: Code): Code =>
-  coefficients.reduceRight<Code>((inner, x) => sub(c(x), mul(z, inner)), rest)
+const alternating = (z: F64, coefficients: readonly number[], rest: F64): F64 =>
+  coefficients.reduceRight<F64>((inner, x) => sub(c(x), mul(z, inner)), rest)
 
 /** 2^k; k an integer in -1022 … 1023. */
-const powerOfTwo = (k: Code): Code =>
+const powerOfTwo = (k: Code<'i32'>): F64 =>
   f64.reinterpret_i64(i64.shl_const(i64.extend_i32_s(i32.add(k, i32.const(1023))), 52))
 
-const whole = (x: Code): Code => i32.trunc_sat_f64_s(x)
+const whole = (x: F64): Code<'i32'> => i32.trunc_sat_f64_s(x)
 
-type Body = (scope: Scope, math: MathFunctions) => Code
+type Formula<P extends readonly 'f64'[] = readonly ['f64']> = (scope: Body<P>, math: MathFunctions) => F64
 
-const define = (m: ModuleBuilder, params: number, math: MathFunctions, body: Body): Func =>
-  m.func({
-    params: Array.from({ length: params }, () => 'f64' as const),
-    results: ['f64'],
-    body: (scope) => body(scope, math),
-  })
+const define = <const P extends readonly 'f64'[]>(
+  m: ModuleBuilder,
+  params: P,
+  math: MathFunctions,
+  body: Formula<P>,
+): Func<P, 'f64'> => m.func({ params, result: 'f64', body: (scope) => body(scope, math) })
 
-const leaveIf = (condition: Code, value: Code): Code => control.if(condition, control.return(value))
+const leaveIf = (condition: Code<'i32'>, value: F64): Code => control.if(condition, control.return(value))
 
-const doubles = (scope: Scope, n: number): readonly Local[] => Array.from({ length: n }, () => scope.local('f64'))
+const doubles = (scope: Scope, n: number): readonly Double[] => Array.from({ length: n }, () => scope.local('f64'))
 
 /** c of `exp(r) = 1 + r + r c / (2 - c)`. */
-const correction = (r: Local, z: Local): Code => [
+const correction = (r: Double, z: Double): F64 => [
   z.set(mul(r.get, r.get)),
   sub(r.get, mul(z.get, series(z.get, [1 / 6, -1 / 360, 1 / 15120, -1 / 604800, 1 / 23950080, -691 / 653837184000]))),
 ]
 
+type Reduced = readonly ['f64', 'f64', 'f64']
+
 /** `(hi, lo, k) → 2^k exp(hi - lo)`. */
-const expReduced: Body = (scope) => {
+const expReduced: Formula<Reduced> = (scope) => {
   const [hi, lo, k] = scope.params
   const [r, z, t, y] = doubles(scope, 4)
   return [
@@ -80,11 +99,11 @@ const expReduced: Body = (scope) => {
   ]
 }
 
-const reduced = (m: ModuleBuilder, math: MathFunctions): Func =>
-  math.shared('exp reduced', () => define(m, 3, math, expReduced))
+const reduced = (m: ModuleBuilder, math: MathFunctions): Func<Reduced, 'f64'> =>
+  math.shared('exp reduced', () => define(m, ['f64', 'f64', 'f64'], math, expReduced))
 
 const exp =
-  (m: ModuleBuilder): Body =>
+  (m: ModuleBuilder): Formula =>
   (scope, math) => {
     const [x] = scope.params
     const [k] = doubles(scope, 1)
@@ -97,7 +116,7 @@ const exp =
     ]
   }
 
-const expm1: Body = (scope, math) => {
+const expm1: Formula = (scope, math) => {
   const [x] = scope.params
   const [k, hi, lo, r, rest, t, z] = doubles(scope, 7)
   return [
@@ -121,7 +140,7 @@ const expm1: Body = (scope, math) => {
 }
 
 const exp2 =
-  (m: ModuleBuilder): Body =>
+  (m: ModuleBuilder): Formula =>
   (scope, math) => {
     const [x] = scope.params
     const [k, r, first] = doubles(scope, 3)
@@ -141,7 +160,7 @@ const exp2 =
   }
 
 /** `s (f^2/2 + R)` of `ln(1 + f)`. */
-const logTail = (f: Local, s: Local, z: Local, w: Local): Code => [
+const logTail = (f: Double, s: Double, z: Double, w: Double): F64 => [
   s.set(div(f.get, add(c(2), f.get))),
   z.set(mul(s.get, s.get)),
   w.set(mul(z.get, z.get)),
@@ -158,20 +177,20 @@ const logTail = (f: Local, s: Local, z: Local, w: Local): Code => [
 ]
 
 /** Leaves the integer k for which `x 2^-k` is in [sqrt 1/2, sqrt 2] in `k`, and that power less 1 in `f`. */
-const splitPower = (x: Local, n: Local, k: Local, f: Local): Code => [
+const splitPower = (x: Double, n: Local, k: Double, f: Double): Code => [
   n.set(i32.sub(i64.wrap(i64.shr_u_const(i64.reinterpret_f64(mul(x.get, c(Math.SQRT1_2))), 52)), i32.const(1022))),
   k.set(f64.convert_i32_s(n.get)),
   f.set(sub(mul(x.get, powerOfTwo(i32.sub(i32.const(0), n.get))), c(1))),
 ]
 
-const outside = (x: Local): Code =>
+const outside = (x: Double): Code =>
   control.if(i32.eqz(i32.and(f64.gt(x.get, c(0)), f64.lt(x.get, c(Infinity)))), [
     leaveIf(f64.eq(x.get, c(0)), c(-Infinity)),
     leaveIf(f64.gt(x.get, c(0)), x.get),
     control.return(c(NaN)),
   ])
 
-const log: Body = (scope) => {
+const log: Formula = (scope) => {
   const [x] = scope.params
   const [k, f, s, z, w] = doubles(scope, 5)
   const n = scope.local('i32')
@@ -185,7 +204,7 @@ const log: Body = (scope) => {
   ]
 }
 
-const log2: Body = (scope) => {
+const log2: Formula = (scope) => {
   const [x] = scope.params
   const [k, f, s, z, w, first, product, sum, rest] = doubles(scope, 9)
   const n = scope.local('i32')
@@ -204,7 +223,7 @@ const log2: Body = (scope) => {
   ]
 }
 
-const tanh: Body = (scope, math) => {
+const tanh: Formula = (scope, math) => {
   const [x] = scope.params
   const [size, e, value] = doubles(scope, 3)
   const small = f64.lt(size.get, c(1))
@@ -222,7 +241,7 @@ const tanh: Body = (scope, math) => {
   ]
 }
 
-const sigmoid: Body = (scope, math) => {
+const sigmoid: Formula = (scope, math) => {
   const [x] = scope.params
   const [e] = doubles(scope, 1)
   const power = math.double('exp')
@@ -234,7 +253,7 @@ const sigmoid: Body = (scope, math) => {
 }
 
 /** `exp(x^2) erfc(x)` for 1 <= x <= 6. */
-const scaledErfc = (x: Local, t: Local): Code => [
+const scaledErfc = (x: Double, t: Double): F64 => [
   t.set(div(sub(x.get, c(3)), add(x.get, c(3)))),
   series(
     t.get,
@@ -261,14 +280,14 @@ const ERF_HIGH = [
 ]
 const ERF_LOW = [1 / 3, 1 / 10, 1 / 42, 1 / 216, 1 / 1320]
 
-const erfNearZero = (x: Local, z: Local, sum: Local): Code => [
+const erfNearZero = (x: Double, z: Double, sum: Double): F64 => [
   z.set(mul(x.get, x.get)),
   sum.set(alternating(z.get, ERF_HIGH, sub(c(ERF_LAST), div(z.get, c(690452066304000))))),
   sum.set(mul(z.get, alternating(z.get, ERF_LOW, sum.get))),
   add(x.get, mul(x.get, sub(c(0.12837916709551256), mul(c(1.1283791670955126), sum.get)))),
 ]
 
-const erf: Body = (scope, math) => {
+const erf: Formula = (scope, math) => {
   const [x] = scope.params
   const [size, z, sum, value, t] = doubles(scope, 5)
   return [
@@ -284,7 +303,7 @@ const erf: Body = (scope, math) => {
   ]
 }
 
-const bodies = (m: ModuleBuilder): { readonly [N in MathName]: Body } => ({
+const bodies = (m: ModuleBuilder): { readonly [N in MathName]: Formula } => ({
   exp: exp(m),
   exp2: exp2(m),
   expm1,
@@ -297,21 +316,24 @@ const bodies = (m: ModuleBuilder): { readonly [N in MathName]: Body } => ({
 
 /** The functions of a module. Ask once per module (`newMath`), or they are emitted twice. */
 export const mathFunctions = (m: ModuleBuilder): MathFunctions => {
-  const known = new Map<string, Func>()
-  const shared = (key: string, emit: () => Func): Func => {
-    const func = known.get(key) ?? emit()
-    known.set(key, func)
-    return func
+  const known = new Map<string, number>()
+  const shared = <P extends readonly ValueType[], R extends ValueType | 'none'>(
+    key: string,
+    emit: () => Func<P, R>,
+  ): Func<P, R> => {
+    const index = known.get(key) ?? emit().index
+    known.set(key, index)
+    return funcAt(index)
   }
   const math: MathFunctions = {
     shared,
-    double: (name) => shared(`double ${name}`, () => define(m, 1, math, bodies(m)[name])),
+    double: (name) => shared(`double ${name}`, () => define(m, ['f64'], math, bodies(m)[name])),
     single: (name) =>
       shared(`single ${name}`, () => {
         const inner = math.double(name)
         return m.func({
           params: ['f32'],
-          results: ['f32'],
+          result: 'f32',
           body: ({ params: [x] }) => f32.demote_f64(inner.call(f64.promote_f32(x.get))),
         })
       }),

@@ -32,14 +32,17 @@ const places = (): Float32Array => {
 
 const isSingle = (x: unknown): x is number => typeof x === 'number' && Math.fround(x) === x
 
+type Rounding = (x: Code<'v128'>) => Code<'v128'>
+type Errors = Func<readonly ['i32', 'i32', 'v128'], 'v128'>
+
 /** To even, but ties of negative numbers go up. */
-const dpu = (x: Code): Code => {
+const dpu = (x: Code<'v128'>): Code<'v128'> => {
   const tie = f32x4.eq(f32x4.sub(x, f32x4.floor(x)), f32x4.const(0.5))
   return v128.bitselect(f32x4.ceil(x), f32x4.nearest(x), v128.and(tie, f32x4.lt(x, f32x4.const(0))))
 }
 
 /** The rounding of a vector, or null for one that is not known here. */
-const roundingOf = (name: unknown): ((x: Code) => Code) | null => {
+const roundingOf = (name: unknown): Rounding | null => {
   switch (name) {
     case 'ROUND':
       return f32x4.nearest
@@ -57,8 +60,8 @@ const roundingOf = (name: unknown): ((x: Code) => Code) | null => {
 }
 
 /** `(p, n, scales) → sums of squared errors` of n numbers at p, a lane for each scale. */
-const errorFunction = (m: ModuleBuilder, n: number, a: Attrs, round: (x: Code) => Code): Func => {
-  const shape = { params: ['i32', 'i32', 'v128'], results: ['v128'] } as const
+const errorFunction = (m: ModuleBuilder, n: number, a: Attrs, round: Rounding): Errors => {
+  const shape = { params: ['i32', 'i32', 'v128'], result: 'v128' } as const
   const [lo, hi] = [f32x4.const(Number(a.lo)), f32x4.const(Number(a.hi))]
   const leaf = m.func({
     ...shape,
@@ -76,7 +79,7 @@ const errorFunction = (m: ModuleBuilder, n: number, a: Attrs, round: (x: Code) =
       ]
     },
   })
-  const halves = (inner: Func): Func =>
+  const halves = (inner: Errors): Errors =>
     m.func({
       ...shape,
       body: ({ params: [p, count, scales], local }) => {
@@ -97,10 +100,10 @@ const errorFunction = (m: ModuleBuilder, n: number, a: Attrs, round: (x: Code) =
 }
 
 /** `candidate → scale`, as the reference has it. */
-const scaleFunction = (m: ModuleBuilder, mathOf: MathOf, a: Attrs): Func =>
+const scaleFunction = (m: ModuleBuilder, mathOf: MathOf, a: Attrs): Func<readonly ['f32'], 'f32'> =>
   m.func({
     params: ['f32'],
-    results: ['f32'],
+    result: 'f32',
     body: ({ params: [t] }) => {
       const least = Math.fround(Number(a.minVal))
       const bound: Code =
@@ -110,9 +113,9 @@ const scaleFunction = (m: ModuleBuilder, mathOf: MathOf, a: Attrs): Func =>
               f32.eq(t.get, t.get),
               t.set(f32.copysign(f32.max(f32.abs(t.get), f32.const(least)), f32.add(t.get, f32.const(0)))),
             )
-      const call = (name: 'log2' | 'exp2', x: Code): Code => mathOf(m).single(name).call(x)
-      const log = (round: (x: Code) => Code): Code => call('exp2', round(call('log2', t.get)))
-      const restrictions: { readonly [name: string]: () => Code } = {
+      const call = (name: 'log2' | 'exp2', x: Code<'f32'>): Code<'f32'> => mathOf(m).single(name).call(x)
+      const log = (round: (x: Code<'f32'>) => Code<'f32'>): Code<'f32'> => call('exp2', round(call('log2', t.get)))
+      const restrictions: { readonly [name: string]: () => Code<'f32'> } = {
         FP: () => f32.abs(t.get),
         LOG_FP: () => log((l) => l),
         CEIL: () => log(f32.ceil),
@@ -128,7 +131,7 @@ const scaleFunction = (m: ModuleBuilder, mathOf: MathOf, a: Attrs): Func =>
   })
 
 /** The largest magnitude of `n` numbers at `from`; NaN if one is. */
-const largest = (scope: Scope, from: Code, n: number): Code => {
+const largest = (scope: Scope, from: Code<'i32'>, n: number): Code<'f32'> => {
   const [p, end, most] = [scope.local('i32'), scope.local('i32'), scope.local('v128')]
   const whole = 4 * Math.floor(n / 4)
   const lanes = [0, 1, 2, 3].map((l) => f32x4.extract(l, most.get))
@@ -176,7 +179,7 @@ const candidateStage = (rows: number, n: number, a: Attrs, mathOf: MathOf): Stag
   },
 })
 
-const errorStage = (rows: number, n: number, a: Attrs, round: (x: Code) => Code): Stage => ({
+const errorStage = (rows: number, n: number, a: Attrs, round: Rounding): Stage => ({
   label: 'errors',
   units: rows * VECTORS,
   cost: 3 * n,
@@ -202,7 +205,7 @@ const errorStage = (rows: number, n: number, a: Attrs, round: (x: Code) => Code)
 })
 
 /** The first candidate with the least error; an error that is NaN is less than none. */
-const choice = (at: Places, scope: Scope, row: Code): Code => {
+const choice = (at: Places, scope: Scope, row: Code<'i32'>): Code => {
   const [base, p] = [scope.local('i32'), scope.local('i32')]
   const [best, least, error] = [scope.local('f32'), scope.local('f32'), scope.local('f32')]
   return [

@@ -28,8 +28,8 @@ type Geometry = {
 /** The four elements of each of four windows, in the order in which they are compared; and whether any may be NaN. */
 type Windows = {
   readonly load: (top: Local, bottom: Local, offset: number) => Code
-  readonly each: readonly Local[]
-  readonly doubtful: Code
+  readonly each: readonly Local<'v128'>[]
+  readonly doubtful: Code<'i32'>
 }
 
 const windowsOf = (scope: Scope): Windows => {
@@ -54,7 +54,7 @@ const windowsOf = (scope: Scope): Windows => {
 }
 
 /** Where v beats the best so far; NaN always does, if there may be any. */
-const beats = (v: Local, best: Local, nan: boolean): Code =>
+const beats = (v: Local<'v128'>, best: Local<'v128'>, nan: boolean): Code<'v128'> =>
   nan ? v128.or(f32x4.gt(v.get, best.get), f32x4.ne(v.get, v.get)) : f32x4.gt(v.get, best.get)
 
 const forwardBlock = (scope: Scope): ((top: Local, bottom: Local, out: Local, at: number) => Code) => {
@@ -88,7 +88,7 @@ const gradBlock = (
       mask.set(beats(v, best, nan)),
       best.set(nan ? v128.bitselect(v.get, best.get, mask.get) : f32x4.pmax(best.get, v.get)),
     ])
-  const pair = (to: Local, first: Local, second: Local, at: number): Code => [
+  const pair = (to: Local, first: Local<'v128'>, second: Local<'v128'>, at: number): Code => [
     v128.store(to.get, v128.shuffle(first.get, second.get, LOW), 8 * at),
     v128.store(to.get, v128.shuffle(first.get, second.get, HIGH), 8 * at + 16),
   ]

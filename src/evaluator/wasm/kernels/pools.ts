@@ -98,7 +98,7 @@ const planeLoops = (scope: Scope, { windows }: Pool, tables: Tables): Plane => {
  * Leaves the offset of the window's winner in lane 0 of `best` (-1: none) and its value in lane 0 of `value`: the first of
  * equals, the last NaN. In vectors, because engines make a branch of a scalar choice, and this one can't be foretold.
  */
-const winner = (scope: Scope, loops: Plane, base: Local, value: Local, best: Local): Code => {
+const winner = (scope: Scope, loops: Plane, base: Local, value: Local<'v128'>, best: Local<'v128'>): Code => {
   const [v, wins] = [scope.local('v128'), scope.local('v128')]
   const ahead = v128.or(
     i32x4.lt_s(best.get, i32x4.const(0)),
@@ -141,7 +141,7 @@ const mean = (scope: Scope, pool: Pool, tables: Tables, x: Local, out: Local): C
 }
 
 /** `sums[offset / 4] += v`, in doubles. */
-const accumulate = (sums: Local, offset: Code, v: Code, address: Local): Code => [
+const accumulate = (sums: Local, offset: Code<'i32'>, v: Code<'f64'>, address: Local): Code => [
   address.set(i32.add(sums.get, i32.shl(offset, i32.const(1)))),
   f64.store(address.get, f64.add(f64.load(address.get), v)),
 ]

@@ -9,18 +9,29 @@ import { control, f32, i32 } from '../asm/instructions.js'
 import { forLoop, type Func, type Local, type ModuleBuilder, type Scope } from '../asm/module.js'
 import type { Kernel, KernelSpec, Places, Stage } from '../kernel.js'
 import { extremeOfRows } from './extreme.js'
-import { floatOf, keyOf, selectInPlace, selectKey } from './keys.js'
+import { floatOf, keyOf, selectInPlace, selectKey, type Selection } from './keys.js'
 import { affine, bump, perUnit, shares, wordAt } from './loops.js'
-import { CANDIDATE, countEqual, filterChunk, firstEqual, isSame } from './selectionFilter.js'
+import {
+  CANDIDATE,
+  countEqual,
+  filterChunk,
+  firstEqual,
+  isSame,
+  type FilterChunk,
+  type Search,
+} from './selectionFilter.js'
 import { planSelection, STRIPS, type SelectionPlan } from './selectionPlan.js'
 import { sampleBounds } from './selectionSample.js'
 
+/** `(x, lane, row)`: finishes a row. */
+type RowFunction = Func<readonly ['i32', 'i32', 'i32']>
+
 type Finish = {
   readonly plan: SelectionPlan
-  readonly select: Func
-  readonly whole: Func
-  readonly equal: Func
-  readonly first: Func
+  readonly select: Selection
+  readonly whole: Selection
+  readonly equal: Search
+  readonly first: Search
   readonly at: Places
 }
 
@@ -71,8 +82,8 @@ const amongCandidates = (
   { plan, select }: Finish,
   lane: Local,
   key: Local,
-  count: Code,
-  r: Code,
+  count: Code<'i32'>,
+  r: Code<'i32'>,
 ): Code => {
   const [p, to, bits] = [scope.local('i32'), scope.local('i32'), scope.local('i32')]
   const keys = i32.add(lane.get, i32.const(plan.at.keys))
@@ -88,7 +99,7 @@ const amongCandidates = (
 }
 
 /** Sets `index` to that of the first candidate equal to v. */
-const firstCandidate = (scope: Scope, plan: SelectionPlan, lane: Local, v: Local, index: Local): Code => {
+const firstCandidate = (scope: Scope, plan: SelectionPlan, lane: Local, v: Local<'f32'>, index: Local): Code => {
   const [p, x] = [scope.local('i32'), scope.local('f32')]
   return control.block([
     overCandidates(scope, plan, lane, p, [
@@ -113,8 +124,8 @@ const locate = (
 ): Code => {
   const { side, n, k, most } = plan
   const is = (what: number): Code => how.set(i32.const(what))
-  const less = (a: Local, b: Local): Code => i32.lt_u(a.get, b.get)
-  const count = (bound: number): Code => equal.call(x.get, i32.const(n), f32.load(lane.get, bound))
+  const less = (a: Local, b: Local): Code<'i32'> => i32.lt_u(a.get, b.get)
+  const count = (bound: number): Code<'i32'> => equal.call(x.get, i32.const(n), f32.load(lane.get, bound))
   const atBound = (bound: number, what: number): Code => [
     r.set(i32.sub(r.get, m.get)),
     control.if(i32.lt_u(r.get, count(bound)), is(what)),
@@ -137,13 +148,13 @@ const locate = (
 }
 
 /** Writes the chosen value of a row, and its index where that is wanted. */
-const writeChosen = (finish: Finish, row: Local, v: Local, index: Local): Code => [
+const writeChosen = (finish: Finish, row: Local, v: Local<'f32'>, index: Local): Code => [
   f32.store(wordAt(i32.const(finish.at.outs[0]), row.get), v.get),
   finish.at.outs.length > 1 ? i32.store(wordAt(i32.const(finish.at.outs[1]), row.get), index.get) : [],
 ]
 
 /** `(x, lane, row)`: the last step of a row whose candidates are known. */
-const finishRow = (m: ModuleBuilder, finish: Finish): Func =>
+const finishRow = (m: ModuleBuilder, finish: Finish): RowFunction =>
   m.func({
     params: ['i32', 'i32', 'i32'],
     body: (scope) => {
@@ -195,16 +206,14 @@ const finishRow = (m: ModuleBuilder, finish: Finish): Func =>
   })
 
 /** `(x, lane, row)`: a short row, of whose elements all are candidates. */
-const shortRow = (m: ModuleBuilder, finish: Finish): Func =>
+const shortRow = (m: ModuleBuilder, finish: Finish): RowFunction =>
   m.func({
     params: ['i32', 'i32', 'i32'],
     body: (scope) => {
       const { plan, select, first, at } = finish
       const [x, lane, row] = scope.params
-      const [p, to, end, bits, key, index, v] = [
-        ...Array.from({ length: 6 }, () => scope.local('i32')),
-        scope.local('f32'),
-      ]
+      const [p, to, end, bits, key, index] = Array.from({ length: 6 }, () => scope.local('i32'))
+      const v = scope.local('f32')
       const keys = i32.add(lane.get, i32.const(plan.at.keys))
       return [
         to.set(keys),
@@ -234,7 +243,13 @@ const functions = (m: ModuleBuilder, plan: SelectionPlan, at: Places): Finish =>
 })
 
 /** Does chunk `index` of the row at `x`. */
-const chunkOf = (filter: Func, { n, strip, room, at }: SelectionPlan, x: Code, lane: Local, index: Local): Code =>
+const chunkOf = (
+  filter: FilterChunk,
+  { n, strip, room, at }: SelectionPlan,
+  x: Code<'i32'>,
+  lane: Local,
+  index: Local,
+): Code =>
   filter.call(
     x,
     i32.add(x, i32.mul(index.get, i32.const(4 * STRIPS * strip))),
@@ -247,8 +262,8 @@ const chunkOf = (filter: Func, { n, strip, room, at }: SelectionPlan, x: Code, l
 
 /** Few long rows: sample, filter in chunks, finish, each a stage. */
 const splitStages = (rows: number, plan: SelectionPlan): readonly Stage[] => {
-  const rowAt = (at: Places, row: Local): Code => affine(at.args[0], row.get, 4 * plan.n)
-  const laneAt = (at: Places, row: Code): Code => affine(at.scratch, row, plan.bytes)
+  const rowAt = (at: Places, row: Local): Code<'i32'> => affine(at.args[0], row.get, 4 * plan.n)
+  const laneAt = (at: Places, row: Code<'i32'>): Code<'i32'> => affine(at.scratch, row, plan.bytes)
   return [
     {
       label: 'sample',

@@ -1,21 +1,26 @@
 /** The pass over a row that keeps what lies beyond the bounds, and the searches for elements equal to a value. */
-import type { Code } from '../asm/encode.js'
+import type { Code, ValueType } from '../asm/encode.js'
 import { control, f32, f32x4, i16x8, i32, i32x4, i8x16, v128 } from '../asm/instructions.js'
 import { type Func, type Local, type ModuleBuilder, type Scope } from '../asm/module.js'
 import { bump, whileLoop, wordAt } from './loops.js'
 import { STRIPS, type SelectionPlan } from './selectionPlan.js'
 
 /** The bounds in all lanes, and the bits of a magnitude. */
-type Bounds = { readonly lo: Local; readonly hi: Local; readonly magnitude: Local }
+type Bounds = { readonly lo: Local<'v128'>; readonly hi: Local<'v128'>; readonly magnitude: Local<'v128'> }
+
+/** The pass over a chunk: row, first element, end of the row, bounds, counts, candidates. */
+export type FilterChunk = Func<readonly ['i32', 'i32', 'i32', 'f32', 'f32', 'i32', 'i32']>
+/** A search among the `n` floats at an address for a value. */
+export type Search = Func<readonly ['i32', 'i32', 'f32'], 'i32'>
 
 /** Bytes of one candidate: its value and its index in the row. */
 export const CANDIDATE = 8
 
 /** `|x|` where magnitudes are wanted. */
-const vector = (abs: boolean, p: Code, offset: number): Code =>
+const vector = (abs: boolean, p: Code<'i32'>, offset: number): Code<'v128'> =>
   abs ? f32x4.abs(v128.load(p, offset)) : v128.load(p, offset)
 /** The same of one element. */
-export const element = (abs: boolean, p: Code, offset = 0): Code =>
+export const element = (abs: boolean, p: Code<'i32'>, offset = 0): Code<'f32'> =>
   abs ? f32.abs(f32.load(p, offset)) : f32.load(p, offset)
 
 /** Steps over `p … end-1` in blocks of `bytes`, then element by element. */
@@ -24,7 +29,7 @@ const sweep = (p: Local, end: Local, bytes: number, block: Code, single: Code): 
   whileLoop(i32.lt_u(p.get, end.get), [single, bump(p, 4)]),
 ]
 
-const joined = (parts: readonly Code[], join: (a: Code, b: Code) => Code): Code =>
+const joined = <T extends ValueType>(parts: readonly Code<T>[], join: (a: Code<T>, b: Code<T>) => Code<T>): Code<T> =>
   parts.slice(1).reduce((a, b) => join(a, b), parts[0])
 
 /** Bytes of a strip that are looked at together. */
@@ -32,7 +37,11 @@ const BLOCK = 64
 const OFFSETS = [0, 16, 32, 48] as const
 
 /** Does any of the strips' blocks hold a candidate? May say yes where none does. */
-const anyInBlocks = ({ side, abs }: SelectionPlan, pointers: readonly Local[], { lo, hi, magnitude }: Bounds): Code => {
+const anyInBlocks = (
+  { side, abs }: SelectionPlan,
+  pointers: readonly Local[],
+  { lo, hi, magnitude }: Bounds,
+): Code<'i32'> => {
   const places = pointers.flatMap((p) => OFFSETS.map((o) => ({ p: p.get, o })))
   const xs = places.map(({ p, o }) => vector(abs, p, o))
   const bits = places.map(({ p, o }) => v128.and(v128.load(p, o), magnitude.get))
@@ -59,16 +68,16 @@ const anyInBlocks = ({ side, abs }: SelectionPlan, pointers: readonly Local[], {
 }
 
 /** Which of the 16 elements from `p` on are candidates, one bit each. */
-const hitsOf = ({ side, abs }: SelectionPlan, p: Local, { lo, hi }: Bounds): Code => {
+const hitsOf = ({ side, abs }: SelectionPlan, p: Local, { lo, hi }: Bounds): Code<'i32'> => {
   const xs = OFFSETS.map((o) => vector(abs, p.get, o))
-  const test = (x: Code): Code => (side === 'above' ? f32x4.le(x, lo.get) : f32x4.lt(x, hi.get))
+  const test = (x: Code<'v128'>): Code<'v128'> => (side === 'above' ? f32x4.le(x, lo.get) : f32x4.lt(x, hi.get))
   const [a, b, c, d] = xs.map((x) => (side === 'between' ? v128.and(f32x4.gt(x, lo.get), test(x)) : test(x)))
   const bits = i8x16.bitmask(i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d)))
   return side === 'above' ? i32.xor(bits, i32.const(0xffff)) : bits
 }
 
 /** One element's turn at being a candidate. */
-const hit = ({ side, abs }: SelectionPlan, p: Local, { lo, hi }: Bounds): Code => {
+const hit = ({ side, abs }: SelectionPlan, p: Local, { lo, hi }: Bounds): Code<'i32'> => {
   const x = element(abs, p.get)
   const above = side === 'above' ? i32.eqz(f32.le(x, f32x4.extract(0, lo.get))) : f32.gt(x, f32x4.extract(0, lo.get))
   const below = f32.lt(x, f32x4.extract(0, hi.get))
@@ -79,7 +88,7 @@ type Counting = {
   readonly zero: Code
   readonly block: (p: Local) => Code
   readonly single: (p: Local) => Code
-  readonly store: (counts: Code) => Code
+  readonly store: (counts: Code<'i32'>) => Code
 }
 
 /** Between two bounds: counts of what lies below the first and of what equals it. */
@@ -87,12 +96,12 @@ const counting = ({ side, abs }: SelectionPlan, scope: Scope, { lo }: Bounds): C
   if (side !== 'between') return { zero: [], block: () => [], single: () => [], store: () => [] }
   const counters = [f32x4.lt, f32x4.eq].map((test) => ({ test, lanes: scope.local('v128') }))
   const low = f32x4.extract(0, lo.get)
-  const sum = (v: Local): Code =>
+  const sum = (v: Local<'v128'>): Code<'i32'> =>
     joined(
       [0, 1, 2, 3].map((i) => i32x4.extract(i, v.get)),
       i32.add,
     )
-  const one = (v: Local, c: Code): Code => v.set(i32x4.add(v.get, i32x4.replace(0, i32x4.const(0), c)))
+  const one = (v: Local<'v128'>, c: Code<'i32'>): Code => v.set(i32x4.add(v.get, i32x4.replace(0, i32x4.const(0), c)))
   return {
     zero: counters.map(({ lanes }) => lanes.set(i32x4.const(0))),
     block: (p) =>
@@ -128,7 +137,7 @@ const placeStrips = (
   start: Local,
 ): Code =>
   strips.map(({ p, end, out, limit }, s) => {
-    const at = (strip: number): Code => i32.add(from.get, i32.const(4 * plan.strip * strip))
+    const at = (strip: number): Code<'i32'> => i32.add(from.get, i32.const(4 * plan.strip * strip))
     const clipped = (local: Local): Code =>
       local.set(control.select(rowEnd.get, local.get, i32.gt_u(local.get, rowEnd.get)))
     return [
@@ -148,7 +157,7 @@ const keeping = (
   scope: Scope,
   row: Local,
   counts: Local,
-): ((strip: Strip, address: Code) => Code) => {
+): ((strip: Strip, address: Code<'i32'>) => Code) => {
   const at = scope.local('i32')
   return ({ out, limit }, address) => [
     control.if(i32.ge_u(out.get, limit.get), [i32.store(counts.get, i32.const(1), 12), control.return()]),
@@ -164,7 +173,7 @@ const keeping = (
  * by strip, in order, and at `counts` for each strip how many there are, how many lie below lo, how many equal it
  * (these two of all strips at the first), and 1 where there were too many.
  */
-export const filterChunk = (m: ModuleBuilder, plan: SelectionPlan): Func =>
+export const filterChunk = (m: ModuleBuilder, plan: SelectionPlan): FilterChunk =>
   m.func({
     params: ['i32', 'i32', 'i32', 'f32', 'f32', 'i32', 'i32'],
     body: (scope) => {
@@ -219,10 +228,10 @@ export const filterChunk = (m: ModuleBuilder, plan: SelectionPlan): Func =>
   })
 
 /** `(x, n, v) → count`: how many elements equal v. */
-export const countEqual = (m: ModuleBuilder, abs: boolean): Func =>
+export const countEqual = (m: ModuleBuilder, abs: boolean): Search =>
   m.func({
     params: ['i32', 'i32', 'f32'],
-    results: ['i32'],
+    result: 'i32',
     body: (scope) => {
       const [p, n, v] = scope.params
       const [end, total] = [scope.local('i32'), scope.local('i32')]
@@ -243,19 +252,19 @@ export const countEqual = (m: ModuleBuilder, abs: boolean): Func =>
   })
 
 /** Is this element v, or both NaN? */
-export const isSame = (x: Local, v: Local): Code =>
+export const isSame = (x: Local<'f32'>, v: Local<'f32'>): Code<'i32'> =>
   i32.or(f32.eq(x.get, v.get), i32.and(f32.ne(x.get, x.get), f32.ne(v.get, v.get)))
 
 /** `(x, n, v) → index` of the first element that equals v, or is NaN as v is; n where there is none. */
-export const firstEqual = (m: ModuleBuilder, abs: boolean): Func =>
+export const firstEqual = (m: ModuleBuilder, abs: boolean): Search =>
   m.func({
     params: ['i32', 'i32', 'f32'],
-    results: ['i32'],
+    result: 'i32',
     body: (scope) => {
       const [start, n, v] = scope.params
       const [p, end] = [scope.local('i32'), scope.local('i32')]
       const [value, isNaN, x] = [scope.local('v128'), scope.local('v128'), scope.local('f32')]
-      const found = (o: number): Code =>
+      const found = (o: number): Code<'v128'> =>
         v128.or(
           f32x4.eq(vector(abs, p.get, o), value.get),
           v128.andnot(isNaN.get, f32x4.eq(v128.load(p.get, o), v128.load(p.get, o))),

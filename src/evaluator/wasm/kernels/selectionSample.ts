@@ -1,8 +1,8 @@
 /** Bounds of a row from samples at fixed places. */
 import type { Code } from '../asm/encode.js'
 import { control, f32, i32, memory } from '../asm/instructions.js'
-import { forLoop, type Func, type Local, type ModuleBuilder, type Scope } from '../asm/module.js'
-import { floatOf, keyOf } from './keys.js'
+import { forLoop, type Func, type Local, type ModuleBuilder, type Scope, type Units } from '../asm/module.js'
+import { floatOf, keyOf, type Selection } from './keys.js'
 import { bump, whileLoop, wordAt } from './loops.js'
 import type { SelectionPlan } from './selectionPlan.js'
 
@@ -63,7 +63,7 @@ const byList = (scope: Scope, plan: SelectionPlan, x: Local, lane: Local): Code 
 const bySelection = (
   scope: Scope,
   plan: SelectionPlan,
-  select: Func,
+  select: Selection,
   x: Local,
   lane: Local,
   rank: number,
@@ -82,7 +82,7 @@ const bySelection = (
 }
 
 /** `(row, lane)`: writes the bounds of a row at `lane` (lower) and `lane + 4` (upper). */
-export const sampleBounds = (m: ModuleBuilder, plan: SelectionPlan, select: Func): Func =>
+export const sampleBounds = (m: ModuleBuilder, plan: SelectionPlan, select: Selection): Func<Units> =>
   m.func({
     params: ['i32', 'i32'],
     body: (scope) => {

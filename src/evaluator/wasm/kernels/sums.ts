@@ -5,7 +5,7 @@
 import { sizeOf, type Shape } from '../../../data/shape.js'
 import type { Code } from '../asm/encode.js'
 import { control, f32, f32x4, f64, f64x2, i32, v128 } from '../asm/instructions.js'
-import { forLoop, type Func, type Local, type ModuleBuilder, type Scope } from '../asm/module.js'
+import { forLoop, type Func, type Local, type ModuleBuilder, type Scope, type Units } from '../asm/module.js'
 import type { Kernel, KernelSpec, Places, Stage } from '../kernel.js'
 import { affine, bump, doubleAt, perUnit, rounded, shares, whileLoop, wordAt } from './loops.js'
 
@@ -48,9 +48,9 @@ const reductionOf = (spec: KernelSpec): Reduction | null => {
 }
 
 /** Offset in bytes of the element of the kept groups that has number `index`. */
-const offsetOf = (index: Code, kept: readonly Group[]): Code => {
+const offsetOf = (index: Code<'i32'>, kept: readonly Group[]): Code<'i32'> => {
   let step = 1
-  let sum: Code = i32.const(0)
+  let sum: Code<'i32'> = i32.const(0)
   for (const { size, stride } of [...kept].reverse()) {
     const digit = i32.rem_u(step === 1 ? index : i32.div_u(index, i32.const(step)), i32.const(size))
     sum = i32.add(sum, i32.mul(digit, i32.const(stride)))
@@ -79,15 +79,15 @@ const overGroups = (scope: Scope, groups: readonly Group[], stretch: Stretch | n
 const LANES = [0, 8, 16, 24, 32, 40, 48, 56] as const
 
 /** `(p, end) → sum` of the floats between two addresses. */
-const sumRun = (m: ModuleBuilder): Func =>
+const sumRun = (m: ModuleBuilder): Func<Units, 'f64'> =>
   m.func({
     params: ['i32', 'i32'],
-    results: ['f64'],
+    result: 'f64',
     body: (scope) => {
       const [p, end] = scope.params
       const sums = LANES.map(() => scope.local('v128'))
       const rest = scope.local('f64')
-      const pairs = (step: number): readonly (readonly [Local, Local])[] =>
+      const pairs = (step: number): readonly (readonly [Local<'v128'>, Local<'v128'>])[] =>
         sums.slice(0, step).map((s, i) => [s, sums[i + step]])
       return [
         whileLoop(i32.le_u(i32.add(p.get, i32.const(64)), end.get), [
@@ -124,7 +124,7 @@ const dealOf = (pieces: number, size: number, extent: number): Deal => {
 const stretchOf = (
   scope: Scope,
   { each, extent }: Deal,
-  part: Code,
+  part: Code<'i32'>,
 ): { readonly stretch: Stretch; readonly set: Code } => {
   const stretch = { from: scope.local('i32'), to: scope.local('i32') }
   const end = i32.add(stretch.from.get, i32.const(each))
@@ -137,7 +137,8 @@ const stretchOf = (
   }
 }
 
-const divided = (sum: Code, divisor: number): Code => (divisor === 1 ? sum : f64.div(sum, f64.const(divisor)))
+const divided = (sum: Code<'f64'>, divisor: number): Code<'f64'> =>
+  divisor === 1 ? sum : f64.div(sum, f64.const(divisor))
 
 type Sweep = {
   readonly deal: Deal
@@ -192,7 +193,7 @@ const columnBlock = (scope: Scope, width: number) => {
       pairs.map((s, i) => s.set(f64x2.add(s.get, f64x2.promote_low_f32x4(v128.load64_zero(p.get, 8 * i))))),
       odd === null ? [] : odd.set(f64.add(odd.get, f64.promote_f32(f32.load(p.get, last)))),
     ],
-    storeResult: (to: Code, divisor: number): Code => [
+    storeResult: (to: Code<'i32'>, divisor: number): Code => [
       pairs.map((s, i) =>
         v128.store64_lane(
           0,
@@ -203,7 +204,7 @@ const columnBlock = (scope: Scope, width: number) => {
       ),
       odd === null ? [] : f32.store(to, f32.demote_f64(divided(odd.get, divisor)), last),
     ],
-    storeSums: (to: Code): Code => [
+    storeSums: (to: Code<'i32'>): Code => [
       pairs.map((s, i) => v128.store(to, s.get, 16 * i)),
       odd === null ? [] : f64.store(to, odd.get, 2 * last),
     ],

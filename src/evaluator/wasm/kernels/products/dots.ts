@@ -18,9 +18,9 @@ const dotTile = (
   rows: number,
   lanes: number,
   terms: number,
-  x: Code,
-  w: Code,
-  out: Code,
+  x: Code<'i32'>,
+  w: Code<'i32'>,
+  out: Code<'i32'>,
   outRow: number,
 ): Code => {
   const [p, q, end] = range(3).map(() => scope.local('i32'))
@@ -28,7 +28,7 @@ const dotTile = (
   const xs = range(rows).map(() => scope.local('v128'))
   const ws = range(lanes).map(() => scope.local('v128'))
   const help = range(4).map(() => scope.local('v128'))
-  const step = (load: (address: Code, offset: number) => Code): Code => [
+  const step = (load: (address: Code<'i32'>, offset: number) => Code<'v128'>): Code => [
     xs.map((v, i) => v.set(load(p.get, i * terms * 4))),
     ws.map((v, l) => v.set(load(q.get, l * terms * 4))),
     acc.map((row, i) => ws.map((v, l) => row[l].set(f32x4.add(row[l].get, f32x4.mul(xs[i].get, v.get))))),
@@ -92,7 +92,7 @@ export const dotStage = (x: Place, w: Place, out: Place, rows: number, columns: 
           const full = Math.floor(columns / 4)
           const call = (f: typeof whole): Code =>
             f.call(indexed(i32.const(w(at)), g.get, 16 * terms), indexed(i32.const(out(at)), g.get, 16))
-          const limit = (n: Code, most: number): Code => [end.set(n), end.set(least(end.get, most))]
+          const limit = (n: Code<'i32'>, most: number): Code => [end.set(n), end.set(least(end.get, most))]
           return [
             limit(i32.mul(to.get, i32.const(block)), full),
             forLoop(g, i32.mul(from.get, i32.const(block)), end.get, 1, call(whole)),

@@ -42,14 +42,14 @@ const unitCode = (
   c: Correlation,
   tables: readonly Place[],
   scope: Scope,
-): ((at: Parameters<Place>[0], unit: Code) => Code) => {
+): ((at: Parameters<Place>[0], unit: Code<'i32'>) => Code) => {
   const w = weightSteps(c)
   const plane = 4 * sizeOf(c.placement.source)
   const [source, weight, out, group, p, q, end, missing] = range(8).map(() => scope.local('i32'))
   const axes = c.kernel.map(() => range(4).map(() => scope.local('i32')))
   const sum = scope.local('f32')
   const zero = f32.const(0)
-  const meet = (x: Code): Code => [
+  const meet = (x: Code<'f32'>): Code => [
     forLoop(q, weight.get, end.get, w.from, [
       sum.set(f32.add(sum.get, f32.mul(f32.load(q.get), x))),
       advance(p, plane),
@@ -129,10 +129,10 @@ export const exactKernel = (name: string, c: Correlation): Kernel => {
 }
 
 /** Looks at vectors as they pass, and raises a flag at the end if one held a NaN or an infinity. */
-export type Watch = { readonly see: (x: Code) => Code; readonly end: Code }
+export type Watch = { readonly see: (x: Code<'v128'>) => Code; readonly end: Code }
 
 /** A watch whose flag is the i32 at `flag`. A number times zero is zero, unless it is no number. */
-export const newWatch = (scope: Scope, flag: Code): Watch => {
+export const newWatch = (scope: Scope, flag: Code<'i32'>): Watch => {
   const seen = scope.local('v128')
   return {
     see: (x) => seen.set(f32x4.add(seen.get, f32x4.mul(x, f32x4.const(0)))),

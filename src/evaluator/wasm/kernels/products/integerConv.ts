@@ -23,7 +23,7 @@ import { planeBytes, planeStage } from './planes.js'
 import { filterStage, filterWords, fitsWinograd, forTiles, suitsWinograd, winogradStage } from './winograd.js'
 
 /** Joins each word of a plane with the one `distance` bytes further on. */
-const joinNeighbours = (scope: Scope, start: Code, bytes: number, distance: number): Code => {
+const joinNeighbours = (scope: Scope, start: Code<'i32'>, bytes: number, distance: number): Code => {
   const p = scope.local('i32')
   const end = scope.local('i32')
   return [
@@ -44,7 +44,7 @@ const wordPlanes = (
   const perGroup = Math.ceil(c.from / 2)
   const source = sizeOf(c.placement.source) * 4
   const plane = planeBytes(c.placement.target)
-  const sourceOf = (unit: Local): Code =>
+  const sourceOf = (unit: Local): Code<'i32'> =>
     c.from % 2 === 0
       ? i32.mul(unit.get, i32.const(2 * source))
       : i32.mul(
@@ -65,7 +65,7 @@ const wordPlanes = (
       const q = newQuantizer(scope, most, i32.const(s.flag(at)), s.declared)
       const second = scope.local('i32')
       // An odd last channel is its own partner; its weight is 0 there.
-      const partner: Code =
+      const partner: Code<'i32'> =
         c.from % 2 === 0
           ? i32.const(source)
           : i32.mul(i32.ne(i32.rem_u(unit.get, i32.const(perGroup)), i32.const(perGroup - 1)), i32.const(source))

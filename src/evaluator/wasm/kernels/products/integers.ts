@@ -21,19 +21,19 @@ export const bound = (side: { readonly lo: number; readonly hi: number }): numbe
 /** Watches over numbers that are quantized: raises a flag where one is no integer of the licence. */
 export type Quantizer = {
   /** Sets the scale: at an address, or at one plus four bytes for each step. */
-  readonly begin: (scale: Code) => Code
+  readonly begin: (scale: Code<'i32'>) => Code
   /** The words whose low 16 bits are the integers. */
-  readonly words: (x: Code) => Code
+  readonly words: (x: Code<'v128'>) => Code<'v128'>
   /** Raises the flag if need be. */
   readonly end: Code
 }
 
 /** How far each number is off the nearest integer. */
-const offGrid = (t: Local): Code =>
+const offGrid = (t: Local<'v128'>): Code<'v128'> =>
   f32x4.sub(t.get, f32x4.sub(f32x4.add(t.get, f32x4.const(MAGIC)), f32x4.const(MAGIC)))
 
 /** A quantizer for numbers up to `most`, whose flag is the i32 at `flag`. `declared`: numbers off the grid raise it too. */
-export const newQuantizer = (scope: Scope, most: number, flag: Code, declared: boolean): Quantizer => {
+export const newQuantizer = (scope: Scope, most: number, flag: Code<'i32'>, declared: boolean): Quantizer => {
   const [ok, inverse, t] = range(3).map(() => scope.local('v128'))
   const scale = scope.local('f32')
   return {
@@ -61,16 +61,16 @@ export const newQuantizer = (scope: Scope, most: number, flag: Code, declared: b
 
 const LOW = i32x4.const(0xffff)
 /** Low halves of two vectors of words, side by side. */
-export const paired = (a: Code, b: Code): Code =>
+export const paired = (a: Code<'v128'>, b: Code<'v128'>): Code<'v128'> =>
   v128.shuffle(a, i32x4.shl(b, 16), [0, 1, 18, 19, 4, 5, 22, 23, 8, 9, 26, 27, 12, 13, 30, 31])
 /** Low halves alone, the high ones 0. */
-export const unpaired = (a: Code): Code => v128.and(a, LOW)
+export const unpaired = (a: Code<'v128'>): Code<'v128'> => v128.and(a, LOW)
 
 /** Reads pairs from a plane and from another one `second` bytes further on; or single numbers if there is none. */
-export const pairReader = (q: Quantizer, second: ((p: Local) => Code) | null): Reader => {
+export const pairReader = (q: Quantizer, second: ((p: Local) => Code<'i32'>) | null): Reader => {
   const read =
-    (load: (address: Code, offset?: number) => Code) =>
-    (p: Local, offset: number): Code =>
+    (load: (address: Code<'i32'>, offset?: number) => Code<'v128'>) =>
+    (p: Local, offset: number): Code<'v128'> =>
       second === null
         ? unpaired(q.words(load(p.get, offset)))
         : paired(q.words(load(p.get, offset)), q.words(load(second(p), offset)))
@@ -101,7 +101,7 @@ export const newScales = (layout: Layout, licence: IntegerLicence, channels: num
 }
 
 /** Code for output channel `o`: sets the weight's quantizer and stores the product of the scales. */
-export const beginChannel = (s: Scales, q: Quantizer, at: Places, o: Code): Code => {
+export const beginChannel = (s: Scales, q: Quantizer, at: Places, o: Code<'i32'>): Code => {
   const scale = indexed(i32.const(s.w(at)), o, s.perChannel ? 4 : 0)
   return [
     q.begin(scale),
@@ -178,7 +178,8 @@ export const neighbourPairs =
   (n: number) =>
   (scope: Scope, q: Quantizer, p: Local, t: Local): Code => {
     const i = scope.local('i32')
-    const whole = (offset: number): Code => i32x4.sub(q.words(v128.load(p.get, offset)), i32x4.const(0x4b400000))
+    const whole = (offset: number): Code<'v128'> =>
+      i32x4.sub(q.words(v128.load(p.get, offset)), i32x4.const(0x4b400000))
     return [
       forLoop(i, i32.const(0), i32.const(Math.floor(n / 8)), 1, [
         v128.store(t.get, i16x8.narrow_i32x4_s(whole(0), whole(16))),

@@ -38,10 +38,10 @@ const SPAN = 256
 const packPanel = (
   p: PanelPack,
   scope: Scope,
-  source: Code,
-  target: Code,
-  first: Code,
-  end: Code,
+  source: Code<'i32'>,
+  target: Code<'i32'>,
+  first: Code<'i32'>,
+  end: Code<'i32'>,
   width: number,
 ): Code => {
   const vectors = Math.ceil(width / 4)
@@ -154,7 +154,7 @@ export const permuteStage = (
     m.func({
       params: ['i32', 'i32'],
       body: (scope) => {
-        const nest = (level: number, from: Code, to: Code): Code => {
+        const nest = (level: number, from: Code<'i32'>, to: Code<'i32'>): Code => {
           if (level === axes.length) return i32.store(to, i32.load(from))
           const { count, source: s, target: t } = axes[level]
           const [i, p, q] = range(3).map(() => scope.local('i32'))

@@ -50,8 +50,8 @@ const rowTable = (p: Placement): readonly number[] => {
 
 /** How four elements, or one, are read at a pointer into the source; lanes are written to the target. */
 export type Reader = {
-  readonly four: (source: Local, offset: number) => Code
-  readonly one: (source: Local, offset: number) => Code
+  readonly four: (source: Local, offset: number) => Code<'v128'>
+  readonly one: (source: Local, offset: number) => Code<'v128'>
 }
 /** Reads numbers as they are. */
 const plain: Reader = {
@@ -77,7 +77,7 @@ export const moveRow = (scope: Scope, reader: Reader, p: Local, q: Local, count:
 }
 
 /** Fills so many bytes with zeros, and up to 12 beyond. */
-const clear = (scope: Scope, target: Code, bytes: number): Code => {
+const clear = (scope: Scope, target: Code<'i32'>, bytes: number): Code => {
   const at = scope.local('i32')
   const vectors = Math.ceil(bytes / 16)
   if (vectors === 0) return []
@@ -95,7 +95,7 @@ export type PlaneCopy = {
   readonly planes: number
   readonly source: Place
   /** Where the source plane of a unit starts, in bytes from `source`. */
-  readonly sourceOf: (unit: Local) => Code
+  readonly sourceOf: (unit: Local) => Code<'i32'>
   readonly target: Place
   readonly placement: Placement
   readonly reader?: (

@@ -1,12 +1,12 @@
 /** A whole product as one stage: axes, rows and panels of columns split into units, and tiles over what a unit holds. */
 import type { Code } from '../../asm/encode.js'
 import { control, i32 } from '../../asm/instructions.js'
-import type { Func, Local, ModuleBuilder, Scope } from '../../asm/module.js'
+import type { Local, ModuleBuilder, Scope } from '../../asm/module.js'
 import { forLoop } from '../../asm/module.js'
 import type { Places, Stage } from '../../kernel.js'
 import { indexed } from './code.js'
 import type { Place } from './layout.js'
-import { tileFunction, type TileSpec, type Walk } from './tile.js'
+import { tileFunction, type TileFunction, type TileSpec, type Walk } from './tile.js'
 
 /** An axis over which the whole product is repeated: how far operands, result and scales move at each step, in bytes. */
 export type Axis = {
@@ -51,17 +51,17 @@ const HEIGHTS: readonly (readonly number[])[] = [[], [6, 2, 1], [4, 2, 1], [2, 1
 export const WIDEST = 28
 
 type Pointers = {
-  readonly a: Code
-  readonly b: Code
-  readonly c: Code
-  readonly s: Code
-  readonly k: Code | null
-  readonly from: Code
-  readonly to: Code
+  readonly a: Code<'i32'>
+  readonly b: Code<'i32'>
+  readonly c: Code<'i32'>
+  readonly s: Code<'i32'>
+  readonly k: Code<'i32'> | null
+  readonly from: Code<'i32'>
+  readonly to: Code<'i32'>
 }
-type Span = { readonly first: Code; readonly end: Code; readonly constant: number | null }
+type Span = { readonly first: Code<'i32'>; readonly end: Code<'i32'>; readonly constant: number | null }
 
-const held = (local: Local, value: Code): { readonly set: Code; readonly get: Code } => ({
+const held = (local: Local, value: Code<'i32'>): { readonly set: Code; readonly get: Code<'i32'> } => ({
   set: local.set(value),
   get: local.get,
 })
@@ -69,7 +69,7 @@ const held = (local: Local, value: Code): { readonly set: Code; readonly get: Co
 /** Splits the number of a unit into the spans of all levels, the last level fastest. */
 const spansOf = (
   levels: readonly { readonly count: number; readonly block: number }[],
-  unit: Code,
+  unit: Code<'i32'>,
   { local }: Scope,
 ): { readonly code: Code; readonly spans: readonly Span[] } => {
   const rest = local('i32')
@@ -94,11 +94,11 @@ const spansOf = (
 }
 
 const bytesOf = (
-  base: Code,
-  index: Code,
+  base: Code<'i32'>,
+  index: Code<'i32'>,
   step: number,
   { local }: Scope,
-): { readonly set: Code; readonly get: Code } =>
+): { readonly set: Code; readonly get: Code<'i32'> } =>
   step === 0 ? { set: [], get: base } : held(local('i32'), indexed(base, index, step))
 
 /** The rows of one panel: as many tall tiles as fit, then lower ones. */
@@ -107,7 +107,7 @@ const rowsCode = (
   at: Places,
   span: Span,
   ptr: Pointers,
-  tile: (height: number) => Func,
+  tile: (height: number) => TileFunction,
   heights: readonly number[],
   scope: Scope,
 ): Code => {
@@ -120,8 +120,9 @@ const rowsCode = (
     c.set(indexed(ptr.c, span.first, p.c.row)),
     s.set(p.scale?.along === 'rows' ? indexed(ptr.s, span.first, 4) : ptr.s),
   ]
-  const run = (h: number, count: Code): Code => tile(h).call(a.get, ptr.b, c.get, count, r.get, s.get, ptr.from, ptr.to)
-  const moved = (rows: Code): Code => [
+  const run = (h: number, count: Code<'i32'>): Code =>
+    tile(h).call(a.get, ptr.b, c.get, count, r.get, s.get, ptr.from, ptr.to)
+  const moved = (rows: Code<'i32'>): Code => [
     a.set(indexed(a.get, rows, affine)),
     r.set(indexed(r.get, rows, 4)),
     c.set(indexed(c.get, rows, p.c.row)),
@@ -155,7 +156,7 @@ const panelsCode = (
   at: Places,
   spans: readonly [Span, Span],
   ptr: Pointers,
-  tiles: (vectors: number, lanes: number) => (height: number) => Func,
+  tiles: (vectors: number, lanes: number) => (height: number) => TileFunction,
   scope: Scope,
 ): Code => {
   const width = p.columns.width ?? 16
@@ -240,8 +241,8 @@ const tilesOf = (
   p: Product,
   m: ModuleBuilder,
   at: Places,
-): ((vectors: number, lanes: number) => (height: number) => Func) => {
-  const known = new Map<string, Func>()
+): ((vectors: number, lanes: number) => (height: number) => TileFunction) => {
+  const known = new Map<string, TileFunction>()
   return (vectors, lanes) => (height) => {
     const key = `${height},${vectors},${lanes}`
     const found = known.get(key)
@@ -295,7 +296,7 @@ export const productCode = (
   m: ModuleBuilder,
   at: Places,
   scope: Scope,
-  starts: { readonly a: Code; readonly b: Code; readonly c: Code },
+  starts: { readonly a: Code<'i32'>; readonly b: Code<'i32'>; readonly c: Code<'i32'> },
 ): Code => {
   const zero = i32.const(0)
   const spans = levelsOf(p).map(({ count }) => ({ first: zero, end: i32.const(count), constant: count }))

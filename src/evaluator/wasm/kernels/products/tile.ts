@@ -39,13 +39,20 @@ export type TileSpec = {
 /** Float sums are added up in blocks of at most so many terms, to keep the rounding error small. */
 const BLOCK = 512
 
-/** What a tile works with: accumulators and their totals, by row and vector. */
-type Registers = { readonly acc: readonly (readonly Local[])[]; readonly b: readonly Local[]; readonly av: Local }
+/** A tile: where its operands start and its result, how many times, tables, and the range of k. */
+export type TileFunction = Func<readonly ['i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32']>
 
-const multiplyAdd = (mac: TileSpec['mac'], acc: Code, a: Code, b: Code): Code =>
+/** What a tile works with: accumulators and their totals, by row and vector. */
+type Registers = {
+  readonly acc: readonly (readonly Local<'v128'>[])[]
+  readonly b: readonly Local<'v128'>[]
+  readonly av: Local<'v128'>
+}
+
+const multiplyAdd = (mac: TileSpec['mac'], acc: Code<'v128'>, a: Code<'v128'>, b: Code<'v128'>): Code<'v128'> =>
   mac === 'f32' ? f32x4.add(acc, f32x4.mul(a, b)) : i32x4.add(acc, i32x4.dot_i16x8_s(a, b))
 
-const zero = (locals: readonly (readonly Local[])[]): Code => locals.flat().map((l) => l.set(i32x4.const(0)))
+const zero = (locals: readonly (readonly Local<'v128'>[])[]): Code => locals.flat().map((l) => l.set(i32x4.const(0)))
 
 /** The loop over k from where the pointers stand to `stop`. */
 const loopOverTerms = (
@@ -53,25 +60,25 @@ const loopOverTerms = (
   at: Places,
   regs: Registers,
   ptr: { readonly rows: readonly Local[]; readonly b: Local; readonly t: Local; readonly q: Local },
-  stop: Code,
+  stop: Code<'i32'>,
   scope: Scope,
 ): Code => {
   const { a, b, height, rowStep } = spec
   const tabled = 'table' in a || 'table' in b
   const from = scope.local('i32')
-  const bAt =
-    'table' in b ? [from.set(i32.add(ptr.b.get, i32.load(ptr.t.get, b.table(at)))), from.get] : [[], ptr.b.get]
+  const fromTable = 'table' in b ? from.set(i32.add(ptr.b.get, i32.load(ptr.t.get, b.table(at)))) : []
+  const bAt = 'table' in b ? from.get : ptr.b.get
   const walksA = 'table' in a
-  const rowAt = (i: number): Code => (rowStep === null ? ptr.rows[i].get : ptr.rows[0].get)
+  const rowAt = (i: number): Code<'i32'> => (rowStep === null ? ptr.rows[i].get : ptr.rows[0].get)
   const base = scope.local('i32')
   // With affine rows the table's offset is added once; with tabled rows, to each.
   const once = walksA && rowStep !== null
-  const address = (i: number): Code => (once ? base.get : walksA ? i32.add(rowAt(i), ptr.q.get) : rowAt(i))
+  const address = (i: number): Code<'i32'> => (once ? base.get : walksA ? i32.add(rowAt(i), ptr.q.get) : rowAt(i))
   return repeatUntil(tabled ? ptr.t : ptr.b, stop, [
     walksA ? ptr.q.set(i32.load(ptr.t.get, a.table(at))) : [],
     once ? base.set(i32.add(ptr.rows[0].get, ptr.q.get)) : [],
-    bAt[0],
-    regs.b.map((v, j) => v.set(v128.load(bAt[1], 16 * j))),
+    fromTable,
+    regs.b.map((v, j) => v.set(v128.load(bAt, 16 * j))),
     range(height).map((i) => [
       regs.av.set(v128.load32_splat(address(i), rowStep === null ? 0 : i * rowStep)),
       regs.b.map((v, j) => regs.acc[i][j].set(multiplyAdd(spec.mac, regs.acc[i][j].get, regs.av.get, v.get))),
@@ -85,9 +92,9 @@ const loopOverTerms = (
 /** Stores rows `i` … of one vector of columns so that rows are next to each other in memory. */
 const storeDown = (
   column: number,
-  c: Code,
-  rows: readonly Local[],
-  help: readonly Local[],
+  c: Code<'i32'>,
+  rows: readonly Local<'v128'>[],
+  help: readonly Local<'v128'>[],
   lanes: number,
   offset: number,
 ): Code => {
@@ -108,7 +115,7 @@ const storeDown = (
   ]
 }
 
-const scaled = (spec: TileSpec, acc: readonly (readonly Local[])[], s: Code, regs: Registers): Code => {
+const scaled = (spec: TileSpec, acc: readonly (readonly Local<'v128'>[])[], s: Code<'i32'>, regs: Registers): Code => {
   if (spec.mac === 'f32' || spec.scale === null) return []
   const by = spec.scale === 'columns' ? regs.b.map((v, j) => v.set(v128.load(s, 16 * j))) : []
   return [
@@ -122,7 +129,7 @@ const scaled = (spec: TileSpec, acc: readonly (readonly Local[])[], s: Code, reg
   ]
 }
 
-const storeTile = (spec: TileSpec, acc: readonly (readonly Local[])[], c: Code, scope: Scope): Code => {
+const storeTile = (spec: TileSpec, acc: readonly (readonly Local<'v128'>[])[], c: Code<'i32'>, scope: Scope): Code => {
   const lanesOf = (j: number): number => (j === spec.vectors - 1 ? spec.lanes : 4)
   const { row, column } = spec.result
   if (column === 4)
@@ -151,7 +158,7 @@ const sums = (
   at: Places,
   regs: Registers,
   ptr: Parameters<typeof loopOverTerms>[3],
-  end: Code,
+  end: Code<'i32'>,
   scope: Scope,
 ): { readonly code: Code; readonly held: Registers['acc'] } => {
   const tabled = 'table' in spec.a || 'table' in spec.b
@@ -181,7 +188,7 @@ const sums = (
  * Emits a function `(a, b, c, n, r, s, from, to)` that computes `n` (at least 1) times `height` rows of one panel:
  * a and b are where the operands start, c where the first row of the result goes, r the table of rows, s the scales.
  */
-export const tileFunction = (m: ModuleBuilder, spec: TileSpec, at: Places): Func =>
+export const tileFunction = (m: ModuleBuilder, spec: TileSpec, at: Places): TileFunction =>
   m.func({
     params: ['i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32'],
     body: (scope) => {

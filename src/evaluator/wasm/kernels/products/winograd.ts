@@ -5,7 +5,7 @@
  */
 import type { Code } from '../../asm/encode.js'
 import { control, f32x4, i32, v128 } from '../../asm/instructions.js'
-import { forLoop, type Local, type ModuleBuilder, type Scope } from '../../asm/module.js'
+import { forLoop, type Body, type Local, type ModuleBuilder, type Scope, type Units } from '../../asm/module.js'
 import type { Behind, Places, Stage } from '../../kernel.js'
 import { advance, indexed, range } from './code.js'
 import { newWatch, type Watch } from './exact.js'
@@ -89,9 +89,9 @@ export type WinogradOperands = {
 export const eachRow = (
   scope: Scope,
   t: Tiling,
-  first: Code,
-  end: Code,
-  body: (image: Code, tileRow: Code, inBlock: Code) => Code,
+  first: Code<'i32'>,
+  end: Code<'i32'>,
+  body: (image: Code<'i32'>, tileRow: Code<'i32'>, inBlock: Code<'i32'>) => Code,
 ): Code => {
   const [r, n, y] = range(3).map(() => scope.local('i32'))
   return forLoop(r, first, end, 1, [
@@ -118,8 +118,8 @@ const transformIn = (
   scope: Scope,
   work: Work,
   hand: Hand,
-  first: Code,
-  end: Code,
+  first: Code<'i32'>,
+  end: Code<'i32'>,
 ): Code => {
   const row = c.placement.target[1] * 4
   const plane = planeBytes(c.placement.target)
@@ -148,16 +148,17 @@ const transformOut = (
   scope: Scope,
   work: Work,
   hand: Hand,
-  first: Code,
-  end: Code,
+  first: Code<'i32'>,
+  end: Code<'i32'>,
   watch: Watch | null,
 ): Code => {
   const [high, wide] = c.positions
   const [source, target, k, second, p, q] = range(6).map(() => scope.local('i32'))
   const scale = scope.local('v128')
   const plane = high * wide * 4
-  const finish = (x: Code): Code => (o.mac === 'f32' ? x : f32x4.mul(f32x4.convert_i32x4_s(x), scale.get))
-  const put = (r: number, left: Code, right: Code, all: readonly Local[]): Code => {
+  const finish = (x: Code<'v128'>): Code<'v128'> =>
+    o.mac === 'f32' ? x : f32x4.mul(f32x4.convert_i32x4_s(x), scale.get)
+  const put = (r: number, left: Code<'v128'>, right: Code<'v128'>, all: readonly Local<'v128'>[]): Code => {
     const both = [
       // Their sum is no number if one of them is none.
       watch === null ? [] : watch.see(f32x4.add(all[0].get, all[1].get)),
@@ -221,7 +222,7 @@ export const winogradStage = (c: Correlation, layout: Layout, o: WinogradOperand
   const total = c.batch * t.high
   const body =
     (m: ModuleBuilder, at: Places, behind: Behind | undefined) =>
-    (scope: Scope): Code => {
+    (scope: Body<Units>): Code => {
       const [from, to] = scope.params
       const [block, first, end, inputs, products] = range(5).map(() => scope.local('i32'))
       const hand = { inputs, products, inputStep, productStep, columns }
@@ -272,13 +273,10 @@ export const filterStage = (mac: 'f32' | 'i16', to: number, words: number, taps:
       body: (scope) => {
         const work = newWork(scope)
         const [o, p, q, k] = range(4).map(() => scope.local('i32'))
-        const gather = (t: number): Code =>
-          range(4).reduce<Code>(
-            (v, l) =>
-              l === 0
-                ? v128.load32_zero(p.get, shift + t * taps.tap)
-                : v128.load32_lane(l, p.get, v, shift + l * taps.word + t * taps.tap),
-            [],
+        const gather = (t: number): Code<'v128'> =>
+          [1, 2, 3].reduce(
+            (v, l) => v128.load32_lane(l, p.get, v, shift + l * taps.word + t * taps.tap),
+            v128.load32_zero(p.get, shift + t * taps.tap),
           )
         // Taps that go backwards are read from the last one on, so that offsets stay positive.
         const shift = taps.tap < 0 ? -8 * taps.tap : 0

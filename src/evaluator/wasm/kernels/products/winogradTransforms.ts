@@ -9,7 +9,10 @@ import { forLoop, type Local, type Scope } from '../../asm/module.js'
 import { pick, range } from './code.js'
 
 /** Addition and subtraction in one of the kinds of numbers. */
-export type Sums = { readonly add: (a: Code, b: Code) => Code; readonly sub: (a: Code, b: Code) => Code }
+export type Sums = {
+  readonly add: (a: Code<'v128'>, b: Code<'v128'>) => Code<'v128'>
+  readonly sub: (a: Code<'v128'>, b: Code<'v128'>) => Code<'v128'>
+}
 /** Sums of float32, of pairs of 16-bit integers, of 32-bit integers. */
 export const floatSums: Sums = f32x4
 export const pairSums: Sums = i16x8
@@ -24,7 +27,7 @@ const INPUT: readonly (readonly [number, number, 'add' | 'sub'])[] = [
 ]
 
 /** What `inputRow` and its like work with. */
-export type Work = { readonly v: readonly Local[] }
+export type Work = { readonly v: readonly Local<'v128'>[] }
 /** Locals for all transforms of one function. */
 export const newWork = (scope: Scope): Work => ({ v: range(20).map(() => scope.local('v128')) })
 
@@ -32,7 +35,14 @@ export const newWork = (scope: Scope): Work => ({ v: range(20).map(() => scope.l
  * Four neighbouring tiles of one plane: rows of the plane are `row` bytes apart, the tiles' 4×4 inputs start at `source`
  * every two columns. Transform (i, j) goes to `target + (4i + j) * step`.
  */
-export const inputTiles = (s: Sums, { v }: Work, source: Code, row: number, target: Code, step: number): Code =>
+export const inputTiles = (
+  s: Sums,
+  { v }: Work,
+  source: Code<'i32'>,
+  row: number,
+  target: Code<'i32'>,
+  step: number,
+): Code =>
   INPUT.map(([p, q, how], i) => {
     // Columns 0 … 3, 4 … 7, 2 … 5 and 6 … 9 of the rows' sums, from which even and odd columns of all tiles are picked.
     const sums = [0, 16, 8, 24].map((at, k) =>
@@ -52,10 +62,10 @@ export const inputTiles = (s: Sums, { v }: Work, source: Code, row: number, targ
 export const filters = (
   s: Sums,
   { v }: Work,
-  tap: (t: number) => Code,
-  store: (k: number, value: Code) => Code,
+  tap: (t: number) => Code<'v128'>,
+  store: (k: number, value: Code<'v128'>) => Code,
 ): Code => {
-  const line = (g: readonly Local[], out: readonly Local[], help: Local): Code => [
+  const line = (g: readonly Local<'v128'>[], out: readonly Local<'v128'>[], help: Local<'v128'>): Code => [
     help.set(s.add(g[0].get, g[2].get)),
     out[0].set(s.add(g[0].get, g[0].get)),
     out[1].set(s.add(help.get, g[1].get)),
@@ -80,12 +90,12 @@ export const filters = (
 export const outputTiles = (
   s: Sums,
   { v }: Work,
-  source: Code,
+  source: Code<'i32'>,
   step: number,
-  finish: (value: Code) => Code,
-  put: (r: number, left: Code, right: Code, both: readonly Local[]) => Code,
+  finish: (value: Code<'v128'>) => Code<'v128'>,
+  put: (r: number, left: Code<'v128'>, right: Code<'v128'>, both: readonly Local<'v128'>[]) => Code,
 ): Code => {
-  const m = (i: number): Code => v[i].get
+  const m = (i: number): Code<'v128'> => v[i].get
   const halves = range(4).map((j) => [
     range(4).map((i) => v[i].set(v128.load(source, (4 * i + j) * step))),
     v[16].set(s.add(m(1), m(2))),
@@ -110,15 +120,16 @@ export const outputTiles = (
  */
 export const cotangentTiles = (
   { v }: Work,
-  first: Code,
-  second: Code,
-  mask: Code | null,
-  target: Code,
+  first: Code<'i32'>,
+  second: Code<'i32'>,
+  mask: Code<'v128'> | null,
+  target: Code<'i32'>,
   step: number,
 ): Code => {
   const [a, b] = [v[0], v[1]]
-  const spread = (row: number, address: Code, keep: Code | null): Code => {
-    const load = (at: number): Code => (keep === null ? v128.load(address, at) : v128.and(v128.load(address, at), keep))
+  const spread = (row: number, address: Code<'i32'>, keep: Code<'v128'> | null): Code => {
+    const load = (at: number): Code<'v128'> =>
+      keep === null ? v128.load(address, at) : v128.and(v128.load(address, at), keep)
     return [
       a.set(load(0)),
       b.set(load(16)),
@@ -145,12 +156,12 @@ export const cotangentTiles = (
 /** The gradients of four filters from their 16 products, given by `product`: tap t goes to `put(t, …)`. */
 export const filterGradients = (
   { v }: Work,
-  product: (k: number) => Code,
-  put: (t: number, value: Code) => Code,
+  product: (k: number) => Code<'v128'>,
+  put: (t: number, value: Code<'v128'>) => Code,
 ): Code => {
   const half = f32x4.const(0.5)
   // Gᵀ: m0 + h, (m1 - m2) / 2, m3 + h, where h = (m1 + m2) / 2.
-  const line = (m: readonly Local[], out: readonly Local[], help: Local): Code => [
+  const line = (m: readonly Local<'v128'>[], out: readonly Local<'v128'>[], help: Local<'v128'>): Code => [
     help.set(f32x4.mul(half, f32x4.add(m[1].get, m[2].get))),
     out[0].set(f32x4.add(m[0].get, help.get)),
     out[1].set(f32x4.mul(half, f32x4.sub(m[1].get, m[2].get))),
@@ -173,7 +184,7 @@ export const filterGradients = (
 }
 
 /** Calls `body` with the first of each four things that together cover `count` (at least 4); the last four may overlap those before. */
-export const forFours = ({ local }: Scope, count: number, body: (first: Code) => Code): Code => {
+export const forFours = ({ local }: Scope, count: number, body: (first: Code<'i32'>) => Code): Code => {
   const [i, first] = [local('i32'), local('i32')]
   const last = i32.const(count - 4)
   return forLoop(

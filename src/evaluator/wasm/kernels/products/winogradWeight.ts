@@ -6,7 +6,7 @@
 import { stridesOf } from '../../../../data/shape.js'
 import type { Code } from '../../asm/encode.js'
 import { control, i32, i32x4, memory, v128 } from '../../asm/instructions.js'
-import { forLoop, type Local, type ModuleBuilder, type Scope } from '../../asm/module.js'
+import { forLoop, type Body, type Local, type ModuleBuilder, type Scope, type Units } from '../../asm/module.js'
 import type { Places, Stage } from '../../kernel.js'
 import { advance, indexed, range, times, transpose4 } from './code.js'
 import type { Correlation } from './geometry.js'
@@ -68,8 +68,8 @@ const transformInputs = (
   scope: Scope,
   work: Work,
   hand: Hand,
-  first: Code,
-  end: Code,
+  first: Code<'i32'>,
+  end: Code<'i32'>,
 ): Code => {
   const row = c.placement.target[1] * 4
   const plane = planeBytes(c.placement.target)
@@ -111,8 +111,8 @@ const transformCotangents = (
   scope: Scope,
   work: Work,
   hand: Hand,
-  first: Code,
-  end: Code,
+  first: Code<'i32'>,
+  end: Code<'i32'>,
 ): Code => {
   const [high, wide] = c.positions
   const [source, target, k, next, p, q] = range(6).map(() => scope.local('i32'))
@@ -167,7 +167,7 @@ export const winogradWeightStages = (c: Correlation, layout: Layout, planes: Pla
   })
   const body =
     (m: ModuleBuilder, at: Places) =>
-    (scope: Scope): Code => {
+    (scope: Body<Units>): Code => {
       const [from, to] = scope.params
       const [unit, block, first, end, inputs, cotangents, corner, own] = range(8).map(() => scope.local('i32'))
       const hand = { inputs, cotangents, corner, columns, pitch }
@@ -230,7 +230,7 @@ const finishStage = (c: Correlation, sums: Place, pitch: number): Stage => ({
         const [o, k, p, q] = range(4).map(() => scope.local('i32'))
         const watch = newWatch(scope, i32.const(at.flags))
         const [perOutput] = stridesOf([c.to, c.from, 9])
-        const sum = (i: number): Code => v128.load(p.get, i * c.to * pitch)
+        const sum = (i: number): Code<'v128'> => v128.load(p.get, i * c.to * pitch)
         const four = (lanes: number): Code =>
           filterGradients(work, sum, (tap, value) => [
             work.v[0].set(value),
