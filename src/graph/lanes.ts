@@ -79,62 +79,106 @@ export type LaneList = {
   readonly load: (operand: number) => Lane
 }
 
-const UNARY: readonly (Unary | LaneFunction)[] = [
-  ...(['neg', 'abs', 'sqrt', 'nearest', 'floor', 'ceil', 'trunc', 'fround'] as const),
-  ...(['exp', 'exp2', 'expm1', 'log', 'log2', 'tanh', 'sigmoid', 'erf'] as const),
-]
-const BINARY: readonly Binary[] = ['add', 'sub', 'mul', 'div', 'min', 'max', 'pmin', 'pmax']
-const COMPARISONS: readonly Comparison[] = ['lt', 'le', 'gt', 'ge', 'eq', 'ne']
-
-const record = <K extends string, V>(names: readonly K[], of: (name: K) => V): { readonly [N in K]: V } =>
-  Object.fromEntries(names.map((name) => [name, of(name)])) as { readonly [N in K]: V }
-
-const MASKS: ReadonlySet<LaneOp> = new Set<LaneOp>([...COMPARISONS, 'and', 'or', 'not', 'atColumn'])
+const MASKS: ReadonlySet<LaneOp> = new Set<LaneOp>([
+  ...(['lt', 'le', 'gt', 'ge', 'eq', 'ne'] as const),
+  ...(['and', 'or', 'not', 'atColumn'] as const),
+])
 /** Does the operation give a condition? */
 export const isMaskOp = (op: LaneOp): boolean => MASKS.has(op)
 
-/** Starts an empty list. */
-export const newLanes = (): LaneList => {
+/** What tells an operation from others; written out, for plans are made of many. */
+const keyOf = (op: LaneOp, args: readonly number[], value: number | undefined): string => {
+  const [a, b, c] = args
+  return `${op} ${a} ${b} ${c} ${value === 0 && Object.is(value, -0) ? '-0' : value}`
+}
+
+type Add = (op: LaneOp, args: readonly number[], value?: number) => number
+
+/** A list of which equal operations are one. */
+const newList = (): { readonly list: readonly LaneExpr[]; readonly add: Add } => {
   const list: LaneExpr[] = []
   const keys = new Map<string, number>()
-  const add = (op: LaneOp, args: readonly number[], value?: number): number => {
-    const key = `${op} ${args.join()} ${Object.is(value, -0) ? '-0' : value}`
+  const add: Add = (op, args, value) => {
+    const key = keyOf(op, args, value)
     const known = keys.get(key)
     if (known !== undefined) return known
     keys.set(key, list.length)
     return list.push(value === undefined ? { op, args } : { op, args, value }) - 1
   }
-  const num = (op: LaneOp, args: readonly number[], value?: number): Lane => add(op, args, value) as Lane
-  const mask = (op: LaneOp, args: readonly number[], value?: number): LaneMask => add(op, args, value) as LaneMask
-  const constant = (value: number): Lane => num('const', [], value)
+  return { list, add }
+}
+
+/** Choices by masks. Where a mask is a negation the branches change places: so a flag of one and a choice by it are one operation. */
+const choicesIn = (list: readonly LaneExpr[], add: Add): Pick<Lanes, 'not' | 'select' | 'flag' | 'truth'> => {
+  const constant = (value: number): Lane => add('const', [], value) as Lane
   const is = (x: number, value: number): boolean => list[x].op === 'const' && Object.is(list[x].value, value)
-  const not = (m: LaneMask): LaneMask => (list[m].op === 'not' ? (list[m].args[0] as LaneMask) : mask('not', [m]))
-  // Where the mask is a negation the branches change places: so a flag of one and a choice by it are one operation.
+  const not = (m: number): LaneMask => (list[m].op === 'not' ? list[m].args[0] : add('not', [m])) as LaneMask
   const select = (m: LaneMask, a: Lane, b: Lane): Lane =>
-    list[m].op === 'not' ? num('select', [list[m].args[0], b, a]) : num('select', [m, a, b])
+    (list[m].op === 'not' ? add('select', [list[m].args[0], b, a]) : add('select', [m, a, b])) as Lane
   const isFlag = (x: Lane, one: number, zero: number): boolean =>
     list[x].op === 'select' && is(list[x].args[one], 1) && is(list[x].args[zero], 0)
-  const lanes: Lanes = {
-    ...record(UNARY, (op) => (x: Lane) => num(op, [x])),
-    ...record(BINARY, (op) => (a: Lane, b: Lane) => num(op, [a, b])),
-    ...record(COMPARISONS, (op) => (a: Lane, b: Lane) => mask(op, [a, b])),
-    // x - 0 is x, of either sign.
-    sub: (a, b) => (is(b, 0) ? a : num('sub', [a, b])),
-    zero: constant(0),
-    one: constant(1),
-    constant,
-    and: (a, b) => mask('and', [a, b]),
-    or: (a, b) => mask('or', [a, b]),
+  return {
     not,
     select,
     flag: (m) => select(m, constant(1), constant(0)),
     truth: (x) => {
       if (isFlag(x, 1, 2)) return list[x].args[0] as LaneMask
-      return isFlag(x, 2, 1) ? mask('not', [list[x].args[0]]) : mask('ne', [x, constant(0)])
+      return isFlag(x, 2, 1) ? not(list[x].args[0]) : (add('ne', [x, constant(0)]) as LaneMask)
     },
-    power: (x) => num('power', [num('fround', [x])]),
-    column: (n) => num('column', [], n),
-    atColumn: (n, place) => mask('atColumn', [place], n),
   }
-  return { list, lanes, load: (operand) => num('load', [], operand) }
+}
+
+/** Starts an empty list. */
+export const newLanes = (): LaneList => {
+  const { list, add } = newList()
+  const constant = (value: number): Lane => add('const', [], value) as Lane
+  const isZero = (x: number): boolean => list[x].op === 'const' && Object.is(list[x].value, 0)
+  // One record, written out: plans make many.
+  const { not, select, flag, truth } = choicesIn(list, add)
+  const lanes: Lanes = {
+    neg: (x) => add('neg', [x]) as Lane,
+    abs: (x) => add('abs', [x]) as Lane,
+    sqrt: (x) => add('sqrt', [x]) as Lane,
+    nearest: (x) => add('nearest', [x]) as Lane,
+    floor: (x) => add('floor', [x]) as Lane,
+    ceil: (x) => add('ceil', [x]) as Lane,
+    trunc: (x) => add('trunc', [x]) as Lane,
+    fround: (x) => add('fround', [x]) as Lane,
+    exp: (x) => add('exp', [x]) as Lane,
+    exp2: (x) => add('exp2', [x]) as Lane,
+    expm1: (x) => add('expm1', [x]) as Lane,
+    log: (x) => add('log', [x]) as Lane,
+    log2: (x) => add('log2', [x]) as Lane,
+    tanh: (x) => add('tanh', [x]) as Lane,
+    sigmoid: (x) => add('sigmoid', [x]) as Lane,
+    erf: (x) => add('erf', [x]) as Lane,
+    add: (a, b) => add('add', [a, b]) as Lane,
+    mul: (a, b) => add('mul', [a, b]) as Lane,
+    div: (a, b) => add('div', [a, b]) as Lane,
+    min: (a, b) => add('min', [a, b]) as Lane,
+    max: (a, b) => add('max', [a, b]) as Lane,
+    pmin: (a, b) => add('pmin', [a, b]) as Lane,
+    pmax: (a, b) => add('pmax', [a, b]) as Lane,
+    lt: (a, b) => add('lt', [a, b]) as LaneMask,
+    le: (a, b) => add('le', [a, b]) as LaneMask,
+    gt: (a, b) => add('gt', [a, b]) as LaneMask,
+    ge: (a, b) => add('ge', [a, b]) as LaneMask,
+    eq: (a, b) => add('eq', [a, b]) as LaneMask,
+    ne: (a, b) => add('ne', [a, b]) as LaneMask,
+    // x - 0 is x, of either sign.
+    sub: (a, b) => (isZero(b) ? a : (add('sub', [a, b]) as Lane)),
+    zero: constant(0),
+    one: constant(1),
+    constant,
+    and: (a, b) => add('and', [a, b]) as LaneMask,
+    or: (a, b) => add('or', [a, b]) as LaneMask,
+    not,
+    select,
+    flag,
+    truth,
+    power: (x) => add('power', [add('fround', [x])]) as Lane,
+    column: (n) => add('column', [], n) as Lane,
+    atColumn: (n, place) => add('atColumn', [place], n) as LaneMask,
+  }
+  return { list, lanes, load: (operand) => add('load', [], operand) as Lane }
 }

@@ -67,10 +67,13 @@ export type LoopRules = {
   readonly isCheap: (node: FlatNode) => boolean
 }
 
+const NO_ATTRS: Attrs = {}
+
 /** Starts to answer; for one plan. */
 export const newLoopRules = (): LoopRules => {
   const known = new Map<Op, WeakMap<Attrs, Written>>()
-  const written = ({ op, attrs, args }: FlatNode): Written => {
+  const written = ({ op, attrs: given, args }: FlatNode): Written => {
+    const attrs = Object.keys(given).length === 0 ? NO_ATTRS : given
     const own = known.get(op) ?? new WeakMap<Attrs, Written>()
     known.set(op, own)
     const found = own.get(attrs)
