@@ -8,6 +8,7 @@ import { verdictsOf } from './goals.js'
 import { heapTable } from './heap.js'
 import { rowsOf } from './ledger.js'
 import { modelsTable } from './models.js'
+import { ownTable } from './own.js'
 import { readCommandLine, USAGE, type Options } from './options.js'
 import { goalsTable, mainTable, meansTable, notesOf } from './table.js'
 
@@ -29,6 +30,7 @@ const bench = async (o: Options): Promise<number> => {
   if (rows.length > 0) console.log(`\ngeometric means of the ratios\n${meansTable(rows)}`)
   console.log(`\n${goalsTable(verdictsOf(ledger, rows, o.threads))}`)
   console.log(`\n${await heapTable()}`)
+  console.log(`\n${ownTable()}`)
   console.log(`\n${await modelsTable()}`)
   console.log(`\n${minutes.toFixed(1)} minutes${o.json === null ? '' : `; written: ${o.json}`}`)
   const wrong = ledger.losses.filter((l) => l.tag === 'mismatch' || (l.peer === 'ours' && l.tag !== 'unable'))
