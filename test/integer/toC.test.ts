@@ -171,6 +171,37 @@ const networks: { readonly [name: string]: () => ReturnType<typeof made> } = {
       },
       [1, 2, 9, 11],
     ),
+  biasedPool: () =>
+    made(
+      {
+        i: q.QuantIdentity(RET),
+        c: conv({ bias: true, returnQuantTensor: false }),
+        p: q.AvgPool2d({ kernelSize: 2 }),
+        o: q.QuantReLU(RET),
+      },
+      [2, 2, 8, 8],
+    ),
+  binary: () =>
+    made(
+      {
+        i: q.QuantIdentity(RET),
+        c: conv({ weightQuant: q.SignedBinaryWeightPerTensorConst }),
+        n: q.BatchNorm2d({ numFeatures: 4 }),
+        b: q.QuantIdentity({ ...RET, actQuant: q.SignedBinaryActPerTensorConst }),
+      },
+      [2, 2, 7, 7],
+    ),
+  normedPool: () =>
+    made(
+      {
+        i: q.QuantIdentity(RET),
+        c: conv({ returnQuantTensor: false }),
+        n: q.BatchNorm2d({ numFeatures: 4 }),
+        p: q.MaxPool2d({ kernelSize: 2 }),
+        o: q.QuantReLU(RET),
+      },
+      [2, 2, 8, 8],
+    ),
   global: () =>
     made(
       { i: q.QuantIdentity(RET), p: q.AdaptiveAvgPool2d({ outputSize: 1 }), f: q.Flatten(), o: q.QuantIdentity(RET) },

@@ -7,7 +7,7 @@ import { INT32, type Range } from '../values.js'
 import type { Node } from '../../graph/graph.js'
 import { moved, sameNumbers, single, uniform } from './grids.js'
 import type { Rule } from './products.js'
-import { settle } from './settle.js'
+import { settle, settleWhole } from './settle.js'
 import { ANEW, integer, wholeZero } from './shared.js'
 import { append, prevented, type Integer, type Session } from './session.js'
 
@@ -32,7 +32,7 @@ const factorsFor = (a: number, b: number, room: number): readonly [number, numbe
 type Operands = { readonly a: Integer; readonly b: Integer; readonly zeros: readonly [number, number] }
 
 const operandsOf = (s: Session, node: Node): Operands | null => {
-  const [a, b] = node.inputs.map((id) => settle(s, id, node))
+  const [a, b] = node.inputs.map((id) => settleWhole(s, id, node))
   if (a === null || b === null) return null
   const [za, zb] = [wholeZero(s, node, a), wholeZero(s, node, b)]
   return za === null || zb === null ? null : { a, b, zeros: [za, zb] }

@@ -8,7 +8,7 @@ import type { IntegerOp } from '../ops/record.js'
 import { FLOAT_WHOLE, INT32, type IntegerTensor, type Range } from '../values.js'
 import { broadcastOfScales, filled, padded } from './chain.js'
 import { axesOf, single, uniform, variesOnlyAlong } from './grids.js'
-import { settle } from './settle.js'
+import { settle, settleWhole } from './settle.js'
 import { append, prevented, type Integer, type Lowered, type Session } from './session.js'
 
 const REQUANTIZE = 'quantize it in front of this layer per tensor, with a QuantIdentity'
@@ -129,7 +129,7 @@ const channelScale = (x: Integer, w: Tensor, node: Node, k: Weighted): Tensor | 
 }
 
 const weightedRule = (s: Session, node: Node, k: Weighted): Lowered => {
-  const x = settle(s, node.inputs[0], node)
+  const x = settleWhole(s, node.inputs[0], node)
   const w = settle(s, node.inputs[1], node)
   if (x === null || w === null) return { tag: 'lost' }
   const constant = s.constants[s.keys.get(w.value.id) ?? '']
@@ -227,7 +227,7 @@ type Pair = {
 }
 
 const pairOf = (s: Session, node: Node): Pair | null => {
-  const [a, b] = node.inputs.map((id) => settle(s, id, node))
+  const [a, b] = node.inputs.map((id) => settleWhole(s, id, node))
   if (a === null || b === null) return null
   const [zeroA, zeroB] = [zeroOf(s, node, a), zeroOf(s, node, b)]
   return zeroA === null || zeroB === null

@@ -4,7 +4,7 @@ import { sizeOf } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import { integerBias } from '../ops/sums.js'
 import { INT32, narrow, rangeOf } from '../values.js'
-import { classesOf, compressed, evaluator, filled, type Expr, type Grid } from './chain.js'
+import { classesOf, compressed, evaluator, filled, root as rootExpr, type Expr, type Grid } from './chain.js'
 import { gridOf, sameNumbers, single, uniform, whyPlain } from './grids.js'
 import { mapped } from './map.js'
 import { isUnmapped, type Unmapped } from './forms.js'
@@ -99,6 +99,17 @@ export const settlePlain = (s: Session, id: NodeId, asked: Node): Integer | null
   if (lowered?.tag !== 'chain') return settle(s, id, asked)
   const made = onLine(s, lowered.root, lowered.expr, lowered.node.path)
   return isUnmapped(made) ? settle(s, id, asked) : made
+}
+
+/**
+ * The integers of a value for a rule that sums them: their zero points are whole numbers. Where floats were added to an accumulator they are not, and its integers
+ * are moved by whole steps instead, at most half a step of the accumulator from the float value.
+ */
+export const settleWhole = (s: Session, id: NodeId, asked: Node): Integer | null => {
+  const x = settle(s, id, asked)
+  if (x === null || x.grid.zeroPoint.data.every((z) => Number.isInteger(z))) return x
+  const made = onLine(s, x, rootExpr, asked.path)
+  return isUnmapped(made) ? x : made
 }
 
 const settledOf = (s: Session, lowered: Lowered, asked: Node): Integer | null => {

@@ -8,7 +8,7 @@ import { FLOAT_WHOLE, INT32, type Range } from '../values.js'
 import { padded } from './chain.js'
 import { axesOf, single, uniform } from './grids.js'
 import type { Rule } from './products.js'
-import { settle } from './settle.js'
+import { settleWhole } from './settle.js'
 import { ANEW, integer, wholeZero } from './shared.js'
 import { append, prevented, type Integer, type Lowered, type Session } from './session.js'
 
@@ -45,7 +45,7 @@ const uneven = (s: Session, node: Node, found: readonly number[]): Lowered =>
   )
 
 export const avgPool: Rule = (s, node) => {
-  const x = settle(s, node.inputs[0], node)
+  const x = settleWhole(s, node.inputs[0], node)
   if (x === null) return { tag: 'lost' }
   const attrs = node.attrs as AvgPoolAttrs
   const divisors = [...divisorsOf(x.value.shape, node.shape, attrs)]
@@ -78,7 +78,7 @@ const sliding = (
 }
 
 export const adaptiveAvgPool: Rule = (s, node) => {
-  const x = settle(s, node.inputs[0], node)
+  const x = settleWhole(s, node.inputs[0], node)
   if (x === null) return { tag: 'lost' }
   const outputSize = node.attrs.outputSize as readonly number[]
   const windows = sliding(x.value.shape, outputSize)
@@ -100,7 +100,7 @@ export const adaptiveAvgPool: Rule = (s, node) => {
 const reducing =
   (divides: boolean): Rule =>
   (s, node) => {
-    const x = settle(s, node.inputs[0], node)
+    const x = settleWhole(s, node.inputs[0], node)
     if (x === null) return { tag: 'lost' }
     const dims = node.attrs.dims as readonly number[]
     const keepdim = node.attrs.keepdim === true
