@@ -4,166 +4,16 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import { freeze } from 'immer'
-import type { QuantError, QuantErrors } from '../data/error.js'
-import { showGiven } from '../data/fields.js'
+import type { QuantErrors } from '../data/error.js'
 import type { NodeId } from '../data/quant.js'
 import type { Tree } from '../data/tree.js'
 import { at, mapTree } from '../data/tree.js'
-import type { Builder } from '../graph/builder.js'
 import { isInvalid, newBuilder } from '../graph/builder.js'
-import type { Graph, Node } from '../graph/graph.js'
 import type { OpTable, Value } from '../graph/op.js'
-import { hasVjp } from '../graph/op.js'
 import type { Program, ProgramInput, ProgramOutput } from '../graph/program.js'
-import { getOp, phaseOp } from '../graph/structural.js'
-import { isValue } from '../graph/trace.js'
-
-/** Which nodes depend on a node for which a gradient is wanted. */
-const dependents = (nodes: readonly Node[], wanted: ReadonlySet<NodeId>): Uint8Array => {
-  const needs = new Uint8Array(nodes.length)
-  for (const node of nodes) needs[node.id] = wanted.has(node.id) || node.inputs.some((i) => needs[i] === 1) ? 1 : 0
-  return needs
-}
-
-/** Cotangents under construction: the sum of what each node has been handed. */
-type Cotangents = Map<NodeId, Value>
-
-/** Adds a cotangent to those of a node; the sum belongs to that node, not to the rule that handed it on. */
-const accumulate = (b: Builder, cts: Cotangents, id: NodeId, g: Value, fwd: (id: NodeId) => Value): void => {
-  const before = cts.get(id)
-  cts.set(id, before === undefined ? g : b.differentiating(fwd(id).id, () => b.emit('add', [before, g])))
-}
-
-const notDifferentiable = (node: Node, why: string): QuantError => ({
-  tag: 'NotDifferentiable',
-  op: node.op.name,
-  path: node.path,
-  message: `%${node.id} = ${node.op.name} has no gradient: ${why}`,
-  fix: 'ask for no gradient through it: put detach(x) in front, or choose another op',
-})
-
-/** The pieces of a phase whose gradient is being taken. */
-type PhaseCall = { readonly node: Node; readonly gets: readonly Node[]; readonly cts: readonly (Value | null)[] }
-
-/**
- * The gradient of a phase is a phase: each branch is differentiated on its own. Forward results that the branch's
- * backward pass wants are handed in where the forward phase returns them, and recomputed otherwise.
- */
-const phaseVjp = (
-  b: Builder,
-  call: PhaseCall,
-  fwd: (id: NodeId) => Value,
-  needs: Uint8Array,
-  table: OpTable,
-): readonly (readonly [NodeId, Value])[] => {
-  const { node, gets, cts } = call
-  const [counterId, ...argIds] = node.inputs
-  const wantedArgs = argIds.map((id, i) => (needs[id] === 1 ? i : -1)).filter((i) => i >= 0)
-  if (node.branches === undefined || wantedArgs.length === 0) return []
-  const args = argIds.map(fwd)
-  const given = cts.filter((c): c is Value => c !== null)
-  const results = gets.map((g) => fwd(g.id))
-  const branch =
-    (graph: Graph) =>
-    (inputs: readonly Value[]): readonly Value[] => {
-      const kit = inputs[0].kit as Builder
-      const values: Value[] = []
-      const saved = new Map<NodeId, Value>()
-      gets.forEach((g, i) => saved.set(graph.outputs[Number(g.attrs.index)], inputs[args.length + given.length + i]))
-      for (const n of graph.nodes) {
-        const place = graph.inputs.indexOf(n.id)
-        values.push(
-          place >= 0
-            ? inputs[place]
-            : (saved.get(n.id) ??
-                kit.copy(
-                  n,
-                  n.inputs.map((i) => values[i]),
-                )),
-        )
-      }
-      const seeds: Cotangents = new Map()
-      let next = args.length
-      cts.forEach((c, i) => {
-        if (c !== null) accumulate(kit, seeds, graph.outputs[i], inputs[next++], (id) => values[id])
-      })
-      const wanted = new Set(wantedArgs.map((i) => graph.inputs[i]))
-      backward(kit, graph, (id) => values[id], seeds, wanted, table)
-      return wantedArgs.map((i) => seeds.get(graph.inputs[i]) ?? kit.constant(0, args[i].shape))
-    }
-  const outs = b.phase({
-    counter: fwd(counterId),
-    limit: Number(node.attrs.limit),
-    warnSteps: null,
-    args: [...args, ...given, ...results],
-    collect: branch(node.branches[0]),
-    learned: branch(node.branches[1]),
-  })
-  return wantedArgs.map((i, k) => [argIds[i], outs[k]] as const)
-}
-
-const areCotangents = (back: unknown, count: number): boolean =>
-  Array.isArray(back) && back.length === count && back.every((c) => c === null || isValue(c))
-
-/** Walks a graph backwards from the seeds and leaves a cotangent at every node that the wanted ones feed. */
-const backward = (
-  b: Builder,
-  graph: Graph,
-  fwd: (id: NodeId) => Value,
-  cts: Cotangents,
-  wanted: ReadonlySet<NodeId>,
-  table: OpTable,
-): void => {
-  const { nodes } = graph
-  const needs = dependents(nodes, wanted)
-  const gets = new Map<NodeId, Node[]>()
-  for (const n of nodes) if (n.op === getOp) gets.set(n.inputs[0], [...(gets.get(n.inputs[0]) ?? []), n])
-  for (let i = nodes.length - 1; i >= 0; i--) {
-    const node = nodes[i]
-    if (needs[i] === 0 || node.inputs.length === 0 || node.op === getOp || (wanted.has(i) && node.op.name === 'assign'))
-      continue
-    b.scoped(node.path, () =>
-      b.differentiating(fwd(i).id, () => {
-        if (node.op === phaseOp) {
-          const own = gets.get(i) ?? []
-          const count = node.branches?.[0].outputs.length ?? 0
-          const byIndex = Array.from(
-            { length: count },
-            (_, k) => cts.get(own.find((n) => n.attrs.index === k)?.id ?? -1) ?? null,
-          )
-          if (byIndex.every((c) => c === null)) return
-          for (const [id, g] of phaseVjp(b, { node, gets: own, cts: byIndex }, fwd, needs, table))
-            accumulate(b, cts, id, g, fwd)
-          return
-        }
-        const g = cts.get(i)
-        if (g === undefined) return
-        if (!hasVjp(node.op))
-          return void b.failWith(notDifferentiable(node, 'none' in node.op.vjp ? node.op.vjp.none : ''))
-        const back = node.op.vjp({
-          g,
-          args: node.inputs.map(fwd),
-          attrs: node.attrs,
-          out: () => fwd(i),
-          needs: node.inputs.map((id) => needs[id] === 1),
-          kit: b,
-        })
-        if (!areCotangents(back, node.inputs.length))
-          return void b.failWith({
-            tag: 'ConfigError',
-            option: node.op.name,
-            path: node.path,
-            message: `the gradient rule of ${node.op.name} returned ${showGiven(back)}; it must return a list with a cotangent, or null, for each of ${node.inputs.length} operands`,
-            fix: "return [kit.emit('mul', [g, …])], for instance, with null where there is no path",
-          })
-        back.forEach((c, k) => {
-          if (c !== null && needs[node.inputs[k]] === 1) accumulate(b, cts, node.inputs[k], c, fwd)
-        })
-      }),
-    )
-  }
-  for (const [id, g] of cts) if (!isInvalid(g)) b.tie(fwd(id).id, { cotangent: g.id })
-}
+import { backward } from './backward.js'
+import type { Cotangents } from './cotangents.js'
+import { withSteps } from './scanVjp.js'
 
 /** What to differentiate, and with respect to what. */
 export type VjpOptions = {
@@ -211,7 +61,7 @@ export const vjpProgram =
     for (const node of program.graph.nodes) {
       values.push(
         b.copy(
-          node,
+          withSteps(node),
           node.inputs.map((i) => values[i]),
         ),
       )
@@ -247,14 +97,15 @@ export const vjpProgram =
     ]
     const wanted = new Set(wantedInputs.flatMap(nodesOf))
     const cts: Cotangents = new Map([[target.node, seed]])
-    backward(b, program.graph, (id) => values[id], cts, wanted, table)
+    const leaves = new Set(wantedInputs.flatMap((i) => (i.kind === 'state' ? [i.path] : [])))
+    const found = new Map<string, Value>()
+    backward(b, program.graph, (id) => values[id], cts, { wanted, leaves, found, backward })
 
     const gradOf = (i: ProgramInput): Value =>
       b.differentiating(
         i.node,
         () =>
-          nodesOf(i)
-            .map((id) => cts.get(id))
+          [...nodesOf(i).map((id) => cts.get(id)), i.kind === 'state' ? found.get(i.path) : undefined]
             .filter((c): c is Value => c !== undefined)
             .reduce<Value | null>((sum, c) => (sum === null ? c : b.emit('add', [sum, c])), null) ??
           b.constant(0, i.shape),

@@ -4,7 +4,7 @@ import { gridOf, isFloatGrid, nodesOfGrid, showKind } from '../data/quant.js'
 import { showShape } from '../data/shape.js'
 import type { Graph, Node } from './graph.js'
 import type { Attr } from './op.js'
-import { BRANCH_NAMES, showAttrs, showCarried } from './print.js'
+import { branchName, showAttrs, showCarried } from './print.js'
 import { demandProgram, type Program } from './program.js'
 
 /** One step of an alignment: a pair of indices, or an index of one side alone (-1 for the other). */
@@ -177,8 +177,15 @@ const alignedIn = (a: Graph, b: Graph, prefixA: string, prefixB: string): readon
       const inner =
         inM === undefined || inN === undefined
           ? []
-          : BRANCH_NAMES.flatMap((name, k) =>
-              alignedIn(inM[k], inN[k], `${prefixA}${m.id}.${name}.`, `${prefixB}${n.id}.${name}.`),
+          : inM.flatMap((graph, k) =>
+              inN[k] === undefined
+                ? []
+                : alignedIn(
+                    graph,
+                    inN[k],
+                    `${prefixA}${m.id}.${branchName(m, k)}.`,
+                    `${prefixB}${n.id}.${branchName(n, k)}.`,
+                  ),
             )
       return [{ path, a: `${prefixA}${m.id}`, b: `${prefixB}${n.id}`, changes: nodeChanges(m, n, partners) }, ...inner]
     }),
@@ -188,7 +195,7 @@ const alignedIn = (a: Graph, b: Graph, prefixA: string, prefixB: string): readon
 const alone = (n: Node, path: string, prefix: string, side: 'a' | 'b'): readonly AlignedNode[] => {
   const id = `${prefix}${n.id}`
   const inner = (n.branches ?? []).flatMap((g, k) =>
-    g.nodes.flatMap((m) => alone(m, path, `${id}.${BRANCH_NAMES[k]}.`, side)),
+    g.nodes.flatMap((m) => alone(m, path, `${id}.${branchName(n, k)}.`, side)),
   )
   return [{ path, a: side === 'a' ? id : null, b: side === 'b' ? id : null, changes: [] }, ...inner]
 }

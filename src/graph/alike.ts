@@ -25,14 +25,15 @@ export type Alike = {
 }
 
 /** Works on the nodes as they are when it is asked. */
-export const newAlike = (nodes: readonly Node[]): Alike => {
+export const newAlike = (nodes: readonly Node[], base = 0): Alike => {
+  const nodeAt = (id: NodeId): Node => nodes[id - base]
   /** Equal numbers for equal computations; a node without a rule of its own (an input, a branch) is like itself only. */
   const numbers: number[] = []
   const known = new Map<string, number>()
   const numberOf = (node: Node): number => {
-    if (node.op.layout === 'view') return numbers[node.inputs[0]]
+    if (node.op.layout === 'view') return numbers[node.inputs[0] - base]
     if (node.op === inputOp || node.branches !== undefined) return node.id
-    const operands = node.inputs.map((i) => `${numbers[i]}${trimmed(nodes[i].shape)}`)
+    const operands = node.inputs.map((i) => `${numbers[i - base]}${trimmed(nodeAt(i).shape)}`)
     const key = `${node.op.name}|${operands.join()}|${JSON.stringify(node.attrs)}|${trimmed(node.shape)}`
     const found = known.get(key)
     if (found !== undefined) return found
@@ -42,35 +43,35 @@ export const newAlike = (nodes: readonly Node[]): Alike => {
   const roots: (NodeId | null)[] = []
   const rootOf = (node: Node): NodeId | null => {
     if (gridOf(node.carried) !== null) return null
-    const before = node.inputs.map((i) => roots[i]).find((r) => r !== null)
+    const before = node.inputs.map((i) => roots[i - base]).find((r) => r !== null)
     return before ?? (node.carried.tag === 'stripped' ? node.id : null)
   }
   const upTo = <A>(list: A[], id: NodeId, of: (node: Node) => A): A => {
-    while (list.length <= id) list.push(of(nodes[list.length]))
-    return list[id]
+    while (list.length <= id - base) list.push(of(nodes[list.length]))
+    return list[id - base]
   }
   const lostAt = (id: NodeId): Node | null => {
     const root = upTo(roots, id, rootOf)
-    return root === null ? null : nodes[root]
+    return root === null ? null : nodeAt(root)
   }
   const whereIs = (id: NodeId): string => {
-    const node = nodes[id]
+    const node = nodeAt(id)
     if (node.op === inputOp) return `the ${String(node.attrs.kind)} ${String(node.attrs.name) || 'input'}`
     return node.path === '' ? node.op.name : node.path
   }
   return {
     same: (a, b) =>
       a === b ||
-      (trimmed(nodes[a].shape) === trimmed(nodes[b].shape) &&
+      (trimmed(nodeAt(a).shape) === trimmed(nodeAt(b).shape) &&
         upTo(numbers, Math.max(a, b), numberOf) >= 0 &&
-        numbers[a] === numbers[b]),
+        numbers[a - base] === numbers[b - base]),
     lostAt,
     whereIs,
     whyPlain: (id) => {
       const lost = lostAt(id)
       if (lost !== null && lost.carried.tag === 'stripped')
         return `its metadata was lost at ${lost.op.name}${lost.path === '' ? '' : ` in ${lost.path}`}: ${lost.carried.why}`
-      const node = nodes[id]
+      const node = nodeAt(id)
       return node.op === inputOp ? `it is ${whereIs(id)}, which has no metadata` : 'it never had metadata'
     },
   }

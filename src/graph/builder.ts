@@ -14,48 +14,26 @@ import {
   type Carried,
   type Grid,
   type NodeId,
+  quantOf,
 } from '../data/quant.js'
 import { failure, isFailure, type QuantError, type QuantErrors, type QuantFailure } from '../data/error.js'
 import { isShape, nearestName, showGiven } from '../data/fields.js'
 import type { Shape } from '../data/shape.js'
 import { sameShape, showShape } from '../data/shape.js'
 import { newAlike } from './alike.js'
+import type { Builder, BuilderOptions } from './building.js'
 import type { Graph, Node } from './graph.js'
-import type { Attrs, Kit, Op, OpTable, PhaseSpec, Refusal, Value } from './op.js'
+import type { Attrs, Kit, Op, PhaseSpec, Refusal, Value } from './op.js'
 import { isRefusal, sameOp } from './op.js'
 import { attrsKey } from './attributes.js'
 import { misuse } from './signature.js'
-import { constOp, constantAttrs, getOp, inputOp, phaseOp } from './structural.js'
+import { scanOn } from './scan.js'
+import { constantOf, constOp, constantAttrs, getOp, inputOp, phaseOp, scanOp } from './structural.js'
 
-/** How a graph is built. */
-export type BuilderOptions = {
-  readonly table: OpTable
-  readonly mode: 'train' | 'eval'
-  /** Paths that are traced as in `eval`, whatever the mode. */
-  readonly frozen?: (path: string) => boolean
-  readonly strict?: boolean
-  /** Record the source location of every call (costly: a stack trace per node). */
-  readonly locations?: boolean
-  /** Compute metadata (off in backward passes, whose values never carry any). */
-  readonly metadata?: boolean
-}
+export type { Builder, BuilderOptions } from './building.js'
 
-/** A graph under construction. */
-export type Builder = Kit & {
-  readonly errors: QuantError[]
-  input(kind: string, name: string, shape: Shape, carried?: Carried, dtype?: Dtype): Value
-  /** Changes what a value carries; for inputs that are declared as quant tensors. */
-  declare(value: Value, carried: Carried): Value
-  /** Appends a node that is already there in another graph, ids mapped; used by graph passes. */
-  copy(node: Node, inputs: readonly Value[]): Value
-  /** Runs `body`; the nodes that it appends are said to be the backward pass of node `of`. */
-  differentiating<A>(of: NodeId, body: () => A): A
-  /** Says how a node is tied to others by differentiation. */
-  tie(id: NodeId, ties: Pick<Node, 'backwardOf' | 'cotangent'>): void
-  finish(outputs: readonly Value[]): Graph
-  /** Identifies the content built so far; equal for equal sub-graphs. */
-  fingerprint(): string
-}
+/** Ids of one level of loops. */
+const LEVEL = 2 ** 24
 
 const NO_ATTRS: Attrs = {}
 const INVALID = -1
@@ -116,17 +94,51 @@ const freezeGraph = (graph: Graph): Graph =>
     outputs: Object.freeze(graph.outputs),
   })
 
+/** A graph whose ids start at `base` with ids from 0 on. */
+const fromZero = (graph: Graph, base: number): Graph => {
+  if (base === 0) return graph
+  const carriedHere = (c: Carried): Carried =>
+    c.tag === 'carries' || c.tag === 'claimed'
+      ? {
+          ...c,
+          quant: {
+            ...c.quant,
+            scale: c.quant.scale - base,
+            zeroPoint: c.quant.zeroPoint - base,
+            bitWidth: c.quant.bitWidth - base,
+          },
+        }
+      : c
+  return {
+    nodes: graph.nodes.map((n) => ({
+      ...n,
+      id: n.id - base,
+      inputs: n.inputs.map((i) => i - base),
+      carried: carriedHere(n.carried),
+      ...(n.backwardOf === undefined ? {} : { backwardOf: n.backwardOf - base }),
+      ...(n.cotangent === undefined ? {} : { cotangent: n.cotangent - base }),
+    })),
+    inputs: graph.inputs.map((i) => i - base),
+    outputs: graph.outputs.map((i) => i - base),
+  }
+}
+
 /** Starts an empty graph. */
 export const newBuilder = (options: BuilderOptions): Builder => {
   const { table, frozen, strict = false, locations = false, metadata = true } = options
   const nodes: Node[] = []
   const keys = new Map<string, NodeId>()
   const inputs: NodeId[] = []
-  const errors: QuantError[] = []
+  const { outer } = options
+  const base = (outer?.level ?? 0) * LEVEL
+  const nodeAt = (id: NodeId): Node => nodes[id - base]
+  const errors: QuantError[] = outer?.errors ?? []
   const keyList: string[] = []
   const opsByName = new Map<string, Op>()
-  const alike = newAlike(nodes)
-  let path = ''
+  const alike = newAlike(nodes, base)
+  let path = outer?.path ?? ''
+  /** The body of a loop that is being traced. */
+  let inner: Builder | null = null
   let backwardOf: NodeId | null = null
 
   /** Nodes whose numbers are known to be whole, or 0 and 1. */
@@ -153,10 +165,10 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     attrs: Attrs,
     shape: Shape,
     carried: Carried,
-    branches?: readonly [Graph, Graph],
+    branches?: readonly Graph[],
   ): Value => {
     const node: Node = {
-      id: nodes.length,
+      id: base + nodes.length,
       op,
       inputs: ids,
       attrs,
@@ -185,6 +197,44 @@ export const newBuilder = (options: BuilderOptions): Builder => {
   /** The kit of failed values, which says nothing more; made at the first failure, since most traces have none. */
   const muted = (): Builder => (silent ??= { ...kit, fail: invalid, failWith: invalid })
   const invalid = (): Value => ({ id: INVALID, shape: [], carried: float, dtype: 'float', kit: muted() })
+
+  /** Captures by the id of what they capture, and the other way round. */
+  const captures = new Map<NodeId, NodeId>()
+  const origins = new Map<NodeId, Value>()
+  const capture = (v: Value): Value | null => {
+    if (v.kit === kit || isInvalid(v)) return v
+    const own = outer?.capture(v) ?? null
+    if (own === null || outer === undefined) return null
+    const known = captures.get(own.id)
+    if (known !== undefined) return valueOf(nodeAt(known))
+    const made = input('branch', `outer${captures.size}`, own.shape, float, own.dtype)
+    captures.set(own.id, made.id)
+    origins.set(made.id, own)
+    const q = quantOf(own.carried)
+    if (q === null || (own.carried.tag !== 'carries' && own.carried.tag !== 'claimed')) return made
+    const ids = { scale: local(q.scale), zeroPoint: local(q.zeroPoint), bitWidth: constant(q.bits).id }
+    return declare(made, { ...own.carried, quant: { ...q, ...ids } })
+  }
+  /** The id here of a node that may stand around the loop. */
+  const local = (id: NodeId): NodeId => (id >= base || outer === undefined ? id : (capture(outer.value(id))?.id ?? id))
+  const input = (kind: string, name: string, shape: Shape, carried: Carried, dtype: Dtype): Value => {
+    const attrs: Attrs = { kind, name, ...(dtype === 'float' ? {} : { dtype }) }
+    const v = append(null, inputOp, [], attrs, shape, carried)
+    inputs.push(v.id)
+    return v
+  }
+  const declare = (value: Value, carried: Carried): Value => {
+    nodes[value.id - base] = { ...nodeAt(value.id), carried }
+    return valueOf(nodeAt(value.id))
+  }
+  /** Operands as values around the loop, if all are captures or constants and one is a capture; else null. */
+  const outsideOf = (args: readonly Value[], around: Pick<Kit, 'constant'>): readonly Value[] | null => {
+    const found = args.map((a) => {
+      const { op, attrs, shape } = nodeAt(a.id)
+      return origins.get(a.id) ?? (op === constOp ? around.constant(constantOf(attrs), shape) : null)
+    })
+    return args.some((a) => origins.has(a.id)) ? (found.every((v) => v !== null) ? found : null) : null
+  }
 
   const failWith = (error: QuantError): Value => {
     errors.push(error)
@@ -240,10 +290,11 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     return strict && carried.tag === 'claimed' ? stripped(`strict: ${carried.why}`) : carried
   }
 
-  const apply = (asked: Op, given: readonly Value[], attrs: Attrs = NO_ATTRS): Value => {
-    if (given.some(isInvalid)) return invalid()
-    const foreign = given.find((a) => a.kit !== kit)
-    if (foreign !== undefined)
+  const apply = (asked: Op, asGiven: readonly Value[], attrs: Attrs = NO_ATTRS): Value => {
+    if (asGiven.some(isInvalid)) return invalid()
+    const here = asGiven.map(capture)
+    const given = here.filter((v) => v !== null)
+    if (given.length < here.length)
       return failWith({
         tag: 'InputError',
         input: asked.name,
@@ -251,6 +302,12 @@ export const newBuilder = (options: BuilderOptions): Builder => {
         message: `${asked.name} was given a value of another trace`,
         fix: 'use only values that this trace handed to you; pass others as inputs',
       })
+    const hoisted = outer?.at(path, (around) => {
+      const args = outsideOf(given, around)
+      return args === null ? null : around.apply(asked, args, attrs)
+    })
+    if (hoisted !== undefined && hoisted !== null)
+      return isInvalid(hoisted) ? invalid() : (capture(hoisted) ?? invalid())
     const op = opsByName.get(asked.name) ?? (Object.hasOwn(table, asked.name) ? table[asked.name] : asked)
     if (!sameOp(op, asked))
       return failWith({
@@ -278,11 +335,12 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     const ids = args.map((a) => a.id)
     const key = keyOf(op, ids, attrs, shape)
     const known = keys.get(key)
-    if (known !== undefined) return valueOf(nodes[known])
+    if (known !== undefined) return valueOf(nodeAt(known))
     return append(key, op, ids, attrs, shape, carriedOf(op, args, attrs, shape))
   }
 
   const emit = (name: string, args: readonly Value[], ...given: readonly (Attrs | undefined)[]): Value => {
+    if (inner !== null) return (inner.emit as typeof emit)(name, args, ...given)
     const op = Object.hasOwn(table, name) ? table[name] : undefined
     if (op === undefined)
       return failWith({
@@ -299,14 +357,22 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     const attrs = constantAttrs(Math.fround(value))
     const key = keyOf(constOp, [], attrs, shape)
     const known = keys.get(key)
-    return known !== undefined ? valueOf(nodes[known]) : append(key, constOp, [], attrs, shape, float)
+    return known !== undefined ? valueOf(nodeAt(known)) : append(key, constOp, [], attrs, shape, float)
   }
 
-  const phase = (spec: PhaseSpec): readonly Value[] => {
+  const phase = (asGiven: PhaseSpec): readonly Value[] => {
+    const [counter, ...operands] = [asGiven.counter, ...asGiven.args].map((v) => capture(v) ?? invalid())
+    const hoisted = outer?.at(path, (around) => {
+      const found = [counter, ...operands].some(isInvalid) ? null : outsideOf([counter, ...operands], around)
+      return found === null ? null : around.phase({ ...asGiven, counter: found[0], args: found.slice(1) })
+    })
+    if (hoisted !== undefined && hoisted !== null) return hoisted.map((v) => capture(v) ?? invalid())
+    const spec: PhaseSpec = { ...asGiven, counter, args: operands }
     const branch = (
       body: PhaseSpec['collect'],
     ): { readonly graph: Graph; readonly key: string; readonly outs: readonly Value[] } => {
-      const child = newBuilder({ ...options, locations: false })
+      const { outer: _outer, ...own } = options
+      const child = newBuilder({ ...own, locations: false })
       const outs = child.scoped(path, () =>
         body(
           spec.args.map((a, i) => child.input('branch', String(i), a.shape)),
@@ -338,10 +404,48 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     const node =
       known ?? append(key, phaseOp, ids, attrs, collect.outs[0].shape, float, [collect.graph, learned.graph]).id
     return collect.outs.map((o, index) => {
-      const getKey = keyOf(getOp, [node], { index }, o.shape)
-      const got = keys.get(getKey)
-      return got !== undefined ? valueOf(nodes[got]) : append(getKey, getOp, [node], { index }, o.shape, float)
+      return output(node, index, o.shape)
     })
+  }
+
+  const output = (node: NodeId, index: number, shape: Shape, carried: Carried = float): Value => {
+    const key = keyOf(getOp, [node], { index }, shape)
+    const got = keys.get(key)
+    return got !== undefined ? valueOf(nodeAt(got)) : append(key, getOp, [node], { index }, shape, carried)
+  }
+
+  const open = (at?: string): Builder => {
+    const child = newBuilder({
+      ...options,
+      locations: false,
+      outer: {
+        level: (outer?.level ?? 0) + 1,
+        errors,
+        path: at ?? path,
+        value: (id) => valueHere(id),
+        whereIs: (id) => whereIs(id),
+        whyPlain: (v) => whyPlain(v),
+        capture,
+        at: (place, run) => {
+          const before = path
+          path = place
+          try {
+            return run({ apply, constant, phase })
+          } finally {
+            path = before
+          }
+        },
+      },
+    })
+    inner = child
+    return child
+  }
+
+  const valueHere = (id: NodeId): Value => (id < base && outer !== undefined ? outer.value(id) : valueOf(nodeAt(id)))
+  const whereIs = (id: NodeId): string => (id < base && outer !== undefined ? outer.whereIs(id) : alike.whereIs(id))
+  const whyPlain = (v: Value): string => {
+    if (isInvalid(v)) return 'it failed'
+    return v.id < base && outer !== undefined ? outer.whyPlain(v) : alike.whyPlain(v.id)
   }
 
   const scoped = <A>(name: string, body: () => A): A => {
@@ -358,62 +462,73 @@ export const newBuilder = (options: BuilderOptions): Builder => {
 
   const kit: Builder = {
     get mode() {
-      return frozen?.(path) === true ? 'eval' : options.mode
+      return frozen?.(inner === null ? path : inner.path()) === true ? 'eval' : options.mode
     },
     strict,
     errors,
     emit,
-    apply,
-    constant,
-    fail,
+    apply: (op, args, attrs) => (inner === null ? apply(op, args, attrs) : inner.apply(op, args, attrs)),
+    constant: (value, shape) => (inner === null ? constant(value, shape) : inner.constant(value, shape)),
+    fail: (e) => (inner === null ? fail(e) : inner.fail(e)),
     failWith,
-    scoped,
-    phase,
-    value: (id) => valueOf(nodes[id]),
-    path: () => path,
-    same: alike.same,
-    whereIs: alike.whereIs,
-    whyPlain: (v) => (isInvalid(v) ? 'it failed' : alike.whyPlain(v.id)),
-    input: (kind, name, shape, carried = float, dtype = 'float') => {
-      const attrs: Attrs = { kind, name, ...(dtype === 'float' ? {} : { dtype }) }
-      const v = append(null, inputOp, [], attrs, shape, carried)
-      inputs.push(v.id)
-      return v
-    },
-    declare: (value, carried) => {
-      nodes[value.id] = { ...nodes[value.id], carried }
-      return valueOf(nodes[value.id])
-    },
+    scoped: (name, body) => (inner === null ? scoped(name, body) : inner.scoped(name, body)),
+    phase: (spec) => (inner === null ? phase(spec) : inner.phase(spec)),
+    scan: (spec) => (inner === null ? scanOn(kit, spec) : inner.scan(spec)),
+    value: (id) => (inner === null ? valueHere(id) : inner.value(id)),
+    path: () => (inner === null ? path : inner.path()),
+    same: (a, b) => (inner === null ? alike.same(local(a), local(b)) : inner.same(a, b)),
+    whereIs: (id) => (inner === null ? whereIs(id) : inner.whereIs(id)),
+    whyPlain: (v) => (inner === null ? whyPlain(v) : inner.whyPlain(v)),
+    input: (kind, name, shape, carried = float, dtype = 'float') => input(kind, name, shape, carried, dtype),
+    declare,
     copy: (node, args) => {
-      const outer = path
+      const before = path
       path = node.path
       const ids = args.map((a) => a.id)
       const key =
         node.op === inputOp || node.branches !== undefined ? null : keyOf(node.op, ids, node.attrs, node.shape)
       const v = append(key, node.op, ids, node.attrs, node.shape, node.carried, node.branches)
-      path = outer
+      path = before
       if (node.op === inputOp) inputs.push(v.id)
       return v
     },
     differentiating: (of, body) => {
-      const outer = backwardOf
+      const before = backwardOf
       backwardOf = of
       try {
         return body()
       } finally {
-        backwardOf = outer
+        backwardOf = before
       }
     },
     tie: (id, { backwardOf: of, cotangent }) => {
-      if (nodes[id] !== undefined)
-        nodes[id] = {
-          ...nodes[id],
+      if (nodeAt(id) !== undefined)
+        nodes[id - base] = {
+          ...nodeAt(id),
           ...(of === undefined ? {} : { backwardOf: of }),
           ...(cotangent === undefined ? {} : { cotangent }),
         }
     },
-    finish: (outputs) => freezeGraph({ nodes, inputs, outputs: outputs.map((o) => o.id) }),
+    finish: (outputs) => freezeGraph(fromZero({ nodes, inputs, outputs: outputs.map((o) => o.id) }, base)),
     fingerprint: () => keyList.join(';'),
+    capture,
+    captured: () => [...origins.values()],
+    outside: (id) => origins.get(id) ?? null,
+    open,
+    close: () => {
+      inner = null
+    },
+    appendLoop: (args, attrs, body) =>
+      append(
+        null,
+        scanOp,
+        args.map((a) => a.id),
+        attrs,
+        args[0]?.shape ?? [],
+        float,
+        [body],
+      ),
+    output,
   }
   return kit
 }

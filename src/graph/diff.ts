@@ -2,7 +2,7 @@
 import { showShape } from '../data/shape.js'
 import { alignGraphs, elsewhere, nodeChanges, showIds, type Partners } from './align.js'
 import type { Graph, Node } from './graph.js'
-import { BRANCH_NAMES, showCarried, showNode } from './print.js'
+import { branchName, showCarried, showNode } from './print.js'
 import { demandProgram, type Program, type ProgramInput, type ProgramOutput } from './program.js'
 
 const whole = (node: Node): string =>
@@ -11,9 +11,10 @@ const whole = (node: Node): string =>
 /** Lines about one pair of nodes; recursion follows the nesting of phases. */
 const pairLines = (a: Node, b: Node, partners: Partners): readonly string[] => {
   const changes = nodeChanges(a, b, partners)
-  const inner = [0, 1].flatMap((i) => {
-    const lines = a.branches === undefined || b.branches === undefined ? [] : graphLines(a.branches[i], b.branches[i])
-    return lines.length === 0 ? [] : [`    ${BRANCH_NAMES[i]} of %${a.id}`, ...lines.map((l) => `    ${l}`)]
+  const inner = (a.branches ?? []).flatMap((graph, i) => {
+    const other = b.branches?.[i]
+    const lines = other === undefined ? [] : graphLines(graph, other)
+    return lines.length === 0 ? [] : [`    ${branchName(a, i)} of %${a.id}`, ...lines.map((l) => `    ${l}`)]
   })
   return [
     ...(changes.length === 0 ? [] : [`  ~ %${a.id} → %${b.id} ${b.op.name}: ${changes.map((c) => c.text).join('; ')}`]),

@@ -5,7 +5,7 @@ import type { Attrs, Op } from './op.js'
 
 /**
  * One node: a primitive applied to earlier nodes. Its `id` is its index in `Graph.nodes`.
- * Structural nodes have the ops of `structural.ts`: `input`, `const`, `phase` (with two `branches`) and `get`.
+ * Structural nodes have the ops of `structural.ts`: `input`, `const`, `phase` (with two `branches`), `scan` (with its body) and `get`.
  */
 export type Node = {
   readonly id: NodeId
@@ -16,8 +16,8 @@ export type Node = {
   readonly carried: Carried
   /** Layer path, `net.conv1`; empty at the top level. */
   readonly path: string
-  /** `phase` only: the graph that runs while collecting, and the one that runs once learned. */
-  readonly branches?: readonly [Graph, Graph]
+  /** Of a `phase` the graph that runs while collecting, and the one that runs once learned; of a `scan` its body. */
+  readonly branches?: readonly Graph[]
   /** Source location of the call, with `trace({ locations: true })`. */
   readonly location?: string
   /** In a backward pass: the node of this graph whose gradient rule emitted this one, or, of a sum, whose cotangents it adds. Of several that share it the first. */

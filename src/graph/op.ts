@@ -31,14 +31,13 @@ export const refuse = (message: string, fix: string, tag: Refusal['tag'] = 'Shap
 export const isRefusal = (x: object): x is Refusal => 'refuse' in x
 
 /**
- * A traced value: a node of a graph under construction. Whether it is a quant tensor is told by `carried`.
+ * A traced value: a node of a graph under construction. What its numbers are tells `dtype`, whether it is a quant tensor `carried`.
  * Make values with `trace` and with functions of values only.
  */
 export type Value = {
   readonly id: NodeId
   readonly shape: Shape
   readonly carried: Carried
-  /** What its numbers are, as far as the trace knows: whole ones or 0 and 1 where an input was declared so. */
   readonly dtype: Dtype
   readonly kit: Kit
 }
@@ -76,7 +75,7 @@ export interface Kit {
   fail(error: Refusal & { readonly op: string }): Value
   /** Records an error of any kind and returns an invalid value. */
   failWith(error: QuantError): Value
-  /** Path of the layer that is being traced. */
+  /** The layer that is being traced. */
   path(): string
   /** Where a node of this graph was made, for messages: its layer, or the input that it is. */
   whereIs(id: NodeId): string
@@ -94,9 +93,25 @@ export interface Kit {
    * differentiated branch by branch. Both must return values of the same shapes.
    */
   phase(spec: PhaseSpec): readonly Value[]
+  scan(spec: ScanSpec): Scanned
   /** Told of each layer that another one calls, with what it is given; for those who read a network's structure. Must return what `body` returns. */
   readonly onCall?: <A>(input: unknown, body: () => A) => A
 }
+
+/**
+ * A loop over steps: each is given what the one before handed back, and its slices of `xs` along the first axis (the last first with `reverse`).
+ * The body may use values of the graph around. `path`: where its nodes stand, if not at the path of the call.
+ */
+export type ScanSpec = {
+  readonly carry: readonly Value[]
+  readonly xs: readonly Value[]
+  readonly length: number
+  readonly reverse?: boolean
+  readonly path?: string
+  readonly body: (carry: readonly Value[], xs: readonly Value[], kit: Kit) => Scanned
+}
+/** Carries and results: of one step, or the carries after the last one and the results stacked along a new first axis. */
+export type Scanned = { readonly carry: readonly Value[]; readonly ys: readonly Value[] }
 
 /** The two lazily evaluated branches of `phase`. */
 export type PhaseSpec = {

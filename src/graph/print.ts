@@ -9,13 +9,16 @@ import { showShape } from '../data/shape.js'
 import type { Graph, Node } from './graph.js'
 import type { Attr, Attrs } from './op.js'
 import { demandProgram, graphField, type Program, type ProgramInput, type ProgramOutput } from './program.js'
-import { constantOf, constOp, getOp, inputOp, phaseOp } from './structural.js'
+import { constantOf, constOp, getOp, inputOp, phaseOp, scanOp } from './structural.js'
 
 /** A line of text and what stands in its metadata column. */
 type Line = { readonly text: string; readonly note: string }
 
 /** Names of a phase's two branches, in order. */
 export const BRANCH_NAMES = ['collect', 'learned'] as const
+
+/** The name of a sub-graph of a node: a branch of a phase, or the body of a scan. */
+export const branchName = (node: Node, i: number): string => (node.op === scanOp ? 'body' : BRANCH_NAMES[i])
 
 const WIDEST_COLUMN = 76
 
@@ -68,15 +71,15 @@ const bodyLines = (graph: Graph, indent: string): readonly Line[] => {
   for (const node of graph.nodes) {
     if (node.op === inputOp) continue
     out.push(line(`${indent}${showNode(node)}`, noteOf(node)))
-    if (node.branches !== undefined) for (const l of phaseLines(node.branches, indent)) out.push(l)
+    if (node.branches !== undefined) for (const l of branchLines(node, node.branches, indent)) out.push(l)
   }
   return out
 }
 
-const phaseLines = (branches: readonly [Graph, Graph], indent: string): readonly Line[] => [
+const branchLines = (node: Node, branches: readonly Graph[], indent: string): readonly Line[] => [
   ...branches.flatMap((graph, i) => [
     line(
-      `${indent}  ${i === 0 ? '┌' : '├'} ${BRANCH_NAMES[i]}(${graph.inputs.map((id) => typed(graph.nodes[id])).join(', ')})`,
+      `${indent}  ${i === 0 ? '┌' : '├'} ${branchName(node, i)}(${graph.inputs.map((id) => typed(graph.nodes[id])).join(', ')})`,
     ),
     ...bodyLines(graph, `${indent}  │   `),
     line(`${indent}  │   return ${graph.outputs.map((id) => `%${id}`).join(' ')}`),

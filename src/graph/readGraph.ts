@@ -2,7 +2,7 @@
  * Nodes and graphs of stored programs. Every field is checked: ids must name earlier nodes, each call must fit the op's
  * record, each shape is derived again by the op's own rule, and what metadata claims must be possible.
  */
-import type { Carried, Grid, NodeId } from '../data/quant.js'
+import { claimed, type Carried, type Grid, type NodeId } from '../data/quant.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../data/shape.js'
 import type { Attrs } from './attributes.js'
 import { claimProblem, latestNamed } from './claims.js'
@@ -21,7 +21,7 @@ import {
   type Readers,
 } from './readers.js'
 import { misuse, shapeOfCall, type Misuse } from './signature.js'
-import { getOp, inputOp, phaseOp, structuralOps } from './structural.js'
+import { getOp, inputOp, phaseOp, scanOp, structuralOps } from './structural.js'
 
 const readQuant = (r: Readers, x: unknown, where: string): Grid => {
   const q = r.record(x, where)
@@ -70,9 +70,12 @@ const faultOf = (op: Op, { refuse, attribute }: Misuse): Fault =>
 const outputShape = ([phase]: readonly Node[], attrs: Attrs): Shape | Fault => {
   const [graph] = phase.branches ?? []
   const out = graph?.outputs[Number(attrs.index)]
-  return graph === undefined || out === undefined
-    ? fault('get has a phase as its only operand, and the index of one of its outputs')
-    : graph.nodes[out].shape
+  if (graph === undefined || out === undefined)
+    return fault('get has a phase or a scan as its only operand, and the index of one of its outputs')
+  const own = graph.nodes[out].shape
+  return phase.op === scanOp && Number(attrs.index) >= Number(phase.attrs.carries)
+    ? [Number(phase.attrs.length), ...own]
+    : own
 }
 
 /** The shape of a phase: that of its first output. Its branches must take its operands and agree in what they give. */
@@ -91,11 +94,31 @@ const phaseShape = ([counter, ...args]: readonly Node[], branches: readonly Grap
     : fault('a phase has a counter, and two branches that take its operands and return the same shapes')
 }
 
+/** The shape of a loop: that of its first carry. Its body must take carries, slices and what is shared, and hand the carries back. */
+const scanShape = (operands: readonly Node[], attrs: Attrs, branches: readonly Graph[]): Shape | Fault => {
+  const [carries, xs, length] = [attrs.carries, attrs.xs, attrs.length].map(Number)
+  const [body] = branches
+  if (branches.length !== 1 || carries + xs > operands.length || body.outputs.length < carries)
+    return fault(
+      'a scan has a body that hands back as many carries as it has, and an operand for each carry and sequence',
+    )
+  const own = (i: number): Shape => (i >= carries && i < carries + xs ? operands[i].shape.slice(1) : operands[i].shape)
+  const takes =
+    body.inputs.length === operands.length &&
+    body.inputs.every((id, i) => sameShape(body.nodes[id].shape, own(i))) &&
+    operands.slice(carries, carries + xs).every((x) => x.shape[0] === length) &&
+    body.outputs.slice(0, carries).every((id, i) => sameShape(body.nodes[id].shape, own(i)))
+  return takes
+    ? (operands[0]?.shape ?? [])
+    : fault('the body of a scan takes other shapes than its operands have, or hands back others')
+}
+
 /** The shape that a structural node must have; `stored` stands where nothing can be derived. */
 const structuralShape = ({ op, inputs, attrs, branches, shape }: Call): Shape | Fault => {
   const wrong = misuse(op, inputs.length, attrs)
   if (wrong !== null) return faultOf(op, wrong)
   if (op === getOp) return outputShape(inputs, attrs)
+  if (op === scanOp) return scanShape(inputs, attrs, branches)
   return op === phaseOp ? phaseShape(inputs, branches) : shape
 }
 
@@ -143,8 +166,8 @@ const readTies = (r: Readers, raw: Raw, where: string): Pick<Node, 'backwardOf' 
 
 /** What is wrong with the operands of node `id`, whatever its op makes of them. */
 const operandFault = (op: Op, operands: readonly Node[], id: NodeId): string | null => {
-  const phase = op === getOp ? undefined : operands.find((n) => n.op === phaseOp)
-  if (phase !== undefined) return `node ${phase.id} is a phase, whose outputs only get can read`
+  const phase = op === getOp ? undefined : operands.find((n) => n.branches !== undefined)
+  if (phase !== undefined) return `node ${phase.id} is a ${phase.op.name}, whose outputs only get can read`
   const early = operands.find((n) => latestNamed(n.carried) >= id)
   return early === undefined
     ? null
@@ -168,11 +191,17 @@ const readNode = (
   if (inputs.some((i) => i >= id)) r.doubt(`${where}.in`, `node ${id} uses a node that does not stand before it`)
   const attrs = readAttrs(r, raw.attrs, `${where}.attrs`)
   const shape = r.shape(raw.shape, `${where}.shape`)
-  const carried = readCarried(r, raw.carried, `${where}.carried`)
+  const said = readCarried(r, raw.carried, `${where}.carried`)
+  // What a body is given is not looked at when a program runs: nothing there is more than claimed.
+  const carried =
+    op === inputOp && depth > 0 && said.tag === 'carries'
+      ? claimed(said.quant, 'a stored loop says what its carries carry, which nothing confirms')
+      : said
   const path = raw.path === undefined ? '' : r.text(raw.path, `${where}.path`)
   const location = raw.location === undefined ? {} : { location: r.text(raw.location, `${where}.location`) }
   const ties = readTies(r, raw, where)
-  if ((op === phaseOp) !== (raw.branches !== undefined)) r.doubt(where, 'a phase, and nothing else, has branches')
+  if ((op === phaseOp || op === scanOp) !== (raw.branches !== undefined))
+    r.doubt(where, 'a phase or a scan, and nothing else, has branches')
   if (depth > DEEPEST) r.doubt(where, 'phases are nested too deeply')
   if (doubts.length > 0) return null
   const branches =
@@ -198,7 +227,7 @@ const readNode = (
     shape,
     carried,
     path,
-    ...(branches.length === 2 ? { branches: [branches[0], branches[1]] as const } : {}),
+    ...(branches.length > 0 ? { branches } : {}),
     ...location,
     ...ties,
   }
@@ -224,8 +253,9 @@ export const readGraph = (reading: Reading, x: unknown, where: string, depth: nu
   const count = nodes.reduce((n, { op }) => n + (op === inputOp ? 1 : 0), 0)
   if (inputs.length !== count || new Set(inputs).size !== count || inputs.some((i) => nodes[i].op !== inputOp))
     r.doubt(`${where}.inputs`, 'the inputs are not the input nodes, each once')
-  const phase = outputs.find((o) => nodes[o].op === phaseOp)
-  if (phase !== undefined) r.doubt(`${where}.outputs`, `node ${phase} is a phase, whose outputs only get can read`)
+  const phase = outputs.find((o) => nodes[o].branches !== undefined)
+  if (phase !== undefined)
+    r.doubt(`${where}.outputs`, `node ${phase} is a ${nodes[phase].op.name}, whose outputs only get can read`)
   for (const node of nodes) {
     const { id: at, backwardOf = 0, cotangent = 0 } = node
     if (Math.max(backwardOf, cotangent) >= nodes.length)

@@ -4,17 +4,17 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import type { Carried, NodeId, Quant, TracedZeroPoint } from '../data/quant.js'
-import { gridOf, isFloatGrid, mayBeFraction, nodesOfGrid, quantOf } from '../data/quant.js'
+import { float, gridOf, isFloatGrid, mayBeFraction, nodesOfGrid, quantOf } from '../data/quant.js'
 import type { QuantError, QuantErrors } from '../data/error.js'
-import { sameShape, showShape, sizeOf } from '../data/shape.js'
+import { sameShape, showShape, sizeOf, type Shape } from '../data/shape.js'
 import { isTensor, type Tensor } from '../data/tensor.js'
 import { at, mapTree } from '../data/tree.js'
 import { newBuilder, type Builder } from './builder.js'
 import type { Graph, Node } from './graph.js'
-import type { OpTable, Value } from './op.js'
+import type { Attrs, OpTable, Value } from './op.js'
 import type { Program, ProgramInput, ProgramOutput } from './program.js'
 import { sizeProblem } from './sizes.js'
-import { getOp, phaseOp } from './structural.js'
+import { getOp, phaseOp, scanOp } from './structural.js'
 
 /** What fixes a program: the trees that `run` takes beside the inputs. */
 export type Fixed = { readonly params: unknown; readonly state: unknown }
@@ -26,6 +26,8 @@ export type SpecializeOptions = {
    * constant, since whoever runs the program may give another one: products stay on integers where quantizers are kept.
    */
   readonly keep?: (node: Node) => boolean
+  /** Write loops out, step by step (default false: a loop stays one node): for formats that have none. */
+  readonly unroll?: boolean
   /** Scale and zero point of quant tensors that are inputs, by path: fixed too, so that a plain tensor is left, the value. */
   readonly quantInputs?: { readonly [path: string]: { readonly scale: Tensor; readonly zeroPoint: Tensor } }
 }
@@ -58,6 +60,8 @@ type Seen =
 type Walk = {
   readonly b: Builder
   readonly keep: (node: Node) => boolean
+  readonly unroll: boolean
+  readonly table: OpTable
   readonly constants: Record<string, Tensor>
   readonly tensors: Map<NodeId, Tensor>
   readonly keys: Map<NodeId, string>
@@ -187,7 +191,8 @@ const one = (w: Walk, node: Node, args: readonly Seen[], seen: readonly Seen[]):
     const nodes = args.map((s) => operandOf(w, s))
     return w.b.copy({ ...node, carried: carriedIn(w, seen, node.carried) }, nodes)
   }
-  const tensors = tensorsOf(args)
+  // A loop stays one: its body is a graph of its own.
+  const tensors = node.op === scanOp ? null : tensorsOf(args)
   if (tensors === null) return { fixed: null, node: copied() }
   const known = evaluated(w, node, tensors)
   if (known.fixed !== null && (w.keep(node) || args.some((s) => s.fixed !== null && s.kept !== null))) {
@@ -195,6 +200,65 @@ const one = (w: Walk, node: Node, args: readonly Seen[], seen: readonly Seen[]):
     w.tensors.set(known.kept.id, known.fixed.tensor)
   }
   return known
+}
+
+/** An op of the table applied to what is seen, as `one` does it. */
+const applied = (
+  w: Walk,
+  name: string,
+  args: readonly Seen[],
+  attrs: Attrs,
+  like: Pick<Node, 'path' | 'shape'>,
+): Seen => {
+  const op = w.table[name]
+  const node: Node = { id: 0, op, inputs: [], attrs, shape: like.shape, carried: float, path: like.path }
+  return one(w, node, args, [])
+}
+
+/** A loop, step by step; what it gives, in order. */
+const unrolled = (w: Walk, node: Node, args: readonly Seen[]): readonly Seen[] => {
+  const [body] = node.branches ?? []
+  const [carries, xs, length] = [node.attrs.carries, node.attrs.xs, node.attrs.length].map(Number)
+  if (body === undefined) return []
+  const shapeOf = (id: NodeId): Shape => body.nodes[id].shape
+  const { path } = node
+  const stacks: Seen[][] = body.outputs.slice(carries).map(() => [])
+  let carry = args.slice(0, carries)
+  for (let k = 0; k < length; k++) {
+    const t = node.attrs.reverse === true ? length - 1 - k : k
+    const slices = args.slice(carries, carries + xs).map((x, i) => {
+      const shape = shapeOf(body.inputs[carries + i])
+      const one = applied(w, 'slice', [x], { dim: 0, start: t, end: t + 1 }, { path, shape: [1, ...shape] })
+      return applied(w, 'reshape', [one], { shape }, { path, shape })
+    })
+    const outs = walk(w, body, [...carry, ...slices, ...args.slice(carries + xs)])
+    if (w.errors.length > 0) return []
+    carry = outs.slice(0, carries)
+    stacks.forEach((s, i) => {
+      const shape = [1, ...shapeOf(body.outputs[carries + i])]
+      s[t] = applied(w, 'reshape', [outs[carries + i]], { shape }, { path, shape })
+    })
+  }
+  const joined = stacks.map((s, i) => {
+    const shape = [length, ...shapeOf(body.outputs[carries + i])]
+    return applied(w, 'concat', s, { dim: 0 }, { path, shape })
+  })
+  return [...carry, ...joined]
+}
+
+/** One output of a phase or a loop. What a loop gave is known to lie on a grid, whatever its steps were written as. */
+const gotten = (w: Walk, node: Node, got: Seen, seen: readonly Seen[]): Seen => {
+  if (got.fixed === null && quantOf(node.carried) !== null) w.b.declare(got.node, carriedIn(w, seen, node.carried))
+  return got
+}
+
+/** A quant tensor that is given as data: its bit width stands behind the inputs. */
+const declareInputs = (w: Walk, graph: Graph, seen: readonly Seen[]): void => {
+  for (const id of graph.inputs) {
+    const { node } = seen[id]
+    const { carried } = graph.nodes[id]
+    if (node !== null && carried.tag !== 'float') w.b.declare(node, carriedIn(w, seen, carried))
+  }
 }
 
 /** Walks a graph whose inputs are known, phases inlined; returns what became of its outputs. */
@@ -211,21 +275,17 @@ const walk = (w: Walk, graph: Graph, inputs: readonly Seen[]): readonly Seen[] =
     }
     if (live[node.id] === 0) continue
     const args = node.inputs.map((id) => seen[id])
-    if (node.op === phaseOp) {
-      const outs = phaseOf(w, node, args)
+    if (node.op === phaseOp || (node.op === scanOp && w.unroll)) {
+      const outs = node.op === phaseOp ? phaseOf(w, node, args) : unrolled(w, node, args)
       if (w.errors.length > 0) return []
       tuples.set(node.id, outs)
-      seen[node.id] = outs[0]
-    } else if (node.op === getOp) seen[node.id] = tuples.get(node.inputs[0])?.[Number(node.attrs.index)] ?? args[0]
+      seen[node.id] = outs[0] ?? args[0]
+    } else if (node.op === getOp && tuples.has(node.inputs[0]))
+      seen[node.id] = gotten(w, node, tuples.get(node.inputs[0])?.[Number(node.attrs.index)] ?? args[0], seen)
     else seen[node.id] = one(w, node, args, seen)
     if (w.errors.length > 0) return []
   }
-  // A quant tensor that is given as data: its bit width stands behind the inputs.
-  for (const id of graph.inputs) {
-    const { node } = seen[id]
-    const { carried } = graph.nodes[id]
-    if (node !== null && carried.tag !== 'float') w.b.declare(node, carriedIn(w, seen, carried))
-  }
+  declareInputs(w, graph, seen)
   return graph.outputs.map((id) => seen[id])
 }
 
@@ -342,13 +402,14 @@ export const specializeProgram = <P, S, I, O>(
   if (large !== null) return E.left([tooLargeToFold(large)])
   const b = newBuilder({ table, mode: program.mode, strict: program.strict, metadata: false })
   const keep = options.keep ?? (() => false)
-  const w: Walk = { b, keep, constants: {}, tensors: new Map(), keys: new Map(), errors: [] }
+  const unroll = options.unroll === true
+  const w: Walk = { b, keep, unroll, table, constants: {}, tensors: new Map(), keys: new Map(), errors: [] }
   const data = new Map<ProgramInput, Value>()
   const given = program.inputs.map((i): Seen => {
     const quant = options.quantInputs?.[i.path]
     const part = i.part === 'scale' ? quant?.scale : i.part === 'zeroPoint' ? quant?.zeroPoint : undefined
     if (i.kind === 'data' && part === undefined) {
-      const node = b.input('data', i.path, i.shape)
+      const node = b.input('data', i.path, i.shape, undefined, i.dtype)
       data.set(i, node)
       return { fixed: null, node }
     }

@@ -1,6 +1,6 @@
 /** Ops that give a graph its structure instead of computing: the evaluator and autodiff treat them by name. */
 import { float } from '../data/quant.js'
-import { finite, optional, orNull, text, whole, word } from './attr.js'
+import { count, finite, flag, optional, orNull, text, whole, word } from './attr.js'
 import type { AttrField, AttrSchema } from './attributes.js'
 import type { Attrs, Op, Operands } from './op.js'
 import { refuse } from './op.js'
@@ -55,8 +55,19 @@ export const phaseOp: Op = structural(
   { each: 'operand of the branches, behind the counter', least: 1 },
   { limit: finite, warnSteps: orNull(finite) },
 )
-/** Picks output `index` of a `phase`. */
-export const getOp: Op = structural('get', 'One output of a phase.', ['phase'], { index: whole })
+/**
+ * Runs its body `length` times, one step after the other. Operands: first the `carries` that the body takes and hands back, then `xs` tensors of
+ * which step t takes slice t of the first axis (with `reverse` the last slice first), then what all steps share. The body's outputs are
+ * the carries, then what is stacked along a new first axis, slice t by the step that took slice t. Outputs of the node: the last carries, then the stacks.
+ */
+export const scanOp: Op = structural(
+  'scan',
+  'Runs its body once per step over slices of tensors, handing carries on from step to step.',
+  { each: 'carry, sequence or shared operand of the body', least: 1 },
+  { carries: whole, xs: whole, length: count, reverse: flag },
+)
+/** Picks output `index` of a `phase` or a `scan`. */
+export const getOp: Op = structural('get', 'One output of a phase or a scan.', ['phase'], { index: whole })
 
 /** The number of a `const` node; JSON has no NaN, infinity or -0, so these stand as text. */
 export const constantOf = (attrs: Attrs): number =>
@@ -68,4 +79,4 @@ export const constantAttrs = (value: number): Attrs => ({
 })
 
 /** The structural ops by name. */
-export const structuralOps = { input: inputOp, const: constOp, phase: phaseOp, get: getOp } as const
+export const structuralOps = { input: inputOp, const: constOp, phase: phaseOp, scan: scanOp, get: getOp } as const

@@ -8,7 +8,7 @@ import { demandArguments, required, whole, type Field } from '../data/fields.js'
 import type { Shape } from '../data/shape.js'
 import type { Graph } from './graph.js'
 import type { Attrs } from './op.js'
-import { BRANCH_NAMES } from './print.js'
+import { branchName } from './print.js'
 import { demandProgram, type Program } from './program.js'
 
 /** Metadata as flat attributes; null where there is none. */
@@ -98,12 +98,15 @@ const leaving = (graph: Graph, results: readonly NodeId[]): Uint8Array => {
 
 const lossesIn = (graph: Graph, results: readonly NodeId[], within: readonly string[]): readonly Loss[] => {
   const leaves = leaving(graph, results)
-  return graph.nodes.flatMap(({ id, op, path, carried: c, branches }) => [
-    ...((c.tag === 'stripped' || c.tag === 'claimed') && leaves[id] === 1
-      ? [{ node: id, op: op.name, path, tag: c.tag, why: c.why, within }]
-      : []),
-    ...(branches ?? []).flatMap((b, i) => lossesIn(b, b.outputs, [...within, `%${id} ${BRANCH_NAMES[i]}`])),
-  ])
+  return graph.nodes.flatMap((node) => {
+    const { id, op, path, carried: c, branches } = node
+    return [
+      ...((c.tag === 'stripped' || c.tag === 'claimed') && leaves[id] === 1
+        ? [{ node: id, op: op.name, path, tag: c.tag, why: c.why, within }]
+        : []),
+      ...(branches ?? []).flatMap((b, i) => lossesIn(b, b.outputs, [...within, `%${id} ${branchName(node, i)}`])),
+    ]
+  })
 }
 
 /**

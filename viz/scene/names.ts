@@ -1,5 +1,6 @@
 /** Names of boxes and nodes: layers by path, primitives by id, nodes of branches by where they stand. */
-import { BRANCH_NAMES } from '../../src/graph/print.js'
+import type { Node } from '../../src/graph/graph.js'
+import { branchName } from '../../src/graph/print.js'
 import type { SceneBox } from './scene.js'
 
 /** Prefix of the ids of a graph: empty at the top, `15.collect.` in a branch of phase 15. */
@@ -8,10 +9,10 @@ export type Scope = { readonly prefix: string; readonly box: string }
 /** The scope of the program itself. */
 export const top: Scope = { prefix: '', box: '' }
 
-/** The scope of a branch of a phase. */
-export const branchScope = (phase: string, branch: number): Scope => ({
-  prefix: `${phase}.${BRANCH_NAMES[branch]}.`,
-  box: `${phase}.${BRANCH_NAMES[branch]}`,
+/** The scope of a branch of a phase, or of the body of a loop. */
+export const branchScope = (id: string, node: Node, branch: number): Scope => ({
+  prefix: `${id}.${branchName(node, branch)}.`,
+  box: `${id}.${branchName(node, branch)}`,
 })
 
 /** Begins the names of boxes of the backward pass. */

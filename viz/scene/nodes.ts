@@ -147,7 +147,7 @@ const edgesOf = (c: Context, node: Node): readonly SceneEdge[] =>
 const branchesOf = (c: Context, node: Node): readonly Parts[] => {
   const id = `${c.scope.prefix}${node.id}`
   return (node.branches ?? []).map((graph, i) => {
-    const scope = branchScope(id, i)
+    const scope = branchScope(id, node, i)
     const inside = partsOf(graph, scope, [], c.boxes, [], sideOf(c, node))
     return {
       ...inside,
@@ -170,7 +170,7 @@ const sidePart = (side: 'backward' | undefined): Pick<SceneBox, 'side'> => (side
 
 const phaseBox = (node: SceneNode): SceneBox => ({
   id: node.id,
-  label: 'phase',
+  label: node.op,
   parent: node.box,
   kind: 'phase',
   ...sidePart(node.side),

@@ -8,7 +8,8 @@ import type { Tensor } from '../../data/tensor.js'
 import type { Graph, Node } from '../../graph/graph.js'
 import { isLicence, obstacleText, productLicence } from '../../graph/licence.js'
 import type { Attrs, Op } from '../../graph/op.js'
-import { constantAttrs, constantOf, constOp, getOp, inputOp, phaseOp } from '../../graph/structural.js'
+import { loopNodes } from './loops.js'
+import { constantAttrs, constantOf, constOp, getOp, inputOp, scanOp } from '../../graph/structural.js'
 
 /** A value: the flat node that makes it, seen in a shape. Two shapes of one node share their elements in row-major order. */
 export type Ref = { readonly id: number; readonly shape: Shape }
@@ -34,6 +35,10 @@ export type FlatNode = {
   readonly path: string
   /** Products only: may it run on integers, or why not. */
   readonly licence?: Licence | string
+  /** A loop: the traced node, with its body. Its result is all that it gives, packed. */
+  readonly loop?: Node
+  /** One output of a loop as the host computes it alone, for counters behind the loop. */
+  readonly ofLoop?: (arg: (operand: number) => Tensor) => Float32Array
   /** The kernel takes the magnitudes of its first operand. */
   readonly absolute?: boolean
 }
@@ -96,6 +101,10 @@ export const hostEvaluator = (
     if (found !== undefined) return found
     const node = nodes[ref.id]
     if (node.op === inputOp) return read(ref.id)
+    if (node.ofLoop !== undefined) {
+      const { args } = nodes[node.args[0].id]
+      return node.ofLoop((i) => ({ shape: args[i].shape, data: valueOf(args[i]) }))
+    }
     const data = new Float32Array(sizeOf(node.shape))
     const failure = node.op.evaluate(
       node.args.map((a) => ({ shape: a.shape, data: valueOf(a) })),
@@ -110,6 +119,8 @@ export const hostEvaluator = (
 }
 
 /** The flat list while it grows. */
+type From = { readonly origin: NodeId; readonly path: string }
+
 type Builder = {
   readonly nodes: FlatNode[]
   readonly add: (
@@ -117,7 +128,7 @@ type Builder = {
     args: readonly Ref[],
     attrs: Attrs,
     shape: Shape,
-    from: { readonly origin: NodeId; readonly path: string },
+    from: From,
     licence?: Licence | string,
   ) => Ref
 }
@@ -212,7 +223,7 @@ export const withoutDead = (flat: Flat): Flat => {
   }
 }
 
-/** Counters are read on the host, but what makes them must stay in the list. */
+// Counters are read on the host, but what makes them must stay in the list.
 const markAll = (nodes: readonly FlatNode[], from: number, live: Uint8Array): void => {
   const waiting = [from]
   for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
@@ -237,6 +248,15 @@ export const flatten = (graph: Graph, read: (input: number) => Float32Array): Fl
     const refs = new Array<Ref>(g.nodes.length)
     const tuples = new Map<NodeId, readonly Ref[]>()
     const places = new Map(g.inputs.map((id, i) => [id, i] as const))
+    const branched = (node: Node, args: readonly Ref[], from: From): readonly Ref[] => {
+      if (node.op === scanOp) return loopNodes(b.nodes, node, args, from)
+      const limit = Number(node.attrs.limit)
+      const collecting = scalar(args[0])[0] < limit
+      const warnSteps = node.attrs.warnSteps === null ? null : Number(node.attrs.warnSteps)
+      tests.push({ counter: args[0], limit, collecting, path: node.path, warnSteps })
+      const branch = node.branches?.[collecting ? 0 : 1]
+      return branch === undefined ? [] : visit(branch, args.slice(1), from.origin)
+    }
     const one = (node: Node): Ref => {
       const from = { origin: phase ?? node.id, path: node.path }
       const place = places.get(node.id)
@@ -249,19 +269,10 @@ export const flatten = (graph: Graph, read: (input: number) => Float32Array): Fl
       }
       const args = node.inputs.map((id) => refs[id])
       if (node.op === getOp) return tuples.get(node.inputs[0])?.[Number(node.attrs.index)] ?? args[0]
-      if (node.op === phaseOp && node.branches !== undefined) {
-        const limit = Number(node.attrs.limit)
-        const collecting = scalar(args[0])[0] < limit
-        tests.push({
-          counter: args[0],
-          limit,
-          collecting,
-          path: node.path,
-          warnSteps: node.attrs.warnSteps === null ? null : Number(node.attrs.warnSteps),
-        })
-        const outs = visit(node.branches[collecting ? 0 : 1], args.slice(1), from.origin)
+      if (node.branches !== undefined) {
+        const outs = branched(node, args, from)
         tuples.set(node.id, outs)
-        return outs[0]
+        return outs[0] ?? args[0]
       }
       if (isView(node.op) && sizeOf(args[0].shape) === sizeOf(node.shape)) return { id: args[0].id, shape: node.shape }
       const made = b.add(

@@ -5,7 +5,8 @@ import type { NodeId } from '../../data/quant.js'
 import { sizeOf } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Graph, Node } from '../../graph/graph.js'
-import { getOp, inputOp, phaseOp } from '../../graph/structural.js'
+import type { Op } from '../../graph/op.js'
+import { getOp, inputOp, phaseOp, scanOp } from '../../graph/structural.js'
 import type { ProgramInput } from '../../graph/program.js'
 import type { Backend, Executable, RunOptions } from '../backend.js'
 import { tooLarge, withMemory } from '../memory.js'
@@ -16,20 +17,20 @@ import { residentByRunning } from '../resident.js'
 type Live = {
   readonly graph: Graph
   readonly live: Uint8Array
-  readonly branches: ReadonlyMap<NodeId, readonly [Live, Live]>
+  readonly branches: ReadonlyMap<NodeId, readonly Live[]>
 }
 
 const liveNodes = (graph: Graph): Live => {
   const live = new Uint8Array(graph.nodes.length)
   for (const id of graph.outputs) live[id] = 1
-  const branches = new Map<NodeId, readonly [Live, Live]>()
+  const branches = new Map<NodeId, readonly Live[]>()
   for (let i = graph.nodes.length - 1; i >= 0; i--) {
     const node = graph.nodes[i]
     // A check guards the run even where nobody reads its result: Brevitas raises there too.
     if (live[i] === 0 && node.op.guards !== true) continue
     live[i] = 1
     for (const id of node.inputs) live[id] = 1
-    if (node.branches !== undefined) branches.set(i, [liveNodes(node.branches[0]), liveNodes(node.branches[1])])
+    if (node.branches !== undefined) branches.set(i, node.branches.map(liveNodes))
   }
   return { graph, live, branches }
 }
@@ -112,6 +113,19 @@ const evaluate = (
     if (node.op === getOp) {
       const got = (tuples.get(node.inputs[0]) ?? [])[Number(node.attrs.index)]
       values[node.id] = got
+    } else if (node.op === scanOp) {
+      const [body] = l.branches.get(node.id) ?? []
+      if (body === undefined) continue
+      const done = evaluateScan(
+        node,
+        body,
+        node.inputs.map((id) => values[id]),
+        ctx,
+      )
+      if (E.isLeft(done)) return done
+      tuples.set(node.id, done.right)
+      values[node.id] = done.right[0]
+      continue
     } else if (node.op === phaseOp) {
       const args = node.inputs.map((id) => values[id])
       const counter = args[0].data[0]
@@ -137,6 +151,113 @@ const evaluate = (
     if (top) ctx.options.observe?.(node, values[node.id])
   }
   return E.right(graph.outputs.map((id) => values[id]))
+}
+
+/** Slice `t` of the first axis, a view. */
+const sliceOf = ({ shape, data }: Tensor, t: number): Tensor => {
+  const own = shape.slice(1)
+  const size = sizeOf(own)
+  return { shape: own, data: data.subarray(t * size, (t + 1) * size) }
+}
+
+/** Runs a loop step by step: the last carries, then the stacks. */
+const evaluateScan = (
+  node: Node,
+  body: Live,
+  args: readonly Tensor[],
+  ctx: Context,
+): E.Either<QuantError, readonly Tensor[]> => {
+  const [carries, xs, length] = [node.attrs.carries, node.attrs.xs, node.attrs.length].map(Number)
+  const { outputs, nodes } = body.graph
+  const stacks = outputs.slice(carries).map((id): Tensor => {
+    const shape = [length, ...nodes[id].shape]
+    return { shape, data: new Float32Array(sizeOf(shape)) }
+  })
+  let carry = args.slice(0, carries)
+  const shared = args.slice(carries + xs)
+  for (let k = 0; k < length; k++) {
+    const t = node.attrs.reverse === true ? length - 1 - k : k
+    const slices = args.slice(carries, carries + xs).map((x) => sliceOf(x, t))
+    const done = evaluate(body, [...carry, ...slices, ...shared], ctx, false)
+    if (E.isLeft(done)) return done
+    carry = done.right.slice(0, carries)
+    stacks.forEach((s, i) => sliceOf(s, t).data.set(done.right[carries + i].data))
+  }
+  return E.right([...carry, ...stacks])
+}
+
+/** Elements of what a loop gives, one after the other: the last carries, then the stacks. */
+export const loopSizes = (node: Node): readonly number[] => {
+  const [body] = node.branches ?? []
+  const [carries, length] = [Number(node.attrs.carries), Number(node.attrs.length)]
+  return (body?.outputs ?? []).map((id, i) => sizeOf(body.nodes[id].shape) * (i < carries ? 1 : length))
+}
+
+/** Which outputs of a body must be known for some of them to be: theirs, and those of carries that feed them. */
+const outputsFor = (body: Graph, carries: number, index: number): readonly number[] => {
+  const wanted = new Set([index])
+  for (;;) {
+    const live = new Uint8Array(body.nodes.length)
+    for (const i of wanted) live[body.outputs[i]] = 1
+    for (let n = body.nodes.length - 1; n >= 0; n--)
+      if (live[n] === 1) for (const id of body.nodes[n].inputs) live[id] = 1
+    const before = wanted.size
+    for (let c = 0; c < carries; c++) if (live[body.inputs[c]] === 1) wanted.add(c)
+    if (wanted.size === before) return [...wanted].sort((a, b) => a - b)
+  }
+}
+
+/** One output of a loop, computed without what it does not depend on; operands are asked for as they are needed. */
+export const oneOfLoop = (node: Node, index: number): ((arg: (operand: number) => Tensor) => Float32Array) => {
+  const [body] = node.branches ?? []
+  const [carries, xs, length] = [node.attrs.carries, node.attrs.xs, node.attrs.length].map(Number)
+  return (arg) => {
+    if (body === undefined) return new Float32Array(0)
+    const outputs = outputsFor(body, carries, index)
+    const own = liveNodes({
+      ...body,
+      nodes: body.nodes.map((n) => (n.op.guards === true ? { ...n, op: { ...n.op, guards: false } } : n)),
+      outputs: outputs.map((o) => body.outputs[o]),
+    })
+    const args = node.inputs.map((_, i): Tensor | null => (own.live[body.inputs[i]] === 1 ? arg(i) : null))
+    const nothing: Tensor = { shape: [0], data: new Float32Array(0) }
+    let carry = args.slice(0, carries)
+    let last: Tensor = nothing
+    const stack: Float32Array[] = []
+    for (let k = 0; k < length; k++) {
+      const t = node.attrs.reverse === true ? length - 1 - k : k
+      const slices = args.slice(carries, carries + xs).map((x) => (x === null ? null : sliceOf(x, t)))
+      const given = [...carry, ...slices, ...args.slice(carries + xs)].map((a) => a ?? nothing)
+      const done = evaluate(own, given, { options: {}, warnings: [] }, false)
+      if (E.isLeft(done)) return new Float32Array(sizeOf(body.nodes[body.outputs[index]].shape)).fill(NaN)
+      const { right } = done
+      carry = carry.map((c, i) => (outputs.includes(i) ? right[outputs.indexOf(i)] : c))
+      last = right[outputs.indexOf(index)]
+      stack[t] = last.data
+    }
+    if (index < carries) return last.data
+    const all = new Float32Array(stack.reduce((n, d) => n + d.length, 0))
+    stack.forEach((d, t) => all.set(d, t * d.length))
+    return all
+  }
+}
+
+/** A loop as an op of its own, whose result is all that it gives, packed: for backends that know no node with several outputs. */
+export const packedLoop = (node: Node): Op => {
+  const bodies = (node.branches ?? []).map(liveNodes)
+  return {
+    ...node.op,
+    evaluate: (args, _attrs, out) => {
+      const done = evaluateScan(node, bodies[0], args, { options: {}, warnings: [] })
+      if (E.isLeft(done)) return done.left.message
+      let at = 0
+      for (const t of done.right) {
+        out.data.set(t.data, at)
+        at += t.data.length
+      }
+      return null
+    },
+  }
 }
 
 /** Plain TypeScript, exact float32 order, one freshly allocated tensor per node and run. */

@@ -9,6 +9,7 @@ import { backendError } from '../messages.js'
 import { reference } from '../reference/reference.js'
 import { newMath } from './kernels/math.js'
 import { load, type Crew, type Loaded } from './load.js'
+import type { MakeStorage } from './loops.js'
 import { phasesOf, type Phases, type Read } from './phases.js'
 import { planOf } from './planning.js'
 
@@ -42,7 +43,9 @@ const newPlans = (program: Program, machine: Room, commits: readonly Commit[]) =
       }
     // Sizes first: a plan of an absurd program would be long in the making.
     if (machine.large !== null) return E.left(machine.large)
-    const loaded = withMemory('wasm', () => load(program, planOf(program, read, commits, newMath()), machine.crew))
+    const loaded = withMemory('wasm', () =>
+      load(program, planOf(program, read, commits, newMath()), machine.crew, { storage: bodyStorage }),
+    )
     if (E.isLeft(loaded)) return loaded
     entries.unshift(entryOf(program, loaded.right))
     made++
@@ -124,6 +127,9 @@ const residentOf = (program: Program, machine: Room, commits: readonly Commit[])
     },
   }
 }
+
+/** Storage of the body of a loop: its steps are short, and stay with the calling thread. */
+const bodyStorage: MakeStorage = (program, commits) => residentOf(program, { crew: null, large: null }, commits)
 
 /** A program on this machine. */
 export const executableOf = (program: Program, { crew }: Machine): Executable => {

@@ -9,6 +9,7 @@ import { backendError, failedCheck } from '../messages.js'
 import { newBalance } from './balance.js'
 import { assemble, type Assembled, type HostStep, type Segment } from './assemble.js'
 import { CONTROL_WORDS, patience } from './barrier.js'
+import { loopRunner, type LoopRunner, type MakeStorage } from './loops.js'
 import { CONTROL_BYTES, type Plan } from './placing.js'
 
 /** What threads need to take part in a plan. */
@@ -76,12 +77,20 @@ const lostThread: QuantError = backendError(
   'run again: the backend goes on with one thread; inputs and state are as they were',
 )
 
-/** Loads a plan; with `stages` every stage can be called on its own. */
+/** How a plan is loaded. */
+export type LoadOptions = {
+  /** Export every stage, so that it can be called on its own. */
+  readonly stages?: boolean
+  /** Storage for the bodies of loops; without it loops are run by the reference. */
+  readonly storage?: MakeStorage
+}
+
+/** Loads a plan. */
 export const load = (
   program: Program,
   plan: Plan,
   crew: Crew | null,
-  stages = false,
+  { stages = false, storage }: LoadOptions = {},
 ): E.Either<QuantErrors, Loaded> => {
   const bytes = plan.bytes
   const allocated = allocate(bytes, crew)
@@ -148,13 +157,16 @@ export const load = (
       return lostThread
     }
   }
+  const loops: LoopRunner[] = []
   const hostCall = (index: number): (() => QuantError | null) => {
     const { step } = plan.steps[index]
     const flat = nodes[step.kind === 'op' ? step.node : step.members[0]]
     const args = flat.args.map((a) => view(a.id, a.shape))
     const out = flat.op.guards === true ? args[0] : view(flat.id, flat.shape)
+    const loop = flat.loop === undefined || storage === undefined ? null : loopRunner(flat.loop, storage)
+    if (loop !== null) loops.push(loop)
     return () => {
-      const failure = flat.op.evaluate(args, flat.attrs, out)
+      const failure = loop === null ? flat.op.evaluate(args, flat.attrs, out) : loop.run(args, out)
       return failure === null ? null : failedCheck(program.graph.nodes[flat.origin], failure)
     }
   }
@@ -193,6 +205,7 @@ export const load = (
     host: (step) => hosts.get(step)?.() ?? null,
     isLost: () => lost,
     dispose: () => {
+      for (const l of loops) l.dispose()
       if (enlisted >= 0) crew?.dismiss(enlisted)
       if (!lost) crew?.give(memory)
     },

@@ -97,8 +97,10 @@ const choose = (
   const flat = sparseSums(rewrite(flatten(program.graph, read), rewrites), rewrites)
   const late = new Set(commits.map((c) => flat.outputs[c.output].id))
   const fixed = new Set(
-    program.mode === 'eval' && commits.length === 0
-      ? program.inputs.flatMap((p, i) => (p.kind === 'data' || flat.inputs[i] < 0 ? [] : [flat.inputs[i]]))
+    program.mode === 'eval'
+      ? program.inputs.flatMap((p, i) =>
+          p.kind === 'data' || flat.inputs[i] < 0 || commits.some((c) => c.input === i) ? [] : [flat.inputs[i]],
+        )
       : [],
   )
   const leveled = levelsOf(flat, classify(loops), rules.cheap, late, fixed)

@@ -77,7 +77,7 @@ export const profileProgram = (
     program,
     planOf(program, (i) => inputs[i].data, [], newMath()),
     null,
-    true,
+    { stages: true },
   )
   if (E.isLeft(loaded)) return loaded
   const compileMs = performance.now() - began

@@ -38,6 +38,7 @@ export const attempted = (
   const problems = wrong.length > 0 ? wrong : [...modeProblems(program), ...optionProblems(asker, options)]
   if (problems.length > 0) return E.left(problems)
   const special = specializeProgram(program, fixed, ops, {
+    unroll: true,
     keep: (node) => node.op.births === true,
     ...(options.quantInputs === undefined ? {} : { quantInputs: options.quantInputs }),
   })

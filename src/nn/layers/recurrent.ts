@@ -3,8 +3,7 @@
  * which quantizers collect (SEMANTICS-3, 1 and 2).
  */
 import type { Field } from '../../data/fields.js'
-import { showShape } from '../../data/shape.js'
-import { at } from '../../data/tree.js'
+import { at, leaves, mapTree } from '../../data/tree.js'
 import { isInvalid } from '../../graph/builder.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { isValue } from '../../graph/trace.js'
@@ -14,6 +13,7 @@ import { cat, dequantize, permute, reshape } from '../functions/index.js'
 import { demandValue } from '../functions/support.js'
 import type { Layer, TensorTree, Traced } from './layer.js'
 import { recordOf } from './options.js'
+import { misfit, stateRow } from './recurrentInput.js'
 import { optionalConfig, throughQuantizer } from './quantizing.js'
 import {
   build,
@@ -95,34 +95,6 @@ const biasOf = (run: Run, g: GatePlaces, x: Value, product: Value): Value | null
   )
 }
 
-/** A row of states that a call was given, or a refusal. */
-const stateRow = (run: Run, given: States, place: Place, batch: number): Value => {
-  const { kit, b } = run
-  const row = 2 * place.layer + place.direction
-  const isList = !isValue(given)
-  const rows = isList ? given.length : (given.shape[0] ?? 0)
-  const wanted = [batch, b.o.hiddenSize]
-  const refuse = (refused: string): Value =>
-    kit.fail({
-      op: b.cell.name,
-      refuse: refused,
-      fix: `give states as [rows, ${batch}, ${b.o.hiddenSize}] or a list of ${showShape(wanted)}; layer l takes row 2*l + direction, with one direction too (as in Brevitas)`,
-    })
-  if (row >= rows)
-    return refuse(
-      isList
-        ? `list index out of range: state ${row} of ${rows}`
-        : `index ${row} is out of bounds for dimension 0 with size ${rows}`,
-    )
-  const state = isList ? given[row] : given
-  const shape = isList ? state.shape : state.shape.slice(1)
-  if (showShape(shape) !== showShape(wanted))
-    return refuse(`a state has shape ${showShape(shape)}, but ${showShape(wanted)} is wanted`)
-  if (isList) return state
-  const one = kit.emit('slice', [dequantize(state)], { dim: 0, start: row, end: row + 1 })
-  return reshape(one, wanted)
-}
-
 /** What one direction gives: its steps in the order of time, and its last states, as `[1, B, H]`. */
 type Directed = { readonly ys: Value; readonly h: Value; readonly c: Value | null }
 
@@ -148,40 +120,58 @@ const direct = (run: Run, place: Place, x: Value, given: Begun, quantOut: boolea
   if (failed !== undefined && failed !== null) return failed
   const zero = kit.constant(0, [batch, h])
   const begin = (states: States | undefined, name: string): Value =>
-    states === undefined ? zero : quantized(run, name, place, stateRow(run, states, place, batch))
-  let carry: Carry = {
+    states === undefined ? zero : quantized(run, name, place, stateRow(kit, b, states, place, batch))
+  const begun: Carry = {
     h: begin(given.hx, 'outputQuant'),
     c: cell.cellState === null ? null : begin(given.cx, cell.cellState),
   }
-  if (isInvalid(carry.h)) return carry.h
-  if (carry.c !== null && isInvalid(carry.c)) return carry.c
-  const ys: Value[] = []
-  for (let k = 0; k < steps; k++) {
-    const t = place.direction === 0 ? k : steps - 1 - k
-    carry = cell.step(
-      stepTools(run, place, inputs, carry, (v) => rowOf(v, t)),
-      carry,
-    )
-    ys[t] = reshape(plainIf(!quantOut, carry.h), [1, batch, h])
-  }
-  const one = (v: Value, plain: boolean): Value => reshape(plainIf(plain, v), [1, batch, h])
-  return { ys: cat(ys, 0), h: one(carry.h, !quantOut), c: carry.c === null ? null : one(carry.c, !quantOut) }
+  if (isInvalid(begun.h)) return begun.h
+  if (begun.c !== null && isInvalid(begun.c)) return begun.c
+  const slots = [...new Set(cell.quantizers.map((q) => slotOf(cell, q.name, place)))]
+  const cells = begun.c === null ? [] : [begun.c]
+  const states = slots.flatMap((slot) => leaves(isValue, run.states.get(slot)).map((l) => l.leaf))
+  const looped = kit.scan({
+    carry: [begun.h, ...cells, ...states],
+    xs: inputs.map((i) => i.product),
+    length: steps,
+    reverse: place.direction === 1,
+    body: (carry, xs) => {
+      const inner: Run = { ...run, states: restored(run.states, slots, carry.slice(1 + cells.length)) }
+      const now = inputs.map((i, k) => ({ ...i, product: xs[k] }))
+      const before: Carry = { h: carry[0], c: cells.length === 0 ? null : carry[1] }
+      const after = cell.step(stepTools(inner, place, now, before), before)
+      const moved = slots.flatMap((slot) => leaves(isValue, inner.states.get(slot)).map((l) => l.leaf))
+      return {
+        carry: [after.h, ...(after.c === null ? [] : [after.c]), ...moved],
+        ys: [plainIf(!quantOut, after.h)],
+      }
+    },
+  })
+  for (const [slot, state] of restored(run.states, slots, looped.carry.slice(1 + cells.length)))
+    run.states.set(slot, state)
+  const one = (v: Value): Value => reshape(plainIf(!quantOut, v), [1, batch, h])
+  return { ys: looped.ys[0], h: one(looped.carry[0]), c: cells.length === 0 ? null : one(looped.carry[1]) }
 }
 
-const rowOf = (v: Value, t: number): Value => {
-  const one = v.kit.emit('slice', [v], { dim: 0, start: t, end: t + 1 })
-  return reshape(one, v.shape.slice(1))
+/** The states of some quantizers with other leaves, in the order of `leaves`; those of the others as they are. */
+const restored = (
+  states: ReadonlyMap<string, unknown>,
+  slots: readonly string[],
+  values: readonly Value[],
+): Map<string, unknown> => {
+  const out = new Map(states)
+  let next = 0
+  for (const slot of slots)
+    out.set(
+      slot,
+      mapTree(isValue, states.get(slot) ?? {}, () => values[next++]),
+    )
+  return out
 }
 
 type GateInput = { readonly g: GatePlaces; readonly product: Value; readonly bias: Value | null }
 
-const stepTools = (
-  run: Run,
-  place: Place,
-  inputs: readonly GateInput[],
-  { h }: Carry,
-  now: (v: Value) => Value,
-): StepTools => {
+const stepTools = (run: Run, place: Place, inputs: readonly GateInput[], { h }: Carry): StepTools => {
   const { kit } = run
   return {
     kit,
@@ -189,7 +179,7 @@ const stepTools = (
       const input = inputs.find((i) => i.g.gate === gate)
       if (input === undefined) return h
       const hidden = dequantize(kit.emit('linear', [h, run.weights.get(input.g.wh) ?? h]))
-      const sum = kit.emit('add', [now(input.product), hidden])
+      const sum = kit.emit('add', [input.product, hidden])
       return input.bias === null ? sum : kit.emit('add', [sum, input.bias])
     },
     through: (name, x) => dequantize(quantized(run, name, place, x)),
@@ -226,14 +216,6 @@ const callLayers = (run: Run, x: Value, given: Begun): Called | Value => {
     below = cat(ys, 2)
   }
   return { y: timeFirst(below), h: cat(hs, 0), c: cs }
-}
-
-/** What does not fit of the input, or null. */
-const misfit = (o: RecurrentOptions, { shape }: Value): string | null => {
-  if (shape.length !== 3) return `an input ${showShape(shape)} is no sequence of batches`
-  if (shape[2] !== o.inputSize)
-    return `its input ${showShape(shape)} has ${shape[2]} features, but inputSize is ${o.inputSize}`
-  return shape[o.batchFirst === true ? 1 : 0] > 0 ? null : `its input ${showShape(shape)} has no step of time`
 }
 
 /** What a recurrent layer gives before it is named: `c` is empty where it has no cell states. */

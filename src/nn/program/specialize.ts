@@ -1,13 +1,13 @@
 /** Programs made for one network: parameters and state become constants. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../../data/error.js'
-import { argumentProblems, fieldProblems, func, record, required, type Fields } from '../../data/fields.js'
+import { argumentProblems, fieldProblems, flag, func, record, required, type Fields } from '../../data/fields.js'
 import { programProblems, type Program } from '../../graph/program.js'
 import { specializeProgram, type Fixed, type Specialized, type SpecializeOptions } from '../../graph/specialize.js'
 import { ops } from '../../ops/index.js'
 import { stateErrors } from './meanings.js'
 
-const SPECIALIZE: Fields<SpecializeOptions> = { keep: func, quantInputs: record }
+const SPECIALIZE: Fields<SpecializeOptions> = { keep: func, unroll: flag, quantInputs: record }
 
 /**
  * The program of one network: `(program, params, state) → program`. Phases are decided by their counters, what depends on parameters and state alone
