@@ -1,14 +1,27 @@
 /** Loops in a flat program: one node whose result is all that the loop gives, packed, and a slice for each output. */
 import type { NodeId } from '../../data/quant.js'
 import type { Node } from '../../graph/graph.js'
-import type { Op } from '../../graph/op.js'
+import type { Shape } from '../../data/shape.js'
+import type { Tensor } from '../../data/tensor.js'
+import type { Attrs, Op } from '../../graph/op.js'
 import { slice } from '../../ops/slice.js'
 import { loopSizes, oneOfLoop, packedLoop } from '../reference/reference.js'
-import type { FlatNode, Ref } from './flatten.js'
+
+type Ref = { readonly id: number; readonly shape: Shape }
+/** A flat node of a loop. */
+type Made = Ref & {
+  readonly op: Op
+  readonly args: readonly Ref[]
+  readonly attrs: Attrs
+  readonly origin: NodeId
+  readonly path: string
+  readonly loop?: Node
+  readonly ofLoop?: (arg: (operand: number) => Tensor) => Float32Array
+}
 
 /** Appends a loop to a list of flat nodes, and gives what it gives. */
 export const loopNodes = (
-  nodes: FlatNode[],
+  nodes: { readonly length: number; push(node: Made): number },
   loop: Node,
   args: readonly Ref[],
   from: { readonly origin: NodeId; readonly path: string },
