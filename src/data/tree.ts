@@ -16,8 +16,8 @@ const isBranch = (x: unknown): x is { readonly [key: string]: unknown } => typeo
 
 const DEEPEST = 256
 
-/** The way down to a branch. A tree that holds itself, or is deeper than any network, is refused with a `QuantFailure`. */
-const below = (above: readonly object[], branch: object, path: string): readonly object[] => {
+/** Goes down to a branch, below those that are `above`. A tree that holds itself, or is deeper than any network, is refused with a `QuantFailure`. */
+const enter = (above: object[], branch: object, path: string): void => {
   if (above.includes(branch) || above.length > DEEPEST)
     throw failure([
       {
@@ -28,20 +28,22 @@ const below = (above: readonly object[], branch: object, path: string): readonly
         fix: 'give plain records and lists whose leaves are tensors',
       },
     ])
-  return [...above, branch]
+  above.push(branch)
 }
 
 /** Every leaf with its path, in order. What is neither leaf nor record nor array is passed over. */
 export const leaves = <A>(isLeaf: IsLeaf<A>, tree: unknown, path = ''): readonly Leaf<A>[] => {
   const out: Leaf<A>[] = []
-  const visit = (t: unknown, at: string, above: readonly object[]): void => {
+  const above: object[] = []
+  const visit = (t: unknown, at: string): void => {
     if (isLeaf(t)) out.push({ path: at, leaf: t })
     else if (isBranch(t) && !ArrayBuffer.isView(t)) {
-      const down = below(above, t, at)
-      for (const key of Object.keys(t)) visit(t[key], join(at, key), down)
+      enter(above, t, at)
+      for (const key of Object.keys(t)) visit(t[key], join(at, key))
+      above.pop()
     }
   }
-  visit(tree, path, [])
+  visit(tree, path)
   return out
 }
 
@@ -52,16 +54,22 @@ export const mapTree = <A, B>(
   f: (leaf: A, path: string) => B,
   path = '',
 ): Tree<B> => {
-  const visit = (t: unknown, at: string, above: readonly object[]): Tree<B> => {
-    if (isLeaf(t)) return f(t, at)
-    if (!isBranch(t) || ArrayBuffer.isView(t)) return {}
-    const down = below(above, t, at)
-    if (Array.isArray(t)) return t.map((e: unknown, i) => visit(e, join(at, String(i)), down))
+  const above: object[] = []
+  const branch = (t: { readonly [key: string]: unknown }, at: string): Tree<B> => {
+    if (Array.isArray(t)) return t.map((e: unknown, i) => visit(e, join(at, String(i))))
     const out: Record<string, Tree<B>> = {}
-    for (const key of Object.keys(t)) out[key] = visit(t[key], join(at, key), down)
+    for (const key of Object.keys(t)) out[key] = visit(t[key], join(at, key))
     return out
   }
-  return visit(tree, path, [])
+  const visit = (t: unknown, at: string): Tree<B> => {
+    if (isLeaf(t)) return f(t, at)
+    if (!isBranch(t) || ArrayBuffer.isView(t)) return {}
+    enter(above, t, at)
+    const mapped = branch(t, at)
+    above.pop()
+    return mapped
+  }
+  return visit(tree, path)
 }
 
 /** What stands at a path of a tree, or undefined. */

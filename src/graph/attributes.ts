@@ -109,8 +109,18 @@ const attrText = (a: Attr): string =>
       ? `[${a.map((x: Attr) => attrText(x)).join()}]`
       : JSON.stringify(a)
 
-/** Attributes as a key: the same for the same attributes only (JSON alone would take NaN for null and -0 for 0). */
+/** Would JSON take this for something else (NaN and infinities for null, -0 for 0)? */
+const isOdd = (a: Attr): boolean =>
+  typeof a === 'number' ? !Number.isFinite(a) || Object.is(a, -0) : Array.isArray(a) && a.some(isOdd)
+
+/** Attributes as a key: the same for the same attributes only. JSON where it tells them apart: it is made several times as fast. */
 export const attrsKey = (attrs: Attrs): string => {
+  let [odd, any] = [false, false]
+  for (const name in attrs) {
+    any = true
+    if (isOdd(attrs[name])) odd = true
+  }
+  if (!odd) return any ? JSON.stringify(attrs) : ''
   let key = ''
   for (const name in attrs) key += `${name}=${attrText(attrs[name])};`
   return key

@@ -19,7 +19,7 @@ import {
 import { failure, isFailure, type QuantError, type QuantErrors, type QuantFailure } from '../data/error.js'
 import { isShape, nearestName, showGiven } from '../data/fields.js'
 import type { Shape } from '../data/shape.js'
-import { sameShape, showShape } from '../data/shape.js'
+import { sameShape } from '../data/shape.js'
 import { newAlike } from './alike.js'
 import type { Builder, BuilderOptions } from './building.js'
 import type { Graph, Node } from './graph.js'
@@ -146,8 +146,10 @@ export const newBuilder = (options: BuilderOptions): Builder => {
   const dtypeOf = (op: Op, ids: readonly NodeId[], attrs: Attrs): Dtype => {
     if (op === inputOp) return attrs.dtype === 'integer' || attrs.dtype === 'boolean' ? attrs.dtype : 'float'
     if (op.dtype !== 'same') return op.dtype ?? 'float'
-    const [first = 'float', ...others] = ids.map((id) => dtypes.get(id) ?? 'float')
-    return others.every((d) => d === first) ? first : 'float'
+    const first = dtypes.size === 0 ? undefined : dtypes.get(ids[0])
+    if (first === undefined) return 'float'
+    for (let i = 1; i < ids.length; i++) if (dtypes.get(ids[i]) !== first) return 'float'
+    return first
   }
 
   const valueOf = (node: Node): Value => ({
@@ -189,8 +191,12 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     return valueOf(node)
   }
 
+  const constantKey = (value: number, shape: Shape): string =>
+    `${path}|const|${Object.is(value, -0) ? '-0' : value}|${shape.join()}`
   const keyOf = (op: Op, ids: readonly NodeId[], attrs: Attrs, shape: Shape): string =>
-    `${path}|${op.name}|${ids.join()}|${attrs === NO_ATTRS ? '' : attrsKey(attrs)}|${op === constOp ? showShape(shape) : ''}`
+    op === constOp
+      ? constantKey(constantOf(attrs), shape)
+      : `${path}|${op.name}|${ids.join()}|${attrs === NO_ATTRS ? '' : attrsKey(attrs)}`
 
   /** What follows from a failed value is no error of its own: its kit records none. */
   let silent: Builder | null = null
@@ -254,10 +260,10 @@ export const newBuilder = (options: BuilderOptions): Builder => {
 
   // Nodes that a rule of metadata emits compute metadata; they carry none, and lose none.
   let ruling = false
-  const ruled = (rule: () => Carried): Carried => {
+  const ruled = (op: Op, args: readonly Value[], attrs: Attrs, shape: Shape): Carried => {
     ruling = true
     try {
-      return rule()
+      return op.carry(args, attrs, kit, shape)
     } finally {
       ruling = false
     }
@@ -280,7 +286,7 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     if (!metadata || ruling || (op.births !== true && args.every((a) => gridOf(a.carried) === null))) return float
     const odd = op.births === true ? null : oddGrid(args, op.grids)
     if (odd !== null) return lostGrid(op, odd)
-    const said = ruled(() => op.carry(args, attrs, kit, shape))
+    const said = ruled(op, args, attrs, shape)
     if (!isObject(said) || !('tag' in said)) {
       oddRule(op, 'carry', said)
       return float
@@ -354,10 +360,10 @@ export const newBuilder = (options: BuilderOptions): Builder => {
   }
 
   const constant = (value: number, shape: Shape = []): Value => {
-    const attrs = constantAttrs(Math.fround(value))
-    const key = keyOf(constOp, [], attrs, shape)
+    const rounded = Math.fround(value)
+    const key = constantKey(rounded, shape)
     const known = keys.get(key)
-    return known !== undefined ? valueOf(nodeAt(known)) : append(key, constOp, [], attrs, shape, float)
+    return known !== undefined ? valueOf(nodeAt(known)) : append(key, constOp, [], constantAttrs(rounded), shape, float)
   }
 
   const phase = (asGiven: PhaseSpec): readonly Value[] => {

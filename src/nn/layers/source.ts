@@ -39,15 +39,21 @@ const given = (options: Options): ProgramLayer['given'] =>
 /** A statistic of the user's own under its name. */
 const statisticName = ({ scalingStatsOp: op }: Quantizer): string => (typeof op === 'string' ? op : op.name)
 
+/** Fields that are not as in a bare quantizer. Most are, and then no text is made of them. */
+const unlikePlain = (q: { readonly [field: string]: unknown }): Attrs => {
+  const out: Record<string, unknown> = {}
+  for (const k of Object.keys(q)) {
+    const [own, plain]: readonly unknown[] = [q[k], Reflect.get(plainQuantizer, k)]
+    if (own !== plain && JSON.stringify(own) !== JSON.stringify(plain)) out[k] = own
+  }
+  return out as Attrs
+}
+
 /** What of a quantizer is not as in a bare one. */
 const fieldsOf = (q: Quantizer | TruncQuantizer): Attrs =>
   q.use === 'trunc'
     ? { name: q.name, bitWidth: q.bitWidth, floatToIntImplType: q.floatToIntImplType }
-    : Object.fromEntries(
-        Object.entries({ ...q, scalingStatsOp: statisticName(q) }).filter(
-          ([k, v]) => JSON.stringify(v) !== JSON.stringify(Reflect.get(plainQuantizer, k)),
-        ),
-      )
+    : unlikePlain({ ...q, scalingStatsOp: statisticName(q) })
 
 const entry = (path: string, s: Source): ProgramLayer => ({
   path,
