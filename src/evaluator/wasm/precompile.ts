@@ -11,6 +11,7 @@ import type { Tensor } from '../../data/tensor.js'
 import { mapTree, type Tree } from '../../data/tree.js'
 import { attrsFor, computes } from '../../graph/op.js'
 import type { Program } from '../../graph/program.js'
+import { scanOp } from '../../graph/structural.js'
 import { resultOf } from '../../graph/results.js'
 import { encodeAttrs } from '../../graph/writers.js'
 import { tooLarge, withMemory } from '../memory.js'
@@ -158,6 +159,20 @@ const fileOf = (module: Uint8Array, header: Header): Uint8Array => {
   return bytes
 }
 
+/** Loops over steps run on the host, body and all, and a file has no place for a body. */
+const loopsOf = (program: Program, { flat, steps }: Plan): QuantErrors =>
+  steps.flatMap(({ kernel, step }) => {
+    const node = flat.nodes[step.kind === 'op' ? step.node : step.members[0]]
+    if (kernel !== null || computes(node.op).name !== scanOp.name) return []
+    const { path } = program.graph.nodes[node.origin]
+    const where = path === '' ? 'the program' : path
+    return [
+      backendError('wasm', `the loop over steps of ${where} can't be precompiled: it runs outside WebAssembly`, UNROLL),
+    ]
+  })
+
+const UNROLL = 'compile this program where it runs (parseProgram and compile)'
+
 const noSimd = backendError(
   'wasm',
   'this engine has no WebAssembly SIMD, with which precompile computes what does not depend on data',
@@ -182,6 +197,8 @@ export const precompileProgram = (whole: Program, inputs: readonly Tensor[]): E.
     const failure = ahead()
     if (failure !== null) return E.left([failure])
     const rest = restOf(program, plan)
+    const loops = loopsOf(program, rest)
+    if (loops.length > 0) return E.left(loops)
     const image = imageOf(plan, rest, memory.buffer)
     const pages = Math.ceil(rest.bytes / PAGE) + 1
     const assembled = assemble(rest, { threads: false, mayWait: false, pages, stages: false, splitAbove: 0, image })
