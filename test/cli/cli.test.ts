@@ -3,8 +3,8 @@ import * as assert from 'uvu/assert'
 import { spawn } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { commands } from '../../cli/commands/index.js'
-import { targets } from '../../cli/targets/index.js'
+import { commands } from '../../src/cli/commands/index.js'
+import { targets } from '../../src/cli/targets/index.js'
 import * as q from '../../src/index.js'
 import { npyToBytes, npzToBytes, parseNpy, parseNpz, safetensorsToBytes } from '../../src/interop/arrays/index.js'
 import { toStateDict } from '../../src/interop/brevitas/index.js'
@@ -405,7 +405,7 @@ test('progress is shown on a terminal alone, and its line is gone at the end', a
   assert.is((await quantrace(args)).err, '')
 })
 
-const MAIN = ['--import', 'tsx', join(root, 'cli/main.ts')]
+const MAIN = ['--import', 'tsx', join(root, 'src/cli/main.ts')]
 
 test(
   'as a process: status, streams, and a pipe whose reader stops',

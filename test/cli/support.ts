@@ -2,7 +2,7 @@
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { runCli } from '../../cli/cli.js'
+import { runCli } from '../../src/cli/cli.js'
 
 /** What a command said, and how it ended. */
 export type Said = { readonly status: number; readonly out: string; readonly err: string; readonly bytes: Uint8Array }

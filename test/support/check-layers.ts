@@ -38,6 +38,12 @@ const separate: Readonly<Record<string, string>> = {
 /** What stands above src, and what each may import besides itself: the page draws programs, the command line names all of it. */
 const above: Readonly<Record<string, readonly string[] | undefined>> = { viz: ['src'], cli: ['src', 'viz'] }
 
+/** The top and the layer in which a file stands. The command line lies in src, but above the page: a top of its own. */
+const placeOf = (file: string): readonly [top: string, layer: string] => {
+  const [top, layer] = file.split('/')
+  return top === 'src' && layer === 'cli' ? ['cli', ''] : [top, layer]
+}
+
 /** What examples may import of src. */
 const publicEntries = [
   'src/index.ts',
@@ -57,7 +63,7 @@ const manifest: { readonly dependencies?: Readonly<Record<string, string>> } = J
 
 /** Why a package may not be imported here, or undefined if it may. */
 const packageProblem = (from: string, specifier: string): string | undefined => {
-  if (!from.startsWith('src/')) return undefined
+  if (placeOf(from)[0] !== 'src') return undefined
   if (specifier.startsWith('node:')) return from.startsWith('src/node/') ? undefined : 'src must also run in a browser'
   const name = specifier
     .split('/')
@@ -70,8 +76,8 @@ const packageProblem = (from: string, specifier: string): string | undefined => 
 
 /** Why one file may not import another, or undefined if it may. */
 const fileProblem = (from: string, to: string): string | undefined => {
-  const [fromTop, fromLayer] = from.split('/')
-  const [toTop, toLayer] = to.split('/')
+  const [fromTop, fromLayer] = placeOf(from)
+  const [toTop, toLayer] = placeOf(to)
   if (fromTop === 'src') {
     if (toTop !== 'src') return `src may not import ${toTop}`
     if (from === 'src/index.ts') return separate[toLayer]
@@ -97,8 +103,8 @@ const edgeProblem = ({ from, specifier, to }: Edge): string | undefined => {
   return to === null ? 'no such file' : fileProblem(from, to)
 }
 
-const folders = /^(src|viz|cli|examples)\//
-const tree = await parseDependencyTree(['src/**/*.ts', 'viz/**/*.ts', 'cli/**/*.ts', 'examples/**/*.ts'], {
+const folders = /^(src|viz|examples)\//
+const tree = await parseDependencyTree(['src/**/*.ts', 'viz/**/*.ts', 'examples/**/*.ts'], {
   cwd: root,
   context: root,
   transform: false,

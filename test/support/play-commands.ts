@@ -1,6 +1,6 @@
 /** Calls `quantrace` with each list of arguments of a JSON file, one after the other, each in its own folder, and tells what each printed on stdout and stderr. */
 import { readFileSync } from 'node:fs'
-import { runCli } from '../../cli/cli.js'
+import { runCli } from '../../src/cli/cli.js'
 
 /** One call. */
 export type Call = { readonly folder: string; readonly args: readonly string[] }

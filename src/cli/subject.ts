@@ -1,11 +1,11 @@
 /** What a command is about: a program, and what is known beside it. `sources/` reads it from files of several kinds. */
-import type { QuantError, QuantErrors } from '../src/data/error.js'
-import { isShape } from '../src/data/fields.js'
-import type { Shape } from '../src/data/shape.js'
-import type { Program } from '../src/graph/program.js'
-import type { Layer } from '../src/nn/layers/layer.js'
+import type { QuantError, QuantErrors } from '../data/error.js'
+import { isShape } from '../data/fields.js'
+import type { Shape } from '../data/shape.js'
+import type { Program } from '../graph/program.js'
+import type { Layer } from '../nn/layers/layer.js'
 import * as E from 'fp-ts/lib/Either.js'
-import type { Stored } from '../viz/known.js'
+import type { Stored } from '../../viz/known.js'
 import type { Given, Options } from './command.js'
 
 /** A layer of which nothing is known but that it is one. */

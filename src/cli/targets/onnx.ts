@@ -1,7 +1,7 @@
 /** `--to qcdq` and `--to qonnx`: ONNX models with their numbers. */
 import * as E from 'fp-ts/lib/Either.js'
-import { exportOnnx, type OnnxFormat } from '../../src/interop/onnx/index.js'
-import type { Stored } from '../../viz/known.js'
+import { exportOnnx, type OnnxFormat } from '../../interop/onnx/index.js'
+import type { Stored } from '../../../viz/known.js'
 import { misused, orRefused, type Options, type Result } from '../command.js'
 import { numbersOf } from '../numbers.js'
 import type { Made, Target } from '../target.js'

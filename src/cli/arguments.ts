@@ -1,7 +1,7 @@
 /** Arguments read by node:util, with the nearest names for what is misspelt; and the help that is made of the same values. */
 import * as E from 'fp-ts/lib/Either.js'
 import { parseArgs } from 'node:util'
-import { nearestName } from '../src/data/fields.js'
+import { nearestName } from '../data/fields.js'
 import { misused, type Command, type Option, type Options, type Result } from './command.js'
 
 /** Options of every sub-command. */

@@ -1,8 +1,8 @@
 /** Files as a command names them: `-` is stdin or stdout. */
 import * as E from 'fp-ts/lib/Either.js'
 import { basename } from 'node:path'
-import type { QuantErrors } from '../src/data/error.js'
-import { readFileBytes, writeFileWhole } from '../src/node/index.js'
+import type { QuantErrors } from '../data/error.js'
+import { readFileBytes, writeFileWhole } from '../node/index.js'
 import { orRefused, type Io, type Outcome, type Result } from './command.js'
 
 /** A file that was read. */

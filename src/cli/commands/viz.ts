@@ -1,8 +1,8 @@
 /** `quantrace viz`: a page, a picture or a file for a graph tool, by the ending of its name; two programs side by side. */
 import * as E from 'fp-ts/lib/Either.js'
-import type { Tensor } from '../../src/data/tensor.js'
-import type { Program } from '../../src/graph/program.js'
-import { knownValues, toGexf, toGraphml, toHtml, toMermaid, toModelExplorer, toSvg } from '../../viz/index.js'
+import type { Tensor } from '../../data/tensor.js'
+import type { Program } from '../../graph/program.js'
+import { knownValues, toGexf, toGraphml, toHtml, toMermaid, toModelExplorer, toSvg } from '../../../viz/index.js'
 import { command, misused, orRefused, type Io, type Outcome, type Result } from '../command.js'
 import { written } from '../files.js'
 import { readSubject } from '../sources/index.js'

@@ -1,7 +1,7 @@
 /** `quantrace export`: a program in another format, whole or not at all. */
 import * as E from 'fp-ts/lib/Either.js'
-import { nearestName } from '../../src/data/fields.js'
-import { writeFolder } from '../../src/node/index.js'
+import { nearestName } from '../../data/fields.js'
+import { writeFolder } from '../../node/index.js'
 import { columns, optionLines } from '../arguments.js'
 import { command, misused, orRefused, type Options, type Outcome, type Result } from '../command.js'
 import { written } from '../files.js'

@@ -1,6 +1,6 @@
 /** What a sub-command is: a value. `commands/index.ts` lists them; adding one is a file there and a line. */
 import * as E from 'fp-ts/lib/Either.js'
-import type { QuantErrors } from '../src/data/error.js'
+import type { QuantErrors } from '../data/error.js'
 
 /** One option of a sub-command. */
 export type Option = {

@@ -1,6 +1,6 @@
 /** `--to svg`: the picture that `quantrace viz` draws. */
 import * as E from 'fp-ts/lib/Either.js'
-import { toSvg } from '../../viz/index.js'
+import { toSvg } from '../../../viz/index.js'
 import type { Target } from '../target.js'
 
 export const svg: Target = {

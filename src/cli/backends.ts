@@ -1,8 +1,8 @@
 /** Where a program runs, by the options of a command. */
 import * as E from 'fp-ts/lib/Either.js'
-import type { Backend } from '../src/evaluator/backend.js'
-import { createWasm, fastestHere, wasm } from '../src/evaluator/engines.js'
-import { reference } from '../src/evaluator/reference/reference.js'
+import type { Backend } from '../evaluator/backend.js'
+import { createWasm, fastestHere, wasm } from '../evaluator/engines.js'
+import { reference } from '../evaluator/reference/reference.js'
 import { misused, orRefused, type Options, type Result } from './command.js'
 
 /** Options that choose a backend. */

@@ -1,7 +1,7 @@
 /** The command line: finds the sub-command, reads its arguments, says what came of it. */
 import * as E from 'fp-ts/lib/Either.js'
-import { explainAll, isFailure } from '../src/data/error.js'
-import { nearestName } from '../src/data/fields.js'
+import { explainAll, isFailure } from '../data/error.js'
+import { nearestName } from '../data/fields.js'
 import { columns, helpOf, readArguments, usageOf, type Read } from './arguments.js'
 import { misused, refused, type Command, type Io, type Refusal, type Result } from './command.js'
 import { commands } from './commands/index.js'

@@ -1,12 +1,12 @@
 /** Arrays of files as the inputs of a program, cut into its batches; results as arrays for a file. */
 import * as E from 'fp-ts/lib/Either.js'
-import type { QuantError, QuantErrors } from '../src/data/error.js'
-import { nearestName } from '../src/data/fields.js'
-import { intRepr, isQuantTensor, type Output } from '../src/data/quantTensor.js'
-import { sameShape, showShape, sizeOf, type Shape } from '../src/data/shape.js'
-import type { Tensor } from '../src/data/tensor.js'
-import { leaves, mapTree } from '../src/data/tree.js'
-import type { Program, ProgramInput } from '../src/graph/program.js'
+import type { QuantError, QuantErrors } from '../data/error.js'
+import { nearestName } from '../data/fields.js'
+import { intRepr, isQuantTensor, type Output } from '../data/quantTensor.js'
+import { sameShape, showShape, sizeOf, type Shape } from '../data/shape.js'
+import type { Tensor } from '../data/tensor.js'
+import { leaves, mapTree } from '../data/tree.js'
+import type { Program, ProgramInput } from '../graph/program.js'
 import {
   npyToBytes,
   npzToBytes,
@@ -14,8 +14,8 @@ import {
   parseNpz,
   parseSafetensors,
   type StoredArrays,
-} from '../src/interop/arrays/index.js'
-import { inflate } from '../src/node/index.js'
+} from '../interop/arrays/index.js'
+import { inflate } from '../node/index.js'
 import { badFile, ofFile, shownFile, type File } from './files.js'
 
 /** The name of an array that a `.npy` file holds. */

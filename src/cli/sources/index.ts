@@ -1,6 +1,6 @@
 /** Kinds of files that hold a program, each tried in turn. Another one is a file here and a line. */
 import * as E from 'fp-ts/lib/Either.js'
-import type { QuantErrors } from '../../src/data/error.js'
+import type { QuantErrors } from '../../data/error.js'
 import { readNumbers } from '../checkpoint.js'
 import { orRefused, type Given, type Io, type Result } from '../command.js'
 import { readFile } from '../files.js'

@@ -1,6 +1,6 @@
 /** `--to json`: the program as `programToJSON` stores it. */
 import * as E from 'fp-ts/lib/Either.js'
-import { programToJSON } from '../../src/graph/json.js'
+import { programToJSON } from '../../graph/json.js'
 import type { Target } from '../target.js'
 
 export const json: Target = {

@@ -1,7 +1,7 @@
 /** `--to c`: the network on integers only, as C99: a source and a header. */
 import * as E from 'fp-ts/lib/Either.js'
-import { toC, toInteger, type IntegerOptions } from '../../src/integer/index.js'
-import type { Stored } from '../../viz/known.js'
+import { toC, toInteger, type IntegerOptions } from '../../integer/index.js'
+import type { Stored } from '../../../viz/known.js'
 import { misused, orRefused, type Options, type Result } from '../command.js'
 import { numbersOf } from '../numbers.js'
 import type { Made, Target } from '../target.js'

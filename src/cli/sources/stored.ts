@@ -1,9 +1,9 @@
 /** A stored program, as `programToJSON` writes it. */
 import * as E from 'fp-ts/lib/Either.js'
-import type { QuantErrors } from '../../src/data/error.js'
-import { parseProgram } from '../../src/graph/json.js'
-import type { Program } from '../../src/graph/program.js'
-import { ops } from '../../src/ops/index.js'
+import type { QuantErrors } from '../../data/error.js'
+import { parseProgram } from '../../graph/json.js'
+import type { Program } from '../../graph/program.js'
+import { ops } from '../../ops/index.js'
 import { isCheckpoint } from '../checkpoint.js'
 import { badFile, nameOfFile, ofFile, type File } from '../files.js'
 import type { Subject } from '../subject.js'
