@@ -135,7 +135,9 @@ export const newBuilder = (options: BuilderOptions): Builder => {
   const errors: QuantError[] = outer?.errors ?? []
   const keyList: string[] = []
   const opsByName = new Map<string, Op>()
-  const alike = newAlike(nodes, base)
+  // Most traces never ask: made at the first question.
+  let likeness: ReturnType<typeof newAlike> | null = null
+  const alike = (): ReturnType<typeof newAlike> => (likeness ??= newAlike(nodes, base))
   let path = outer?.path ?? ''
   /** The body of a loop that is being traced. */
   let inner: Builder | null = null
@@ -169,18 +171,18 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     carried: Carried,
     branches?: readonly Graph[],
   ): Value => {
-    const node: Node = {
-      id: base + nodes.length,
-      op,
-      inputs: ids,
-      attrs,
-      shape,
-      carried,
-      path,
-      ...(branches === undefined ? {} : { branches }),
-      ...(locations ? { location: callSite() } : {}),
-      ...(backwardOf === null ? {} : { backwardOf }),
-    }
+    const id = base + nodes.length
+    const plain: Node = { id, op, inputs: ids, attrs, shape, carried, path }
+    // Most nodes have none of the rest, and traces make many.
+    const isPlain = branches === undefined && !locations && backwardOf === null
+    const node: Node = isPlain
+      ? plain
+      : {
+          ...plain,
+          ...(branches === undefined ? {} : { branches }),
+          ...(locations ? { location: callSite() } : {}),
+          ...(backwardOf === null ? {} : { backwardOf }),
+        }
     nodes.push(node)
     const dtype = dtypeOf(op, ids, attrs)
     if (dtype !== 'float') dtypes.set(node.id, dtype)
@@ -296,11 +298,23 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     return strict && carried.tag === 'claimed' ? stripped(`strict: ${carried.why}`) : carried
   }
 
-  const apply = (asked: Op, asGiven: readonly Value[], attrs: Attrs = NO_ATTRS): Value => {
-    if (asGiven.some(isInvalid)) return invalid()
-    const here = asGiven.map(capture)
+  /** Are all of them values of this graph? Failed ones are of none. */
+  const areOwn = (values: readonly Value[]): boolean => {
+    for (let i = 0; i < values.length; i++) if (values[i].kit !== kit) return false
+    return true
+  }
+  /** The same as values of this graph; null where one is of another trace. */
+  const capturedAll = (values: readonly Value[]): readonly Value[] | 'invalid' | null => {
+    if (values.some(isInvalid)) return 'invalid'
+    const here = values.map(capture)
     const given = here.filter((v) => v !== null)
-    if (given.length < here.length)
+    return given.length < here.length ? null : given
+  }
+
+  const apply = (asked: Op, asGiven: readonly Value[], attrs: Attrs = NO_ATTRS): Value => {
+    const given = areOwn(asGiven) ? asGiven : capturedAll(asGiven)
+    if (given === 'invalid') return invalid()
+    if (given === null)
       return failWith({
         tag: 'InputError',
         input: asked.name,
@@ -308,12 +322,13 @@ export const newBuilder = (options: BuilderOptions): Builder => {
         message: `${asked.name} was given a value of another trace`,
         fix: 'use only values that this trace handed to you; pass others as inputs',
       })
-    const hoisted = outer?.at(path, (around) => {
-      const args = outsideOf(given, around)
-      return args === null ? null : around.apply(asked, args, attrs)
-    })
-    if (hoisted !== undefined && hoisted !== null)
-      return isInvalid(hoisted) ? invalid() : (capture(hoisted) ?? invalid())
+    if (outer !== undefined) {
+      const hoisted = outer.at(path, (around) => {
+        const args = outsideOf(given, around)
+        return args === null ? null : around.apply(asked, args, attrs)
+      })
+      if (hoisted !== null) return isInvalid(hoisted) ? invalid() : (capture(hoisted) ?? invalid())
+    }
     const op = opsByName.get(asked.name) ?? (Object.hasOwn(table, asked.name) ? table[asked.name] : asked)
     if (!sameOp(op, asked))
       return failWith({
@@ -368,11 +383,13 @@ export const newBuilder = (options: BuilderOptions): Builder => {
 
   const phase = (asGiven: PhaseSpec): readonly Value[] => {
     const [counter, ...operands] = [asGiven.counter, ...asGiven.args].map((v) => capture(v) ?? invalid())
-    const hoisted = outer?.at(path, (around) => {
-      const found = [counter, ...operands].some(isInvalid) ? null : outsideOf([counter, ...operands], around)
-      return found === null ? null : around.phase({ ...asGiven, counter: found[0], args: found.slice(1) })
-    })
-    if (hoisted !== undefined && hoisted !== null) return hoisted.map((v) => capture(v) ?? invalid())
+    if (outer !== undefined) {
+      const hoisted = outer.at(path, (around) => {
+        const found = [counter, ...operands].some(isInvalid) ? null : outsideOf([counter, ...operands], around)
+        return found === null ? null : around.phase({ ...asGiven, counter: found[0], args: found.slice(1) })
+      })
+      if (hoisted !== null) return hoisted.map((v) => capture(v) ?? invalid())
+    }
     const spec: PhaseSpec = { ...asGiven, counter, args: operands }
     const branch = (
       body: PhaseSpec['collect'],
@@ -448,10 +465,10 @@ export const newBuilder = (options: BuilderOptions): Builder => {
   }
 
   const valueHere = (id: NodeId): Value => (id < base && outer !== undefined ? outer.value(id) : valueOf(nodeAt(id)))
-  const whereIs = (id: NodeId): string => (id < base && outer !== undefined ? outer.whereIs(id) : alike.whereIs(id))
+  const whereIs = (id: NodeId): string => (id < base && outer !== undefined ? outer.whereIs(id) : alike().whereIs(id))
   const whyPlain = (v: Value): string => {
     if (isInvalid(v)) return 'it failed'
-    return v.id < base && outer !== undefined ? outer.whyPlain(v) : alike.whyPlain(v.id)
+    return v.id < base && outer !== undefined ? outer.whyPlain(v) : alike().whyPlain(v.id)
   }
 
   const scoped = <A>(name: string, body: () => A): A => {
@@ -482,7 +499,7 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     scan: (spec) => (inner === null ? scanOn(kit, spec) : inner.scan(spec)),
     value: (id) => (inner === null ? valueHere(id) : inner.value(id)),
     path: () => (inner === null ? path : inner.path()),
-    same: (a, b) => (inner === null ? alike.same(local(a), local(b)) : inner.same(a, b)),
+    same: (a, b) => (inner === null ? alike().same(local(a), local(b)) : inner.same(a, b)),
     whereIs: (id) => (inner === null ? whereIs(id) : inner.whereIs(id)),
     whyPlain: (v) => (inner === null ? whyPlain(v) : inner.whyPlain(v)),
     input: (kind, name, shape, carried = float, dtype = 'float') => input(kind, name, shape, carried, dtype),
