@@ -8,6 +8,7 @@ import { stripped } from '../../data/quant.js'
 import type { AttrSchema } from '../../graph/attributes.js'
 import type { Attrs, Example, Op, Refusal, Value, Vjp } from '../../graph/op.js'
 import { refuse } from '../../graph/op.js'
+import type { Lane, Lanes } from '../../graph/lanes.js'
 import { traitsOf, type Traits } from '../../graph/traits.js'
 
 /** A metadata rule that always loses it, for the given reason (the counterexample). */
@@ -68,8 +69,13 @@ export const binaryExamples = <A extends Attrs>(attrs: A): readonly Example<A>[]
   { args: [{ shape: [2, 1, 2] }, { shape: [3, 1] }], attrs },
 ]
 
+/** Traits of an op with so many operands: its `lanes` are given as many. */
+type TraitsOver<Operands extends readonly Lane[], A extends Attrs = Attrs> = Omit<Traits<A>, 'lanes'> & {
+  readonly lanes?: (e: Lanes, args: Operands, attrs: A) => Lane
+}
+
 /** What a unary element-wise op has of its own, traits (`lanes`, …) among it. */
-export type UnarySpec<A extends Attrs> = Traits<A> & {
+export type UnarySpec<A extends Attrs> = TraitsOver<readonly [Lane], A> & {
   readonly name: string
   readonly doc: string
   /** One element; the result is rounded to float32 by the store. */
@@ -224,7 +230,7 @@ export const walk = (
 }
 
 /** What a binary element-wise op has of its own, traits (`lanes`, …) among it. */
-export type BinarySpec = Traits & {
+export type BinarySpec = TraitsOver<readonly [Lane, Lane]> & {
   readonly name: string
   readonly doc: string
   readonly f: (a: number, b: number) => number
