@@ -7,7 +7,7 @@ import { oneOf, required, demandArguments } from '../data/fields.js'
 import { isQuantTensor, isValidQuantTensor, valueOf, type QuantTensor } from '../data/quantTensor.js'
 import type { Carried } from '../data/quant.js'
 import type { Tensor } from '../data/tensor.js'
-import { tensorInput, traceProgram } from '../graph/trace.js'
+import { isValue, tensorInput, traceProgram } from '../graph/trace.js'
 import { demandOp, type Example, type Kit, type Op, type Value } from '../graph/op.js'
 import type { Program } from '../graph/program.js'
 import { run } from '../nn/program/program.js'
@@ -76,9 +76,11 @@ const programOn = (op: Op, example: Example, grid: GridName): Program =>
       state: {},
       inputs: example.args.map((a) => tensorInput(a.shape)),
       body: (_p, _s, inputs, kit) => {
-        const given = inputs as unknown as readonly Value[]
+        const given: readonly unknown[] = Array.isArray(inputs) ? inputs : []
         const every = op.operands !== undefined && 'each' in op.operands
-        const args = given.map((x, i) => (x.shape.length > 0 && (i === 0 || every) ? onGrid(grid, x) : x))
+        const args = given
+          .filter(isValue)
+          .map((x, i) => (x.shape.length > 0 && (i === 0 || every) ? onGrid(grid, x) : x))
         return { results: kit.apply(op, args, example.attrs), nextState: {} }
       },
     }),
