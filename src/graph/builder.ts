@@ -484,9 +484,7 @@ export const newBuilder = (options: BuilderOptions): Builder => {
   }
 
   const kit: Builder = {
-    get mode() {
-      return frozen?.(inner === null ? path : inner.path()) === true ? 'eval' : options.mode
-    },
+    mode: options.mode,
     strict,
     errors,
     emit,
@@ -553,5 +551,11 @@ export const newBuilder = (options: BuilderOptions): Builder => {
       ),
     output,
   }
+  // An accessor on every kit would give each a hidden class of its own, which holds its trace until the next full collection.
+  if (frozen !== undefined)
+    Object.defineProperty(kit, 'mode', {
+      enumerable: true,
+      get: () => (frozen(inner === null ? path : inner.path()) ? 'eval' : options.mode),
+    })
   return kit
 }
