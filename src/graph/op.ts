@@ -209,12 +209,19 @@ const isSchema = (x: unknown): boolean =>
   !Array.isArray(x) &&
   Object.values(x).every((f) => typeof f === 'object' && f !== null && typeof f.holds === 'function')
 
+const isOperands = (x: unknown): boolean =>
+  Array.isArray(x)
+    ? x.every((name) => typeof name === 'string')
+    : typeof x === 'object' && x !== null && 'least' in x && Number.isSafeInteger(x.least) && 'each' in x
+
 /** Is it the record of an op? */
 export const isOp = (x: unknown): x is Op =>
   typeof x === 'object' &&
   x !== null &&
   'name' in x &&
   typeof x.name === 'string' &&
+  'doc' in x &&
+  typeof x.doc === 'string' &&
   'shape' in x &&
   'carry' in x &&
   'evaluate' in x &&
@@ -222,6 +229,7 @@ export const isOp = (x: unknown): x is Op =>
   'examples' in x &&
   Array.isArray(x.examples) &&
   x.examples.every((e: unknown) => typeof e === 'object' && e !== null && 'args' in e && Array.isArray(e.args)) &&
+  (!('operands' in x) || x.operands === undefined || isOperands(x.operands)) &&
   (!('attributes' in x) || x.attributes === undefined || isSchema(x.attributes)) &&
   'vjp' in x &&
   (typeof x.vjp === 'function' || (typeof x.vjp === 'object' && x.vjp !== null && 'none' in x.vjp))

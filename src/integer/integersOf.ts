@@ -3,9 +3,11 @@ import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../data/error.js'
 import type { NodeId } from '../data/quant.js'
 import type { Tensor } from '../data/tensor.js'
+import { demand } from '../data/fields.js'
 import { usersOf, type Node } from '../graph/graph.js'
 import type { Program } from '../graph/program.js'
 import type { Rounding } from '../ops/rounding.js'
+import { integerProgramProblems } from './checks.js'
 import type { AccumulatorProof } from './lower/session.js'
 import { accumulatorBits } from './lower/products.js'
 import type { IntegerProgram } from './program.js'
@@ -112,6 +114,7 @@ const layerOf = (r: Reading, a: AccumulatorProof): LayerIntegers => {
 
 /** The layers of an integer program. */
 export const layersOf = (p: IntegerProgram): readonly LayerIntegers[] => {
+  demand(integerProgramProblems('layersOf', p))
   const constants = new Map(
     p.program.inputs.flatMap((i) => (i.kind === 'param' ? [[i.node, p.constants[i.path]] as const] : [])),
   )

@@ -1,7 +1,7 @@
 /** Programs as ONNX models: QCDQ, which any runtime reads, and QONNX, which says any bit width and rounding. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantError, QuantErrors } from '../../data/error.js'
-import { fieldProblems } from '../../data/fields.js'
+import { argumentProblems, fieldProblems, record, required } from '../../data/fields.js'
 import { programProblems, type Program } from '../../graph/program.js'
 import { specializeProgram, type Fixed } from '../../graph/specialize.js'
 import { ops } from '../../ops/index.js'
@@ -34,7 +34,11 @@ export const attempted = (
   fixed: Fixed,
   options: ExportOptions,
 ): E.Either<QuantErrors, Attempt> => {
-  const wrong = [...programProblems(asker, program), ...fieldProblems(asker, options, FIELDS)]
+  const wrong = [
+    ...programProblems(asker, program),
+    ...argumentProblems(asker, { fixed }, { fixed: required(record) }),
+    ...fieldProblems(asker, options, FIELDS),
+  ]
   const problems = wrong.length > 0 ? wrong : [...modeProblems(program), ...optionProblems(asker, options)]
   if (problems.length > 0) return E.left(problems)
   const special = specializeProgram(program, fixed, ops, {
