@@ -41,7 +41,8 @@ export type {
   Example,
   ExampleArg,
 } from './graph/op.js'
-export { refuse, surrogate } from './graph/op.js'
+export { refuse } from './graph/op.js'
+export { surrogate } from './graph/surrogate.js'
 export type { AttrField, AttrSchema, AttrsOf, NoAttrs } from './graph/attributes.js'
 export * as attr from './graph/attr.js'
 export { printProgram, formula } from './graph/print.js'

@@ -2,7 +2,7 @@
 import { finite, orNull } from '../graph/attr.js'
 import type { AttrsOf } from '../graph/attributes.js'
 import type { LaneMask, Op } from '../graph/op.js'
-import { surrogate } from '../graph/op.js'
+import { surrogate } from '../graph/surrogate.js'
 import { maskedBy, strips, unary, unaryExamples } from './support/elementwise.js'
 import { cutThenRaised, raisedThenCut, unless } from './support/lanes.js'
 import { identity } from './identity.js'

@@ -3,7 +3,7 @@ import { roundHalfEven } from '../data/math.js'
 import { word } from '../graph/attr.js'
 import type { AttrsOf, NoAttrs } from '../graph/attributes.js'
 import type { Lanes, Lane, Op } from '../graph/op.js'
-import { surrogate } from '../graph/op.js'
+import { surrogate } from '../graph/surrogate.js'
 import { noPath, strips, unary } from './support/elementwise.js'
 import { identity } from './identity.js'
 
