@@ -81,6 +81,12 @@ test('the error of a quantizer is signal over what quantization changed; the fir
   const scene = sceneOf(bad.program, bad.options)
   assert.is(scene.nodes[Number(scene.nonfinite[0])].op, 'div')
   assert.match(scene.sentence[0].text, /NaN or ∞ first made at div/)
+  const bound = (x: q.Value): q.Value => x.kit.constant(Infinity)
+  const least = ran({ least: q.functionLayer('least', (x: q.Value) => q.minimum(x, bound(x))), ...fused })
+  assert.equal(sceneOf(least.program, least.options).nonfinite, [], 'an infinite constant is written, not made')
+  const lost = ran({ lost: q.functionLayer('lost', (x: q.Value) => q.mul(q.sub(x, x), bound(x))), ...fused })
+  const where = sceneOf(lost.program, lost.options)
+  assert.is(where.nodes[Number(where.nonfinite[0])].op, 'mul', 'what it makes a NaN of is')
 })
 
 test('curves are the op itself: stairs forward, 1 and 0 handed on', () => {

@@ -1,5 +1,6 @@
 /** Numbers of a run for every node that was observed: grids, what quantizers cut off and distort, and where NaN begins. */
 import { gridOf as carriedGrid, intMax, intMin, isFloatGrid, quantOf, type Grid } from '../../src/data/quant.js'
+import { constOp } from '../../src/graph/structural.js'
 import { positions } from '../../src/data/quantTensor.js'
 import type { Tensor } from '../../src/data/tensor.js'
 import type { Node } from '../../src/graph/graph.js'
@@ -122,7 +123,8 @@ export const observedOf = (
 export const firstNonfinite = (
   program: Program,
   observed: { readonly [node: string]: SceneNumbers },
-): readonly string[] =>
-  program.graph.nodes
-    .filter((n) => (observed[n.id]?.nonfinite ?? 0) > 0 && n.inputs.every((i) => (observed[i]?.nonfinite ?? 0) === 0))
-    .map((n) => String(n.id))
+): readonly string[] => {
+  // A constant is written, not made, and may be infinite: a mask is, and the bound of a gradient.
+  const bad = program.graph.nodes.map((n) => n.op !== constOp && (observed[n.id]?.nonfinite ?? 0) > 0)
+  return program.graph.nodes.filter((n) => bad[n.id] && !n.inputs.some((i) => bad[i])).map((n) => String(n.id))
+}
