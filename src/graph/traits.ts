@@ -48,6 +48,11 @@ export type Traits<A extends Attrs = Attrs> = {
    * equal zeros either may be the result.
    */
   readonly exact?: 'sum' | 'zeros'
+  /**
+   * What is known of the sign, before any data is seen: `nonNegative`, no element of the result is below 0; `kept`, none is where no operand
+   * that carries values has one below 0 (windows of a pool that lie in the padding aside). Layout ops keep it without saying so.
+   */
+  sign?(attrs: A): 'nonNegative' | 'kept' | null
   /** How formulas write it: the sign between two operands, how tightly it binds, and whether the second must bind tighter. */
   readonly infix?: { readonly sign: string; readonly binds: number; readonly left?: boolean }
   /** Of an op whose gradient is not its derivative: what it hands on instead, in words. */
@@ -66,6 +71,7 @@ const NAMES: { readonly [N in keyof Traits]-?: true } = {
   product: true,
   flow: true,
   bounded: true,
+  sign: true,
   exact: true,
   infix: true,
   estimator: true,

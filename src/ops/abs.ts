@@ -6,6 +6,7 @@ import { scaledBy, strips, unary } from './support/elementwise.js'
 /** `|x|`; gradient 0 at 0 (torch.abs). */
 export const abs: Op = unary({
   name: 'abs',
+  sign: () => 'nonNegative',
   doc: '|x|, with gradient 0 at 0 (torch.abs).',
   attrs: {},
   f: Math.abs,

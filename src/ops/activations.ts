@@ -10,6 +10,7 @@ const one = (x: Value): Value => x.kit.constant(1)
 /** `1/(1 + e^-x)` (torch.sigmoid). */
 export const sigmoid: Op = unary({
   name: 'sigmoid',
+  sign: () => 'nonNegative',
   doc: '1/(1 + e^-x) (torch.sigmoid).',
   attrs: {},
   f: sigmoidOf,

@@ -11,9 +11,16 @@ import { identity } from './identity.js'
 const bounds = { min: orNull(finite), max: orNull(finite) }
 type Bounds = AttrsOf<typeof bounds>
 
+/** What bounds say of the sign; where they cross, either may have the last word. */
+const signWithin = ({ min, max }: Bounds): 'nonNegative' | 'kept' | null => {
+  if (max !== null && max < 0) return null
+  return min !== null && min >= 0 ? 'nonNegative' : 'kept'
+}
+
 /** `min <= x <= max`, NaN kept; the gradient is 1 **at** both bounds, 0 at NaN (torch.clamp). A bound that is null doesn't bind. */
 export const clamp: Op<Bounds> = unary<Bounds>({
   name: 'clamp',
+  sign: signWithin,
   doc: 'x cut to min … max, with gradient 1 at both bounds (torch.clamp).',
   attributes: bounds,
   attrs: { min: -1, max: 2 },
@@ -36,6 +43,7 @@ export const clamp: Op<Bounds> = unary<Bounds>({
  */
 export const tensorClamp: Op<Bounds> = unary<Bounds>({
   name: 'tensorClamp',
+  sign: signWithin,
   doc: 'x cut to min … max, with gradient 1 at both bounds and at NaN (Brevitas tensor_clamp).',
   attributes: bounds,
   attrs: { min: -1, max: 2 },

@@ -241,6 +241,7 @@ const carry = (args: readonly Value[], _attrs: ConcatAttrs, kit: Kit): Carried =
 /** The members one after the other along `dim` (torch.cat). Gradient: each member's own `slice`. */
 export const concat: Op<ConcatAttrs> = {
   name: 'concat',
+  sign: () => 'kept',
   doc: 'Tensors one after the other along an axis (torch.cat).',
   operands: { each: 'x', least: 1 },
   dtype: 'same',

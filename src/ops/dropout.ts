@@ -12,6 +12,7 @@ type Probability = AttrsOf<typeof probability>
 /** `x * mask / (1 - p)` (F.dropout in training); a NaN or an infinity that is dropped is NaN, as torch's 0 times it. */
 export const dropout: Op<Probability> = {
   name: 'dropout',
+  sign: () => 'kept',
   doc: 'x * mask / (1 - p) (F.dropout in training).',
   operands: ['x', 'mask'],
   attributes: probability,

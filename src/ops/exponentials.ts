@@ -9,6 +9,7 @@ const positive: readonly [number, number] = [0.25, 4]
 /** `e^x` (torch.exp). */
 export const exp: Op = unary({
   name: 'exp',
+  sign: () => 'nonNegative',
   doc: 'e^x (torch.exp).',
   attrs: {},
   f: expOf,

@@ -61,6 +61,7 @@ export const needsZeroPointsOf =
 /** `a * b` with broadcasting. Gradient: `g*b` and `g*a`. */
 export const mul: Op = binary({
   name: 'mul',
+  sign: () => 'kept',
   doc: 'a * b with broadcasting (torch.mul; the operator * of quant tensors).',
   f: (a, b) => a * b,
   lanes: (e, [a, b]) => e.mul(a, b),

@@ -22,6 +22,7 @@ const reluCarry = (args: readonly Value[], positive = true): Carried => {
 /** `max(x, 0)`, NaN kept; gradient 0 at 0, 1 at NaN (F.relu). */
 export const relu: Op = unary({
   name: 'relu',
+  sign: () => 'nonNegative',
   doc: 'max(x, 0), with gradient 0 at 0 (F.relu).',
   attrs: {},
   f: (x) => (x > 0 ? x : Number.isNaN(x) ? x : 0),
@@ -52,6 +53,8 @@ const hardtanhCarry = (args: readonly Value[], { minVal, maxVal }: Bounds): Carr
 /** x cut to `minVal … maxVal`, NaN kept; gradient 0 **at** both bounds, 1 at NaN (F.hardtanh). */
 export const hardtanh: Op<Bounds> = unary<Bounds>({
   name: 'hardtanh',
+  sign: ({ minVal, maxVal }) =>
+    minVal !== null && minVal >= 0 && (maxVal === null || maxVal >= 0) ? 'nonNegative' : null,
   doc: 'x cut to minVal … maxVal, with gradient 0 at both bounds (F.hardtanh).',
   attributes: bounds,
   attrs: { minVal: -1, maxVal: 1 },
@@ -80,6 +83,7 @@ export const hardtanh: Op<Bounds> = unary<Bounds>({
 /** x cut to 0 … 6, NaN kept; gradient 0 at both bounds, 1 at NaN (F.relu6). */
 export const relu6: Op = unary({
   name: 'relu6',
+  sign: () => 'nonNegative',
   doc: 'x cut to 0 … 6, with gradient 0 at both bounds (F.relu6).',
   attrs: {},
   f: (x) => (x > 6 ? 6 : x < 0 ? 0 : x),

@@ -38,6 +38,7 @@ const examples = [
 /** `e^x / Σ e^x` along an axis (F.softmax). */
 export const softmax: Op<Along> = {
   name: 'softmax',
+  sign: () => 'nonNegative',
   doc: 'e^x over its sum along an axis (F.softmax).',
   operands: ['x'],
   attributes,

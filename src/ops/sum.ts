@@ -40,6 +40,7 @@ const examples = [
 /** The sum over the axes `dims` (torch.sum). */
 export const sum: Op<Axes> = {
   name: 'sum',
+  sign: () => 'kept',
   doc: 'The sum over some axes (torch.sum).',
   operands: ['x'],
   exact: 'sum',
@@ -63,6 +64,7 @@ export const mean: Op<Axes> = {
   ...sum,
   reduces: { join: 'mean', over: ([x], { dims }) => kept(x, dims) },
   name: 'mean',
+  sign: () => 'kept',
   doc: 'The mean over some axes (torch.mean).',
   carry: strips('torch.mean gets the bare value and returns a plain tensor: the mean of 0 and s is s/2'),
   vjp: ({ g, args: [x], attrs: { dims }, kit }) => {

@@ -23,6 +23,7 @@ const below: Readonly<Record<string, readonly string[]>> = {
   runtime: ['data', 'graph', 'ops', 'evaluator', 'nn'],
   interop: ['data', 'graph', 'ops', 'autodiff', 'quantizers', 'evaluator', 'nn'],
   integer: ['data', 'graph', 'ops', 'autodiff', 'quantizers', 'evaluator', 'nn'],
+  quantize: ['data', 'graph', 'ops', 'autodiff', 'quantizers', 'evaluator', 'nn'],
   testing: ['data', 'graph', 'ops', 'autodiff', 'quantizers', 'evaluator', 'nn'],
 }
 
@@ -32,6 +33,7 @@ const separate: Readonly<Record<string, string>> = {
   runtime: 'a program that only runs what was precompiled must not need the rest; runtime has its own entry',
   node: 'quantrace must run in a browser; node has its own entry',
   integer: 'integer programs and C are for those who deploy; integer has its own entry',
+  quantize: 'quantizing a float network is for those who have one; quantize has its own entry',
   interop: 'protobuf is for those who export; interop has its own entries',
 }
 
@@ -52,6 +54,7 @@ const publicEntries = [
   'src/interop/brevitas/index.ts',
   'src/interop/onnx/index.ts',
   'src/node/index.ts',
+  'src/quantize/index.ts',
   'src/runtime/index.ts',
   'src/testing/index.ts',
   'viz/index.ts',

@@ -1,0 +1,6 @@
+/** quantrace/quantize: from a float network to a quantized one, without training or with a little of it. */
+export { quantize } from './quantize.js'
+export { schemes, type SchemeName } from './schemes.js'
+export type { Choice, Rule } from './rules.js'
+export type { LayerReport, ProductReport, Quantized, QuantizeReport, Trained } from './types.js'
+export { showQuantize } from './report.js'

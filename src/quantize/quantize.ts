@@ -1,0 +1,80 @@
+/** A float network into a quantized one, by rules. */
+import * as E from 'fp-ts/lib/Either.js'
+import type { QuantErrors } from '../data/error.js'
+import { layerProblems } from '../nn/layers/checks.js'
+import type { Layer, TensorTree } from '../nn/layers/layer.js'
+import { flowOf } from '../nn/merging/flow.js'
+import { treeProblems } from '../nn/merging/into.js'
+import { mergeBatchNorm, type Merged } from '../nn/merging/mergeBatchNorm.js'
+import type { InputsOf } from '../nn/program/program.js'
+import { treesProblems } from '../nn/program/wanted.js'
+import { withJoins } from './joins.js'
+import { numbersFrom } from './numbers.js'
+import { nothingDone, placed, planOf } from './plan.js'
+import { layerReports, productsOf } from './report.js'
+import { idleRules, rulesProblems, type Rule } from './rules.js'
+import { settled } from './settle.js'
+import type { Quantized, Trained } from './types.js'
+
+type Net<I, O> = Layer<TensorTree, TensorTree, I, O>
+
+const finished = <I, O>(
+  { net, params, state, merged, kept }: Merged<I, O>,
+  inputs: InputsOf<I>,
+  rules: readonly Rule[],
+): E.Either<QuantErrors, Quantized<I, O>> => {
+  const float: Trained<I, O> = { net, params, state }
+  const sites = placed(net).map(({ path, layer }) => ({ path, layer: layer.layer }))
+  const idle = idleRules(rules, sites)
+  if (idle.length > 0) return E.left(idle)
+  const plan = planOf(net, rules)
+  const nothing = nothingDone(plan)
+  if (nothing.length > 0) return E.left(nothing)
+  const done = settled(net, inputs, plan)
+  if (E.isLeft(done)) return done
+  const problems = layerProblems('quantize', done.right.net)
+  if (problems.length > 0) return E.left(problems)
+  const flow = flowOf(done.right.net, inputs)
+  if (E.isLeft(flow)) return flow
+  return E.map((trained: Trained<I, O>): Quantized<I, O> => ({
+    ...trained,
+    inputs,
+    float,
+    report: {
+      layers: layerReports(net, trained.net, done.right.plan, flow.right),
+      products: productsOf(flow.right.graph),
+      merged,
+      kept,
+    },
+  }))(numbersFrom(done.right.net, float))
+}
+
+/**
+ * Quantizes a trained float network by rules, in order, of which later ones win field by field. Batch norms are merged first. Convolutions, linear
+ * layers and embeddings get weight quantizers; ReLU, ReLU6, sigmoid and tanh become their quantized forms where somebody reads them on integers
+ * (unsigned where the sign is known); a layer with weights whose input is not quantized by then quantizes it itself; the operands of sums and
+ * concatenations get one common scale (`residual` gains a layer `add`). Shared layers stay shared. The result is an ordinary layer, whose
+ * activation quantizers have seen no data yet: `calibrate` comes next. The report says what stayed float and why, and which products will run on integers.
+ * Errors: rules that contradict themselves or are about no layer, numbers of another network, inputs that don't fit.
+ * @example pipe(quantize(net, tensorInput([1, 1, 28, 28]), trained, schemes.int8), E.chain((q) => calibrate(q, images)))
+ */
+export const quantize = <P, S, I, O>(
+  net: Layer<P, S, I, O>,
+  inputs: InputsOf<I>,
+  trained: { readonly params: P; readonly state: S },
+  rules: readonly Rule[],
+): E.Either<QuantErrors, Quantized<I, O>> => {
+  const wrong = [
+    ...layerProblems('quantize', net),
+    ...treesProblems('quantize', 'trained', trained),
+    ...rulesProblems(rules),
+  ]
+  if (wrong.length > 0) return E.left(wrong)
+  const numbers = trained as unknown as { readonly params: TensorTree; readonly state: TensorTree }
+  const misfits = treeProblems(net, numbers, 'what was trained')
+  if (misfits.length > 0) return E.left(misfits)
+  const joined = withJoins(net) as Net<I, O>
+  return E.chain((merged: Merged<I, O>) => finished(merged, inputs, rules))(
+    E.chain((t: Trained<I, O>) => mergeBatchNorm(t.net, inputs, t))(numbersFrom(joined, numbers)),
+  )
+}

@@ -1,0 +1,50 @@
+/** What a quantization starts from and ends with. */
+import type { Layer, TensorTree } from '../nn/layers/layer.js'
+import type { KeptNorm, MergedNorm } from '../nn/merging/mergeBatchNorm.js'
+import type { InputsOf } from '../nn/program/program.js'
+
+/** A network with its numbers. */
+export type Trained<I, O> = {
+  readonly net: Layer<TensorTree, TensorTree, I, O>
+  readonly params: TensorTree
+  readonly state: TensorTree
+}
+
+/** What became of one layer. */
+export type LayerReport = {
+  readonly path: string
+  /** Its class before and now. */
+  readonly was: string
+  readonly now: string
+  /** Its quantizers by place, as `Int8WeightPerChannelFloat at 4 bits`. */
+  readonly quantizers: { readonly [place: string]: string }
+  /** Of one that stayed float although a rule is about it, or a layer without a quantizer in its place: why, and how to mend it. */
+  readonly left: { readonly why: string; readonly fix: string } | null
+}
+
+/** Whether a product (convolution, linear layer) will run on integers, known before any data is seen. */
+export type ProductReport = {
+  readonly path: string
+  readonly op: string
+  readonly integers: boolean
+  /** Why not; empty where it does. */
+  readonly why: string
+}
+
+/** What `quantize` did, and what comes of it. */
+export type QuantizeReport = {
+  readonly layers: readonly LayerReport[]
+  readonly products: readonly ProductReport[]
+  /** Batch norms that went into layers, and those that stayed. */
+  readonly merged: readonly MergedNorm[]
+  readonly kept: readonly KeptNorm[]
+}
+
+/** A quantized network, not calibrated yet (or calibrated further): an ordinary layer, with the float one that it came from. */
+export type Quantized<I, O> = Trained<I, O> & {
+  /** As they were declared. */
+  readonly inputs: InputsOf<I>
+  /** The float network with batch norms merged: layers stand under the same paths. */
+  readonly float: Trained<I, O>
+  readonly report: QuantizeReport
+}
