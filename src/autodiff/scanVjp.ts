@@ -11,13 +11,16 @@ import type { Value } from '../graph/op.js'
 import { getOp, scanOp } from '../graph/structural.js'
 import { accumulate, dependents, type Cotangents, type Differentiating } from './cotangents.js'
 
+/** What a phase gave. What a loop gave is not: a step back runs the loop again, whose carries were not kept. */
+const isOfPhase = (body: Graph, n: Node): boolean => n.op === getOp && body.nodes[n.inputs[0]].op !== scanOp
+
 /**
  * Nodes of a body that a step back takes as the forward loop left them: carries before the step, and what would be dear to compute once more,
  * products and what phases gave (the scales of quantizers).
  */
 const keptOf = (body: Graph, carries: number): readonly NodeId[] => [
   ...body.inputs.slice(0, carries),
-  ...body.nodes.flatMap((n) => (n.op === getOp || n.op.product !== undefined ? [n.id] : [])),
+  ...body.nodes.flatMap((n) => (isOfPhase(body, n) || n.op.product !== undefined ? [n.id] : [])),
 ]
 
 /** The same node, of which what a step back wants can be had: outputs behind all others. */

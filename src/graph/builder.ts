@@ -320,7 +320,7 @@ export const newBuilder = (options: BuilderOptions): Builder => {
         input: asked.name,
         path,
         message: `${asked.name} was given a value of another trace`,
-        fix: 'use only values that this trace handed to you; pass others as inputs',
+        fix: 'use only values that this trace handed to you; pass others as inputs; what the body of a loop made leaves it as its carry or its result',
       })
     if (outer !== undefined) {
       const hoisted = outer.at(path, (around) => {
@@ -495,6 +495,7 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     scoped: (name, body) => (inner === null ? scoped(name, body) : inner.scoped(name, body)),
     phase: (spec) => (inner === null ? phase(spec) : inner.phase(spec)),
     scan: (spec) => (inner === null ? scanOn(kit, spec) : inner.scan(spec)),
+    depth: () => (inner === null ? (outer?.level ?? 0) : (inner.depth?.() ?? 0)),
     value: (id) => (inner === null ? valueHere(id) : inner.value(id)),
     path: () => (inner === null ? path : inner.path()),
     same: (a, b) => (inner === null ? alike().same(local(a), local(b)) : inner.same(a, b)),

@@ -94,6 +94,8 @@ export interface Kit {
    */
   phase(spec: PhaseSpec): readonly Value[]
   scan(spec: ScanSpec): Scanned
+  /** How many loops stand around what is traced now. */
+  readonly depth?: () => number
   /** Told of each layer that another one calls, with what it is given; for those who read a network's structure. Must return what `body` returns. */
   readonly onCall?: <A>(input: unknown, body: () => A) => A
 }
@@ -108,6 +110,8 @@ export type ScanSpec = {
   readonly length: number
   readonly reverse?: boolean
   readonly path?: string
+  /** What messages call the carries and the sequences; their numbers, if absent. */
+  readonly names?: { readonly carry: readonly string[]; readonly xs: readonly string[] }
   readonly body: (carry: readonly Value[], xs: readonly Value[], kit: Kit) => Scanned
 }
 /** Carries and results: of one step, or the carries after the last one and the results stacked along a new first axis. */

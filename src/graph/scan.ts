@@ -37,7 +37,7 @@ const opened = (outer: Builder, child: Builder, carry: readonly Value[], ways: r
   const given = carry.map((v, i): Value => {
     const way = ways[i]
     if (way.kind === 'shared') return v
-    if (way.kind === 'plain') return leaf(plainOf(v))
+    if (way.kind === 'plain') return leaf(v)
     const value = leaf(v, 'float')
     const [scale, zeroPoint] = partsOf(outer, v)
     const part = (p: Value): Value => (way.fixed ? (child.capture(p) ?? p) : leaf(p))
@@ -50,9 +50,11 @@ const opened = (outer: Builder, child: Builder, carry: readonly Value[], ways: r
 /** Traces the body once; null where it failed. */
 const traced = (b: Builder, spec: ScanSpec, ways: readonly Way[]): Traced | null => {
   const before = b.errors.length
+  // Before the body is opened: until it is closed, all that is emitted goes into it.
+  const carry = spec.carry.map((v, i) => (ways[i].kind === 'plain' ? plainOf(v) : v))
   const child = b.open(spec.path)
   try {
-    const start = opened(b, child, spec.carry, ways)
+    const start = opened(b, child, carry, ways)
     const xs = spec.xs.map((x, i) => child.input('branch', `x${i}`, x.shape.slice(1), float, x.dtype))
     const out = spec.body(start.given, xs, child)
     const own = (v: Value): Value => child.capture(v) ?? v
@@ -79,7 +81,7 @@ const misshapen = (b: Builder, spec: ScanSpec, carry: readonly Value[]): boolean
   return odd < 0
     ? false
     : refuse(
-        `carry ${odd} has shape ${showShape(spec.carry[odd].shape)}, but the body hands it back as ${showShape(carry[odd].shape)}`,
+        `carry ${spec.names?.carry[odd] ?? odd} has shape ${showShape(spec.carry[odd].shape)}, but the body hands it back as ${showShape(carry[odd].shape)}`,
       )
 }
 
@@ -104,24 +106,34 @@ const improved = (b: Builder, spec: ScanSpec, ways: readonly Way[], t: Traced): 
 const isFixedZero = (child: Builder, inside: Value, outside: Value, grid: Grid): boolean =>
   grid.zero === 'zero' || child.outside(inside.id)?.id === outside.id
 
+const OF_SLICES = 'a step gets a slice of the bare value, as indexing does in Brevitas; quantize it in the body'
+
 /** A grid never gets finer, and each can get coarser a few times only. */
 const MOST_ROUNDS = 12
 
 /** Appends a loop to the graph of a builder. */
 export const scanOn = (b: Builder, given: ScanSpec): Scanned => {
-  const own = (v: Value): Value => b.capture(v) ?? v
-  const spec = { ...given, carry: given.carry.map(own), xs: given.xs.map((x) => plainOf(own(x))) }
   // How many results a failed body would have given nobody knows: what follows from it is not traced.
   const before = b.errors.length
+  const own = (v: Value): Value => b.capture(v) ?? v
+  const spec = { ...given, carry: given.carry.map(own), xs: given.xs.map((x) => plainOf(own(x), OF_SLICES)) }
   const failed = (): never => {
     throw failure(b.errors.splice(before))
   }
-  if ([...spec.carry, ...spec.xs].some((v) => v.id < 0)) return failed()
-  const odd = spec.xs.find((x) => x.shape[0] !== spec.length)
-  if (odd !== undefined) {
+  if ([...given.carry, ...given.xs].some((v) => b.capture(v) === null))
+    b.failWith({
+      tag: 'InputError',
+      input: 'scan',
+      path: b.path(),
+      message: 'scan was given a value of another trace',
+      fix: 'use only values that this trace handed to you; pass others as inputs',
+    })
+  if (b.errors.length > before || [...spec.carry, ...spec.xs].some((v) => v.id < 0)) return failed()
+  const odd = spec.xs.findIndex((x) => x.shape[0] !== spec.length)
+  if (odd >= 0) {
     b.fail({
       op: 'scan',
-      refuse: `a sequence ${showShape(odd.shape)} has no ${spec.length} steps along its first axis`,
+      refuse: `the sequence ${spec.names?.xs[odd] ?? odd} ${showShape(spec.xs[odd].shape)} has no ${spec.length} steps along its first axis`,
       fix: 'give sequences with one slice per step along the first axis: permute(x, [1, 0, 2]) brings time to the front',
     })
     return failed()

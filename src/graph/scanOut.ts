@@ -32,11 +32,11 @@ export type Way =
   | { readonly kind: 'plain' }
   | { readonly kind: 'quant'; readonly grid: Grid; readonly fixed: boolean }
 
+const OF_CARRIES = 'a carry that not every step hands back on one grid is plain'
+
 /** The value alone. */
-export const plainOf = (v: Value): Value =>
-  quantOf(v.carried) === null
-    ? v
-    : v.kit.emit('dequantize', [v], { why: 'a carry that not every step hands back on one grid is plain' })
+export const plainOf = (v: Value, why = OF_CARRIES): Value =>
+  quantOf(v.carried) === null ? v : v.kit.emit('dequantize', [v], { why })
 
 /** Scale and zero point of a quant tensor. */
 export const partsOf = (b: Builder, v: Value): readonly [Value, Value] => {

@@ -143,7 +143,7 @@ const bind =
     if (!watch.call(name, state, kit)) return [x, state]
     const [y, after] = kit.scoped(name, () => called(layer, params, state, x, kit))
     const handed = { ...(after as object) }
-    watch.made(name, handed, Object.keys(layer.state).length > 0)
+    watch.made(name, handed, Object.keys(layer.state).length > 0, kit)
     return [y, handed]
   }
 
@@ -174,7 +174,7 @@ export const model = <const L extends Layers, I, O>(
     argumentProblems('model', { forward }, { forward: required(func) }),
   ),
   apply: (params, state, x, kit) => {
-    const watch = newWatch()
+    const watch = newWatch(state)
     const bound: Record<string, unknown> = {}
     for (const [name, l] of Object.entries(layers)) bound[name] = bind(name, l, kit, watch)
     const [y, after] = pairOf('model', forward(knownOnly(bound) as BoundAll<L>, params, state, x))
