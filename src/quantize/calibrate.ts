@@ -1,0 +1,128 @@
+/** Calibration: quantizers collect their statistics over samples, then learn from them. */
+import * as E from 'fp-ts/lib/Either.js'
+import type { QuantErrors } from '../data/error.js'
+import {
+  anything,
+  argumentProblems,
+  count,
+  fieldProblems,
+  flag,
+  func,
+  list,
+  required,
+  shaped,
+  type Fields,
+} from '../data/fields.js'
+import type { Backend } from '../evaluator/backend.js'
+import { backendProblems } from '../evaluator/checks.js'
+import { finishCollection } from '../nn/program/collection.js'
+import { placed } from './plan.js'
+import { quantizersOf } from './convert.js'
+import { runnerOf } from './runner.js'
+import { countOf, feedOf, type Cut, type Samples } from './samples.js'
+import type { Quantized } from './types.js'
+
+/** One batch more was seen. */
+export type Progress = {
+  /** Batches so far, and of how many, where that is known. */
+  readonly batch: number
+  readonly total: number | null
+  /** Samples so far. */
+  readonly samples: number
+}
+
+/** How a network is calibrated. */
+export type CalibrateOptions = Cut & {
+  /** Whether collection ends with the last batch, and scales are learned ones from then on (default true). `false` for more batches in another call. */
+  readonly finish?: boolean
+  /** Told after each batch. */
+  readonly onProgress?: (progress: Progress) => void
+  /** Where it runs (default: `wasm` where the engine has SIMD, else the reference). */
+  readonly backend?: Backend
+}
+
+const OPTIONS: Fields<CalibrateOptions> = {
+  batches: count,
+  batchSize: count,
+  finish: flag,
+  onProgress: func,
+  backend: anything,
+}
+
+/** What is asked of something that `quantize` gave. */
+export const QUANTIZED = required({
+  ...shaped('what quantize gave, unwrapped', {
+    net: required(anything),
+    params: required(anything),
+    state: required(anything),
+    inputs: required(anything),
+    float: required(anything),
+    report: required(shaped('a report', { layers: required(list) })),
+  }),
+  like: 'orThrow(quantize(…))',
+})
+
+/** What is wrong with a quantized network, options and a backend among them. */
+export const askedProblems = (
+  asker: string,
+  quantized: unknown,
+  options: unknown,
+  fields: { readonly [name: string]: (typeof OPTIONS)['batches'] },
+): QuantErrors => {
+  const wrong = [
+    ...argumentProblems(asker, { quantized }, { quantized: QUANTIZED }),
+    ...fieldProblems(asker, options, fields),
+  ]
+  const { backend }: { backend?: unknown } = Object(options)
+  return wrong.length > 0 || backend === undefined ? wrong : backendProblems(asker, backend)
+}
+
+/** Layers without quantizers go on as in evaluation: no dropout, no statistics of batch norms. */
+export const floatLayers = <I, O>({ net }: Quantized<I, O>): ((path: string) => boolean) => {
+  const still = new Set(
+    placed(net).flatMap(({ path, layer }) => (Object.keys(quantizersOf(layer)).length > 0 ? [] : [path])),
+  )
+  return (path) => still.has(path)
+}
+
+/**
+ * Shows samples to a quantized network: activation quantizers collect as their presets say (percentile, largest, least squared error), batch by
+ * batch, in order, and are switched over to what they have learned. Everything else goes on as in evaluation. Parameters stay as they are. With
+ * `finish: false` the collection stays open, and a later call goes on with it, bit for bit as one call over all batches would.
+ * Source: Brevitas `calibration_mode`, with activations quantized while they collect, as in training.
+ * Errors: samples of a wrong shape or with numbers that aren't finite, before anything runs; a quantizer that saw nothing.
+ * @example pipe(q, (q) => calibrate(q, images, { batches: 16, onProgress: ({ batch, total }) => console.log(batch, total) }))
+ */
+export const calibrate = <I, O>(
+  quantized: Quantized<I, O>,
+  data: Samples<I>,
+  options: CalibrateOptions = {},
+): E.Either<QuantErrors, Quantized<I, O>> => {
+  const wrong = askedProblems('calibrate', quantized, options, OPTIONS)
+  if (wrong.length > 0) return E.left(wrong)
+  const feed = feedOf<I>('calibrate', quantized.inputs, data, options)
+  if (E.isLeft(feed)) return feed
+  const { net, inputs, params } = quantized
+  const { backend, finish = true, onProgress } = options
+  const runner = runnerOf(net, inputs, {
+    mode: 'train',
+    freeze: floatLayers(quantized),
+    ...(backend === undefined ? {} : { backend }),
+  })
+  let [state, batch, samples] = [quantized.state, 0, 0]
+  try {
+    for (const given of feed.right.each()) {
+      if (E.isLeft(given)) return given
+      const ran = runner.run({ params, state }, given.right)
+      if (E.isLeft(ran)) return ran
+      state = ran.right.state
+      batch++
+      samples += countOf(given.right)
+      onProgress?.({ batch, total: feed.right.total, samples })
+    }
+  } finally {
+    runner.dispose()
+  }
+  const ended = finish ? finishCollection(net)(state) : E.right(state)
+  return E.isLeft(ended) ? ended : E.right({ ...quantized, state: ended.right })
+}
