@@ -77,7 +77,8 @@ test('a ragged last batch gets its own program', async () => {
   const end = orThrow(
     await finish(
       evaluate((n) => trace(q.net, tensorInput([n, 1, 6, 6]), { mode: 'eval' }), [rows(0, 8), rows(8, 11)], {
-        ...{ params: q.params, state: q.state },
+        params: q.params,
+        state: q.state,
         inputs: (x: Tensor) => x,
       }),
     ),
