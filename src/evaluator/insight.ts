@@ -40,6 +40,8 @@ export type PlanDescription = {
     readonly kernels: number
     readonly hostSteps: number
     readonly storedValues: number
+    /** Values among these that are integers of a quantizer, stored as bytes. */
+    readonly byteValues: number
     readonly inPlace: number
   }
   readonly steps: readonly StepDescription[]

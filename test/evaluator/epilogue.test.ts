@@ -134,7 +134,7 @@ test('the float kernel that takes over for numbers off the grid has the loop beh
     get(q.explainPlan(program, { ...start, inputs: x }))
       .steps.map((s) => s.kernel)
       .join(),
-    /conv i16 along \+ loop/,
+    /conv bytes i16 along \+ loop/,
   )
   for (const inputs of [x, broken, x]) {
     const [a, b] = [q.wasm, q.reference].map(

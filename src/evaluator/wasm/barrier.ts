@@ -8,10 +8,21 @@ const GIVEN_UP = 64
 /** Arrivals at the start of a segment: rounds are counted from here, so that nothing is reset while a thread still looks at it. */
 export const BASE = 128
 /** The control words as the host sees them: numbers of 32-bit words. */
-export const CONTROL_WORDS = { arrivals: ARRIVALS / 4, givenUp: GIVEN_UP / 4, base: BASE / 4, patience: 33 } as const
+export const CONTROL_WORDS = {
+  arrivals: ARRIVALS / 4,
+  givenUp: GIVEN_UP / 4,
+  base: BASE / 4,
+  patience: 33,
+  guard: 60,
+} as const
 /** How many naps make a thread that never comes: the host writes it before a segment starts. */
 const PATIENCE = 4 * CONTROL_WORDS.patience
 const SLEEPERS = 192
+/**
+ * Raised (1) where a number can't be stored as a byte; the word behind it outlives a run: it is raised by what is done once
+ * with parameters and state. The host clears and reads them.
+ */
+export const GUARD = 240
 /** Turns of waiting awake, about half a millisecond: longer than most work that one thread does alone while the others wait. */
 const SPINS = 250_000
 /** Milliseconds of one sleep, which the last arrival ends. */

@@ -81,7 +81,7 @@ export const productIn = (plan: Plan, s: PlannedStep): ProductDescription | null
 export const explain = (program: Program, inputs: readonly Tensor[]): E.Either<QuantErrors, PlanDescription> => {
   const large = tooLarge(program, 'wasm')
   if (large !== null) return E.left(large)
-  const plan = planOf(program, (i) => inputs[i].data, [], newMath())
+  const plan = planOf(program, (i) => inputs[i].data, [], newMath(), { bytes: true })
   return E.right(describePlan(plan, program.graph.nodes.length))
 }
 
@@ -96,6 +96,7 @@ export const describePlan = (plan: Plan, programNodes: number): PlanDescription 
     kernels: plan.steps.filter((s) => s.step.kind === 'op' && s.kernel !== null).length,
     hostSteps: plan.steps.filter((s) => s.kernel === null).length,
     storedValues: plan.flat.nodes.filter((n) => n.op !== inputOp && plan.addresses[n.id] >= 0).length,
+    byteValues: plan.byteGrids.size,
     inPlace: plan.steps.filter((s) => s.alone).length,
   },
   steps: plan.steps.map(stepOf(plan)),
@@ -150,7 +151,7 @@ export const showPlan = (d: PlanDescription): string => {
     `plan: ${kib(d.bytes)} of memory`,
     ...(d.phases.length === 0 ? [] : [`phases: ${d.phases.map((t) => `${t.path} ${t.phase}`).join(', ')}`]),
     `flat: ${p.programNodes} nodes of the program became ${p.flatNodes}`,
-    `fused: ${p.loops} loops, ${p.kernels} kernels, ${p.hostSteps} steps on the host; ${p.storedValues} values stored, ${p.inPlace} steps write over inputs`,
+    `fused: ${p.loops} loops, ${p.kernels} kernels, ${p.hostSteps} steps on the host; ${p.storedValues} values stored${p.byteValues === 0 ? '' : `, ${p.byteValues} of them as bytes`}, ${p.inPlace} steps write over inputs`,
     'steps (addresses in bytes):',
     ...d.steps.map(step),
     'products:',

@@ -8,7 +8,7 @@ import { tooLarge, withMemory } from '../memory.js'
 import { backendError } from '../messages.js'
 import { reference } from '../reference/reference.js'
 import { newMath } from './kernels/math.js'
-import { load, type Crew, type Loaded } from './load.js'
+import { loadGuarded, type Crew, type Loaded } from './load.js'
 import type { MakeStorage } from './loops.js'
 import { phasesOf, type Phases, type Read } from './phases.js'
 import { planOf } from './planning.js'
@@ -43,8 +43,9 @@ const newPlans = (program: Program, machine: Room, commits: readonly Commit[]) =
       }
     // Sizes first: a plan of an absurd program would be long in the making.
     if (machine.large !== null) return E.left(machine.large)
+    const planned = (bytes: boolean) => (given: Read) => planOf(program, given, commits, newMath(), { bytes })
     const loaded = withMemory('wasm', () =>
-      load(program, planOf(program, read, commits, newMath()), machine.crew, { storage: bodyStorage }),
+      loadGuarded(program, planned(true)(read), planned(false), machine.crew, { storage: bodyStorage }),
     )
     if (E.isLeft(loaded)) return loaded
     entries.unshift(entryOf(program, loaded.right))

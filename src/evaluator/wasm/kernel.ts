@@ -80,6 +80,8 @@ export type KernelSpec = {
   readonly attrs: Attrs
   readonly shapes: readonly Shape[]
   readonly shape: Shape
+  /** Is operand 0 bytes, integers of its grid (a product's x; of a pool the result, too)? */
+  readonly bytes?: { readonly signed: boolean }
 }
 
 /**

@@ -43,6 +43,8 @@ export type Loaded = {
   readonly ahead: () => QuantError | null
   /** Runs everything; `all` false passes over what depends on parameters and state alone. */
   readonly execute: (all: boolean) => QuantError | null
+  /** Were there numbers in the last execution that can't be stored as bytes? Then its outputs are not to be used. */
+  readonly isUnfit: () => boolean
   /** Calls one function of the module; for the profiler. */
   readonly call: (name: string, from: number, to: number) => number
   readonly host: (step: number) => QuantError | null
@@ -83,6 +85,56 @@ export type LoadOptions = {
   readonly stages?: boolean
   /** Storage for the bodies of loops; without it loops are run by the reference. */
   readonly storage?: MakeStorage
+}
+
+/**
+ * Loads a plan that stores bytes, with another one behind it that stores none: made when a number comes that is none of its
+ * grid, and executed over the same inputs into the same outputs.
+ */
+export const loadGuarded = (
+  program: Program,
+  plan: Plan,
+  other: (read: (input: number) => Float32Array) => Plan,
+  crew: Crew | null,
+  options: LoadOptions = {},
+): E.Either<QuantErrors, Loaded> => {
+  const first = load(program, plan, crew, options)
+  if (E.isLeft(first) || plan.byteGrids.size === 0) return first
+  const { right: loaded } = first
+  let second: Loaded | null = null
+  let stale = true
+  const again = (): QuantError | null => {
+    if (second === null) {
+      const made = load(
+        program,
+        other((i) => loaded.inputs[i].data),
+        crew,
+        options,
+      )
+      if (E.isLeft(made)) return made.left[0]
+      second = made.right
+    }
+    const { inputs, outputs, execute } = second
+    program.inputs.forEach((p, i) => {
+      if (stale || p.kind === 'data') inputs[i].data.set(loaded.inputs[i].data)
+    })
+    const failure = execute(stale)
+    stale = failure !== null
+    if (failure === null) loaded.outputs.forEach((o, i) => o.data.set(outputs[i].data))
+    return failure
+  }
+  return E.right({
+    ...loaded,
+    execute: (all) => {
+      stale ||= all
+      return loaded.execute(all) ?? (loaded.isUnfit() ? again() : null)
+    },
+    isLost: () => loaded.isLost() || second?.isLost() === true,
+    dispose: () => {
+      loaded.dispose()
+      second?.dispose()
+    },
+  })
 }
 
 /** Loads a plan. */
@@ -192,6 +244,8 @@ export const load = (
       return null
     },
     execute: (all) => {
+      control[CONTROL_WORDS.guard] = 0
+      if (all) control[CONTROL_WORDS.guard + 1] = 0
       for (let i = 0; i < calls.length; i++) {
         if (calls[i].cached && !all) continue
         const failure = calls[i].call()
@@ -201,6 +255,7 @@ export const load = (
       for (let i = 0; i < copies.length; i++) copies[i][1].set(copies[i][0])
       return null
     },
+    isUnfit: () => control[CONTROL_WORDS.guard] !== 0 || control[CONTROL_WORDS.guard + 1] !== 0,
     call: (name, from, to) => functions.get(name)?.(from, to) ?? 0,
     host: (step) => hosts.get(step)?.() ?? null,
     isLost: () => lost,

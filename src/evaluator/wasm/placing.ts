@@ -5,6 +5,7 @@
 import { sizeOf } from '../../data/shape.js'
 import { constantOf, constOp, inputOp } from '../../graph/structural.js'
 import type { Commit } from '../backend.js'
+import type { ByteGrids } from '../plan/bytes.js'
 import type { Flat } from '../plan/flatten.js'
 import type { Leveled } from '../plan/levels.js'
 import { place, type Buffer } from '../plan/place.js'
@@ -27,6 +28,8 @@ export type Plan = {
   readonly flat: Flat
   readonly leveled: Leveled
   readonly steps: readonly PlannedStep[]
+  /** Values stored as bytes. Where there are any, the guard must be looked at after each execution. */
+  readonly byteGrids: ByteGrids
   /** Address of each flat node's elements; -1 for what is never stored. */
   readonly addresses: Float64Array
   /** Constants that kernels or outputs want in memory. */
@@ -46,6 +49,8 @@ export type Choice = {
   readonly leveled: Leveled
   readonly commits: readonly Commit[]
   readonly steps: readonly Chosen[]
+  /** Values stored as bytes. */
+  readonly bytes: ByteGrids
 }
 
 const FOREVER = Number.POSITIVE_INFINITY
@@ -167,7 +172,7 @@ export const placed = (choice: Choice, keeps: (input: number) => boolean): Plan 
   for (const { id, op, shape } of flat.nodes) {
     const wanted = to[id] >= 0 && (op !== inputOp || keeps(id) || read.has(id) || outputs.has(id))
     if (wanted && !over.has(id) && !heirs.has(id))
-      bufferOf.set(id, add({ bytes: sizeOf(shape) * 4, from: from[id], to: to[id] }))
+      bufferOf.set(id, add({ bytes: sizeOf(shape) * (choice.bytes.has(id) ? 1 : 4), from: from[id], to: to[id] }))
   }
   const areas = steps.map((s, k) => areasOf(s, k, isSplit(s, leveled), add))
   const arena = place(buffers, CONTROL_BYTES)
@@ -179,6 +184,7 @@ export const placed = (choice: Choice, keeps: (input: number) => boolean): Plan 
   return {
     flat,
     leveled,
+    byteGrids: choice.bytes,
     addresses,
     steps: steps.map((s, k) => ({
       ...s,

@@ -5,20 +5,21 @@
 import { sameShape, sizeOf } from '../../data/shape.js'
 import type { Program } from '../../graph/program.js'
 import type { Commit } from '../backend.js'
+import { bytesOf, NO_BYTES, type ByteGrids, type ByteRules } from '../plan/bytes.js'
 import { flatten, type Flat, type FlatNode } from '../plan/flatten.js'
 import { stepsOf, type FuseRules, type Step } from '../plan/fuse.js'
 import { levelsOf } from '../plan/levels.js'
 import { rewrite, sparseSums, type RewriteRules } from '../plan/rewrite.js'
 import { isJoined, joinUpdates } from '../plan/join.js'
 import type { ModuleBuilder } from './asm/module.js'
-import { commonSpace, cutsOf, endsLoop, groupKernel } from './elementwise/group.js'
+import { commonSpace, cutsOf, endsLoop, groupKernel, readsBytes } from './elementwise/group.js'
 import { newLoopRules, type LoopRules } from './elementwise/lowering.js'
 import { signatureOf, updateKernel } from './elementwise/update.js'
 import { withEpilogues, type Chosen } from './epilogue.js'
 import { placed, type Choice, type Plan } from './placing.js'
 import type { Scalars } from './elementwise/lanes.js'
 import { scalarFunction } from './elementwise/scalar.js'
-import { absorbsAbs, kernelOf, type OpKernel } from './kernels/index.js'
+import { absorbsAbs, kernelOf, picksBytes, takesBytes, type OpKernel } from './kernels/index.js'
 import type { MathOf } from './kernels/math.js'
 
 const MOST_MEMBERS = 96
@@ -46,11 +47,11 @@ const laneFunctions =
   (scalar) =>
     scalarFunction(m, math(m), scalar)
 
-const chooseKernel = (step: Step, flat: Flat, math: MathOf): Chosen => {
+const chooseKernel = (step: Step, flat: Flat, math: MathOf, bytes: ByteGrids): Chosen => {
   if (step.kind === 'group') {
     const { kernel, args, outs } = isJoined(step)
       ? updateKernel(step, flat.nodes, laneFunctions(math))
-      : groupKernel(step, flat.nodes, laneFunctions(math))
+      : groupKernel(step, flat.nodes, laneFunctions(math), undefined, bytes)
     return {
       step,
       label: kernel.name,
@@ -61,7 +62,7 @@ const chooseKernel = (step: Step, flat: Flat, math: MathOf): Chosen => {
     }
   }
   const node = flat.nodes[step.node]
-  const chosen: OpKernel | null = kernelOf(node, math)
+  const chosen: OpKernel | null = kernelOf(node, math, bytes)
   if (chosen === null)
     return {
       step,
@@ -85,11 +86,34 @@ const updatesOf = (program: Program, flat: Flat, commits: readonly Commit[]): Re
     }),
   )
 
+/** What is planned beyond the program itself. */
+export type PlanOptions = {
+  /** May integers of quantizers be stored as bytes? Then the guard must be looked at after each execution, and another plan be at hand. */
+  readonly bytes: boolean
+}
+
+/** Everything is stored as numbers: a plan that can be executed alone. */
+const ALONE: PlanOptions = { bytes: false }
+
+const byteRules = (nodes: readonly FlatNode[]): ByteRules => {
+  const known = new Map<number, boolean>()
+  return {
+    takes: takesBytes,
+    picks: (node) => {
+      const found = known.get(node.id) ?? picksBytes(node)
+      known.set(node.id, found)
+      return found
+    },
+    reads: (step, bytes) => readsBytes(step, nodes, bytes),
+  }
+}
+
 const choose = (
   program: Program,
   read: (input: number) => Float32Array,
   commits: readonly Commit[],
   math: MathOf,
+  options: PlanOptions,
 ): Choice => {
   const loops = newLoopRules()
   const rewrites: RewriteRules = { absorbsAbs, isMap: loops.isMap }
@@ -104,11 +128,16 @@ const choose = (
       : [],
   )
   const leveled = levelsOf(flat, classify(loops), rules.cheap, late, fixed)
-  // Within a level the host comes first, so that what follows is one segment.
-  const single = joinUpdates(stepsOf(leveled, rules), leveled, updatesOf(program, flat, commits), {
+  const steps = joinUpdates(stepsOf(leveled, rules), leveled, updatesOf(program, flat, commits), {
     signature: signatureOf(flat.nodes),
   })
-    .map((s) => chooseKernel(s, flat, math))
+  const bytes =
+    options.bytes && program.mode === 'eval' && commits.length === 0
+      ? bytesOf(leveled, steps, byteRules(flat.nodes))
+      : NO_BYTES
+  // Within a level the host comes first, so that what follows is one segment.
+  const single = steps
+    .map((s) => chooseKernel(s, flat, math, bytes))
     .sort(
       (a, b) =>
         Number(b.step.cached) - Number(a.step.cached) ||
@@ -118,9 +147,9 @@ const choose = (
   const chosen = withEpilogues(single, {
     sizeOf: (id) => sizeOf(flat.nodes[id].shape),
     stays: (s) => s.outs.some((o) => leveled.ends[o] === 1),
-    groupKernel: (step, chunk) => groupKernel(step, flat.nodes, laneFunctions(math), chunk),
+    groupKernel: (step, chunk) => groupKernel(step, flat.nodes, laneFunctions(math), chunk, bytes),
   })
-  return { flat, leveled, commits, steps: chosen }
+  return { flat, leveled, commits, steps: chosen, bytes }
 }
 
 /** Plans a program for the phases in which its inputs put it. `read` gives the elements of input number `i`. */
@@ -129,13 +158,16 @@ export const planOf = (
   read: (input: number) => Float32Array,
   commits: readonly Commit[],
   math: MathOf,
-): Plan => placed(choose(program, read, commits, math), () => true)
+  options: PlanOptions = ALONE,
+): Plan => placed(choose(program, read, commits, math, options), () => true)
 
 /**
  * What is left of an eval plan once everything that depends on parameters and state alone has been done: the other steps, placed anew, so that
  * what only the first needed takes no memory. What these left behind and the others read must be put into its place before the first execution.
  */
-export const restOf = (program: Program, { flat, leveled, steps }: Plan): Plan => {
+export const restOf = (program: Program, { flat, leveled, steps, byteGrids: bytes }: Plan): Plan => {
   const data = new Set(program.inputs.flatMap((p, i) => (p.kind === 'data' ? [flat.inputs[i]] : [])))
-  return placed({ flat, leveled, commits: [], steps: steps.filter((s) => !s.step.cached) }, (input) => data.has(input))
+  return placed({ flat, leveled, commits: [], steps: steps.filter((s) => !s.step.cached), bytes }, (input) =>
+    data.has(input),
+  )
 }

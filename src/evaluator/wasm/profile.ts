@@ -75,7 +75,7 @@ export const profileProgram = (
   const began = performance.now()
   const loaded = load(
     program,
-    planOf(program, (i) => inputs[i].data, [], newMath()),
+    planOf(program, (i) => inputs[i].data, [], newMath(), { bytes: true }),
     null,
     { stages: true },
   )

@@ -32,7 +32,7 @@ export const misplaced = (plan: Plan, commits: readonly Commit[]): readonly stri
   const wrong: string[] = []
   const { nodes, inputs, outputs } = plan.flat
   const memory = newMemory(plan.bytes, (what) => wrong.push(what))
-  const bytes = (id: number): number => sizeOf(nodes[id].shape) * 4
+  const bytes = (id: number): number => sizeOf(nodes[id].shape) * (plan.byteGrids.has(id) ? 1 : 4)
   const value = (id: number): Region => ({
     name: `value ${id} (${nodes[id].op.name})`,
     at: plan.addresses[id],

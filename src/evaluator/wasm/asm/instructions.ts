@@ -297,6 +297,7 @@ export const i32x4 = {
   trunc_sat_f32x4_s: simd1(248),
   extend_low_i16x8_s: simd1(167),
   extend_high_i16x8_s: simd1(168),
+  extend_low_i16x8_u: simd1(169),
 } as const
 
 /** Eight 16-bit integers. */
@@ -318,6 +319,8 @@ export const i16x8 = {
 
 /** Sixteen bytes. */
 export const i8x16 = {
+  max_s: simd2(120),
+  max_u: simd2(121),
   narrow_i16x8_s: simd2(101),
   narrow_i16x8_u: simd2(102),
   splat: splat<'i32'>(15),

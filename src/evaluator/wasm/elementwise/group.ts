@@ -2,15 +2,17 @@
  * A group of element-wise nodes as a kernel: one loop that loads each operand once, computes every member and stores
  * what others want; sums over the loop end in one partial per unit, and a last stage adds these in order.
  */
-import { sizeOf } from '../../../data/shape.js'
+import { sizeOf, type Shape } from '../../../data/shape.js'
 import { constantOf, constOp } from '../../../graph/structural.js'
-import type { FlatNode } from '../../plan/flatten.js'
+import type { FlatNode, Ref } from '../../plan/flatten.js'
+import { NO_BYTES, type ByteGrids } from '../../plan/bytes.js'
 import type { GroupStep } from '../../plan/fuse.js'
 import type { Code } from '../asm/encode.js'
 import { control, f32, f32x4, f64, i32, i32x4, v128 } from '../asm/instructions.js'
 import type { Func, Local, ModuleBuilder, Units } from '../asm/module.js'
 import type { Kernel, Places, Stage } from '../kernel.js'
 import type { Lane } from '../../../graph/lanes.js'
+import { fromBytes, isBlindToZeros, isSigned, newByteStore, watchScale, type ByteStore } from './bytes.js'
 import { newExprs, type Exprs } from './exprs.js'
 import { invariantsOf, lanesOf, newConstants, type Scalars } from './lanes.js'
 import { costOfTurn, divisorOf, overOf, write } from './lowering.js'
@@ -62,7 +64,7 @@ type Sum = {
   readonly divisor: number
   readonly strides: readonly number[]
 }
-/** A loop: its axes, what it computes of which operands, what it stores and what it sums. */
+/** A loop: its axes, what it computes of which operands, what it stores (what `bytes` names in steps of its grid) and what it sums. */
 export type Loop = {
   readonly space: Space
   readonly chunk: number
@@ -70,6 +72,7 @@ export type Loop = {
   readonly operands: readonly Operand[]
   readonly stores: readonly (readonly [node: number, expr: number])[]
   readonly sums: readonly Sum[]
+  readonly bytes: ByteGrids
 }
 
 const kindOf = (strides: readonly number[], runs: readonly Run[]): Operand['kind'] =>
@@ -81,8 +84,21 @@ const kindOf = (strides: readonly number[], runs: readonly Run[]): Operand['kind
         ? 'splat'
         : 'row'
 
+/** How many steps of a scale a number is: the factor that the scale was multiplied by, or a quotient. */
+const stepsIn = (exprs: Exprs, x: Lane, scale: Lane): number => {
+  const { op, args } = exprs.list[exprs.lower(x)]
+  if (op === 'mul' && args[1] === exprs.lower(scale)) return args[0]
+  const { lanes } = exprs
+  return exprs.lower(lanes.mul(x, lanes.fround(lanes.div(lanes.one, scale))))
+}
+
 /** The loop of a group; `chunk`: elements of one unit. */
-export const loopOf = (step: GroupStep, nodes: readonly FlatNode[], chunk: number): Loop => {
+export const loopOf = (
+  step: GroupStep,
+  nodes: readonly FlatNode[],
+  chunk: number,
+  bytes: ByteGrids = NO_BYTES,
+): Loop => {
   const members = step.members.map((i) => nodes[i])
   const space = commonSpace(members, step.size) ?? { size: step.size, axes: [step.size] }
   const exprs = newExprs()
@@ -97,13 +113,19 @@ export const loopOf = (step: GroupStep, nodes: readonly FlatNode[], chunk: numbe
     loads.set(key, operands.length)
     return exprs.load(operands.push({ id, strides, kind: kindOf(strides, runs) }) - 1)
   }
+  const numberOf = (a: Ref, to: Shape): Lane => {
+    const from = nodes[a.id]
+    return from.op === constOp ? exprs.lanes.constant(constantOf(from.attrs)) : load(a.id, runsOf(a.shape, to))
+  }
+  const scaleOf = (id: number, to: Shape): Lane => numberOf({ id, shape: [] }, to)
   const argsOf = (node: FlatNode): readonly Lane[] => {
     const to = node.op.reduces === undefined ? node.shape : node.args[0].shape
     return node.args.map((a) => {
       const made = results.get(a.id)
       if (made !== undefined) return made
-      const from = nodes[a.id]
-      return from.op === constOp ? exprs.lanes.constant(constantOf(from.attrs)) : load(a.id, runsOf(a.shape, to))
+      const grid = bytes.get(a.id)
+      const x = numberOf(a, to)
+      return grid === undefined ? x : exprs.lanes.fround(exprs.lanes.mul(x, scaleOf(grid.scale, to)))
     })
   }
   const sums: Sum[] = []
@@ -119,8 +141,22 @@ export const loopOf = (step: GroupStep, nodes: readonly FlatNode[], chunk: numbe
         strides: stridesIn(runsOf(overOf(node, reduces), node.args[0].shape), space),
       })
   }
-  const stores = step.stores.map((i) => [i, exprs.lower(results.get(i) ?? exprs.lanes.zero)] as const)
-  return { space, chunk, exprs, operands, sums, stores }
+  const stores = step.stores.map((i) => {
+    const value = results.get(i) ?? exprs.lanes.zero
+    const grid = bytes.get(i)
+    return [
+      i,
+      grid === undefined ? exprs.lower(value) : stepsIn(exprs, value, scaleOf(grid.scale, nodes[i].shape)),
+    ] as const
+  })
+  return { space, chunk, exprs, operands, sums, stores, bytes }
+}
+
+/** Does a loop that stores bytes alone give the same ones where it reads these as bytes? */
+export const readsBytes = (step: GroupStep, nodes: readonly FlatNode[], bytes: ByteGrids): boolean => {
+  const { exprs, operands } = loopOf(step, nodes, CHUNK, bytes)
+  const isByte = (k: number): boolean => bytes.has(operands[k].id)
+  return operands.every((o, k) => !isByte(k) || o.kind === 'whole') && isBlindToZeros(exprs.list, isByte)
 }
 
 /** Offset in elements of unit `u` along the outer axes (all but the innermost). */
@@ -177,7 +213,16 @@ const emitLoop =
         /** What no element of a unit changes, in all lanes; and how far rows lie from the running offset. */
         const values = operands.map((_, k) => (fixed(k) ? scope.local('v128') : null))
         const distances = operands.map((o) => (o.kind === 'row' ? scope.local('i32') : null))
-        const unroll = loop.exprs.list.length <= MOST_UNROLLED && inner >= 8 ? 2 : 1
+        const constants = newConstants(scope)
+        const writers = loop.stores.map(([node]): ByteStore | null => {
+          const grid = loop.bytes.get(node)
+          return grid === undefined ? null : newByteStore(scope, grid, constants.get)
+        })
+        const asBytes = writers.some((w) => w !== null)
+        // Four vectors of bytes fill one.
+        const most = asBytes && inner >= 16 ? 4 : 2
+        const unroll = loop.exprs.list.length <= MOST_UNROLLED && inner >= 8 ? most : 1
+        const byteAt = i32.shr_u(at.get, i32.const(2))
         const accs = loop.sums.map(() => Array.from({ length: unroll }, () => scope.local('v128')))
         const inPlace = loop.stores.some(([node]) => operands.some((o) => placeOf(o.id) === placeOf(node)))
         const loads = inPlace ? loop.exprs.list.flatMap((e, i) => (e.op === 'load' ? [i] : [])) : []
@@ -196,7 +241,6 @@ const emitLoop =
             i32x4.splat(i32.shr_u(i32.sub(i32.add(at.get, i32.const(offset)), rowStart(n).get), i32.const(2))),
             COUNT,
           )
-        const constants = newConstants(scope)
         const ready = new Map(invariantsOf(loop.exprs.list, roots, fixed).map((e) => [e, scope.local('v128')] as const))
         const valueOf = (k: number): Code<'v128'> => {
           const value = values[k]
@@ -218,10 +262,11 @@ const emitLoop =
           )
           return [...ready].map(([e, local]) => local.set(code(e)))
         }
-        const turn = (offset: number, lane: boolean, copy: number): Code => {
+        const turn = (offset: number, lane: boolean, copy: number, together = false): Code => {
           const load = (k: number): Code<'v128'> => {
-            const [value, distance] = [values[k], distances[k]]
+            const [value, distance, grid] = [values[k], distances[k], loop.bytes.get(operands[k].id)]
             if (value !== null) return value.get
+            if (grid !== undefined) return fromBytes(isSigned(grid), lane, byteAt, placeOf(operands[k].id) + offset / 4)
             const read = lane ? v128.load32_splat : v128.load
             return distance === null
               ? read(at.get, placeOf(operands[k].id) + offset)
@@ -241,8 +286,14 @@ const emitLoop =
           )
           // A result that takes its operand's place must not be written before every member has read it.
           const first = inPlace ? loads.map((e) => code(e)) : []
-          const stores = loop.stores.map(([node, e]): Code => {
+          const stores = loop.stores.map(([node, e], n): Code => {
             const value = code(e)
+            const writer = writers[n]
+            if (writer !== null)
+              return [
+                writer.take(value, copy),
+                together ? [] : writer.storeOne(copy, byteAt, placeOf(node) + offset / 4, lane),
+              ]
             return lane
               ? v128.store32_lane(0, at.get, value, placeOf(node) + offset)
               : v128.store(at.get, value, placeOf(node) + offset)
@@ -255,13 +306,16 @@ const emitLoop =
           return [first.map((value) => control.drop(value)), stores, sums]
         }
         // Memory gives more to two streams than to one: the two vectors of a turn come from the two halves of a full chunk.
-        const halves = single && unroll === 2 && space.size >= chunk && chunk % 8 === 0
+        const halves = single && !asBytes && unroll === 2 && space.size >= chunk && chunk % 8 === 0
+        const storeTogether = (): Code =>
+          loop.stores.map(([node], n) => writers[n]?.storeAll(byteAt, placeOf(node)) ?? [])
         const [step, apart] = halves ? [16, chunk * 2] : [16 * unroll, 16]
         const turns = (end: Code<'i32'>): Code =>
           control.block(
             control.loop([
               control.br_if(1, i32.gt_u(i32.add(at.get, i32.const(step)), end)),
-              Array.from({ length: unroll }, (_, c) => turn(apart * c, false, c)),
+              Array.from({ length: unroll }, (_, c) => turn(apart * c, false, c, unroll === 4)),
+              unroll === 4 ? storeTogether() : [],
               at.set(i32.add(at.get, i32.const(step))),
               control.br(0),
             ]),
@@ -320,8 +374,11 @@ const emitLoop =
             ]
           : stop.set(i32.add(at.get, i32.const(inner * 4)))
         const prepared = prepare()
+        const scales = new Set(loop.stores.flatMap(([node]) => loop.bytes.get(node)?.scale ?? []))
         return [
           constants.fill(),
+          writers.map((w) => w?.begin ?? []),
+          [...scales].map((id) => (places.has(id) ? watchScale(f32.load(i32.const(placeOf(id)))) : [])),
           operands.map((o, k) =>
             o.kind === 'number' ? (values[k]?.set(v128.load32_splat(i32.const(placeOf(o.id)))) ?? []) : [],
           ),
@@ -342,6 +399,7 @@ const emitLoop =
               control.br(0),
             ]),
           ),
+          writers.map((w) => w?.end ?? []),
         ]
       },
     })
@@ -426,8 +484,9 @@ export const groupKernel = (
   nodes: readonly FlatNode[],
   scalars: (m: ModuleBuilder) => Scalars,
   chunk = CHUNK,
+  bytes: ByteGrids = NO_BYTES,
 ): GroupKernel => {
-  const loop = loopOf(step, nodes, chunk)
+  const loop = loopOf(step, nodes, chunk, bytes)
   const { space } = loop
   const units = space.axes.length === 1 ? Math.ceil(space.size / chunk) : space.size / space.axes[0]
   const args = [...new Set(loop.operands.map((o) => o.id))]
@@ -446,14 +505,14 @@ export const groupKernel = (
       cost: units * loop.sums.length,
       emit: (m, at) => emitSums(loop, placesOf(at), at.scratch, units)(m),
     })
-  const whole = loop.operands.filter((o) => o.kind === 'whole').length + loop.stores.length
+  const whole = [...loop.operands.filter((o) => o.kind === 'whole').map((o) => o.id), ...loop.stores.map((s) => s[0])]
   const kernel: Kernel = {
     name: `loop[${space.axes.toReversed().join('×')}] of ${step.members.length}`,
     scratch: loop.sums.length === 0 ? 0 : (loop.sums.length * units + most) * PARTIAL,
     constants: null,
     stages,
     flops: loop.exprs.list.filter((e) => e.op !== 'const' && e.op !== 'load').length * space.size,
-    bytes: 4 * space.size * whole,
+    bytes: space.size * whole.reduce((n, id) => n + (bytes.has(id) ? 1 : 4), 0),
   }
   return { kernel, args, outs }
 }

@@ -4,15 +4,18 @@ import { computes } from '../../../graph/op.js'
 import type { FlatNode, Ref } from '../../plan/flatten.js'
 import { control, f32, i32, memory } from '../asm/instructions.js'
 import { forLoop } from '../asm/module.js'
+import { NO_BYTES, type ByteGrids } from '../../plan/bytes.js'
 import type { IntegerLicence, Kernel, KernelSpec } from '../kernel.js'
+import { isSigned } from '../elementwise/bytes.js'
+import { bytePoolKernel } from './bytePools.js'
 import { extremeKernel } from './extreme.js'
 import { affine, perUnit, shares, wordAt } from './loops.js'
 import type { MathOf } from './math.js'
 import { lookupKernel } from './lookups.js'
 import { moveKernel } from './moves.js'
 import { mseKernel } from './mse.js'
-import { poolKernel } from './pools.js'
-import { productKernel } from './products/index.js'
+import { maxWindows, poolKernel } from './pools.js'
+import { productKernel, takesIntegers } from './products/index.js'
 import { scatterToFirstKernel } from './scatter.js'
 import { kthKernel } from './selection.js'
 import { firstEqual } from './selectionFilter.js'
@@ -35,9 +38,11 @@ const licenceOf = (node: FlatNode): IntegerLicence | null => {
   return { x: { lo: x[0], hi: x[1] }, w: { lo: w[0], hi: w[1] }, weightScales: sizeOf(scales[1].shape), declared }
 }
 
-const product = (node: FlatNode): OpKernel | null => {
+const product = (node: FlatNode, bytes: ByteGrids): OpKernel | null => {
   const licence = licenceOf(node)
-  const kernel = productKernel(specOf(node), licence)
+  const grid = licence === null ? undefined : bytes.get(node.args[0].id)
+  const spec = specOf(node)
+  const kernel = productKernel(grid === undefined ? spec : { ...spec, bytes: { signed: isSigned(grid) } }, licence)
   const scales = typeof node.licence === 'object' ? node.licence.scales.map((s) => s.id) : []
   return kernel === null ? null : { kernel, args: [...node.args.map((a) => a.id), ...scales] }
 }
@@ -173,12 +178,23 @@ const plainKernel = (spec: KernelSpec, abs: boolean, math: MathOf): Kernel | nul
   )
 }
 
-/** The kernel for a node, or null: then the host runs it. `math` gives functions of one lane of a module. */
-export const kernelOf = (node: FlatNode, math: MathOf): OpKernel | null => {
+/** May its first operand be bytes, because its kernel reads integers? Of a licensed product. */
+export const takesBytes = (node: FlatNode): boolean => takesIntegers(specOf(node))
+
+/** Is it a pool of the greatest element of each window, which may be one of bytes? */
+export const picksBytes = (node: FlatNode): boolean => node.args.length > 0 && maxWindows(specOf(node)) !== null
+
+/** The kernel for a node, or null: then the host runs it. `math` gives functions of one lane of a module; `bytes` are values stored so. */
+export const kernelOf = (node: FlatNode, math: MathOf, bytes: ByteGrids = NO_BYTES): OpKernel | null => {
+  const grid = bytes.get(node.id)
+  if (grid !== undefined) {
+    const kernel = bytePoolKernel(specOf(node), isSigned(grid))
+    return kernel === null ? null : { kernel, args: node.args.map((a) => a.id) }
+  }
   if (node.op.guards === true || node.shape.includes(0) || node.args.some((a) => a.shape.includes(0))) return null
   const plain = plainKernel(specOf(node), node.absolute === true, math)
   if (plain === null && node.args.length === 0) return null
-  return plain === null ? product(node) : { kernel: plain, args: node.args.map((a) => a.id) }
+  return plain === null ? product(node, bytes) : { kernel: plain, args: node.args.map((a) => a.id) }
 }
 
 /** Does a kernel take the magnitudes of this operand on the fly? */

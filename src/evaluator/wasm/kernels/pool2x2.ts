@@ -17,7 +17,8 @@ const ODD = lanes([1, 3, 5, 7])
 const LOW = lanes([0, 4, 1, 5])
 const HIGH = lanes([2, 6, 3, 7])
 
-type Geometry = {
+/** Planes of h by w elements, seen as ho by wo windows of 2 by 2. */
+export type Halved = {
   readonly planes: number
   readonly h: number
   readonly w: number
@@ -130,7 +131,7 @@ const overRow = (
   ]
 }
 
-const planeCode = (scope: Scope, { h, w, ho, wo }: Geometry, grad: boolean, at: Places, plane: Local): Code => {
+const planeCode = (scope: Scope, { h, w, ho, wo }: Halved, grad: boolean, at: Places, plane: Local): Code => {
   const [top, bottom, toTop, toBottom, small, y] = Array.from({ length: 6 }, () => scope.local('i32'))
   const row = 8 * w
   const xAt = affine(at.args[grad ? 1 : 0], plane.get, 4 * h * w)
@@ -186,15 +187,24 @@ const planeCode = (scope: Scope, { h, w, ho, wo }: Geometry, grad: boolean, at: 
   ]
 }
 
-/** The kernel of `maxPool` or `maxPoolGrad`, or null where the windows are others, or fewer than four in a row. */
-export const pool2x2 = ({ op, attrs, shapes, shape }: KernelSpec): Kernel | null => {
+/** The planes of `maxPool` or `maxPoolGrad`, or null where the windows are others, or fewer than four in a row. */
+export const halved = ({ op, attrs, shapes, shape }: KernelSpec): Halved | null => {
   if (!are(attrs.kernel, 2) || !are(attrs.stride, 2) || !are(attrs.padding, 0) || !are(attrs.dilation, 1)) return null
-  const grad = op === 'maxPoolGrad'
-  const [large, small] = grad ? [shape, shapes[0]] : [shapes[0], shape]
+  const [large, small] = op === 'maxPoolGrad' ? [shape, shapes[0]] : [shapes[0], shape]
   const [h, w] = large.slice(-2)
   const [ho, wo] = small.slice(-2)
   if (wo < 4 || ho !== Math.floor(h / 2) || wo !== Math.floor(w / 2)) return null
-  const geometry = { planes: sizeOf(large) / (h * w), h, w, ho, wo }
+  return { planes: sizeOf(large) / (h * w), h, w, ho, wo }
+}
+
+/** The kernel of `maxPool` or `maxPoolGrad`, or null where the windows are others, or fewer than four in a row. */
+export const pool2x2 = (spec: KernelSpec): Kernel | null => {
+  const geometry = halved(spec)
+  if (geometry === null) return null
+  const { op, shapes, shape } = spec
+  const grad = op === 'maxPoolGrad'
+  const [large, small] = grad ? [shape, shapes[0]] : [shapes[0], shape]
+  const { ho, wo } = geometry
   const work = shares(geometry.planes, 256)
   return {
     name: `${op} 2x2`,

@@ -244,6 +244,20 @@ const tableStage = (
   }
 }
 
+/** Windows of a max pool, each of one element at least: where the members of each begin, and their numbers in the plane. */
+export type MaxWindows = { readonly planes: number; readonly size: number } & Windows
+
+/** The windows of a max pool; null of other ops, and where a window is empty or there are too many. */
+export const maxWindows = (spec: KernelSpec): MaxWindows | null => {
+  const { op, shapes, shape } = spec
+  if ((op !== 'maxPool' && op !== 'adaptiveMaxPool') || [shape, ...shapes].some((s) => sizeOf(s) === 0)) return null
+  const { planes, size, windows } = poolOf(spec)
+  const { starts, members } = windows
+  return members.length <= MOST_ENTRIES && starts.every((s, i) => i === 0 || s > starts[i - 1])
+    ? { planes, size, starts, members }
+    : null
+}
+
 /** The pools, their gradients, and the adaptive ones. Source: torch.nn.functional.max_pool2d, avg_pool2d, adaptive_avg_pool2d. */
 export const poolKernel = (spec: KernelSpec): Kernel | null => {
   const { op, shapes, shape } = spec

@@ -21,9 +21,12 @@ export const withFallback = (kernel: Kernel, after: number, other: Kernel): Kern
   }
 }
 
-/** The same of a kernel on integers: what it makes of the weight is made once where the weight stays. */
-export const onIntegers = (kernel: Kernel, after: number, float: Kernel): Kernel => {
-  const joined = withFallback(kernel, after, float)
+/**
+ * The same of a kernel on integers: what it makes of the weight is made once where the weight stays. Without another one, it
+ * reads bytes and raises the plan's guard instead.
+ */
+export const onIntegers = (kernel: Kernel, after: number, float: Kernel | null): Kernel => {
+  const joined = float === null ? kernel : withFallback(kernel, after, float)
   const stages = joined.stages.map((s) => (FROM_WEIGHT.has(s.label) ? { ...s, fixed: true } : s))
   return { ...joined, stages, integers: true }
 }

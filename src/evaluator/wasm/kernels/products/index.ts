@@ -2,7 +2,7 @@
 import { sizeOf } from '../../../../data/shape.js'
 import { i32, memory } from '../../asm/instructions.js'
 import type { IntegerLicence, Kernel, KernelSpec } from '../../kernel.js'
-import { backwardKernel, directKernel, forwardKernel } from './correlate.js'
+import { backwardKernel, forwardKernel } from './correlate.js'
 import { backwardOf, forwardOf, geometryOf, type Geometry } from './geometry.js'
 import { integerConvKernel } from './integerConv.js'
 import { integerLinearKernel } from './integerLinear.js'
@@ -36,12 +36,21 @@ const zeroKernel = (spec: KernelSpec): Kernel => {
   }
 }
 
-const convolution = (op: string, g: Geometry, licence: IntegerLicence | null): Kernel => {
+const convolution = ({ op, bytes }: KernelSpec, g: Geometry, licence: IntegerLicence | null): Kernel => {
   if (op === 'convWeightGrad') return weightGradKernel(g)
   if (op !== 'conv') return backwardKernel(op, backwardOf(g))
   const c = forwardOf(g)
-  return licence === null ? forwardKernel(op, c) : integerConvKernel(c, licence, directKernel(op, c))
+  return licence === null ? forwardKernel(op, c) : integerConvKernel(op, c, licence, bytes ?? null)
 }
+
+/** With few rows the time of linear goes into reading the weight: to make integers of it first would double that. */
+const fewRows = ({ shapes: [x, w] }: KernelSpec): boolean => isFew({ rows: sizeOf(x.slice(0, -1)), terms: w[1] })
+
+/** Would its kernel run on integers, with a licence? */
+export const takesIntegers = (spec: KernelSpec): boolean =>
+  sizeOf(spec.shape) > 0 &&
+  spec.shapes.every((s) => sizeOf(s) > 0) &&
+  (spec.op === 'conv' || (spec.op === 'linear' && !fewRows(spec)))
 
 /**
  * A kernel for a convolution, one of its gradients, linear, its gradient or matmul; null for other ops. With a licence,
@@ -52,14 +61,10 @@ export const productKernel = (spec: KernelSpec, licence: IntegerLicence | null):
   const known = g !== null || spec.op === 'linear' || spec.op === 'linearWeightGrad' || spec.op === 'matmul'
   if (!known) return null
   if (sizeOf(spec.shape) === 0 || spec.shapes.some((s) => sizeOf(s) === 0)) return zeroKernel(spec)
-  if (g !== null) return convolution(spec.op, g, licence)
+  if (g !== null) return convolution(spec, g, licence)
   if (spec.op === 'linear') {
     const float = linearKernel(spec)
-    const [x, [, terms]] = spec.shapes
-    // With few rows the time goes into reading the weight: to make integers of it first would double that.
-    return licence === null || isFew({ rows: sizeOf(x.slice(0, -1)), terms })
-      ? float
-      : integerLinearKernel(spec, licence, float)
+    return licence === null || fewRows(spec) ? float : integerLinearKernel(spec, licence, float)
   }
   return spec.op === 'matmul' ? matmulKernel(spec) : linearWeightGradKernel(spec)
 }

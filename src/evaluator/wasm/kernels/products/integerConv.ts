@@ -3,12 +3,20 @@ import { sizeOf, stridesOf } from '../../../../data/shape.js'
 import type { Code } from '../../asm/encode.js'
 import { i32, v128 } from '../../asm/instructions.js'
 import { forLoop, type Local, type Scope } from '../../asm/module.js'
-import type { IntegerLicence, Kernel, Stage } from '../../kernel.js'
-import { correlationBytes, correlationStages, goesAlong, kernelOf, termOffsets } from './correlate.js'
+import type { IntegerLicence, Kernel, KernelSpec, Stage } from '../../kernel.js'
+import {
+  correlationBytes,
+  correlationStages,
+  directKernel as floatKernel,
+  goesAlong,
+  kernelOf,
+  termOffsets,
+} from './correlate.js'
 import { onIntegers } from './fallback.js'
 import { correlationFlops, gridOffsets, tapOffsets, type Correlation } from './geometry.js'
 import {
   bound,
+  bytePairReader,
   channelPairs,
   newQuantizer,
   newScales,
@@ -21,6 +29,9 @@ import {
 import { argument, newLayout, type Layout, type Place } from './layout.js'
 import { planeBytes, planeStage } from './planes.js'
 import { filterStage, filterWords, fitsWinograd, forTiles, suitsWinograd, winogradStage } from './winograd.js'
+
+/** Are the integers of x bytes? */
+type Bytes = NonNullable<KernelSpec['bytes']> | null
 
 /** Joins each word of a plane with the one `distance` bytes further on. */
 const joinNeighbours = (scope: Scope, start: Code<'i32'>, bytes: number, distance: number): Code => {
@@ -40,9 +51,11 @@ const wordPlanes = (
   most: number,
   target: Place,
   distance: number,
+  bytes: Bytes,
 ): Stage => {
   const perGroup = Math.ceil(c.from / 2)
-  const source = sizeOf(c.placement.source) * 4
+  const size = bytes === null ? 4 : 1
+  const source = sizeOf(c.placement.source) * size
   const plane = planeBytes(c.placement.target)
   const sourceOf = (unit: Local): Code<'i32'> =>
     c.from % 2 === 0
@@ -61,19 +74,21 @@ const wordPlanes = (
     sourceOf,
     target,
     placement: c.placement,
+    size,
     reader: (scope, unit, at) => {
-      const q = newQuantizer(scope, most, i32.const(s.flag(at)), s.declared)
+      const q = bytes === null ? newQuantizer(scope, most, i32.const(s.flag(at)), s.declared) : null
       const second = scope.local('i32')
       // An odd last channel is its own partner; its weight is 0 there.
       const partner: Code<'i32'> =
         c.from % 2 === 0
           ? i32.const(source)
           : i32.mul(i32.ne(i32.rem_u(unit.get, i32.const(perGroup)), i32.const(perGroup - 1)), i32.const(source))
+      const other = distance > 0 ? null : (p: Local): Code<'i32'> => i32.add(p.get, second.get)
       return {
-        before: [q.begin(i32.const(s.x(at))), second.set(partner)],
-        reader: pairReader(q, distance > 0 ? null : (p) => i32.add(p.get, second.get)),
+        before: [q?.begin(i32.const(s.x(at))) ?? [], second.set(partner)],
+        reader: q === null ? bytePairReader(bytes?.signed === true, other) : pairReader(q, other),
         after: [
-          q.end,
+          q?.end ?? [],
           distance === 0
             ? []
             : joinNeighbours(
@@ -88,30 +103,41 @@ const wordPlanes = (
   })
 }
 
-/** The forward convolution on integers; the float kernel takes over where they don't fit. */
-export const integerConvKernel = (c: Correlation, licence: IntegerLicence, float: Kernel): Kernel => {
+/** The forward convolution on integers; where they don't fit, the float kernel takes over, or, of bytes, the guard is raised. */
+export const integerConvKernel = (name: string, c: Correlation, licence: IntegerLicence, bytes: Bytes): Kernel => {
   const words = Math.ceil(c.from / 2)
   const suits = suitsWinograd(c, words) && fitsWinograd(bound(licence.x), bound(licence.w), 2 * words)
-  return suits ? winogradKernel(forTiles(c), licence, float) : directKernel(c, licence, float)
+  const float = bytes === null ? floatKernel(name, c) : null
+  return suits ? winogradKernel(forTiles(c), licence, bytes, float) : directKernel(c, licence, bytes, float)
 }
 
-const winogradKernel = (c: Correlation, licence: IntegerLicence, float: Kernel): Kernel => {
+const winogradKernel = (c: Correlation, licence: IntegerLicence, bytes: Bytes, float: Kernel | null): Kernel => {
   const layout = newLayout()
   const words = Math.ceil(c.from / 2)
   const planes = layout.scratch(c.batch * words * planeBytes(c.placement.target))
-  const scales = newScales(layout, licence, c.to)
+  const scales = newScales(layout, licence, c.to, bytes !== null)
   const weight = layout.scratch(c.to * words * 36)
   const filters = layout.scratch(4 * filterWords(c.to, words))
   const stages = [
-    wordPlanes(c, layout, scales, bound(licence.x), planes, 0),
+    wordPlanes(c, layout, scales, bound(licence.x), planes, 0, bytes),
     weightStage(scales, bound(licence.w), c.to, c.from * 9, words * 9, weight, channelPairs(c.from, 9)),
     filterStage('i16', c.to, words, { base: weight, to: words * 36, word: 36, tap: 4 }, filters),
     winogradStage(c, layout, { mac: 'i16', planes, words, filters, scales: scales.products }),
   ]
-  return onIntegers(kernelOf('conv i16 winograd', layout, stages, correlationFlops(c), correlationBytes(c)), 1, float)
+  return onIntegers(
+    kernelOf(
+      `conv ${bytes === null ? '' : 'bytes '}i16 winograd`,
+      layout,
+      stages,
+      correlationFlops(c),
+      correlationBytes(c),
+    ),
+    1,
+    float,
+  )
 }
 
-const directKernel = (c: Correlation, licence: IntegerLicence, float: Kernel): Kernel => {
+const directKernel = (c: Correlation, licence: IntegerLicence, bytes: Bytes, float: Kernel | null): Kernel => {
   const layout = newLayout()
   const last = c.kernel.length - 1
   const taps = sizeOf(c.kernel)
@@ -120,7 +146,7 @@ const directKernel = (c: Correlation, licence: IntegerLicence, float: Kernel): K
   const plane = planeBytes(c.placement.target)
   const perGroup = Math.ceil(c.from / 2)
   const planes = layout.scratch(c.batch * c.groups * perGroup * plane)
-  const scales = newScales(layout, licence, c.groups * c.to)
+  const scales = newScales(layout, licence, c.groups * c.to, bytes !== null)
   const width = Math.ceil(c.kernel[last] / 2)
   const strides = stridesOf(c.placement.target)
   const offsets = byTaps
@@ -132,7 +158,7 @@ const directKernel = (c: Correlation, licence: IntegerLicence, float: Kernel): K
   const terms = termOffsets(perGroup, plane, offsets)
   const weight = layout.scratch(c.groups * c.to * terms.length * 4)
   const stages = [
-    wordPlanes(c, layout, scales, bound(licence.x), planes, byTaps ? c.dilation[last] : 0),
+    wordPlanes(c, layout, scales, bound(licence.x), planes, byTaps ? c.dilation[last] : 0, bytes),
     weightStage(
       scales,
       bound(licence.w),
@@ -153,7 +179,13 @@ const directKernel = (c: Correlation, licence: IntegerLicence, float: Kernel): K
     }),
   ]
   return onIntegers(
-    kernelOf(`conv i16 ${along ? 'along' : 'across'}`, layout, stages, correlationFlops(c), correlationBytes(c)),
+    kernelOf(
+      `conv ${bytes === null ? '' : 'bytes '}i16 ${along ? 'along' : 'across'}`,
+      layout,
+      stages,
+      correlationFlops(c),
+      correlationBytes(c),
+    ),
     1,
     float,
   )

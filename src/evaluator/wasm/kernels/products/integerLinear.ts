@@ -1,14 +1,40 @@
 /** linear on pairs of 16-bit integers: both operands become rows of words, of which the smaller one is packed. */
 import { sizeOf } from '../../../../data/shape.js'
-import { i32 } from '../../asm/instructions.js'
+import { i16x8, i32, v128 } from '../../asm/instructions.js'
 import { forLoop } from '../../asm/module.js'
 import type { IntegerLicence, Kernel, KernelSpec, Stage } from '../../kernel.js'
-import { indexed, range } from './code.js'
+import { advance, indexed, range } from './code.js'
 import { kernelOf } from './correlate.js'
 import { onIntegers } from './fallback.js'
 import { bound, neighbourPairs, newQuantizer, newScales, weightStage, type Scales } from './integers.js'
 import { argument, newLayout, type Place } from './layout.js'
 import { linearStages } from './matrix.js'
+
+/** Rows of bytes as words. */
+const byteStage = (signed: boolean, rows: number, terms: number, words: number, target: Place): Stage => ({
+  label: 'input to i16',
+  units: rows,
+  cost: terms / 16,
+  emit: (m, at) =>
+    m.func({
+      params: ['i32', 'i32'],
+      body: (scope) => {
+        const [r, p, t, i] = range(4).map(() => scope.local('i32'))
+        const extend = signed ? i16x8.extend_low_i8x16_s : i16x8.extend_low_i8x16_u
+        // What stands behind the last number meets a weight of 0.
+        return forLoop(r, scope.params[0].get, scope.params[1].get, 1, [
+          p.set(indexed(i32.const(argument(0)(at)), r.get, terms)),
+          t.set(indexed(i32.const(target(at)), r.get, words * 4)),
+          forLoop(i, i32.const(0), i32.const(Math.floor(words / 4)), 1, [
+            v128.store(t.get, extend(v128.load64_zero(p.get))),
+            advance(p, 8),
+            advance(t, 16),
+          ]),
+          range(words % 4).map((k) => v128.store32_lane(0, t.get, extend(v128.load16_splat(p.get, 2 * k)), 4 * k)),
+        ])
+      },
+    }),
+})
 
 /** Rows of x as words. */
 const inputStage = (s: Scales, most: number, rows: number, terms: number, words: number, target: Place): Stage => ({
@@ -34,17 +60,23 @@ const inputStage = (s: Scales, most: number, rows: number, terms: number, words:
     }),
 })
 
-/** x [rows, terms] times the transpose of w [columns, terms]; the float kernel takes over where the integers don't fit. */
-export const integerLinearKernel = ({ shapes: [x, w] }: KernelSpec, licence: IntegerLicence, float: Kernel): Kernel => {
+/** x [rows, terms] times the transpose of w [columns, terms]; where the integers don't fit, the float kernel takes over, or, of bytes, the guard is raised. */
+export const integerLinearKernel = (
+  { shapes: [x, w], bytes }: KernelSpec,
+  licence: IntegerLicence,
+  float: Kernel,
+): Kernel => {
   const layout = newLayout()
   const rows = sizeOf(x.slice(0, -1))
   const [columns, terms] = w
   const words = Math.ceil(terms / 2)
-  const scales = newScales(layout, licence, columns)
+  const scales = newScales(layout, licence, columns, bytes !== undefined)
   const input = layout.scratch(rows * words * 4)
   const weight = layout.scratch(columns * words * 4)
   const stages = [
-    inputStage(scales, bound(licence.x), rows, terms, words, input),
+    bytes === undefined
+      ? inputStage(scales, bound(licence.x), rows, terms, words, input)
+      : byteStage(bytes.signed, rows, terms, words, input),
     weightStage(scales, bound(licence.w), columns, terms, words, weight, neighbourPairs(terms)),
     ...linearStages(
       layout,
@@ -52,5 +84,9 @@ export const integerLinearKernel = ({ shapes: [x, w] }: KernelSpec, licence: Int
       { mac: 'i16', x: input, w: weight, scales: scales.products },
     ),
   ]
-  return onIntegers(kernelOf('linear i16', layout, stages, float.flops, float.bytes), 1, float)
+  return onIntegers(
+    kernelOf(`linear ${bytes === undefined ? '' : 'bytes '}i16`, layout, stages, float.flops, float.bytes),
+    1,
+    bytes === undefined ? float : null,
+  )
 }

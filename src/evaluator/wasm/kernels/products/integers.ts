@@ -5,6 +5,7 @@
 import type { Code } from '../../asm/encode.js'
 import { control, f32, f32x4, i16x8, i32, i32x4, v128 } from '../../asm/instructions.js'
 import { forLoop, type Local, type Scope } from '../../asm/module.js'
+import { GUARD } from '../../barrier.js'
 import type { IntegerLicence, Places, Stage } from '../../kernel.js'
 import { advance, indexed, range } from './code.js'
 import { argument, type Layout, type Place } from './layout.js'
@@ -74,7 +75,22 @@ export const pairReader = (q: Quantizer, second: ((p: Local) => Code<'i32'>) | n
       second === null
         ? unpaired(q.words(load(p.get, offset)))
         : paired(q.words(load(p.get, offset)), q.words(load(second(p), offset)))
-  return { four: read(v128.load), one: read(v128.load32_zero) }
+  return { size: 4, four: read(v128.load), one: read(v128.load32_zero) }
+}
+
+/** Neighbours of two vectors of bytes, and a vector and itself. */
+const ZIP = Array.from({ length: 16 }, (_, i) => Math.floor(i / 2) + (i % 2) * 16)
+
+/** The same of operands that are bytes: their integers as they are. */
+export const bytePairReader = (signed: boolean, second: ((p: Local) => Code<'i32'>) | null): Reader => {
+  const extend = signed ? i16x8.extend_low_i8x16_s : i16x8.extend_low_i8x16_u
+  const read =
+    (load: (address: Code<'i32'>, offset?: number) => Code<'v128'>) =>
+    (p: Local, offset: number): Code<'v128'> =>
+      second === null
+        ? i32x4.extend_low_i16x8_u(extend(load(p.get, offset)))
+        : extend(v128.shuffle(load(p.get, offset), load(second(p), offset), ZIP))
+  return { size: 1, four: read(v128.load32_zero), one: read(v128.load8_splat) }
 }
 
 /** Where a licence's scales and the flag are. */
@@ -88,12 +104,12 @@ export type Scales = {
   readonly declared: boolean
 }
 
-/** Scale operands, the flag, and room for the products of scales, one per output channel. */
-export const newScales = (layout: Layout, licence: IntegerLicence, channels: number): Scales => {
+/** Scale operands, the flag (of operands that are bytes the plan's guard), and room for the products of scales, one per output channel. */
+export const newScales = (layout: Layout, licence: IntegerLicence, channels: number, bytes: boolean): Scales => {
   return {
     x: argument(2),
     w: argument(3),
-    flag: (at) => at.flags,
+    flag: bytes ? () => GUARD : (at) => at.flags,
     products: layout.scratch(channels * 4),
     perChannel: licence.weightScales > 1,
     declared: licence.declared,

@@ -31,7 +31,7 @@ const inside = (p: Placement, d: number): { readonly first: number; readonly cou
 }
 
 /** Where each row of the source starts and where it goes, and how much is empty from its end to the next one, in bytes. */
-const rowTable = (p: Placement): readonly number[] => {
+const rowTable = (p: Placement, size: number): readonly number[] => {
   const spans = p.source.map((_, d) => inside(p, d))
   const last = spans.length - 1
   const [from, to] = [stridesOf(p.source), stridesOf(p.target)]
@@ -45,35 +45,40 @@ const rowTable = (p: Placement): readonly number[] => {
     )
   const end = sizeOf(p.target)
   const length = (spans[last].count - 1) * p.step[last] + 1
-  return rows.flatMap(([a, b], i) => [4 * a, 4 * b, 4 * ((i + 1 < rows.length ? rows[i + 1][1] : end) - b - length)])
+  return rows.flatMap(([a, b], i) => [size * a, 4 * b, 4 * ((i + 1 < rows.length ? rows[i + 1][1] : end) - b - length)])
 }
 
 /** How four elements, or one, are read at a pointer into the source; lanes are written to the target. */
 export type Reader = {
+  /** Bytes of an element of the source. */
+  readonly size: 1 | 4
   readonly four: (source: Local, offset: number) => Code<'v128'>
   readonly one: (source: Local, offset: number) => Code<'v128'>
 }
 /** Reads numbers as they are. */
 const plain: Reader = {
+  size: 4,
   four: (p, offset) => v128.load(p.get, offset),
   one: (p, offset) => v128.load32_zero(p.get, offset),
 }
 
 /** Moves `count` neighbours from pointer p to pointer q, where they go `step` apart; may move the pointers. */
 export const moveRow = (scope: Scope, reader: Reader, p: Local, q: Local, count: number, step: number): Code => {
-  const one = (offset: number): Code => v128.store32_lane(0, q.get, reader.one(p, offset), offset * step)
-  if (step !== 1) return times(scope, count, [one(0), advance(p, 4), advance(q, 4 * step)])
+  const { size } = reader
+  const from = (offset: number): number => (offset * size) / 4
+  const one = (offset: number): Code => v128.store32_lane(0, q.get, reader.one(p, from(offset)), offset * step)
+  if (step !== 1) return times(scope, count, [one(0), advance(p, size), advance(q, 4 * step)])
   if (count < 4) return range(count).map((i) => one(4 * i))
   const vectors = Math.floor(count / 4)
-  const four = (offset: number): Code => v128.store(q.get, reader.four(p, offset), offset)
+  const four = (offset: number): Code => v128.store(q.get, reader.four(p, from(offset)), offset)
   // The last vector overlaps the one before it.
   const whole =
     vectors <= 8
       ? range(vectors).map((i) => four(16 * i))
-      : times(scope, vectors, [four(0), advance(p, 16), advance(q, 16)])
+      : times(scope, vectors, [four(0), advance(p, 4 * size), advance(q, 16)])
   const rest = count - 4 * vectors
   const end = vectors <= 8 ? 4 * count - 16 : 4 * rest - 16
-  return [whole, rest === 0 ? [] : end >= 0 ? four(end) : [advance(p, end), advance(q, end), four(0)]]
+  return [whole, rest === 0 ? [] : end >= 0 ? four(end) : [advance(p, from(end)), advance(q, end), four(0)]]
 }
 
 /** Fills so many bytes with zeros, and up to 12 beyond. */
@@ -98,6 +103,8 @@ export type PlaneCopy = {
   readonly sourceOf: (unit: Local) => Code<'i32'>
   readonly target: Place
   readonly placement: Placement
+  /** Bytes of an element of the source, if not 4. */
+  readonly size?: 1 | 4
   readonly reader?: (
     scope: Scope,
     unit: Local,
@@ -108,7 +115,7 @@ export type PlaneCopy = {
 /** The stage that places planes; a unit is one plane of the target. */
 export const planeStage = (layout: Layout, copy: PlaneCopy): Stage => {
   const { placement } = copy
-  const rows = rowTable(placement)
+  const rows = rowTable(placement, copy.size ?? 4)
   const table = layout.table(rows)
   const bytes = planeBytes(placement.target)
   const d = placement.source.length - 1

@@ -1,0 +1,172 @@
+/** Integers of quantizers stored as bytes: the numbers of a plan that stores floats, bit by bit, whatever comes in. */
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import * as q from '../../src/index.js'
+import type { Tensor } from '../../src/data/tensor.js'
+import { newMath } from '../../src/evaluator/wasm/kernels/math.js'
+import { load, loadGuarded, type Loaded } from '../../src/evaluator/wasm/load.js'
+import type { Plan } from '../../src/evaluator/wasm/placing.js'
+import { planOf } from '../../src/evaluator/wasm/planning.js'
+import { bindInputs } from '../../src/nn/program/binding.js'
+import { randomNet } from '../integer/random.js'
+import { suite } from '../support/suite.js'
+import { misplaced } from './support/placement.js'
+import { assertSame, get, runOn } from './support/programs.js'
+
+const test = suite('wasm: bytes')
+
+type Args = { readonly params: unknown; readonly state: unknown; readonly inputs: unknown }
+
+const plansOf = (program: q.Program, inputs: readonly Tensor[]): { readonly bytes: Plan; readonly plain: Plan } => {
+  const plan = (bytes: boolean): Plan => planOf(program, (i) => inputs[i].data, [], newMath(), { bytes })
+  return { bytes: plan(true), plain: plan(false) }
+}
+
+const outputsOf = (loaded: Loaded, inputs: readonly Tensor[], all: boolean): readonly Tensor[] => {
+  inputs.forEach((t, i) => loaded.inputs[i].data.set(t.data))
+  assert.equal(loaded.execute(all), null)
+  return loaded.outputs.map((t) => ({ ...t, data: t.data.slice() }))
+}
+
+/** Both plans over several inputs, one after the other; gives how many values were bytes, and how often the guard was raised. */
+const compared = (program: q.Program, args: Args, others: readonly Tensor[], what: string) => {
+  const first = get(bindInputs(program, args))
+  const at = program.inputs.findIndex((p) => p.kind === 'data')
+  const { bytes, plain } = plansOf(program, first)
+  assert.deepEqual(misplaced(bytes, []), [], what)
+  const a = get(load(program, plain, null))
+  const b = get(loadGuarded(program, bytes, (read) => planOf(program, read, [], newMath()), null))
+  let raised = 0
+  for (const [k, x] of [first[at], ...others, first[at]].entries()) {
+    const inputs = first.with(at, x)
+    const expected = outputsOf(a, inputs, k === 0)
+    outputsOf(b, inputs, k === 0).forEach((t, i) => assertSame(t, expected[i], `${what}: output ${i} of input ${k}`))
+    if (b.isUnfit()) raised++
+  }
+  a.dispose()
+  b.dispose()
+  return { bytes: bytes.byteGrids.size, raised }
+}
+
+const changed = (x: Tensor, at: number, value: number): Tensor => ({
+  ...x,
+  data: x.data.map((v, i) => (i === at % x.data.length ? value : v)),
+})
+
+test('random networks give the bits of a plan without bytes, with NaN and infinities too', () => {
+  let [values, raised] = [0, 0]
+  for (let seed = 3000; seed < 3040; seed++) {
+    const { program, fixed, x, says } = randomNet(seed)
+    const others = [NaN, Infinity, -Infinity, 3e38].map((v, k) => changed(x, 7 * k + 3, v))
+    const seen = compared(program, { ...fixed, inputs: x }, others, `seed ${seed}, ${says}`)
+    values += seen.bytes
+    raised += seen.raised
+  }
+  assert.ok(values >= 40, `only ${values} values of 40 networks were bytes`)
+  assert.ok(raised >= 20, `only ${raised} executions met a number that is none of its grid`)
+})
+
+const digits = q.chain({
+  input: q.QuantIdentity({ returnQuantTensor: true }),
+  conv1: q.QuantConv2d({ inChannels: 1, outChannels: 16, kernelSize: 3, padding: 1 }),
+  relu1: q.QuantReLU({ returnQuantTensor: true }),
+  pool1: q.MaxPool2d({ kernelSize: 2 }),
+  conv2: q.QuantConv2d({ inChannels: 16, outChannels: 32, kernelSize: 3, padding: 1 }),
+  act2: q.QuantIdentity({ returnQuantTensor: true }),
+  pool2: q.MaxPool2d({ kernelSize: 3, stride: 2, padding: 1 }),
+  flatten: q.Flatten(),
+  fc1: q.QuantLinear({ inFeatures: 1568, outFeatures: 20 }),
+  relu3: q.QuantReLU({ returnQuantTensor: true, bitWidth: 4 }),
+  fc2: q.QuantLinear({ inFeatures: 20, outFeatures: 10 }),
+})
+const BATCH = 5
+const program = get(q.trace(digits, q.tensorInput([BATCH, 1, 28, 28]), { mode: 'eval' })) as q.Program
+const start = get(q.init(digits, 0))
+const x = q.randn([BATCH, 1, 28, 28])(q.manualSeed(1))[0]
+const args = { params: start.params, state: start.state, inputs: x }
+
+test('from quantizer to quantizer all activations are bytes: pools, views and products between them', () => {
+  const d = get(q.explainPlan(program, args))
+  assert.equal(d.passes.byteValues, 6)
+  assert.match(q.showPlan(d), /6 of them as bytes/)
+  assert.deepEqual(
+    d.steps.filter((s) => /maxPool|conv|linear/.test(s.kernel)).map((s) => /bytes/.test(s.kernel)),
+    [true, true, true, true, true, true],
+  )
+})
+
+test('bad scales are met by the other plan: 0, negative, tiny, huge and none at all', () => {
+  const inputs = get(bindInputs(program, args))
+  const scales = program.inputs.flatMap((p, i) => (/relu1.*value$|scal/i.test(p.path) ? [i] : []))
+  assert.ok(scales.length > 0, program.inputs.map((p) => p.path).join())
+  const { bytes, plain } = plansOf(program, inputs)
+  const a = get(load(program, plain, null))
+  const b = get(loadGuarded(program, bytes, (read) => planOf(program, read, [], newMath()), null))
+  for (const value of [0, -0.5, 1e-42, 1e38, NaN, Infinity, 0.25])
+    for (const i of scales) {
+      const given = inputs.with(i, { ...inputs[i], data: inputs[i].data.map(() => value) })
+      const expected = outputsOf(a, given, true)
+      outputsOf(b, given, true).forEach((t, k) =>
+        assertSame(t, expected[k], `${program.inputs[i].path} = ${value}, output ${k}`),
+      )
+    }
+  a.dispose()
+  b.dispose()
+})
+
+test('threads make no difference, and neither do runs before', async () => {
+  const one = get(runOn(q.wasm, program, get(bindInputs(program, args)))).outputs
+  const backend = get(await q.createWasm({ threads: 3, splitAbove: 0 }))
+  try {
+    const executable = get(backend.prepare(program))
+    for (const value of [0.5, NaN, 0.5, NaN]) {
+      const inputs = get(bindInputs(program, { ...args, inputs: changed(x, 100, value) }))
+      const expected = get(runOn(q.wasm, program, inputs)).outputs
+      get(executable.run(inputs)).outputs.forEach((t, i) => assertSame(t, expected[i], `${value}, output ${i}`))
+    }
+    get(executable.run(get(bindInputs(program, args)))).outputs.forEach((t, i) => assertSame(t, one[i], `output ${i}`))
+  } finally {
+    backend.dispose()
+  }
+})
+
+const joined = (bits: number) =>
+  q.model(
+    {
+      input: q.QuantIdentity({ returnQuantTensor: true, bitWidth: bits }),
+      conv: q.QuantConv2d({ inChannels: 3, outChannels: 3, kernelSize: 3, padding: 1 }),
+      join: q.QuantEltwiseAdd({ returnQuantTensor: true }),
+      pool: q.MaxPool2d({ kernelSize: 2 }),
+      last: q.QuantConv2d({ inChannels: 3, outChannels: 4, kernelSize: 3, stride: 2 }),
+    },
+    (layers, params, state, value: q.Value) => {
+      const [a, input] = layers.input(params.input, state.input, value)
+      const [b, conv] = layers.conv(params.conv, state.conv, a)
+      const [c, join] = layers.join(params.join, state.join, [a, b])
+      const [d, pool] = layers.pool(params.pool, state.pool, c)
+      const [y, last] = layers.last(params.last, state.last, d)
+      return [y, { input, conv, join, pool, last }]
+    },
+  )
+
+test('a sum of two quantized values reads bytes and writes bytes', () => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom(2, 4, 8),
+      fc.integer({ min: 1, max: 3 }),
+      fc.integer({ min: 6, max: 19 }),
+      fc.nat(1000),
+      (bits, n, size, seed) => {
+        const net = joined(bits)
+        const p = get(q.trace(net, q.tensorInput([n, 3, size, size]), { mode: 'eval' })) as q.Program
+        const given = q.randn([n, 3, size, size])(q.manualSeed(seed))[0]
+        const { params, state } = get(q.init(net, seed))
+        const seen = compared(p, { params, state, inputs: given }, [changed(given, seed, NaN)], `${bits} bits, ${size}`)
+        assert.ok(seen.bytes >= 3, `${seen.bytes} values as bytes`)
+      },
+    ),
+    { numRuns: 12 },
+  )
+})
+
+test.run()
