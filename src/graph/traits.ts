@@ -36,9 +36,10 @@ export type Traits<A extends Attrs = Attrs> = {
   readonly layout?: 'view' | 'alias' | 'move'
   /**
    * A product of two factors: what a reader calls it, and whether sums of its terms are taken in integers where both
-   * factors lie on grids that `productLicence` accepts. The first axis of the second factor is that of the output channels.
+   * factors lie on grids that `productLicence` accepts. The first axis of the second factor is that of the output channels; with
+   * `columns` its last one, and a matrix there does what its transpose does in a linear layer.
    */
-  readonly product?: { readonly called: string; readonly integers: boolean }
+  readonly product?: { readonly called: string; readonly integers: boolean; readonly columns?: true }
   /** How many of the operands carry values; those behind are scales, zero points and the like. Without it, all do. */
   readonly flow?: number
   /** True where no operand, NaN included, makes the result NaN or infinite. */
@@ -53,6 +54,8 @@ export type Traits<A extends Attrs = Attrs> = {
    * that carries values has one below 0 (windows of a pool that lie in the padding aside). Layout ops keep it without saying so.
    */
   sign?(attrs: A): 'nonNegative' | 'kept' | null
+  /** Of an op that cuts each element off at bounds and does nothing else: the lower and the upper one, null where there is none; null: these attributes do more. */
+  cuts?(attrs: A): readonly [least: number | null, most: number | null] | null
   /** How formulas write it: the sign between two operands, how tightly it binds, and whether the second must bind tighter. */
   readonly infix?: { readonly sign: string; readonly binds: number; readonly left?: boolean }
   /** Of an op whose gradient is not its derivative: what it hands on instead, in words. */
@@ -72,6 +75,7 @@ const NAMES: { readonly [N in keyof Traits]-?: true } = {
   flow: true,
   bounded: true,
   sign: true,
+  cuts: true,
   exact: true,
   infix: true,
   estimator: true,

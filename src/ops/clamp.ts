@@ -17,10 +17,15 @@ const signWithin = ({ min, max }: Bounds): 'nonNegative' | 'kept' | null => {
   return min !== null && min >= 0 ? 'nonNegative' : 'kept'
 }
 
+/** The bounds of a cut; where they cross, the order of the comparisons matters. */
+const cutAt = ({ min, max }: Bounds): readonly [number | null, number | null] | null =>
+  min !== null && max !== null && min > max ? null : [min, max]
+
 /** `min <= x <= max`, NaN kept; the gradient is 1 **at** both bounds, 0 at NaN (torch.clamp). A bound that is null doesn't bind. */
 export const clamp: Op<Bounds> = unary<Bounds>({
   name: 'clamp',
   sign: signWithin,
+  cuts: cutAt,
   doc: 'x cut to min … max, with gradient 1 at both bounds (torch.clamp).',
   attributes: bounds,
   attrs: { min: -1, max: 2 },
@@ -44,6 +49,7 @@ export const clamp: Op<Bounds> = unary<Bounds>({
 export const tensorClamp: Op<Bounds> = unary<Bounds>({
   name: 'tensorClamp',
   sign: signWithin,
+  cuts: cutAt,
   doc: 'x cut to min … max, with gradient 1 at both bounds and at NaN (Brevitas tensor_clamp).',
   attributes: bounds,
   attrs: { min: -1, max: 2 },

@@ -56,7 +56,7 @@ export const matmul: Op = {
   doc: 'Product of matrices, of batches of them, and of vectors (torch.matmul).',
   operands: ['a', 'b'],
   exact: 'sum',
-  product: { called: 'matrix product', integers: false },
+  product: { called: 'matrix product', integers: false, columns: true },
   attributes: {},
   shape: matmulShape,
   carry: strips(

@@ -23,6 +23,7 @@ const reluCarry = (args: readonly Value[], positive = true): Carried => {
 export const relu: Op = unary({
   name: 'relu',
   sign: () => 'nonNegative',
+  cuts: () => [0, null],
   doc: 'max(x, 0), with gradient 0 at 0 (F.relu).',
   attrs: {},
   f: (x) => (x > 0 ? x : Number.isNaN(x) ? x : 0),
@@ -55,6 +56,7 @@ export const hardtanh: Op<Bounds> = unary<Bounds>({
   name: 'hardtanh',
   sign: ({ minVal, maxVal }) =>
     minVal !== null && minVal >= 0 && (maxVal === null || maxVal >= 0) ? 'nonNegative' : null,
+  cuts: ({ minVal, maxVal }) => (minVal !== null && maxVal !== null && minVal > maxVal ? null : [minVal, maxVal]),
   doc: 'x cut to minVal … maxVal, with gradient 0 at both bounds (F.hardtanh).',
   attributes: bounds,
   attrs: { minVal: -1, maxVal: 1 },
@@ -84,6 +86,7 @@ export const hardtanh: Op<Bounds> = unary<Bounds>({
 export const relu6: Op = unary({
   name: 'relu6',
   sign: () => 'nonNegative',
+  cuts: () => [0, 6],
   doc: 'x cut to 0 … 6, with gradient 0 at both bounds (F.relu6).',
   attrs: {},
   f: (x) => (x > 6 ? 6 : x < 0 ? 0 : x),

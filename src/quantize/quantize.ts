@@ -9,17 +9,19 @@ import { mergeBatchNorm, type Merged } from '../nn/merging/mergeBatchNorm.js'
 import type { InputsOf } from '../nn/program/program.js'
 import { treesProblems } from '../nn/program/wanted.js'
 import { withJoins } from './joins.js'
+import { withLifted, type WithLifted } from './lift/parts.js'
 import { numbersFrom } from './numbers.js'
 import { nothingDone, placed, planOf } from './plan.js'
 import { layerReports, productsOf } from './report.js'
 import { idleRules, rulesProblems, type Rule } from './rules.js'
 import { settled } from './settle.js'
-import type { Quantized, Trained } from './types.js'
+import type { Quantized, QuantizeReport, Trained } from './types.js'
 
 type Net<I, O> = Layer<TensorTree, TensorTree, I, O>
 
 const finished = <I, O>(
   { net, params, state, merged, kept }: Merged<I, O>,
+  lifted: QuantizeReport['lifted'],
   inputs: InputsOf<I>,
   rules: readonly Rule[],
 ): E.Either<QuantErrors, Quantized<I, O>> => {
@@ -45,6 +47,7 @@ const finished = <I, O>(
       products: productsOf(flow.right.graph),
       merged,
       kept,
+      lifted,
     },
   }))(numbersFrom(done.right.net, float))
 }
@@ -53,7 +56,8 @@ const finished = <I, O>(
  * Quantizes a trained float network by rules, in order, of which later ones win field by field. Batch norms are merged first. Convolutions, linear
  * layers and embeddings get weight quantizers; ReLU, ReLU6, sigmoid and tanh become their quantized forms where somebody reads them on integers
  * (unsigned where the sign is known); a layer with weights whose input is not quantized by then quantizes it itself; the operands of sums and
- * concatenations get one common scale (`residual` gains a layer `add`). Shared layers stay shared. The result is an ordinary layer, whose
+ * concatenations get one common scale (`residual` gains a layer `add`). Shared layers stay shared. What can't be rewritten layer by layer (an
+ * imported model, own layers, a forward that uses functions) is made a model of layers first, as by `lift`. The result is an ordinary layer, whose
  * activation quantizers have seen no data yet: `calibrate` comes next. The report says what stayed float and why, and which products will run on integers.
  * Errors: rules that contradict themselves or are about no layer, numbers of another network, inputs that don't fit.
  * @example pipe(quantize(net, tensorInput([1, 1, 28, 28]), trained, schemes.int8), E.chain((q) => calibrate(q, images)))
@@ -74,7 +78,8 @@ export const quantize = <P, S, I, O>(
   const misfits = treeProblems(net, numbers, 'what was trained')
   if (misfits.length > 0) return E.left(misfits)
   const joined = withJoins(net) as Net<I, O>
-  return E.chain((merged: Merged<I, O>) => finished(merged, inputs, rules))(
-    E.chain((t: Trained<I, O>) => mergeBatchNorm(t.net, inputs, t))(numbersFrom(joined, numbers)),
-  )
+  const whole = E.chain((t: Trained<I, O>) => withLifted(t, inputs))(numbersFrom(joined, numbers))
+  return E.chain((t: WithLifted<I, O>) =>
+    E.chain((merged: Merged<I, O>) => finished(merged, t.lifted, inputs, rules))(mergeBatchNorm(t.net, inputs, t)),
+  )(whole)
 }

@@ -8,7 +8,7 @@ import type { AnyLayer } from '../nn/layers/layer.js'
 import type { Flow } from '../nn/merging/flow.js'
 import { quantizersOf } from './convert.js'
 import { NO_TWIN, placed, type LeftAs, type Plan } from './plan.js'
-import type { LayerReport, ProductReport, QuantizeReport } from './types.js'
+import type { LayerReport, LiftedPart, ProductReport, QuantizeReport } from './types.js'
 
 /** Which products of a network run on integers. */
 export const productsOf = (graph: Graph): readonly ProductReport[] =>
@@ -52,6 +52,7 @@ const FIELDS = {
       products: required(list),
       merged: required(list),
       kept: required(list),
+      lifted: required(list),
     }),
     like: 'quantized.report',
   }),
@@ -67,10 +68,14 @@ const layerLine = ({ path, was, now, quantizers, left }: LayerReport): readonly 
 const productLine = ({ path, op, integers, why }: ProductReport): string =>
   `${path === '' ? 'the network' : path} (${op}) ${integers ? 'runs on integers' : `runs in floats: ${why}`}`
 
-/** Layer by layer: its quantizers, or why it stayed float; then each product, on integers or not; then batch norms. */
+const liftedLine = ({ path, was, layers, replayed }: LiftedPart): string =>
+  `${path === '' ? 'the network' : path} (${was}) was rewritten as a model of ${layers.length} layers${replayed === 0 ? '' : `; ${replayed} operations stay as they were`}`
+
+/** What was rewritten; layer by layer: its quantizers, or why it stayed float; then each product, on integers or not; then batch norms. */
 export const showQuantize = (report: QuantizeReport): string => {
   demandArguments('showQuantize', { report }, FIELDS)
   return [
+    ...report.lifted.map(liftedLine),
     ...report.layers.flatMap(layerLine),
     ...report.products.map(productLine),
     ...report.merged.map((m) => `${m.batchNorm} went into ${m.into}`),

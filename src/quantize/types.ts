@@ -31,6 +31,18 @@ export type ProductReport = {
   readonly why: string
 }
 
+/** A part that could not be rewritten layer by layer, and is a model of our layers now (`lift`). */
+export type LiftedPart = {
+  /** Where it stands; empty for the network itself. */
+  readonly path: string
+  /** Its class before. */
+  readonly was: string
+  /** The layers found in it, by name. */
+  readonly layers: readonly string[]
+  /** Operations for which no layer stands, replayed as they were. */
+  readonly replayed: number
+}
+
 /** What `quantize` did, and what comes of it. */
 export type QuantizeReport = {
   readonly layers: readonly LayerReport[]
@@ -38,6 +50,8 @@ export type QuantizeReport = {
   /** Batch norms that went into layers, and those that stayed. */
   readonly merged: readonly MergedNorm[]
   readonly kept: readonly KeptNorm[]
+  /** Parts that were rewritten as models of layers first. */
+  readonly lifted: readonly LiftedPart[]
 }
 
 /** A quantized network, not calibrated yet (or calibrated further): an ordinary layer, with the float one that it came from. */

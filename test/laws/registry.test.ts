@@ -40,6 +40,24 @@ test('carry soundness: what carries lies on its grid', () => {
       )
 })
 
+test('an op that says where it cuts does nothing else', () => {
+  let cutting = 0
+  for (const op of primitiveOps)
+    for (const e of op.examples) {
+      const bounds = op.cuts?.(e.attrs) ?? null
+      if (bounds === null) continue
+      cutting++
+      const [least, most] = bounds
+      const x = Float32Array.from({ length: 201 }, (_, i) => (i - 100) / 10)
+      const out = { shape: [201], data: new Float32Array(201) }
+      assert.is(op.evaluate([{ shape: [201], data: x }], e.attrs, out), null)
+      x.forEach((v, i) =>
+        assert.is(out.data[i], Math.min(Math.max(v, least ?? -Infinity), most ?? Infinity) + 0, op.name),
+      )
+    }
+  assert.ok(cutting > 3)
+})
+
 test('every lost or claimed grid has its reason', () => {
   for (const op of primitiveOps)
     for (const e of op.examples) {

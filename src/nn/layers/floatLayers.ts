@@ -54,7 +54,12 @@ export const ReLU6 = (o: NoOptions = {}): Plain =>
 export const Hardtanh = (o: { readonly minVal?: number; readonly maxVal?: number } = {}): Plain =>
   layer('Hardtanh', o, { minVal: bound, maxVal: bound }, (x) => f.hardtanh(x, o.minVal, o.maxVal), {
     layer: 'QuantHardTanh',
-    options: { minVal: o?.minVal ?? -1, maxVal: o?.maxVal ?? 1 },
+    options: {
+      // From 0 on there is nothing for a sign to say.
+      ...((o?.minVal ?? -1) >= 0 ? { actQuant: Uint8ActPerTensorFloatMaxInit } : {}),
+      minVal: o?.minVal ?? -1,
+      maxVal: o?.maxVal ?? 1,
+    },
   })
 /** torch.nn.LeakyReLU; strips. */
 export const LeakyReLU = (o: { readonly negativeSlope?: number } = {}): Plain =>
