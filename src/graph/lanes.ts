@@ -31,6 +31,8 @@ export type LaneOp =
   | 'not'
   | 'select'
   | 'power'
+  | 'exponent'
+  | 'inverse'
   | 'column'
   | 'atColumn'
 
@@ -62,6 +64,10 @@ export type Lanes = UnaryOps &
     readonly truth: (x: Lane) => LaneMask
     /** The power of two in a number, rounded to float32: 0 of what is smaller than 2^-126, infinite of infinities and NaN. */
     readonly power: (x: Lane) => Lane
+    /** The exponent of that power: -127 of what has the power 0, 128 of infinities and NaN. */
+    readonly exponent: (x: Lane) => Lane
+    /** 1 over a power of two, exactly, from 2^-126 to 2^126; 0 of infinity. Of other numbers it is nothing that has a meaning. */
+    readonly inverse: (power: Lane) => Lane
     /** The element's place in its row of `n` elements. */
     readonly column: (n: number) => Lane
     /** Is the element at this place of its row of `n` elements? The place stands in the bits of an int32. */
@@ -177,6 +183,8 @@ export const newLanes = (): LaneList => {
     flag,
     truth,
     power: (x) => add('power', [add('fround', [x])]) as Lane,
+    exponent: (x) => add('exponent', [add('fround', [x])]) as Lane,
+    inverse: (power) => add('inverse', [add('fround', [power])]) as Lane,
     column: (n) => add('column', [], n) as Lane,
     atColumn: (n, place) => add('atColumn', [place], n) as LaneMask,
   }

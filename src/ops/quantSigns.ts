@@ -32,9 +32,17 @@ const overIntegers = (f: (q: number, z: number) => number, [x, s, z]: readonly T
   return null
 }
 
+/** Why `-x` of these integers may not fit. */
+export const noOpposite = ({ lo, bits, signed }: Quant): string =>
+  `the smallest signed integer has no opposite: -(${lo}) does not fit ${signed ? bits : bits + 1} signed bits`
+/** Why `|x|` of these integers may not fit. */
+export const noMagnitude = ({ lo, bits }: Quant, hi = -lo): string =>
+  `the smallest signed integer has no absolute value in ${bits - 1} unsigned bits: |${lo}| = ${hi}`
+
 const rounded = (q: Quant): number => HALF_ULP * Math.max(Math.abs(q.lo), Math.abs(q.hi), reach(q))
 
-const negated = (q: Quant, correct: boolean, kit: Kit): Quant => {
+/** The metadata of `-x`. */
+export const negated = (q: Quant, correct: boolean, kit: Kit): Quant => {
   const bits = q.signed ? q.bits : q.bits + 1
   const zeroPoint = correct && q.zero !== 'zero' ? kit.emit('neg', [kit.value(q.zeroPoint)]).id : q.zeroPoint
   return {
@@ -53,14 +61,11 @@ const negCarry = (args: readonly Value[], { correct }: Signs, kit: Kit): Carried
   const q = quantOf(args[0].carried)
   if (q === null) return stripped('it is not a quant tensor')
   const to = negated(q, correct, kit)
-  return conclude(
-    args,
-    to,
-    `the smallest signed integer has no opposite: -(${q.lo}) does not fit ${to.bits} signed bits`,
-  )
+  return conclude(args, to, noOpposite(q))
 }
 
-const magnitude = (q: Quant, correct: boolean, kit: Kit): Quant => {
+/** The metadata of `|x|`. */
+export const magnitude = (q: Quant, correct: boolean, kit: Kit): Quant => {
   const hi = correct ? reach(q) : Math.max(Math.abs(q.lo), Math.abs(q.hi))
   const zeroPoint = correct ? kit.constant(0, kit.value(q.zeroPoint).shape).id : q.zeroPoint
   const zero = correct ? 'zero' : q.zero
@@ -81,11 +86,7 @@ const absCarry = (args: readonly Value[], { correct }: Signs, kit: Kit): Carried
   const q = quantOf(args[0].carried)
   if (q === null) return stripped('it is not a quant tensor')
   const to = magnitude(q, correct, kit)
-  return conclude(
-    args,
-    to,
-    `the smallest signed integer has no absolute value in ${to.bits} unsigned bits: |${q.lo}| = ${to.hi}`,
-  )
+  return conclude(args, to, noMagnitude(q, to.hi))
 }
 
 /**

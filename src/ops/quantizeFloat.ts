@@ -129,22 +129,27 @@ const examples: readonly Example<FloatAttrs>[] = [
 /** 1 of a scale that has steps; NaN of 0, NaN and the infinities, by which torch multiplies and divides a cotangent. */
 const unitOf = (s: Value): Value => s.kit.emit('div', [s, s])
 
-/** What the elements of `quantizeFloat` and of its gradients share: x/s, the minifloat, where it was clipped, and its slope. No logarithm: the step is 2^m times less than the power of two in a number. */
+/** The nearest number of so many bits of mantissa, half to even; NaN of infinities. No logarithm: the step is 2^m times less than the power of two in q. */
+const rounded = (e: Lanes, q: Lane, m: number, least: number): Lane => {
+  const step = e.pmax(e.fround(e.mul(e.power(q), e.constant(2 ** -m))), e.constant(2 ** least))
+  // The inverse of a step is a float32 as well, but for the largest of no mantissa and the smallest of wide formats.
+  const steps = e.fround(m > 0 && least >= -126 ? e.mul(q, e.inverse(step)) : e.div(q, step))
+  return e.fround(e.mul(step, e.nearest(steps)))
+}
+
+/** What the elements of `quantizeFloat` and of its gradients share: x/s, the minifloat, where it was clipped, and its slope. */
 const floated = (e: Lanes, [x, s]: readonly Lane[], a: FloatAttrs) => {
   const { hi, lo, over, under, least } = limitsOf(a)
-  const m = a.mantissaBits
   const [top, bottom] = [e.constant(hi), e.constant(lo)]
   const q = e.fround(e.div(x, s))
-  const power = e.power(q)
-  const step = e.pmax(e.fround(e.mul(power, e.constant(2 ** -m))), e.constant(2 ** least))
-  const r = e.fround(e.mul(step, e.nearest(e.fround(e.div(q, step)))))
+  const r = rounded(e, q, a.mantissaBits, least)
   const [above, below] = [e.gt(r, top), e.lt(r, bottom)]
   const coded = (): Lane => e.select(above, e.constant(over), e.select(below, e.constant(under), r))
   return {
     q,
     c: a.saturating ? e.pmax(e.pmin(r, top), bottom) : coded(),
     clipped: () => e.or(above, below),
-    slope: () => e.select(e.lt(power, e.constant(2 ** (least + m))), e.one, e.fround(e.div(r, q))),
+    slope: () => e.select(e.lt(e.power(q), e.constant(2 ** (least + a.mantissaBits))), e.one, e.fround(e.div(r, q))),
   }
 }
 

@@ -7,19 +7,27 @@ import { computes } from '../../graph/op.js'
 import { constantOf, constOp } from '../../graph/structural.js'
 import { abs } from '../../ops/abs.js'
 import { add } from '../../ops/add.js'
+import { exp2, log2 } from '../../ops/exponentials.js'
 import { gatherLast, scatterLast } from '../../ops/gatherLast.js'
 import { scatterToFirst } from '../../ops/kthValue.js'
+import { maxLast } from '../../ops/largest.js'
 import { mul } from '../../ops/mul.js'
+import { floor } from '../../ops/rounding.js'
 import { select } from '../../ops/select.js'
+import { sumTo } from '../../ops/sumTo.js'
+import { movedBack, unmoved } from './along.js'
 import {
   addAtOp,
   checkClassesOp,
   firstIndexOp,
   gatherAtOp,
   gatherColumnOp,
+  maxAlongOp,
+  powerBelowOp,
   rowLength,
   scatterAtOp,
   scatterColumnOp,
+  termOf,
 } from './internalOps.js'
 import { withoutDead, type Flat, type FlatNode, type Ref } from './flatten.js'
 
@@ -31,12 +39,34 @@ export type RewriteRules = {
   readonly isMap: (node: FlatNode) => boolean
   /** Can a kernel take the magnitudes of its operand on the fly? */
   readonly absorbsAbs: (node: FlatNode, operand: Ref) => boolean
+  /** Is it a sum of terms which no loop can end with, for it keeps the innermost axis? */
+  readonly keepsInner: (node: FlatNode) => boolean
 }
 
 const asRows = (g: Ref, rows: Shape): Ref => ({ id: g.id, shape: [...rows, 1] })
 
 /** `|x|`, of a surrogate too. */
 const isMagnitude = (node: FlatNode): boolean => computes(node.op) === abs
+
+/** The largest of rows whose axis was moved to the end to take it: where they lay before. */
+const largestAlong = (nodes: readonly FlatNode[], node: FlatNode): Omit<FlatNode, 'id'> | null => {
+  const [x] = node.args
+  const magnitudes = isMagnitude(nodes[x.id])
+  const rows = magnitudes ? { id: nodes[x.id].args[0].id, shape: x.shape } : x
+  const whole = unmoved(nodes, rows, x.shape[x.shape.length - 1])
+  return whole === null
+    ? null
+    : { ...node, op: maxAlongOp, args: [whole], attrs: { abs: magnitudes, inner: whole.shape[2] } }
+}
+
+/** `2^floor(log2(x))` is one op. */
+const powerBelow = (nodes: readonly FlatNode[], node: FlatNode): Omit<FlatNode, 'id'> | null => {
+  if (node.op !== exp2) return null
+  const whole = nodes[node.args[0].id]
+  if (computes(whole.op) !== floor) return null
+  const logarithm = nodes[whole.args[0].id]
+  return logarithm.op === log2 ? { ...node, op: powerBelowOp, args: logarithm.args } : null
+}
 
 /** Applies the rewrites; ids stay in an order in which operands come first. */
 export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
@@ -57,11 +87,12 @@ export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
     if (node.op === scatterToFirst && rowLength(node.shape, node.args[2].shape) > 1) {
       const [g, x, chosen] = node.args
       const magnitudes = isMagnitude(nodes[x.id])
-      const searched = magnitudes ? { id: nodes[x.id].args[0].id, shape: x.shape } : x
+      const rows = magnitudes ? { id: nodes[x.id].args[0].id, shape: x.shape } : x
+      const whole = unmoved(nodes, rows, rowLength(node.shape, chosen.shape))
       const index = push({
         op: firstIndexOp,
-        args: [searched, chosen],
-        attrs: { abs: magnitudes },
+        args: [whole ?? rows, chosen],
+        attrs: { abs: magnitudes, inner: whole?.shape[2] ?? 1 },
         shape: chosen.shape,
         origin: node.origin,
         path: node.path,
@@ -100,6 +131,18 @@ export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
       })
       continue
     }
+    const simpler = (node.op === maxLast ? largestAlong(nodes, node) : null) ?? powerBelow(nodes, node)
+    if (simpler !== null) {
+      to[old.id] = push(simpler)
+      continue
+    }
+    if (rules.keepsInner(node)) {
+      // Terms are an element-wise loop as any other; their sums over other axes than the innermost have a kernel.
+      const terms = push({ ...node, op: termOf(node.op), shape: node.args[0].shape })
+      const ref = { id: terms, shape: node.args[0].shape }
+      to[old.id] = push({ ...node, op: sumTo, args: [ref], attrs: { shape: node.shape } })
+      continue
+    }
     const first = node.args[0] === undefined ? undefined : nodes[node.args[0].id]
     if (first !== undefined && isMagnitude(first) && rules.absorbsAbs(node, node.args[0])) {
       to[old.id] = push({
@@ -111,12 +154,12 @@ export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
     }
     to[old.id] = push(node)
   }
-  return {
+  return withoutDead({
     nodes,
     inputs: flat.inputs.map((i) => (i < 0 ? -1 : to[i])),
     outputs: flat.outputs.map(moved),
     tests: flat.tests.map((t) => ({ ...t, counter: moved(t.counter) })),
-  }
+  })
 }
 
 const MOST_GATHERED = 6
@@ -134,14 +177,14 @@ export const sparseSums = (flat: Flat, rules: RewriteRules): Flat => {
   const to = new Int32Array(flat.nodes.length)
   const moved = (r: Ref): Ref => ({ id: to[r.id], shape: r.shape })
   const push = (node: Omit<FlatNode, 'id'>): number => nodes.push({ ...node, id: nodes.length }) - 1
-  /** What one element of each row would be: elements are picked first, and the ops applied to these alone. */
-  const picked = (r: Ref, index: Ref, size: number, depth: number): Ref | null => {
+  /** What one element of each row would be: elements are picked first, and the ops applied to these alone. `inner`: how far apart a row's elements lie. */
+  const picked = (r: Ref, index: Ref, size: number, inner: number, depth: number): Ref | null => {
     if (sizeOf(r.shape) === 1) return r
     if (sizeOf(r.shape) !== size) return null
     const node = nodes[r.id]
     if (node.op === scatterAtOp) return node.args[1].id === index.id ? { ...node.args[0], shape: index.shape } : null
     if (rules.isMap(node) && depth < MOST_GATHERED) {
-      const args = node.args.map((a) => picked(a, index, size, depth + 1))
+      const args = node.args.map((a) => picked(a, index, size, inner, depth + 1))
       if (args.some((a) => a === null)) return null
       return {
         id: push({
@@ -155,11 +198,13 @@ export const sparseSums = (flat: Flat, rules: RewriteRules): Flat => {
         shape: index.shape,
       }
     }
+    const n = size / sizeOf(index.shape)
+    const whole = inner === 1 ? unmoved(nodes, r, n) : null
     return {
       id: push({
         op: gatherAtOp,
-        args: [{ id: r.id, shape: [...index.shape, size / sizeOf(index.shape)] }, index],
-        attrs: {},
+        args: [whole ?? { id: r.id, shape: [...index.shape, n] }, index],
+        attrs: { inner: whole?.shape[2] ?? inner },
         shape: index.shape,
         origin: node.origin,
         path: node.path,
@@ -168,17 +213,31 @@ export const sparseSums = (flat: Flat, rules: RewriteRules): Flat => {
     }
   }
   /** The place that a value is 0 outside of: a scatter, or its product with what is finite for any operand. */
-  const placeOf = (r: Ref): Ref | null => {
+  const placeInRow = (r: Ref): Ref | null => {
     const node = nodes[r.id]
     if (node.op === scatterAtOp) return node.args[1]
     if (node.op !== mul || node.args.some((a) => sizeOf(a.shape) !== sizeOf(r.shape))) return null
     const [a, b] = node.args
     return (
-      (nodes[b.id].op.bounded === true ? placeOf(a) : null) ?? (nodes[a.id].op.bounded === true ? placeOf(b) : null)
+      (nodes[b.id].op.bounded === true ? placeInRow(a) : null) ??
+      (nodes[a.id].op.bounded === true ? placeInRow(b) : null)
     )
   }
+  /** The same where rows lie along another axis than the last: there `rows` were moved to. */
+  const placeOf = (r: Ref): { readonly place: Ref; readonly rows: Ref; readonly inner: number } | null => {
+    const own = placeInRow(r)
+    if (own !== null) return { place: own, rows: r, inner: 1 }
+    const back = movedBack(nodes, r)
+    const place = back === null ? null : placeInRow(back.rows)
+    const fits =
+      back !== null && place !== null && back.rows.shape[1] === rowLength(nodes[r.id].shape, place.shape.slice(0, -1))
+    return fits ? { place, ...back } : null
+  }
   const isZero = (r: Ref): boolean => nodes[r.id].op === constOp && constantOf(nodes[r.id].attrs) === 0
-  const sums = new Map<number, { readonly dense: Ref; readonly sparse: Ref; readonly place: Ref }>()
+  const sums = new Map<
+    number,
+    { readonly dense: Ref; readonly sparse: Ref; readonly place: Ref; readonly inner: number }
+  >()
   for (const old of flat.nodes) {
     const node = {
       ...old,
@@ -194,21 +253,23 @@ export const sparseSums = (flat: Flat, rules: RewriteRules): Flat => {
       b !== undefined &&
       sizeOf(a.shape) === sizeOf(node.shape) &&
       sizeOf(b.shape) === sizeOf(node.shape)
-    const place = node.op === add && same ? (placeOf(b) ?? placeOf(a)) : null
-    if (place !== null) {
-      const [dense, sparse] = placeOf(b) !== null ? [a, b] : [b, a]
+    const found = node.op === add && same ? (placeOf(b) ?? placeOf(a)) : null
+    if (found !== null) {
+      const { place, rows, inner } = found
+      const dense = placeOf(b) !== null ? a : b
       const row: Ref = { id: place.id, shape: place.shape.slice(0, -1) }
-      const value = picked(sparse, row, sizeOf(node.shape), 0)
+      const value = picked(rows, row, sizeOf(node.shape), 1, 0)
       if (value !== null) {
-        to[old.id] = push({ op: addAtOp, args: [dense, value, row], attrs: {}, shape: node.shape, ...from })
-        if ((users.get(old.id) ?? 0) === 1) sums.set(to[old.id], { dense, sparse: value, place: row })
+        to[old.id] = push({ op: addAtOp, args: [dense, value, row], attrs: { inner }, shape: node.shape, ...from })
+        if ((users.get(old.id) ?? 0) === 1) sums.set(to[old.id], { dense, sparse: value, place: row, inner })
         continue
       }
     }
     // A mask behind the sum is applied to both parts, so that the sum stays last.
     const masked = node.op === select && isZero(node.args[2]) ? sums.get(node.args[1].id) : undefined
     if (masked !== undefined && sizeOf(node.args[0].shape) === sizeOf(node.shape)) {
-      const mask = picked(node.args[0], masked.place, sizeOf(node.shape), 0)
+      const { inner } = masked
+      const mask = picked(node.args[0], masked.place, sizeOf(node.shape), inner, 0)
       if (mask !== null) {
         const dense: Ref = {
           id: push({ ...node, args: [node.args[0], { ...masked.dense, shape: node.args[1].shape }, node.args[2]] }),
@@ -218,7 +279,13 @@ export const sparseSums = (flat: Flat, rules: RewriteRules): Flat => {
           id: push({ ...node, args: [mask, masked.sparse, node.args[2]], shape: masked.place.shape }),
           shape: masked.place.shape,
         }
-        to[old.id] = push({ op: addAtOp, args: [dense, value, masked.place], attrs: {}, shape: node.shape, ...from })
+        to[old.id] = push({
+          op: addAtOp,
+          args: [dense, value, masked.place],
+          attrs: { inner },
+          shape: node.shape,
+          ...from,
+        })
         continue
       }
     }

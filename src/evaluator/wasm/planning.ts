@@ -41,6 +41,8 @@ const classify =
       : 'op'
   }
 
+const sizesOf = (node: FlatNode): readonly number[] => [node.shape, ...node.args.map((a) => a.shape)].map(sizeOf)
+
 const laneFunctions =
   (math: MathOf) =>
   (m: ModuleBuilder): Scalars =>
@@ -116,7 +118,16 @@ const choose = (
   options: PlanOptions,
 ): Choice => {
   const loops = newLoopRules()
-  const rewrites: RewriteRules = { absorbsAbs, isMap: loops.isMap }
+  const rewrites: RewriteRules = {
+    absorbsAbs,
+    isMap: loops.isMap,
+    keepsInner: (node) =>
+      node.op.reduces?.term !== undefined &&
+      node.op.reduces.join === 'sum' &&
+      loops.isReduction(node) &&
+      !sizesOf(node).includes(0) &&
+      !endsLoop(node),
+  }
   const rules: FuseRules = { cuts: cutsOf, cheap: loops.isCheap, most: MOST_MEMBERS }
   const flat = sparseSums(rewrite(flatten(program.graph, read), rewrites), rewrites)
   const late = new Set(commits.map((c) => flat.outputs[c.output].id))

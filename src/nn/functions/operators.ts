@@ -104,7 +104,7 @@ const FLOAT_SIGNS = { quantNeg: 'floatNeg', quantAbs: 'floatAbs' } as const
 const signOp = (name: 'quantNeg' | 'quantAbs', x: Value, correct: boolean): Value => {
   const v = checked(x)
   const q = gridOf(v.carried)
-  if (q !== null && isFloatGrid(q)) return v.kit.emit(FLOAT_SIGNS[name], [v])
+  if (q !== null && (isFloatGrid(q) || q.group !== undefined)) return v.kit.emit(FLOAT_SIGNS[name], [v])
   return v.kit.emit(name, [v, scale(v), zeroPoint(v)], { correct })
 }
 

@@ -314,6 +314,7 @@ export const i16x8 = {
   shr_s: shift(140),
   add: simd2(142),
   sub: simd2(145),
+  sub_sat_u: simd2(147),
   mul: simd2(149),
 } as const
 

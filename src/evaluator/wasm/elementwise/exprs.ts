@@ -10,6 +10,8 @@ export type VectorOp =
       LaneOp,
       | 'fround'
       | 'power'
+      | 'exponent'
+      | 'inverse'
       | 'column'
       | 'atColumn'
       | 'exp'
@@ -23,6 +25,8 @@ export type VectorOp =
     >
   | 'ieq'
   | 'itof'
+  | 'biased'
+  | 'usub'
   | 'iota'
   | 'call'
 
@@ -54,7 +58,10 @@ export type Exprs = {
 /** With float32 operands, float32 arithmetic is double arithmetic rounded: a double has more than twice the bits. */
 const ROUNDS_ALIKE: ReadonlySet<LaneOp> = new Set<LaneOp>(['add', 'sub', 'mul', 'div', 'sqrt'])
 /** A float32 number, whatever it is made of. */
-const ALWAYS: ReadonlySet<LaneOp> = new Set<LaneOp>(['load', 'fround', 'power', 'column', 'atColumn'])
+const ALWAYS: ReadonlySet<LaneOp> = new Set<LaneOp>([
+  ...(['load', 'fround', 'power', 'exponent', 'inverse'] as const),
+  ...(['column', 'atColumn'] as const),
+])
 /** Of float32 operands the result is one. */
 const STAYS: ReadonlySet<LaneOp> = new Set<LaneOp>([
   ...(['neg', 'abs', 'nearest', 'floor', 'ceil', 'trunc', 'min', 'max', 'pmin', 'pmax', 'select'] as const),
@@ -92,11 +99,30 @@ const newVector = (): { readonly list: readonly Expr[]; readonly push: (e: Expr)
   return { list, push }
 }
 
+/** Operations on the bits of float32 numbers. */
+type OfBits = 'power' | 'exponent' | 'inverse'
+const OF_BITS: ReadonlySet<LaneOp> = new Set<LaneOp>(['power', 'exponent', 'inverse'])
+const isOfBits = (op: LaneOp): op is OfBits => OF_BITS.has(op)
+
+/** They as integer operations. The exponent stands above 23 bits of mantissa and counts from 127 on: an inverse has 254 less it, and infinity 255. */
+const newBits = (push: (e: Expr) => number): ((op: OfBits, args: readonly number[]) => number) => {
+  const constant = (value: number): number => push({ op: 'const', args: [], value })
+  return (op, args) => {
+    if (op === 'inverse') return push({ op: 'usub', args: [constant(2 ** 127), args[0]] })
+    // The bits of the exponent: those of Infinity.
+    const power = push({ op: 'and', args: [args[0], constant(Infinity)] })
+    if (op === 'power') return power
+    const exponent = push({ op: 'itof', args: [push({ op: 'biased', args: [power] })] })
+    return push({ op: 'sub', args: [exponent, constant(127)] })
+  }
+}
+
 /** Lowers numbers of `source` to operations on lanes. */
 const newLowering = (source: readonly LaneExpr[], push: (e: Expr) => number): ((i: number) => number) => {
   const known = new Map<number, number>()
   const isSingle = newSingles(source)
   const constant = (value: number): number => push({ op: 'const', args: [], value })
+  const ofBits = newBits(push)
   const iota = (n = 1): number => push({ op: 'iota', args: [], value: n })
   const call = (root: number): number => {
     const { scalar, args } = scalarOf(source, root, isSingle)
@@ -124,7 +150,7 @@ const newLowering = (source: readonly LaneExpr[], push: (e: Expr) => number): ((
     if (op === 'load') return push({ op, args: [], load: value ?? 0 })
     if (op === 'fround') return rounded(args[0])
     // The bits of the exponent: those of Infinity.
-    if (op === 'power') return push({ op: 'and', args: [single(args[0]), constant(Infinity)] })
+    if (isOfBits(op)) return ofBits(op, args.map(single))
     if (op === 'column') return push({ op: 'itof', args: [iota(value)] })
     if (op === 'atColumn') return push({ op: 'ieq', args: [iota(value), single(args[0])] })
     return push({ op: op as VectorOp, args: args.map(single) })

@@ -1,6 +1,6 @@
 /** Expressions as code: four lanes at a time, every shared expression computed once. */
 import type { Code } from '../asm/encode.js'
-import { f32x4, i32x4, v128 } from '../asm/instructions.js'
+import { f32x4, i16x8, i32x4, v128 } from '../asm/instructions.js'
 import type { Func, Local, Scope } from '../asm/module.js'
 import type { Expr, Scalar } from './exprs.js'
 
@@ -48,6 +48,8 @@ const simple = {
   ceil: f32x4.ceil,
   trunc: f32x4.trunc,
   itof: f32x4.convert_i32x4_s,
+  // The bits of the exponent, as an integer.
+  biased: (x: Code<'v128'>) => i32x4.shr_u(x, 23),
   not: v128.not,
 } as const
 const paired = {
@@ -58,6 +60,8 @@ const paired = {
   min: f32x4.min,
   max: f32x4.max,
   ieq: i32x4.eq,
+  // Powers of two have nothing in their lower halves.
+  usub: i16x8.sub_sat_u,
   eq: f32x4.eq,
   ne: f32x4.ne,
   lt: f32x4.lt,

@@ -6,6 +6,7 @@ import { forLoop, type Func, type Local, type ModuleBuilder, type Units } from '
 import type { Kernel, KernelSpec, Places, Stage } from '../kernel.js'
 import { affine, bump, perUnit, rounded, shares, whileLoop, wordAt } from './loops.js'
 import { element, firstEqual } from './selectionFilter.js'
+import { isShort, largestOfShort } from './shortRows.js'
 
 const OFFSETS = [0, 16, 32, 48] as const
 const LANES = [0, 1, 2, 3] as const
@@ -51,6 +52,16 @@ const largestBetween = (m: ModuleBuilder, abs: boolean): Func<Units, 'f32'> =>
     },
   })
 
+/** The largest of the `n` elements at an address. */
+const largestOfRow = (m: ModuleBuilder, n: number, abs: boolean): ((x: Code<'i32'>) => Code<'f32'>) => {
+  if (isShort(n)) {
+    const short = largestOfShort(m, n, abs)
+    return (x) => short.call(x)
+  }
+  const long = largestBetween(m, abs)
+  return (x) => long.call(x, i32.add(x, i32.const(4 * n)))
+}
+
 /** What is wanted of a row. */
 export type ExtremeSpec = {
   readonly rows: number
@@ -91,14 +102,17 @@ const rowStage = (spec: ExtremeSpec): Stage => {
     units: work.count,
     cost: work.each * (20 + 0.1 * spec.n),
     emit: (m, at) => {
-      const largest = largestBetween(m, spec.abs)
-      const write = writeRow(m, spec, at)
+      const { n, abs } = spec
+      const largest = largestOfRow(m, n, abs)
+      // A magnitude is what is stored as it is.
+      const write = abs && at.outs.length === 1 ? null : writeRow(m, spec, at)
       return m.func(
         perUnit((unit, scope) => {
           const [row, x] = [scope.local('i32'), scope.local('i32')]
           return work.loop(scope, unit.get, row, [
-            x.set(affine(at.args[0], row.get, 4 * spec.n)),
-            write.call(x.get, row.get, largest.call(x.get, i32.add(x.get, i32.const(4 * spec.n)))),
+            x.set(affine(at.args[0], row.get, 4 * n)),
+            write?.call(x.get, row.get, largest(x.get)) ??
+              f32.store(wordAt(i32.const(at.outs[0]), row.get), largest(x.get)),
           ])
         }),
       )

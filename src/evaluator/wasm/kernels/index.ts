@@ -2,11 +2,13 @@
 import { sizeOf } from '../../../data/shape.js'
 import { computes } from '../../../graph/op.js'
 import type { FlatNode, Ref } from '../../plan/flatten.js'
+import type { Code } from '../asm/encode.js'
 import { control, f32, i32, memory } from '../asm/instructions.js'
-import { forLoop } from '../asm/module.js'
+import { forLoop, type ModuleBuilder } from '../asm/module.js'
 import { NO_BYTES, type ByteGrids } from '../../plan/bytes.js'
 import type { IntegerLicence, Kernel, KernelSpec } from '../kernel.js'
 import { isSigned } from '../elementwise/bytes.js'
+import { alongKernel } from './along.js'
 import { bytePoolKernel } from './bytePools.js'
 import { extremeKernel } from './extreme.js'
 import { affine, perUnit, shares, wordAt } from './loops.js'
@@ -19,6 +21,7 @@ import { productKernel, takesIntegers } from './products/index.js'
 import { scatterToFirstKernel } from './scatter.js'
 import { kthKernel } from './selection.js'
 import { firstEqual } from './selectionFilter.js'
+import { firstEqualOfShort, isShort } from './shortRows.js'
 import { sumKernel } from './sums.js'
 import { softmaxKernel } from './softmax.js'
 
@@ -47,6 +50,16 @@ const product = (node: FlatNode, bytes: ByteGrids): OpKernel | null => {
   return kernel === null ? null : { kernel, args: [...node.args.map((a) => a.id), ...scales] }
 }
 
+/** Finds a value among the `n` elements at an address. */
+const findIn = (m: ModuleBuilder, n: number, abs: boolean) => {
+  if (isShort(n)) {
+    const short = firstEqualOfShort(m, n, abs)
+    return (x: Code<'i32'>, value: Code<'f32'>): Code<'i32'> => short.call(x, value)
+  }
+  const long = firstEqual(m, abs)
+  return (x: Code<'i32'>, value: Code<'f32'>): Code<'i32'> => long.call(x, i32.const(n), value)
+}
+
 /** Finds the place of the chosen element of each row. */
 const firstIndex = (spec: KernelSpec): Kernel => {
   const [x, rows] = spec.shapes
@@ -64,16 +77,12 @@ const firstIndex = (spec: KernelSpec): Kernel => {
         units: count,
         cost: n / 8,
         emit: (m, at) => {
-          const find = firstEqual(m, spec.attrs.abs === true)
+          const find = findIn(m, n, spec.attrs.abs === true)
           return m.func(
             perUnit((row) =>
               i32.store(
                 wordAt(i32.const(at.outs[0]), row.get),
-                find.call(
-                  affine(at.args[0], row.get, 4 * n),
-                  i32.const(n),
-                  f32.load(wordAt(i32.const(at.args[1]), row.get)),
-                ),
+                find(affine(at.args[0], row.get, 4 * n), f32.load(wordAt(i32.const(at.args[1]), row.get))),
               ),
             ),
           )
@@ -86,8 +95,8 @@ const firstIndex = (spec: KernelSpec): Kernel => {
 /** Picks, or adds to, one element of each row. */
 const atPlaces = (spec: KernelSpec): Kernel => {
   const adds = spec.op === 'addAt'
-  const index = spec.shapes[adds ? 2 : 1]
-  const count = sizeOf(index)
+  const inner = typeof spec.attrs.inner === 'number' ? spec.attrs.inner : 1
+  const count = sizeOf(spec.shapes[adds ? 2 : 1])
   const size = sizeOf(spec.shapes[0])
   const n = size / count
   return {
@@ -108,7 +117,15 @@ const atPlaces = (spec: KernelSpec): Kernel => {
             body: (scope) => {
               const [row, place] = [scope.local('i32'), scope.local('i32')]
               const word = i32.shl(row.get, i32.const(2))
-              const element = i32.shl(i32.add(i32.mul(row.get, i32.const(n)), place.get), i32.const(2))
+              const start = (along: Code<'i32'>): Code<'i32'> => i32.add(i32.mul(along, i32.const(n)), place.get)
+              const index =
+                inner === 1
+                  ? start(row.get)
+                  : i32.add(
+                      i32.mul(start(i32.div_u(row.get, i32.const(inner))), i32.const(inner)),
+                      i32.rem_u(row.get, i32.const(inner)),
+                    )
+              const element = i32.shl(index, i32.const(2))
               const found = adds
                 ? f32.store(element, f32.add(f32.load(element, at.outs[0]), f32.load(word, at.args[1])), at.outs[0])
                 : f32.store(word, f32.load(element, at.args[0]), at.outs[0])
@@ -163,6 +180,8 @@ const counting = ({ shape }: KernelSpec): Kernel => {
 const plainKernel = (spec: KernelSpec, abs: boolean, math: MathOf): Kernel | null => {
   if (spec.op === 'arange') return counting(spec)
   if (spec.shapes.length === 0) return null
+  const along = alongKernel(spec)
+  if (along !== null) return along
   if (spec.op === 'firstIndex') return firstIndex(spec)
   if (spec.op === 'gatherAt' || spec.op === 'addAt') return atPlaces(spec)
   if (spec.op === 'kthValue') return kthKernel(spec, { abs })
