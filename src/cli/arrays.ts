@@ -141,8 +141,8 @@ const treeOf = (program: Program, at: (i: ProgramInput) => Tensor): unknown =>
     },
   )
 
-/** Cuts the arrays of a file into batches of the program. */
-export const batchesOf = (program: Program, file: File): E.Either<QuantErrors, Batches> => {
+/** Cuts the arrays of a file into batches of the program, or of another size. */
+export const batchesOf = (program: Program, file: File, size?: number): E.Either<QuantErrors, Batches> => {
   const arrays = arraysIn(file)
   if (E.isLeft(arrays)) return arrays
   const given = matched(program, file, arrays.right)
@@ -162,7 +162,7 @@ export const batchesOf = (program: Program, file: File): E.Either<QuantErrors, B
     )
   if (errors.length > 0) return ofFile(file.path)(E.left(errors))
   const samples = Number(first?.rows ?? 1)
-  const batch = Math.max(1, first?.i.shape[0] ?? 1)
+  const batch = size ?? Math.max(1, first?.i.shape[0] ?? 1)
   const part = (k: number): unknown =>
     treeOf(program, (i) => {
       const t = given.right.get(i) ?? { shape: [], data: new Float32Array(1) }

@@ -22,6 +22,8 @@ export type Subject = {
   readonly layer: SomeLayer | null
   /** The program for other sizes of batch, where the network is there. */
   readonly ofBatch: ((batch: number) => E.Either<QuantErrors, Program>) | null
+  /** What inputs and outputs are called in the file, by their path; absent where they have no other names. */
+  readonly names?: { readonly [path: string]: string }
   /** Something worth knowing, for stderr. */
   readonly note: string | null
 }

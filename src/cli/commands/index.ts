@@ -4,6 +4,7 @@ import { bench } from './bench.js'
 import { explain } from './explain.js'
 import { exportTo } from './export.js'
 import { importFrom } from './import.js'
+import { quantizeTo } from './quantize.js'
 import { runOver } from './run.js'
 import { viz } from './viz.js'
 
@@ -13,6 +14,7 @@ export const commands: { readonly [name: string]: Command } = {
   explain,
   export: exportTo,
   import: importFrom,
+  quantize: quantizeTo,
   run: runOver,
   bench,
 }

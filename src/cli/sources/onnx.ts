@@ -55,6 +55,7 @@ export const subjectOfImported = (file: File, imported: Imported): E.Either<Quan
     numbers: { params, state },
     layer: imported.model as SomeLayer,
     ofBatch: isOpen ? forBatch(file, imported) : null,
+    names: imported.names,
     note: null,
   }))(programOf(imported))
 }

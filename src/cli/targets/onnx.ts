@@ -27,7 +27,14 @@ const onnx = (format: OnnxFormat, says: string, options: Options): Target => ({
   make: (subject, given) => {
     const opset = opsetOf(given['opset'])
     if (E.isLeft(opset)) return opset
-    const how = { format, ...opset.right, int4: given['int4'] === true, openBatch: given['closed-batch'] !== true }
+    const names = subject.names === undefined ? {} : { names: subject.names }
+    const how = {
+      format,
+      ...names,
+      ...opset.right,
+      int4: given['int4'] === true,
+      openBatch: given['closed-batch'] !== true,
+    }
     return E.chain((numbers: Stored): Result<Made> =>
       orRefused(
         E.map((content: Uint8Array): Made => ({ is: 'file', content }))(exportOnnx(subject.program, numbers, how)),
