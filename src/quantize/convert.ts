@@ -143,6 +143,10 @@ const quantizersFor = (draft: Draft, choice: Choice, { input, output, unsigned }
 export const quantizedForm = (draft: Draft, choice: Choice, around: Around): AnyLayer | null =>
   make(draft.layer, { ...draft.options, ...quantizersFor(draft, choice, around) })
 
+/** The same layer with other options; null: it does not say how it was written. */
+export const remade = ({ source }: AnyLayer, options: Options): AnyLayer | null =>
+  source === undefined ? null : make(source.layer, { ...source.options, ...options })
+
 /** A quantizer in a few words. */
 export const wordsOf = (q: Quantizer): string =>
   q.quantType === 'FLOAT' || q.bitWidth === null ? q.name : `${q.name} at ${q.bitWidth} bits`

@@ -7,3 +7,4 @@ export type { LayerReport, LiftedPart, ProductReport, Quantized, QuantizeReport,
 export { showQuantize } from './report.js'
 export { calibrate, type CalibrateOptions, type Progress } from './calibrate.js'
 export type { Cut, Samples } from './samples.js'
+export { correctBias, type CorrectOptions } from './correctBias.js'
