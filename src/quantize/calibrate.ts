@@ -104,10 +104,10 @@ export const calibrate = <I, O>(
   if (E.isLeft(feed)) return feed
   const { net, inputs, params } = quantized
   const { backend, finish = true, onProgress } = options
-  const runner = runnerOf(net, inputs, {
+  const runner = runnerOf(() => E.right(net), inputs, {
     mode: 'train',
     freeze: floatLayers(quantized),
-    ...(backend === undefined ? {} : { backend }),
+    backend,
   })
   let [state, batch, samples] = [quantized.state, 0, 0]
   try {

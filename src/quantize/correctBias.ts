@@ -4,10 +4,14 @@ import type { QuantErrors } from '../data/error.js'
 import { anything, count, func, type Fields } from '../data/fields.js'
 import type { Tensor } from '../data/tensor.js'
 import type { Backend } from '../evaluator/backend.js'
+import type { Value } from '../graph/op.js'
+import type { Layer, TensorTree } from '../nn/layers/layer.js'
+import type { InputsOf } from '../nn/program/program.js'
 import { askedProblems, type Progress } from './calibrate.js'
 import { remade } from './convert.js'
-import { runnerOf } from './runner.js'
-import { countOf, feedOf, type Cut, type Feed, type Samples } from './samples.js'
+import type { Looking } from './looking.js'
+import { overBatches, runnerOf } from './runner.js'
+import { countOf, feedOf, type Cut, type Samples } from './samples.js'
 import { channelAxis, channelMeans, leafAt, probing, weightedIn, withLayer, withLeaf, type Weighted } from './taps.js'
 import type { Quantized, Trained } from './types.js'
 
@@ -20,51 +24,49 @@ export type CorrectOptions = Cut & {
 
 const OPTIONS: Fields<CorrectOptions> = { batches: count, batchSize: count, onProgress: func, backend: anything }
 
-/** Means of channels over samples, one list for each layer. */
-type Means = readonly Float64Array[]
+/** The means of channels of the products of layers over samples, by path. */
+type Means = ReadonlyMap<string, Float64Array>
 
 const meansOf = <I, O>(
   { net, params, state }: Trained<I, O>,
-  inputs: Quantized<I, O>['inputs'],
-  layers: readonly Weighted[],
-  feed: Feed<I>,
-  backend: Backend | undefined,
+  { inputs, feed, backend }: Looking<I>,
+  paths: ReadonlySet<string>,
 ): E.Either<QuantErrors, Means> => {
-  const probe = probing(net, (value) =>
-    layers.flatMap(({ layer, products }) =>
-      products.map((p) => channelMeans(value(p.node), channelAxis(layer, p.rank))),
-    ),
-  )
-  const runner = runnerOf(probe, inputs, { mode: 'eval', ...(backend === undefined ? {} : { backend }) })
-  const sums: Float64Array[] = []
-  let n = 0
-  try {
-    for (const batch of feed.each()) {
-      if (E.isLeft(batch)) return batch
-      const ran = runner.run({ params, state }, batch.right)
-      if (E.isLeft(ran)) return ran
-      const weight = countOf(batch.right)
-      const results = ran.right.outputs as readonly Tensor[]
+  const sums = new Map<string, { readonly sum: Float64Array; weight: number }>()
+  // Which result is of which layer: the same for all shapes.
+  let owners: readonly string[] = []
+  const probe = (declared: InputsOf<I>): E.Either<QuantErrors, Layer<TensorTree, TensorTree, I, readonly Value[]>> =>
+    E.map((all: readonly Weighted[]) => {
+      const asked = all.filter(({ path }) => paths.has(path))
+      owners = asked.flatMap(({ path, products }) => products.map(() => path))
+      return probing(net, (value) =>
+        asked.flatMap(({ layer, products }) =>
+          products.map((p) => channelMeans(value(p.node), channelAxis(layer, p.rank))),
+        ),
+      )
+    })(weightedIn(net, declared))
+  const done = overBatches(
+    runnerOf(probe, inputs, { mode: 'eval', backend }),
+    { params, state },
+    feed,
+    (outputs, batch) => {
+      const weight = countOf(batch)
+      const results: readonly Tensor[] = outputs as never
       results.forEach(({ data }, k) => {
-        sums[k] ??= new Float64Array(data.length)
-        for (let i = 0; i < data.length; i++) sums[k][i] += weight * data[i]
+        const entry = sums.get(owners[k]) ?? { sum: new Float64Array(data.length), weight: 0 }
+        for (let i = 0; i < data.length; i++) entry.sum[i] += weight * data[i]
+        entry.weight += weight
+        sums.set(owners[k], entry)
       })
-      n += weight
-    }
-  } finally {
-    runner.dispose()
-  }
-  let at = 0
-  return E.right(
-    layers.map(({ products }) => {
-      const own = sums.slice(at, (at += products.length))
-      return own[0].map((_, i) => own.reduce((sum, s) => sum + s[i], 0) / (n * own.length))
-    }),
+    },
+  )
+  return E.map(() => new Map([...sums].map(([path, { sum, weight }]) => [path, sum.map((x) => x / weight)] as const)))(
+    done,
   )
 }
 
-/** The network whose layer at a path has a bias, and that bias. */
-const withBias = <I, O>(q: Quantized<I, O>, { path, layer }: Weighted, size: number): Quantized<I, O> => {
+/** The same network whose layer has a bias. */
+export const withBiasAt = <I, O>(q: Quantized<I, O>, { path, layer }: Weighted, size: number): Quantized<I, O> => {
   if (leafAt(q, path, 'bias') !== null) return q
   const form = remade(layer, { bias: true })
   if (form === null) return q
@@ -73,7 +75,7 @@ const withBias = <I, O>(q: Quantized<I, O>, { path, layer }: Weighted, size: num
 }
 
 const corrected = <I, O>(q: Quantized<I, O>, at: Weighted, error: Float64Array): Quantized<I, O> => {
-  const ready = withBias(q, at, error.length)
+  const ready = withBiasAt(q, at, error.length)
   const bias = leafAt(ready, at.path, 'bias')
   if (bias === null) return ready
   const moved = { ...bias, data: bias.data.map((b, i) => b + error[i]) }
@@ -97,28 +99,23 @@ export const correctBias = <I, O>(
   if (wrong.length > 0) return E.left(wrong)
   const feed = feedOf<I>('correctBias', quantized.inputs, data, options)
   if (E.isLeft(feed)) return feed
-  const [ours, theirs] = [weightedIn(quantized.net, quantized.inputs), weightedIn(float.net, quantized.inputs)]
+  const looking: Looking<I> = { inputs: quantized.inputs, feed: feed.right, backend: options.backend }
+  const ours = weightedIn(quantized.net, quantized.inputs)
   if (E.isLeft(ours)) return ours
-  if (E.isLeft(theirs)) return theirs
-  const byPath = new Map(theirs.right.map((w) => [w.path, w] as const))
-  const layers = ours.right.filter(({ path }) => byPath.has(path))
-  const wanted = meansOf(
-    float,
-    quantized.inputs,
-    layers.flatMap(({ path }) => byPath.get(path) ?? []),
-    feed.right,
-    options.backend,
-  )
+  const wanted = meansOf(float, looking, new Set(ours.right.map(({ path }) => path)))
   if (E.isLeft(wanted)) return wanted
+  const layers = ours.right.filter(({ path }) => wanted.right.has(path))
   let q = quantized
   for (const [k, at] of layers.entries()) {
-    const now = meansOf(q, q.inputs, [at], feed.right, options.backend)
+    const now = meansOf(q, looking, new Set([at.path]))
     if (E.isLeft(now)) return now
-    q = corrected(
-      q,
-      at,
-      wanted.right[k].map((m, i) => m - now.right[0][i]),
-    )
+    const [target, got] = [wanted.right.get(at.path), now.right.get(at.path)]
+    if (target !== undefined && got !== undefined)
+      q = corrected(
+        q,
+        at,
+        target.map((m, i) => m - got[i]),
+      )
     options.onProgress?.({ batch: k + 1, total: layers.length, path: at.path })
   }
   return E.right(q)

@@ -14,27 +14,28 @@ import {
   type OutputsOf,
   type Ran,
 } from '../nn/program/program.js'
-import { declaredFor, keyOf } from './samples.js'
+import { declaredFor, keyOf, type Feed } from './samples.js'
 
 /** How a network is run. */
 export type Running = {
   readonly mode: 'train' | 'eval'
   readonly freeze?: Where
-  readonly backend?: Backend
+  readonly backend?: Backend | undefined
 }
+
+/** Parameters and state. */
+export type Numbers = { readonly params: TensorTree; readonly state: TensorTree }
+type Result<O> = E.Either<QuantErrors, Ran<TensorTree, OutputsOf<O>>>
 
 /** Runs of one network; `dispose` frees what was compiled. */
 export type Runner<I, O> = {
-  readonly run: (
-    numbers: { readonly params: TensorTree; readonly state: TensorTree },
-    batch: DataOf<I>,
-  ) => E.Either<QuantErrors, Ran<TensorTree, OutputsOf<O>>>
+  readonly run: (numbers: Numbers, batch: DataOf<I>) => Result<O>
   readonly dispose: () => void
 }
 
-/** A runner of a network whose inputs were declared like this, whatever the batch size. */
+/** A runner of what `make` gives for inputs of the shapes of a batch, which were declared for another number of samples. */
 export const runnerOf = <I, O>(
-  net: Layer<TensorTree, TensorTree, I, O>,
+  make: (inputs: InputsOf<I>) => E.Either<QuantErrors, Layer<TensorTree, TensorTree, I, O>>,
   inputs: InputsOf<I>,
   { mode, freeze, backend = fastestHere() }: Running,
 ): Runner<I, O> => {
@@ -44,7 +45,10 @@ export const runnerOf = <I, O>(
     const key = keyOf(batch)
     const known = ready.get(key)
     if (known !== undefined) return E.right(known)
-    const program = trace(net, declaredFor<I>(inputs, batch), { mode, ...(freeze === undefined ? {} : { freeze }) })
+    const declared = declaredFor<I>(inputs, batch)
+    const net = make(declared)
+    if (E.isLeft(net)) return net
+    const program = trace(net.right, declared, { mode, ...(freeze === undefined ? {} : { freeze }) })
     const made = E.isLeft(program) ? program : compile(program.right, backend)
     if (E.isRight(made)) ready.set(key, made.right)
     return made
@@ -58,5 +62,25 @@ export const runnerOf = <I, O>(
       for (const c of ready.values()) c.dispose()
       ready.clear()
     },
+  }
+}
+
+/** Runs a network over all batches with the same numbers; `look` is given what each batch gave. */
+export const overBatches = <I, O>(
+  runner: Runner<I, O>,
+  numbers: Numbers,
+  feed: Feed<I>,
+  look: (outputs: OutputsOf<O>, batch: DataOf<I>) => void,
+): E.Either<QuantErrors, null> => {
+  try {
+    for (const batch of feed.each()) {
+      if (E.isLeft(batch)) return batch
+      const ran = runner.run(numbers, batch.right)
+      if (E.isLeft(ran)) return ran
+      look(ran.right.outputs, batch.right)
+    }
+    return E.right(null)
+  } finally {
+    runner.dispose()
   }
 }

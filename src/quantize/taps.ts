@@ -2,57 +2,75 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type { NodeId } from '../data/quant.js'
 import type { QuantErrors } from '../data/error.js'
+import type { Shape } from '../data/shape.js'
 import { isTensor, type Tensor } from '../data/tensor.js'
-import type { Kit, Value } from '../graph/op.js'
+import type { Node } from '../graph/graph.js'
+import type { Attrs, Kit, Value } from '../graph/op.js'
 import type { AnyLayer, Layer, TensorTree } from '../nn/layers/layer.js'
-import { trace, type InputsOf } from '../nn/program/program.js'
 import { branchAt, changedLayers, withBranch } from '../nn/merging/places.js'
+import { trace, type InputsOf } from '../nn/program/program.js'
 import { placed } from './plan.js'
 import type { Trained } from './types.js'
 
-/** One product of a layer with weights: its node, what it multiplies, and the axis of its output channels. */
-export type Product = { readonly node: NodeId; readonly x: NodeId; readonly w: NodeId; readonly rank: number }
-
-/** A layer with weights and its products, one for each call, in the order in which layers are first called. */
-export type Weighted = { readonly path: string; readonly layer: AnyLayer; readonly products: readonly Product[] }
-
-/** Layers whose parameter `weight` is a factor of products, in the order of their first calls. */
-export const weightedIn = <I, O>(
-  net: Layer<TensorTree, TensorTree, I, O>,
-  inputs: InputsOf<I>,
-): E.Either<QuantErrors, readonly Weighted[]> =>
-  E.map(({ graph }: { readonly graph: { readonly nodes: readonly TracedNode[] } }) => {
-    const layers = new Map(placed(net).map((p) => [p.path, p.layer] as const))
-    const found = new Map<string, Weighted>()
-    for (const node of graph.nodes) {
-      const layer = layers.get(node.path)
-      if (node.op.product === undefined || layer === undefined || !('weight' in layer.params)) continue
-      const product = { node: node.id, x: node.inputs[0], w: node.inputs[1], rank: node.shape.length }
-      const products = [...(found.get(node.path)?.products ?? []), product]
-      found.set(node.path, { path: node.path, layer, products })
-    }
-    return [...found.values()]
-  })(trace(net, inputs, { mode: 'eval' }))
-
-type TracedNode = {
-  readonly id: NodeId
-  readonly path: string
-  readonly op: { readonly product?: unknown }
-  readonly inputs: readonly NodeId[]
-  readonly shape: readonly number[]
+/** One product of a layer with weights: its node, what it multiplies, and its geometry. */
+export type Product = {
+  readonly node: NodeId
+  readonly x: NodeId
+  readonly weight: Shape
+  readonly attrs: Attrs
+  /** Axes of its result. */
+  readonly rank: number
 }
 
-/** The axis of the channels in a value that a layer gives or takes: the last of a linear layer, else the second. */
+/** A layer with weights and its products, one for each call. */
+export type Weighted = { readonly path: string; readonly layer: AnyLayer; readonly products: readonly Product[] }
+
+type Net<I, O> = Layer<TensorTree, TensorTree, I, O>
+
+const productOf = (nodes: readonly Node[], { id, inputs: [x, w], attrs, shape }: Node): Product => ({
+  node: id,
+  x,
+  weight: nodes[w].shape,
+  attrs,
+  rank: shape.length,
+})
+
+/**
+ * Layers whose parameter `weight` is a factor of products, in the order of their first calls. A network that stands within another one is
+ * found at the path `within`.
+ */
+export const weightedIn = <I>(
+  traced: Net<I, unknown>,
+  inputs: InputsOf<I>,
+  net: AnyLayer = traced,
+  within = '',
+): E.Either<QuantErrors, readonly Weighted[]> => {
+  const program = trace(traced, inputs, { mode: 'eval' })
+  if (E.isLeft(program)) return program
+  const { nodes } = program.right.graph
+  const at = (path: string): string => [within, path].filter((p) => p !== '').join('.')
+  const layers = new Map(placed(net).map((p) => [at(p.path), p] as const))
+  const found = new Map<string, Weighted>()
+  for (const node of nodes) {
+    const place = layers.get(node.path)
+    if (node.op.product === undefined || place === undefined || !('weight' in place.layer.params)) continue
+    const products = [...(found.get(place.path)?.products ?? []), productOf(nodes, node)]
+    found.set(place.path, { ...place, products })
+  }
+  return E.right([...found.values()])
+}
+
+/** The axis of the channels in a value that a layer gives: the last of a linear layer, else the second. */
 export const channelAxis = (layer: AnyLayer, rank: number): number => layer.absorb?.channels(rank) ?? 1
 
 /**
  * A network whose results are values from its inside, reduced in the trace. A layer is traced alike each time, so that nodes of one trace are
- * found again in the next.
+ * found again in the next one of the same shapes.
  */
-export const probing = <I, O>(
-  net: Layer<TensorTree, TensorTree, I, O>,
+export const probing = <I>(
+  net: Net<I, unknown>,
   reduce: (value: (id: NodeId) => Value, kit: Kit) => readonly Value[],
-): Layer<TensorTree, TensorTree, I, readonly Value[]> => ({
+): Net<I, readonly Value[]> => ({
   layer: net.layer,
   params: net.params,
   state: net.state,
@@ -64,7 +82,7 @@ export const probing = <I, O>(
   },
 })
 
-/** The mean of each channel of a value. */
+/** The mean over all axes but one. */
 export const channelMeans = (v: Value, axis: number): Value =>
   v.kit.emit('mean', [v], { dims: v.shape.map((_, d) => d).filter((d) => d !== axis), keepdim: false })
 
@@ -86,9 +104,5 @@ export const leafAt = (
 }
 
 /** A network with another layer at a path. */
-export const withLayer = <I, O>(
-  net: Layer<TensorTree, TensorTree, I, O>,
-  path: string,
-  layer: AnyLayer,
-): Layer<TensorTree, TensorTree, I, O> =>
-  (path === '' ? layer : changedLayers(net, new Map([[path, layer]]))) as Layer<TensorTree, TensorTree, I, O>
+export const withLayer = <I, O>(net: Net<I, O>, path: string, layer: AnyLayer): Net<I, O> =>
+  (path === '' ? layer : changedLayers(net, new Map([[path, layer]]))) as Net<I, O>
