@@ -58,8 +58,6 @@ test(
       const ours = compiled.run({ ...trees, inputs })
       compiled.dispose()
       const bytes = q.precompile(program, trees)
-      // Loops over steps stay with compile.
-      if (E.isLeft(bytes) && bytes.left[0].message.startsWith('the loop over steps')) continue
       // What a check of parameters and state alone refuses is refused before there is a file.
       const ahead = E.isLeft(bytes)
         ? bytes

@@ -8,8 +8,9 @@ import type { Tensor } from '../../data/tensor.js'
 import type { Graph, Node } from '../../graph/graph.js'
 import { isLicence, obstacleText, productLicence } from '../../graph/licence.js'
 import type { Attrs, Op } from '../../graph/op.js'
-import { loopNodes } from './loops.js'
-import { constantAttrs, constantOf, constOp, getOp, inputOp, scanOp } from '../../graph/structural.js'
+import { liveIn } from './live.js'
+import { loopNodes, type Pruned } from './loops.js'
+import { constantAttrs, constantOf, constOp, getOp, inputOp } from '../../graph/structural.js'
 
 /** A value: the flat node that makes it, seen in a shape. Two shapes of one node share their elements in row-major order. */
 export type Ref = { readonly id: number; readonly shape: Shape }
@@ -35,9 +36,9 @@ export type FlatNode = {
   readonly path: string
   /** Products only: may it run on integers, or why not. */
   readonly licence?: Licence | string
-  /** A loop: the traced node, with its body. Its result is all that it gives, packed. */
+  /** A loop: the traced node, with its body. It has no elements; its results are nodes of their own behind it, which it writes. */
   readonly loop?: Node
-  /** One output of a loop as the host computes it alone, for counters behind the loop. */
+  /** A result of a loop, as the host computes it alone, for counters behind the loop. */
   readonly ofLoop?: (arg: (operand: number) => Tensor) => Float32Array
   /** The kernel takes the magnitudes of its first operand. */
   readonly absolute?: boolean
@@ -64,22 +65,6 @@ export type Flat = {
 /** Does it give its first operand's elements unchanged: no work, another view? */
 const isView = ({ layout }: Op): boolean => layout === 'view' || layout === 'alias'
 const MOST_FOLDED = 64
-
-/** Which nodes of a graph are wanted: what feeds an output, and checks with all that feeds them. */
-const liveIn = (graph: Graph): Uint8Array => {
-  const live = new Uint8Array(graph.nodes.length)
-  for (const id of graph.outputs) live[id] = 1
-  for (let i = graph.nodes.length - 1; i >= 0; i--) {
-    const node = graph.nodes[i]
-    if (live[i] === 0 && node.op.guards !== true) continue
-    live[i] = 1
-    for (const id of node.inputs) live[id] = 1
-    // A licence to run on integers needs the scales, which a quant tensor that is an input may bring unread.
-    const licensed = productLicence(graph, node)
-    if (licensed !== null && isLicence(licensed)) live[licensed.x.scale] = live[licensed.w.scale] = 1
-  }
-  return live
-}
 
 /** The licence of a product, its scales among the flat nodes, or why it runs in float. */
 const licenceOf = (graph: Graph, node: Node, refOf: (id: NodeId) => Ref): Licence | string | undefined => {
@@ -233,6 +218,26 @@ const markAll = (nodes: readonly FlatNode[], from: number, live: Uint8Array): vo
   }
 }
 
+/** A node that computes something, or hands its operand on. */
+const computed = (
+  b: Builder,
+  node: Node,
+  args: readonly Ref[],
+  { licence, ...from }: From & { readonly licence: () => Licence | string | undefined },
+): Ref => {
+  const { op, attrs, shape } = node
+  if (isView(op) && sizeOf(args[0].shape) === sizeOf(shape)) return { id: args[0].id, shape }
+  const made = b.add(op, args, attrs, shape, from, licence())
+  return op.guards === true && sameShape(args[0].shape, shape) ? { id: args[0].id, shape } : made
+}
+
+/** How a phase is decided now. */
+const testOf = ({ attrs, path }: Node, counter: Ref, scalar: (ref: Ref) => Float32Array): PhaseTest => {
+  const limit = Number(attrs.limit)
+  const warnSteps = attrs.warnSteps === null ? null : Number(attrs.warnSteps)
+  return { counter, limit, collecting: scalar(counter)[0] < limit, path, warnSteps }
+}
+
 /**
  * Flattens a graph for the phases that its inputs put it in. `read` gives the elements of program input number `i`;
  * only counters are looked at.
@@ -244,17 +249,23 @@ export const flatten = (graph: Graph, read: (input: number) => Float32Array): Fl
   const inputIds = new Map<number, number>()
   const scalar = hostEvaluator(b.nodes, (id) => read(inputIds.get(id) ?? 0))
   const visit = (g: Graph, given: readonly Ref[] | null, phase: NodeId | null): readonly Ref[] => {
-    const live = liveIn(g)
+    const loops = new Map<NodeId, Pruned>()
+    const live = liveIn(g, loops)
     const refs = new Array<Ref>(g.nodes.length)
     const tuples = new Map<NodeId, readonly Ref[]>()
     const places = new Map(g.inputs.map((id, i) => [id, i] as const))
     const branched = (node: Node, args: readonly Ref[], from: From): readonly Ref[] => {
-      if (node.op === scanOp) return loopNodes(b.nodes, node, args, from)
-      const limit = Number(node.attrs.limit)
-      const collecting = scalar(args[0])[0] < limit
-      const warnSteps = node.attrs.warnSteps === null ? null : Number(node.attrs.warnSteps)
-      tests.push({ counter: args[0], limit, collecting, path: node.path, warnSteps })
-      const branch = node.branches?.[collecting ? 0 : 1]
+      const loop = loops.get(node.id)
+      if (loop !== undefined)
+        return loopNodes(
+          b.nodes,
+          loop,
+          loop.operands.map((i) => args[i]),
+          from,
+        )
+      const test = testOf(node, args[0], scalar)
+      tests.push(test)
+      const branch = node.branches?.[test.collecting ? 0 : 1]
       return branch === undefined ? [] : visit(branch, args.slice(1), from.origin)
     }
     const one = (node: Node): Ref => {
@@ -274,18 +285,7 @@ export const flatten = (graph: Graph, read: (input: number) => Float32Array): Fl
         tuples.set(node.id, outs)
         return outs[0] ?? args[0]
       }
-      if (isView(node.op) && sizeOf(args[0].shape) === sizeOf(node.shape)) return { id: args[0].id, shape: node.shape }
-      const made = b.add(
-        node.op,
-        args,
-        node.attrs,
-        node.shape,
-        from,
-        licenceOf(g, node, (id) => refs[id]),
-      )
-      return node.op.guards === true && sameShape(args[0].shape, node.shape)
-        ? { id: args[0].id, shape: node.shape }
-        : made
+      return computed(b, node, args, { ...from, licence: () => licenceOf(g, node, (id) => refs[id]) })
     }
     for (const node of g.nodes) {
       const place = places.get(node.id)

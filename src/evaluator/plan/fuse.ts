@@ -146,7 +146,7 @@ const settle = (l: Leveled, drafts: readonly Draft[], rules: FuseRules): { reado
 export const stepsOf = (l: Leveled, rules: FuseRules): readonly Step[] => {
   const { groups } = settle(l, draftGroups(l, rules), rules)
   const ops: readonly OpStep[] = l.flat.nodes
-    .filter((n) => l.kinds[n.id] === 'op')
+    .filter((n) => l.kinds[n.id] === 'op' && n.ofLoop === undefined)
     .map((n) => ({ kind: 'op', level: l.levels[n.id], cached: l.cached[n.id] === 1, node: n.id }))
   const first = (s: Step): number => (s.kind === 'op' ? s.node : (s.members[0] ?? 0))
   // Sorting is stable: groups that were split off one loop keep their order.

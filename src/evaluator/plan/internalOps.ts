@@ -17,6 +17,13 @@ const internal = (name: string, doc: string, evaluate: Op['evaluate']): Op => ({
   smooth: false,
 })
 
+/** One result of a loop: the loop writes it, and nothing is left to do. */
+export const loopResultOp: Op = internal(
+  'loopResult',
+  'A result of a loop.',
+  () => 'internal: a loop writes its results',
+)
+
 const words = (data: Float32Array): Int32Array => new Int32Array(data.buffer, data.byteOffset, data.length)
 /** Elements of a row of `x`, of as many rows as `rows` has elements. */
 export const rowLength = (x: Shape, rows: Shape): number => sizeOf(x) / Math.max(1, sizeOf(rows))

@@ -5,7 +5,6 @@ import type { NodeId } from '../../data/quant.js'
 import { sizeOf } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Graph, Node } from '../../graph/graph.js'
-import type { Op } from '../../graph/op.js'
 import { getOp, inputOp, phaseOp, scanOp } from '../../graph/structural.js'
 import type { ProgramInput } from '../../graph/program.js'
 import type { Backend, Executable, RunOptions } from '../backend.js'
@@ -14,13 +13,14 @@ import { failedCheck, stillCollecting } from '../messages.js'
 import { residentByRunning } from '../resident.js'
 
 /** A graph whose dead nodes are known. */
-type Live = {
+export type Live = {
   readonly graph: Graph
   readonly live: Uint8Array
   readonly branches: ReadonlyMap<NodeId, readonly Live[]>
 }
 
-const liveNodes = (graph: Graph): Live => {
+/** Says which nodes of a graph are needed. */
+export const liveNodes = (graph: Graph): Live => {
   const live = new Uint8Array(graph.nodes.length)
   for (const id of graph.outputs) live[id] = 1
   const branches = new Map<NodeId, readonly Live[]>()
@@ -98,7 +98,7 @@ const nanInput = (i: ProgramInput, { data }: Tensor): QuantError => ({
 })
 
 /** Evaluates the live nodes in order; returns the values of the outputs, or the error that ended the run. */
-const evaluate = (
+export const evaluate = (
   l: Live,
   inputs: readonly Tensor[],
   ctx: Context,
@@ -154,14 +154,14 @@ const evaluate = (
 }
 
 /** Slice `t` of the first axis, a view. */
-const sliceOf = ({ shape, data }: Tensor, t: number): Tensor => {
+export const sliceOf = ({ shape, data }: Tensor, t: number): Tensor => {
   const own = shape.slice(1)
   const size = sizeOf(own)
   return { shape: own, data: data.subarray(t * size, (t + 1) * size) }
 }
 
 /** Runs a loop step by step: the last carries, then the stacks. */
-const evaluateScan = (
+export const evaluateScan = (
   node: Node,
   body: Live,
   args: readonly Tensor[],
@@ -184,80 +184,6 @@ const evaluateScan = (
     stacks.forEach((s, i) => sliceOf(s, t).data.set(done.right[carries + i].data))
   }
   return E.right([...carry, ...stacks])
-}
-
-/** Elements of what a loop gives, one after the other: the last carries, then the stacks. */
-export const loopSizes = (node: Node): readonly number[] => {
-  const [body] = node.branches ?? []
-  const [carries, length] = [Number(node.attrs.carries), Number(node.attrs.length)]
-  return (body?.outputs ?? []).map((id, i) => sizeOf(body.nodes[id].shape) * (i < carries ? 1 : length))
-}
-
-/** Which outputs of a body must be known for some of them to be: theirs, and those of carries that feed them. */
-const outputsFor = (body: Graph, carries: number, index: number): readonly number[] => {
-  const wanted = new Set([index])
-  for (;;) {
-    const live = new Uint8Array(body.nodes.length)
-    for (const i of wanted) live[body.outputs[i]] = 1
-    for (let n = body.nodes.length - 1; n >= 0; n--)
-      if (live[n] === 1) for (const id of body.nodes[n].inputs) live[id] = 1
-    const before = wanted.size
-    for (let c = 0; c < carries; c++) if (live[body.inputs[c]] === 1) wanted.add(c)
-    if (wanted.size === before) return [...wanted].sort((a, b) => a - b)
-  }
-}
-
-/** One output of a loop, computed without what it does not depend on; operands are asked for as they are needed. */
-export const oneOfLoop = (node: Node, index: number): ((arg: (operand: number) => Tensor) => Float32Array) => {
-  const [body] = node.branches ?? []
-  const [carries, xs, length] = [node.attrs.carries, node.attrs.xs, node.attrs.length].map(Number)
-  return (arg) => {
-    if (body === undefined) return new Float32Array(0)
-    const outputs = outputsFor(body, carries, index)
-    const own = liveNodes({
-      ...body,
-      nodes: body.nodes.map((n) => (n.op.guards === true ? { ...n, op: { ...n.op, guards: false } } : n)),
-      outputs: outputs.map((o) => body.outputs[o]),
-    })
-    const args = node.inputs.map((_, i): Tensor | null => (own.live[body.inputs[i]] === 1 ? arg(i) : null))
-    const nothing: Tensor = { shape: [0], data: new Float32Array(0) }
-    let carry = args.slice(0, carries)
-    let last: Tensor = nothing
-    const stack: Float32Array[] = []
-    for (let k = 0; k < length; k++) {
-      const t = node.attrs.reverse === true ? length - 1 - k : k
-      const slices = args.slice(carries, carries + xs).map((x) => (x === null ? null : sliceOf(x, t)))
-      const given = [...carry, ...slices, ...args.slice(carries + xs)].map((a) => a ?? nothing)
-      const done = evaluate(own, given, { options: {}, warnings: [] }, false)
-      if (E.isLeft(done)) return new Float32Array(sizeOf(body.nodes[body.outputs[index]].shape)).fill(NaN)
-      const { right } = done
-      carry = carry.map((c, i) => (outputs.includes(i) ? right[outputs.indexOf(i)] : c))
-      last = right[outputs.indexOf(index)]
-      stack[t] = last.data
-    }
-    if (index < carries) return last.data
-    const all = new Float32Array(stack.reduce((n, d) => n + d.length, 0))
-    stack.forEach((d, t) => all.set(d, t * d.length))
-    return all
-  }
-}
-
-/** A loop as an op of its own, whose result is all that it gives, packed: for backends that know no node with several outputs. */
-export const packedLoop = (node: Node): Op => {
-  const bodies = (node.branches ?? []).map(liveNodes)
-  return {
-    ...node.op,
-    evaluate: (args, _attrs, out) => {
-      const done = evaluateScan(node, bodies[0], args, { options: {}, warnings: [] })
-      if (E.isLeft(done)) return done.left.message
-      let at = 0
-      for (const t of done.right) {
-        out.data.set(t.data, at)
-        at += t.data.length
-      }
-      return null
-    },
-  }
 }
 
 /** Plain TypeScript, exact float32 order, one freshly allocated tensor per node and run. */

@@ -9,7 +9,7 @@ import { backendError } from '../messages.js'
 import { reference } from '../reference/reference.js'
 import { newMath } from './kernels/math.js'
 import { loadGuarded, type Crew, type Loaded } from './load.js'
-import type { MakeStorage } from './loops.js'
+import { newLoops, type MakeStorage } from './loops.js'
 import { phasesOf, type Phases, type Read } from './phases.js'
 import { planOf } from './planning.js'
 
@@ -34,6 +34,7 @@ type Room = Machine & { readonly large: QuantErrors | null }
 /** Plans by phases; the latest is tried first. */
 const newPlans = (program: Program, machine: Room, commits: readonly Commit[]) => {
   const entries: Entry[] = []
+  const loops = newLoops(bodyStorage, (body, own, of) => planOf(body, of, own, newMath()))
   let made = 0
   const find = (read: Read): E.Either<QuantErrors, Entry> => {
     for (let i = 0; i < entries.length; i++)
@@ -45,7 +46,7 @@ const newPlans = (program: Program, machine: Room, commits: readonly Commit[]) =
     if (machine.large !== null) return E.left(machine.large)
     const planned = (bytes: boolean) => (given: Read) => planOf(program, given, commits, newMath(), { bytes })
     const loaded = withMemory('wasm', () =>
-      loadGuarded(program, planned(true)(read), planned(false), machine.crew, { storage: bodyStorage }),
+      loadGuarded(program, planned(true)(read), planned(false), machine.crew, { loops }),
     )
     if (E.isLeft(loaded)) return loaded
     entries.unshift(entryOf(program, loaded.right))

@@ -3,13 +3,15 @@ import * as E from 'fp-ts/lib/Either.js'
 import type { QuantError, QuantErrors } from '../../data/error.js'
 import { sizeOf } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
+import type { Node } from '../../graph/graph.js'
 import type { Program } from '../../graph/program.js'
 import { noRoom } from '../memory.js'
 import { backendError, failedCheck } from '../messages.js'
 import { newBalance } from './balance.js'
 import { assemble, type Assembled, type HostStep, type Segment } from './assemble.js'
 import { CONTROL_WORDS, patience } from './barrier.js'
-import { loopRunner, type LoopRunner, type MakeStorage } from './loops.js'
+import { loopByReference } from '../reference/loops.js'
+import type { LoopRunner, Loops } from './loops.js'
 import { CONTROL_BYTES, type Plan } from './placing.js'
 
 /** What threads need to take part in a plan. */
@@ -83,8 +85,8 @@ const lostThread: QuantError = backendError(
 export type LoadOptions = {
   /** Export every stage, so that it can be called on its own. */
   readonly stages?: boolean
-  /** Storage for the bodies of loops; without it loops are run by the reference. */
-  readonly storage?: MakeStorage
+  /** Runs the loops that have no kernel; without it the reference does. */
+  readonly loops?: Loops
 }
 
 /**
@@ -142,7 +144,7 @@ export const load = (
   program: Program,
   plan: Plan,
   crew: Crew | null,
-  { stages = false, storage }: LoadOptions = {},
+  { stages = false, loops }: LoadOptions = {},
 ): E.Either<QuantErrors, Loaded> => {
   const bytes = plan.bytes
   const allocated = allocate(bytes, crew)
@@ -209,16 +211,23 @@ export const load = (
       return lostThread
     }
   }
-  const loops: LoopRunner[] = []
+  const runners: LoopRunner[] = []
+  const loopCall = (loop: Node, args: readonly Tensor[], outs: readonly number[]): (() => string | null) => {
+    const results: (Tensor | null)[] = (loop.branches?.[0].outputs ?? []).map(() => null)
+    for (const id of outs) results[Number(nodes[id].attrs.index)] = view(id, nodes[id].shape)
+    const runner = loops?.runner(loop) ?? { run: loopByReference(loop), dispose: () => undefined }
+    runners.push(runner)
+    return () => runner.run(args, results)
+  }
   const hostCall = (index: number): (() => QuantError | null) => {
-    const { step } = plan.steps[index]
+    const { step, outs } = plan.steps[index]
     const flat = nodes[step.kind === 'op' ? step.node : step.members[0]]
     const args = flat.args.map((a) => view(a.id, a.shape))
-    const out = flat.op.guards === true ? args[0] : view(flat.id, flat.shape)
-    const loop = flat.loop === undefined || storage === undefined ? null : loopRunner(flat.loop, storage)
-    if (loop !== null) loops.push(loop)
+    const out = flat.op.guards === true || flat.loop !== undefined ? args[0] : view(flat.id, flat.shape)
+    const run =
+      flat.loop === undefined ? () => flat.op.evaluate(args, flat.attrs, out) : loopCall(flat.loop, args, outs)
     return () => {
-      const failure = loop === null ? flat.op.evaluate(args, flat.attrs, out) : loop.run(args, out)
+      const failure = run()
       return failure === null ? null : failedCheck(program.graph.nodes[flat.origin], failure)
     }
   }
@@ -260,7 +269,7 @@ export const load = (
     host: (step) => hosts.get(step)?.() ?? null,
     isLost: () => lost,
     dispose: () => {
-      for (const l of loops) l.dispose()
+      for (const r of runners) r.dispose()
       if (enlisted >= 0) crew?.dismiss(enlisted)
       if (!lost) crew?.give(memory)
     },

@@ -37,3 +37,19 @@ export const phasesOf = (flat: Flat): Phases => {
       warned.length === 0 ? NO_WARNINGS : warned.map((t) => stillCollecting(t.path, t.now(read), t.warnSteps ?? 0)),
   }
 }
+
+/** Inputs that decide the phases of a flat program: what its counters are made of. */
+export const decidingInputs = ({ nodes, inputs, tests }: Flat): readonly number[] => {
+  const place = new Map(inputs.map((id, i) => [id, i] as const))
+  const seen = new Set<number>()
+  const out: number[] = []
+  const waiting = tests.map((t) => t.counter.id)
+  for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
+    if (seen.has(id)) continue
+    seen.add(id)
+    for (const a of nodes[id].args) waiting.push(a.id)
+    const input = nodes[id].op === inputOp ? place.get(id) : undefined
+    if (input !== undefined) out.push(input)
+  }
+  return out
+}

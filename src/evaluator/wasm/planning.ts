@@ -3,6 +3,7 @@
  * kernels): it can be printed, and its memory is known before anything runs.
  */
 import { sameShape, sizeOf } from '../../data/shape.js'
+import type { Node } from '../../graph/graph.js'
 import type { Program } from '../../graph/program.js'
 import type { Commit } from '../backend.js'
 import { bytesOf, NO_BYTES, type ByteGrids, type ByteRules } from '../plan/bytes.js'
@@ -20,6 +21,7 @@ import { placed, type Choice, type Plan } from './placing.js'
 import type { Scalars } from './elementwise/lanes.js'
 import { scalarFunction } from './elementwise/scalar.js'
 import { absorbsAbs, kernelOf, picksBytes, takesBytes, type OpKernel } from './kernels/index.js'
+import { loopKernel, type PlanBody } from './loopKernel.js'
 import type { MathOf } from './kernels/math.js'
 
 const MOST_MEMBERS = 96
@@ -49,6 +51,22 @@ const laneFunctions =
   (scalar) =>
     scalarFunction(m, math(m), scalar)
 
+/** The results of a loop, which its step writes: flat nodes behind it. */
+const resultsOf = ({ nodes }: Flat, loop: FlatNode): readonly FlatNode[] =>
+  nodes.filter((n) => n.ofLoop !== undefined && n.args[0].id === loop.id)
+
+/** A loop in wasm, where its body needs no host; else the host runs it. */
+const chosenLoop = (step: Step, node: FlatNode, loop: Node, flat: Flat, planBody: PlanBody): Chosen => {
+  const results = resultsOf(flat, node)
+  const kernel = loopKernel(
+    loop,
+    results.map((r) => Number(r.attrs.index)),
+    planBody,
+  )
+  const label = kernel?.name ?? `${Number(loop.attrs.length)} turns`
+  return { step, label, path: node.path, kernel, args: node.args.map((a) => a.id), outs: results.map((r) => r.id) }
+}
+
 const chooseKernel = (step: Step, flat: Flat, math: MathOf, bytes: ByteGrids): Chosen => {
   if (step.kind === 'group') {
     const { kernel, args, outs } = isJoined(step)
@@ -64,6 +82,8 @@ const chooseKernel = (step: Step, flat: Flat, math: MathOf, bytes: ByteGrids): C
     }
   }
   const node = flat.nodes[step.node]
+  if (node.loop !== undefined)
+    return chosenLoop(step, node, node.loop, flat, (body, commits, read) => planOf(body, read, commits, math))
   const chosen: OpKernel | null = kernelOf(node, math, bytes)
   if (chosen === null)
     return {
