@@ -14,25 +14,32 @@ const IN_C = Math.min(COUNT, 40)
 
 /** Share of elements that may be one step apart: float32 sums are off by their last bits, and near a tie that shows. */
 const ONE_APART = 0.02
+/** Share of elements that may be further apart. */
+const FURTHER = 0.0001
 
 test(
-  `${COUNT} networks from seed ${FROM} on: equal where scales are powers of two, else at most one step apart, seldom`,
+  `${COUNT} networks from seed ${FROM} on: equal where scales are powers of two, else a layer behind equal ones is at most one step apart, seldom`,
   () => {
-    let [elements, apart] = [0, 0]
+    let [elements, apart, further] = [0, 0, 0]
     for (let seed = FROM; seed < FROM + COUNT; seed++) {
       const { program, fixed, x, says, exact } = randomNet(seed)
       const made = toInteger(program, fixed)
       if (isLeft(made)) throw new Error(`${says}\n${explainAll(made.left)}`)
+      let same = true
       for (const c of orThrow(compareInteger(made.right, program, fixed, [x]))) {
-        assert.is(c.further, 0, `${says}: ${c.path} is ${c.most} steps apart`)
-        if (exact) assert.is(c.equal, c.elements, `${says}: ${c.path}`)
+        // Behind a layer that is a step off, a finer grid sees that step as several.
+        if (same) assert.is(c.further, 0, `${says}: ${c.path} is ${c.most} steps apart`)
+        same &&= c.equal === c.elements
+        if (exact) assert.ok(same, `${says}: ${c.path}`)
         elements += c.elements
         apart += c.elements - c.equal
+        further += c.further
       }
       for (const { path, accumulator: a } of made.right.accumulators)
         assert.ok(-(2 ** (a.bits - 1)) <= a.lo && a.hi < 2 ** (a.bits - 1), `${says}: ${path}`)
     }
     assert.ok(apart <= ONE_APART * elements, `${apart} of ${elements}`)
+    assert.ok(further <= FURTHER * elements, `${further} of ${elements} further than a step`)
   },
   { timeout: 30_000 * Math.max(4, COUNT) },
 )
