@@ -75,6 +75,14 @@ export const groupProblems = (q: Quantizer): readonly QuantError[] => {
         `give ${size}: 32, for instance`,
       ),
     ]
+  if (q.use === 'act' && q.zeroPointImpl !== 'zero')
+    return [
+      config(
+        'zeroPointImpl',
+        `${q.name}: groups of an activation have no zero points (ShiftedUint8DynamicActPerGroupFloat): Brevitas cuts them into groups twice`,
+        'use Int8DynamicActPerGroupFloat, or one zero point for the tensor (ShiftedUint8DynamicActPerTensorFloat)',
+      ),
+    ]
   if (q.use === 'act' && q.groupDim === null)
     return [
       config(
@@ -110,6 +118,15 @@ export const learnedProblems = (q: Quantizer): readonly QuantError[] => {
         `give bitWidth: ${least} or more`,
       ),
     ]
+  const [min, max] = [q.bitWidthOffsetMinVal, q.bitWidthOffsetMaxVal]
+  if (min !== null && max !== null && min > max)
+    return [
+      config(
+        'bitWidthOffsetMinVal',
+        `${q.name}: a learned width can't lie between bitWidthOffsetMinVal ${min} and bitWidthOffsetMaxVal ${max}`,
+        'swap them',
+      ),
+    ]
   return (['bitWidthOffsetMinVal', 'bitWidthOffsetMaxVal'] as const).flatMap((name) => {
     const b = q[name]
     return b === null || (Number.isFinite(b) && b >= 2 && b <= 32)
@@ -123,6 +140,27 @@ export const learnedProblems = (q: Quantizer): readonly QuantError[] => {
         ]
   })
 }
+
+/** A learned width of what has no width to learn: minifloats, whose exponent and mantissa are given. */
+export const widthlessProblems = (q: Quantizer): readonly QuantError[] =>
+  q.bitWidthImplType === 'PARAMETER'
+    ? [
+        config(
+          'bitWidthImplType',
+          `${q.name}: widths of minifloats can not be learned (bitWidthImplType: "PARAMETER")`,
+          'leave it out, or use a preset of integers',
+        ),
+      ]
+    : []
+
+/** Searches that Brevitas has for matrices alone: of larger weights it compares rows with a scale of another shape. */
+export const searchProblem = (q: Quantizer, rank: number): { readonly refuse: string; readonly fix: string } | null =>
+  rank > 2 && q.scalingPerOutputChannel && (q.search === 'HQO' || q.zeroPointImpl === 'HQO')
+    ? {
+        refuse: `${q.name}: the half-quadratic search per channel is defined for weights of rank 2, not ${rank}`,
+        fix: `use a search per tensor (weightScalingPerOutputChannel: false), or the least squared error per channel (${q.zeroPointImpl === 'zero' ? 'Int8WeightPerChannelFloatMSE' : 'ShiftedUint8WeightPerChannelFloatMSE'})`,
+      }
+    : null
 
 /** An accumulator that can't hold what it must. */
 export const accumulatorProblems = (q: Quantizer): readonly QuantError[] =>

@@ -3,7 +3,7 @@
  * scale of the current weight, normed ones by a learned norm over that of the row, which bounds what an accumulator can sum.
  */
 import type { Shape } from '../data/shape.js'
-import { gridOf, isFloatGrid } from '../data/quant.js'
+import { gridOf, isFloatGrid, type Grid } from '../data/quant.js'
 import type { Kit, Value } from '../graph/op.js'
 import { computedOnce, onceLeaves, type Leaves } from './collection.js'
 import type { Layout } from './layout.js'
@@ -68,6 +68,13 @@ const normOf = (x: Value, { q, layout }: PreScaling): Value => {
 /** `sclamp(2^v)`. */
 const powerOf = (v: Value, q: Quantizer): Value => lowerBound(v.kit.emit('exp2', [v]), q)
 
+/**
+ * The fewest bits of an accumulator that holds one weight of one step times any input: less, and rounding to zero makes all weights 0. Of weights
+ * whose mean was taken away (A2Q+) no one is more than half the norm, which must be two steps then.
+ */
+const leastAccumulator = (q: Quantizer, { bits, signed }: Grid): number =>
+  q.preScaling === 'A2Q_PLUS' ? bits + 1 : bits + (signed ? 1 : 2)
+
 /** The largest norm, in steps, whose products with the input still fit the accumulator; null where the input has no integers. */
 const mostSteps = ({ q, kit, input }: PreScaling): Value | null => {
   const g = input === null ? null : gridOf(input.carried)
@@ -83,6 +90,17 @@ const mostSteps = ({ q, kit, input }: PreScaling): Value | null => {
   if (isFloatGrid(g)) return refused('Input must be quantized to integers', 'give an inputQuant of integers')
   const P = q.accumulatorBitWidth
   const bits = kit.value(g.bitWidth)
+  const least = g.learned === true ? 0 : leastAccumulator(q, g)
+  if (P < least) {
+    const said = `${g.bits} ${g.signed ? 'signed' : 'unsigned'} bits`
+    kit.fail({
+      op: 'weightAccumulatorBitWidth',
+      tag: 'ConfigError',
+      refuse: `${q.name}: an accumulator of ${P} bits is too narrow for an input of ${said}: no weight but 0 fits its bound`,
+      fix: `give weightAccumulatorBitWidth: ${least} or more, or quantize the input to fewer bits`,
+    })
+    return null
+  }
   return q.preScaling === 'A2Q_PLUS'
     ? kit.emit('div', [kit.constant(2 ** P - 2), kit.emit('sub', [kit.emit('exp2', [bits]), kit.constant(1)])])
     : kit.emit('mul', [

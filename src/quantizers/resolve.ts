@@ -16,7 +16,14 @@ import {
   type Fields,
 } from '../data/fields.js'
 import { LEARNED } from './collection.js'
-import { accumulatorProblems, config, formatProblems, groupProblems, learnedProblems } from './gridChecks.js'
+import {
+  accumulatorProblems,
+  config,
+  formatProblems,
+  groupProblems,
+  learnedProblems,
+  widthlessProblems,
+} from './gridChecks.js'
 import type { Quantizer } from './quantizer.js'
 import { overChannels, STATISTICS } from './statistics.js'
 
@@ -243,7 +250,9 @@ export const quantizerProblems = (q: Quantizer): readonly QuantError[] => {
   if (kinds.length > 0) return kinds
   if (q.quantType === 'BINARY') return rangeProblems(q)
   return [
-    ...(q.quantType === 'FLOAT' ? formatProblems(q) : [...bitProblems(q), ...learnedProblems(q)]),
+    ...(q.quantType === 'FLOAT'
+      ? [...formatProblems(q), ...widthlessProblems(q)]
+      : [...bitProblems(q), ...learnedProblems(q)]),
     ...groupProblems(q),
     ...accumulatorProblems(q),
     ...percentProblems(q),

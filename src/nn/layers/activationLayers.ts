@@ -1,5 +1,6 @@
 /** QuantIdentity, QuantReLU, QuantSigmoid, QuantTanh, QuantHardSwish, QuantHardTanh: input_quant, then the activation, then act_quant (SEMANTICS 8). */
-import { gridOf } from '../../data/quant.js'
+import type { QuantError } from '../../data/error.js'
+import { gridOf, isFloatGrid } from '../../data/quant.js'
 import type { BarePrimitive, Kit, Value } from '../../graph/op.js'
 import {
   Int8ActPerTensorFloat,
@@ -44,6 +45,8 @@ type Kind = {
   /** Does a disabled layer keep the metadata of its input? */
   readonly passthrough: boolean
   readonly takesInputQuant: boolean
+  /** Does its quantizer search no thresholds? Brevitas' searches apply the activation twice where it has a formula. */
+  readonly searchless?: true
 }
 
 /** Brevitas' words for a quant tensor that can't be given. */
@@ -75,11 +78,32 @@ const disabled = (kind: Kind, kit: Kit, x: Value, returnQuantTensor: boolean): V
       kind.name,
       `its quantizer is disabled and its input is a plain tensor: ${kit.whyPlain(x)}`,
     )
+  const own = gridOf(x.carried)
+  if (own !== null && isFloatGrid(own))
+    return cannotReturn(
+      x.kit,
+      kind.name,
+      'its quantizer is disabled, and minifloats are not handed on by layers: Brevitas exchanges their widths',
+    )
   const y = kind.act(x, true)
   if (gridOf(y.carried) === null)
     return cannotReturn(y.kit, kind.name, `the activation lost the metadata: ${kit.whyPlain(y)}`)
   return kind.name === 'QuantIdentity' ? y : withTraining(kit, y)
 }
+
+/** A search in a layer whose activation is a formula. */
+const searching = (layer: string, q: Quantizer): readonly QuantError[] =>
+  q.search === null && q.zeroPointImpl !== 'MSE' && q.zeroPointImpl !== 'HQO'
+    ? []
+    : [
+        {
+          tag: 'ConfigError',
+          option: 'actQuant',
+          path: '',
+          message: `${layer}: ${q.name} searches its threshold, and Brevitas' search applies the activation of ${layer} twice`,
+          fix: `use a preset that collects statistics, or the function and a QuantIdentity({ actQuant: ${q.name} }) behind it`,
+        },
+      ]
 
 const activationLayer =
   (kind: Kind) =>
@@ -92,6 +116,7 @@ const activationLayer =
         inputQuant: kind.takesInputQuant ? { fallback: null, prefix: 'input', use: 'act' } : null,
         actQuant: { fallback: kind.fallback, prefix: '', use: 'act' },
       },
+      problems: ({ actQuant: act }) => (kind.searchless === true && act !== null ? searching(kind.name, act) : []),
       build: ({ inputQuant: input, actQuant: act }, returnQuantTensor) => ({
         params: {},
         state: { actQuant: actSpec(act), inputQuant: actSpec(input) },
@@ -130,6 +155,7 @@ const sigmoidLayer = activationLayer({
   act: emits('sigmoid'),
   passthrough: false,
   takesInputQuant: true,
+  searchless: true,
 })
 const tanhLayer = activationLayer({
   name: 'QuantTanh',
@@ -137,6 +163,7 @@ const tanhLayer = activationLayer({
   act: emits('tanh'),
   passthrough: false,
   takesInputQuant: true,
+  searchless: true,
 })
 
 const hardSwishLayer = activationLayer({

@@ -6,6 +6,7 @@ import { sizeOf, type Shape } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import { isInvalid } from '../../graph/builder.js'
 import type { Kit, Value } from '../../graph/op.js'
+import { searchProblem } from '../../quantizers/gridChecks.js'
 import type { Quantizer } from '../../quantizers/quantizer.js'
 import { quantizeBias } from '../../quantizers/weight.js'
 import type { QuantizerState } from '../../quantizers/activation.js'
@@ -112,6 +113,13 @@ export const accumulatorScale = (x: Value, w: Value, y: Value, kit: Kit): Value 
   return kit.emit('reshape', [s], { shape: [sizeOf(s.shape)] })
 }
 
+/** Has each row of the last axis a scale of its own, and are they several? */
+const isPerRow = (x: Value): boolean => {
+  const q = integersOf(x.carried)
+  const scale = q === null ? [] : x.kit.value(q.scale).shape
+  return scale.length === x.shape.length && scale[scale.length - 1] === 1 && sizeOf(scale) > 1
+}
+
 const withBias = (
   kind: Kind,
   q: Quantizer | null,
@@ -123,6 +131,14 @@ const withBias = (
 ): Value => {
   const { kit } = y
   if (bias === undefined || isInvalid(y)) return y
+  if (kind.channelLast && integersOf(w.carried) !== null && isPerRow(x))
+    return kit.fail({
+      op: 'bias',
+      tag: 'ConfigError',
+      refuse:
+        'a bias is added to what has a scale per row of the input: its rows would be compared with the channels of the bias',
+      fix: 'give bias: false and add a bias to the result, or quantize the input with one scale',
+    })
   const axis = kind.channelLast ? y.shape.length - 1 : 1
   if (q === null)
     return kit.emit('add', [
@@ -226,20 +242,21 @@ export const weightLayer = <O extends object>(made: Made<O>, options: O): Weight
   return { ...brokenLayer(made.name, done.problems), quantWeight: fails, forwardWeight: fails }
 }
 
-/** What is wrong with a weight quantizer for a weight of this shape: groups that are longer than the axis. */
+/** What is wrong with a weight quantizer for a weight of this shape: groups that are longer than the axis, searches that don't know the rank. */
 const weightProblems = (layer: string, q: Quantizer, kind: Kind): readonly QuantError[] => {
-  const bad = groupProblem({ ...q, groupDim: 1 - kind.axis }, { shape: kind.weightShape })
-  return bad === null
-    ? []
-    : [
-        {
-          tag: 'ConfigError',
-          option: 'weightGroupSize',
-          path: '',
-          message: `${layer}: ${bad.refuse}`,
-          fix: bad.fix.replace('groupSize', 'weightGroupSize'),
-        },
-      ]
+  const group = groupProblem({ ...q, groupDim: 1 - kind.axis }, { shape: kind.weightShape })
+  const search = searchProblem(q, kind.weightShape.length)
+  const said = (option: string, { refuse, fix }: { readonly refuse: string; readonly fix: string }): QuantError => ({
+    tag: 'ConfigError',
+    option,
+    path: '',
+    message: `${layer}: ${refuse}`,
+    fix: fix.replace('groupSize', 'weightGroupSize'),
+  })
+  return [
+    ...(group === null ? [] : [said('weightGroupSize', group)]),
+    ...(search === null ? [] : [said('weightQuant', search)]),
+  ]
 }
 
 const builtLayer = (
