@@ -5,6 +5,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { freeze } from 'immer'
 import type { QuantErrors } from '../data/error.js'
+import { attempt } from '../data/fields.js'
 import type { NodeId } from '../data/quant.js'
 import type { Tree } from '../data/tree.js'
 import { at, mapTree } from '../data/tree.js'
@@ -48,108 +49,112 @@ const wrong = (message: string, fix: string): E.Either<QuantErrors, never> =>
  */
 export const vjpProgram =
   (table: OpTable) =>
-  (program: Program, options: VjpOptions = {}): E.Either<QuantErrors, Program> => {
-    const results = program.outputs.filter((o) => o.kind === 'result')
-    const target = targetOf(program, results, options.output)
-    if (target === undefined)
-      return wrong(
-        `grad, vjp: ${options.output === undefined ? 'there is no single result' : `there is no result ${options.output}`}; the program has ${results.map((o) => o.path || '(unnamed)').join(', ')}`,
-        `name one of them: { output: '${results[0]?.path ?? ''}' }`,
-      )
-    const b = newBuilder({ table, mode: program.mode, metadata: false })
-    const values: Value[] = []
-    for (const node of program.graph.nodes) {
-      values.push(
-        b.copy(
-          withSteps(node),
-          node.inputs.map((i) => values[i]),
-        ),
-      )
-      b.tie(node.id, node)
-    }
-    const seedFor = values[target.node]
-    const given = options.cotangent === 'given'
-    if (!given && seedFor.shape.some((n) => n !== 1))
-      return wrong(
-        `grad: the result ${target.path || '(unnamed)'} has shape [${seedFor.shape.join()}], not one element`,
-        'reduce it to a scalar (mean, sum, crossEntropy), or use vjp with a cotangent',
-      )
-    const seed = b.differentiating(seedFor.id, () =>
-      given ? b.input('data', 'cotangent', seedFor.shape) : b.constant(1, seedFor.shape),
-    )
+  (program: Program, options: VjpOptions = {}): E.Either<QuantErrors, Program> =>
+    // A loop gives up at its first error: its steps can't go on without the value.
+    E.flatten(attempt(() => differentiated(table, program, options)))
 
-    const wantedInputs = program.inputs.filter(
-      (i) =>
-        i.kind === 'param' ||
-        (i.kind === 'state' && i.learned) ||
-        (i.kind === 'data' &&
-          i.dtype === undefined &&
-          options.inputs === true &&
-          (i.part === 'tensor' || i.part === 'value')),
+const differentiated = (table: OpTable, program: Program, options: VjpOptions): E.Either<QuantErrors, Program> => {
+  const results = program.outputs.filter((o) => o.kind === 'result')
+  const target = targetOf(program, results, options.output)
+  if (target === undefined)
+    return wrong(
+      `grad, vjp: ${options.output === undefined ? 'there is no single result' : `there is no result ${options.output}`}; the program has ${results.map((o) => o.path || '(unnamed)').join(', ')}`,
+      `name one of them: { output: '${results[0]?.path ?? ''}' }`,
     )
-    const versions = new Map<string, NodeId[]>()
-    for (const n of program.graph.nodes)
-      if (n.op.name === 'assign')
-        versions.set(String(n.attrs.leaf), [...(versions.get(String(n.attrs.leaf)) ?? []), n.id])
-    const nodesOf = (i: ProgramInput): readonly NodeId[] => [
-      i.node,
-      ...(i.kind === 'state' ? (versions.get(i.path) ?? []) : []),
-    ]
-    const wanted = new Set(wantedInputs.flatMap(nodesOf))
-    const cts: Cotangents = new Map([[target.node, seed]])
-    const leaves = new Set(wantedInputs.flatMap((i) => (i.kind === 'state' ? [i.path] : [])))
-    const found = new Map<string, Value>()
-    backward(b, program.graph, (id) => values[id], cts, { wanted, leaves, found, backward })
-
-    const gradOf = (i: ProgramInput): Value =>
-      b.differentiating(
-        i.node,
-        () =>
-          [...nodesOf(i).map((id) => cts.get(id)), i.kind === 'state' ? found.get(i.path) : undefined]
-            .filter((c): c is Value => c !== undefined)
-            .reduce<Value | null>((sum, c) => (sum === null ? c : b.emit('add', [sum, c])), null) ??
-          b.constant(0, i.shape),
-      )
-    const outputs: ProgramOutput[] = [...program.outputs]
-    const indexOf = new Map<ProgramInput, number>()
-    for (const i of wantedInputs) {
-      const g = gradOf(i)
-      if (!isInvalid(g)) indexOf.set(i, outputs.push({ kind: 'grad', path: i.path, node: g.id }) - 1)
-    }
-    if (b.errors.length > 0) return E.left(b.errors)
-    const isIndex = (x: unknown): x is number => typeof x === 'number'
-    const gradTree = (tree: Tree<number>): Tree<number> =>
-      prune(mapTree(isIndex, tree, (i) => indexOf.get(program.inputs[i]) ?? -1))
-    const { structure } = program
-    const grads = {
-      params: gradTree(structure.params),
-      state: gradTree(structure.state),
-      ...(options.inputs === true ? { inputs: gradTree(structure.data) } : {}),
-    }
-    const nested = (i: ProgramInput): ProgramInput =>
-      i.kind === 'data' ? { ...i, path: i.path === '' ? 'inputs' : `inputs.${i.path}` } : i
-    const inputs = given
-      ? [
-          ...program.inputs.map(nested),
-          {
-            kind: 'data',
-            path: 'cotangent',
-            node: seed.id,
-            shape: seed.shape,
-            learned: false,
-            part: 'tensor',
-          } satisfies ProgramInput,
-        ]
-      : program.inputs
-    const data: Tree<number> = given ? { inputs: structure.data, cotangent: inputs.length - 1 } : structure.data
-    const graph = b.finish([
-      ...program.graph.outputs.map((id) => values[id]),
-      ...outputs.slice(program.outputs.length).map((o) => b.value(o.node)),
-    ])
-    return E.right(
-      freeze<Program>({ ...program, graph, inputs, outputs, structure: { ...structure, data, grads } }, true),
+  const b = newBuilder({ table, mode: program.mode, metadata: false })
+  const values: Value[] = []
+  for (const node of program.graph.nodes) {
+    values.push(
+      b.copy(
+        withSteps(node),
+        node.inputs.map((i) => values[i]),
+      ),
     )
+    b.tie(node.id, node)
   }
+  const seedFor = values[target.node]
+  const given = options.cotangent === 'given'
+  if (!given && seedFor.shape.some((n) => n !== 1))
+    return wrong(
+      `grad: the result ${target.path || '(unnamed)'} has shape [${seedFor.shape.join()}], not one element`,
+      'reduce it to a scalar (mean, sum, crossEntropy), or use vjp with a cotangent',
+    )
+  const seed = b.differentiating(seedFor.id, () =>
+    given ? b.input('data', 'cotangent', seedFor.shape) : b.constant(1, seedFor.shape),
+  )
+
+  const wantedInputs = program.inputs.filter(
+    (i) =>
+      i.kind === 'param' ||
+      (i.kind === 'state' && i.learned) ||
+      (i.kind === 'data' &&
+        i.dtype === undefined &&
+        options.inputs === true &&
+        (i.part === 'tensor' || i.part === 'value')),
+  )
+  const versions = new Map<string, NodeId[]>()
+  for (const n of program.graph.nodes)
+    if (n.op.name === 'assign')
+      versions.set(String(n.attrs.leaf), [...(versions.get(String(n.attrs.leaf)) ?? []), n.id])
+  const nodesOf = (i: ProgramInput): readonly NodeId[] => [
+    i.node,
+    ...(i.kind === 'state' ? (versions.get(i.path) ?? []) : []),
+  ]
+  const wanted = new Set(wantedInputs.flatMap(nodesOf))
+  const cts: Cotangents = new Map([[target.node, seed]])
+  const leaves = new Set(wantedInputs.flatMap((i) => (i.kind === 'state' ? [i.path] : [])))
+  const found = new Map<string, Value>()
+  backward(b, program.graph, (id) => values[id], cts, { wanted, leaves, found, backward })
+
+  const gradOf = (i: ProgramInput): Value =>
+    b.differentiating(
+      i.node,
+      () =>
+        [...nodesOf(i).map((id) => cts.get(id)), i.kind === 'state' ? found.get(i.path) : undefined]
+          .filter((c): c is Value => c !== undefined)
+          .reduce<Value | null>((sum, c) => (sum === null ? c : b.emit('add', [sum, c])), null) ??
+        b.constant(0, i.shape),
+    )
+  const outputs: ProgramOutput[] = [...program.outputs]
+  const indexOf = new Map<ProgramInput, number>()
+  for (const i of wantedInputs) {
+    const g = gradOf(i)
+    if (!isInvalid(g)) indexOf.set(i, outputs.push({ kind: 'grad', path: i.path, node: g.id }) - 1)
+  }
+  if (b.errors.length > 0) return E.left(b.errors)
+  const isIndex = (x: unknown): x is number => typeof x === 'number'
+  const gradTree = (tree: Tree<number>): Tree<number> =>
+    prune(mapTree(isIndex, tree, (i) => indexOf.get(program.inputs[i]) ?? -1))
+  const { structure } = program
+  const grads = {
+    params: gradTree(structure.params),
+    state: gradTree(structure.state),
+    ...(options.inputs === true ? { inputs: gradTree(structure.data) } : {}),
+  }
+  const nested = (i: ProgramInput): ProgramInput =>
+    i.kind === 'data' ? { ...i, path: i.path === '' ? 'inputs' : `inputs.${i.path}` } : i
+  const inputs = given
+    ? [
+        ...program.inputs.map(nested),
+        {
+          kind: 'data',
+          path: 'cotangent',
+          node: seed.id,
+          shape: seed.shape,
+          learned: false,
+          part: 'tensor',
+        } satisfies ProgramInput,
+      ]
+    : program.inputs
+  const data: Tree<number> = given ? { inputs: structure.data, cotangent: inputs.length - 1 } : structure.data
+  const graph = b.finish([
+    ...program.graph.outputs.map((id) => values[id]),
+    ...outputs.slice(program.outputs.length).map((o) => b.value(o.node)),
+  ])
+  return E.right(
+    freeze<Program>({ ...program, graph, inputs, outputs, structure: { ...structure, data, grads } }, true),
+  )
+}
 
 /** Drops leaves without a gradient, and the records that this empties; arrays keep their places. */
 const prune = (tree: Tree<number>): Tree<number> => {

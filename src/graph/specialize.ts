@@ -72,6 +72,8 @@ type Walk = {
 const liveIn = (graph: Graph): Uint8Array => {
   const live = new Uint8Array(graph.nodes.length)
   for (const id of graph.outputs) live[id] = 1
+  // Also inputs that nobody reads are declared again, with the metadata that they carry.
+  for (const id of graph.inputs) live[id] = 1
   for (let i = graph.nodes.length - 1; i >= 0; i--) {
     const node = graph.nodes[i]
     if (live[i] === 0 && node.op.guards !== true) continue
@@ -145,15 +147,19 @@ const tooLargeToFold = (problem: string): QuantError => ({
 const evaluated = (w: Walk, node: Node, args: readonly Tensor[]): Seen => {
   const out: Tensor = { shape: node.shape, data: new Float32Array(sizeOf(node.shape)) }
   const failure = node.op.evaluate(args, node.attrs, out)
-  if (failure !== null)
-    w.errors.push({
-      tag: 'CheckFailed',
+  if (failure !== null) {
+    const said = {
       op: node.op.name,
-      nodes: [...node.inputs],
       path: node.path,
       message: failure,
       fix: 'parameters and state decide this check, and it fails: no run of this network would pass it; see the layer named here',
-    })
+    }
+    w.errors.push(
+      node.op.finds === 'NonFinite'
+        ? { tag: 'NonFinite', node: node.id, ...said }
+        : { tag: 'CheckFailed', nodes: [...node.inputs], ...said },
+    )
+  }
   const through = node.op.guards === true && args.length > 0 && sameShape(args[0].shape, node.shape)
   return { fixed: { tensor: through ? args[0] : out, path: node.path }, node: null, kept: null }
 }

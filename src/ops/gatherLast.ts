@@ -19,6 +19,8 @@ export const gatherLast: Op = {
     x.length === 2 && c.length === 1 && x[0] === c[0]
       ? [x[0]]
       : refuse(`logits ${showShape(x)} and classes ${showShape(c)} don't fit`, 'give logits [N, C] and classes [N]'),
+  // Loops take it as a sum of which all terms but one are 0: that is +0 where the entry is -0.
+  exact: 'zeros',
   carry: strips('torch.gather gets the bare value and returns a plain tensor'),
   vjp: ({ g, args: [x, classes], kit }) => [kit.emit('scatterLast', [g, classes], { columns: x.shape[1] }), null],
   evaluate: ([x, classes], _attrs, out) => {

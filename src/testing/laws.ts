@@ -10,7 +10,6 @@ import { isTensor, type Tensor } from '../data/tensor.js'
 import { leaves } from '../data/tree.js'
 import { attrsFor, type Example, type Op, type OpTable } from '../graph/op.js'
 import type { Program } from '../graph/program.js'
-import { quantInput, tensorInput, traceProgram, type InputDecl } from '../graph/trace.js'
 import { vjpProgram } from '../autodiff/vjp.js'
 import { QuantIdentity } from '../nn/layers/activationLayers.js'
 import { init, run, trace, type Ran } from '../nn/program/program.js'
@@ -18,39 +17,19 @@ import { ops } from '../ops/index.js'
 import { walk } from '../ops/support/elementwise.js'
 import type { Quantizer } from '../quantizers/quantizer.js'
 
+import { tensorInput } from '../graph/trace.js'
 import { demandLaw } from './demands.js'
+import { programOver } from './programOver.js'
 
 type Operand = Tensor | QuantTensor
 const get = orThrow
 
 const tableWith = (op: Op): OpTable => ({ ...ops, [op.name]: op })
 
-const declare = (arg: Example['args'][number]): InputDecl =>
-  arg.quant === undefined
-    ? tensorInput(arg.shape)
-    : quantInput(arg.shape, {
-        bits: arg.quant.bits,
-        signed: arg.quant.signed,
-        zeroPoint: arg.quant.zero ?? 'zero',
-        scaleShape: arg.quant.scaleShape ?? [],
-        training: true,
-      })
-
 /** The program that applies one op to the operands of an example. */
 export const programOf = (op: Op, example: Example, metadata = true): Program => {
   demandLaw('programOf', [op], { example, metadata })
-  return get(
-    traceProgram({
-      table: tableWith(op),
-      mode: 'train',
-      strict: false,
-      locations: false,
-      params: {},
-      state: {},
-      inputs: example.args.map((a) => (metadata ? declare(a) : tensorInput(a.shape))),
-      body: (_p, _s, inputs, kit) => ({ results: kit.apply(op, inputs as never, example.attrs), nextState: {} }),
-    }),
-  )
+  return programOver(tableWith(op), op, example, metadata)
 }
 
 const outcome = (program: Program, inputs: unknown): Ran<unknown, unknown> =>

@@ -7,6 +7,7 @@ const SEEDS = 2 ** 24
 export const seedLeaf: LeafSpec = {
   shape: [],
   learned: false,
+  constant: true,
   init: (g) => {
     const [t, next] = randint(0, SEEDS, [])(g)
     return [t, next]

@@ -82,12 +82,15 @@ export const select: Rule = (x, node) => {
   return x.emit(node, 'Where', [x.emit(node, 'Cast', [c], { to: int(DataType.BOOL) }), a, b])
 }
 
-/** 1 where `min <= x <= max`, else 0. */
+/** 0 where x lies beyond a bound, else 1, also of NaN; a bound may be absent. */
 export const within: Rule = (x, node) => {
   const v = operand(x, node, 0)
-  const above = x.emit(node, 'GreaterOrEqual', [v, scalarOf(x, attr(node, 'min'), 'min')])
-  const below = x.emit(node, 'LessOrEqual', [v, scalarOf(x, attr(node, 'max'), 'max')])
-  return asFloat(x, node, x.emit(node, 'And', [above, below]))
+  const beyond = [
+    ...(node.attrs.max === null ? [] : [x.emit(node, 'Greater', [v, scalarOf(x, attr(node, 'max'), 'max')])]),
+    ...(node.attrs.min === null ? [] : [x.emit(node, 'Less', [v, scalarOf(x, attr(node, 'min'), 'min')])]),
+  ]
+  const [one = x.emit(node, 'Less', [v, v]), other] = beyond
+  return asFloat(x, node, x.emit(node, 'Not', [other === undefined ? one : x.emit(node, 'Or', [one, other])]))
 }
 
 /** `x >= 0 ? 1 : -1`. */

@@ -1,0 +1,140 @@
+/**
+ * Do two ways to compute one program agree? To the bit, but for sums, which each engine may take in an order of its own, and zeros, of which either may
+ * be the result where an op says so. How far such liberties reach is measured and not guessed: the program is run again with an error put into
+ * each of them, upwards, downwards and mixed, and what moves by that may differ as much.
+ */
+import * as E from 'fp-ts/lib/Either.js'
+import type { QuantErrors } from '../data/error.js'
+import { sizeOf } from '../data/shape.js'
+import type { Tensor } from '../data/tensor.js'
+import { computes, type Op, type OpTable } from '../graph/op.js'
+
+/** What a way of computing gave: tensors by name, or errors. */
+export type Computed = E.Either<QuantErrors, ReadonlyMap<string, Tensor>>
+
+/** Is the `i`-th error put in upwards? */
+type Direction = (i: number) => boolean
+const DIRECTIONS: readonly Direction[] = [() => true, () => false, (i) => ((i * 2654435761) >>> 16) % 2 === 0]
+
+/** Rounding of a sum, in parts of its terms' magnitudes. */
+const OF_TERMS = 2 ** -21
+const absolute = (t: Tensor): Tensor => ({ shape: t.shape, data: t.data.map(Math.abs) })
+const largest = (ts: readonly Tensor[]): number =>
+  ts.reduce((most, t) => t.data.reduce((m, x) => (Number.isFinite(x) ? Math.max(m, Math.abs(x)) : m), most), 0)
+
+/** The op with an error of the size that its liberty allows. */
+const disturbed = (op: Op, up: Direction, everywhere: boolean): Op => {
+  const computed = computes(op)
+  const exact = computed.exact ?? (everywhere && computed.smooth && computed.layout === undefined ? 'sum' : undefined)
+  if (exact === undefined) return op
+  return {
+    ...op,
+    evaluate: (args, attrs, out) => {
+      const said = op.evaluate(args, attrs, out)
+      if (said !== null) return said
+      if (exact === 'zeros') {
+        for (let i = 0; i < out.data.length; i++) if (out.data[i] === 0) out.data[i] = up(i) ? 0 : -0
+        return null
+      }
+      const terms = { shape: out.shape, data: new Float32Array(sizeOf(out.shape)) }
+      if (op.evaluate(args.map(absolute), attrs, terms) !== null) terms.data.fill(0)
+      const around = largest(args) / 2
+      for (let i = 0; i < out.data.length; i++) {
+        const size = OF_TERMS * (Math.abs(out.data[i]) + Math.abs(terms.data[i]) + around)
+        if (Number.isFinite(size)) out.data[i] += up(i) ? size : -size
+      }
+      return null
+    },
+  }
+}
+
+/**
+ * The tables of ops with which a program is run again to learn what may differ. `everywhere`: also the last bits of smooth functions may, as in
+ * formats that write some of them in their own way.
+ */
+export const disturbedTables = (table: OpTable, everywhere = false): readonly OpTable[] =>
+  DIRECTIONS.map((up) =>
+    Object.fromEntries(Object.entries(table).map(([name, op]) => [name, disturbed(op, up, everywhere)])),
+  )
+
+const isSame = (a: number, b: number): boolean => Object.is(a, b)
+
+/** Where the liberties lead, of one element; null: anywhere, so nothing can be said of it. */
+const reach = (expected: number, others: readonly number[]): number | null => {
+  if (others.some((o) => Number.isNaN(o) !== Number.isNaN(expected) || Math.abs(o) === Infinity)) return null
+  return others.reduce((most, o) => Math.max(most, Math.abs(o - expected)), 0)
+}
+
+/** The largest part of a reach that is still believed. */
+const SLACK = 8
+
+const elementApart = (expected: number, found: number, others: readonly number[]): boolean => {
+  if (isSame(expected, found)) return false
+  // Nothing moved: there is no liberty here.
+  if (others.every((o) => isSame(o, expected))) return true
+  const far = reach(expected, others)
+  if (far === null) return false
+  return !(Math.abs(expected - found) <= SLACK * far)
+}
+
+const shown = (x: number): string => (Object.is(x, -0) ? '-0' : String(x))
+
+const tensorApart = (name: string, expected: Tensor, found: Tensor, others: readonly Tensor[]): string | null => {
+  if (expected.shape.join() !== found.shape.join())
+    return `${name} has shape [${expected.shape.join()}], and [${found.shape.join()}]`
+  const i = expected.data.findIndex((x, k) =>
+    elementApart(
+      x,
+      found.data[k],
+      others.map((o) => o.data[k]),
+    ),
+  )
+  return i < 0 ? null : `${name}, element ${i}: ${shown(expected.data[i])}, and ${shown(found.data[i])}`
+}
+
+const says = (errors: QuantErrors): string => errors.map((e) => `${e.tag}: ${e.message}`).join('; ')
+
+/**
+ * What differs between two results, in words; null where they agree. `disturbed` runs the program again over `disturbedTables`; it is asked only
+ * where something differs.
+ */
+export const differenceOf = (
+  expected: Computed,
+  found: Computed,
+  disturbed: () => readonly Computed[],
+): string | null => {
+  if (E.isLeft(expected) && E.isLeft(found))
+    return expected.left[0].tag === found.left[0].tag
+      ? null
+      : `one fails with ${says(expected.left)}, the other with ${says(found.left)}`
+  const bitForBit = E.isRight(expected) && E.isRight(found) ? mapsApart(expected.right, found.right, []) : 'one fails'
+  if (bitForBit === null) return null
+  const others = disturbed()
+  if (E.isRight(expected) && E.isRight(found)) {
+    const ran = others.flatMap((o) => (E.isRight(o) ? [o.right] : []))
+    return ran.length < others.length ? null : mapsApart(expected.right, found.right, ran)
+  }
+  // A check that the liberties decide fails in one way and holds in the other.
+  if (others.some((o) => E.isLeft(o) !== E.isLeft(expected))) return null
+  if (E.isLeft(expected)) return `the first fails: ${says(expected.left)}; the second does not`
+  return E.isLeft(found) ? `the second fails: ${says(found.left)}; the first does not` : null
+}
+
+const mapsApart = (
+  expected: ReadonlyMap<string, Tensor>,
+  found: ReadonlyMap<string, Tensor>,
+  others: readonly ReadonlyMap<string, Tensor>[],
+): string | null => {
+  for (const [name, t] of expected) {
+    const other = found.get(name)
+    if (other === undefined) return `${name} is missing`
+    const apart = tensorApart(
+      name,
+      t,
+      other,
+      others.flatMap((o) => o.get(name) ?? []),
+    )
+    if (apart !== null) return apart
+  }
+  return null
+}

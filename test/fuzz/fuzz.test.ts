@@ -1,0 +1,48 @@
+/** Each program that once was computed differently by two ways, and a few new ones. Many more: `npm run fuzz -- --minutes 10 --seed 7`. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import * as assert from 'uvu/assert'
+import * as q from '../../src/index.js'
+import { programArb, programOfRecipe, type DrawnProgram } from '../../src/testing/index.js'
+import { root } from '../support/process.js'
+import { suite } from '../support/suite.js'
+import { restored } from './corpus.js'
+import { checkRoutes } from './routes.js'
+
+const test = suite('fuzz')
+const FOLDER = join(root, 'test/fuzz/corpus')
+
+const agree = async (d: DrawnProgram, threads: q.Backend | null): Promise<void> => {
+  const found = await checkRoutes(d, { threads })
+  if (found !== null) throw new Error(`${found.route}: ${found.says}\n${d.code}`)
+}
+
+const withThreads = async (body: (threads: q.Backend) => Promise<void>): Promise<void> => {
+  const threads = q.orThrow(await q.createWasm({ threads: 2, splitAbove: 64 }))
+  try {
+    await body(threads)
+  } finally {
+    threads.dispose()
+  }
+}
+
+test('all ways to compute a program of the corpus agree', () =>
+  withThreads(async (threads) => {
+    const files = readdirSync(FOLDER).filter((name) => name.endsWith('.json'))
+    assert.ok(files.length > 0)
+    for (const name of files) {
+      const { recipe } = JSON.parse(readFileSync(join(FOLDER, name), 'utf8'))
+      await agree(q.orThrow(programOfRecipe(restored(recipe))), threads)
+    }
+  }))
+
+test('all ways to compute a random program agree', () =>
+  withThreads((threads) =>
+    fc.assert(
+      fc.asyncProperty(programArb({ most: 40 }), (d) => agree(d, threads)),
+      { numRuns: 60, seed: 17 },
+    ),
+  ))
+
+test.run()
