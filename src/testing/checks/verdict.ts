@@ -2,7 +2,16 @@
 import fc from 'fast-check'
 import * as E from 'fp-ts/lib/Either.js'
 import { explainAll, isFailure, type QuantError } from '../../data/error.js'
-import { count, fieldProblems, whole, type Fields } from '../../data/fields.js'
+import {
+  count,
+  demandArguments,
+  fieldProblems,
+  isEither,
+  required,
+  whole,
+  type Field,
+  type Fields,
+} from '../../data/fields.js'
 import { isQuantTensor, type Output } from '../../data/quantTensor.js'
 import { isTensor } from '../../data/tensor.js'
 import { dataText } from '../programs/code.js'
@@ -38,6 +47,24 @@ export type CheckOptions = {
   readonly runs?: number
   /** Seed of what is drawn (default 1): the same seed, the same inputs. */
   readonly seed?: number
+}
+
+const isBroken = (x: unknown): boolean =>
+  typeof x === 'object' && x !== null && ['law', 'of', 'message', 'input', 'fix'].every((k) => k in x)
+const isHeld = (x: unknown): boolean =>
+  typeof x === 'object' &&
+  x !== null &&
+  'of' in x &&
+  'laws' in x &&
+  Array.isArray(x.laws) &&
+  x.laws.every((l: unknown) => typeof l === 'object' && l !== null && 'law' in l && 'runs' in l)
+const verdictField: Field = {
+  says: 'what a checker returned',
+  like: 'checkOp(op)',
+  holds: (x) =>
+    isEither(x) &&
+    ((x._tag === 'Left' && 'left' in x && Array.isArray(x.left) && x.left.every(isBroken)) ||
+      (x._tag === 'Right' && 'right' in x && isHeld(x.right))),
 }
 
 const OPTIONS: Fields<CheckOptions> = { runs: count, seed: whole }
@@ -155,8 +182,9 @@ export const guarded = (of: string, make: () => Verdict): Verdict => {
  * const verdict = checkOp(mine)
  * if (isLeft(verdict)) throw new Error(showVerdict(verdict))
  */
-export const showVerdict = (verdict: Verdict): string =>
-  E.isRight(verdict)
+export const showVerdict = (verdict: Verdict): string => {
+  demandArguments('showVerdict', { verdict }, { verdict: required(verdictField) })
+  return E.isRight(verdict)
     ? `${verdict.right.of}: ${verdict.right.laws.length} laws hold (${verdict.right.laws.map((l) => `${l.law}, ${l.runs}`).join('; ')})`
     : verdict.left
         .map(
@@ -164,3 +192,4 @@ export const showVerdict = (verdict: Verdict): string =>
             `${b.of} breaks the law "${b.law}": ${b.message}${b.input === '' ? '' : `\n  on ${b.input}`}\n  fix: ${b.fix} (seed ${b.seed})`,
         )
         .join('\n')
+}

@@ -2,7 +2,17 @@
 import fc from 'fast-check'
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../../data/error.js'
-import { demandArguments, list, oneOf, required, shaped } from '../../data/fields.js'
+import {
+  anyNumber,
+  demandArguments,
+  listOf,
+  oneOf,
+  required,
+  shaped,
+  text,
+  whole,
+  type Field,
+} from '../../data/fields.js'
 import type { OpTable } from '../../graph/op.js'
 import type { Program } from '../../graph/program.js'
 import { traceProgram, type InputDecl } from '../../graph/trace.js'
@@ -26,6 +36,18 @@ export type DrawnProgram = {
   /** Were ops kept from metadata, because one refused it? */
   readonly plain: boolean
 }
+
+const isNumberList = (x: unknown): boolean => Array.isArray(x) && x.length > 0 && x.every((n) => typeof n === 'number')
+const picks: Field = {
+  says: 'a list of whole numbers, at least one',
+  like: '[0]',
+  holds: (x) => Array.isArray(x) && x.length > 0 && x.every((n) => Number.isSafeInteger(n) && Number(n) >= 0),
+}
+const stepField = shaped('a step of a recipe: { op, example, picks }', {
+  op: required(text),
+  example: required(whole),
+  picks: required(picks),
+})
 
 const traced = (cells: readonly Cell[], mode: 'train' | 'eval', table: OpTable, plain: boolean) => {
   const layer = layerOf(cells, { table, plain })
@@ -54,8 +76,8 @@ export const programOfRecipe = (recipe: Recipe, table: OpTable = registry): E.Ei
     {
       recipe: required(
         shaped('a recipe, as recipeArb draws it', {
-          steps: required(list),
-          numbers: required(list),
+          steps: required(listOf(stepField)),
+          numbers: required({ ...listOf(anyNumber), says: 'a list of numbers, at least one', holds: isNumberList }),
           mode: required(oneOf('train', 'eval')),
         }),
       ),
