@@ -41,7 +41,9 @@ const disturbed = (op: Op, up: Direction, everywhere: boolean): Op => {
       const around = largest(args) / 2
       for (let i = 0; i < out.data.length; i++) {
         const size = OF_TERMS * (Math.abs(out.data[i]) + Math.abs(terms.data[i]) + around)
-        if (Number.isFinite(size)) out.data[i] += up(i) ? size : -size
+        // Where magnitudes overflow, so may a part of the sum, in one order and not in another.
+        if (!Number.isFinite(size)) out.data[i] = up(i) ? NaN : Infinity
+        else out.data[i] += up(i) ? size : -size
       }
       return null
     },
