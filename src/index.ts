@@ -109,6 +109,7 @@ export {
 } from './evaluator/engines.js'
 export type {
   Features,
+  RungsDescription,
   Limits,
   PlanDescription,
   ProductDescription,

@@ -4,6 +4,7 @@ import type { QuantErrors, QuantWarning } from '../data/error.js'
 import type { Tensor } from '../data/tensor.js'
 import type { Node } from '../graph/graph.js'
 import type { Program } from '../graph/program.js'
+import type { PlanDescription, Profile, ProfileOptions } from './insight.js'
 
 /** What is taken on trust. */
 export type TrustOptions = {
@@ -63,4 +64,8 @@ export interface ResidentStorage {
 export interface Backend {
   readonly name: string
   prepare(program: Program): Either<QuantErrors, Executable>
+  /** The plan that it makes for a program over these inputs; absent: it makes none. Nothing is run. */
+  explain?(program: Program, inputs: readonly Tensor[]): Either<QuantErrors, PlanDescription>
+  /** Times every step of that plan, in one thread. */
+  profile?(program: Program, inputs: readonly Tensor[], options?: ProfileOptions): Either<QuantErrors, Profile>
 }

@@ -29,9 +29,17 @@ export type StepDescription = {
   readonly leaves: readonly string[]
 }
 
+/** With which instructions products multiply: 16-bit (`baseline`) or 8-bit (`relaxed`) dot products of integers, and why; and whether float products are added unrounded. */
+export type RungsDescription = {
+  readonly integers: 'baseline' | 'relaxed'
+  readonly fma: boolean
+  readonly why: string
+}
+
 /** A plan for one vector of phases. `bytes` is the size of the arena, known before anything runs. */
 export type PlanDescription = {
   readonly bytes: number
+  readonly rungs: RungsDescription
   readonly phases: readonly { readonly path: string; readonly phase: 'collecting' | 'learned' }[]
   readonly passes: {
     readonly programNodes: number
@@ -102,6 +110,8 @@ export type Features = {
   readonly sharedMemory: boolean
   /** Threads that take part, the calling one included. */
   readonly threads: number
+  /** The instructions that products are made of. */
+  readonly rungs: RungsDescription
   /** `threads × simd`, `simd`, or `plain` (the reference backend, where there is no SIMD). */
   readonly level: 'threads × simd' | 'simd' | 'plain'
   /** Why a higher rung isn't used. */

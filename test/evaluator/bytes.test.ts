@@ -1,12 +1,15 @@
 /** Integers of quantizers stored as bytes: the numbers of a plan that stores floats, bit by bit, whatever comes in. */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
+import { isRight, type Either } from 'fp-ts/lib/Either.js'
 import * as q from '../../src/index.js'
 import type { Tensor } from '../../src/data/tensor.js'
 import { newMath } from '../../src/evaluator/wasm/kernels/math.js'
 import { load, loadGuarded, type Loaded } from '../../src/evaluator/wasm/load.js'
 import type { Plan } from '../../src/evaluator/wasm/placing.js'
 import { planOf } from '../../src/evaluator/wasm/planning.js'
+import { hasRelaxedSimd } from '../../src/evaluator/wasm/features.js'
+import { BASELINE, newProbe, type Rungs } from '../../src/evaluator/wasm/rungs.js'
 import { bindInputs } from '../../src/nn/program/binding.js'
 import { randomNet } from '../integer/random.js'
 import { suite } from '../support/suite.js'
@@ -14,6 +17,8 @@ import { misplaced } from './support/placement.js'
 import { assertSame, get, runOn } from './support/programs.js'
 
 const test = suite('wasm: bytes')
+
+const leftOf = (e: Either<q.QuantErrors, unknown>): q.QuantErrors => (isRight(e) ? [] : e.left)
 
 type Args = { readonly params: unknown; readonly state: unknown; readonly inputs: unknown }
 
@@ -167,6 +172,97 @@ test('a sum of two quantized values reads bytes and writes bytes', () => {
     ),
     { numRuns: 12 },
   )
+})
+
+const rungsOf = (given: Partial<Rungs>): Rungs => ({ ...BASELINE, integers: 'relaxed', ...given })
+
+test('8-bit dot products give the integers of 16-bit ones, top bits split off or not', () => {
+  if (!hasRelaxedSimd()) return
+  const second = newProbe().second()
+  const rungs = [
+    rungsOf({ second: 'seven', splits: true }),
+    rungsOf({ second: 'seven', splits: false }),
+    rungsOf({ second, splits: true }),
+  ]
+  const kernels = new Set<string>()
+  for (let seed = 5000; seed < 5030; seed++) {
+    const net = randomNet(seed)
+    const p = net.program as q.Program
+    const given = get(bindInputs(p, { ...net.fixed, inputs: net.x } as Args))
+    const plan = (r: Rungs): Plan => planOf(p, (i) => given[i].data, [], newMath(), { bytes: true, rungs: r })
+    const run = (made: Plan): readonly Tensor[] => {
+      const loaded = get(load(p, made, null))
+      const outputs = outputsOf(loaded, given, true)
+      loaded.dispose()
+      return outputs
+    }
+    const expected = run(plan(BASELINE))
+    for (const r of rungs) {
+      const made = plan(r)
+      assert.deepEqual(misplaced(made, []), [], net.says)
+      made.steps.forEach((s) => kernels.add(s.kernel?.name.split(' + ')[0] ?? ''))
+      run(made).forEach((t, i) => assertSame(t, expected[i], `seed ${seed}, ${net.says}: output ${i}`))
+    }
+  }
+  for (const name of [
+    'conv bytes i8 split across',
+    'conv bytes i8 split along',
+    'linear bytes i8 split',
+    'conv bytes i8 across',
+  ])
+    assert.ok(kernels.has(name), `${name} among ${[...kernels].join(', ')}`)
+})
+
+test('rungs are forced, or chosen and said; what an engine lacks is an error where it was forced', async () => {
+  const made = await q.createWasm({ threads: 1, simd: 'relaxed' })
+  assert.equal(isRight(made), hasRelaxedSimd())
+  const backends = [get(await q.createWasm({ threads: 1, simd: 'baseline' })), ...(isRight(made) ? [made.right] : [])]
+  try {
+    const inputs = get(bindInputs(program, args))
+    const [expected, ...others] = backends.map((b) => get(runOn(b, program, inputs)).outputs)
+    for (const o of others) o.forEach((t, i) => assertSame(t, expected[i], `output ${i}`))
+    for (const b of backends) {
+      const d = get(q.explainPlan(program, args, b))
+      assert.deepEqual(d.rungs, b.features.rungs)
+      assert.match(d.rungs.why, /was asked for/)
+      assert.match(q.showPlan(d), /instructions: (8|16)-bit dot products of integers, because simd: /)
+      assert.match(d.products[0].kernel, d.rungs.integers === 'relaxed' ? /i8/ : /i16/)
+    }
+  } finally {
+    backends.forEach((b) => b.dispose())
+  }
+  const chosen = get(await q.createWasm({ threads: 1 }))
+  assert.match(chosen.features.rungs.why, hasRelaxedSimd() ? /times as many products here/ : /no relaxed SIMD/)
+  chosen.dispose()
+  assert.match(get(q.explainPlan(program, args)).rungs.why, /measures nothing/)
+  const wrong = await q.createWasm({ simd: 'relaxt' as 'relaxed' })
+  assert.match(isRight(wrong) ? '' : q.explainAll(wrong.left), /'baseline' or 'relaxed'/)
+  assert.match(
+    isRight(q.explainPlan(program, args, q.reference))
+      ? ''
+      : q.explainAll(leftOf(q.explainPlan(program, args, q.reference))),
+    /makes no plan/,
+  )
+})
+
+test('products added unrounded stay within the rounding of a sum', async () => {
+  const backend = get(await q.createWasm({ threads: 1, fma: true }))
+  const net = q.chain({ conv: q.QuantConv2d({ inChannels: 9, outChannels: 10, kernelSize: 3, weightQuant: null }) })
+  const p = get(q.trace(net, q.tensorInput([2, 9, 11, 11]), { mode: 'eval' })) as q.Program
+  const { params, state } = get(q.init(net, 0))
+  const given = q.randn([2, 9, 11, 11])(q.manualSeed(3))[0]
+  const inputs = get(bindInputs(p, { params, state, inputs: given }))
+  try {
+    assert.equal(backend.features.rungs.fma, hasRelaxedSimd())
+    assert.equal(
+      backend.features.notes.some((n) => /no relaxed SIMD/.test(n)),
+      !hasRelaxedSimd(),
+    )
+    const [ours, theirs] = [backend, q.reference].map((b) => get(runOn(b, p, inputs)).outputs[0].data)
+    ours.forEach((v, i) => assert.ok(Math.abs(v - theirs[i]) < 1e-5, `${i}: ${v} and ${theirs[i]}`))
+  } finally {
+    backend.dispose()
+  }
 })
 
 test.run()

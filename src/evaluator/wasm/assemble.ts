@@ -38,6 +38,8 @@ export type AssembleOptions = {
   readonly splitAbove: number
   /** Memory of the module's own that holds this; what is done once, with parameters and state, has been done and left its results in it. */
   readonly image?: readonly DataPiece[]
+  /** Float products are added unrounded. */
+  readonly fma?: boolean
 }
 
 const placesOf = (plan: Plan, s: PlannedStep): Places => ({
@@ -58,7 +60,7 @@ const sharedWork = (k: EmittedKernel | null, splitAbove: number): number =>
 
 /** Assembles a plan's module. */
 export const assemble = (plan: Plan, options: AssembleOptions): Assembled => {
-  const m = newModule()
+  const m = newModule(options)
   const barrier = options.threads ? emitBarrier(m, options.mayWait) : null
   const emitted = plan.steps.map((s, k) =>
     s.kernel === null ? null : emitKernel(m, s.kernel, placesOf(plan, s), `step${k}`, s.path),

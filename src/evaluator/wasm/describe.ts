@@ -22,6 +22,7 @@ import { nodesOf } from '../plan/fuse.js'
 import type { PlanDescription, ProductDescription, StepDescription } from '../insight.js'
 import { tooLarge } from '../memory.js'
 import { newMath } from './kernels/math.js'
+import { BASELINE, described, type Rungs } from './rungs.js'
 import { planOf } from './planning.js'
 import type { Plan, PlannedStep } from './placing.js'
 
@@ -78,16 +79,21 @@ export const productIn = (plan: Plan, s: PlannedStep): ProductDescription | null
     : null
 
 /** The plan that is made for a program over these inputs, in the order of `program.inputs`. Nothing is run. */
-export const explain = (program: Program, inputs: readonly Tensor[]): E.Either<QuantErrors, PlanDescription> => {
+export const explain = (
+  program: Program,
+  inputs: readonly Tensor[],
+  rungs: Rungs = BASELINE,
+): E.Either<QuantErrors, PlanDescription> => {
   const large = tooLarge(program, 'wasm')
   if (large !== null) return E.left(large)
-  const plan = planOf(program, (i) => inputs[i].data, [], newMath(), { bytes: true })
-  return E.right(describePlan(plan, program.graph.nodes.length))
+  const plan = planOf(program, (i) => inputs[i].data, [], newMath(), { bytes: true, rungs })
+  return E.right(describePlan(plan, program.graph.nodes.length, rungs))
 }
 
 /** Describes a plan. `programNodes`: how many nodes the program has. */
-export const describePlan = (plan: Plan, programNodes: number): PlanDescription => ({
+export const describePlan = (plan: Plan, programNodes: number, rungs: Rungs = BASELINE): PlanDescription => ({
   bytes: plan.bytes,
+  rungs: described(rungs),
   phases: plan.flat.tests.map((t) => ({ path: t.path, phase: t.collecting ? 'collecting' : 'learned' })),
   passes: {
     programNodes,
@@ -151,6 +157,7 @@ export const showPlan = (d: PlanDescription): string => {
     `plan: ${kib(d.bytes)} of memory`,
     ...(d.phases.length === 0 ? [] : [`phases: ${d.phases.map((t) => `${t.path} ${t.phase}`).join(', ')}`]),
     `flat: ${p.programNodes} nodes of the program became ${p.flatNodes}`,
+    `instructions: ${d.rungs.integers === 'relaxed' ? '8-bit' : '16-bit'} dot products of integers, because ${d.rungs.why}; float products are ${d.rungs.fma ? 'added unrounded (fma)' : 'rounded, then added'}`,
     `fused: ${p.loops} loops, ${p.kernels} kernels, ${p.hostSteps} steps on the host; ${p.storedValues} values stored${p.byteValues === 0 ? '' : `, ${p.byteValues} of them as bytes`}, ${p.inPlace} steps write over inputs`,
     'steps (addresses in bytes):',
     ...d.steps.map(step),

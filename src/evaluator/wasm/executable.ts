@@ -12,6 +12,7 @@ import { loadGuarded, type Crew, type Loaded } from './load.js'
 import { newLoops, type MakeStorage } from './loops.js'
 import { phasesOf, type Phases, type Read } from './phases.js'
 import { planOf } from './planning.js'
+import type { Rungs } from './rungs.js'
 
 /** A loaded plan, the storage of the inputs that were last copied into it (null: not known), and whether it fits a state. */
 type Entry = Phases & { readonly loaded: Loaded; readonly latest: (Float32Array | null)[] }
@@ -26,7 +27,7 @@ const entryOf = (program: Program, loaded: Loaded): Entry => ({
 })
 
 /** What executables of one backend share. */
-export type Machine = { readonly crew: Crew | null }
+export type Machine = { readonly crew: Crew | null; readonly rungs: Rungs }
 
 /** The same, and what keeps this program from it. */
 type Room = Machine & { readonly large: QuantErrors | null }
@@ -34,7 +35,7 @@ type Room = Machine & { readonly large: QuantErrors | null }
 /** Plans by phases; the latest is tried first. */
 const newPlans = (program: Program, machine: Room, commits: readonly Commit[]) => {
   const entries: Entry[] = []
-  const loops = newLoops(bodyStorage, (body, own, of) => planOf(body, of, own, newMath()))
+  const loops = newLoops(bodyStorage(machine.rungs), (body, own, of) => planOf(body, of, own, newMath()))
   let made = 0
   const find = (read: Read): E.Either<QuantErrors, Entry> => {
     for (let i = 0; i < entries.length; i++)
@@ -44,9 +45,10 @@ const newPlans = (program: Program, machine: Room, commits: readonly Commit[]) =
       }
     // Sizes first: a plan of an absurd program would be long in the making.
     if (machine.large !== null) return E.left(machine.large)
-    const planned = (bytes: boolean) => (given: Read) => planOf(program, given, commits, newMath(), { bytes })
+    const { rungs } = machine
+    const planned = (bytes: boolean) => (given: Read) => planOf(program, given, commits, newMath(), { bytes, rungs })
     const loaded = withMemory('wasm', () =>
-      loadGuarded(program, planned(true)(read), planned(false), machine.crew, { loops }),
+      loadGuarded(program, planned(true)(read), planned(false), machine.crew, { loops, fma: rungs.fma }),
     )
     if (E.isLeft(loaded)) return loaded
     entries.unshift(entryOf(program, loaded.right))
@@ -131,11 +133,14 @@ const residentOf = (program: Program, machine: Room, commits: readonly Commit[])
 }
 
 /** Storage of the body of a loop: its steps are short, and stay with the calling thread. */
-const bodyStorage: MakeStorage = (program, commits) => residentOf(program, { crew: null, large: null }, commits)
+const bodyStorage =
+  (rungs: Rungs): MakeStorage =>
+  (program, commits) =>
+    residentOf(program, { crew: null, rungs, large: null }, commits)
 
 /** A program on this machine. */
-export const executableOf = (program: Program, { crew }: Machine): Executable => {
-  const room: Room = { crew, large: tooLarge(program, 'wasm') }
+export const executableOf = (program: Program, machine: Machine): Executable => {
+  const room: Room = { ...machine, large: tooLarge(program, 'wasm') }
   const plans = newPlans(program, room, [])
   const residents: ResidentStorage[] = []
   const runOn = (entry: Entry, inputs: readonly Tensor[]): E.Either<QuantErrors, RunResult> => {

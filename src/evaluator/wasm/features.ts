@@ -18,7 +18,7 @@ export const hasSimd = (): boolean =>
       }),
   )
 
-/** Does the engine know relaxed SIMD? It is reported, not used: `relaxed_madd` gains nothing on x86, and the int8 dot product is slower than the int16 one in V8 11. */
+/** Does the engine know relaxed SIMD? What its instructions are good for is asked by rungs.ts. */
 export const hasRelaxedSimd = (): boolean =>
   valid(
     (m) =>

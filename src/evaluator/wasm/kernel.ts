@@ -74,6 +74,9 @@ export type Kernel = {
   }
 }
 
+/** Operand 0 as bytes; on products, with which dot product: of pairs of 16 bits, or of four bytes, whose top bit is split off where the engine does not take it. */
+export type ByteOperand = { readonly signed: boolean; readonly dot: 'i16' | 'i8' | 'i8 split' }
+
 /** What a kernel is chosen by: the op, and the shapes of operands and result. */
 export type KernelSpec = {
   readonly op: string
@@ -81,7 +84,7 @@ export type KernelSpec = {
   readonly shapes: readonly Shape[]
   readonly shape: Shape
   /** Is operand 0 bytes, integers of its grid (a product's x; of a pool the result, too)? */
-  readonly bytes?: { readonly signed: boolean }
+  readonly bytes?: ByteOperand
 }
 
 /**

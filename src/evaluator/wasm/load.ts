@@ -87,6 +87,8 @@ export type LoadOptions = {
   readonly stages?: boolean
   /** Runs the loops that have no kernel; without it the reference does. */
   readonly loops?: Loops
+  /** Float products are added unrounded. */
+  readonly fma?: boolean
 }
 
 /**
@@ -144,7 +146,7 @@ export const load = (
   program: Program,
   plan: Plan,
   crew: Crew | null,
-  { stages = false, loops }: LoadOptions = {},
+  { stages = false, loops, ...code }: LoadOptions = {},
 ): E.Either<QuantErrors, Loaded> => {
   const bytes = plan.bytes
   const allocated = allocate(bytes, crew)
@@ -157,6 +159,7 @@ export const load = (
     pages,
     stages,
     splitAbove: crew?.splitAbove ?? 0,
+    ...code,
   })
   const module = new WebAssembly.Module(assembled.bytes)
   const functions = functionsOf(new WebAssembly.Instance(module, { env: { memory } }))

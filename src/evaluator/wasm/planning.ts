@@ -23,6 +23,7 @@ import { scalarFunction } from './elementwise/scalar.js'
 import { absorbsAbs, kernelOf, picksBytes, takesBytes, type OpKernel } from './kernels/index.js'
 import { loopKernel, type PlanBody } from './loopKernel.js'
 import type { MathOf } from './kernels/math.js'
+import { BASELINE, type Rungs } from './rungs.js'
 
 const MOST_MEMBERS = 96
 
@@ -67,7 +68,10 @@ const chosenLoop = (step: Step, node: FlatNode, loop: Node, flat: Flat, planBody
   return { step, label, path: node.path, kernel, args: node.args.map((a) => a.id), outs: results.map((r) => r.id) }
 }
 
-const chooseKernel = (step: Step, flat: Flat, math: MathOf, bytes: ByteGrids): Chosen => {
+/** Which values are bytes, and with which instructions integers are multiplied. */
+type Stored = { readonly bytes: ByteGrids; readonly rungs: Rungs }
+
+const chooseKernel = (step: Step, flat: Flat, math: MathOf, { bytes, rungs }: Stored): Chosen => {
   if (step.kind === 'group') {
     const { kernel, args, outs } = isJoined(step)
       ? updateKernel(step, flat.nodes, laneFunctions(math))
@@ -84,7 +88,7 @@ const chooseKernel = (step: Step, flat: Flat, math: MathOf, bytes: ByteGrids): C
   const node = flat.nodes[step.node]
   if (node.loop !== undefined)
     return chosenLoop(step, node, node.loop, flat, (body, commits, read) => planOf(body, read, commits, math))
-  const chosen: OpKernel | null = kernelOf(node, math, bytes)
+  const chosen: OpKernel | null = kernelOf(node, math, bytes, rungs)
   if (chosen === null)
     return {
       step,
@@ -112,6 +116,7 @@ const updatesOf = (program: Program, flat: Flat, commits: readonly Commit[]): Re
 export type PlanOptions = {
   /** May integers of quantizers be stored as bytes? Then the guard must be looked at after each execution, and another plan be at hand. */
   readonly bytes: boolean
+  readonly rungs?: Rungs
 }
 
 /** Everything is stored as numbers: a plan that can be executed alone. */
@@ -162,13 +167,14 @@ const choose = (
   const steps = joinUpdates(stepsOf(leveled, rules), leveled, updatesOf(program, flat, commits), {
     signature: signatureOf(flat.nodes),
   })
+  const rungs = options.rungs ?? BASELINE
   const bytes =
     options.bytes && program.mode === 'eval' && commits.length === 0
       ? bytesOf(leveled, steps, byteRules(flat.nodes))
       : NO_BYTES
   // Within a level the host comes first, so that what follows is one segment.
   const single = steps
-    .map((s) => chooseKernel(s, flat, math, bytes))
+    .map((s) => chooseKernel(s, flat, math, { bytes, rungs }))
     .sort(
       (a, b) =>
         Number(b.step.cached) - Number(a.step.cached) ||

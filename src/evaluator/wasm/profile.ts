@@ -23,6 +23,7 @@ import { newMath } from './kernels/math.js'
 import { measureLimits } from './limits.js'
 import { load, type Loaded } from './load.js'
 import { planOf } from './planning.js'
+import { BASELINE, type Rungs } from './rungs.js'
 
 const leastOf = (rounds: number, body: () => void): number => {
   let least = Infinity
@@ -68,6 +69,7 @@ export const profileProgram = (
   program: Program,
   inputs: readonly Tensor[],
   options: ProfileOptions = {},
+  rungs: Rungs = BASELINE,
 ): E.Either<QuantErrors, Profile> => {
   const { rounds = 15, warmUpMs = 500 } = options
   const large = tooLarge(program, 'wasm')
@@ -75,9 +77,9 @@ export const profileProgram = (
   const began = performance.now()
   const loaded = load(
     program,
-    planOf(program, (i) => inputs[i].data, [], newMath(), { bytes: true }),
+    planOf(program, (i) => inputs[i].data, [], newMath(), { bytes: true, rungs }),
     null,
-    { stages: true },
+    { stages: true, fma: rungs.fma },
   )
   if (E.isLeft(loaded)) return loaded
   const compileMs = performance.now() - began

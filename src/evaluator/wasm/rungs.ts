@@ -3,8 +3,13 @@
  * Of these the second factor is defined from 0 to 127 alone; what an engine makes of its top bit is asked once, and where it
  * takes the whole byte as it stands (signed or not), integers of that sign need not be split.
  */
+import * as E from 'fp-ts/lib/Either.js'
+import type { QuantErrors } from '../../data/error.js'
+import type { RungsDescription } from '../insight.js'
+import { backendError } from '../messages.js'
 import { control, f32x4, i32, i32x4, relaxed, v128 } from './asm/instructions.js'
 import { newModule } from './asm/module.js'
+import type { ByteOperand } from './kernel.js'
 
 /** How an engine reads the second factor's byte: unsigned or signed, all of it; or `seven`: 7 bits are all that it promises. */
 export type SecondFactor = 'unsigned' | 'signed' | 'seven'
@@ -29,6 +34,17 @@ export const BASELINE: Rungs = {
   splits: false,
   fma: false,
   why: 'a plan that every engine can run was asked for',
+}
+
+/** The integers of a factor, from `lo` to `hi`. */
+type Range = { readonly lo: number; readonly hi: number }
+
+/** With which dot products integers x (of a byte) are multiplied by integers w. */
+export const dotOf = (r: Rungs, x: Range, w: Range): ByteOperand['dot'] => {
+  if (r.integers === 'baseline' || w.lo < -128 || w.hi > 127) return 'i16'
+  const whole = x.lo >= 0 ? x.hi <= 127 || r.second === 'unsigned' : r.second === 'signed'
+  if (whole) return 'i8'
+  return r.splits ? 'i8 split' : 'i16'
 }
 
 const CHAINS = 12
@@ -83,20 +99,29 @@ export type Probe = {
   readonly gain: () => number
 }
 
-const TURNS = 20_000
+const TURNS = 10_000
 /** Milliseconds in which an engine gets to its optimised code. */
-const WARM_UP_MS = 4
-const ROUNDS = 5
+const WARM_UP_MS = 8
+const ROUNDS = 12
 
-const least = (call: () => void): number => {
-  for (const until = performance.now() + WARM_UP_MS; performance.now() < until;) call()
-  let ms = Infinity
-  for (let i = 0; i < ROUNDS; i++) {
-    const began = performance.now()
-    call()
-    ms = Math.min(ms, performance.now() - began)
+const timed = (call: () => void): number => {
+  const began = performance.now()
+  call()
+  return performance.now() - began
+}
+
+/** How many times as long the first takes as the second: the least of several, taken in turn. */
+const ratio = (first: () => void, second: () => void): number => {
+  let [a, b] = [Infinity, Infinity]
+  for (const until = performance.now() + WARM_UP_MS; performance.now() < until;) {
+    first()
+    second()
   }
-  return ms
+  for (let i = 0; i < ROUNDS; i++) {
+    a = Math.min(a, timed(first))
+    b = Math.min(b, timed(second))
+  }
+  return a / b
 }
 
 /** Opens the probe; only where the engine has relaxed SIMD. */
@@ -113,7 +138,58 @@ export const newProbe = (): Probe => {
   const gives = (factor: number, other: number): boolean =>
     ask(0, 2) === 4 * -128 * factor && ask(1, 2) === 4 * 127 * factor && ask(0, 3) === 4 * -128 * other
   return {
-    second: () => (gives(255, 179) ? 'unsigned' : gives(-1, -77) ? 'signed' : 'seven'),
-    gain: () => (2 * least(() => void call('dot16', TURNS, 0))) / least(() => void call('dot8', TURNS, 0)),
+    second: () => {
+      if (gives(255, 179)) return 'unsigned'
+      return gives(-1, -77) ? 'signed' : 'seven'
+    },
+    gain: () =>
+      2 *
+      ratio(
+        () => void call('dot16', TURNS, 0),
+        () => void call('dot8', TURNS, 0),
+      ),
   }
 }
+
+/** Four bytes at a time must be so many times as fast: pairs of 16 bits have the transform of 3×3 kernels, which saves multiplications. */
+const WORTH = 1.5
+
+/** What is there, and what was asked for. */
+type Wanted = {
+  readonly relaxed: boolean
+  readonly simd: 'baseline' | 'relaxed' | undefined
+  readonly fma: boolean | undefined
+}
+
+const noRelaxed = backendError(
+  'wasm',
+  "this engine has no relaxed SIMD, which simd: 'relaxed' asks for",
+  'leave simd out, or take Node from version 22 on',
+)
+
+/** The rungs of this engine, by its answers and its speed, or as they are asked for; and what could not be had. */
+export const rungsHere = ({
+  relaxed: has,
+  simd,
+  fma = false,
+}: Wanted): E.Either<QuantErrors, { readonly rungs: Rungs; readonly note: readonly string[] }> => {
+  if (simd === 'relaxed' && !has) return E.left([noRelaxed])
+  const note = fma && !has ? ['no relaxed SIMD: float products are rounded before they are added'] : []
+  const base: Rungs = { ...BASELINE, fma: fma && has }
+  if (simd === 'baseline') return E.right({ rungs: { ...base, why: "simd: 'baseline' was asked for" }, note })
+  if (!has) return E.right({ rungs: { ...base, why: 'this engine has no relaxed SIMD' }, note })
+  const probe = newProbe()
+  const second = probe.second()
+  if (simd === 'relaxed')
+    return E.right({
+      rungs: { ...base, integers: 'relaxed', second, splits: true, why: "simd: 'relaxed' was asked for" },
+      note,
+    })
+  const gain = probe.gain()
+  const says = `8-bit ones did ${gain.toFixed(2)} times as many products here (from ${WORTH} on they are taken)`
+  const integers = gain >= WORTH ? 'relaxed' : 'baseline'
+  return E.right({ rungs: { ...base, integers, second, why: says }, note })
+}
+
+/** What is said of rungs. */
+export const described = ({ integers, fma, why }: Rungs): RungsDescription => ({ integers, fma, why })

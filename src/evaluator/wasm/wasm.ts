@@ -7,7 +7,10 @@ import { backendError } from '../messages.js'
 import { reference } from '../reference/reference.js'
 import { coresHere, newCrew, type OwnedCrew } from './crew.js'
 import { executableOf } from './executable.js'
+import { explain } from './describe.js'
 import { hasRelaxedSimd, hasSharedMemory, hasSimd } from './features.js'
+import { profileProgram } from './profile.js'
+import { BASELINE, described, rungsHere, type Rungs } from './rungs.js'
 
 /** A backend with threads: `dispose` ends them. */
 export type WasmBackend = Backend & { readonly features: Features; readonly dispose: () => void }
@@ -16,6 +19,16 @@ export type WasmBackend = Backend & { readonly features: Features; readonly disp
 export type WasmOptions = {
   /** How many threads at most, the calling one included; absent: as many as there are cores, up to 8. */
   readonly threads?: number
+  /**
+   * Forces the dot products of integers: `baseline`, of 16 bits, or `relaxed`, of 8 bits (an error where the engine has none).
+   * Absent: what the engine does faster. The numbers are the same.
+   */
+  readonly simd?: 'baseline' | 'relaxed'
+  /**
+   * Add products of floats without rounding them first, where the engine has relaxed SIMD (default false): faster, and the bits
+   * of float sums then depend on the machine.
+   */
+  readonly fma?: boolean
   /** Work that one thread does in fewer nanoseconds is not split (default 25,000). Results don't depend on it. */
   readonly splitAbove?: number
 }
@@ -28,13 +41,34 @@ const noSimd = backendError(
   'use the reference backend, or createWasm, which steps down to it and says so',
 )
 
+/** Nothing is measured before. */
+const READY: Rungs = {
+  ...BASELINE,
+  why: 'the backend `wasm` measures nothing; createWasm takes what this engine does faster',
+}
+
 /** WebAssembly SIMD in the calling thread, ready at once. See `createWasm` for several threads. */
 export const wasm: Backend = {
   name: 'wasm',
-  prepare: (program) => (hasSimd() ? E.right(executableOf(program, { crew: null })) : E.left([noSimd])),
+  prepare: (program) => (hasSimd() ? E.right(executableOf(program, { crew: null, rungs: READY })) : E.left([noSimd])),
+  explain: (program, inputs) => explain(program, inputs, READY),
+  profile: (program, inputs, options) => profileProgram(program, inputs, options, READY),
 }
 
 const MOST_BY_DEFAULT = 8
+
+const SIMD_NAMES = ['baseline', 'relaxed']
+
+const badSimd = (simd: unknown): E.Either<QuantErrors, never> =>
+  E.left([
+    {
+      tag: 'ConfigError',
+      option: 'simd',
+      path: '',
+      message: `createWasm: simd ${JSON.stringify(simd)} was asked for; it is 'baseline' or 'relaxed'`,
+      fix: 'leave it out, and the faster one is taken',
+    },
+  ])
 
 const badThreads = (threads: number): E.Either<QuantErrors, never> =>
   E.left([
@@ -55,17 +89,29 @@ const badThreads = (threads: number): E.Either<QuantErrors, never> =>
 export const createWasm = async (options: WasmOptions = {}): Promise<E.Either<QuantErrors, WasmBackend>> => {
   const { threads } = options
   if (threads !== undefined && (!Number.isInteger(threads) || threads < 1)) return badThreads(threads)
+  if (options.simd !== undefined && !SIMD_NAMES.includes(options.simd)) return badSimd(options.simd)
   const [simd, relaxedSimd, sharedMemory] = [hasSimd(), hasRelaxedSimd(), hasSharedMemory()]
   const found = { simd, relaxedSimd, sharedMemory }
   if (!simd)
     return E.right({
       ...reference,
-      features: { ...found, threads: 1, level: 'plain', notes: ['no WebAssembly SIMD: the reference backend runs'] },
+      features: {
+        ...found,
+        threads: 1,
+        rungs: described(BASELINE),
+        level: 'plain',
+        notes: ['no WebAssembly SIMD: the reference backend runs'],
+      },
       dispose: () => undefined,
     })
+  const chosen = rungsHere({ relaxed: relaxedSimd, simd: options.simd, fma: options.fma })
+  if (E.isLeft(chosen)) return chosen
+  const { rungs, note } = chosen.right
   const wanted = threads ?? Math.min(MOST_BY_DEFAULT, await coresHere())
-  const notes =
-    wanted > 1 && !sharedMemory ? ['no shared memory (a page needs cross-origin isolation): one thread'] : []
+  const notes = [
+    ...note,
+    ...(wanted > 1 && !sharedMemory ? ['no shared memory (a page needs cross-origin isolation): one thread'] : []),
+  ]
   const crew: OwnedCrew | null =
     wanted > 1 && sharedMemory ? await newCrew(wanted, options.splitAbove ?? SPLIT_ABOVE) : null
   return E.right({
@@ -78,8 +124,11 @@ export const createWasm = async (options: WasmOptions = {}): Promise<E.Either<Qu
         crew === null || crew.missing === 0
           ? notes
           : [...notes, `${crew.missing} workers did not start in five seconds; they join when they come`],
+      rungs: described(rungs),
     },
-    prepare: (program) => E.right(executableOf(program, { crew })),
+    prepare: (program) => E.right(executableOf(program, { crew, rungs })),
+    explain: (program, inputs) => explain(program, inputs, rungs),
+    profile: (program, inputs, given) => profileProgram(program, inputs, given, rungs),
     dispose: () => crew?.end(),
   })
 }

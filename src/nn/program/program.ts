@@ -21,8 +21,9 @@ import { mapTree } from '../../data/tree.js'
 import { vjpProgram, type VjpOptions } from '../../autodiff/vjp.js'
 import type { Backend, RunOptions } from '../../evaluator/backend.js'
 import { backendProblems } from '../../evaluator/checks.js'
-import { explain, fastestHere, profileProgram } from '../../evaluator/engines.js'
+import { fastestHere, wasm } from '../../evaluator/engines.js'
 import type { PlanDescription, Profile, ProfileOptions } from '../../evaluator/insight.js'
+import { backendError } from '../../evaluator/messages.js'
 import { reference } from '../../evaluator/reference/reference.js'
 import type { Value } from '../../graph/op.js'
 import { programProblems, type Program } from '../../graph/program.js'
@@ -166,27 +167,40 @@ const boundTo = (
   return wrong.length > 0 ? E.left(wrong) : bindInputs(program, args)
 }
 
+const makesNoPlan = ({ name }: Backend): E.Either<QuantErrors, never> =>
+  E.left([
+    backendError(name, 'it makes no plan: ops are computed one by one', 'give wasm, what createWasm made, or nothing'),
+  ])
+
 /**
- * The plan that the WebAssembly backend makes for a program in the phases of this state: its passes, steps, memory, and
- * which products run on integers; `showPlan` prints it. Nothing is run.
+ * The plan that the WebAssembly backend makes for a program in the phases of this state: its passes, steps, memory,
+ * which products run on integers, and with which instructions; `showPlan` prints it. Nothing is run. `backend`: whose plan, if
+ * not that of `wasm`; what `createWasm` made may take other instructions.
  */
 export const explainPlan = <P, S, I, O>(
   program: Program<P, S, I, O>,
   args: RunArgs<NoInfer<P>, NoInfer<S>, NoInfer<I>>,
+  backend: Backend = wasm,
 ): E.Either<QuantErrors, PlanDescription> =>
-  E.chain((inputs: readonly Tensor[]) => explain(program, inputs))(boundTo('explainPlan', program, args))
+  E.chain((inputs: readonly Tensor[]) => backend.explain?.(program, inputs) ?? makesNoPlan(backend))(
+    boundTo('explainPlan', program, args, backendProblems('explainPlan', backend)),
+  )
 
 /**
  * Times every step of a program on the WebAssembly backend (one thread), beside the machine's measured limits;
- * `showProfile` prints it.
+ * `showProfile` prints it. `backend`: whose instructions, if not those of `wasm`.
  */
 export const profile = <P, S, I, O>(
   program: Program<P, S, I, O>,
   args: RunArgs<NoInfer<P>, NoInfer<S>, NoInfer<I>>,
   options?: ProfileOptions,
+  backend: Backend = wasm,
 ): E.Either<QuantErrors, Profile> =>
-  E.chain((inputs: readonly Tensor[]) => profileProgram(program, inputs, options))(
-    boundTo('profile', program, args, options === undefined ? [] : fieldProblems('profile', options, PROFILE)),
+  E.chain((inputs: readonly Tensor[]) => backend.profile?.(program, inputs, options) ?? makesNoPlan(backend))(
+    boundTo('profile', program, args, [
+      ...(options === undefined ? [] : fieldProblems('profile', options, PROFILE)),
+      ...backendProblems('profile', backend),
+    ]),
   )
 
 /** Runs a program once, on the reference backend: `(params, state, inputs) → (outputs, state′)`. The same arguments give the same bits. */

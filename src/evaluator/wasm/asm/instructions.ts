@@ -320,6 +320,7 @@ export const i16x8 = {
 
 /** Sixteen bytes. */
 export const i8x16 = {
+  shr_u: shift(109),
   max_s: simd2(120),
   max_u: simd2(121),
   narrow_i16x8_s: simd2(101),
@@ -331,6 +332,8 @@ export const i8x16 = {
 /** Instructions of the relaxed proposal: fast, but what they give may depend on the machine. */
 export const relaxed = {
   i8x16_dot_i7x16_add: (a: V128, b: V128, c: V128): V128 => [a, b, c, SIMD, u32(0x113)],
+  /** `a * b + c`, the product rounded or not. */
+  f32x4_madd: (a: V128, b: V128, c: V128): V128 => [a, b, c, SIMD, u32(0x105)],
 } as const
 
 const atomic =

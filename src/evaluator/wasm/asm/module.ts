@@ -1,6 +1,6 @@
 /** Functions and modules: names, locals and sections around code. Source: WebAssembly Core Specification 5.5. */
 import { flatten, s32, sized, text, u32, vector, type Bytes, type Code, type ValueType } from './encode.js'
-import { control, i32 } from './instructions.js'
+import { control, f32x4, i32, relaxed } from './instructions.js'
 
 export type { ValueType }
 
@@ -62,6 +62,8 @@ export type ModuleBuilder = {
   readonly func: <const P extends readonly ValueType[], R extends ValueType | 'none' = 'none'>(
     spec: FuncSpec<P, R>,
   ) => Func<P, R>
+  /** `a * b + c` in float32, with one rounding or two. */
+  readonly multiplyAdd: (a: Code<'v128'>, b: Code<'v128'>, c: Code<'v128'>) => Code<'v128'>
   /** What profilers and stack traces call a function: kept in the module's name section. */
   readonly label: (func: { readonly index: number }, text: string) => void
   readonly bytes: (memory: MemorySpec) => Uint8Array<ArrayBuffer>
@@ -103,8 +105,8 @@ const nameSection = (labels: ReadonlyMap<number, string>): Bytes => {
   return section(0, [text('name'), 1, sized(vector(entries))])
 }
 
-/** Starts an empty module. */
-export const newModule = (): ModuleBuilder => {
+/** Starts an empty module. `fma`: products are added unrounded, by relaxed SIMD. */
+export const newModule = ({ fma = false }: { readonly fma?: boolean } = {}): ModuleBuilder => {
   const types: Bytes[] = []
   const typeKeys = new Map<string, number>()
   const labels = new Map<number, string>()
@@ -117,6 +119,7 @@ export const newModule = (): ModuleBuilder => {
     return types.push([0x60, vector(params.map((t) => CODES[t])), vector(results.map((t) => CODES[t]))]) - 1
   }
   return {
+    multiplyAdd: (a, b, c) => (fma ? relaxed.f32x4_madd(a, b, c) : f32x4.add(c, f32x4.mul(a, b))),
     func: <const P extends readonly ValueType[], R extends ValueType | 'none' = 'none'>({
       name,
       params,

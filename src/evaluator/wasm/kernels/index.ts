@@ -24,6 +24,7 @@ import { firstEqual } from './selectionFilter.js'
 import { firstEqualOfShort, isShort } from './shortRows.js'
 import { sumKernel } from './sums.js'
 import { softmaxKernel } from './softmax.js'
+import { BASELINE, dotOf, type Rungs } from '../rungs.js'
 
 /** A kernel and the flat nodes that it reads, in the order of its operands. */
 export type OpKernel = { readonly kernel: Kernel; readonly args: readonly number[] }
@@ -41,11 +42,16 @@ const licenceOf = (node: FlatNode): IntegerLicence | null => {
   return { x: { lo: x[0], hi: x[1] }, w: { lo: w[0], hi: w[1] }, weightScales: sizeOf(scales[1].shape), declared }
 }
 
-const product = (node: FlatNode, bytes: ByteGrids): OpKernel | null => {
+const product = (node: FlatNode, bytes: ByteGrids, rungs: Rungs): OpKernel | null => {
   const licence = licenceOf(node)
-  const grid = licence === null ? undefined : bytes.get(node.args[0].id)
+  const grid = bytes.get(node.args[0].id)
   const spec = specOf(node)
-  const kernel = productKernel(grid === undefined ? spec : { ...spec, bytes: { signed: isSigned(grid) } }, licence)
+  const kernel = productKernel(
+    grid === undefined || licence === null
+      ? spec
+      : { ...spec, bytes: { signed: isSigned(grid), dot: dotOf(rungs, grid, licence.w) } },
+    licence,
+  )
   const scales = typeof node.licence === 'object' ? node.licence.scales.map((s) => s.id) : []
   return kernel === null ? null : { kernel, args: [...node.args.map((a) => a.id), ...scales] }
 }
@@ -204,7 +210,12 @@ export const takesBytes = (node: FlatNode): boolean => takesIntegers(specOf(node
 export const picksBytes = (node: FlatNode): boolean => node.args.length > 0 && maxWindows(specOf(node)) !== null
 
 /** The kernel for a node, or null: then the host runs it. `math` gives functions of one lane of a module; `bytes` are values stored so. */
-export const kernelOf = (node: FlatNode, math: MathOf, bytes: ByteGrids = NO_BYTES): OpKernel | null => {
+export const kernelOf = (
+  node: FlatNode,
+  math: MathOf,
+  bytes: ByteGrids = NO_BYTES,
+  rungs: Rungs = BASELINE,
+): OpKernel | null => {
   const grid = bytes.get(node.id)
   if (grid !== undefined) {
     const kernel = bytePoolKernel(specOf(node), isSigned(grid))
@@ -213,7 +224,7 @@ export const kernelOf = (node: FlatNode, math: MathOf, bytes: ByteGrids = NO_BYT
   if (node.op.guards === true || node.shape.includes(0) || node.args.some((a) => a.shape.includes(0))) return null
   const plain = plainKernel(specOf(node), node.absolute === true, math)
   if (plain === null && node.args.length === 0) return null
-  return plain === null ? product(node, bytes) : { kernel: plain, args: node.args.map((a) => a.id) }
+  return plain === null ? product(node, bytes, rungs) : { kernel: plain, args: node.args.map((a) => a.id) }
 }
 
 /** Does a kernel take the magnitudes of this operand on the fly? */

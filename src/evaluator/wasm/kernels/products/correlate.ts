@@ -12,6 +12,7 @@ import { correlationFlops, positionOffsets, tapOffsets, type Correlation } from 
 import { argument, newLayout, result, type Layout, type Place } from './layout.js'
 import { narrowStep, panelBytes, panelStage, permuteStage } from './pack.js'
 import { isIdentity, planeBytes, planeStage } from './planes.js'
+import { macOf, type LinearOperands } from './operands.js'
 import { splitLevels } from './split.js'
 import { productStage, WIDEST } from './sweep.js'
 import { filterStage, filterWords, forTiles, suitsWinograd, winogradStage } from './winograd.js'
@@ -37,7 +38,7 @@ export const kernelOf = (
  * group; the weight [G*to, terms] in words; and where the words of each term are from the position, in bytes.
  */
 export type Operands = {
-  readonly mac: 'f32' | 'i16'
+  readonly mac: LinearOperands['mac']
   readonly planes: Place
   readonly plane: number
   readonly perGroup: number
@@ -110,7 +111,7 @@ const alongStages = (c: Correlation, layout: Layout, p: Operands): readonly Stag
   return [
     productStage({
       label: 'product',
-      mac: p.mac,
+      mac: macOf(p.mac, 'b'),
       piece: c.groups * c.to * positions,
       axes: [
         {
@@ -170,7 +171,7 @@ const acrossStages = (c: Correlation, layout: Layout, p: Operands): readonly Sta
     }),
     productStage({
       label: 'product',
-      mac: p.mac,
+      mac: macOf(p.mac, 'a'),
       piece: c.groups * c.to * positions,
       axes: [
         {

@@ -4,7 +4,7 @@
  */
 import type { Code } from '../../asm/encode.js'
 import { control, f32x4, i32, i32x4, v128 } from '../../asm/instructions.js'
-import { forLoop, type Scope } from '../../asm/module.js'
+import { forLoop, type ModuleBuilder, type Scope } from '../../asm/module.js'
 import type { Stage } from '../../kernel.js'
 import { advance, indexed, least, range, storeLanes, transpose4 } from './code.js'
 import type { Place } from './layout.js'
@@ -14,6 +14,7 @@ const HEIGHT = 2
 
 /** Some rows by four columns (or fewer: `lanes`). */
 const dotTile = (
+  { multiplyAdd }: ModuleBuilder,
   scope: Scope,
   rows: number,
   lanes: number,
@@ -31,7 +32,7 @@ const dotTile = (
   const step = (load: (address: Code<'i32'>, offset: number) => Code<'v128'>): Code => [
     xs.map((v, i) => v.set(load(p.get, i * terms * 4))),
     ws.map((v, l) => v.set(load(q.get, l * terms * 4))),
-    acc.map((row, i) => ws.map((v, l) => row[l].set(f32x4.add(row[l].get, f32x4.mul(xs[i].get, v.get))))),
+    acc.map((row, i) => ws.map((v, l) => row[l].set(multiplyAdd(xs[i].get, v.get, row[l].get)))),
   ]
   return [
     acc.flat().map((v) => v.set(i32x4.const(0))),
@@ -70,6 +71,7 @@ export const dotStage = (x: Place, w: Place, out: Place, rows: number, columns: 
               const before = name.slice(0, i).reduce((a, b) => a + b, 0)
               const [w, out] = scope.params
               return dotTile(
+                m,
                 scope,
                 h,
                 lanes,

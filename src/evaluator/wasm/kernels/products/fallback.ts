@@ -2,7 +2,7 @@
 import type { Kernel } from '../../kernel.js'
 
 /** What is made of the weight and the scales alone. */
-const FROM_WEIGHT: ReadonlySet<string> = new Set(['weight to i16', 'transform weight', 'pack weight'])
+const FROM_WEIGHT: ReadonlySet<string> = new Set(['weight to i16', 'weight to i8', 'transform weight', 'pack weight'])
 
 const rounded = (bytes: number): number => Math.ceil(bytes / 64) * 64
 

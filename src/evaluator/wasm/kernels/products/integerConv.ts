@@ -3,7 +3,7 @@ import { sizeOf, stridesOf } from '../../../../data/shape.js'
 import type { Code } from '../../asm/encode.js'
 import { i32, v128 } from '../../asm/instructions.js'
 import { forLoop, type Local, type Scope } from '../../asm/module.js'
-import type { IntegerLicence, Kernel, KernelSpec, Stage } from '../../kernel.js'
+import type { ByteOperand, IntegerLicence, Kernel, Stage } from '../../kernel.js'
 import {
   correlationBytes,
   correlationStages,
@@ -27,11 +27,13 @@ import {
   type Scales,
 } from './integers.js'
 import { argument, newLayout, type Layout, type Place } from './layout.js'
+import { integerMac, integerName, perWord } from './operands.js'
 import { planeBytes, planeStage } from './planes.js'
+import { channelQuads, quadPlanes, tapQuads } from './quads.js'
 import { filterStage, filterWords, fitsWinograd, forTiles, suitsWinograd, winogradStage } from './winograd.js'
 
 /** Are the integers of x bytes? */
-type Bytes = NonNullable<KernelSpec['bytes']> | null
+type Bytes = ByteOperand | null
 
 /** Joins each word of a plane with the one `distance` bytes further on. */
 const joinNeighbours = (scope: Scope, start: Code<'i32'>, bytes: number, distance: number): Code => {
@@ -106,7 +108,9 @@ const wordPlanes = (
 /** The forward convolution on integers; where they don't fit, the float kernel takes over, or, of bytes, the guard is raised. */
 export const integerConvKernel = (name: string, c: Correlation, licence: IntegerLicence, bytes: Bytes): Kernel => {
   const words = Math.ceil(c.from / 2)
-  const suits = suitsWinograd(c, words) && fitsWinograd(bound(licence.x), bound(licence.w), 2 * words)
+  // Four bytes at a time are more than what the transform saves.
+  const suits =
+    perWord(bytes) === 2 && suitsWinograd(c, words) && fitsWinograd(bound(licence.x), bound(licence.w), 2 * words)
   const float = bytes === null ? floatKernel(name, c) : null
   return suits ? winogradKernel(forTiles(c), licence, bytes, float) : directKernel(c, licence, bytes, float)
 }
@@ -125,16 +129,18 @@ const winogradKernel = (c: Correlation, licence: IntegerLicence, bytes: Bytes, f
     winogradStage(c, layout, { mac: 'i16', planes, words, filters, scales: scales.products }),
   ]
   return onIntegers(
-    kernelOf(
-      `conv ${bytes === null ? '' : 'bytes '}i16 winograd`,
-      layout,
-      stages,
-      correlationFlops(c),
-      correlationBytes(c),
-    ),
+    kernelOf(`conv ${integerName(bytes)} winograd`, layout, stages, correlationFlops(c), correlationBytes(c)),
     1,
     float,
   )
+}
+
+/** How the weight becomes words. */
+const weightWords = (c: Correlation, per: 2 | 4, byTaps: boolean): ReturnType<typeof channelPairs> => {
+  const taps = sizeOf(c.kernel)
+  const columns = c.kernel[c.kernel.length - 1]
+  if (byTaps) return (per === 4 ? tapQuads : tapPairs)(taps / columns, columns)
+  return (per === 4 ? channelQuads : channelPairs)(c.from, taps)
 }
 
 const directKernel = (c: Correlation, licence: IntegerLicence, bytes: Bytes, float: Kernel | null): Kernel => {
@@ -144,21 +150,25 @@ const directKernel = (c: Correlation, licence: IntegerLicence, bytes: Bytes, flo
   const byTaps = c.from === 1 && c.kernel[last] > 1 && taps <= 64 && c.dilation[last] <= 12
   const along = goesAlong(c)
   const plane = planeBytes(c.placement.target)
-  const perGroup = Math.ceil(c.from / 2)
+  const per = perWord(bytes)
+  const perGroup = Math.ceil(c.from / per)
   const planes = layout.scratch(c.batch * c.groups * perGroup * plane)
   const scales = newScales(layout, licence, c.groups * c.to, bytes !== null)
-  const width = Math.ceil(c.kernel[last] / 2)
+  const width = Math.ceil(c.kernel[last] / per)
   const strides = stridesOf(c.placement.target)
   const offsets = byTaps
     ? gridOffsets(
         [...c.kernel.slice(0, last), width],
-        [...strides.slice(0, last).map((s, d) => s * c.dilation[d]), 2 * c.dilation[last]],
+        [...strides.slice(0, last).map((s, d) => s * c.dilation[d]), per * c.dilation[last]],
       )
     : tapOffsets(c.placement.target, c.kernel, c.dilation)
   const terms = termOffsets(perGroup, plane, offsets)
   const weight = layout.scratch(c.groups * c.to * terms.length * 4)
+  const distance = byTaps ? c.dilation[last] : 0
   const stages = [
-    wordPlanes(c, layout, scales, bound(licence.x), planes, byTaps ? c.dilation[last] : 0, bytes),
+    per === 4
+      ? quadPlanes(c, layout, planes, distance)
+      : wordPlanes(c, layout, scales, bound(licence.x), planes, distance, bytes),
     weightStage(
       scales,
       bound(licence.w),
@@ -166,10 +176,11 @@ const directKernel = (c: Correlation, licence: IntegerLicence, bytes: Bytes, flo
       c.from * taps,
       terms.length,
       weight,
-      byTaps ? tapPairs(taps / c.kernel[last], c.kernel[last]) : channelPairs(c.from, taps),
+      weightWords(c, per, byTaps),
+      `weight to i${per === 4 ? 8 : 16}`,
     ),
     ...correlationStages(c, layout, along, {
-      mac: 'i16',
+      mac: integerMac(bytes),
       planes,
       plane,
       perGroup,
@@ -180,7 +191,7 @@ const directKernel = (c: Correlation, licence: IntegerLicence, bytes: Bytes, flo
   ]
   return onIntegers(
     kernelOf(
-      `conv ${bytes === null ? '' : 'bytes '}i16 ${along ? 'along' : 'across'}`,
+      `conv ${integerName(bytes)} ${along ? 'along' : 'across'}`,
       layout,
       stages,
       correlationFlops(c),

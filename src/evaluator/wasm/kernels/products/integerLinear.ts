@@ -1,6 +1,6 @@
 /** linear on pairs of 16-bit integers: both operands become rows of words, of which the smaller one is packed. */
 import { sizeOf } from '../../../../data/shape.js'
-import { i16x8, i32, v128 } from '../../asm/instructions.js'
+import { i16x8, i32, memory, v128 } from '../../asm/instructions.js'
 import { forLoop } from '../../asm/module.js'
 import type { IntegerLicence, Kernel, KernelSpec, Stage } from '../../kernel.js'
 import { advance, indexed, range } from './code.js'
@@ -9,6 +9,8 @@ import { onIntegers } from './fallback.js'
 import { bound, neighbourPairs, newQuantizer, newScales, weightStage, type Scales } from './integers.js'
 import { argument, newLayout, type Place } from './layout.js'
 import { linearStages } from './matrix.js'
+import { integerMac, integerName, perWord } from './operands.js'
+import { neighbourQuads } from './quads.js'
 
 /** Rows of bytes as words. */
 const byteStage = (signed: boolean, rows: number, terms: number, words: number, target: Place): Stage => ({
@@ -31,6 +33,26 @@ const byteStage = (signed: boolean, rows: number, terms: number, words: number, 
             advance(t, 16),
           ]),
           range(words % 4).map((k) => v128.store32_lane(0, t.get, extend(v128.load16_splat(p.get, 2 * k)), 4 * k)),
+        ])
+      },
+    }),
+})
+
+/** Rows of bytes, each from a whole word on. */
+const rowStage = (rows: number, terms: number, words: number, target: Place): Stage => ({
+  label: 'input to i8',
+  units: rows,
+  cost: terms / 16,
+  emit: (m, at) =>
+    m.func({
+      params: ['i32', 'i32'],
+      body: (scope) => {
+        const [r, from, to] = range(3).map(() => scope.local('i32'))
+        // What stands behind the last number meets a weight of 0.
+        return forLoop(r, scope.params[0].get, scope.params[1].get, 1, [
+          from.set(indexed(i32.const(argument(0)(at)), r.get, terms)),
+          to.set(indexed(i32.const(target(at)), r.get, words * 4)),
+          memory.copy(to.get, from.get, i32.const(words * 4)),
         ])
       },
     }),
@@ -69,23 +91,37 @@ export const integerLinearKernel = (
   const layout = newLayout()
   const rows = sizeOf(x.slice(0, -1))
   const [columns, terms] = w
-  const words = Math.ceil(terms / 2)
+  const per = perWord(bytes ?? null)
+  const words = Math.ceil(terms / per)
+  // Rows of whole words are words as they lie.
+  const asTheyLie = per === 4 && terms % 4 === 0
   const scales = newScales(layout, licence, columns, bytes !== undefined)
-  const input = layout.scratch(rows * words * 4)
+  const input = asTheyLie ? argument(0) : layout.scratch(rows * words * 4)
   const weight = layout.scratch(columns * words * 4)
+  const ofBytes = (signed: boolean): Stage =>
+    per === 4 ? rowStage(rows, terms, words, input) : byteStage(signed, rows, terms, words, input)
+  const inputWords =
+    bytes === undefined ? inputStage(scales, bound(licence.x), rows, terms, words, input) : ofBytes(bytes.signed)
   const stages = [
-    bytes === undefined
-      ? inputStage(scales, bound(licence.x), rows, terms, words, input)
-      : byteStage(bytes.signed, rows, terms, words, input),
-    weightStage(scales, bound(licence.w), columns, terms, words, weight, neighbourPairs(terms)),
+    ...(asTheyLie ? [] : [inputWords]),
+    weightStage(
+      scales,
+      bound(licence.w),
+      columns,
+      terms,
+      words,
+      weight,
+      per === 4 ? neighbourQuads(terms) : neighbourPairs(terms),
+      `weight to i${per === 4 ? 8 : 16}`,
+    ),
     ...linearStages(
       layout,
       { rows, columns, terms: words },
-      { mac: 'i16', x: input, w: weight, scales: scales.products },
+      { mac: integerMac(bytes ?? null), x: input, w: weight, scales: scales.products },
     ),
   ]
   return onIntegers(
-    kernelOf(`linear ${bytes === undefined ? '' : 'bytes '}i16`, layout, stages, float.flops, float.bytes),
+    kernelOf(`linear ${integerName(bytes ?? null)}`, layout, stages, float.flops, float.bytes),
     1,
     bytes === undefined ? float : null,
   )

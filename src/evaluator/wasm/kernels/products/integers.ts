@@ -134,8 +134,9 @@ export const weightStage = (
   words: number,
   target: Place,
   body: (scope: Scope, q: Quantizer, p: Local, t: Local) => Code,
+  label = 'weight to i16',
 ): Stage => ({
-  label: 'weight to i16',
+  label,
   units: channels,
   cost: numbers / 4,
   emit: (m, at) =>

@@ -6,6 +6,7 @@ import { kernelOf } from './correlate.js'
 import { dotStage } from './dots.js'
 import { argument, newLayout, result, type Layout, type Place } from './layout.js'
 import { copyStage, narrowStep, panelBytes, panelStage } from './pack.js'
+import { macOf, type LinearOperands } from './operands.js'
 import { splitLevels } from './split.js'
 import { productStage, type Axis, type Product } from './sweep.js'
 
@@ -42,14 +43,6 @@ const directProduct = (
   }
 }
 
-/** Operands of linear in words of 32 bits: numbers, or pairs of integers with a factor for each column. */
-export type LinearOperands = {
-  readonly mac: 'f32' | 'i16'
-  readonly x: Place
-  readonly w: Place
-  readonly scales?: Place
-}
-
 /** x [rows, terms] times the transpose of w [columns, terms]: the smaller of the two is packed. */
 export const linearStages = (layout: Layout, { rows, columns, terms }: Sizes, o: LinearOperands): readonly Stage[] => {
   const packsInput = rows < columns
@@ -70,7 +63,7 @@ export const linearStages = (layout: Layout, { rows, columns, terms }: Sizes, o:
     }),
     productStage({
       label: 'product',
-      mac: o.mac,
+      mac: macOf(o.mac, packsInput ? 'b' : 'a'),
       axes: [],
       rows: { count: height, block: blocks[1], at: { step: terms * 4 } },
       columns: { count: width, block: blocks[0], panel: 64 * terms },

@@ -6,7 +6,7 @@ import { forLoop } from '../../asm/module.js'
 import type { Places, Stage } from '../../kernel.js'
 import { indexed } from './code.js'
 import type { Place } from './layout.js'
-import { tileFunction, type TileFunction, type TileSpec, type Walk } from './tile.js'
+import { tileFunction, type Mac, type TileFunction, type Walk } from './tile.js'
 
 /** An axis over which the whole product is repeated: how far operands, result and scales move at each step, in bytes. */
 export type Axis = {
@@ -23,7 +23,7 @@ export type Chunks = { readonly count: number; readonly table: Place; readonly c
 /** A product `C[i][j] = Σ_k A[i][k] * B[k][j]`. Steps are in bytes; `block` is how many one unit does. */
 export type Product = {
   readonly label: string
-  readonly mac: TileSpec['mac']
+  readonly mac: Mac
   readonly axes: readonly Axis[]
   readonly chunks?: Chunks
   readonly rows: {
@@ -316,7 +316,7 @@ export const productStage = (p: Product): Stage => {
   return {
     label: p.label,
     units,
-    cost: units === 0 ? 0 : macs / units / (p.mac === 'i16' ? 20 : 25),
+    cost: units === 0 ? 0 : macs / units / (p.mac === 'f32' ? 25 : 20),
     ...(whole ? { piece: p.piece } : {}),
     emit: (m, at, behind) =>
       m.func({

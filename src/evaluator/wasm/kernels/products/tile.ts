@@ -5,7 +5,7 @@
  * One k a turn: V8 11 hoists all loads of a turn and would spill registers with more.
  */
 import type { Code } from '../../asm/encode.js'
-import { control, f32x4, i32, i32x4, v128 } from '../../asm/instructions.js'
+import { control, f32x4, i32, i32x4, i8x16, relaxed, v128 } from '../../asm/instructions.js'
 import type { Func, Local, ModuleBuilder, Scope } from '../../asm/module.js'
 import type { Places } from '../../kernel.js'
 import { advance, range, repeatUntil, storeLanes, transpose4, zipHigh, zipLow } from './code.js'
@@ -14,10 +14,18 @@ import type { Place } from './layout.js'
 /** How an operand goes on with k: by a number of bytes, or to its start plus an entry (in bytes) of a table. */
 export type Walk = { readonly step: number } | { readonly table: Place }
 
+/** Float products, or products of pairs of 16-bit integers or of four bytes (two, four k in one lane), exact in 32 bits. */
+export type Mac = 'f32' | 'i16' | ByteMac
+
+/**
+ * Bytes: `x` is the operand of which the engine multiplies 7 bits at least; where these are not all (`split`: of a signed or
+ * an unsigned one), the top bits are multiplied and summed apart.
+ */
+export type ByteMac = { readonly x: 'a' | 'b'; readonly split: 'signed' | 'unsigned' | null }
+
 /** A panel of rows by columns. All steps are in bytes. */
 export type TileSpec = {
-  /** Float products, or products of pairs of 16-bit integers (two k in one lane), exact in 32 bits. */
-  readonly mac: 'f32' | 'i16'
+  readonly mac: Mac
   readonly height: number
   readonly vectors: number
   /** Columns of the last vector that are stored. */
@@ -45,17 +53,42 @@ export type TileFunction = Func<readonly ['i32', 'i32', 'i32', 'i32', 'i32', 'i3
 /** What a tile works with: accumulators and their totals, by row and vector. */
 type Registers = {
   readonly acc: readonly (readonly Local<'v128'>[])[]
+  /** Sums of the top bits, where they are taken apart. */
+  readonly top: readonly (readonly Local<'v128'>[])[]
   readonly b: readonly Local<'v128'>[]
   readonly av: Local<'v128'>
 }
 
-const multiplyAdd = (mac: TileSpec['mac'], acc: Code<'v128'>, a: Code<'v128'>, b: Code<'v128'>): Code<'v128'> =>
-  mac === 'f32' ? f32x4.add(acc, f32x4.mul(a, b)) : i32x4.add(acc, i32x4.dot_i16x8_s(a, b))
+/** `acc[i][j] += a * b`. */
+const multiplyAdd = (m: ModuleBuilder, mac: Mac, { acc, top, av, b }: Registers, i: number, j: number): Code => {
+  const sum = acc[i][j]
+  const [a, v] = [av.get, b[j].get]
+  if (mac === 'f32') return sum.set(m.multiplyAdd(a, v, sum.get))
+  if (mac === 'i16') return sum.set(i32x4.add(sum.get, i32x4.dot_i16x8_s(a, v)))
+  const [w, x] = mac.x === 'a' ? [v, a] : [a, v]
+  if (mac.split === null) return sum.set(relaxed.i8x16_dot_i7x16_add(w, x, sum.get))
+  const high = top[i][j]
+  return [
+    sum.set(relaxed.i8x16_dot_i7x16_add(w, v128.and(x, i32x4.const(0x7f7f7f7f)), sum.get)),
+    high.set(relaxed.i8x16_dot_i7x16_add(w, i8x16.shr_u(x, 7), high.get)),
+  ]
+}
+
+/** Top bits count 128, or -128 of a signed byte. */
+const joinTops = ({ mac }: TileSpec, { acc, top }: Registers): Code =>
+  typeof mac === 'string' || mac.split === null
+    ? []
+    : acc.map((row, i) =>
+        row.map((sum, j) =>
+          sum.set((mac.split === 'signed' ? i32x4.sub : i32x4.add)(sum.get, i32x4.shl(top[i][j].get, 7))),
+        ),
+      )
 
 const zero = (locals: readonly (readonly Local<'v128'>[])[]): Code => locals.flat().map((l) => l.set(i32x4.const(0)))
 
 /** The loop over k from where the pointers stand to `stop`. */
 const loopOverTerms = (
+  m: ModuleBuilder,
   spec: TileSpec,
   at: Places,
   regs: Registers,
@@ -81,7 +114,7 @@ const loopOverTerms = (
     regs.b.map((v, j) => v.set(v128.load(bAt, 16 * j))),
     range(height).map((i) => [
       regs.av.set(v128.load32_splat(address(i), rowStep === null ? 0 : i * rowStep)),
-      regs.b.map((v, j) => regs.acc[i][j].set(multiplyAdd(spec.mac, regs.acc[i][j].get, regs.av.get, v.get))),
+      regs.b.map((_, j) => multiplyAdd(m, spec.mac, regs, i, j)),
     ]),
     'step' in a ? (rowStep === null ? ptr.rows : ptr.rows.slice(0, 1)).map((p) => advance(p, a.step)) : [],
     'step' in b ? advance(ptr.b, b.step) : [],
@@ -154,16 +187,21 @@ const storeTile = (spec: TileSpec, acc: readonly (readonly Local<'v128'>[])[], c
 
 /** Emits the sums over all k: in one loop, or in blocks that are added up. Gives the locals that hold them. */
 const sums = (
+  m: ModuleBuilder,
   spec: TileSpec,
   at: Places,
   regs: Registers,
-  ptr: Parameters<typeof loopOverTerms>[3],
+  ptr: Parameters<typeof loopOverTerms>[4],
   end: Code<'i32'>,
   scope: Scope,
 ): { readonly code: Code; readonly held: Registers['acc'] } => {
   const tabled = 'table' in spec.a || 'table' in spec.b
-  const blocks = spec.mac === 'i16' || spec.terms === null ? 1 : Math.ceil(spec.terms / BLOCK)
-  if (blocks === 1) return { code: [zero(regs.acc), loopOverTerms(spec, at, regs, ptr, end, scope)], held: regs.acc }
+  const blocks = spec.mac !== 'f32' || spec.terms === null ? 1 : Math.ceil(spec.terms / BLOCK)
+  if (blocks === 1)
+    return {
+      code: [zero(regs.acc), zero(regs.top), loopOverTerms(m, spec, at, regs, ptr, end, scope), joinTops(spec, regs)],
+      held: regs.acc,
+    }
   const totals = regs.acc.map((row) => row.map(() => scope.local('v128')))
   const counter = tabled ? ptr.t : ptr.b
   const unit = tabled || !('step' in spec.b) ? 4 : spec.b.step
@@ -176,7 +214,7 @@ const sums = (
         stop.set(i32.add(counter.get, i32.const(size))),
         stop.set(control.select(stop.get, end, i32.lt_u(stop.get, end))),
         zero(regs.acc),
-        loopOverTerms(spec, at, regs, ptr, stop.get, scope),
+        loopOverTerms(m, spec, at, regs, ptr, stop.get, scope),
         totals.map((row, i) => row.map((t, j) => t.set(f32x4.add(t.get, regs.acc[i][j].get)))),
       ]),
     ],
@@ -193,8 +231,11 @@ export const tileFunction = (m: ModuleBuilder, spec: TileSpec, at: Places): Tile
     params: ['i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32'],
     body: (scope) => {
       const [a, b, c, n, r, s, from, to] = scope.params
+      const sum = (): Local<'v128'> => scope.local('v128')
+      const splits = typeof spec.mac === 'object' && spec.mac.split !== null
       const regs: Registers = {
-        acc: range(spec.height).map(() => range(spec.vectors).map(() => scope.local('v128'))),
+        acc: range(spec.height).map(() => range(spec.vectors).map(sum)),
+        top: splits ? range(spec.height).map(() => range(spec.vectors).map(sum)) : [],
         b: range(spec.vectors).map(() => scope.local('v128')),
         av: scope.local('v128'),
       }
@@ -208,7 +249,7 @@ export const tileFunction = (m: ModuleBuilder, spec: TileSpec, at: Places): Tile
       const last = scope.local('i32')
       const stepB = 'step' in spec.b ? spec.b.step : 0
       const end = spec.terms === null ? to.get : tabled ? i32.const(spec.terms * 4) : last.get
-      const { code, held } = sums(spec, at, regs, ptr, end, scope)
+      const { code, held } = sums(m, spec, at, regs, ptr, end, scope)
       return [
         tabled || spec.terms === null ? [] : last.set(i32.add(b.get, i32.const(spec.terms * stepB))),
         control.loop([
