@@ -1,6 +1,7 @@
 /** The WebAssembly backend: fused plans over one arena, SIMD kernels, threads where they can be had. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../../data/error.js'
+import { count, fieldProblems, flag, nonNegative, oneOf, type Fields } from '../../data/fields.js'
 import type { Backend } from '../backend.js'
 import type { Features } from '../insight.js'
 import { backendError } from '../messages.js'
@@ -57,18 +58,12 @@ export const wasm: Backend = {
 
 const MOST_BY_DEFAULT = 8
 
-const SIMD_NAMES = ['baseline', 'relaxed']
-
-const badSimd = (simd: unknown): E.Either<QuantErrors, never> =>
-  E.left([
-    {
-      tag: 'ConfigError',
-      option: 'simd',
-      path: '',
-      message: `createWasm: simd ${JSON.stringify(simd)} was asked for; it is 'baseline' or 'relaxed'`,
-      fix: 'leave it out, and the faster one is taken',
-    },
-  ])
+const OPTIONS: Fields<WasmOptions> = {
+  threads: count,
+  splitAbove: nonNegative,
+  simd: oneOf('baseline', 'relaxed'),
+  fma: flag,
+}
 
 const badThreads = (threads: number): E.Either<QuantErrors, never> =>
   E.left([
@@ -89,24 +84,25 @@ const badThreads = (threads: number): E.Either<QuantErrors, never> =>
 export const createWasm = async (options: WasmOptions = {}): Promise<E.Either<QuantErrors, WasmBackend>> => {
   const { threads } = options
   if (threads !== undefined && (!Number.isInteger(threads) || threads < 1)) return badThreads(threads)
-  if (options.simd !== undefined && !SIMD_NAMES.includes(options.simd)) return badSimd(options.simd)
+  const wrong = fieldProblems('createWasm', options, OPTIONS)
+  if (wrong.length > 0) return E.left(wrong)
   const [simd, relaxedSimd, sharedMemory] = [hasSimd(), hasRelaxedSimd(), hasSharedMemory()]
   const found = { simd, relaxedSimd, sharedMemory }
+  const chosen = rungsHere({ relaxed: simd && relaxedSimd, simd: options.simd, fma: options.fma })
+  if (E.isLeft(chosen)) return chosen
+  const { rungs, note } = chosen.right
   if (!simd)
     return E.right({
       ...reference,
       features: {
         ...found,
         threads: 1,
-        rungs: described(BASELINE),
         level: 'plain',
         notes: ['no WebAssembly SIMD: the reference backend runs'],
+        rungs: described(BASELINE),
       },
       dispose: () => undefined,
     })
-  const chosen = rungsHere({ relaxed: relaxedSimd, simd: options.simd, fma: options.fma })
-  if (E.isLeft(chosen)) return chosen
-  const { rungs, note } = chosen.right
   const wanted = threads ?? Math.min(MOST_BY_DEFAULT, await coresHere())
   const notes = [
     ...note,
