@@ -1,34 +1,20 @@
 /** Normalisation: torch's BatchNorm and LayerNorm, and the scale-and-bias layers into which Brevitas folds a batch norm. */
-import { count, flag, nonNegative, required, type Field, type Fields } from '../../data/fields.js'
+import { count, flag, nonNegative, required, type Field } from '../../data/fields.js'
 import type { Tensor } from '../../data/tensor.js'
-import { quantOf } from '../../data/quant.js'
 import type { Shape } from '../../data/shape.js'
-import type { Kit, Value } from '../../graph/op.js'
+import type { Value } from '../../graph/op.js'
 import { Int8WeightPerTensorFloat } from '../../quantizers/presets.js'
-import type { Quantizer } from '../../quantizers/quantizer.js'
-import type { QuantizerState } from '../../quantizers/activation.js'
-import { quantizeBias, quantizeWeight } from '../../quantizers/weight.js'
-import { normalized, type NormParams } from './batchNorm.js'
-import { NOT_CONFIGURED } from './activationLayers.js'
+import type { NormParams } from './batchNorm.js'
 import { add, dequantize, isQuantValue, mul, reshape } from '../functions/index.js'
 import { demandValue } from '../functions/support.js'
+import { LAYER_NORM_FIELDS, notReturned, overLastAxes, quantizedScale, quantizedShift } from './normParts.js'
 import { brokenLayer } from './checks.js'
 import { constantLeaf, type Layer, type None, type Traced } from './layer.js'
 import { optionProblems } from './options.js'
 import { bare, quantizedLayer, type Schema } from './quantizedLayer.js'
 import { actSpec, throughQuantizer, type QuantState } from './quantizing.js'
 import { weightSpec } from './weighing.js'
-import { plainOperand, sayingOf } from './weightLayer.js'
 import type { WeightQuantizers } from './weightLayers.js'
-
-const LAYER_NORM_FIELDS: Fields<{ normalizedShape: unknown; eps: unknown }> = {
-  normalizedShape: required({
-    says: 'a whole number above 0, or a list of such',
-    like: '64',
-    holds: (x) => count.holds(x) || (Array.isArray(x) && x.length > 0 && x.every(count.holds)),
-  }),
-  eps: { ...nonNegative, like: '1e-5' },
-}
 
 /** torch.nn.LayerNorm over the last axes; strips. */
 export const LayerNorm = (o: {
@@ -55,10 +41,7 @@ export const LayerNorm = (o: {
     apply: (p, s, given, kit) => {
       demandValue('LayerNorm', given)
       const x = dequantize(given, 'LayerNorm gets the bare value and returns a plain tensor')
-      const dims = shape.map((_, i) => x.shape.length - shape.length + i)
-      const centred = kit.emit('sub', [x, kit.emit('mean', [x], { dims, keepdim: true })])
-      const variance = kit.emit('mean', [kit.emit('mul', [centred, centred])], { dims, keepdim: true })
-      return [kit.emit('add', [kit.emit('mul', [normalized(kit, centred, variance, eps), p.weight]), p.bias]), s]
+      return [kit.emit('add', [kit.emit('mul', [overLastAxes(kit, x, shape, eps), p.weight]), p.bias]), s]
     },
   }
 }
@@ -71,15 +54,6 @@ export type ScaleBiasState = {
 }
 type ScaleBiasOptions = WeightQuantizers & { readonly numFeatures: number }
 
-/** The scale of the product as a flat list: its own, where it has one; null where input or weight is plain. */
-const productScale = (kit: Kit, x: Value, w: Value, product: Value): Value | null => {
-  const [qx, qw, qp] = [x, w, product].map((v) => quantOf(v.carried))
-  if (qx === null || qw === null) return null
-  return qp !== null
-    ? reshape(kit.value(qp.scale), [-1])
-    : kit.emit('mul', [reshape(kit.value(qx.scale), [-1]), reshape(kit.value(qw.scale), [-1])])
-}
-
 const PLACES = {
   inputQuant: { fallback: null, prefix: 'input', use: 'act' },
   weightQuant: { fallback: Int8WeightPerTensorFloat, prefix: 'weight', use: 'weight' },
@@ -89,27 +63,6 @@ const PLACES = {
 
 type ScaleBiasParams = { readonly weight: Tensor; readonly bias?: Tensor }
 type ScaleBiasLayer = Layer<ScaleBiasParams, ScaleBiasState>
-
-/** The weight after its quantizer, and that one's state. */
-const quantizedScale = (
-  q: Quantizer | null,
-  kit: Kit,
-  state: unknown,
-  weight: Value,
-): readonly [Value, Traced<QuantState>] => {
-  if (q === null) return [weight, {}]
-  const leaf = kit.path() === '' ? 'weightQuant' : `${kit.path()}.weightQuant`
-  return kit.scoped('weightQuant', () => quantizeWeight(q, kit, state as QuantizerState, weight, 0, leaf))
-}
-
-const notReturned = (name: string, kit: Kit, x: Value, w: Value, out: Value): Value =>
-  sayingOf(kit, x, w, out).failWith({
-    tag: 'LayerError',
-    layer: name,
-    path: kit.path(),
-    message: `${NOT_CONFIGURED}: ${name} was asked for a quant tensor, but ${plainOperand(kit, x, w) ?? `the result is a plain tensor: ${kit.whyPlain(out)}`}`,
-    fix: 'quantize the input with zero point 0, or give it an outputQuant',
-  })
 
 const scaleBias = (
   name: string,
@@ -152,12 +105,6 @@ const scaleBias = (
       }
     },
   })
-
-/** The bias after its quantizer, on the scale of the product where it asks for that. */
-const quantizedShift = (q: Quantizer, kit: Kit, bias: Value, [x, w, product]: readonly [Value, Value, Value]): Value =>
-  kit.scoped('biasQuant', () =>
-    quantizeBias(q, sayingOf(kit, x, w), bias, productScale(kit, x, w, product), () => plainOperand(kit, x, w) ?? ''),
-  )
 
 const runtimeShapeField: Field = {
   says: 'a list of whole numbers, -1 where the features stand',

@@ -8,11 +8,11 @@ import { isInvalid } from '../../graph/builder.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { isValue } from '../../graph/trace.js'
 import type { Quantizer } from '../../quantizers/quantizer.js'
-import { quantizeBias } from '../../quantizers/weight.js'
 import { cat, dequantize, permute, reshape } from '../functions/index.js'
 import { demandValue } from '../functions/support.js'
 import type { Layer, TensorTree, Traced } from './layer.js'
 import { recordOf } from './options.js'
+import { biasOf, hiddenBiasOf } from './recurrentBias.js'
 import { misfit, stateRow } from './recurrentInput.js'
 import { optionalConfig, throughQuantizer } from './quantizing.js'
 import {
@@ -31,7 +31,6 @@ import {
   type StepTools,
 } from './recurrentPlaces.js'
 import { weigh } from './weighing.js'
-import { accumulatorScale, plainOperand } from './weightLayer.js'
 
 /** One forward: its quantized weights, and the states of its quantizers, which each call moves on. */
 type Run = {
@@ -79,22 +78,6 @@ const start = (b: Built, params: unknown, state: unknown, kit: Kit): Run => {
   return { b, kit, root, params, weights, states }
 }
 
-/** The bias of a gate, on the scale of input times input weight where it is quantized; null: there is none. */
-const biasOf = (run: Run, g: GatePlaces, x: Value, product: Value): Value | null => {
-  const bias = at(run.params, g.bias)
-  if (!isValue(bias)) return null
-  const { bias: q } = run.b
-  const w = run.weights.get(g.wi)
-  if (q === null || w === undefined) return bias
-  const scale = q.biasScale === 'external' ? accumulatorScale(x, w, product, run.kit) : null
-  const path = g.bias.slice(0, g.bias.lastIndexOf('.'))
-  return dequantize(
-    run.kit.scoped(`${path}.biasQuant`, () =>
-      quantizeBias(q, run.kit, bias, scale, () => plainOperand(run.kit, x, w) ?? ''),
-    ),
-  )
-}
-
 /** What one direction gives: its steps in the order of time, and its last states, as `[1, B, H]`. */
 type Directed = { readonly ys: Value; readonly h: Value; readonly c: Value | null }
 
@@ -114,9 +97,9 @@ const direct = (run: Run, place: Place, x: Value, given: Begun, quantOut: boolea
   const inputs = gates.map((g) => {
     const w = run.weights.get(g.wi) ?? x
     const product = kit.emit('linear', [x, w])
-    return { g, product: dequantize(product), bias: biasOf(run, g, x, product) }
+    return { g, product: dequantize(product), bias: biasOf(run, g, x, product), hiddenBias: hiddenBiasOf(run, g) }
   })
-  const failed = inputs.flatMap((i) => [i.product, i.bias]).find((v) => v !== null && isInvalid(v))
+  const failed = inputs.flatMap((i) => [i.product, i.bias, i.hiddenBias]).find((v) => v !== null && isInvalid(v))
   if (failed !== undefined && failed !== null) return failed
   const zero = kit.constant(0, [batch, h])
   const begin = (states: States | undefined, name: string): Value =>
@@ -169,18 +152,29 @@ const restored = (
   return out
 }
 
-type GateInput = { readonly g: GatePlaces; readonly product: Value; readonly bias: Value | null }
+type GateInput = {
+  readonly g: GatePlaces
+  readonly product: Value
+  readonly bias: Value | null
+  readonly hiddenBias: Value | null
+}
 
 const stepTools = (run: Run, place: Place, inputs: readonly GateInput[], { h }: Carry): StepTools => {
   const { kit } = run
+  const plus = (x: Value, bias: Value | null): Value => (bias === null ? x : kit.emit('add', [x, bias]))
+  const of = (gate: string): GateInput | undefined => inputs.find((i) => i.g.gate === gate)
+  const hiddenOf = (input: GateInput): Value => dequantize(kit.emit('linear', [h, run.weights.get(input.g.wh) ?? h]))
   return {
     kit,
     gate: (gate) => {
-      const input = inputs.find((i) => i.g.gate === gate)
-      if (input === undefined) return h
-      const hidden = dequantize(kit.emit('linear', [h, run.weights.get(input.g.wh) ?? h]))
-      const sum = kit.emit('add', [input.product, hidden])
-      return input.bias === null ? sum : kit.emit('add', [sum, input.bias])
+      const input = of(gate)
+      return input === undefined ? h : plus(kit.emit('add', [input.product, hiddenOf(input)]), input.bias)
+    },
+    parts: (gate) => {
+      const input = of(gate)
+      return input === undefined
+        ? { input: h, hidden: h }
+        : { input: plus(input.product, input.bias), hidden: plus(hiddenOf(input), input.hiddenBias) }
     },
     through: (name, x) => dequantize(quantized(run, name, place, x)),
     quant: (name, x) => quantized(run, name, place, x),

@@ -71,16 +71,19 @@ export type GatePlaces = {
   readonly wi: string
   readonly wh: string
   readonly bias: string
+  /** The bias of the hidden part, where it is not summed with the other. */
+  readonly hiddenBias: string | null
   readonly group: string
 }
 
 /** One direction of one layer. */
 export type Place = { readonly layer: number; readonly direction: number }
 
-/** What one step in time may do. `gate` gives `(x Wiᵀ + h Whᵀ) + b`; `through` sends a value through a quantizer of the cell, and gives the plain value on. */
+/** What one step in time may do. `gate` gives `(x Wiᵀ + h Whᵀ) + b`, `parts` the two sums `x Wiᵀ + b` and `h Whᵀ + b'`; `through` sends a value through a quantizer of the cell, and gives the plain value on. */
 export type StepTools = {
   readonly kit: Kit
   readonly gate: (gate: string) => Value
+  readonly parts: (gate: string) => { readonly input: Value; readonly hidden: Value }
   readonly through: (name: string, x: Value) => Value
   /** The same through the quantizer of input and states; a quant tensor where that is on. */
   readonly io: (x: Value) => Value
@@ -98,6 +101,8 @@ export type Cell = {
   readonly paramsOf: (gate: string) => string
   /** Of which gate of the forward direction a gate of the backward one takes its input weight; null: it has its own. */
   readonly borrows: (gate: string) => string | null
+  /** Has a gate a bias of its own for the hidden part? Absent: none has. */
+  readonly hiddenBias?: (gate: string) => boolean
   /** Does the quantizer of the first gate serve all weights of its direction? */
   readonly oneWeightQuant: boolean
   readonly quantizers: readonly CellQuantizer[]
@@ -132,6 +137,7 @@ const gatePlaces = (o: RecurrentOptions, cell: Cell, place: Place): readonly Gat
       wi: `${wi}.inputWeight.weight`,
       wh: `${own(gate)}.hiddenWeight.weight`,
       bias: `${own(gate)}.bias`,
+      hiddenBias: cell.hiddenBias?.(gate) === true ? `${own(gate)}.hiddenBias` : null,
       group: cell.oneWeightQuant && lent !== null ? own(cell.gates[0], forward) : group,
     }
   })
@@ -199,10 +205,12 @@ const parameters = ({ o, places, gates }: Built) => {
   const weights = new Map<string, LeafSpec>()
   const biases = new Map<string, LeafSpec>()
   for (const place of places)
-    for (const { wi, wh, bias } of gates.get(placeName(place)) ?? []) {
+    for (const { wi, wh, bias, hiddenBias } of gates.get(placeName(place)) ?? []) {
       if (!weights.has(wi)) weights.set(wi, uniformLeaf([h, inputSizeOf(o, place.layer)], bound))
       weights.set(wh, uniformLeaf([h, h], bound))
-      if (o.bias !== false) biases.set(bias, uniformLeaf([h], bound))
+      if (o.bias === false) continue
+      biases.set(bias, uniformLeaf([h], bound))
+      if (hiddenBias !== null) biases.set(hiddenBias, uniformLeaf([h], bound))
     }
   return { weights, biases }
 }
