@@ -56,6 +56,11 @@ export type Traits<A extends Attrs = Attrs> = {
   sign?(attrs: A): 'nonNegative' | 'kept' | null
   /** Of an op that cuts each element off at bounds and does nothing else: the lower and the upper one, null where there is none; null: these attributes do more. */
   cuts?(attrs: A): readonly [least: number | null, most: number | null] | null
+  /**
+   * True where channels (axis 1 of all operands that carry values) can be scaled by positive numbers before as well as behind:
+   * `f(a·x) = a·f(x)`, channel by channel, of several operands all at once.
+   */
+  readonly homogeneous?: boolean
   /** How formulas write it: the sign between two operands, how tightly it binds, and whether the second must bind tighter. */
   readonly infix?: { readonly sign: string; readonly binds: number; readonly left?: boolean }
   /** Of an op whose gradient is not its derivative: what it hands on instead, in words. */
@@ -75,6 +80,7 @@ const NAMES: { readonly [N in keyof Traits]-?: true } = {
   flow: true,
   bounded: true,
   sign: true,
+  homogeneous: true,
   cuts: true,
   exact: true,
   infix: true,

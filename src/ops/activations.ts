@@ -34,6 +34,7 @@ const slope = { negativeSlope: finite }
 /** `x > 0 ? x : slope*x`; the slope at 0 (F.leaky_relu). */
 export const leakyRelu: Op<AttrsOf<typeof slope>> = unary({
   name: 'leakyRelu',
+  homogeneous: true,
   doc: 'x where positive, else a small multiple of it (F.leaky_relu).',
   attributes: slope,
   attrs: { negativeSlope: 0.125 },

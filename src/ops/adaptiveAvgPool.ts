@@ -28,6 +28,7 @@ const assumedSize = (n: number, m: number): number => n - (m - 1) * Math.floor(n
  */
 export const adaptiveAvgPool: Op<AdaptiveAvgAttrs> = {
   name: 'adaptiveAvgPool',
+  homogeneous: true,
   sign: () => 'kept',
   doc: 'The means of outputSize windows that cover the last axes (torch.nn.functional.adaptive_avg_pool1d, 2d, 3d).',
   operands: ['x'],

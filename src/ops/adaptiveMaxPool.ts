@@ -11,6 +11,7 @@ import { adaptiveAxes, adaptiveShape, maxOver, pooledShape, windowsOf } from './
  */
 export const adaptiveMaxPool: Op<AdaptiveAttrs> = {
   name: 'adaptiveMaxPool',
+  homogeneous: true,
   sign: () => 'kept',
   doc: 'The largest elements of outputSize windows that cover the last axes (torch.nn.functional.adaptive_max_pool1d, 2d, 3d).',
   operands: ['x'],

@@ -81,6 +81,7 @@ const guard = (args: readonly Value[], _attrs: object, kit: Kit): readonly Value
 /** `a + b` with broadcasting. Gradient: to both. */
 export const add: Op = binary({
   name: 'add',
+  homogeneous: true,
   sign: () => 'kept',
   doc: 'a + b with broadcasting (torch.add; the operator + of quant tensors).',
   f: (a, b) => a + b,

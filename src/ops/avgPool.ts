@@ -14,6 +14,7 @@ const ones = (kernel: readonly number[]): readonly number[] => kernel.map(() => 
  */
 export const avgPool: Op<AvgPoolAttrs> = {
   name: 'avgPool',
+  homogeneous: true,
   sign: () => 'kept',
   doc: 'The mean of each window of the last axes (torch.nn.functional.avg_pool1d, avg_pool2d, avg_pool3d).',
   operands: ['x'],

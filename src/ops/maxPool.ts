@@ -17,6 +17,7 @@ export type MaxPoolAttrs = AttrsOf<typeof maxPooling>
  */
 export const maxPool: Op<MaxPoolAttrs> = {
   name: 'maxPool',
+  homogeneous: true,
   sign: () => 'kept',
   doc: 'The largest element of each window of the last axes (torch.nn.functional.max_pool1d, max_pool2d, max_pool3d).',
   operands: ['x'],

@@ -22,6 +22,7 @@ const reluCarry = (args: readonly Value[], positive = true): Carried => {
 /** `max(x, 0)`, NaN kept; gradient 0 at 0, 1 at NaN (F.relu). */
 export const relu: Op = unary({
   name: 'relu',
+  homogeneous: true,
   sign: () => 'nonNegative',
   cuts: () => [0, null],
   doc: 'max(x, 0), with gradient 0 at 0 (F.relu).',

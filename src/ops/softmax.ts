@@ -68,6 +68,7 @@ export const softmax: Op<Along> = {
 export const logSoftmax: Op<Along> = {
   ...softmax,
   name: 'logSoftmax',
+  sign: () => null,
   doc: 'The logarithm of the softmax along an axis (F.log_softmax).',
   carry: strips('a logarithm of a share is on no grid'),
   vjp: ({ g, attrs: { dim }, out, kit }) => [

@@ -6,6 +6,7 @@ import { binary, strips, sumTo } from './support/elementwise.js'
 /** `a - b` with broadcasting (torch.sub). Gradient: `g` and `-g`. */
 export const sub: Op = binary({
   name: 'sub',
+  homogeneous: true,
   doc: 'a - b with broadcasting (torch.sub).',
   f: (a, b) => a - b,
   lanes: (e, [a, b]) => e.sub(a, b),

@@ -15,6 +15,7 @@ export type LinearGradAttrs = AttrsOf<typeof backwards>
 /** Each element of the result is a mixture of the elements of x around its position, with float32 weights. Source: torch.nn.functional.interpolate. */
 export const upsampleLinear: Op<LinearAttrs> = {
   name: 'upsampleLinear',
+  homogeneous: true,
   sign: () => 'kept',
   doc: 'The last 1 to 3 axes resized by linear interpolation (torch.nn.functional.interpolate, modes linear, bilinear, trilinear).',
   operands: ['x'],

@@ -53,6 +53,7 @@ const examples: readonly Example<ResizeAttrs>[] = [
 const forward = ({ name, mode, reads, carry }: Mode): Op<ResizeAttrs> => ({
   name,
   sign: () => 'kept',
+  homogeneous: true,
   doc: `The last axes resized by repeating or leaving out elements (torch.nn.functional.interpolate, mode '${mode}').`,
   operands: ['x'],
   attributes: resizing,

@@ -10,7 +10,7 @@ import type { InputsOf } from '../nn/program/program.js'
 import { askedProblems, type Progress } from './calibrate.js'
 import { remade } from './convert.js'
 import type { Looking } from './looking.js'
-import { overBatches, runnerOf } from './runner.js'
+import { passOver } from './runner.js'
 import { countOf, feedOf, type Cut, type Samples } from './samples.js'
 import { channelAxis, channelMeans, leafAt, probing, weightedIn, withLayer, withLeaf, type Weighted } from './taps.js'
 import type { Quantized, Trained } from './types.js'
@@ -29,7 +29,7 @@ type Means = ReadonlyMap<string, Float64Array>
 
 const meansOf = <I, O>(
   { net, params, state }: Trained<I, O>,
-  { inputs, feed, backend }: Looking<I>,
+  looking: Looking<I>,
   paths: ReadonlySet<string>,
 ): E.Either<QuantErrors, Means> => {
   const sums = new Map<string, { readonly sum: Float64Array; weight: number }>()
@@ -45,21 +45,16 @@ const meansOf = <I, O>(
         ),
       )
     })(weightedIn(net, declared))
-  const done = overBatches(
-    runnerOf(probe, inputs, { mode: 'eval', backend }),
-    { params, state },
-    feed,
-    (outputs, batch) => {
-      const weight = countOf(batch)
-      const results: readonly Tensor[] = outputs as never
-      results.forEach(({ data }, k) => {
-        const entry = sums.get(owners[k]) ?? { sum: new Float64Array(data.length), weight: 0 }
-        for (let i = 0; i < data.length; i++) entry.sum[i] += weight * data[i]
-        entry.weight += weight
-        sums.set(owners[k], entry)
-      })
-    },
-  )
+  const done = passOver(probe, looking, { params, state }, (outputs, batch) => {
+    const weight = countOf(batch)
+    const results: readonly Tensor[] = outputs as never
+    results.forEach(({ data }, k) => {
+      const entry = sums.get(owners[k]) ?? { sum: new Float64Array(data.length), weight: 0 }
+      for (let i = 0; i < data.length; i++) entry.sum[i] += weight * data[i]
+      entry.weight += weight
+      sums.set(owners[k], entry)
+    })
+  })
   return E.map(() => new Map([...sums].map(([path, { sum, weight }]) => [path, sum.map((x) => x / weight)] as const)))(
     done,
   )

@@ -5,12 +5,11 @@ import { layerProblems } from '../nn/layers/checks.js'
 import type { Layer, TensorTree } from '../nn/layers/layer.js'
 import { flowOf } from '../nn/merging/flow.js'
 import { treeProblems } from '../nn/merging/into.js'
-import { mergeBatchNorm, type Merged } from '../nn/merging/mergeBatchNorm.js'
+import type { Merged } from '../nn/merging/mergeBatchNorm.js'
 import type { InputsOf } from '../nn/program/program.js'
 import { treesProblems } from '../nn/program/wanted.js'
-import { withJoins } from './joins.js'
-import { withLifted, type WithLifted } from './lift/parts.js'
 import { numbersFrom } from './numbers.js'
+import { prepared, type Prepared } from './prepare.js'
 import { nothingDone, placed, planOf } from './plan.js'
 import { layerReports, productsOf } from './report.js'
 import { idleRules, rulesProblems, type Rule } from './rules.js'
@@ -77,9 +76,7 @@ export const quantize = <P, S, I, O>(
   const numbers = trained as unknown as { readonly params: TensorTree; readonly state: TensorTree }
   const misfits = treeProblems(net, numbers, 'what was trained')
   if (misfits.length > 0) return E.left(misfits)
-  const joined = withJoins(net) as Net<I, O>
-  const whole = E.chain((t: Trained<I, O>) => withLifted(t, inputs))(numbersFrom(joined, numbers))
-  return E.chain((t: WithLifted<I, O>) =>
-    E.chain((merged: Merged<I, O>) => finished(merged, t.lifted, inputs, rules))(mergeBatchNorm(t.net, inputs, t)),
-  )(whole)
+  return E.chain(({ merged, lifted }: Prepared<I, O>) => finished(merged, lifted, inputs, rules))(
+    prepared(net as unknown as Net<I, O>, inputs, numbers),
+  )
 }

@@ -60,7 +60,8 @@ export type RoundedLayer = {
 /** What `roundWeights` gives. */
 export type RoundedWeights<I, O> = Quantized<I, O> & { readonly rounded: readonly RoundedLayer[] }
 
-const whyNot = (q: Quantizer | null, { layer, products }: Weighted): string | null => {
+/** Why the weights of a layer can't be rounded by rows; null: they can. */
+export const whyNot = (q: Quantizer | null, { layer, products }: Weighted): string | null => {
   if (q === null) return 'it has no weight quantizer'
   if (layer.absorb?.weightAxis('behind') !== 0 || products.length === 0)
     return `${layer.layer} has another weight than rows of output channels`
@@ -72,7 +73,8 @@ const whyNot = (q: Quantizer | null, { layer, products }: Weighted): string | nu
   return null
 }
 
-const weightQuantizer = ({ layer }: Weighted): Quantizer | null => {
+/** The quantizer of a layer's weights. */
+export const weightQuantizer = ({ layer }: Weighted): Quantizer | null => {
   const q = layer.source?.quantizers?.weightQuant ?? null
   return q === null || q.use === 'trunc' ? null : q
 }

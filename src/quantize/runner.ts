@@ -14,6 +14,7 @@ import {
   type OutputsOf,
   type Ran,
 } from '../nn/program/program.js'
+import type { Looking } from './looking.js'
 import { declaredFor, keyOf, type Feed } from './samples.js'
 
 /** How a network is run. */
@@ -65,6 +66,15 @@ export const runnerOf = <I, O>(
   }
 }
 
+/** Uses a runner, and frees what was compiled for it. */
+export const using = <I, O, A>(runner: Runner<I, O>, use: (runner: Runner<I, O>) => A): A => {
+  try {
+    return use(runner)
+  } finally {
+    runner.dispose()
+  }
+}
+
 /** Runs a network over all batches with the same numbers; `look` is given what each batch gave. */
 export const overBatches = <I, O>(
   runner: Runner<I, O>,
@@ -72,15 +82,20 @@ export const overBatches = <I, O>(
   feed: Feed<I>,
   look: (outputs: OutputsOf<O>, batch: DataOf<I>) => void,
 ): E.Either<QuantErrors, null> => {
-  try {
-    for (const batch of feed.each()) {
-      if (E.isLeft(batch)) return batch
-      const ran = runner.run(numbers, batch.right)
-      if (E.isLeft(ran)) return ran
-      look(ran.right.outputs, batch.right)
-    }
-    return E.right(null)
-  } finally {
-    runner.dispose()
+  for (const batch of feed.each()) {
+    if (E.isLeft(batch)) return batch
+    const ran = runner.run(numbers, batch.right)
+    if (E.isLeft(ran)) return ran
+    look(ran.right.outputs, batch.right)
   }
+  return E.right(null)
 }
+
+/** The same in evaluation, of a network that is needed for this pass alone. */
+export const passOver = <I, O>(
+  make: (inputs: InputsOf<I>) => E.Either<QuantErrors, Layer<TensorTree, TensorTree, I, O>>,
+  { inputs, feed, backend }: Looking<I>,
+  numbers: Numbers,
+  look: (outputs: OutputsOf<O>, batch: DataOf<I>) => void,
+): E.Either<QuantErrors, null> =>
+  using(runnerOf(make, inputs, { mode: 'eval', backend }), (runner) => overBatches(runner, numbers, feed, look))

@@ -1,8 +1,8 @@
 /** Looks inside a network: the products of its layers with weights, and what their operands and results are over samples. */
 import * as E from 'fp-ts/lib/Either.js'
-import type { NodeId } from '../data/quant.js'
+import { gridOf, type NodeId } from '../data/quant.js'
 import type { QuantErrors } from '../data/error.js'
-import type { Shape } from '../data/shape.js'
+import { sizeOf, type Shape } from '../data/shape.js'
 import { isTensor, type Tensor } from '../data/tensor.js'
 import type { Node } from '../graph/graph.js'
 import type { Attrs, Kit, Value } from '../graph/op.js'
@@ -18,8 +18,11 @@ export type Product = {
   readonly x: NodeId
   readonly weight: Shape
   readonly attrs: Attrs
-  /** Axes of its result. */
+  /** Axes and elements of its result. */
   readonly rank: number
+  readonly size: number
+  /** Bits of the integers that it multiplies weights with; null: floats. */
+  readonly bits: number | null
 }
 
 /** A layer with weights and its products, one for each call. */
@@ -33,6 +36,8 @@ const productOf = (nodes: readonly Node[], { id, inputs: [x, w], attrs, shape }:
   weight: nodes[w].shape,
   attrs,
   rank: shape.length,
+  size: sizeOf(shape),
+  bits: gridOf(nodes[x].carried)?.bits ?? null,
 })
 
 /**

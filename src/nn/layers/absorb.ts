@@ -186,6 +186,7 @@ export const absorbing = (l: Weighted): Absorb => {
     },
     count: (side) => (side === 'behind' ? outputs : inputs),
     weightAxis: (side) => (side === 'behind' ? kind.axis : 1 - kind.axis),
+    channelOf: (side) => channelsOf(kind)[side === 'behind' ? 'output' : 'input'],
     against: (side) => against(l, side),
     take: taken(l),
   }

@@ -89,6 +89,8 @@ export type Absorb = {
   readonly count: (side: Side) => number
   /** The axis of the weight along which these channels stand. */
   readonly weightAxis: (side: Side) => number
+  /** The channel on that side to which each element of the weight belongs. */
+  readonly channelOf: (side: Side) => Int32Array
   /** What speaks against it: a quantizer whose range would then meet other numbers. Null: nothing. */
   readonly against: (side: Side) => Unmerged | null
   /** The layer that computes both, with its parameters and its state. */

@@ -8,7 +8,7 @@ import type { Layer, TensorTree } from '../../nn/layers/layer.js'
 import type { InputsOf } from '../../nn/program/program.js'
 import type { ConvAttrs } from '../../ops/support/convShape.js'
 import type { Looking } from '../looking.js'
-import { overBatches, runnerOf } from '../runner.js'
+import { passOver } from '../runner.js'
 import { probing, weightedIn, type Product, type Weighted } from '../taps.js'
 import type { Trained } from '../types.js'
 
@@ -85,7 +85,7 @@ export const momentsAt = <I, O>(
   float: Trained<I, O>,
   quant: Trained<I, O>,
   path: string,
-  { inputs, feed, backend }: Looking<I>,
+  looking: Looking<I>,
 ): E.Either<QuantErrors, Moments> => {
   const pair = pairOf(float, quant)
   let positions: readonly number[] = []
@@ -112,7 +112,7 @@ export const momentsAt = <I, O>(
     state: { float: float.state, quant: quant.state },
   }
   let [groups, n] = [0, 0]
-  const done = overBatches(runnerOf(probe, inputs, { mode: 'eval', backend }), numbers, feed, (outputs) => {
+  const done = passOver(probe, looking, numbers, (outputs) => {
     const results: readonly Tensor[] = outputs as never
     results.forEach(({ shape, data }, k) => {
       if (sums[k % 4].length === 0) sums[k % 4] = new Float64Array(data.length)
