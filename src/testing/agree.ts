@@ -39,11 +39,12 @@ const disturbed = (op: Op, up: Direction, everywhere: boolean): Op => {
       const terms = { shape: out.shape, data: new Float32Array(sizeOf(out.shape)) }
       if (op.evaluate(args.map(absolute), attrs, terms) !== null) terms.data.fill(0)
       const around = largest(args) / 2
+      const finite = args.every((a) => a.data.every(Number.isFinite))
       for (let i = 0; i < out.data.length; i++) {
         const size = OF_TERMS * (Math.abs(out.data[i]) + Math.abs(terms.data[i]) + around)
         // Where magnitudes overflow, so may a part of the sum, in one order and not in another.
-        if (!Number.isFinite(size)) out.data[i] = up(i) ? NaN : Infinity
-        else out.data[i] += up(i) ? size : -size
+        if (Number.isFinite(size)) out.data[i] += up(i) ? size : -size
+        else if (finite) out.data[i] = up(i) ? NaN : Infinity
       }
       return null
     },
