@@ -30,6 +30,7 @@ const numbersField = shaped('numbers by name', {
   counter: anyNumber,
   buffer: anyNumber,
   statistic: anyNumber,
+  bits: anyNumber,
 })
 const byPath = (one: Field): Field => ({
   ...record,

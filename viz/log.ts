@@ -18,7 +18,7 @@ import {
   text,
   whole,
 } from '../src/data/fields.js'
-import { quantOf } from '../src/data/quant.js'
+import { gridOf, isFloatGrid, type Grid } from '../src/data/quant.js'
 import { isTensor, type Tensor } from '../src/data/tensor.js'
 import { leaves } from '../src/data/tree.js'
 import type { Program } from '../src/graph/program.js'
@@ -32,6 +32,8 @@ export type QuantizerRecord = {
   readonly counter?: number
   readonly buffer?: number
   readonly statistic?: number
+  /** The bit width, where it is learned. */
+  readonly bits?: number
 }
 
 /** What is kept of a step; loss and accuracy are means over the `over` steps since the record before. */
@@ -57,12 +59,12 @@ export type LogEvent<P, S> = {
   readonly training: { readonly params: P; readonly state: S }
 }
 
-/** Scales and zero points by the path of the quantizer. */
-export type Scales = { readonly [path: string]: Pick<QuantizerRecord, 'scale' | 'zeroPoint'> }
+/** Scales, zero points and learned bit widths by the path of the quantizer. */
+export type Scales = { readonly [path: string]: Pick<QuantizerRecord, 'scale' | 'zeroPoint' | 'bits'> }
 
 /** How events become a log. */
 export type LogOptions<P, S> = {
-  /** Scales and zero points of a state: `scaleProbe` makes such a function. Without it a log has statistics alone. */
+  /** Scales, zero points and learned bit widths of a state: `scaleProbe` makes such a function. Without it a log has statistics alone. */
   readonly scales?: (training: { readonly params: P; readonly state: S }) => Scales
   /** Momentum of the running statistics (default 0.1, Brevitas' `scaling_stats_momentum`). */
   readonly momentum?: number
@@ -207,8 +209,15 @@ export const addEvent =
     return { records: records.length > (options.most ?? 300) ? thinned(records) : records, pending: NOTHING, seen }
   }
 
+/** The nodes of what a record says of a quantizer: a bit width only where it is learned. */
+const saidBy = (q: Grid | null): { readonly [said in keyof Scales[string]]: number | undefined } => ({
+  scale: q?.scale,
+  zeroPoint: q?.zeroPoint,
+  bits: q !== null && !isFloatGrid(q) && q.learned === true ? q.bitWidth : undefined,
+})
+
 /**
- * Reads the scales and zero points that a program (traced in eval, best for one sample) uses in a state: it is run once
+ * Reads the scales, zero points and learned bit widths that a program (traced in eval, best for one sample) uses in a state: it is run once
  * over `inputs`, and what its quantizers are given is noted. Errors as `compile`; a run that fails gives no scales.
  */
 export const scaleProbe = <P, S, I, O>(
@@ -224,9 +233,7 @@ export const scaleProbe = <P, S, I, O>(
     }) =>
       (training: { readonly params: P; readonly state: S }): Scales => {
         const born = program.graph.nodes.filter((n) => n.op.births === true)
-        const wanted = new Set(
-          born.flatMap((n) => [quantOf(n.carried)?.scale ?? -1, quantOf(n.carried)?.zeroPoint ?? -1]),
-        )
+        const wanted = new Set(born.flatMap((n) => Object.values(saidBy(gridOf(n.carried)))))
         const means = new Map<number, number>()
         compiled.run(
           { params: training.params, state: training.state, inputs },
@@ -238,10 +245,11 @@ export const scaleProbe = <P, S, I, O>(
         )
         return Object.fromEntries(
           born.flatMap((n) => {
-            const q = quantOf(n.carried)
-            const scale = means.get(q?.scale ?? -1)
-            const zeroPoint = means.get(q?.zeroPoint ?? -1)
-            return scale === undefined ? [] : [[n.path, { scale, ...(zeroPoint === undefined ? {} : { zeroPoint }) }]]
+            const read = Object.entries(saidBy(gridOf(n.carried))).flatMap(([said, id]) => {
+              const mean = id === undefined ? undefined : means.get(id)
+              return mean === undefined ? [] : [[said, mean] as const]
+            })
+            return read.some(([said]) => said === 'scale') ? [[n.path, Object.fromEntries(read)]] : []
           }),
         )
       },

@@ -95,7 +95,7 @@ const timeline = (scene: Scene): string =>
     ? ''
     : `<section id="timeline" aria-label="Training, step by step">
 <div class="bar"><h2>Training</h2><output id="at" for="step"></output>${timeLegendOf(scene.log)}<input type="range" id="step" min="0" max="${scene.log.steps.length - 1}" step="1" value="${scene.log.steps.length - 1}" aria-label="Step of training"><button type="button" id="latest" disabled>To the end</button></div>
-<svg id="history" role="img" aria-label="Loss, accuracy, scales and statistics over the steps of training; the step axis is a square-root axis"></svg>
+<svg id="history" role="img" aria-label="Loss, accuracy, scales, learned bit widths and statistics over the steps of training; the step axis is a square-root axis"></svg>
 </section>
 `
 

@@ -7,6 +7,7 @@ import * as q from '../../src/index.js'
 import {
   addEvent,
   emptyLog,
+  scaleProbe,
   sceneOf,
   toHtml,
   watch,
@@ -181,6 +182,70 @@ test('a log is short, reads state seldom, and finds the statistic of a batch in 
     if (statistic !== undefined) assert.ok(Math.abs(statistic - (2 + r.step / 100)) < 1e-4, `${r.step}: ${statistic}`)
   }
   assert.ok(log.filter((r) => r.quantizers['quant.actQuant'].statistic !== undefined).length > 5)
+})
+
+/** A network that learns its bits, with a penalty on them in the loss, and its log. */
+const learnedBits = () => {
+  const net = q.model(
+    {
+      act: q.QuantIdentity({ bitWidthImplType: 'PARAMETER', collectStatsSteps: 2, returnQuantTensor: true }),
+      fc: q.QuantLinear({ inFeatures: 4, outFeatures: 2, weightQuant: q.Fp8e4m3OCPWeightPerTensorFloat }),
+    },
+    (layers, params, state, x: q.Value) => {
+      const [a, act] = layers.act(params.act, state.act, x)
+      const [y, fc] = layers.fc(params.fc, state.fc, a)
+      const error = q.mul(y, y)
+      const loss = q.add(
+        q.apply(q.ops.mean, [error], { dims: [0, 1], keepdim: false }),
+        q.mul(q.reshape(q.bitWidth(a), []), 0.1),
+      )
+      return [loss, { act, fc }]
+    },
+  )
+  const [inputs] = q.randn([8, 4])(q.manualSeed(1))
+  const forward = (mode: 'train' | 'eval') => q.orThrow(q.trace(net, q.tensorInput([8, 4]), { mode }))
+  const probe = q.orThrow(scaleProbe(forward('eval'), inputs))
+  const optimizer = q.adam({ lr: 0.2 })
+  const program = q.orThrow(q.grad(forward('train')))
+  const trainer = q.orThrow(q.trainer(program, optimizer, q.startTraining(q.orThrow(q.init(net, 0)), optimizer)))
+  const add = addEvent({ scales: probe })
+  let log: TrainLog = emptyLog
+  for (let step = 1; step <= 60; step++) {
+    q.orThrow(trainer.step(inputs))
+    const event = {
+      tag: 'step',
+      step,
+      epoch: 0,
+      lr: 0.2,
+      loss: 1,
+      accuracy: null,
+      training: trainer.training(),
+    } as const
+    log = add(log, event)
+  }
+  trainer.dispose()
+  return { program: forward('eval'), log: log.records }
+}
+
+test('bits that are learned are in the log, fall under a penalty, and the page draws their curve', async () => {
+  const { program, log } = learnedBits()
+  const bits = log.map((r) => r.quantizers['act.actQuant']?.bits ?? NaN)
+  assert.ok(bits.every(Number.isInteger))
+  assert.ok(bits[0] === 8 && bits[bits.length - 1] < 8, bits.join())
+  assert.ok((log[0].quantizers['fc.weightQuant'].scale ?? 0) > 0, 'scales of minifloats are probed too')
+  assert.is(log[0].quantizers['fc.weightQuant'].bits, undefined)
+  const scene = sceneOf(program, { log })
+  assert.equal(scene.log?.tracks.find((t) => t.path === 'act.actQuant')?.bits, bits)
+  const { page: p, errors, close } = await openHtml(browser, toHtml(program, { log }))
+  try {
+    for (const said of [/learned bits/, /8 bits/]) assert.match((await p.locator('#history').textContent()) ?? '', said)
+    await p.locator('#step').focus()
+    await p.keyboard.press('Home')
+    assert.match((await p.locator('#history').textContent()) ?? '', /learned bitsact\.actQuant8/)
+    assert.equal(errors, [])
+  } finally {
+    await close()
+  }
 })
 
 const page = (): string => {

@@ -29,7 +29,7 @@ export type Rows = {
 /** Height of a line of names at the ends of scales. */
 const NAME = 15
 const MOST_NAMES = 8
-const HEIGHT = { progress: 26, least: 44, zero: 14, statistic: 16 }
+const HEIGHT = { progress: 26, least: 44, zero: 14, statistic: 16, bits: 24 }
 /** Scales this far apart, in decades, have nothing between them that is worth the room. */
 const APART = 0.3
 const BREAK = 8
@@ -41,6 +41,7 @@ const percent = (v: number | null | undefined): string =>
   v === null || v === undefined ? '–' : `${(v * 100).toFixed(1)} %`
 /** Has a quantizer a running statistic? */
 export const hasBuffer = (t: SceneTrack): boolean => known(t.buffer).length > 0
+const hasBits = (t: SceneTrack): boolean => known(t.bits).length > 0
 const hasZeros = (t: SceneTrack): boolean => known(t.zeroPoint).some((z) => z !== 0)
 
 /** A path through the steps at which there is a value. */
@@ -193,10 +194,32 @@ const statisticRow = ({ log, chosen, looks }: Rows): Row => ({
         ],
 })
 
+/** Learned bit widths: a line each, between whole numbers of bits. Only whole numbers of them are used, so lines go in steps. */
+const bitsRow = ({ log, chosen, looks }: Rows): Row => {
+  const drawn = log.tracks.filter(hasBits)
+  const first = chosen !== undefined && hasBits(chosen) ? chosen : drawn[0]
+  return {
+    height: HEIGHT.bits,
+    draw: (g, x, h, right) => {
+      const all = drawn.flatMap((t) => known(t.bits))
+      const [least, most] = [Math.floor(min(all) ?? 0), Math.ceil(max(all) ?? 1)]
+      const y = scaleLinear([least, Math.max(most, least + 1)], [h - 1, 1])
+      for (const t of drawn) drawLine(g, log, t.bits, x, y, `${looks(t)}${t === first ? ' chosen' : ''}`)
+      for (const [b, at] of [[most, 8] as const, ...(most > least ? [[least, h - 2] as const] : [])])
+        g.append(svgEl('text', { class: 'end soft', x: right + 8, y: at }, `${b} bits`))
+    },
+    say: (i) => [
+      ['learned bits', '', 'soft'],
+      ...(first === undefined ? [] : [[first.path, shown(first.bits[i]), looks(first)] as const]),
+    ],
+  }
+}
+
 /** The rows of a log; which there are doesn't depend on what is chosen. `tall`: room for the plot of scales. */
 export const rowsOf = (r: Rows, tall: number): readonly Row[] => [
   progressRow(r),
   ...(r.log.tracks.length === 0 ? [] : [scaleRow(r, tall)]),
   ...(r.log.tracks.some(hasZeros) ? [zeroRow(r)] : []),
+  ...(r.log.tracks.some(hasBits) ? [bitsRow(r)] : []),
   ...(r.log.tracks.some(hasBuffer) ? [statisticRow(r)] : []),
 ]

@@ -24,7 +24,11 @@ export const trackParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
         ]
   return section(
     `At step ${step} of training`,
-    el('p', { class: 'range' }, `s = ${shown(track.scale[i])}, z = ${shown(track.zeroPoint[i])}`),
+    el(
+      'p',
+      { class: 'range' },
+      `s = ${shown(track.scale[i])}, z = ${shown(track.zeroPoint[i])}${track.bits[i] === null ? '' : `, ${shown(track.bits[i])} bits (learned)`}`,
+    ),
     ...(track.buffer[i] === null
       ? []
       : [

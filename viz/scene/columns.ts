@@ -31,6 +31,7 @@ const trackOf = (records: readonly LogRecord[], path: string, limit: number | un
     zeroPoint: column('zeroPoint'),
     buffer: column('buffer'),
     statistic: column('statistic'),
+    bits: column('bits'),
     learnedAt: at < 0 ? null : records[at].step,
   }
 }

@@ -169,6 +169,8 @@ export type SceneTrack = {
   readonly zeroPoint: Column
   readonly buffer: Column
   readonly statistic: Column
+  /** The bit width, where it is learned. */
+  readonly bits: Column
   readonly learnedAt: number | null
 }
 /** A training log, in columns over the steps that were kept. */

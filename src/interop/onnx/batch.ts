@@ -49,6 +49,11 @@ const KEEPS: { readonly [op: string]: Keeps | undefined } = {
   upsampleNearestExact: byFactors,
   upsampleLinear: byFactors,
   maxLast: (_node, [x]) => x.shape.length > 1,
+  // A scale of each row is written with as many numbers as there are rows.
+  quantize: (_node, [, ...own], rows) => own.every((o) => !rows.has(o.id)),
+  quantizeFloat: (_node, [, ...own], rows) => own.every((o) => !rows.has(o.id)),
+  joinGroups: never,
+  trimGroups: never,
   maxAll: never,
   gatherLast: never,
   broadcastTo: never,

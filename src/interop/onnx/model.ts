@@ -30,9 +30,11 @@ export const nameOf = (options: Pick<Naming, 'names'>, path: string, otherwise: 
 const shapesBetween = (s: Written, graph: Graph, known: ReadonlySet<Name>): readonly ValueInfoProto[] => {
   const made = new Set(s.x.w.nodes.flatMap((n) => n.output))
   const said = new Set(known)
+  // A name may stand for several nodes: of a tensor that was cut into groups the model has the whole.
+  const last = new Map(graph.nodes.flatMap((node) => [[s.names.get(node.id) ?? '', node.id] as const]))
   return graph.nodes.flatMap((node) => {
     const name = s.names.get(node.id)
-    if (name === undefined || !made.has(name) || said.has(name)) return []
+    if (name === undefined || last.get(name) !== node.id || !made.has(name) || said.has(name)) return []
     said.add(name)
     return [valueInfo(name, DataType.FLOAT, node.shape, s.rows.has(node.id))]
   })

@@ -113,6 +113,8 @@ export type Writer = {
   copy(from: Name, to: Name): void
   /** A float constant. */
   floats(tensor: Tensor, hint: string): Name
+  /** A constant of a type whose elements are bytes. */
+  bytes(type: DataType, shape: Shape, bytes: Uint8Array, hint: string): Name
   /** A constant of integers. */
   integers(type: IntegerType, shape: Shape, values: ArrayLike<number>, hint: string): Name
 }
@@ -186,6 +188,7 @@ export const newWriter = (taken: readonly Name[]): Writer => {
       void nodes.push(
         create(NodeProtoSchema, { opType: 'Identity', name: fresh('Identity'), input: [from], output: [to] }),
       ),
+    bytes: initializer,
     floats: (t, hint) => initializer(DataType.FLOAT, t.shape, bytesOf(t.data), hint),
     integers: (type, shape, values, hint) => initializer(type, shape, integerBytes(type, values), hint),
   }

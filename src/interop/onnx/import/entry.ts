@@ -1,4 +1,5 @@
 /** What stands under a name of an ONNX graph while it is traced, and what a rule is given to make more of it. */
+import type { FloatFormat } from '../../../data/minifloat.js'
 import type { Shape } from '../../../data/shape.js'
 import type { Kit, Value } from '../../../graph/op.js'
 import type { DataType, Host } from './host.js'
@@ -25,6 +26,10 @@ export type Levels = {
   readonly axis: number | null
   readonly type: DataType
   readonly bounds: readonly [number, number]
+  /** Elements of a block along the axis, where scales are those of blocks. */
+  readonly block?: number
+  /** Of floats in 8 bits: their format. */
+  readonly format?: FloatFormat
 }
 /** A quantized constant that is not traced yet: a bias asks for the scale of its accumulator first. */
 export type Stored = {

@@ -1,4 +1,5 @@
 /** Scales, zero points and widths of foreign quantizers, and the primitive that they become. */
+import type { FloatFormat } from '../../../data/minifloat.js'
 import { intMax, intMin } from '../../../data/quant.js'
 import { showShape, sizeOf, type Shape } from '../../../data/shape.js'
 import type { Value } from '../../../graph/op.js'
@@ -6,6 +7,8 @@ import type { QuantizeAttrs } from '../../../ops/quantize.js'
 import type { Rounding } from '../../../ops/rounding.js'
 import { dequantize, isQuantValue } from '../../../nn/functions/index.js'
 import type { Entry, Importing, Known, Levels, Stored, Traced } from './entry.js'
+import { formatOfFloat8 } from '../float8.js'
+import { floatsOf } from './floats.js'
 import { DataType, float32, isFloat, type Host } from './host.js'
 
 /** Lowest and highest integer of a storage type; null where it stores none. */
@@ -79,16 +82,18 @@ const scaleOver = (x: Importing, g: Grid, shape: Shape): Value => {
   return wide
 }
 
+/** Where a zero point lies: the shape and axis of what it is for, or a value that lies there already. */
+type ZeroPlace = { readonly shape: Shape; readonly axis: number | null; readonly own?: Value }
+
 /** The zero point as a value, and what is known of it. Learned ones are rounded at every call, so that they stay integers. */
 const zeroOf = (
   x: Importing,
   zero: Known | null,
-  shape: Shape,
-  axis: number | null,
+  { shape, axis, own }: ZeroPlace,
   bounds: readonly [number, number],
 ): readonly [Value, 'zero' | 'integer' | 'any'] => {
   if (zero === null || isZero(zero.host)) return [x.kit.constant(0), 'zero']
-  const z = along(x, x.leaf(scalarly(zero), 'zero'), shape, axis, 'zero points')
+  const z = own ?? along(x, x.leaf(scalarly(zero), 'zero'), shape, axis, 'zero points')
   const whole = zero.host.data.every((n) => Number.isInteger(n) && n >= bounds[0] && n <= bounds[1])
   if (!whole) return [z, 'any']
   const rounded = x.kit.emit('round~identity', [z])
@@ -100,17 +105,71 @@ export type Grid = Width & {
   readonly rounding: Rounding
   readonly scale: Known
   readonly zero: Known | null
-  /** The axis of a scale that is a vector; null where it broadcasts as it stands. */
+  /** The axis of a scale that is a vector or of blocks; null where it broadcasts as it stands. */
   readonly axis: number | null
+  /** Elements of a block along that axis; a tensor is cut into groups of as many. */
+  readonly block?: number
+  /** Minifloats instead of integers. */
+  readonly format?: FloatFormat
 }
 
 const bare = (v: Value): Value => (isQuantValue(v) ? dequantize(v, 'it is quantized anew') : v)
 
 /** The value on its grid: the primitive in which metadata is born. */
 export const quantized = (x: Importing, v: Value, g: Grid, ownScale?: Value): Value => {
-  const bounds = [intMin(g.bits, g.signed, g.narrow), intMax(g.bits, g.signed, g.narrow)] as const
+  const cut = cutOf(g, v.shape)
+  if (cut !== null) return inGroups(x, v, g, cut)
   const scale = ownScale ?? scaleOver(x, g, v.shape)
-  const [zeroPoint, zero] = zeroOf(x, g.zero, v.shape, g.axis, bounds)
+  return g.format === undefined ? integers(x, v, g, scale) : minifloats(x, v, g.format, scale)
+}
+
+const minifloats = (x: Importing, v: Value, format: FloatFormat, scale: Value): Value =>
+  x.kit.emit('quantizeFloat', [bare(v), scale], { ...format, signed: true, training: x.kit.mode === 'train' })
+
+/** How a tensor is cut into groups: filled up along an axis, which becomes two. */
+type Cut = { readonly axis: number; readonly size: number; readonly groups: number; readonly shape: Shape }
+
+const cutOf = ({ block, axis }: Grid, shape: Shape): Cut | null => {
+  if (block === undefined || axis === null || axis < 0 || axis >= shape.length) return null
+  const groups = Math.ceil(shape[axis] / block)
+  return { axis, size: block, groups, shape: [...shape.slice(0, axis), groups, block, ...shape.slice(axis + 1)] }
+}
+
+/** A scale or zero point of blocks, over the groups of a cut tensor. */
+const overGroups = (x: Importing, v: Value, { axis, groups, shape }: Cut): Value => {
+  const compact = shape.map((n, i) => (i === axis + 1 ? 1 : n))
+  return sizeOf(v.shape) === sizeOf(compact) && v.shape[axis] === groups
+    ? x.kit.emit('reshape', [v], { shape: compact })
+    : x.refuse(`scales ${showShape(v.shape)} are not one per block of ${showShape(shape)}`, 'give one per block')
+}
+
+/** Blocks are groups: the tensor is cut, quantized, and joined again. */
+const inGroups = (x: Importing, v: Value, g: Grid, cut: Cut): Value => {
+  const { kit } = x
+  const { axis, size, groups } = cut
+  const missing = groups * size - v.shape[axis]
+  const pad = v.shape.map((_, i): readonly [number, number] => [0, i === axis ? missing : 0])
+  const full = missing === 0 ? bare(v) : kit.emit('pad', [bare(v)], { pad, mode: 'constant', value: 0 })
+  const whole = kit.emit('reshape', [full], { shape: cut.shape })
+  const scale = overGroups(x, scaleValue(x, g.scale, g), cut)
+  const zero = g.zero === null || isZero(g.zero.host) ? null : g.zero
+  const zeroPoint = zero === null ? undefined : overGroups(x, x.leaf(zero, 'zero'), cut)
+  const y =
+    g.format === undefined
+      ? integers(x, whole, { ...g, zero, axis: null }, scale, zeroPoint)
+      : minifloats(x, whole, g.format, scale)
+  const joined = kit.emit('joinGroups', [y], { axis, dim: axis })
+  return missing === 0 ? joined : kit.emit('trimGroups', [joined], { axis, length: v.shape[axis] })
+}
+
+const integers = (x: Importing, v: Value, g: Grid, scale: Value, ownZero?: Value): Value => {
+  const bounds = [intMin(g.bits, g.signed, g.narrow), intMax(g.bits, g.signed, g.narrow)] as const
+  const [zeroPoint, zero] = zeroOf(
+    x,
+    g.zero,
+    { shape: v.shape, axis: g.axis, ...(ownZero === undefined ? {} : { own: ownZero }) },
+    bounds,
+  )
   const attrs: QuantizeAttrs = {
     bits: g.bits,
     signed: g.signed,
@@ -136,26 +195,19 @@ export const storedOn = (x: Importing, floats: Known, g: Grid): Entry => {
   return floats.host.shape.length === 1 ? stored : { is: 'value', value: make(), type: DataType.FLOAT }
 }
 
-/** Elements in a row that go with the same element of a vector along `axis`; all of them where there is one number. */
-const stretch = (shape: Shape, axis: number | null, count: number): number =>
-  count === 1 || axis === null ? sizeOf(shape) : sizeOf(shape.slice(axis + 1))
+/** What a scale of minifloats is learned as: the end of eight bits. */
+const EIGHT_BITS: Width = { bits: 8, signed: true, narrow: false }
 
-/** `(q - z) * s` of known integers, in float32 as the operator has it. */
-const floatsOf = (ints: Host, scale: Host, zero: Host | null, axis: number | null): Host => {
-  const [scales, zeros] = [float32(scale), zero === null ? Float32Array.of(0) : float32(zero)]
-  const data = new Float32Array(ints.data.length)
-  const runs = [stretch(ints.shape, axis, scales.length), stretch(ints.shape, axis, zeros.length)]
-  // Runs are equal, or one of them is the whole: within the shorter one, scale and zero point stand still.
-  const run = Math.max(1, Math.min(...runs))
-  for (let from = 0; from < data.length; from += run) {
-    const [s, z] = [
-      scales[Math.floor(from / runs[0]) % scales.length],
-      zeros[Math.floor(from / runs[1]) % zeros.length],
-    ]
-    const to = Math.min(data.length, from + run)
-    for (let i = from; i < to; i++) data[i] = Math.fround(ints.data[i] - z) * s
-  }
-  return { type: DataType.FLOAT, shape: ints.shape, data }
+/** The axis of a vector or of blocks, and the elements of a block. */
+export const axisAndBlock = (
+  x: Importing,
+  shape: Shape,
+  scale: Host,
+): readonly [axis: number | null, block: number | undefined] => {
+  const axis = x.number('axis', 1)
+  const own = axis < 0 ? axis + shape.length : axis
+  if (scale.shape.length < 2 || scale.shape.length !== shape.length) return [axisOf(x, shape.length, scale), undefined]
+  return [own, x.number('block_size', 0) || Math.ceil(shape[own] / Math.max(1, scale.shape[own]))]
 }
 
 /** The axis that a node names, counted from the front; null where its scale is one number. */
@@ -167,13 +219,15 @@ export const axisOf = (x: Importing, rank: number, scale: Host): number | null =
 /** Integers behind a DequantizeLinear, known when the file was written. */
 export const dequantizedConstant = (x: Importing, k: Known, scale: Known, zero: Known | null): Entry => {
   const { type, shape } = k.host
+  const format = formatOfFloat8(type, true) ?? undefined
   const bounds = k.bounds ?? rangeOf(type)
-  const width = bounds === null ? null : widthOf(bounds)
-  const axis = axisOf(x, shape.length, scale.host)
-  const key = [k.leaf, scale.leaf, zero?.leaf ?? '', String(k.bounds), String(axis)].join('\0')
-  const host = x.cached(key, () => floatsOf(k.host, scale.host, zero?.host ?? null, axis))
+  const width = format === undefined ? (bounds === null ? null : widthOf(bounds)) : EIGHT_BITS
+  const [axis, block] = axisAndBlock(x, shape, scale.host)
+  const key = [k.leaf, scale.leaf, zero?.leaf ?? '', String(k.bounds), String(axis), String(block)].join('\0')
+  const host = x.cached(key, () => floatsOf(k.host, scale.host, zero?.host ?? null, axis, block))
   const floats: Known = { is: 'known', host, leaf: k.leaf, key }
-  return width === null ? floats : storedOn(x, floats, { ...width, rounding: 'ROUND', scale, zero, axis })
+  const own = { ...(block === undefined ? {} : { block }), ...(format === undefined ? {} : { format }) }
+  return width === null ? floats : storedOn(x, floats, { ...width, ...own, rounding: 'ROUND', scale, zero, axis })
 }
 
 const sameNumbers = (a: Host | undefined, b: Host | undefined): boolean => {
@@ -189,9 +243,11 @@ const source = (x: Importing, e: Known | Traced): Value => (e.is === 'value' ? e
 
 /** What QuantizeLinear, Clip and DequantizeLinear make together; null where they don't belong together. */
 export const dequantizedLevels = (x: Importing, l: Levels, scale: Known, zero: Known | null): Entry | null => {
-  const width = widthOf(l.bounds)
+  const width = l.format === undefined ? widthOf(l.bounds) : EIGHT_BITS
   if (width === null || !sameNumbers(l.scale.host, scale.host) || !sameNumbers(l.zero?.host, zero?.host)) return null
-  const g: Grid = { ...width, rounding: 'ROUND', scale: l.scale, zero: l.zero, axis: l.axis }
+  const { block, format } = l
+  const own = { ...(block === undefined ? {} : { block }), ...(format === undefined ? {} : { format }) }
+  const g: Grid = { ...width, ...own, rounding: 'ROUND', scale: l.scale, zero: l.zero, axis: l.axis }
   if (l.from.is === 'known') return storedOn(x, l.from, g)
   return { is: 'value', value: quantized(x, l.from.value, g), type: DataType.FLOAT }
 }
@@ -206,7 +262,8 @@ export const integersOf = (x: Importing, l: Levels): Value => {
   const g: Grid = { ...width, rounding: 'ROUND', scale: l.scale, zero: l.zero, axis: l.axis }
   const y = dequantize(quantized(x, v, g), 'its integers are read')
   const steps = kit.emit('div', [y, scaleOver(x, g, v.shape)])
-  const q = l.zero === null ? steps : kit.emit('add', [steps, zeroOf(x, l.zero, v.shape, l.axis, range)[0]])
+  const q =
+    l.zero === null ? steps : kit.emit('add', [steps, zeroOf(x, l.zero, { shape: v.shape, axis: l.axis }, range)[0]])
   const ints = kit.emit('round', [q])
   return widthOf(l.bounds) === null ? kit.emit('tensorClamp', [ints], { min: l.bounds[0], max: l.bounds[1] }) : ints
 }

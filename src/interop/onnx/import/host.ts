@@ -2,6 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { MOST_ELEMENTS, showShape, sizeOf, type Shape } from '../../../data/shape.js'
 import { fromBrain, fromHalf, numbersFrom, sizeOfElement, type ElementType } from '../../arrays/element.js'
+import { fromFloat8, isFloat8 } from '../float8.js'
 import { TensorProto_DataLocation, TensorProto_DataType as DataType, type TensorProto } from '../proto/onnx_pb.js'
 
 export { DataType }
@@ -96,6 +97,7 @@ const fromRaw = (type: DataType, bytes: Uint8Array, n: number): Host['data'] | s
     bytes.length === need ? null : `it holds ${bytes.length} bytes where its shape needs ${need}`
   if (type === DataType.INT4 || type === DataType.UINT4)
     return short(Math.ceil(n / 2)) ?? fourBits(bytes, n, type === DataType.INT4)
+  if (isFloat8(type)) return short(n) ?? fromFloat8(type, bytes, n)
   const element = RAW[type]
   if (element === undefined) return `its element type ${DataType[type] ?? type} is not known`
   const bad = short(n * sizeOfElement[element])
@@ -141,6 +143,13 @@ const typed = (t: TensorProto, type: DataType, n: number): Host['data'] | string
       return t.int32Data.length === Math.ceil(n / 2)
         ? fourBits(t.int32Data, n, type === DataType.INT4)
         : `it holds ${t.int32Data.length} packed numbers where its shape needs ${Math.ceil(n / 2)}`
+    case DataType.FLOAT8E4M3FN:
+    case DataType.FLOAT8E5M2:
+    case DataType.FLOAT8E4M3FNUZ:
+    case DataType.FLOAT8E5M2FNUZ:
+      return t.int32Data.length === n
+        ? fromFloat8(type, t.int32Data, n)
+        : `it holds ${t.int32Data.length} numbers where its shape needs ${n}`
     default:
       return `its element type ${DataType[type] ?? type} is not known`
   }

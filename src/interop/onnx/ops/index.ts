@@ -1,5 +1,6 @@
 /** Every primitive and how it is said in ONNX, or why not. */
 import { int64s, operand, unsupported, type Rule, type Unsupported } from '../rule.js'
+import * as blocks from './blocks.js'
 import * as elementwise from './elementwise.js'
 import * as layout from './layout.js'
 import * as pools from './pools.js'
@@ -22,14 +23,6 @@ const GRADIENT = unsupported(
 const STATISTIC = unsupported(
   'it is a statistic of data, and ONNX models have no state',
   'export a network traced in eval, after its statistics were collected',
-)
-const MINIFLOAT = unsupported(
-  'it gives minifloats, whose types and scales this exporter does not write: ONNX has four formats of 8 bits from opset 19 on, none with an exponent and mantissa of choice',
-  'quantize to integers (Int8ActPerTensorFloat), or give a rule of your own: rules: { quantizeFloat: … }',
-)
-const GROUPED = unsupported(
-  'its scales are those of groups, and this exporter writes scales per tensor or channel alone (blocked DequantizeLinear is of opset 21)',
-  'quantize per tensor or per channel (Int8WeightPerChannelFloat)',
 )
 const LEARNED_WIDTH = unsupported(
   'its bit width is learned, and ONNX wants a type that is known',
@@ -124,7 +117,7 @@ export const rules: { readonly [op: string]: Rule | Unsupported } = {
   floatNeg: direct('Neg'),
   hqoLowerEnd: STATISTIC,
   hqoThreshold: STATISTIC,
-  joinGroups: GROUPED,
+  joinGroups: blocks.joinGroups,
   maximum: direct('Max'),
   mean: pools.reduced('ReduceMean', 18),
   minimum: direct('Min'),
@@ -144,13 +137,13 @@ export const rules: { readonly [op: string]: Rule | Unsupported } = {
   quantAbs,
   quantNeg,
   quantize: quantizers.quantize,
-  quantizeFloat: MINIFLOAT,
+  quantizeFloat: blocks.quantizeFloat,
   quantizeFloatGradInput: GRADIENT,
   quantizeFloatGradScale: GRADIENT,
   quantizeGradInput: GRADIENT,
   quantizeGradScale: GRADIENT,
   quantizeGradZeroPoint: GRADIENT,
-  relu: direct('Relu'),
+  relu: blocks.relu,
   relu6: elementwise.relu6,
   reshape: layout.reshape,
   round: direct('Round'),
@@ -171,7 +164,7 @@ export const rules: { readonly [op: string]: Rule | Unsupported } = {
   sub: direct('Sub'),
   sum: pools.reduced('ReduceSum', 13),
   sumTo: GRADIENT,
-  trimGroups: GROUPED,
+  trimGroups: blocks.trimGroups,
   tanh: direct('Tanh'),
   tensorClamp: elementwise.clamp,
   upsampleLinear: layout.upsampleLinear,

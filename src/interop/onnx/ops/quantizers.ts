@@ -13,6 +13,7 @@ import {
   type Said,
   type Unsupported,
 } from '../rule.js'
+import { inBlocks, isCut } from './blocks.js'
 import { DataType, flag, int, text, type IntegerType, type Name } from '../writer.js'
 
 /** Domain of QONNX' operators. */
@@ -230,8 +231,13 @@ const quant = (x: Exporting, node: Node, g: Grid, v: Name): Name | Unsupported =
   )
 }
 
+/** Does a scale or zero point depend on data? */
+const dependsOnData = (x: Exporting, node: Node): boolean =>
+  node.inputs.slice(1).some((id) => x.tensor(id) === undefined)
+
 /** The primitive in which metadata is born. */
 export const quantize: Rule = (x, node) => {
+  if (x.format === 'qcdq' && (isCut(x, node) || dependsOnData(x, node))) return inBlocks(x, node)
   const g = gridOf(x, node)
   if ('unsupported' in g) return g
   const value = x.tensor(node.id)

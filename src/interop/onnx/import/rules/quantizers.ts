@@ -1,11 +1,13 @@
 /** QuantizeLinear, Clip between, DequantizeLinear; Quant, BipolarQuant and Trunc of QONNX. */
+import type { FloatFormat } from '../../../../data/minifloat.js'
 import { sizeOf } from '../../../../data/shape.js'
 import type { Value } from '../../../../graph/op.js'
 import { dequantize, isQuantValue } from '../../../../nn/functions/index.js'
 import type { Rounding } from '../../../../ops/rounding.js'
-import type { Entry, Importing, ImportRule } from '../entry.js'
+import { formatOfFloat8, isFloat8 } from '../../float8.js'
+import type { Entry, Importing, ImportRule, Levels } from '../entry.js'
 import {
-  axisOf,
+  axisAndBlock,
   dequantizedConstant,
   dequantizedLevels,
   knownScale,
@@ -37,6 +39,28 @@ const openQuantizeLinear = (x: Importing, bounds: readonly [number, number], typ
   return { is: 'value', value: x.kit.emit('tensorClamp', [moved], { min: bounds[0], max: bounds[1] }), type }
 }
 
+type Written = Pick<Levels, 'scale' | 'zero' | 'type' | 'bounds' | 'format'>
+
+/** What QuantizeLinear makes with known scales. */
+const levelsOf = (x: Importing, written: Written): Levels => {
+  const e = x.entry(0)
+  const from = e.is === 'known' ? e : { is: 'value' as const, value: x.value(0), type: DataType.FLOAT }
+  const shape = from.is === 'known' ? from.host.shape : from.value.shape
+  const [axis, block] = axisAndBlock(x, shape, written.scale.host)
+  return { is: 'levels', from, ...written, axis, ...(block === undefined ? {} : { block }) }
+}
+
+/** QuantizeLinear to floats in 8 bits: with a scale of data they are multiplied back at once. */
+const float8Levels = (x: Importing, type: DataType, format: FloatFormat): Entry => {
+  if (x.entry(1).is === 'known')
+    return levelsOf(x, { scale: knownScale(x, 1, 'scale'), zero: null, type, bounds: [-Infinity, Infinity], format })
+  const v = x.plain(0, 'weight')
+  const scale = spreadOver(x, 1, v, x.number('axis', 1))
+  const attrs = { ...format, signed: true, training: x.kit.mode === 'train' }
+  const y = x.kit.emit('quantizeFloat', [v, scale], attrs)
+  return { is: 'value', value: x.kit.emit('div', [dequantize(y, 'its minifloats are read'), scale]), type }
+}
+
 const needed = (x: Importing): void => {
   x.number('block_size', 0)
   x.number('saturate', 1)
@@ -48,16 +72,14 @@ export const quantizeLinear: ImportRule = (x) => {
   const type = storage(x)
   const bounds = rangeOf(type)
   needed(x)
+  const format = formatOfFloat8(type, x.number('saturate', 1) !== 0)
+  if (format !== null) return float8Levels(x, type, format)
   if (bounds === null || type === DataType.INT32)
     return x.refuse(`it stores ${DataType[type] ?? type}, not integers of 4, 8 or 16 bits`, 'quantize to int8 or uint8')
   if (dynamic(x)) return openQuantizeLinear(x, bounds, type)
   const scale = knownScale(x, 1, 'scale')
   const zero = x.has(2) ? knownScale(x, 2, 'zero point') : null
-  if (scale.host.shape.length > 1) return openQuantizeLinear(x, bounds, type)
-  const e = x.entry(0)
-  const from = e.is === 'known' ? e : { is: 'value' as const, value: x.value(0), type: DataType.FLOAT }
-  const rank = from.is === 'known' ? from.host.shape.length : from.value.shape.length
-  return { is: 'levels', from, scale, zero, axis: axisOf(x, rank, scale.host), type, bounds }
+  return levelsOf(x, { scale, zero, type, bounds })
 }
 
 /** `(q - z) * s`, where no QuantizeLinear is in front. */
@@ -75,12 +97,11 @@ export const dequantizeLinear: ImportRule = (x) => {
   const e = x.entry(0)
   x.number('axis', 1)
   if (e.is !== 'known' && e.is !== 'levels') return arithmetic(x)
-  if (e.is === 'known' && rangeOf(e.host.type) === null)
+  if (e.is === 'known' && rangeOf(e.host.type) === null && !isFloat8(e.host.type))
     return x.refuse(`it reads ${DataType[e.host.type] ?? e.host.type}, not integers`, 'store int8 or uint8')
   if (dynamic(x)) return arithmetic(x)
   const scale = knownScale(x, 1, 'scale')
-  const zero = x.has(2) ? knownScale(x, 2, 'zero point') : null
-  if (scale.host.shape.length > 1) return arithmetic(x)
+  const zero = x.has(2) && !isFloat8(x.type(2)) ? knownScale(x, 2, 'zero point') : null
   return (
     (e.is === 'levels' ? dequantizedLevels(x, e, scale, zero) : dequantizedConstant(x, e, scale, zero)) ?? arithmetic(x)
   )

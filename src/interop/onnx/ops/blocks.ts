@@ -1,0 +1,284 @@
+/**
+ * Quantizers whose scales lie in blocks, depend on data, or give floats of 8 bits: QuantizeLinear and DequantizeLinear with their newer operands.
+ * A block is a stretch of an axis with one scale (opset 21); the groups of a tensor that is cut are blocks of its second axis.
+ */
+import { spreadGroups } from '../../../data/groups.js'
+import { leastStep, roundToFormat, showFormat, type FloatFormat } from '../../../data/minifloat.js'
+import { gridOf, intMax, intMin, type Group } from '../../../data/quant.js'
+import { sizeOf, type Shape } from '../../../data/shape.js'
+import type { Tensor } from '../../../data/tensor.js'
+import type { Node } from '../../../graph/graph.js'
+import { float8Of, toFloat8, type Float8Type } from '../float8.js'
+import {
+  computed,
+  int64s,
+  operand,
+  scalarOf,
+  unsupported,
+  type Exporting,
+  type Rule,
+  type Unsupported,
+} from '../rule.js'
+import { DataType, flag, int, type Attribute, type Name } from '../writer.js'
+
+const BLOCKS = unsupported(
+  'its scales are those of groups, and blocks of DequantizeLinear are of opset 21',
+  'give opset: 21, or quantize per tensor or per channel',
+)
+const SEVERAL_AXES = unsupported(
+  'its scale or zero point varies along several axes, and no axis is one block',
+  'quantize per tensor, per channel of one axis, or in groups',
+)
+const WIDE = (bits: number): Unsupported =>
+  unsupported(`${bits} bits don't fit the 8 of QuantizeLinear`, 'give bitWidth: 8 or less')
+
+/** What is quantized to: integers, or floats of 8 bits. */
+type Target =
+  | {
+      readonly kind: 'integers'
+      readonly type: DataType.INT8 | DataType.UINT8
+      readonly lowest: number
+      readonly highest: number
+    }
+  | {
+      readonly kind: 'floats'
+      readonly type: Float8Type
+      readonly format: FloatFormat
+      readonly signed: boolean
+    }
+
+const FORMATS = 'ONNX has e4m3 and e5m2 as OCP and FNUZ define them'
+
+const targetOf = (x: Exporting, { op, attrs }: Node): Target | Unsupported => {
+  if (computed(op) === 'quantize') {
+    const [bits, signed, narrow] = [Number(attrs.bits), attrs.signed === true, attrs.narrow === true]
+    if (bits > 8) return WIDE(bits)
+    const type = signed ? DataType.INT8 : DataType.UINT8
+    return { kind: 'integers', type, lowest: intMin(bits, signed, narrow), highest: intMax(bits, signed, narrow) }
+  }
+  const strings = (v: unknown): readonly string[] | null =>
+    Array.isArray(v) ? v.filter((s): s is string => typeof s === 'string') : null
+  const format: FloatFormat = {
+    exponentBits: Number(attrs.exponentBits),
+    mantissaBits: Number(attrs.mantissaBits),
+    bias: Number(attrs.bias),
+    saturating: attrs.saturating === true,
+    infValues: strings(attrs.infValues),
+    nanValues: strings(attrs.nanValues),
+  }
+  const type = float8Of(format)
+  if (type === null)
+    return unsupported(
+      `it gives minifloats of ${showFormat(format)}, for which no type is: ${FORMATS}`,
+      'quantize with Fp8e4m3OCP…, Fp8e5m2OCP…, Fp8e4m3FNUZ… or Fp8e5m2FNUZ…, or give a rule of your own: rules: { quantizeFloat: … }',
+    )
+  return x.opset < 19
+    ? unsupported('it gives minifloats, and types of them are of opset 19', 'give opset: 19 or later')
+    : { kind: 'floats', type, format, signed: attrs.signed === true }
+}
+
+/** How scales lie over a tensor: one, a vector along an axis, or blocks along one. */
+type Layout = { readonly shape: Shape; readonly axis: number | null; readonly block: number | null }
+
+const layoutOf = (shape: Shape, scale: Shape): Layout | null => {
+  const varying = scale.flatMap((n, i) => (n > 1 ? [i + shape.length - scale.length] : []))
+  if (varying.length === 0) return { shape: [], axis: null, block: null }
+  if (varying.length === 1) return { shape: [shape[varying[0]]], axis: varying[0], block: null }
+  const single = scale.flatMap((n, i) => (n === 1 && shape[i] > 1 ? [i] : []))
+  return scale.length === shape.length && single.length === 1
+    ? { shape: scale, axis: single[0], block: shape[single[0]] }
+    : null
+}
+
+const attributesOf = ({ axis, block }: Layout): { readonly [name: string]: Attribute | undefined } => ({
+  ...(axis === null ? {} : { axis: int(axis) }),
+  ...(block === null ? {} : { block_size: int(block) }),
+})
+
+/** A scale or zero point in the shape in which it is wanted. */
+const inShape = (x: Exporting, node: Node, i: number, shape: Shape): Name => {
+  const known = x.tensor(node.inputs[i])
+  if (known !== undefined && known.data.length === sizeOf(shape))
+    return x.w.floats({ shape, data: known.data }, `${node.path}.${i === 1 ? 'scale' : 'zero_point'}`)
+  const v = operand(x, node, i)
+  return x.emit(node, 'Reshape', [v, int64s(x, shape, 'shape')])
+}
+
+const isZero = (x: Exporting, node: Node): boolean =>
+  node.inputs[2] === undefined || (x.tensor(node.inputs[2])?.data.every((z) => z === 0) ?? false)
+
+/** The zero point that says the type; of blocks an attribute does. */
+const zeroPointOf = (x: Exporting, node: Node, t: Target, layout: Layout): Name => {
+  if (!isZero(x, node)) {
+    const known = x.tensor(node.inputs[2])
+    const type = t.kind === 'integers' ? t.type : DataType.UINT8
+    if (known !== undefined && known.data.length === sizeOf(layout.shape))
+      return x.w.integers(type, layout.shape, known.data, `${node.path}.zero_point`)
+    return x.emit(node, 'Cast', [inShape(x, node, 2, layout.shape)], { to: int(type) })
+  }
+  if (layout.block !== null) return ''
+  const zeros = new Uint8Array(sizeOf(layout.shape))
+  return t.kind === 'integers'
+    ? x.w.integers(t.type, layout.shape, zeros, `${node.path}.zero_point`)
+    : x.w.bytes(t.type, layout.shape, zeros, `${node.path}.zero_point`)
+}
+
+const clipped = (x: Exporting, node: Node, t: Target, v: Name): Name => {
+  if (t.kind === 'floats') return v
+  const [least, most] = t.type === DataType.INT8 ? [-128, 127] : [0, 255]
+  if (t.lowest === least && t.highest === most) return v
+  const bound = (n: number, hint: string): Name => x.w.integers(t.type, [], [n], hint)
+  return x.emit(node, 'Clip', [v, bound(t.lowest, 'lowest'), bound(t.highest, 'highest')])
+}
+
+const ODD_ZERO = {
+  what: 'its zero point depends on data: x/s + z is rounded here, and QuantizeLinear rounds x/s and adds z',
+  instead: 'where the zero point is odd a number exactly between two steps may go to the other one',
+  fix: 'nothing, where ties are rare; else take a quantizer with zero point 0',
+}
+
+/** QuantizeLinear, Clip, DequantizeLinear of data, with scales that may be computed and lie in blocks. */
+const ofData = (x: Exporting, node: Node, t: Target): Name | Unsupported => {
+  const layout = layoutOf(node.shape, x.shape(node.inputs[1]))
+  const zeroShape = isZero(x, node) ? [] : x.shape(node.inputs[2])
+  if (layout === null || (sizeOf(zeroShape) > 1 && sizeOf(zeroShape) !== sizeOf(layout.shape))) return SEVERAL_AXES
+  if (layout.block !== null && x.opset < 21) return BLOCKS
+  if (t.kind === 'integers' && node.attrs.rounding !== 'ROUND')
+    return unsupported('its rounding is not that of QuantizeLinear', "choose floatToIntImplType: 'ROUND'")
+  if (!isZero(x, node)) x.remark(node, ODD_ZERO)
+  const v = operand(x, node, 0)
+  const given = t.kind === 'floats' && !t.signed ? x.emit(node, 'Max', [v, scalarOf(x, 0, 'zero')]) : v
+  const [scale, zeroPoint] = [inShape(x, node, 1, layout.shape), zeroPointOf(x, node, t, layout)]
+  const own = {
+    ...attributesOf(layout),
+    ...(zeroPoint === '' ? { output_dtype: int(t.type) } : {}),
+    ...(t.kind === 'floats' && !t.format.saturating ? { saturate: flag(false) } : {}),
+  }
+  const q = x.emit(node, 'QuantizeLinear', [given, scale, zeroPoint], own)
+  return x.emit(node, 'DequantizeLinear', [clipped(x, node, t, q), scale, zeroPoint], attributesOf(layout))
+}
+
+/** Known numbers, with the scale and zero point of each (or one for all). */
+type Numbers = { readonly value: Tensor; readonly s: Tensor; readonly z: Tensor }
+
+/** Their steps, or minifloats. */
+const storedAs = (x: Exporting, node: Node, t: Target, { value, s, z }: Numbers): Name => {
+  const at = (p: Tensor, i: number): number => p.data[p.data.length === 1 ? 0 : i]
+  if (t.kind === 'integers') {
+    const ints = Float64Array.from(value.data, (v, i) => Math.round(v / at(s, i)) + at(z, i))
+    return clipped(x, node, t, x.w.integers(t.type, value.shape, ints, `${node.path}.integers`))
+  }
+  const { mantissaBits } = t.format
+  const floats = Array.from(value.data, (v, i) =>
+    roundToFormat(Math.fround(v / at(s, i)), mantissaBits, leastStep(t.format)),
+  )
+  return x.w.bytes(t.type, value.shape, toFloat8(t.type, floats), `${node.path}.minifloats`)
+}
+
+/** What a cut tensor becomes: joined, and trimmed where groups were filled up. */
+type Joined = { readonly end: Node; readonly group: Group }
+
+const joinedOf = (x: Exporting, node: Node): Joined | null => {
+  const join = x.users(node.id).find((u) => computed(u.op) === 'joinGroups')
+  if (join === undefined) return null
+  const end = x.users(join.id).find((u) => computed(u.op) === 'trimGroups') ?? join
+  const group = gridOf(end.carried)?.group
+  return group === undefined ? null : { end, group }
+}
+
+/** A known tensor in groups, stored as one: its end, the scales, and the zero points. */
+const knownGroups = (x: Exporting, node: Node) => {
+  const joined = x.format === 'qcdq' ? joinedOf(x, node) : null
+  if (joined === null) return null
+  const value = x.tensor(joined.end.id)
+  const scale = x.tensor(node.inputs[1])
+  const zeroPoint = node.inputs[2] === undefined ? undefined : x.tensor(node.inputs[2])
+  return value === undefined || scale === undefined || (node.inputs[2] !== undefined && zeroPoint === undefined)
+    ? null
+    : { ...joined, value, scale, zeroPoint: zeroPoint ?? { shape: [], data: Float32Array.of(0) } }
+}
+
+/** Integers or minifloats that are stored, and a DequantizeLinear with a scale per block. */
+const groupsStored = (
+  x: Exporting,
+  node: Node,
+  t: Target,
+  known: NonNullable<ReturnType<typeof knownGroups>>,
+): Name | Unsupported => {
+  const { value, scale, zeroPoint, group } = known
+  if (x.opset < 21) return BLOCKS
+  const axis = group.dim < 0 ? group.dim + value.shape.length : group.dim
+  const blocks = scale.shape.filter((_, i) => i !== axis + 1)
+  if (!zeroPoint.data.every((z) => Number.isInteger(z) && z >= -128 && z <= 255))
+    return unsupported('its zero point is no integer', 'give a quantizer with an integer zero point')
+  const [s, z] = [scale, zeroPoint].map((p) => spreadGroups(p, value.shape, group))
+  const stored = storedAs(x, node, t, { value, s, z })
+  const hasZero = zeroPoint.data.some((n) => n !== 0)
+  const zeros = zeroPoint.data.length === scale.data.length ? zeroPoint.data : scale.data.map(() => zeroPoint.data[0])
+  const zeroName =
+    hasZero && t.kind === 'integers' ? x.w.integers(t.type, blocks, zeros, `${node.path}.zero_point`) : ''
+  return x.emit(
+    node,
+    'DequantizeLinear',
+    [stored, x.w.floats({ shape: blocks, data: scale.data }, `${node.path}.scale`), zeroName],
+    { axis: int(axis), block_size: int(group.size) },
+  )
+}
+
+/** A known tensor of minifloats with one scale, or one per channel. */
+const floatsStored = (x: Exporting, node: Node, t: Target, value: Tensor): Name | Unsupported => {
+  const scale = x.tensor(node.inputs[1])
+  const layout = scale === undefined ? null : layoutOf(value.shape, scale.shape)
+  if (scale === undefined || layout === null) return SEVERAL_AXES
+  const inner = layout.axis === null ? 1 : sizeOf(value.shape.slice(layout.axis + 1))
+  const data = value.data.map((_, i) => scale.data[Math.floor(i / inner) % scale.data.length])
+  const spread = { shape: value.shape, data }
+  const stored = storedAs(x, node, t, { value, s: spread, z: { shape: [], data: Float32Array.of(0) } })
+  const name = inShape(x, node, 1, layout.shape)
+  return x.emit(node, 'DequantizeLinear', [stored, name, zeroPointOf(x, node, t, layout)], attributesOf(layout))
+}
+
+/** A quantizer in groups, or with a scale of data, in QCDQ. */
+export const inBlocks: Rule = (x, node) => {
+  const t = targetOf(x, node)
+  if ('unsupported' in t) return t
+  const known = knownGroups(x, node)
+  if (known !== null) return groupsStored(x, node, t, known)
+  const value = x.tensor(node.id)
+  return t.kind === 'floats' && value !== undefined ? floatsStored(x, node, t, value) : ofData(x, node, t)
+}
+
+/** Is the tensor cut into groups? */
+export const isCut = (x: Exporting, node: Node): boolean =>
+  x.users(node.id).some((u) => computed(u.op) === 'joinGroups')
+
+/** Minifloats. */
+export const quantizeFloat: Rule = (x, node) =>
+  x.format === 'qonnx'
+    ? unsupported("it gives minifloats, and QONNX' Quant gives integers", "export as 'qcdq' with opset: 19 or later")
+    : inBlocks(x, node)
+
+/** Groups joined: of stored ones they are already. */
+export const joinGroups: Rule = (x, node) =>
+  knownGroups(x, x.node(node.inputs[0])) === null
+    ? x.emit(node, 'Reshape', [operand(x, node, 0), int64s(x, node.shape, 'shape')])
+    : operand(x, node, 0)
+
+/** What groups were filled up with is cut off. */
+export const trimGroups: Rule = (x, node) => {
+  const join = x.node(node.inputs[0])
+  if (computed(join.op) === 'joinGroups' && knownGroups(x, x.node(join.inputs[0])) !== null) return operand(x, node, 0)
+  const [axis, length] = [Number(node.attrs.axis), Number(node.attrs.length)]
+  return x.emit(node, 'Slice', [
+    operand(x, node, 0),
+    int64s(x, [0], 'starts'),
+    int64s(x, [length], 'ends'),
+    int64s(x, [axis], 'axes'),
+  ])
+}
+
+/** ReLU. In front of minifloats it is said as a maximum: onnxruntime drops a Relu before a QuantizeLinear whose zero point is 0, as if that were of unsigned integers. */
+export const relu: Rule = (x, node) =>
+  x.format === 'qcdq' && x.users(node.id).some((u) => computed(u.op) === 'quantizeFloat')
+    ? x.emit(node, 'Max', [operand(x, node, 0), scalarOf(x, 0, 'zero')])
+    : x.emit(node, 'Relu', [operand(x, node, 0)])
