@@ -17,6 +17,7 @@ button:disabled{color:var(--soft);cursor:default;border-color:var(--rule)}
 #go{min-width:76px}
 #progress{width:90px;height:8px;margin-left:8px;accent-color:var(--focus)}
 #backend{margin-left:auto;font-size:12px}
+#transport nav a{color:var(--focus);margin-left:8px}
 #quantizers{border-right:1px solid var(--rule);background:var(--panel);overflow:auto;min-height:0;padding:0 0 8px}
 .rows-head{display:flex;align-items:center;justify-content:space-between;padding:6px 12px 5px 20px}
 .rows-head h2{font-size:14px;font-weight:600;margin:0}
