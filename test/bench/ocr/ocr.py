@@ -3,7 +3,7 @@
     ocr.py fetch FOLDER                      the model of the package rapidocr-onnxruntime into FOLDER/cls.onnx
     ocr.py classes MODEL PICTURES.npz        JSON: the class of each picture (array x)
     ocr.py brevitas MODEL SAMPLES.npz OTHERS.npz THREADS
-                                             JSON: seconds, best of three, of the calibration and of the whole way from the file; classes
+                                             JSON: processor seconds, best of three, of the calibration and of the whole way from the file; classes
 
 Needs onnx, onnxruntime, brevitas and onnx2torch (pip install --no-deps onnx2torch)."""
 import json
@@ -84,13 +84,13 @@ def brevitas(path, samples, others, threads):
     x, y = (torch.from_numpy(np.load(f)['x']) for f in (samples, others))
     calibration, whole = [], []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         model = quantized(path)
-        ready = time.perf_counter()
+        ready = time.process_time()
         with torch.no_grad(), calibration_mode(model):
             for i in range(0, len(x), BATCH):
                 model(x[i:i + BATCH])
-        end = time.perf_counter()
+        end = time.process_time()
         calibration.append(end - ready)
         whole.append(end - start)
     with torch.no_grad():
