@@ -332,6 +332,10 @@ test(
         'index.html',
         'page.css',
         'page.js',
+        'quantize-worker.js',
+        'quantize.css',
+        'quantize.html',
+        'quantize.js',
         'worker.js',
       ])
     } finally {
