@@ -12,7 +12,7 @@ import {
   chain,
 } from '../../src/index.js'
 
-export const WORKLOADS = ['W1', 'W2', 'W3', 'W4', 'W5', 'W6', 'W7', 'W8', 'W9', 'W10'] as const
+export const WORKLOADS = ['W1', 'W2', 'W3', 'W4', 'W5', 'W6', 'W7', 'W8', 'W9', 'W10', 'W11', 'W12'] as const
 export type WorkloadName = (typeof WORKLOADS)[number]
 
 /** One row of the benchmark. */
@@ -50,6 +50,18 @@ const sizesAndPhases: Readonly<Record<WorkloadName, readonly (readonly [readonly
   W8: [[['8bit'], ['train']]],
   W9: [[['1.6M'], LEARNED]],
   W10: [[['1.6M'], LEARNED]],
+  W11: [
+    [
+      ['b1', 'b32'],
+      ['train', 'eval'],
+    ],
+  ],
+  W12: [
+    [
+      ['b1', 'b32'],
+      ['train', 'eval'],
+    ],
+  ],
 }
 
 /** Every row of some workloads, in order. */

@@ -64,6 +64,8 @@ export const GOALS: readonly Goal[] = [
   against('W6', 'b1', WASM, 1.8),
   against('W6', 'b32', WASM, 2.5),
   against('W6', 'b128', WASM, 2.8),
+  brevitas(['W11'], 'b1', [], 3, 3),
+  brevitas(['W11'], 'b32', [], 3, 3),
   {
     name: 'every workload',
     workloads: ['W1', 'W2', 'W3', 'W4', 'W5', 'W6'],

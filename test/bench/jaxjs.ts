@@ -180,6 +180,8 @@ export const jaxjs = async (): Promise<Peer> => {
       case 'W8':
       case 'W9':
       case 'W10':
+      case 'W11':
+      case 'W12':
         return unable('not written')
     }
   }

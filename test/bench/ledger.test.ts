@@ -143,6 +143,7 @@ test('three rounds of everything, one of W8; each size of W7 in processes of its
       ['W1, W2, W3, W9, W10', 3],
       ['W4', 3],
       ['W5, W6', 3],
+      ['W11, W12', 3],
       ['W7 net', 3],
       ['W7 1k', 3],
       ['W7 10k', 3],

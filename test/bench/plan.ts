@@ -15,6 +15,7 @@ const GROUPS: readonly { readonly workloads: readonly WorkloadName[]; readonly u
   { workloads: ['W1', 'W2', 'W3', 'W9', 'W10'], until: 0.5 },
   { workloads: ['W4'], until: 0.64 },
   { workloads: ['W5', 'W6'], until: 0.88 },
+  { workloads: ['W11', 'W12'], until: 0.9 },
   { workloads: ['W7'], until: 0.92 },
   { workloads: ['W8'], until: 1 },
 ]
@@ -87,7 +88,7 @@ export const variantsOf = (peer: Runner, id: string, quick: boolean): readonly s
   const workload = id.split('/')[0]
   if (quick && isTorch(peer))
     return [peer !== 'torch-float' && ['W5', 'W6', 'W8'].includes(workload) ? 'nchw-plain' : 'nchw']
-  if (peer === 'torch-float') return workload === 'W8' ? ['nchw'] : LAYOUTS
+  if (peer === 'torch-float') return ['W8', 'W11', 'W12'].includes(workload) ? ['nchw'] : LAYOUTS
   if (peer === 'torch-compile') return ['nchw-plain']
   if (peer !== 'brevitas') return ['']
   if (workload === 'W5' || workload === 'W6') return PLAIN
@@ -98,6 +99,7 @@ export const variantsOf = (peer: Runner, id: string, quick: boolean): readonly s
 const TRAINING_ONLY_TORCH = 'the whole training is timed for ours and PyTorch only'
 
 const ONLY_BREVITAS: readonly string[] = ['W9', 'W10']
+const SEQUENCES: readonly string[] = ['W11', 'W12']
 
 /** Why a peer has nothing to offer in a case, or null where it has. */
 export const cannot = (peer: Runner, id: string): string | null => {
@@ -105,6 +107,8 @@ export const cannot = (peer: Runner, id: string): string | null => {
   const collecting = phase.startsWith('collecting')
   if (ONLY_BREVITAS.includes(workload) && !['ours', 'reference', 'brevitas'].includes(peer))
     return 'minifloats and groups are compared with Brevitas alone'
+  if (SEQUENCES.includes(workload) && !['ours', 'reference', 'brevitas', 'torch-float'].includes(peer))
+    return 'recurrent and attention layers are compared with PyTorch alone'
   switch (peer) {
     case 'ours':
       return null
@@ -135,9 +139,7 @@ export const cannot = (peer: Runner, id: string): string | null => {
         ? null
         : 'it is compared at inference; in training it is slower than eager, or compiles anew at every step'
     case 'torch-float':
-      return workload === 'W5' || workload === 'W6' || workload === 'W8'
-        ? null
-        : 'there is no float twin of a quantizer'
+      return ['W5', 'W6', 'W8', ...SEQUENCES].includes(workload) ? null : 'there is no float twin of a quantizer'
     case 'copy-wasm':
     case 'copy-memmove':
       return COPIED.some((c) => c === id) ? null : 'it only copies'

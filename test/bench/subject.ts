@@ -39,6 +39,7 @@ import {
   type Case,
 } from './cases.js'
 import type { Numbers } from './handover.js'
+import { sequence } from './sequences.js'
 
 type Args = RunArgs<unknown, unknown, unknown>
 
@@ -293,6 +294,9 @@ export const subjectOf = (c: Case, backend: Backend): Subject => {
       return step(c, backend)
     case 'W6':
       return inference(c, backend)
+    case 'W11':
+    case 'W12':
+      return sequence(c, backend)
     case 'W7':
     case 'W8':
       throw new RangeError(`${c.workload} is not timed by repetition`)

@@ -265,6 +265,67 @@ def inference(numbers, variant):
     return run
 
 
+def sequence_layer(workload, numbers):
+    quantized = SPEC["peer"] != "torch-float"
+    given = numbers.manifest["given"]
+    if workload == "W11":
+        if quantized:
+            # Its code collects for 300 steps, ours for 30, as its tutorial says.
+            places = ("io", "gate_acc", "sigmoid", "tanh", "cell_state")
+            net = qnn.QuantLSTM(32, 64, **{f"{p}_collect_stats_steps": 30 for p in places})
+        else:
+            net = nn.LSTM(32, 64)
+            gates = [f"layers.0.0.{g}_gate_params." for g in ("input", "forget", "cell", "output")]
+            net.weight_ih_l0.data.copy_(torch.cat([numbers.given(g + "input_weight.weight") for g in gates]))
+            net.weight_hh_l0.data.copy_(torch.cat([numbers.given(g + "hidden_weight.weight") for g in gates]))
+            net.bias_ih_l0.data.copy_(torch.cat([numbers.given(g + "bias") for g in gates]))
+            net.bias_hh_l0.data.zero_()
+    else:
+        if quantized:
+            places = ("in_proj_input", "out_proj_input", "attn_output_weights", "q_scaled", "k_transposed", "v")
+            net = qnn.QuantMultiheadAttention(64, 4, **{f"{p}_collect_stats_steps": 30 for p in places})
+        else:
+            net = nn.MultiheadAttention(64, 4)
+            net.in_proj_weight.data.copy_(numbers.given("in_proj.weight"))
+            net.in_proj_bias.data.copy_(numbers.given("in_proj.bias"))
+    for name, p in net.named_parameters(remove_duplicate=False):
+        if name in given and "quant" not in name:
+            p.data.copy_(numbers.given(name))
+    if workload == "W11":
+        return net, lambda x: net(x)[0]
+    return net, lambda x: net(x, x, x, need_weights=False)[0]
+
+
+def sequence(workload, phase, numbers):
+    net, call = sequence_layer(workload, numbers)
+    x = numbers.given("x")
+    net.train()
+    with torch.no_grad():
+        for _ in range(31):
+            call(x)
+    prefix = "float." if SPEC["peer"] == "torch-float" else ""
+    if phase == "eval":
+        net.eval()
+
+        def infer():
+            with torch.no_grad():
+                return call(x)
+
+        numbers.check(prefix + "y", infer())
+        return infer
+
+    def run():
+        for p in net.parameters():
+            p.grad = None
+        y = call(x)
+        loss = (y * y).mean()
+        loss.backward()
+        return loss
+
+    numbers.check(prefix + "loss", run())
+    return run
+
+
 def whole_training(ident, numbers, variant):
     """W8: one training from start to last step, and the accuracy afterwards."""
     images, labels = numbers.given("images"), numbers.given("labels").long()
@@ -308,6 +369,8 @@ def run_case(ident, variant):
         call = step(numbers, variant)
     elif workload == "W6":
         call = inference(numbers, variant)
+    elif workload in ("W11", "W12"):
+        call = sequence(workload, phase, numbers)
     else:
         raise Unable("not written")
     emit("ready", ident)

@@ -4,7 +4,7 @@ import type { Code } from '../asm/encode.js'
 import { f32, f64, i32 } from '../asm/instructions.js'
 import { forLoop } from '../asm/module.js'
 import type { Kernel, KernelSpec } from '../kernel.js'
-import { perUnit, shares } from './loops.js'
+import { bump, perUnit, shares } from './loops.js'
 import type { MathOf } from './math.js'
 
 const c = f64.const
@@ -19,7 +19,8 @@ export const softmaxKernel = ({ op, attrs, shapes: [shape] }: KernelSpec, mathOf
   const lines = shares(size / n, 256)
   return {
     name: `${op} in double`,
-    scratch: 0,
+    // The powers of a line, in double: they are summed, and divided by their sum.
+    scratch: op === 'softmax' ? lines.count * 8 * n : 0,
     constants: null,
     flops: 40 * size,
     bytes: 8 * size,
@@ -27,17 +28,21 @@ export const softmaxKernel = ({ op, attrs, shapes: [shape] }: KernelSpec, mathOf
       {
         label: op,
         units: lines.count,
-        cost: lines.each * n * (op === 'softmax' ? 25 : 15),
+        cost: lines.each * n * 15,
         emit: (m, at) => {
           const math = mathOf(m)
           const [exp, log] = [math.double('exp'), math.double('log')]
           return m.func(
             perUnit((unit, scope) => {
-              const [line, start, p, end] = Array.from({ length: 4 }, () => scope.local('i32'))
+              const [line, start, p, end, q] = Array.from({ length: 5 }, () => scope.local('i32'))
               const [most, total] = [scope.local('f64'), scope.local('f64')]
               const x = f64.promote_f32(f32.load(p.get, at.args[0]))
               const along = (body: Code): Code => forLoop(p, start.get, end.get, 4 * step, body)
-              const result = op === 'softmax' ? div(exp.call(f64.sub(x, most.get)), total.get) : f64.sub(x, most.get)
+              const isSoftmax = op === 'softmax'
+              const power = scope.local('f64')
+              const powers = q.set(i32.add(i32.const(at.scratch), i32.mul(unit.get, i32.const(8 * n))))
+              const kept = isSoftmax ? [f64.store(q.get, power.get), bump(q, 8)] : []
+              const result = isSoftmax ? div(f64.load(q.get), total.get) : f64.sub(x, most.get)
               return lines.loop(scope, unit.get, line, [
                 // Offset in bytes of the line's first element, and of the element after its last.
                 start.set(
@@ -53,9 +58,10 @@ export const softmaxKernel = ({ op, attrs, shapes: [shape] }: KernelSpec, mathOf
                 most.set(c(-Infinity)),
                 along(most.set(f64.max(most.get, x))),
                 total.set(c(0)),
-                along(total.set(add(total.get, exp.call(f64.sub(x, most.get))))),
-                op === 'softmax' ? [] : most.set(add(most.get, log.call(total.get))),
-                along(f32.store(p.get, f32.demote_f64(result), at.outs[0])),
+                isSoftmax ? powers : [],
+                along([power.set(exp.call(f64.sub(x, most.get))), total.set(add(total.get, power.get)), kept]),
+                isSoftmax ? powers : most.set(add(most.get, log.call(total.get))),
+                along([f32.store(p.get, f32.demote_f64(result), at.outs[0]), isSoftmax ? bump(q, 8) : []]),
               ])
             }),
           )
