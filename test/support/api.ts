@@ -1,6 +1,6 @@
 /**
  * `npm run api`: what is exported, read from the declarations that the compiler writes. Renews `test/api.txt` (names and signatures; a test
- * compares) and `.github/API.md` (names with the first sentence of their docstrings, for people).
+ * compares), `.github/API.md` (names with the first sentence of their docstrings, for people), and README's table of quantizers.
  */
 import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parsers } from 'prettier/plugins/typescript'
 import { sourcesOfEntries } from './blocks.js'
+import { withQuantizerTable } from './quantizerTable.js'
 import { mustRun, root } from './process.js'
 
 /** One exported name. */
@@ -261,6 +262,7 @@ export const apiPage = (entries: readonly Entry[]): string =>
 export const apiFiles = (entries: readonly Entry[]): { readonly [path: string]: string } => ({
   'test/api.txt': signatures(entries),
   '.github/API.md': apiPage(entries),
+  'README.md': withQuantizerTable(readFileSync(join(root, 'README.md'), 'utf8')),
 })
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
