@@ -12,3 +12,4 @@ export { roundWeights, type RoundOptions, type RoundedLayer, type RoundedWeights
 export { equalize, type Equalized, type EqualizeOptions } from './equalize.js'
 export { sensitivity, type LayerSensitivity, type Sensitivity, type SensitivityOptions } from './sensitivity.js'
 export { searchBits, type BitPlan, type BitSearch, type Budget, type SearchOptions } from './searchBits.js'
+export { layerErrors, showSteps, type ErrorOptions, type LayerError, type StepErrors } from './errors.js'

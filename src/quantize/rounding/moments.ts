@@ -26,7 +26,7 @@ export type Moments = {
 }
 
 /** Two networks side by side in one trace. */
-const pairOf = <I, O>(
+export const pairOf = <I, O>(
   float: Trained<I, O>,
   quant: Trained<I, O>,
 ): Layer<TensorTree, TensorTree, I, readonly Value[]> => ({

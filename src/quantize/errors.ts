@@ -1,0 +1,147 @@
+/** How far a quantized network is from the float one, layer by layer, and what each step of a quantization gained. */
+import * as E from 'fp-ts/lib/Either.js'
+import type { QuantErrors } from '../data/error.js'
+import { anything, argumentProblems, count, demand, list, required, text, type Fields } from '../data/fields.js'
+import type { Tensor } from '../data/tensor.js'
+import { leaves } from '../data/tree.js'
+import type { Backend } from '../evaluator/backend.js'
+import type { Value } from '../graph/op.js'
+import { isValue } from '../graph/trace.js'
+import type { Layer, TensorTree } from '../nn/layers/layer.js'
+import type { InputsOf } from '../nn/program/program.js'
+import { askedProblems } from './calibrate.js'
+import { pairOf } from './rounding/moments.js'
+import { passOver } from './runner.js'
+import { feedOf, type Cut, type Samples } from './samples.js'
+import { weightedIn, type Weighted } from './taps.js'
+import type { Quantized, Trained } from './types.js'
+
+/** Samples that are looked at, and where. */
+export type ErrorOptions = Cut & { readonly backend?: Backend }
+
+const OPTIONS: Fields<ErrorOptions> = { batches: count, batchSize: count, backend: anything }
+
+/** How far the results of one layer are from those of the same layer in the float network. */
+export type LayerError = {
+  /** Path of the layer; the empty one: the results of the network. */
+  readonly path: string
+  /** Squared error over samples, in parts of the squares of what the float network gives. */
+  readonly error: number
+}
+
+/** Squared error and squares of two values, as two numbers. */
+const compared = (float: Value, quant: Value): readonly Value[] => {
+  const { kit } = float
+  const squares = (v: Value): Value =>
+    kit.emit('sum', [kit.emit('mul', [v, v])], { dims: v.shape.map((_, d) => d), keepdim: false })
+  return [squares(kit.emit('sub', [quant, float])), squares(float)]
+}
+
+type Both = { readonly path: string; readonly float: Weighted; readonly quant: Weighted }
+
+/** Both networks in one trace, whose results are the errors of their layers. */
+const comparing =
+  <I, O>(float: Trained<I, O>, quant: Trained<I, O>, told: (paths: readonly string[]) => void) =>
+  (declared: InputsOf<I>): E.Either<QuantErrors, Layer<TensorTree, TensorTree, I, readonly Value[]>> => {
+    const pair = pairOf(float, quant)
+    const theirs = weightedIn(pair, declared, float.net, 'float')
+    const ours = weightedIn(pair, declared, quant.net, 'quant')
+    if (E.isLeft(theirs)) return theirs
+    if (E.isLeft(ours)) return ours
+    const both = ours.right.flatMap((q): readonly Both[] => {
+      const f = theirs.right.find((w) => w.path === q.path)
+      return f === undefined ? [] : [{ path: q.path, float: f, quant: q }]
+    })
+    const paths = both.flatMap(({ path, quant: q }) => q.products.map(() => path))
+    return E.right({
+      ...pair,
+      apply: (params, state, x, kit) => {
+        const [results] = pair.apply(params, state, x, kit)
+        const [theirResults, ourResults] = (results as readonly unknown[]).map((r) => leaves(isValue, r))
+        const inside = both.flatMap(({ float: f, quant: q }) =>
+          q.products.flatMap((p, k) => compared(kit.value(f.products[k].node), kit.value(p.node))),
+        )
+        const last = theirResults.flatMap(({ leaf }, k) => compared(leaf, ourResults[k].leaf))
+        told([...paths, ...theirResults.map(() => '')])
+        return [[...inside, ...last], state]
+      },
+    })
+  }
+
+/**
+ * The error of each layer with weights (of its products, before the bias) and of the results of the network, over samples, against a float network
+ * whose layers stand under the same paths: `quantized.float` as a rule.
+ * @example orThrow(layerErrors(q, q.float, images)).map(({ path, error }) => `${path} ${error}`)
+ */
+export const layerErrors = <I, O>(
+  quantized: Quantized<I, O>,
+  float: Trained<I, O>,
+  data: Samples<I>,
+  options: ErrorOptions = {},
+): E.Either<QuantErrors, readonly LayerError[]> => {
+  const wrong = askedProblems('layerErrors', quantized, options, OPTIONS)
+  if (wrong.length > 0) return E.left(wrong)
+  const feed = feedOf<I>('layerErrors', quantized.inputs, data, options)
+  if (E.isLeft(feed)) return feed
+  const sums = new Map<string, readonly [number, number]>()
+  let paths: readonly string[] = []
+  const make = comparing(float, quantized, (found) => {
+    paths = found
+  })
+  const numbers = {
+    params: { float: float.params, quant: quantized.params },
+    state: { float: float.state, quant: quantized.state },
+  }
+  const looking = { inputs: quantized.inputs, feed: feed.right, backend: options.backend }
+  const done = passOver(make, looking, numbers, (outputs) => {
+    const results: readonly Tensor[] = outputs as never
+    paths.forEach((path, k) => {
+      const [off, all] = sums.get(path) ?? [0, 0]
+      sums.set(path, [off + results[2 * k].data[0], all + results[2 * k + 1].data[0]])
+    })
+  })
+  return E.map(() => [...sums].map(([path, [off, all]]) => ({ path, error: all > 0 ? off / all : off })))(done)
+}
+
+/** One step of a quantization and the errors behind it. */
+export type StepErrors = { readonly step: string; readonly errors: readonly LayerError[] }
+
+const inDecibels = (error: number): string => (error > 0 ? (-10 * Math.log10(error)).toFixed(1) : '∞')
+
+const STEPS = {
+  steps: { ...required(list), says: 'a list of steps with their errors', like: "[{ step: 'calibrated', errors }]" },
+}
+const isStep = (x: unknown): boolean =>
+  typeof x === 'object' && x !== null && 'step' in x && text.holds(x.step) && 'errors' in x && Array.isArray(x.errors)
+
+/**
+ * What each step of a quantization gained, as a table: a row per layer, a column per step, signal to noise in decibels (more is better; 6 are a bit).
+ * Throws a `QuantFailure` for what are no steps.
+ * @example console.log(showSteps([{ step: 'calibrated', errors: a }, { step: 'corrected', errors: b }]))
+ */
+export const showSteps = (steps: readonly StepErrors[]): string => {
+  demand([
+    ...argumentProblems('showSteps', { steps }, STEPS),
+    ...(Array.isArray(steps) && !steps.every(isStep) ? argumentProblems('showSteps', { steps: null }, STEPS) : []),
+  ])
+  const paths = [...new Set(steps.flatMap(({ errors }) => errors.map((e) => e.path)))]
+  const rows = [
+    ['dB', ...steps.map((s) => s.step)],
+    ...paths.map((path) => [
+      path === '' ? 'results' : path,
+      ...steps.map(({ errors }) => {
+        const found = errors.find((e) => e.path === path)
+        return found === undefined ? '' : inDecibels(found.error)
+      }),
+    ]),
+  ]
+  const widths = rows[0].map((_, c) => Math.max(...rows.map((r) => r[c].length)))
+  return rows
+    .map((r) =>
+      r
+        .map((cell, c) => (c === 0 ? cell.padEnd(widths[c]) : cell.padStart(widths[c])))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
