@@ -59,7 +59,7 @@ test('what is unknown or wrong is said, not passed over', () => {
   const wrong: readonly (readonly [readonly string[], RegExp])[] = [
     [['--fast'], /--fast/],
     [['W1'], /W1/],
-    [['--only', 'W11'], /"W11"/],
+    [['--only', 'W13'], /"W13"/],
     [['--only', ''], /--only/],
     [['--only'], /only/],
     [['--threads', '0'], /"0"/],
