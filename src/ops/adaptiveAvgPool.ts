@@ -35,6 +35,7 @@ export const adaptiveAvgPool: Op<AdaptiveAvgAttrs> = {
   exact: 'sum',
   attributes: adaptiveAvg,
   shape: ([x], { outputSize }) => adaptiveShape('adaptiveAvgPool', x, outputSize),
+  grids: 'learned',
   carry: (args, attrs, kit) => {
     const { outputSize } = attrs
     const x = args[0].shape

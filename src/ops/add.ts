@@ -1,6 +1,6 @@
 /** `a + b`. Brevitas: the operator `+` of quant tensors (SEMANTICS 11). */
 import type { Carried, Quant } from '../data/quant.js'
-import { HALF_ULP, integersOf, mayBeFraction, quantOf, reach, stripped } from '../data/quant.js'
+import { HALF_ULP, integersOf, mayBeFraction, reach, stripped } from '../data/quant.js'
 import type { NoAttrs } from '../graph/attributes.js'
 import type { Kit, Op, Value } from '../graph/op.js'
 import { binary, sumTo } from './support/elementwise.js'
@@ -66,7 +66,7 @@ const carry = (args: readonly Value[], _attrs: object, kit: Kit): Carried => {
 
 /** In eval different scales must be equal in value; in training Brevitas takes their mean. */
 const guard = (args: readonly Value[], _attrs: object, kit: Kit): readonly Value[] => {
-  const [qa, qb] = args.map((a) => quantOf(a.carried))
+  const [qa, qb] = args.map((a) => integersOf(a.carried))
   if (qa === null || qb === null || qa.training || kit.same(qa.scale, qb.scale)) return args
   const [sa, sb] = [kit.value(qa.scale), kit.value(qb.scale)]
   return [

@@ -1,12 +1,12 @@
 /** Adds a quantized bias to the accumulator of a layer with weights (SEMANTICS 12). */
 import type { Carried, Quant } from '../data/quant.js'
-import { HALF_ULP, quantOf, reach, stripped } from '../data/quant.js'
+import { HALF_ULP, integersOf, reach, stripped } from '../data/quant.js'
 import { sizeOf, showShape } from '../data/shape.js'
 import { flag, whole } from '../graph/attr.js'
 import type { AttrsOf } from '../graph/attributes.js'
 import type { Kit, Op, Value } from '../graph/op.js'
 import { refuse } from '../graph/op.js'
-import { conclude } from './support/metadata.js'
+import { conclude, widthBy } from './support/metadata.js'
 
 const attributes = {
   /** The channel's. */
@@ -20,11 +20,15 @@ const view = (b: Value, rank: number, axis: number): Value =>
   b.kit.emit('reshape', [b], { shape: Array.from({ length: rank }, (_, i) => (i === axis ? sizeOf(b.shape) : 1)) })
 
 const widened = (y: Quant, b: Quant, kit: Kit): Quant => {
-  const bits = Math.max(y.bits, b.bits) + 1
+  const width = widthBy(
+    [y, b],
+    kit,
+    ([m, n]) => Math.max(m, n) + 1,
+    ([m, n]) => kit.emit('add', [kit.emit('maximum', [m, n]), kit.constant(1)]),
+  )
   return {
     ...y,
-    bits,
-    bitWidth: kit.constant(bits).id,
+    ...width,
     lo: y.lo + Math.min(0, b.lo),
     hi: y.hi + Math.max(0, b.hi),
     slack: y.slack + b.slack + HALF_ULP * (reach(y) + reach(b)),
@@ -33,7 +37,7 @@ const widened = (y: Quant, b: Quant, kit: Kit): Quant => {
 
 const carry = (args: readonly Value[], { axis, sameScale }: BiasAttrs, kit: Kit): Carried => {
   const [y, b] = args
-  const [qy, qb] = [quantOf(y.carried), quantOf(b.carried)]
+  const [qy, qb] = [integersOf(y.carried), integersOf(b.carried)]
   if (qy === null) return stripped('the accumulator is a plain tensor')
   if (qb === null) return stripped('the bias is a plain tensor')
   const quant = widened(qy, qb, kit)
@@ -66,6 +70,7 @@ export const addBias: Op<BiasAttrs> = {
           'give one bias per output channel',
         ),
   carry,
+  grids: 'learned',
   vjp: ({ g, args: [, b], attrs: { axis }, kit }) => [
     g,
     kit.emit(

@@ -21,6 +21,7 @@ export const avgPool: Op<AvgPoolAttrs> = {
   exact: 'sum',
   attributes: avgPooling,
   shape: ([x], attrs) => avgPoolShape('avgPool', x, attrs),
+  grids: 'learned',
   carry: (args, attrs, kit, shape) => {
     const terms = sizeOf(attrs.kernel)
     const divisor = attrs.divisorOverride ?? terms

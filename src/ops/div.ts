@@ -1,21 +1,31 @@
 /** `a / b`. Brevitas: the operator `/` of quant tensors (SEMANTICS 11). */
 import type { Carried, Quant } from '../data/quant.js'
-import { intMax, intMin, quantOf, stripped } from '../data/quant.js'
+import { intMax, intMin, integersOf, stripped } from '../data/quant.js'
 import type { NoAttrs } from '../graph/attributes.js'
 import type { Kit, Op, Value } from '../graph/op.js'
 import { binary, sumTo } from './support/elementwise.js'
-import { claim } from './support/metadata.js'
+import { claim, widthBy } from './support/metadata.js'
 import { needsZeroPointsOf } from './mul.js'
 
 const quotientQuant = (a: Quant, b: Quant, kit: Kit): Quant => {
-  const bits = a.bits + b.bits
+  const { bits, ...width } = widthBy(
+    [a, b],
+    kit,
+    ([m, n]) => m + n,
+    ([m, n]) => kit.emit('add', [m, n]),
+  )
   const signed = a.signed || b.signed
-  const divisor = kit.emit('mul', [kit.value(b.scale), kit.constant(2 ** (b.bits - (b.signed ? 1 : 0)))])
+  const sign = b.signed ? 1 : 0
+  const largest =
+    b.learned === true
+      ? kit.emit('exp2', [kit.emit('sub', [kit.value(b.bitWidth), kit.constant(sign)])])
+      : kit.constant(2 ** (b.bits - sign))
+  const divisor = kit.emit('mul', [kit.value(b.scale), largest])
   return {
     ...a,
     scale: kit.emit('div', [kit.value(a.scale), divisor]).id,
     zeroPoint: kit.emit('mul', [kit.value(a.zeroPoint), kit.value(b.zeroPoint)]).id,
-    bitWidth: kit.constant(bits).id,
+    ...width,
     bits,
     signed,
     training: a.training || b.training,
@@ -26,7 +36,7 @@ const quotientQuant = (a: Quant, b: Quant, kit: Kit): Quant => {
 }
 
 const carry = (args: readonly Value[], _attrs: object, kit: Kit): Carried => {
-  const [qa, qb] = args.map((a) => quantOf(a.carried))
+  const [qa, qb] = args.map((a) => integersOf(a.carried))
   if (qa === null || qb === null)
     return stripped(
       'one operand is a plain tensor, so the quotient is on no known grid; quantize the other operand too',
@@ -43,6 +53,7 @@ export const div: Op = binary({
   infix: { sign: '/', binds: 2, left: true },
   guard: needsZeroPointsOf('div'),
   carry,
+  grids: 'learned',
   vjp: ({ g, args: [a, b], needs, kit }) => {
     const byB = kit.emit('div', [g, b])
     return [

@@ -1,10 +1,10 @@
 /** `a * b`. Brevitas: the operator `*` of quant tensors (SEMANTICS 11). */
 import type { Carried, Quant } from '../data/quant.js'
-import { HALF_ULP, quantOf, reach, stripped } from '../data/quant.js'
+import { HALF_ULP, integersOf, reach, stripped } from '../data/quant.js'
 import type { NoAttrs } from '../graph/attributes.js'
 import type { Kit, Op, Value } from '../graph/op.js'
 import { binary, sumTo } from './support/elementwise.js'
-import { conclude } from './support/metadata.js'
+import { conclude, widthBy } from './support/metadata.js'
 
 /** Extremes of the products of two integer intervals. */
 export const productRange = (a: Quant, b: Quant): readonly [number, number] => {
@@ -14,12 +14,16 @@ export const productRange = (a: Quant, b: Quant): readonly [number, number] => {
 
 const productQuant = (a: Quant, b: Quant, kit: Kit): Quant => {
   const [lo, hi] = productRange(a, b)
-  const bits = a.bits + b.bits
+  const width = widthBy(
+    [a, b],
+    kit,
+    ([m, n]) => m + n,
+    ([m, n]) => kit.emit('add', [m, n]),
+  )
   return {
     scale: kit.emit('mul', [kit.value(a.scale), kit.value(b.scale)]).id,
     zeroPoint: kit.emit('mul', [kit.value(a.zeroPoint), kit.value(b.zeroPoint)]).id,
-    bitWidth: kit.constant(bits).id,
-    bits,
+    ...width,
     signed: a.signed || b.signed,
     training: a.training || b.training,
     zero: 'zero',
@@ -31,7 +35,7 @@ const productQuant = (a: Quant, b: Quant, kit: Kit): Quant => {
 }
 
 const carry = (args: readonly Value[], _attrs: object, kit: Kit): Carried => {
-  const [qa, qb] = args.map((a) => quantOf(a.carried))
+  const [qa, qb] = args.map((a) => integersOf(a.carried))
   if (qa === null || qb === null)
     return stripped('one factor is a plain tensor, so the product is on no known grid; quantize the other factor too')
   const q = productQuant(qa, qb, kit)
@@ -46,7 +50,7 @@ const carry = (args: readonly Value[], _attrs: object, kit: Kit): Carried => {
 export const needsZeroPointsOf =
   (name: string) =>
   (args: readonly Value[], _attrs: object, kit: Kit): readonly Value[] => {
-    const quants = args.map((a) => quantOf(a.carried))
+    const quants = args.map((a) => integersOf(a.carried))
     if (quants.some((q) => q === null)) return args
     return args.map((a, i) => {
       const q = quants[i]
@@ -68,6 +72,7 @@ export const mul: Op = binary({
   infix: { sign: '·', binds: 2 },
   guard: needsZeroPointsOf('mul'),
   carry,
+  grids: 'learned',
   vjp: ({ g, args: [a, b], needs, kit }) => [
     needs[0] ? sumTo(kit.emit('mul', [g, b]), a.shape) : null,
     needs[1] ? sumTo(kit.emit('mul', [g, a]), b.shape) : null,

@@ -20,6 +20,7 @@ const claimOf = (args: readonly Value[], exact = false): string | null => {
   const c = args.map((a) => a.carried).find((x) => x.tag === 'claimed' && (x.exact === true) === exact)
   return c?.tag === 'claimed' ? c.why : null
 }
+const LEARNED = 'its bit width is learned: whether it holds the result, only a run tells'
 const ofOperand = (why: string): string => (why.startsWith('operand: ') ? why : `operand: ${why}`)
 
 /**
@@ -30,7 +31,7 @@ const ofOperand = (why: string): string => (why.startsWith('operand: ') ? why : 
 export const conclude = (args: readonly Value[], quant: Quant, otherwise: string): Carried => {
   const doubt = claimOf(args)
   if (doubt !== null) return claimed(quant, ofOperand(doubt))
-  if (!integersFit(quant)) return claimed(quant, otherwise)
+  if (!integersFit(quant)) return claimed(quant, quant.learned === true ? LEARNED : otherwise)
   const wide = claimOf(args, true)
   if (wide !== null) return exactly(quant, ofOperand(wide))
   return provablyValid(quant) ? carries(quant) : exactly(quant, otherwise)
@@ -98,6 +99,20 @@ export const widthOf = (
   const spans = quants.map((q) => kit.emit('sub', [kit.emit('exp2', [kit.value(q.bitWidth)]), kit.constant(1)]))
   const bitWidth = kit.emit('ceil~identity', [kit.emit('log2', [ofValues(spans)])])
   return { bitWidth: bitWidth.id, bits: WIDEST_LEARNED, learned: true }
+}
+
+/** The width of a result that is made of its operands' widths, and not of their integers: a number, or a node where an operand's is learned. */
+export const widthBy = (
+  quants: readonly Quant[],
+  kit: Kit,
+  ofBits: (bits: readonly number[]) => number,
+  ofValues: (bits: readonly Value[]) => Value,
+): Pick<Quant, 'bits' | 'bitWidth' | 'learned'> => {
+  if (quants.every((q) => q.learned !== true)) {
+    const bits = ofBits(quants.map((q) => q.bits))
+    return { bitWidth: kit.constant(bits).id, bits }
+  }
+  return { bitWidth: ofValues(quants.map((q) => kit.value(q.bitWidth))).id, bits: WIDEST_LEARNED, learned: true }
 }
 
 /** A scale or zero point in words: its node, and the layer that made it. */

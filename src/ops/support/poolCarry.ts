@@ -1,9 +1,9 @@
 /** Metadata of pools (SEMANTICS 11). */
 import type { Carried, Grid, Quant } from '../../data/quant.js'
-import { gridOf, HALF_ULP, intMax, intMin, quantOf, reach, stripped } from '../../data/quant.js'
+import { gridOf, HALF_ULP, integersOf, intMax, intMin, reach, stripped } from '../../data/quant.js'
 import { showShape } from '../../data/shape.js'
 import type { Kit, Value } from '../../graph/op.js'
-import { ceilLog2, channelAxes, claim, conclude, keep, losesGroups } from './metadata.js'
+import { channelAxes, claim, conclude, keep, losesGroups, widthOf } from './metadata.js'
 
 /** Why scales that vary along a pooled axis make the result doubtful, or null if they don't. */
 const variesWhy = (x: Value, q: Grid, spatial: number, kit: Kit): string | null => {
@@ -41,14 +41,18 @@ export type Average = {
 }
 
 const averaged = (q: Quant, { divisor, terms, correct }: Average, kit: Kit): Quant => {
-  const bits = ceilLog2((2 ** q.bits - 1) * divisor)
+  const width = widthOf(
+    [q],
+    kit,
+    ([span]) => span * divisor,
+    ([span]) => kit.emit('mul', [span, kit.constant(divisor)]),
+  )
   return {
     ...q,
     zeroPoint:
       correct && q.zero !== 'zero' ? kit.emit('mul', [kit.value(q.zeroPoint), kit.constant(terms)]).id : q.zeroPoint,
     scale: kit.emit('div', [kit.value(q.scale), kit.constant(divisor)]).id,
-    bitWidth: kit.constant(bits).id,
-    bits,
+    ...width,
     // Padding adds zeros, so that a window may sum fewer terms; hence the hull with 0.
     lo: Math.min(0, q.lo) * terms,
     hi: Math.max(0, q.hi) * terms,
@@ -64,7 +68,7 @@ const tooWide = (q: Quant, terms: number): string =>
 
 /** What an average carries: scale `s/k`, zero point kept, bits for `k` times the largest integer. */
 export const carryAverage = (args: readonly Value[], a: Average, kit: Kit): Carried => {
-  const q = quantOf(args[0].carried)
+  const q = integersOf(args[0].carried)
   if (q === null) return keep(args)
   if (a.spatial !== 2)
     return stripped(
