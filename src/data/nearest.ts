@@ -21,22 +21,30 @@ const distance = (a: string, b: string): number => {
   return row[b.length]
 }
 
+/** No name that anybody mistypes is longer. */
+const LONGEST = 200
+
 const camel = (name: string): string => name.replace(/_([a-z])/g, (_, c: string) => c.toUpperCase())
 
 /**
  * The known name that was probably meant: a few letters apart, or one whose words hold all words of the other
  * (`weightBits`, `bitWidth` → `weightBitWidth`; `learningRate` → `lr` by its initials). Python's spelling counts as ours.
  */
-export const nearestName = (asked: string, known: readonly string[]): string | undefined => {
+export const nearestName = (asked: string, given: readonly string[]): string | undefined => {
+  // Names out of files may be of any length; comparing them takes the product of their lengths.
+  if (asked.length > LONGEST) return undefined
+  const known = given.filter((k) => k.length <= LONGEST)
   const name = camel(asked)
   const words = (n: string): readonly string[] =>
     (n.match(/[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])/g) ?? [n]).map((w) => w.toLowerCase().replace(/s$/, ''))
-  const [nearest] = [...known].sort((a, b) => distance(name, a) - distance(name, b))
-  if (
-    nearest !== undefined &&
-    distance(name, nearest) <= Math.max(1, Math.floor(Math.min(name.length, nearest.length) / 3))
-  )
-    return nearest
+  let [nearest, least] = ['', Infinity]
+  for (const k of known) {
+    const most = Math.max(1, Math.floor(Math.min(name.length, k.length) / 3))
+    if (Math.abs(k.length - name.length) > most) continue
+    const far = distance(name, k)
+    if (far <= most && far < least) [nearest, least] = [k, far]
+  }
+  if (least < Infinity) return nearest
   const mine = words(name)
   const initials = mine.map((w) => w[0]).join('')
   return known.find((k) => k.toLowerCase() === initials) ?? known.find((k) => mine.every((w) => words(k).includes(w)))

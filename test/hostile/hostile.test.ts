@@ -1,4 +1,5 @@
 /** A few hundred hostile inputs of each kind; 10,000 of each: `npm run hostile`. */
+import * as assert from 'uvu/assert'
 import { suite } from '../support/suite.js'
 import { attack } from './attack.js'
 import { KINDS } from './kinds.js'
@@ -10,5 +11,10 @@ for (const kind of KINDS)
     const { faults } = attack(kind, 150, 1)
     if (faults.length > 0) throw new Error(faults.join('\n'))
   })
+
+test('a name of 70,000 letters is compared with none: it took half a minute', () => {
+  const [onnx] = KINDS.filter((kind) => kind.name === 'ONNX')
+  for (const seed of [2167, 3639, 4394]) assert.equal(attack(onnx, 1, seed).faults, [])
+})
 
 test.run()

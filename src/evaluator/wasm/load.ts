@@ -242,6 +242,7 @@ export const load = (
     return { cached: o.cached, call }
   })
   const copies = plan.copies.map((c) => [outputs[c.output].data, inputs[c.input].data] as const)
+  let begun = false
   return E.right({
     plan,
     assembled,
@@ -256,13 +257,16 @@ export const load = (
       return null
     },
     execute: (all) => {
+      // What depends on constants alone runs the first time too, where there are no parameters and no state that could have changed.
+      const every = all || !begun
       control[CONTROL_WORDS.guard] = 0
-      if (all) control[CONTROL_WORDS.guard + 1] = 0
+      if (every) control[CONTROL_WORDS.guard + 1] = 0
       for (let i = 0; i < calls.length; i++) {
-        if (calls[i].cached && !all) continue
+        if (calls[i].cached && !every) continue
         const failure = calls[i].call()
         if (failure !== null) return failure
       }
+      begun = true
       for (let i = 0; i < kept.length; i++) kept[i][1].set(kept[i][0])
       for (let i = 0; i < copies.length; i++) copies[i][1].set(copies[i][0])
       return null

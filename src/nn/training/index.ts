@@ -30,3 +30,4 @@ export { trainer, type StepOptions, type Stepped, type Trainer, type TrainerOpti
 export { withUpdate, type Checked, type HyperGroup, type UpdateOptions, type WithUpdate } from './update.js'
 export type { Hyper, LeafUpdate, UpdateRule } from './updateRules.js'
 export * from './checkpoint.js'
+export * from './pageStore.js'

@@ -115,6 +115,12 @@ const fresh = (d: Draft, arg: ExampleArg, pick: number, shape: Shape = arg.shape
   return add(d, { kind: 'input', role, name, shape, value, ...(quant === undefined ? {} : { quant }) })
 }
 
+/** A constant, filled into the shape. */
+const filled = (d: Draft, arg: ExampleArg, shape: Shape): number => {
+  const [x] = numbersFor(d, 1)
+  return add(d, { kind: 'constant', value: Math.fround(isNarrow(arg.range) ? into(x, arg.range) : x), shape })
+}
+
 /** The place of a value with this shape that has the numbers of another: cut, or filled up with zeros. */
 const fitted = (d: Draft, at: number, shape: Shape): number => {
   const { shape: had } = d.cells[at]
@@ -145,10 +151,10 @@ const wholeNumbers = (d: Draft, at: number): number =>
 
 /** An earlier value, or a fresh input, as an operand of this shape. */
 const operand = (d: Draft, op: Op, arg: ExampleArg, pick: number, shape: Shape): number => {
-  const isFirst = shape === arg.shape
   const how = pick % 8
   const last = d.cells.length
-  if (arg.fixed === true || last === 0 || how > (isFirst ? 6 : 3) + 1) return fresh(d, arg, pick, shape)
+  if (arg.fixed !== true && arg.quant === undefined && how === 6) return filled(d, arg, shape)
+  if (arg.fixed === true || last === 0 || how === 7) return fresh(d, arg, pick, shape)
   const chosen = last - 1 - (Math.floor(pick / 8) % last)
   const fit = ranged(d, fitted(d, chosen, shape), arg.range)
   if (arg.quant !== undefined && how % 2 === 0) return onGrid(d, fit, arg.quant)
