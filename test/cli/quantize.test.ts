@@ -85,7 +85,7 @@ test('an ONNX model becomes one of 8 bits, under the names of the file, close to
   const out = at('int8.onnx')
   const said = await ok(model, '--data', data, '-o', out)
   assert.match(said, '3 layers quantized; 2 of 2 products run on integers')
-  assert.match(said, /20 samples seen; against float: \d\d\.\d+ dB/)
+  assert.match(said, /20 samples seen; against float: calibrate \d\d\.\d+ dB/)
   const made = q.orThrow(importOnnx(readFileSync(out)))
   assert.is(made.format, 'qcdq')
   assert.is(made.inputs[0].name, 'pixels/in')
@@ -123,13 +123,33 @@ test('schemes, files of rules, short rules, and other targets', async () => {
   assert.match(text, /fc: Linear stays float: the rules leave it float[\s\S]*in floats: fc \(linear\)/)
 })
 
+test('steps behind the calibration, errors of layers, and a page of both networks', async () => {
+  const args = [
+    '--scheme',
+    'w4a8',
+    '--equalize',
+    '--round',
+    '--correct',
+    '--layers',
+    '--page',
+    at('both.html'),
+    '-o',
+    at('s.onnx'),
+  ]
+  const text = await ok(model, '--data', data, ...args)
+  assert.match(text, /against float: calibrate \d+\.?\d* dB, round \d+\.?\d* dB, correct \d+\.?\d* dB/)
+  assert.match(text, /dB +calibrate +round +correct\nconv +\d+\.\d +\d+\.\d +\d+\.\d\n/)
+  assert.match(text, /both\.html: \d+ characters/)
+  assert.match(readFileSync(at('both.html'), 'utf8'), 'quantized')
+})
+
 test('a module and its checkpoint', async () => {
   assert.match(await ok(at('net.ts'), '--data', at('flat.npy'), '-o', at('net.onnx')), '1 layers quantized')
 })
 
 test('progress is told on a terminal', async () => {
   const { err } = await quantrace(['quantize', model, '--data', data, '-o', at('p.onnx')], { terminal: true })
-  assert.match(err, /calibrate .*20\/20/)
+  assert.match(err, /quantize .*20\/20/)
 })
 
 const refused = async (status: number, what: RegExp, ...args: readonly string[]): Promise<void> => {

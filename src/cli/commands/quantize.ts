@@ -1,17 +1,30 @@
 /** `quantrace quantize`: a float network with samples in, a quantized one out. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../../data/error.js'
-import { isQuantTensor, type Output } from '../../data/quantTensor.js'
-import { leaves, mapTree } from '../../data/tree.js'
+import { mapTree } from '../../data/tree.js'
 import type { Program } from '../../graph/program.js'
 import { tensorInput, type InputDecl } from '../../graph/trace.js'
 import type { Layer, TensorTree } from '../../nn/layers/layer.js'
-import { compile, trace } from '../../nn/program/program.js'
-import { calibrate, quantize, showQuantize, type Quantized, type Rule } from '../../quantize/index.js'
+import { trace } from '../../nn/program/program.js'
+import {
+  calibrate,
+  correctBias,
+  equalize,
+  layerErrors,
+  quantize,
+  roundWeights,
+  showQuantize,
+  showSteps,
+  type Quantized,
+  type Rule,
+  type StepErrors,
+  type Trained,
+} from '../../quantize/index.js'
 import { batchesOf, type Batches } from '../arrays.js'
+import { knownValues, toHtml } from '../../../viz/index.js'
 import { BACKEND, countOf, openBackend, type Opened } from '../backends.js'
-import { command, misused, orRefused, refused, type Call, type Io, type Outcome, type Result } from '../command.js'
-import { badFile, readFile } from '../files.js'
+import { command, misused, orRefused, refused, type Call, type Outcome, type Result } from '../command.js'
+import { badFile, readFile, written } from '../files.js'
 import { numbersOf } from '../numbers.js'
 import { progress } from '../progress.js'
 import { RULES, rulesOf, schemesHelp } from '../rules.js'
@@ -25,7 +38,14 @@ const OPTIONS = {
   out: { type: 'string', short: 'o', value: 'FILE', says: 'What to write (default: NAME-SCHEME.onnx); - is stdout.' },
   to: { type: 'string', value: 'TARGET', says: `What is written (default qcdq): ${TARGETS.join(', ')}.` },
   'batch-size': { type: 'string', value: 'N', says: 'Samples that are run at once (default 64).' },
-  layers: { type: 'boolean', says: 'Say of each layer what became of it.' },
+  equalize: { type: 'boolean', says: 'Even the ranges of channels out before: for activations of few bits.' },
+  round: {
+    type: 'boolean',
+    says: 'Round weights layer by layer towards the float results (GPTQ): for weights of few bits.',
+  },
+  correct: { type: 'boolean', says: 'Move the mean errors of channels into the biases.' },
+  layers: { type: 'boolean', says: 'Say of each layer what became of it, and how far its results are off.' },
+  page: { type: 'string', value: 'FILE', says: 'Draw the float and the quantized network side by side, .html.' },
   ...SUBJECT,
   ...BACKEND,
 } as const
@@ -70,62 +90,45 @@ const programOf = (
     ),
   )
 
-const isOutput = (x: unknown): x is Output =>
-  typeof x === 'object' && x !== null && (('kind' in x && x.kind === 'quant') || ('data' in x && 'shape' in x))
-
-const numbersIn = (x: unknown): readonly Float32Array[] =>
-  leaves(isOutput, x).map(({ leaf }) => (isQuantTensor(leaf) ? leaf.value.data : leaf.data))
-
-/** Results of a network over one batch. */
-const resultsOf = (
-  net: Pick<Made, 'net' | 'inputs' | 'params' | 'state'>,
-  batch: unknown,
-  size: number,
-  { backend }: Opened,
-): E.Either<QuantErrors, readonly Float32Array[]> =>
-  E.chain((program: Program) => {
-    const made = compile(program, backend)
-    if (E.isLeft(made)) return made
-    try {
-      return E.map((ran: { readonly outputs: unknown }) => numbersIn(ran.outputs).map((d) => d.slice()))(
-        made.right.run({ params: net.params, state: net.state, inputs: batch }),
-      )
-    } finally {
-      made.right.dispose()
-    }
-  })(programOf(net, size))
-
-/** Signal over noise in decibels: 10 log₁₀ of the float results' squares over those of what they are off by. */
-const decibels = (float: readonly Float32Array[], now: readonly Float32Array[]): number => {
-  let [signal, noise] = [0, 0]
-  float.forEach((data, k) =>
-    data.forEach((x, i) => {
-      signal += x * x
-      noise += (x - now[k][i]) ** 2
-    }),
-  )
-  return 10 * Math.log10(signal / noise)
+/** The quantized network, and the errors behind each step, of at most four batches. */
+type Calibrated = {
+  readonly made: Made
+  readonly samples: number
+  readonly steps: readonly StepErrors[]
 }
 
-type Calibrated = { readonly made: Made; readonly samples: number; readonly snr: number }
+/** Steps behind the calibration, in this order, by the option that asks for each. */
+const STEPS: readonly {
+  readonly option: 'round' | 'correct'
+  readonly does: typeof correctBias<Values, Values>
+}[] = [
+  { option: 'round', does: roundWeights },
+  { option: 'correct', does: correctBias },
+]
 
-const calibrated = (made: Made, data: Batches, opened: Opened, io: Io): E.Either<QuantErrors, Calibrated> => {
-  const bar = progress(io, 'calibrate')
+const improved = (made: Made, data: Batches, call: Calling, { backend }: Opened): E.Either<QuantErrors, Calibrated> => {
   const all = Array.from({ length: data.count }, (_, k) => data.part(k) as never)
-  try {
-    const done = calibrate(made, all, {
-      backend: opened.backend,
-      onProgress: ({ samples }) => bar.at(samples, data.samples),
-    })
+  const bar = progress(call.io, 'quantize')
+  const steps: StepErrors[] = []
+  let now = made
+  const noted = (step: string, done: E.Either<QuantErrors, Made>): E.Either<QuantErrors, null> => {
     if (E.isLeft(done)) return done
-    const size = Math.min(data.batch, data.samples)
-    const float = resultsOf({ ...made.float, inputs: made.inputs }, data.part(0), size, opened)
-    if (E.isLeft(float)) return float
-    return E.map((now: readonly Float32Array[]): Calibrated => ({
-      made: done.right,
-      samples: data.samples,
-      snr: decibels(float.right, now),
-    }))(resultsOf(done.right, data.part(0), size, opened))
+    now = done.right
+    const found = layerErrors(now, made.float, all, { backend, batches: 4 })
+    if (E.isLeft(found)) return found
+    steps.push({ step, errors: found.right })
+    return E.right(null)
+  }
+  try {
+    const onProgress = ({ samples }: { readonly samples: number }): void => bar.at(samples, data.samples)
+    let said = noted('calibrate', calibrate(now, all, { backend, onProgress }))
+    for (const { option, does } of STEPS) {
+      if (E.isLeft(said)) return said
+      const tell = ({ batch, total }: { readonly batch: number; readonly total: number | null }): void =>
+        bar.at(batch, total ?? batch)
+      if (call.given[option]) said = noted(option, does(now, made.float, all, { backend, onProgress: tell }))
+    }
+    return E.map(() => ({ made: now, samples: data.samples, steps }))(said)
   } finally {
     bar.end()
   }
@@ -146,25 +149,54 @@ const batchesFor = async (made: Made, program: Program, call: Calling): Promise<
 
 type Calling = Call<typeof OPTIONS>
 
-const summaryOf = ({ made, samples, snr }: Calibrated) => {
+/** Signal over noise of the network's results, in decibels; null where nothing is off. */
+const decibelsOf = ({ errors }: StepErrors): number | null => {
+  const error = errors.find((e) => e.path === '')?.error ?? 0
+  return error > 0 ? Number((-10 * Math.log10(error)).toFixed(2)) : null
+}
+
+const summaryOf = ({ made, samples, steps }: Calibrated) => {
   const { layers, products } = made.report
   return {
     layers: layers.filter((l) => Object.keys(l.quantizers).length > 0).length,
     float: layers.filter((l) => Object.keys(l.quantizers).length === 0 && l.left !== null).map((l) => l.path),
     products: { all: products.length, integers: products.filter((p) => p.integers).length },
     samples,
-    decibels: Number.isFinite(snr) ? Number(snr.toFixed(2)) : null,
+    steps: steps.map((s) => ({ ...s, decibels: decibelsOf(s) })),
   }
 }
 
 const textOf = (done: Calibrated): string => {
-  const { layers, products, samples, decibels: db } = summaryOf(done)
+  const { layers, products, samples, steps } = summaryOf(done)
+  const near = steps.map(({ step, decibels: db }) => `${step} ${db === null ? 'no difference' : `${db} dB`}`)
   const inFloats = done.made.report.products.filter((p) => !p.integers)
   return [
     `${layers} layers quantized; ${products.integers} of ${products.all} products run on integers`,
     ...inFloats.map((p) => `  in floats: ${p.path} (${p.op}): ${p.why}`),
-    `${samples} samples seen; against float: ${db === null ? 'no difference' : `${db} dB`}`,
+    `${samples} samples seen; against float: ${near.join(', ')}`,
   ].join('\n')
+}
+
+/** A page of both, if one was asked for; what it says of itself. */
+const drawn = (
+  { made: { float, inputs, ...now } }: Calibrated,
+  program: Program,
+  name: string,
+  page: string | undefined,
+): Result<string | null> => {
+  if (page === undefined) return E.right(null)
+  const before = programOf({ net: float.net, inputs }, null)
+  if (E.isLeft(before)) return orRefused(before)
+  const values = [knownValues(before.right, float), knownValues(program, now)]
+  const [a, b] = values.map((v) => (E.isRight(v) ? { values: v.right } : {}))
+  const html = toHtml([before.right, program], {
+    title: name,
+    sides: [
+      { title: 'float', ...a },
+      { title: 'quantized', ...b },
+    ],
+  })
+  return E.map((o: Outcome) => o.text)(written(page, html))
 }
 
 /** The quantized network as what a target writes. */
@@ -179,11 +211,15 @@ const subjectOf = (subject: Subject, { made }: Calibrated, scheme: string): E.Ei
     note: null,
   }))(programOf(made, null))
 
-const made = (subject: Subject, layer: SomeLayer, rules: readonly Rule[]): Result<Made> => {
+const made = (subject: Subject, layer: SomeLayer, rules: readonly Rule[], even: boolean): Result<Made> => {
   const numbers = numbersOf(subject)
   if (E.isLeft(numbers)) return numbers
-  const net = layer as unknown as Net
-  return orRefused(quantize(net, declaredBy(subject.program) as never, numbers.right as never, rules))
+  const [net, inputs] = [layer as unknown as Net, declaredBy(subject.program) as never]
+  const trained = numbers.right as { readonly params: TensorTree; readonly state: TensorTree }
+  if (!even) return orRefused(quantize(net, inputs, trained, rules))
+  return orRefused(
+    E.chain((e: Trained<Values, Values>) => quantize(e.net, inputs, e, rules))(equalize(net, inputs, trained)),
+  )
 }
 
 const quantized = async (
@@ -194,10 +230,10 @@ const quantized = async (
 ): Promise<Result<Calibrated>> => {
   const rules = await rulesOf(call.given, call.io)
   if (E.isLeft(rules)) return rules
-  const net = made(subject, layer, rules.right)
+  const net = made(subject, layer, rules.right, call.given.equalize)
   if (E.isLeft(net)) return net
   const batches = await batchesFor(net.right, subject.program, call)
-  return E.isLeft(batches) ? batches : orRefused(calibrated(net.right, batches.right, opened, call.io))
+  return E.isLeft(batches) ? batches : orRefused(improved(net.right, batches.right, call, opened))
 }
 
 const run = async (call: Calling): Promise<Result> => {
@@ -219,11 +255,14 @@ const run = async (call: Calling): Promise<Result> => {
     if (E.isLeft(now)) return refused(now.left)
     const content = target.right.make(now.right, given)
     if (E.isLeft(content)) return content
-    const said = [...(given.layers ? [showQuantize(done.right.made.report)] : []), textOf(done.right)]
+    const page = drawn(done.right, now.right.program, now.right.name, given.page)
+    if (E.isLeft(page)) return page
+    const { made: result, steps } = done.right
+    const said = [...(given.layers ? [showQuantize(result.report), showSteps(steps)] : []), textOf(done.right)]
     return E.map((o: Outcome): Outcome => ({
       ...o,
-      text: [...said, o.text].join('\n'),
-      json: { ...summaryOf(done.right), report: done.right.made.report, ...Object(o.json) },
+      text: [...said, ...(page.right === null ? [] : [page.right]), o.text].join('\n'),
+      json: { ...summaryOf(done.right), report: result.report, ...Object(o.json) },
     }))(store(content.right, given.out ?? `${now.right.name}${target.right.ending}`))
   } finally {
     opened.right.close()

@@ -32,10 +32,10 @@ const drawn = (row: Float32Array, image: Float32Array, left: number, size: numbe
 /** One row: dark digits of one size on a light ground, in -1 … 1. */
 const rowOf = (digits: Digits, d: { generator: Generator }): Float32Array => {
   const ink = new Float32Array(HEIGHT * WIDTH)
-  const size = uniform(d, 30, 44)
-  const [strength, paper] = [uniform(d, 0.6, 1), uniform(d, 0.75, 1)]
-  const step = size * uniform(d, 0.6, 0.8)
-  const count = Math.min(8, Math.floor((WIDTH - size) / step) + 1)
+  const size = uniform(d, 40, 48)
+  const [strength, paper] = [uniform(d, 0.85, 1), uniform(d, 0.9, 1)]
+  const step = size * uniform(d, 0.75, 1)
+  const count = Math.floor((WIDTH - size) / step) + 1
   for (let k = 0; k < count; k++) {
     const n = Math.floor(uniform(d, 0, digits.labels.data.length))
     const image = digits.images.data.subarray(n * SIDE * SIDE, (n + 1) * SIDE * SIDE)
