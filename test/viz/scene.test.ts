@@ -255,4 +255,26 @@ test('10,000 nodes in a row make a scene', () => {
   assert.is(sceneOf(deep(10_000)).edges.length, 15_000)
 })
 
+test('a loop is a box that says its steps and states, with its body once, whose inputs say what they are', () => {
+  const net = q.functionLayer('sums', (x: q.Value) => {
+    const [last] = q.scan((h: q.Value, s: q.Value) => [q.tanh(q.add(h, s)), {}], q.mean(x, 0), x, { reverse: true })
+    return last
+  })
+  const scene = sceneOf(right(q.trace(net, q.tensorInput([7, 2]), { mode: 'eval' })))
+  const [loop, body] = scene.boxes.filter((b) => b.loop !== undefined)
+  assert.is(loop.label, 'loop')
+  assert.equal(loop.loop, { steps: 7, states: 1, reverse: true })
+  assert.is(body.parent, loop.id)
+  const closed = visibleOf(scene, firstOpen(scene), true).at.get(loop.id)
+  assert.ok(closed !== undefined)
+  assert.is(closed === undefined ? '' : piecesOf(closed)[0].text, '7 steps back, 1 state')
+  const inputs = scene.nodes.filter((n) => n.box === body.id && n.op === 'input')
+  assert.equal(
+    inputs.map((n) => n.label),
+    ['state 0', 'slice 0'],
+  )
+  assert.match(inputs[0].origin ?? '', /of the step before gave/)
+  assert.equal(unpack(JSON.parse(JSON.stringify(pack(scene)))), JSON.parse(JSON.stringify(scene)))
+})
+
 test.run()

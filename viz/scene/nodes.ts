@@ -4,7 +4,7 @@ import { showFormat } from '../../src/data/minifloat.js'
 import type { Graph, Node } from '../../src/graph/graph.js'
 import { formula, showAttrs } from '../../src/graph/print.js'
 import type { ProgramInput } from '../../src/graph/program.js'
-import { constantOf, constOp } from '../../src/graph/structural.js'
+import { constantOf, constOp, scanOp } from '../../src/graph/structural.js'
 import { identities } from './identity.js'
 import { isLicence, productLicence, whyFloat } from '../../src/graph/licence.js'
 import { estimatorOf } from './estimator.js'
@@ -28,6 +28,8 @@ type Context = {
   readonly flow: readonly boolean[]
   readonly backFlow: readonly boolean[]
   readonly side?: 'backward'
+  /** In the body of a loop: how its inputs are divided. */
+  readonly loop?: { readonly carries: number; readonly xs: number }
   readonly boxes: ReadonlySet<string>
   readonly inputs: ReadonlyMap<number, ProgramInput>
   readonly formulas: Map<number, string>
@@ -79,6 +81,23 @@ const metaOf = (c: Context, node: Node): Meta => {
 
 const labelOf = (node: Node): string => (node.op === constOp ? String(constantOf(node.attrs)) : node.op.name)
 
+/** An input of the body of a loop: a state, and what of the step before it is; a slice of a sequence; or what all steps share. */
+const bodyInput = ({ loop, graph, scope }: Context, node: Node): Pick<SceneNode, 'label' | 'origin'> | null => {
+  const place = loop === undefined ? -1 : graph.inputs.indexOf(node.id)
+  if (loop === undefined || place < 0) return null
+  const { carries, xs } = loop
+  if (place < carries) {
+    const from = `${scope.prefix}${graph.outputs[place]}`
+    return { label: `state ${place}`, origin: `state ${place}: what ${from} of the step before gave` }
+  }
+  return place < carries + xs
+    ? {
+        label: `slice ${place - carries}`,
+        origin: `slice ${place - carries}: this step's part of operand ${place} of the loop`,
+      }
+    : { label: 'shared', origin: `shared by all steps: operand ${place} of the loop` }
+}
+
 /** Where a node stands and what it is called. */
 const placeOf = (c: Context, node: Node): Pick<SceneNode, 'box' | 'label' | 'origin'> => {
   const input = c.inputs.get(node.id)
@@ -86,6 +105,7 @@ const placeOf = (c: Context, node: Node): Pick<SceneNode, 'box' | 'label' | 'ori
     return {
       box: c.scope.prefix !== '' ? c.scope.box : node.backwardOf === undefined ? boxOf(node.path) : backBox(node.path),
       label: labelOf(node),
+      ...bodyInput(c, node),
     }
   const name = `${input.path}${input.part === 'tensor' ? '' : `${input.path === '' ? '' : '.'}${input.part}`}`
   const [box, label] = input.kind === 'data' ? ['', name] : homeOf(c.boxes, name)
@@ -148,7 +168,7 @@ const branchesOf = (c: Context, node: Node): readonly Parts[] => {
   const id = `${c.scope.prefix}${node.id}`
   return (node.branches ?? []).map((graph, i) => {
     const scope = branchScope(id, node, i)
-    const inside = partsOf(graph, scope, [], c.boxes, [], sideOf(c, node))
+    const inside = partsOf(graph, scope, [], c.boxes, [], { ...sidePart(sideOf(c, node)), ...bodyPart(node) })
     return {
       ...inside,
       boxes: [
@@ -157,6 +177,7 @@ const branchesOf = (c: Context, node: Node): readonly Parts[] => {
           label: scope.box.slice(id.length + 1),
           parent: id,
           kind: 'branch' as const,
+          ...loopPart(node),
           ...sidePart(sideOf(c, node)),
         },
         ...inside.boxes,
@@ -168,11 +189,22 @@ const branchesOf = (c: Context, node: Node): readonly Parts[] => {
 const sideOf = (c: Context, node: Node): 'backward' | undefined => (node.backwardOf === undefined ? c.side : 'backward')
 const sidePart = (side: 'backward' | undefined): Pick<SceneBox, 'side'> => (side === undefined ? {} : { side })
 
-const phaseBox = (node: SceneNode): SceneBox => ({
+/** Of the body of a loop: how its inputs are divided. */
+const bodyPart = ({ op, attrs }: Node): Pick<Context, 'loop'> =>
+  op === scanOp ? { loop: { carries: Number(attrs.carries), xs: Number(attrs.xs) } } : {}
+
+/** Of a loop: its steps, and the states that go round. */
+const loopPart = ({ op, attrs }: Node): Pick<SceneBox, 'loop'> =>
+  op === scanOp
+    ? { loop: { steps: Number(attrs.length), states: Number(attrs.carries), reverse: attrs.reverse === true } }
+    : {}
+
+const phaseBox = (node: SceneNode, of: Node): SceneBox => ({
   id: node.id,
-  label: node.op,
+  label: of.op === scanOp ? 'loop' : node.op,
   parent: node.box,
   kind: 'phase',
+  ...loopPart(of),
   ...sidePart(node.side),
 })
 
@@ -183,7 +215,7 @@ export const partsOf = (
   roots: readonly number[],
   boxes: ReadonlySet<string>,
   inputs: readonly ProgramInput[],
-  side?: 'backward',
+  of: Pick<Context, 'side' | 'loop'> = {},
 ): Parts => {
   const flow = flowOf(graph, roots)
   const c: Context = {
@@ -193,7 +225,7 @@ export const partsOf = (
     same: identities(graph),
     flow,
     backFlow: backwardFlowOf(graph, flow),
-    ...sidePart(side),
+    ...of,
     inputs: new Map(inputs.map((i) => [i.node, i])),
     formulas: new Map(),
   }
@@ -203,7 +235,7 @@ export const partsOf = (
     nodes: [...own, ...inner.flatMap((p) => p.nodes)],
     edges: [...graph.nodes.flatMap((node) => edgesOf(c, node)), ...inner.flatMap((p) => p.edges)],
     boxes: [
-      ...own.filter((_, i) => graph.nodes[i].branches !== undefined).map(phaseBox),
+      ...own.flatMap((n, i) => (graph.nodes[i].branches === undefined ? [] : [phaseBox(n, graph.nodes[i])])),
       ...inner.flatMap((p) => p.boxes),
     ],
   }

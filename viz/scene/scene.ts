@@ -67,6 +67,8 @@ export type SceneBox = {
   readonly kind: 'layer' | 'phase' | 'branch'
   /** Of a layer its class, where that is known: `QuantConv2d`. */
   readonly layer?: string
+  /** Of a loop and of its body: how many steps there are, and how many states go from one to the next. */
+  readonly loop?: { readonly steps: number; readonly states: number; readonly reverse: boolean }
   readonly side?: 'backward'
 }
 

@@ -15,6 +15,18 @@ const unitOf = (i: Item): readonly Piece[] => {
   return integer === undefined ? [] : [{ text: integer ? 'int' : 'float', tone: integer ? 'good' : 'lost' }]
 }
 
+/** What a box says that loses nothing. */
+const calmText = (box: Item['box'], leaving: Item['leaving']): string => {
+  const { loop, kind } = box ?? {}
+  if (loop !== undefined) return kind === 'phase' ? loopText(loop) : `one of ${loop.steps} steps`
+  if (kind === 'phase') return 'collect | learned'
+  if (kind === 'branch') return 'branch'
+  return leaving.length === 1 ? shapeText(leaving[0].shape) : ''
+}
+
+const loopText = ({ steps, states, reverse }: NonNullable<NonNullable<Item['box']>['loop']>): string =>
+  `${steps} steps${reverse ? ' back' : ''}, ${states} ${states === 1 ? 'state' : 'states'}`
+
 /** Which losses in a closed box no line that leaves it shows; else the shape of what leaves it. */
 const boxPieces = ({ box, hidden, leaving }: Item): readonly Piece[] => {
   const shown = (loss: string, carry: string): number =>
@@ -26,14 +38,7 @@ const boxPieces = ({ box, hidden, leaving }: Item): readonly Piece[] => {
     ...(claimed > 0 ? [{ text: `${claimed} claimed`, tone: 'doubt' as const }] : []),
     ...(free > 0 ? [{ text: `${free} stripped, no cost`, tone: 'soft' as const }] : []),
   ]
-  const calm =
-    box?.kind === 'phase'
-      ? 'collect | learned'
-      : box?.kind === 'branch'
-        ? 'branch'
-        : leaving.length === 1
-          ? shapeText(leaving[0].shape)
-          : ''
+  const calm = calmText(box, leaving)
   return losses.length > 0 ? losses : calm === '' ? [] : [{ text: calm, tone: 'soft' }]
 }
 
