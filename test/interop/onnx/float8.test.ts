@@ -9,7 +9,7 @@ import { exportOnnx, importOnnx, type ExportOptions } from '../../../src/interop
 import { ModelProtoSchema, TensorProto_DataType as DataType } from '../../../src/interop/onnx/proto/onnx_pb.js'
 import { suite } from '../../support/suite.js'
 
-const test = suite('ONNX: minifloats and groups')
+const test = suite('ONNX: minifloats, groups, learned widths')
 
 const TYPES = [
   [DataType.FLOAT8E4M3FN, 448, 2 ** -9],
@@ -106,6 +106,15 @@ const SAID: { readonly [name: string]: readonly [Net, readonly number[], number,
     IMAGE,
     21,
     ['QuantizeLinear', 'DequantizeLinear', 'Slice', 'DequantizeLinear', 'Conv'],
+  ],
+  'widths that were learned': [
+    q.chain({
+      act: q.QuantIdentity({ bitWidthImplType: 'PARAMETER', bitWidth: 6, ...ACT }),
+      conv: conv({ weightBitWidthImplType: 'PARAMETER', weightBitWidth: 5 }),
+    }) as Net,
+    IMAGE,
+    17,
+    ['QuantizeLinear', 'Clip', 'DequantizeLinear', 'Clip', 'DequantizeLinear', 'Conv'],
   ],
   'a scale of the data': [onto(q.Int8DynamicActPerTensorFloat, {}) as Net, ROWS, 17, ['ReduceMax', 'QuantizeLinear']],
   'a scale of each row': [onto(q.ShiftedUint8DynamicActPerRowFloat, {}) as Net, [2, 3, 8], 21, ['QuantizeLinear']],

@@ -24,10 +24,6 @@ const STATISTIC = unsupported(
   'it is a statistic of data, and ONNX models have no state',
   'export a network traced in eval, after its statistics were collected',
 )
-const LEARNED_WIDTH = unsupported(
-  'its bit width is learned, and ONNX wants a type that is known',
-  'give the width that was learned: bitWidth: 5, without bitWidthImplType',
-)
 const RANDOM = unsupported('it draws random numbers', 'trace the network in eval, where dropout changes nothing')
 
 /** A bias behind something that is no product: an addition along the channel axis. */
@@ -125,7 +121,7 @@ export const rules: { readonly [op: string]: Rule | Unsupported } = {
   mseLowerEnd: STATISTIC,
   mseRange: STATISTIC,
   mseThreshold: STATISTIC,
-  onLearnedGrid: LEARNED_WIDTH,
+  onLearnedGrid: quantizers.onLearnedGrid,
   mul: direct('Mul'),
   neg: direct('Neg'),
   pad: layout.pad,

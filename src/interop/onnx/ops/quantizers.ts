@@ -245,6 +245,17 @@ export const quantize: Rule = (x, node) => {
   return value === undefined ? qcdq(x, node, g, operand(x, node, 0)) : stored(x, node, g, value)
 }
 
+/** A grid whose width was learned: after training it is a number as any other. What lies on it already is found there again. */
+export const onLearnedGrid: Rule = (x, node) => {
+  const [scale, zeroPoint, width] = node.inputs.slice(1).map((id) => x.tensor(id))
+  if (scale === undefined || zeroPoint === undefined || width === undefined) return DATA_SCALE
+  const bits = Math.round(width.data[0])
+  const g: Grid = { bits, signed: node.attrs.signed === true, narrow: false, rounding: 'ROUND', scale, zeroPoint }
+  const value = x.tensor(node.id)
+  if (x.format === 'qonnx') return quant(x, node, g, operand(x, node, 0))
+  return value === undefined ? qcdq(x, node, g, operand(x, node, 0)) : stored(x, node, g, value)
+}
+
 /** Two levels, s and -s. */
 export const binaryQuantize: Rule = (x, node) => {
   if (x.format === 'qcdq')
