@@ -164,6 +164,29 @@ test('other axes than the first make other plans too', async () => {
   assert.equal(get(end).plans, 2)
 })
 
+test('so many plans are kept: the one that was used longest ago is freed, and made anew when it is wanted', async () => {
+  const shapes = [1, 2, 1, 3, 1, 2, 3, 3]
+  const some = shapes.map((size) => ({ shape: [size, 3], data: x.data.slice(0, 3 * size) }))
+  const told = async (plans?: number) => {
+    const { backend, counts } = counting(q.wasm)
+    const limit = plans === undefined ? {} : { plans }
+    const { events, end } = await walk(
+      q.evaluate(programFor, some, { params, state, inputs: (b: q.Tensor) => b, backend, ...limit }),
+    )
+    return { counts, made: get(end).plans, outputs: events.map((e) => [...q.valueOf(e.outputs).data]) }
+  }
+  const all = await told()
+  assert.deepEqual([all.made, all.counts.freed], [3, 3])
+  // 1, 2; 1 again, so that 3 drives out 2; 2 drives out 3, which drives out 1.
+  const two = await told(2)
+  assert.deepEqual([two.made, two.counts.prepared, two.counts.freed], [5, 5, 5])
+  assert.deepEqual(two.outputs, all.outputs)
+  const one = await told(1)
+  assert.deepEqual([one.made, one.outputs], [7, all.outputs])
+  const wrong = await walk(q.evaluate(programFor, some, { params, state, inputs: (b: q.Tensor) => b, plans: 0 }))
+  assert.match(E.isLeft(wrong.end) ? q.explainAll(wrong.end.left) : '', /plans/)
+})
+
 test('no batches: nothing is traced, and the end says so', async () => {
   const { backend, counts } = counting(q.reference)
   const { events, end } = await walk(q.evaluate(programFor, [], { params, state, inputs: (b: q.Tensor) => b, backend }))

@@ -8,6 +8,7 @@ import type { Tensor } from '../../data/tensor.js'
 import type { Graph, Node } from '../../graph/graph.js'
 import { isLicence, obstacleText, productLicence } from '../../graph/licence.js'
 import type { Attrs, Op } from '../../graph/op.js'
+import { exactText } from './exactText.js'
 import { liveIn } from './live.js'
 import { loopNodes, type Pruned } from './loops.js'
 import { constantAttrs, constantOf, constOp, getOp, inputOp } from '../../graph/structural.js'
@@ -125,7 +126,7 @@ const newFlat = (): Builder => {
   const attrsText = (attrs: Attrs): string => {
     const known = textOf.get(attrs)
     if (known !== undefined) return known
-    const text = JSON.stringify(attrs)
+    const text = exactText(attrs)
     textOf.set(attrs, text)
     return text
   }

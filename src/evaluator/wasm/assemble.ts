@@ -7,7 +7,8 @@ import { newModule, type DataPiece } from './asm/module.js'
 import { BASE, emitBarrier } from './barrier.js'
 import type { Places } from './kernel.js'
 import type { Plan, PlannedStep } from './placing.js'
-import { emitKernel, newWriter, type EmittedKernel, type Part } from './segment.js'
+import { newWriter, type EmittedKernel, type Part } from './segment.js'
+import { newSharing } from './sharing.js'
 
 /** A run of steps without the host: `segment0`, … of the module; `parallel` if threads have work in it. */
 export type Segment = {
@@ -62,9 +63,12 @@ const sharedWork = (k: EmittedKernel | null, splitAbove: number): number =>
 export const assemble = (plan: Plan, options: AssembleOptions): Assembled => {
   const m = newModule(options)
   const barrier = options.threads ? emitBarrier(m, options.mayWait) : null
-  const emitted = plan.steps.map((s, k) =>
-    s.kernel === null ? null : emitKernel(m, s.kernel, placesOf(plan, s), `step${k}`, s.path),
+  // Where each stage is exported it must find its addresses by itself.
+  const emit = newSharing(m, plan.steps, !options.stages)
+  const written = plan.steps.map((s, k) =>
+    s.kernel === null ? null : emit(s, s.kernel, placesOf(plan, s), `step${k}`),
   )
+  const emitted = written.map((w) => w?.kernel ?? null)
   const order: (Segment | HostStep)[] = []
   let run: { readonly steps: (readonly [step: number, part: Part])[]; readonly cached: boolean } | null = null
   let count = 0
@@ -87,9 +91,10 @@ export const assemble = (plan: Plan, options: AssembleOptions): Assembled => {
         const own = work >= WORTH_WAKING * options.splitAbove ? barrier : null
         const w = newWriter(thread, threads, round, own, options.splitAbove)
         const begin = own === null ? [] : round.set(atomics.load(i32.const(BASE)))
-        const body = steps.map(([k, part]) =>
+        const body = steps.map(([k, part]) => [
+          written[k]?.begin ?? [],
           w.step(emitted[k] ?? { stages: [], fallback: null }, plan.steps[k].alone, part),
-        )
+        ])
         parallel = w.isParallel()
         return [begin, body, w.finish()]
       },

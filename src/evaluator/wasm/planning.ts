@@ -20,7 +20,8 @@ import { withEpilogues, type Chosen } from './epilogue.js'
 import { placed, type Choice, type Plan } from './placing.js'
 import type { Scalars } from './elementwise/lanes.js'
 import { scalarFunction } from './elementwise/scalar.js'
-import { absorbsAbs, kernelOf, picksBytes, takesBytes, type OpKernel } from './kernels/index.js'
+import { absorbsAbs, newKernels, picksBytes, takesBytes, type OpKernel } from './kernels/index.js'
+import type { Kernel } from './kernel.js'
 import { loopKernel, type PlanBody } from './loopKernel.js'
 import type { MathOf } from './kernels/math.js'
 import { BASELINE, type Rungs } from './rungs.js'
@@ -68,14 +69,18 @@ const chosenLoop = (step: Step, node: FlatNode, loop: Node, flat: Flat, planBody
   return { step, label, path: node.path, kernel, args: node.args.map((a) => a.id), outs: results.map((r) => r.id) }
 }
 
-/** Which values are bytes, and with which instructions integers are multiplied. */
-type Stored = { readonly bytes: ByteGrids; readonly rungs: Rungs }
+/** Which values are bytes, and kernels: those of ops, and loops by what they do. */
+type Stored = {
+  readonly bytes: ByteGrids
+  readonly kernelFor: (node: FlatNode) => OpKernel | null
+  readonly known: Map<string, Kernel>
+}
 
-const chooseKernel = (step: Step, flat: Flat, math: MathOf, { bytes, rungs }: Stored): Chosen => {
+const chooseKernel = (step: Step, flat: Flat, math: MathOf, { bytes, kernelFor, known }: Stored): Chosen => {
   if (step.kind === 'group') {
     const { kernel, args, outs } = isJoined(step)
       ? updateKernel(step, flat.nodes, laneFunctions(math))
-      : groupKernel(step, flat.nodes, laneFunctions(math), undefined, bytes)
+      : groupKernel(step, flat.nodes, laneFunctions(math), { bytes, known })
     return {
       step,
       label: kernel.name,
@@ -88,7 +93,7 @@ const chooseKernel = (step: Step, flat: Flat, math: MathOf, { bytes, rungs }: St
   const node = flat.nodes[step.node]
   if (node.loop !== undefined)
     return chosenLoop(step, node, node.loop, flat, (body, commits, read) => planOf(body, read, commits, math))
-  const chosen: OpKernel | null = kernelOf(node, math, bytes, rungs)
+  const chosen: OpKernel | null = kernelFor(node)
   if (chosen === null)
     return {
       step,
@@ -172,9 +177,10 @@ const choose = (
     options.bytes && program.mode === 'eval' && commits.length === 0
       ? bytesOf(leveled, steps, byteRules(flat.nodes))
       : NO_BYTES
+  const stored: Stored = { bytes, kernelFor: newKernels(math, bytes, rungs), known: new Map() }
   // Within a level the host comes first, so that what follows is one segment.
   const single = steps
-    .map((s) => chooseKernel(s, flat, math, { bytes, rungs }))
+    .map((s) => chooseKernel(s, flat, math, stored))
     .sort(
       (a, b) =>
         Number(b.step.cached) - Number(a.step.cached) ||
@@ -184,7 +190,7 @@ const choose = (
   const chosen = withEpilogues(single, {
     sizeOf: (id) => sizeOf(flat.nodes[id].shape),
     stays: (s) => s.outs.some((o) => leveled.ends[o] === 1),
-    groupKernel: (step, chunk) => groupKernel(step, flat.nodes, laneFunctions(math), chunk, bytes),
+    groupKernel: (step, chunk) => groupKernel(step, flat.nodes, laneFunctions(math), { chunk, bytes }),
   })
   return { flat, leveled, commits, steps: chosen, bytes }
 }

@@ -5,6 +5,7 @@ import {
   anything,
   argumentProblems,
   attempt,
+  count,
   fieldProblems,
   flag,
   func,
@@ -43,6 +44,8 @@ export type EvaluateOptions<P, S, I, B> = TrustOptions & {
    * until the next batch is asked for; nothing is copied.
    */
   readonly views?: boolean
+  /** Plans that are kept, one per shape of a batch (default 8): beyond, the one that was used longest ago is freed, and made anew when it is wanted. */
+  readonly plans?: number
 }
 
 /** One batch is done. */
@@ -165,6 +168,7 @@ const OPTIONS: Fields<EvaluateOptions<unknown, unknown, unknown, unknown>> & typ
   signal: { ...record, says: 'an AbortSignal', like: 'controller.signal' },
   total: whole,
   views: flag,
+  plans: count,
   trusted: flag,
 }
 
@@ -186,6 +190,35 @@ const evaluateProblems = (program: unknown, batches: unknown, options: unknown):
   return wrong.length > 0 || backend === undefined ? wrong : backendProblems('evaluate', backend)
 }
 
+/** Plans kept by default. */
+const KEPT = 8
+
+/** At most so many prepared programs by shape: the one that was used longest ago makes room. */
+const newShelf = <O>(most: number) => {
+  const kept = new Map<string, Prepared<O>>()
+  return {
+    take: (key: string): Prepared<O> | null => {
+      const found = kept.get(key)
+      if (found === undefined) return null
+      kept.delete(key)
+      kept.set(key, found)
+      return found
+    },
+    put: (key: string, made: Prepared<O>): void => {
+      kept.set(key, made)
+      for (const [oldest, p] of kept) {
+        if (kept.size <= most) break
+        kept.delete(oldest)
+        p.dispose()
+      }
+    },
+    clear: (): void => {
+      for (const p of kept.values()) p.dispose()
+      kept.clear()
+    },
+  }
+}
+
 const notTraced = (size: number, given: unknown): E.Either<QuantErrors, never> =>
   E.left([
     {
@@ -199,7 +232,7 @@ const notTraced = (size: number, given: unknown): E.Either<QuantErrors, never> =
 
 /**
  * Evaluates batches one after the other, as they are asked for. `program` gives the traced program for a batch of so
- * many samples (and for this batch, where other axes vary too); it is asked once per shape, so a ragged last batch
+ * many samples (and for this batch, where other axes vary too); it is asked once per shape (as long as its plan is kept), so a ragged last batch
  * gets its own trace and plan and is never padded. `batches` is any iterable, sync or async: an array, `batches` of the
  * loader, a generator. What it throws goes through. Returns how it ended, or the errors that ended it; the results told
  * before stay valid. Every few milliseconds the event loop has its turn. Plans are freed at the end, and when the caller
@@ -212,22 +245,26 @@ export async function* evaluate<P, S, I, O, B>(
 ): AsyncGenerator<EvaluateEvent<O, B>, E.Either<QuantErrors, EvaluateEnd>, void> {
   const problems = evaluateProblems(program, batches, options)
   if (problems.length > 0) return E.left(problems)
-  const plans = new Map<string, Prepared<O>>()
+  const shelf = newShelf<O>(options.plans ?? KEPT)
+  let prepares = 0
   const breathe = newBreather()
   const preparedFor = (given: B, inputs: I, size: number, key: string): E.Either<QuantErrors, Prepared<O>> => {
-    const known = plans.get(key)
-    if (known !== undefined) return E.right(known)
+    const known = shelf.take(key)
+    if (known !== null) return E.right(known)
     const traced = E.chain((p: E.Either<QuantErrors, Program<P, S, I, O>>) => (isEither(p) ? p : notTraced(size, p)))(
       attempt(() => program(size, given)),
     )
     const made = E.isLeft(traced) ? traced : prepare(traced.right, options, inputs)
-    if (E.isRight(made)) plans.set(key, made.right)
+    if (E.isRight(made)) {
+      prepares++
+      shelf.put(key, made.right)
+    }
     return made
   }
   let [batch, done] = [0, 0]
   const stopped = (): boolean => options.signal?.aborted === true
   const end = (complete: boolean): E.Either<QuantErrors, EvaluateEnd> =>
-    E.right({ batches: batch, samples: done, plans: plans.size, complete })
+    E.right({ batches: batch, samples: done, plans: prepares, complete })
   try {
     if (stopped()) return end(false)
     for await (const given of batches) {
@@ -245,6 +282,6 @@ export async function* evaluate<P, S, I, O, B>(
     }
     return end(true)
   } finally {
-    for (const p of plans.values()) p.dispose()
+    shelf.clear()
   }
 }

@@ -2,7 +2,7 @@
  * WebAssembly instructions as functions from operands to code. Names are the specification's, in two parts:
  * `f32x4.add(a, b)`. Loads and stores take an address and a constant offset in bytes.
  */
-import { f32Bytes, f64Bytes, s32, u32, type Code, type ValueType } from './encode.js'
+import { f32Bytes, f64Bytes, s32, u32, type Bytes, type Code, type ValueType } from './encode.js'
 
 type I32 = Code<'i32'>
 type I64 = Code<'i64'>
@@ -23,12 +23,22 @@ const op2 =
 const compare =
   <T extends ValueType>(op: number) =>
   (a: Code<T>, b: Code<T>): I32 => [a, b, op]
+/** From here on numbers stand for what a global holds, and a distance from it: no address is so large. */
+const BASE = 2 ** 40
+const isBased = (n: number): boolean => n >= BASE / 2
+const baseOf = (n: number): number => Math.round(n / BASE) - 1
+/** A number from a base on. */
+const based = (n: number): I32 => [0x23, u32(baseOf(n)), 0x41, s32(n - BASE * (baseOf(n) + 1)), 0x6a]
+/** An address, with the offset's base added to it; and what is left of the offset. */
+const at = (address: I32, offset: number): I32 => (isBased(offset) ? [address, based(offset), 0x6a] : address)
+const left = (offset: number): Bytes => u32(isBased(offset) ? 0 : offset)
+
 const load =
   <T extends ValueType>(op: number, align: number): Load<T> =>
-  (address, offset = 0) => [address, op, align, u32(offset)]
+  (address, offset = 0) => [at(address, offset), op, align, left(offset)]
 const store =
   <T extends ValueType>(op: number, align: number): Store<T> =>
-  (address, value, offset = 0) => [address, value, op, align, u32(offset)]
+  (address, value, offset = 0) => [at(address, offset), value, op, align, left(offset)]
 
 const SIMD = 0xfd
 const simd1 =
@@ -54,17 +64,33 @@ const replace =
   (lane: number, a: V128, value: Code<T>): V128 => [a, value, SIMD, u32(op), lane]
 const vload =
   (op: number): Load<'v128'> =>
-  (address, offset = 0) => [address, SIMD, u32(op), 0, u32(offset)]
+  (address, offset = 0) => [at(address, offset), SIMD, u32(op), 0, left(offset)]
 const laneLoad =
   (op: number) =>
-  (lane: number, address: I32, value: V128, offset = 0): V128 => [address, value, SIMD, u32(op), 0, u32(offset), lane]
+  (lane: number, address: I32, value: V128, offset = 0): V128 => [
+    at(address, offset),
+    value,
+    SIMD,
+    u32(op),
+    0,
+    left(offset),
+    lane,
+  ]
 const laneStore =
   (op: number) =>
-  (lane: number, address: I32, value: V128, offset = 0): Code => [address, value, SIMD, u32(op), 0, u32(offset), lane]
+  (lane: number, address: I32, value: V128, offset = 0): Code => [
+    at(address, offset),
+    value,
+    SIMD,
+    u32(op),
+    0,
+    left(offset),
+    lane,
+  ]
 
 /** 32-bit integers; comparisons give 0 or 1. Also addresses. */
 export const i32 = {
-  const: (n: number): I32 => [0x41, s32(n)],
+  const: (n: number): I32 => (isBased(n) ? based(n) : [0x41, s32(n)]),
   load: load<'i32'>(0x28, 2),
   store: store<'i32'>(0x36, 2),
   load8_s: load<'i32'>(0x2c, 0),
@@ -192,7 +218,7 @@ export const v128 = {
   load64_splat: vload(10),
   load32_zero: vload(92),
   load64_zero: vload(93),
-  store: (address: I32, value: V128, offset = 0): Code => [address, value, SIMD, u32(11), 0, u32(offset)],
+  store: (address: I32, value: V128, offset = 0): Code => [at(address, offset), value, SIMD, u32(11), 0, left(offset)],
   load8_lane: laneLoad(84),
   load16_lane: laneLoad(85),
   load32_lane: laneLoad(86),
@@ -389,6 +415,12 @@ export const control = {
   /** `condition != 0 ? a : b`, both evaluated. */
   select: <T extends ValueType>(a: Code<T>, b: Code<T>, condition: I32): Code<T> => [a, b, condition, 0x1b],
   unreachable: (): Code => 0x00,
+} as const
+
+/** 32-bit globals that hold addresses. Code that is given `base(k)` as an address adds what global k holds when it runs. */
+export const globals = {
+  base: (k: number): number => BASE * (k + 1),
+  set: (k: number, value: I32): Code => [value, 0x24, u32(k)],
 } as const
 
 /** Copies or fills memory. */

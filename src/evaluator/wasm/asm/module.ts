@@ -64,6 +64,8 @@ export type ModuleBuilder = {
   ) => Func<P, R>
   /** `a * b + c` in float32, with one rounding or two. */
   readonly multiplyAdd: (a: Code<'v128'>, b: Code<'v128'>, c: Code<'v128'>) => Code<'v128'>
+  /** At least so many globals: mutable 32-bit integers. */
+  readonly needGlobals: (count: number) => void
   /** What profilers and stack traces call a function: kept in the module's name section. */
   readonly label: (func: { readonly index: number }, text: string) => void
   readonly bytes: (memory: MemorySpec) => Uint8Array<ArrayBuffer>
@@ -118,7 +120,11 @@ export const newModule = ({ fma = false }: { readonly fma?: boolean } = {}): Mod
     typeKeys.set(key, types.length)
     return types.push([0x60, vector(params.map((t) => CODES[t])), vector(results.map((t) => CODES[t]))]) - 1
   }
+  let globals = 0
   return {
+    needGlobals: (count) => {
+      globals = Math.max(globals, count)
+    },
     multiplyAdd: (a, b, c) => (fma ? relaxed.f32x4_madd(a, b, c) : f32x4.add(c, f32x4.mul(a, b))),
     func: <const P extends readonly ValueType[], R extends ValueType | 'none' = 'none'>({
       name,
@@ -147,6 +153,7 @@ export const newModule = ({ fma = false }: { readonly fma?: boolean } = {}): Mod
         own ? [] : section(2, vector([[text('env'), text('memory'), 0x02, limits]])),
         section(3, vector(functions.map((f) => u32(f.type)))),
         own ? section(5, vector([limits])) : [],
+        globals === 0 ? [] : section(6, vector(Array.from({ length: globals }, () => [CODES.i32, 1, 0x41, 0, 0x0b]))),
         section(7, vector(own ? [...exported, [text('memory'), 0x02, 0]] : exported)),
         section(10, vector(functions.map((f) => f.code))),
         own ? section(11, vector(image.map(placedAt))) : [],

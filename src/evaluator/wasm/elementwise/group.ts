@@ -13,7 +13,7 @@ import type { Func, Local, ModuleBuilder, Units } from '../asm/module.js'
 import type { Kernel, Places, Stage } from '../kernel.js'
 import type { Lane } from '../../../graph/lanes.js'
 import { fromBytes, isBlindToZeros, isSigned, newByteStore, watchScale, type ByteStore } from './bytes.js'
-import { newExprs, type Exprs } from './exprs.js'
+import { exprKey, newExprs, type Exprs } from './exprs.js'
 import { invariantsOf, lanesOf, newConstants, type Scalars } from './lanes.js'
 import { costOfTurn, divisorOf, overOf, write } from './lowering.js'
 import { addCuts, runsOf, spaceOf, stridesIn, type Run, type Space } from './space.js'
@@ -478,13 +478,35 @@ export type GroupKernel = {
   readonly outs: readonly number[]
 }
 
-/** The kernel of a group. `scalars` gives the functions of one lane of a module; `chunk` elements are a unit where the loop has a single axis. */
+/** What a loop does, whatever nodes it reads and makes: equal loops have equal keys. */
+const keyOf = ({ space, chunk, exprs, operands, stores, sums, bytes }: Loop, args: readonly number[]): string => {
+  const grid = (id: number): string => {
+    const g = bytes.get(id)
+    return g === undefined ? '' : `${g.lo}…${g.hi}*${args.indexOf(g.scale)}`
+  }
+  return [
+    space.axes.join('×'),
+    chunk,
+    exprs.list.map(exprKey).join(';'),
+    operands.map((o) => `${args.indexOf(o.id)} ${o.kind} ${o.strides.join()} ${grid(o.id)}`).join(';'),
+    stores.map(([id, e]) => `${e} ${grid(id)}`).join(';'),
+    sums.map((s) => `${s.term} ${s.divisor} ${s.strides.join()} ${s.node.shape.join('×')}`).join(';'),
+  ].join('|')
+}
+
+/** `chunk` elements are a unit where the loop has a single axis; `bytes` are values stored so; `known` are kernels of groups before, which equal ones share. */
+export type GroupOptions = {
+  readonly chunk?: number
+  readonly bytes?: ByteGrids
+  readonly known?: Map<string, Kernel>
+}
+
+/** The kernel of a group. `scalars` gives the functions of one lane of a module. */
 export const groupKernel = (
   step: GroupStep,
   nodes: readonly FlatNode[],
   scalars: (m: ModuleBuilder) => Scalars,
-  chunk = CHUNK,
-  bytes: ByteGrids = NO_BYTES,
+  { chunk = CHUNK, bytes = NO_BYTES, known = new Map() }: GroupOptions = {},
 ): GroupKernel => {
   const loop = loopOf(step, nodes, chunk, bytes)
   const { space } = loop
@@ -494,6 +516,9 @@ export const groupKernel = (
   const placesOf = (at: Places): ReadonlyMap<number, number> =>
     new Map([...args.map((id, k) => [id, at.args[k]] as const), ...outs.map((id, k) => [id, at.outs[k]] as const)])
   const cost = costOf(loop, space.size / units / 4)
+  const key = `${step.members.length} ${keyOf(loop, args)}`
+  const found = known.get(key)
+  if (found !== undefined) return { kernel: found, args, outs }
   const most = Math.max(0, ...loop.sums.map((s) => sizeOf(s.node.shape)))
   const stages: Stage[] = [
     { label: 'loop', units, cost, emit: (m, at) => emitLoop(loop, placesOf(at), at.scratch, units, scalars)(m) },
@@ -514,5 +539,6 @@ export const groupKernel = (
     flops: loop.exprs.list.filter((e) => e.op !== 'const' && e.op !== 'load').length * space.size,
     bytes: space.size * whole.reduce((n, id) => n + (bytes.has(id) ? 1 : 4), 0),
   }
+  known.set(key, kernel)
   return { kernel, args, outs }
 }

@@ -1,6 +1,7 @@
 /** Which kernel computes an op on its own. What has none runs on the host, by the op's reference. */
 import { sizeOf } from '../../../data/shape.js'
-import { computes } from '../../../graph/op.js'
+import { computes, type Op } from '../../../graph/op.js'
+import { exactText } from '../../plan/exactText.js'
 import type { FlatNode, Ref } from '../../plan/flatten.js'
 import type { Code } from '../asm/encode.js'
 import { control, f32, i32, memory } from '../asm/instructions.js'
@@ -208,6 +209,46 @@ export const takesBytes = (node: FlatNode): boolean => takesIntegers(specOf(node
 
 /** Is it a pool of the greatest element of each window, which may be one of bytes? */
 export const picksBytes = (node: FlatNode): boolean => node.args.length > 0 && maxWindows(specOf(node)) !== null
+
+/** Tells kernels apart: nodes of one op with equal keys have the same one. */
+const keyOf = (node: FlatNode, bytes: ByteGrids): string => {
+  const { licence, args, attrs, shape, absolute } = node
+  const l = typeof licence === 'object' ? { ...licence, scales: licence.scales.map((s) => s.shape) } : null
+  const grid = (id: number): readonly number[] => {
+    const g = bytes.get(id)
+    return g === undefined ? [] : [g.lo, g.hi]
+  }
+  const whole = [
+    attrs,
+    shape,
+    args.map((a) => a.shape),
+    l,
+    absolute,
+    grid(node.id),
+    args.slice(0, 1).map((a) => grid(a.id)),
+  ]
+  return exactText(whole)
+}
+
+/** `kernelOf`, that makes equal kernels once: for one plan. */
+export const newKernels = (math: MathOf, bytes: ByteGrids, rungs: Rungs): ((node: FlatNode) => OpKernel | null) => {
+  const known = new Map<Op, Map<string, Kernel | null>>()
+  return (node) => {
+    if (node.op.guards === true) return null
+    const own = known.get(node.op) ?? new Map<string, Kernel | null>()
+    known.set(node.op, own)
+    const key = keyOf(node, bytes)
+    const found = own.get(key)
+    if (found === undefined) {
+      const made = kernelOf(node, math, bytes, rungs)
+      own.set(key, made?.kernel ?? null)
+      return made
+    }
+    if (found === null) return null
+    const scales = typeof node.licence === 'object' ? node.licence.scales.map((s) => s.id) : []
+    return { kernel: found, args: [...node.args.map((a) => a.id), ...scales] }
+  }
+}
 
 /** The kernel for a node, or null: then the host runs it. `math` gives functions of one lane of a module; `bytes` are values stored so. */
 export const kernelOf = (
