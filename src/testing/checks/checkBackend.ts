@@ -8,8 +8,8 @@ import { ops as registry } from '../../ops/index.js'
 import { differenceOf, disturbedTables } from '../agree.js'
 import { bindInputs } from '../../nn/program/binding.js'
 import { compile } from '../../nn/program/program.js'
-import { programArb, programOfRecipe, type DrawnProgram } from '../programs/drawn.js'
-import type { ProgramOptions } from '../programs/recipe.js'
+import { programArb, programOfRecipe, tableOf, type DrawnProgram } from '../programs/drawn.js'
+import { recipeArb, type ProgramOptions } from '../programs/recipe.js'
 import { computedBy, programLaw } from './programLaw.js'
 import {
   guarded,
@@ -68,11 +68,24 @@ const contractLaw = (backend: Backend, options: ProgramOptions): Law<DrawnProgra
   share: 0.3,
 })
 
+/** What half of the inputs begin with. */
+const HARD = [NaN, 1.5, Infinity, -2.5, -0, -Infinity, 0.5]
+
 /** Each op by itself, on hard numbers. */
 const singleLaw = (backend: Backend, ops: readonly Op[]): Law<DrawnProgram> => ({
   law: 'single ops are computed as the reference does, NaN and infinities included',
   fix: 'how the backend computes the op in the printed program',
-  inputs: fc.constantFrom(...ops).chain((op) => programArb({ ops: [op], most: 1, nonFinite: true })),
+  inputs: fc
+    .constantFrom(...ops)
+    .chain((op) =>
+      fc
+        .tuple(recipeArb({ ops: [op], most: 1, nonFinite: true }), fc.boolean())
+        .map(([r, hard]) =>
+          programOfRecipe(hard ? { ...r, numbers: [...HARD, ...r.numbers] } : r, tableOf({ ops: [op] })),
+        ),
+    )
+    .filter(E.isRight)
+    .map((made) => made.right),
   holds: (d) => {
     const bound = bindInputs(d.program, d.args)
     if (E.isLeft(bound)) return bound.left[0].message
