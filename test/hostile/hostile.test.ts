@@ -17,4 +17,9 @@ test('a name of 70,000 letters is compared with none: it took half a minute', ()
   for (const seed of [2167, 3639, 4394]) assert.equal(attack(onnx, 1, seed).faults, [])
 })
 
+test('a type that is no text is named without being asked for one: it threw', () => {
+  const [safetensors] = KINDS.filter((kind) => kind.name === 'safetensors')
+  for (const seed of [1167, 1229, 1699, 1726, 1899]) assert.equal(attack(safetensors, 1, seed).faults, [])
+})
+
 test.run()

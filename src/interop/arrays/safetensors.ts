@@ -4,7 +4,7 @@
  */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../../data/error.js'
-import { argumentProblems, demandArguments, record, required, type Field } from '../../data/fields.js'
+import { argumentProblems, demandArguments, record, required, showGiven, type Field } from '../../data/fields.js'
 import { numbersFrom, sizeOfElement, writeNumbers, type ElementType, type StoredArray } from './element.js'
 import { arraysField, bytesField, isCount, MOST_AXES, type StoredArrays } from './stored.js'
 
@@ -68,7 +68,7 @@ const entryOf = (x: unknown, available: number): Entry | string => {
   if (typeof x !== 'object' || x === null) return 'its entry is no record'
   const { dtype, shape, data_offsets: offsets }: { dtype?: unknown; shape?: unknown; data_offsets?: unknown } = x
   if (typeof dtype !== 'string' || !Object.hasOwn(sizeOfElement, dtype))
-    return `its type ${String(dtype)} is not one of ${Object.keys(sizeOfElement).join(', ')}`
+    return `its type ${typeof dtype === 'string' ? dtype.slice(0, 60) : showGiven(dtype)} is not one of ${Object.keys(sizeOfElement).join(', ')}`
   if (!Array.isArray(shape) || shape.length > MOST_AXES || !shape.every(isCount)) return 'its shape is no list of sizes'
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount))
     return 'its place is no pair of offsets'
