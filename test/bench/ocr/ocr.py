@@ -18,7 +18,7 @@ from importlib.machinery import ModuleSpec
 
 warnings.filterwarnings('ignore')
 MODEL = 'rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx'
-BATCH = 16
+BATCH = 64
 
 
 def fetch(folder):
@@ -70,8 +70,8 @@ def quantized(path):
     from brevitas.graph.quantize import layerwise_quantize
     from brevitas.graph.standardize import DuplicateSharedStatelessModule
     from brevitas.graph.fixed_point import MergeBatchNorm
-    from brevitas.quant import Int8ActPerTensorFloat, Int8WeightPerChannelFloat
-    quant = {'input_quant': Int8ActPerTensorFloat, 'weight_quant': Int8WeightPerChannelFloat, 'return_quant_tensor': False}
+    from brevitas.quant import Int8WeightPerChannelFloat, ShiftedUint8ActPerTensorFloat
+    quant = {'input_quant': ShiftedUint8ActPerTensorFloat, 'weight_quant': Int8WeightPerChannelFloat, 'return_quant_tensor': False}
     model = MergeBatchNorm().apply(DuplicateSharedStatelessModule().apply(torch_model(path)))
     return layerwise_quantize(model, compute_layer_map={nn.Conv2d: (qnn.QuantConv2d, quant), nn.Linear: (qnn.QuantLinear, quant)})
 
