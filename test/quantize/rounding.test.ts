@@ -55,6 +55,19 @@ test('a Cholesky factor solves what it was made of', () => {
     }),
   )
   assert.is(cholesky(Float64Array.of(1, 2, 2, 1), 2), false)
+  // Larger than the rows that are taken together, and no multiple of them.
+  const n = 75
+  const a = Float64Array.from(
+    { length: n * n },
+    (_, i) => Math.cos(Math.floor(i / n) - (i % n)) / (1 + Math.abs(Math.floor(i / n) - (i % n))),
+  )
+  for (let i = 0; i < n; i++) a[i * (n + 1)] += 2
+  const r = a.slice()
+  assert.is(cholesky(r, n), true)
+  const b = Float64Array.from({ length: n }, (_, i) => Math.sin(i))
+  const x = b.slice()
+  solve(r, n, x)
+  times(a, n, x).forEach((y, i) => assert.ok(Math.abs(y - b[i]) < 1e-9))
 })
 
 const row = (samples: readonly number[], target: readonly number[]): Row | null => {

@@ -1,23 +1,48 @@
 /** The little linear algebra that rounding needs, in doubles, on rows of square matrices. */
 
+/** Rows that are eliminated together: the rest of the matrix is walked once for so many. */
+const BLOCK = 32
+
+/** Rows `from` to `to` of the factor, from columns that earlier rows were taken off already. False: not positive definite. */
+const factorRows = (a: Float64Array, n: number, from: number, to: number): boolean => {
+  for (let k = from; k < to; k++) {
+    const row = k * n
+    if (!(a[row + k] > 0)) return false
+    const root = Math.sqrt(a[row + k])
+    for (let j = k; j < n; j++) a[row + j] /= root
+    for (let i = k + 1; i < to; i++) {
+      const f = a[row + i]
+      for (let j = i, at = i * n; j < n; j++) a[at + j] -= f * a[row + j]
+    }
+  }
+  return true
+}
+
+/** Row i less what rows `from` to `to` of the factor hold of it, four at a time. */
+const takeRows = (a: Float64Array, n: number, i: number, from: number, to: number): void => {
+  const at = i * n
+  let p = from
+  for (; p + 3 < to; p += 4) {
+    const [r0, r1, r2, r3] = [p * n, (p + 1) * n, (p + 2) * n, (p + 3) * n]
+    const [f0, f1, f2, f3] = [a[r0 + i], a[r1 + i], a[r2 + i], a[r3 + i]]
+    if (f0 === 0 && f1 === 0 && f2 === 0 && f3 === 0) continue
+    for (let j = i; j < n; j++) a[at + j] -= f0 * a[r0 + j] + f1 * a[r1 + j] + f2 * a[r2 + j] + f3 * a[r3 + j]
+  }
+  for (; p < to; p++) {
+    const row = p * n
+    for (let j = i; j < n; j++) a[at + j] -= a[row + i] * a[row + j]
+  }
+}
+
 /**
  * The upper triangular R with `RᵀR = a`, written over the upper triangle of `a` (n×n, symmetric, row by row). False where `a` is not positive
  * definite.
  */
 export const cholesky = (a: Float64Array, n: number): boolean => {
-  for (let k = 0; k < n; k++) {
-    const row = k * n
-    const pivot = a[row + k]
-    if (!(pivot > 0)) return false
-    const root = Math.sqrt(pivot)
-    for (let j = k; j < n; j++) a[row + j] /= root
-    // The rest of the matrix less the outer product of this row: rows are walked as they lie.
-    for (let i = k + 1; i < n; i++) {
-      const f = a[row + i]
-      if (f === 0) continue
-      const at = i * n
-      for (let j = i; j < n; j++) a[at + j] -= f * a[row + j]
-    }
+  for (let from = 0; from < n; from += BLOCK) {
+    const to = Math.min(n, from + BLOCK)
+    if (!factorRows(a, n, from, to)) return false
+    for (let i = to; i < n; i++) takeRows(a, n, i, from, to)
   }
   return true
 }
