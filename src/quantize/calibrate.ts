@@ -1,20 +1,9 @@
 /** Calibration: quantizers collect their statistics over samples, then learn from them. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../data/error.js'
-import {
-  anything,
-  argumentProblems,
-  count,
-  fieldProblems,
-  flag,
-  func,
-  list,
-  required,
-  shaped,
-  type Fields,
-} from '../data/fields.js'
+import { anything, count, flag, func, type Fields } from '../data/fields.js'
 import type { Backend } from '../evaluator/backend.js'
-import { backendProblems } from '../evaluator/checks.js'
+import { askedProblems } from './asked.js'
 import { finishCollection } from '../nn/program/collection.js'
 import { placed } from './plan.js'
 import { quantizersOf } from './convert.js'
@@ -47,34 +36,6 @@ const OPTIONS: Fields<CalibrateOptions> = {
   finish: flag,
   onProgress: func,
   backend: anything,
-}
-
-/** What is asked of something that `quantize` gave. */
-export const QUANTIZED = required({
-  ...shaped('what quantize gave, unwrapped', {
-    net: required(anything),
-    params: required(anything),
-    state: required(anything),
-    inputs: required(anything),
-    float: required(anything),
-    report: required(shaped('a report', { layers: required(list) })),
-  }),
-  like: 'orThrow(quantize(…))',
-})
-
-/** What is wrong with a quantized network, options and a backend among them. */
-export const askedProblems = (
-  asker: string,
-  quantized: unknown,
-  options: unknown,
-  fields: { readonly [name: string]: (typeof OPTIONS)['batches'] },
-): QuantErrors => {
-  const wrong = [
-    ...argumentProblems(asker, { quantized }, { quantized: QUANTIZED }),
-    ...fieldProblems(asker, options, fields),
-  ]
-  const { backend }: { backend?: unknown } = Object(options)
-  return wrong.length > 0 || backend === undefined ? wrong : backendProblems(asker, backend)
 }
 
 /** Layers without quantizers go on as in evaluation: no dropout, no statistics of batch norms. */

@@ -7,7 +7,8 @@ import type { Backend } from '../evaluator/backend.js'
 import type { Value } from '../graph/op.js'
 import type { Layer, TensorTree } from '../nn/layers/layer.js'
 import type { InputsOf } from '../nn/program/program.js'
-import { askedProblems, type Progress } from './calibrate.js'
+import { askedProblems } from './asked.js'
+import type { Progress } from './calibrate.js'
 import { remade } from './convert.js'
 import type { Looking } from './looking.js'
 import { passOver } from './runner.js'
@@ -90,7 +91,7 @@ export const correctBias = <I, O>(
   data: Samples<I>,
   options: CorrectOptions = {},
 ): E.Either<QuantErrors, Quantized<I, O>> => {
-  const wrong = askedProblems('correctBias', quantized, options, OPTIONS)
+  const wrong = askedProblems('correctBias', quantized, options, OPTIONS, float)
   if (wrong.length > 0) return E.left(wrong)
   const feed = feedOf<I>('correctBias', quantized.inputs, data, options)
   if (E.isLeft(feed)) return feed

@@ -1,7 +1,17 @@
 /** How far a quantized network is from the float one, layer by layer, and what each step of a quantization gained. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../data/error.js'
-import { anything, argumentProblems, count, demand, list, required, text, type Fields } from '../data/fields.js'
+import {
+  anything,
+  count,
+  demandArguments,
+  listOf,
+  nonNegative,
+  required,
+  shaped,
+  text,
+  type Fields,
+} from '../data/fields.js'
 import type { Tensor } from '../data/tensor.js'
 import { leaves } from '../data/tree.js'
 import type { Backend } from '../evaluator/backend.js'
@@ -9,7 +19,7 @@ import type { Value } from '../graph/op.js'
 import { isValue } from '../graph/trace.js'
 import type { Layer, TensorTree } from '../nn/layers/layer.js'
 import type { InputsOf } from '../nn/program/program.js'
-import { askedProblems } from './calibrate.js'
+import { askedProblems } from './asked.js'
 import { pairOf } from './rounding/moments.js'
 import { passOver } from './runner.js'
 import { feedOf, type Cut, type Samples } from './samples.js'
@@ -79,7 +89,7 @@ export const layerErrors = <I, O>(
   data: Samples<I>,
   options: ErrorOptions = {},
 ): E.Either<QuantErrors, readonly LayerError[]> => {
-  const wrong = askedProblems('layerErrors', quantized, options, OPTIONS)
+  const wrong = askedProblems('layerErrors', quantized, options, OPTIONS, float)
   if (wrong.length > 0) return E.left(wrong)
   const feed = feedOf<I>('layerErrors', quantized.inputs, data, options)
   if (E.isLeft(feed)) return feed
@@ -108,11 +118,14 @@ export type StepErrors = { readonly step: string; readonly errors: readonly Laye
 
 const inDecibels = (error: number): string => (error > 0 ? (-10 * Math.log10(error)).toFixed(1) : '∞')
 
+const anError = shaped('the error of a layer', { path: required(text), error: required(nonNegative) })
 const STEPS = {
-  steps: { ...required(list), says: 'a list of steps with their errors', like: "[{ step: 'calibrated', errors }]" },
+  steps: {
+    ...required(listOf(shaped('a step', { step: required(text), errors: required(listOf(anError)) }))),
+    says: 'a list of steps with their errors',
+    like: "[{ step: 'calibrated', errors }]",
+  },
 }
-const isStep = (x: unknown): boolean =>
-  typeof x === 'object' && x !== null && 'step' in x && text.holds(x.step) && 'errors' in x && Array.isArray(x.errors)
 
 /**
  * What each step of a quantization gained, as a table: a row per layer, a column per step, signal to noise in decibels (more is better; 6 are a bit).
@@ -120,10 +133,7 @@ const isStep = (x: unknown): boolean =>
  * @example console.log(showSteps([{ step: 'calibrated', errors: a }, { step: 'corrected', errors: b }]))
  */
 export const showSteps = (steps: readonly StepErrors[]): string => {
-  demand([
-    ...argumentProblems('showSteps', { steps }, STEPS),
-    ...(Array.isArray(steps) && !steps.every(isStep) ? argumentProblems('showSteps', { steps: null }, STEPS) : []),
-  ])
+  demandArguments('showSteps', { steps }, STEPS)
   const paths = [...new Set(steps.flatMap(({ errors }) => errors.map((e) => e.path)))]
   const rows = [
     ['dB', ...steps.map((s) => s.step)],

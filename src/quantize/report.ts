@@ -1,5 +1,16 @@
 /** What `quantize` did: as values, and for people. */
-import { demandArguments, list, required, shaped } from '../data/fields.js'
+import {
+  demandArguments,
+  flag,
+  listOf,
+  orNull,
+  record,
+  required,
+  shaped,
+  text,
+  whole,
+  type Field,
+} from '../data/fields.js'
 import { gridOf } from '../data/quant.js'
 import type { Graph } from '../graph/graph.js'
 import { isLicence, productLicence, whyFloat } from '../graph/licence.js'
@@ -45,14 +56,28 @@ export const layerReports = (float: AnyLayer, now: AnyLayer, plan: Plan, flow: F
   })
 }
 
+const words = required(text)
+const each = (what: string, fields: { readonly [name: string]: Field }): Field => required(listOf(shaped(what, fields)))
+
 const FIELDS = {
   report: required({
     ...shaped('the report of quantize', {
-      layers: required(list),
-      products: required(list),
-      merged: required(list),
-      kept: required(list),
-      lifted: required(list),
+      layers: each('a layer', {
+        path: words,
+        was: words,
+        now: words,
+        quantizers: required(record),
+        left: required(orNull(shaped('a reason', { why: words, fix: words }))),
+      }),
+      products: each('a product', { path: words, op: words, integers: required(flag), why: words }),
+      merged: each('a merged batch norm', { batchNorm: words, into: words }),
+      kept: each('a batch norm', { path: words, layer: words, why: words, fix: words }),
+      lifted: each('a lifted part', {
+        path: words,
+        was: words,
+        layers: required(listOf(text)),
+        replayed: required(whole),
+      }),
     }),
     like: 'quantized.report',
   }),

@@ -6,7 +6,8 @@ import type { Tensor } from '../data/tensor.js'
 import type { Backend } from '../evaluator/backend.js'
 import { integerThreshold, preprocessNumber } from '../quantizers/scaling.js'
 import type { Quantizer } from '../quantizers/quantizer.js'
-import { askedProblems, type Progress } from './calibrate.js'
+import { askedProblems } from './asked.js'
+import type { Progress } from './calibrate.js'
 import { withBiasAt } from './correctBias.js'
 import { remade } from './convert.js'
 import type { Looking } from './looking.js'
@@ -169,7 +170,7 @@ export const roundWeights = <I, O>(
   data: Samples<I>,
   options: RoundOptions = {},
 ): E.Either<QuantErrors, RoundedWeights<I, O>> => {
-  const wrong = askedProblems('roundWeights', quantized, options, OPTIONS)
+  const wrong = askedProblems('roundWeights', quantized, options, OPTIONS, float)
   if (wrong.length > 0) return E.left(wrong)
   const feed = feedOf<I>('roundWeights', quantized.inputs, data, options)
   if (E.isLeft(feed)) return feed

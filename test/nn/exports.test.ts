@@ -8,6 +8,7 @@ import * as q from '../../src/index.js'
 import * as arrays from '../../src/interop/arrays/index.js'
 import * as brevitas from '../../src/interop/brevitas/index.js'
 import { exportOnnx, importOnnx } from '../../src/interop/onnx/index.js'
+import * as ptq from '../../src/quantize/index.js'
 import * as testing from '../../src/testing/index.js'
 import * as viz from '../../viz/index.js'
 import { suite } from '../support/suite.js'
@@ -129,8 +130,25 @@ const trainConfig = {
   measure: () => ({ loss: 1 }),
 }
 
+const floatNet = q.chain({ fc: q.Linear({ inFeatures: 2, outFeatures: 2 }), act: q.ReLU() })
+const floatNumbers = q.orThrow(q.init(floatNet, 0))
+const quantized = q.orThrow(ptq.quantize(floatNet, q.tensorInput([2, 2]), floatNumbers, ptq.schemes.int8))
+const samples = q.tensorOf([2, 2], [1, 2, 3, 4])
+const errors = [{ path: 'fc', error: 0.5 }]
+
 /** Right arguments of those functions whose first argument alone is not enough to get inside them. */
 const RIGHT: { readonly [name: string]: readonly unknown[] } = {
+  quantize: [floatNet, q.tensorInput([2, 2]), floatNumbers, ptq.schemes.int8],
+  lift: [floatNet, q.tensorInput([2, 2]), floatNumbers],
+  equalize: [floatNet, q.tensorInput([2, 2]), floatNumbers, { iterations: 2 }],
+  calibrate: [quantized, samples, { batches: 1, batchSize: 2, finish: true }],
+  correctBias: [quantized, quantized.float, samples, { batchSize: 2 }],
+  roundWeights: [quantized, quantized.float, samples, { sweeps: 1, damping: 0.1 }],
+  sensitivity: [quantized, samples, { bits: [2, 4] }],
+  searchBits: [quantized, samples, { budget: { bytes: 8 }, bits: [2, 8] }],
+  layerErrors: [quantized, quantized.float, samples, {}],
+  showQuantize: [quantized.report],
+  showSteps: [[{ step: 'x', errors }]],
   trace: [net, q.tensorInput([2, 2]), { mode: 'eval', strict: false, locations: false }],
   init: [net, 0],
   run: [graded, { ...initial, inputs: batch }, { debugNonFinite: true }],
@@ -316,6 +334,7 @@ const EXPORTS: readonly (readonly [string, Call])[] = Object.entries({
   ...q.plain,
   ...arrays,
   ...brevitas,
+  ...ptq,
   exportOnnx,
   importOnnx,
 }).flatMap(([name, f]): readonly (readonly [string, Call])[] =>
