@@ -96,16 +96,12 @@ test('the same with code and all but the weights: at most 60 KB', async () => {
   assert.ok(gzip + module <= 60 * KB, `the runtime takes ${gzip} bytes, the module ${module}`)
 })
 
-// Ops bring their gradients and claims, the backend the kernels of training: where the program is compiled in the page, this is the price. It may not grow unseen.
+// Ops bring their gradients and claims, the backend the kernels of training and what it says of its plans (`Backend.explain`): where the program is compiled in the page, this is the price. It may not grow unseen.
 test('a stored program compiled in the page: no layers, no training', async () => {
   const { gzip, files } = await bundle(['parseProgram', 'parseTensors', 'ops', 'compile', 'wasm'])
   assert.ok(gzip <= 160 * KB, `inference takes ${gzip} bytes`)
   assert.equal(
     files.filter((f) => /^src\/(nn\/(layers|training|functions)|autodiff|testing|interop)\//.test(f)),
-    [],
-  )
-  assert.equal(
-    files.filter((f) => /wasm\/(describe|profile|limits)\.ts$/.test(f)),
     [],
   )
 })
