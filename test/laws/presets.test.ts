@@ -102,6 +102,8 @@ const netOf = ({ act: actName, weight: weightName, tail, widths, groupDim, size:
         inFeatures: k,
         outFeatures: 3,
         weightQuant: weight,
+        // Behind scales per row a bias is refused (SEMANTICS-2, section 12).
+        bias: act.scalingOver !== 'ROW',
         ...optionsOf(weight, 'weight', widths),
         ...(needsIntegers ? { inputQuant: q.Int8ActPerTensorFloat, inputCollectStatsSteps: 1 } : {}),
       }),
