@@ -85,7 +85,7 @@ const tooLittle = (least: number, budget: Budget): QuantError => {
 /**
  * Chooses bits for the weights of each layer so that the loss is least under a budget: the sum of the layers' own losses, as `sensitivity` measures them
  * (or measured), is minimised exactly, over all combinations (a knapsack by dynamic programming over what can't be beaten). The result is rules:
- * quantize again with them. Errors: a budget below the least possible, which is said, before anything is measured twice.
+ * quantize again with them. Errors: a budget below the least possible, which is said.
  * @example pipe(searchBits(q, images, { budget: { bitOperations: 2e7 } }), E.chain(({ rules }) => quantize(net, inputs, trained, [...schemes.int8, ...rules])))
  */
 export const searchBits = <I, O>(

@@ -141,8 +141,6 @@ const monotone = (losses: readonly { readonly bits: number; readonly loss: numbe
     })
 }
 
-const NARROWEST = 2
-
 /** Losses of one layer at each of the bit widths. */
 const lossesOf = <I, O>(
   q: Quantized<I, O>,
@@ -156,7 +154,7 @@ const lossesOf = <I, O>(
   const problem = moments.right === null ? null : problemOf(weight, moments.right as Moments, ASKED)
   const out: { readonly bits: number; readonly loss: number }[] = []
   for (const b of bits) {
-    const asked: Quantizer = { ...quantizer, bitWidth: Math.max(NARROWEST, b) }
+    const asked: Quantizer = { ...quantizer, bitWidth: b }
     const data = problem === null ? plainRounding(weight, asked) : solved(weight, problem, asked, ASKED).weight
     const loss = judge(withLeaf(q.float.params, at.path, 'weight', { ...weight, data }))
     if (E.isLeft(loss)) return loss
