@@ -9,6 +9,7 @@ import type { Places } from './kernel.js'
 import type { Plan, PlannedStep } from './placing.js'
 import { newWriter, type EmittedKernel, type Part } from './segment.js'
 import { newSharing } from './sharing.js'
+import { WORTH_WAKING } from './machine.js'
 
 /** A run of steps without the host: `segment0`, … of the module; `parallel` if threads have work in it. */
 export type Segment = {
@@ -50,9 +51,6 @@ const placesOf = (plan: Plan, s: PlannedStep): Places => ({
   constants: s.constants,
   flags: s.flags,
 })
-
-/** A segment is worth waking threads for if what they can share takes so many times the least work that is split. */
-const WORTH_WAKING = 30
 
 const sharedWork = (k: EmittedKernel | null, splitAbove: number): number =>
   k === null

@@ -2,6 +2,7 @@
  * Whether threads pay: on a busy machine a worker that waits for a core holds everybody up at the next barrier. Results
  * don't depend on the number of threads, so a segment may be run by one, and is timed both ways now and then.
  */
+import { BALANCE } from './machine.js'
 
 /** Chooses between many threads and one for one segment. */
 export type Balance = {
@@ -11,19 +12,11 @@ export type Balance = {
   readonly took: (ms: number) => void
 }
 
-/** The first runs are not timed (code is being optimised); each change of kind has one untimed run, then so many timed ones. */
-const WARM_UP = 20
-const PROBES = 4
-/** Runs until the other kind is tried again: few at first, while code still gets faster, then more and more. */
-const FIRST_HOLD = 6
-const LONGEST_HOLD = 200
-const FRESHNESS = 0.3
-
 /** Starts with many threads, then tries one, and keeps to the faster kind; tries the other again after longer and longer times. */
 export const newBalance = (): Balance => {
   const means = [NaN, NaN]
-  let [kind, left, warm] = [0, WARM_UP + PROBES, WARM_UP]
-  let hold = FIRST_HOLD
+  let [kind, left, warm] = [0, BALANCE.warmUp + BALANCE.probes, BALANCE.warmUp]
+  let hold = BALANCE.firstHold
   let probing = false
   const change = (next: number, runs: number): void => {
     kind = next
@@ -36,18 +29,18 @@ export const newBalance = (): Balance => {
     split: () => kind === 0,
     took: (ms) => {
       if (warm > 0) warm--
-      else means[kind] = Number.isNaN(means[kind]) ? ms : (1 - FRESHNESS) * means[kind] + FRESHNESS * ms
+      else means[kind] = Number.isNaN(means[kind]) ? ms : (1 - BALANCE.freshness) * means[kind] + BALANCE.freshness * ms
       if (--left > 0) return
       if (!probing) {
         probing = true
-        change(1 - kind, 1 + PROBES)
+        change(1 - kind, 1 + BALANCE.probes)
         return
       }
       probing = false
       const faster = means[0] <= means[1] ? 0 : 1
       if (faster !== kind) change(faster, 1)
       left = hold
-      hold = Math.min(2 * hold, LONGEST_HOLD)
+      hold = Math.min(2 * hold, BALANCE.longestHold)
     },
   }
 }

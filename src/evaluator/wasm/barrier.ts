@@ -1,6 +1,7 @@
 /** Barriers between the threads of a segment: they count arrivals in the arena's first bytes, and give up on a thread that never comes. */
 import { atomics, control, i32 } from './asm/instructions.js'
 import type { Func, ModuleBuilder } from './asm/module.js'
+import { BARRIER, PATIENCE } from './machine.js'
 
 /** Words of the control area: arrivals at barriers, and whether a thread was given up. */
 const ARRIVALS = 0
@@ -16,29 +17,18 @@ export const CONTROL_WORDS = {
   guard: 60,
 } as const
 /** How many naps make a thread that never comes: the host writes it before a segment starts. */
-const PATIENCE = 4 * CONTROL_WORDS.patience
+const PATIENCE_AT = 4 * CONTROL_WORDS.patience
 const SLEEPERS = 192
 /**
  * Raised (1) where a number can't be stored as a byte; the word behind it outlives a run: it is raised by what is done once
  * with parameters and state. The host clears and reads them.
  */
 export const GUARD = 240
-/** Turns of waiting awake, about half a millisecond: longer than most work that one thread does alone while the others wait. */
-const SPINS = 250_000
-/** Milliseconds of one sleep, which the last arrival ends. */
-const NAP_MS = 20
-/** Turns of `SPINS` that take about as long, for a thread that may not sleep. */
-const AWAKE_NAPS = 80
-
-/** Naps at first, about five seconds: code may still be in the making. */
-const AT_FIRST = 250
-/** Naps at least, 0.6 seconds; and so many times what the whole segment took at most, for a machine with other work. */
-const LEAST = 30
-const TIMES = 20
-
 /** The patience of a segment's threads with each other, from the longest time that it took so far (null: it never ran). */
 export const patience = (longestMs: number | null): number =>
-  longestMs === null ? AT_FIRST : Math.min(10 * AT_FIRST, Math.max(LEAST, Math.ceil((TIMES * longestMs) / NAP_MS)))
+  longestMs === null
+    ? PATIENCE.atFirst
+    : Math.min(10 * PATIENCE.atFirst, Math.max(PATIENCE.least, Math.ceil((PATIENCE.times * longestMs) / BARRIER.napMs)))
 
 /** Waits for the others in a round: 0, or 1 where a thread did not come. */
 export type Barrier = Func<readonly ['i32'], 'i32'>
@@ -57,7 +47,7 @@ export const emitBarrier = (m: ModuleBuilder, mayWait: boolean): Barrier =>
         seen.set(arrived),
         control.if(
           i32.lt_s(i32.sub(seen.get, target.get), i32.const(0)),
-          control.drop(atomics.wait(i32.const(ARRIVALS), seen.get, NAP_MS * 1e6)),
+          control.drop(atomics.wait(i32.const(ARRIVALS), seen.get, BARRIER.napMs * 1e6)),
         ),
         control.drop(atomics.add(i32.const(SLEEPERS), i32.const(-1))),
       ]
@@ -69,11 +59,11 @@ export const emitBarrier = (m: ModuleBuilder, mayWait: boolean): Barrier =>
             control.br_if(1, i32.ge_s(i32.sub(arrived, target.get), i32.const(0))),
             control.if(atomics.load(i32.const(GIVEN_UP)), control.return(i32.const(1))),
             spins.set(i32.add(spins.get, i32.const(1))),
-            control.br_if(0, i32.lt_u(spins.get, i32.const(SPINS))),
+            control.br_if(0, i32.lt_u(spins.get, i32.const(BARRIER.spins))),
             mayWait ? sleep : spins.set(i32.const(0)),
             naps.set(i32.add(naps.get, i32.const(1))),
             control.if(
-              i32.gt_u(naps.get, i32.mul(i32.load(i32.const(PATIENCE)), i32.const(mayWait ? 1 : AWAKE_NAPS))),
+              i32.gt_u(naps.get, i32.mul(i32.load(i32.const(PATIENCE_AT)), i32.const(mayWait ? 1 : BARRIER.awakeNaps))),
               lost,
             ),
             control.br(0),

@@ -1,6 +1,7 @@
 /** Threads of a backend: workers that share the arenas of its plans. Effects stand here. */
 import type { Crew } from './load.js'
 import { MOST_THREADS, WORDS, WORKER_TEXT } from './workerText.js'
+import { PAGE_BYTES, CREW_MS, IDLE_MEMORIES } from './machine.js'
 
 /** A worker, in Node or in a page. */
 type Hand = { readonly post: (message: object) => void; readonly end: () => void }
@@ -53,9 +54,6 @@ const hire = async (failed: () => void): Promise<Hand> => {
   return { post: (m) => w.postMessage(m), end: () => w.terminate() }
 }
 
-/** So many are kept; older ones go to the collector. */
-const MOST_IDLE = 8
-
 /** Shared memories that plans take and give back. Sizes are powers of two, so that few kinds serve all plans. */
 const newMemories = (): Pick<Crew, 'take' | 'give'> => {
   const idle: WebAssembly.Memory[] = []
@@ -63,27 +61,19 @@ const newMemories = (): Pick<Crew, 'take' | 'give'> => {
     take: (pages) => {
       let size = 1
       while (size < pages) size *= 2
-      const at = idle.findIndex((m) => m.buffer.byteLength === size * 65536)
+      const at = idle.findIndex((m) => m.buffer.byteLength === size * PAGE_BYTES)
       const [known] = at < 0 ? [undefined] : idle.splice(at, 1)
       return known ?? new WebAssembly.Memory({ initial: size, maximum: size, shared: true })
     },
     give: (memory) => {
       idle.push(memory)
-      if (idle.length > MOST_IDLE) idle.shift()
+      if (idle.length > IDLE_MEMORIES) idle.shift()
     },
   }
 }
 
 /** May this thread sleep? A page's main thread may not. */
 const maySleep = (): boolean => isNode() || typeof document === 'undefined'
-
-/** Milliseconds that the first use of a plan waits for workers that are still reading it. */
-const PATIENCE_MS = 200
-/** The same for a page's main thread, which may not sleep and must not be held up. */
-const PATIENCE_AWAKE_MS = 20
-
-/** Milliseconds in which workers must have started; later they join when they come. */
-const STARTUP_MS = 5000
 
 /** Hires `threads - 1` workers. */
 export const newCrew = async (threads: number, splitAbove: number): Promise<OwnedCrew> => {
@@ -119,7 +109,7 @@ export const newCrew = async (threads: number, splitAbove: number): Promise<Owne
   control.fill(-1, WORDS.known)
   tell((thread) => ({ tag: 'hello', control, thread }))
   const ready = (): boolean => hands.every((_, i) => Atomics.load(control, WORDS.known + i + 1) >= 0)
-  for (const until = performance.now() + STARTUP_MS; !ready() && performance.now() < until;)
+  for (const until = performance.now() + CREW_MS.startup; !ready() && performance.now() < until;)
     await new Promise((done) => {
       setTimeout(done, 1)
     })
@@ -133,7 +123,7 @@ export const newCrew = async (threads: number, splitAbove: number): Promise<Owne
   }
   const awaitAll = (plan: number): void => {
     waited.add(plan)
-    const until = performance.now() + (maySleep() ? PATIENCE_MS : PATIENCE_AWAKE_MS)
+    const until = performance.now() + (maySleep() ? CREW_MS.reading : CREW_MS.readingAwake)
     for (let t = knowing(plan); t <= count && performance.now() < until; t = knowing(plan)) {
       // Sleeping leaves the core to the worker that is waited for.
       if (maySleep()) Atomics.wait(control, WORDS.known + t, Atomics.load(control, WORDS.known + t), 5)

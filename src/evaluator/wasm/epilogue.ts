@@ -8,15 +8,12 @@ import { i32 } from './asm/instructions.js'
 import type { GroupKernel } from './elementwise/group.js'
 import type { Kernel, Places, Stage } from './kernel.js'
 import { rounded } from './kernels/loops.js'
-
-/** Elements of a loop's unit: enough to be worth its start, few enough for a first-level cache. */
-const LEAST = 512
-const MOST = 8192
+import { EPILOGUE_ELEMENTS } from './machine.js'
 
 /** The largest unit of a loop with one axis that divides a piece, or null. */
 export const chunkOf = (piece: number): number | null => {
-  for (let parts = 1; piece / parts >= LEAST; parts++)
-    if (piece % parts === 0 && piece / parts <= MOST) return piece / parts
+  for (let parts = 1; piece / parts >= EPILOGUE_ELEMENTS.least; parts++)
+    if (piece % parts === 0 && piece / parts <= EPILOGUE_ELEMENTS.most) return piece / parts
   return null
 }
 

@@ -3,6 +3,7 @@ import type { Limits } from '../insight.js'
 import type { Code } from './asm/encode.js'
 import { control, f32x4, i32, i32x4, v128 } from './asm/instructions.js'
 import { forLoop, newModule, type Local } from './asm/module.js'
+import { PAGE_BYTES } from './machine.js'
 
 const CHAINS = 12
 const TURNS = 200_000
@@ -63,7 +64,7 @@ const best = (call: () => void): number => {
 /** Measures the limits; takes a quarter of a second. */
 export const measureLimits = (): Limits => {
   const [small, large] = [3 << 20, 24 << 20]
-  const pages = (2 * large) / 65536
+  const pages = (2 * large) / PAGE_BYTES
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(limitModule(pages)), { env: { memory } })
   const call = (name: string, a: number, b: number): (() => void) => {

@@ -13,6 +13,7 @@ import { CONTROL_WORDS, patience } from './barrier.js'
 import { loopByReference } from '../reference/loops.js'
 import type { LoopRunner, Loops } from './loops.js'
 import { CONTROL_BYTES, type Plan } from './placing.js'
+import { PAGE_BYTES } from './machine.js'
 
 /** What threads need to take part in a plan. */
 export type Crew = {
@@ -55,7 +56,6 @@ export type Loaded = {
   readonly dispose: () => void
 }
 
-const PAGE = 65536
 const MOST_PAGES = 65536
 
 const functionsOf = (instance: WebAssembly.Instance): ReadonlyMap<string, (a: number, b: number) => number> =>
@@ -66,7 +66,7 @@ const functionsOf = (instance: WebAssembly.Instance): ReadonlyMap<string, (a: nu
   )
 
 const allocate = (bytes: number, crew: Crew | null): E.Either<QuantErrors, WebAssembly.Memory> => {
-  const pages = Math.ceil(bytes / PAGE) + 1
+  const pages = Math.ceil(bytes / PAGE_BYTES) + 1
   if (pages > MOST_PAGES) return E.left(noRoom('wasm', bytes, 'WebAssembly addresses at most 4 GiB'))
   try {
     return E.right(crew === null ? new WebAssembly.Memory({ initial: pages, maximum: pages }) : crew.take(pages))
@@ -152,7 +152,7 @@ export const load = (
   const allocated = allocate(bytes, crew)
   if (E.isLeft(allocated)) return allocated
   const memory = allocated.right
-  const pages = memory.buffer.byteLength / PAGE
+  const pages = memory.buffer.byteLength / PAGE_BYTES
   const assembled = assemble(plan, {
     threads: crew !== null,
     mayWait: crew?.mayWait ?? false,

@@ -25,8 +25,7 @@ import type { Kernel } from './kernel.js'
 import { loopKernel, type PlanBody } from './loopKernel.js'
 import type { MathOf } from './kernels/math.js'
 import { BASELINE, type Rungs } from './rungs.js'
-
-const MOST_MEMBERS = 96
+import { MOST_MEMBERS } from './machine.js'
 
 /** Operands of the result's shape, or single numbers, have a loop in common at once; it need not be sought. */
 const isPlain = (node: FlatNode): boolean =>

@@ -34,8 +34,8 @@ import { load } from './load.js'
 import { phasesOf } from './phases.js'
 import type { Plan } from './placing.js'
 import { planOf, restOf } from './planning.js'
+import { PAGE_BYTES } from './machine.js'
 
-const PAGE = 65536
 /** A stretch of zeros from this length on isn't stored: memory begins as zeros. */
 const GAP_WORDS = 16
 
@@ -200,7 +200,7 @@ export const precompileProgram = (whole: Program, inputs: readonly Tensor[]): E.
     const loops = loopsOf(program, rest)
     if (loops.length > 0) return E.left(loops)
     const image = imageOf(plan, rest, memory.buffer)
-    const pages = Math.ceil(rest.bytes / PAGE) + 1
+    const pages = Math.ceil(rest.bytes / PAGE_BYTES) + 1
     const assembled = assemble(rest, { threads: false, mayWait: false, pages, stages: false, splitAbove: 0, image })
     return E.right(fileOf(assembled.bytes, headerOf(program, rest, assembled, phasesOf(plan.flat).warnings(read))))
   })

@@ -10,6 +10,7 @@ import { backendError } from '../messages.js'
 import { control, f32x4, i32, i32x4, relaxed, v128 } from './asm/instructions.js'
 import { newModule } from './asm/module.js'
 import type { ByteOperand } from './kernel.js'
+import { WORTH_BYTES } from './machine.js'
 
 /** How an engine reads the second factor's byte: unsigned or signed, all of it; or `seven`: 7 bits are all that it promises. */
 export type SecondFactor = 'unsigned' | 'signed' | 'seven'
@@ -151,9 +152,6 @@ export const newProbe = (): Probe => {
   }
 }
 
-/** Four bytes at a time must be so many times as fast: pairs of 16 bits have the transform of 3×3 kernels, which saves multiplications. */
-const WORTH = 1.5
-
 /** What is there, and what was asked for. */
 type Wanted = {
   readonly relaxed: boolean
@@ -186,8 +184,8 @@ export const rungsHere = ({
       note,
     })
   const gain = probe.gain()
-  const says = `8-bit ones did ${gain.toFixed(2)} times as many products here (from ${WORTH} on they are taken)`
-  const integers = gain >= WORTH ? 'relaxed' : 'baseline'
+  const says = `8-bit ones did ${gain.toFixed(2)} times as many products here (from ${WORTH_BYTES} on they are taken)`
+  const integers = gain >= WORTH_BYTES ? 'relaxed' : 'baseline'
   return E.right({ rungs: { ...base, integers, second, why: says }, note })
 }
 

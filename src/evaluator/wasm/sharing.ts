@@ -9,11 +9,7 @@ import type { ModuleBuilder } from './asm/module.js'
 import type { Kernel, Places } from './kernel.js'
 import type { PlannedStep } from './placing.js'
 import { emitKernel, type EmittedKernel } from './segment.js'
-
-/** So many equal steps at least. */
-const LEAST_STEPS = 4
-/** Nanoseconds of a kernel at most: to look addresses up takes a few. */
-const MOST_COST = 20_000
+import { SHARED_NS, SHARED_STEPS } from './machine.js'
 
 /** A step's functions, and what sets the bases that they read. */
 export type SharedKernel = { readonly kernel: EmittedKernel; readonly begin: Code }
@@ -54,7 +50,7 @@ export const newSharing = (
   for (const { kernel } of steps) if (kernel !== null) uses.set(kernel, (uses.get(kernel) ?? 0) + 1)
   const known = new Map<Kernel, Map<string, EmittedKernel>>()
   return (s, kernel, at, name) => {
-    if (!shares || (uses.get(kernel) ?? 0) < LEAST_STEPS || costOf(kernel) > MOST_COST)
+    if (!shares || (uses.get(kernel) ?? 0) < SHARED_STEPS || costOf(kernel) > SHARED_NS)
       return { kernel: emitKernel(m, kernel, at, name, s.path), begin: [] }
     const { places, addresses, key } = basesOf(at)
     const own = known.get(kernel) ?? new Map<string, EmittedKernel>()

@@ -5,6 +5,7 @@ import { forLoop, newModule } from './asm/module.js'
 import { rounded } from './kernels/loops.js'
 import type { Plan } from './placing.js'
 import { asideBytes, emitTurns, type Ground, type Turning } from './turns.js'
+import { PAGE_BYTES } from './machine.js'
 
 /** Plan and module of a body, for any number of loops like it. */
 export type TurnedPlan = {
@@ -25,8 +26,6 @@ export type TurnedCode = {
   /** Steps from … to-1, in the order in which they are done. */
   readonly turns: (from: number, to: number) => void
 }
-
-const PAGE = 65536
 
 /** Where everything lies: behind the plan the sequences, the stacks, and room for carries that cross. */
 const groundOf = (t: Turning, plan: Plan): { readonly ground: Ground; readonly bytes: number } => {
@@ -52,7 +51,7 @@ const groundOf = (t: Turning, plan: Plan): { readonly ground: Ground; readonly b
 export const turnedPlan = (t: Turning, plan: Plan): TurnedPlan | null => {
   if (plan.steps.some((s) => s.kernel === null)) return null
   const { ground, bytes } = groundOf(t, plan)
-  const pages = Math.ceil(bytes / PAGE) + 1
+  const pages = Math.ceil(bytes / PAGE_BYTES) + 1
   const m = newModule()
   const { begin, turn } = emitTurns(m, t, plan, ground, 'turn')
   m.func({ name: 'begin', params: [], body: begin })

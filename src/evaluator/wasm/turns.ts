@@ -13,6 +13,7 @@ import { bump, rounded, wordAt } from './kernels/loops.js'
 import type { Places } from './kernel.js'
 import type { Plan, PlannedStep } from './placing.js'
 import { emitKernel, newWriter, type EmittedKernel, type Part } from './segment.js'
+import { NATIVE_COPY_BYTES, SINGLE_WORDS } from './machine.js'
 
 /** A loop whose body is a program: the carries come first among its inputs and outputs, then slices; what is left is shared by all steps. */
 export type Turning = {
@@ -80,17 +81,14 @@ const shapeBytes = ({ program }: Turning, input: number): number => bytesOf(prog
 export const asideBytes = (t: Turning, plan: Plan): number =>
   crossed(plan).reduce((n, c) => n + rounded(shapeBytes(t, c.input)), 0)
 
-const FEW = 4
-const MANY = 2048
-
 /** Copies whole words, as many as are known: code of its own for a few, vectors for some, the engine's copy for many. */
 export const copiedBytes = (scope: Scope, to: Code<'i32'>, from: Code<'i32'>, bytes: number): Code => {
   if (bytes === 0) return []
-  if (bytes > MANY) return memory.copy(to, from, i32.const(bytes))
+  if (bytes > NATIVE_COPY_BYTES) return memory.copy(to, from, i32.const(bytes))
   const [p, q] = [scope.local('i32'), scope.local('i32')]
   const words = bytes / 4
   const start = [p.set(from), q.set(to)]
-  if (words <= FEW)
+  if (words <= SINGLE_WORDS)
     return [start, Array.from({ length: words }, (_, i) => i32.store(q.get, i32.load(p.get, 4 * i), 4 * i))]
   const i = scope.local('i32')
   const vectors = Math.floor(words / 4)

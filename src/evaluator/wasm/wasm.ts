@@ -12,6 +12,7 @@ import { explain } from './describe.js'
 import { hasRelaxedSimd, hasSharedMemory, hasSimd } from './features.js'
 import { profileProgram } from './profile.js'
 import { BASELINE, described, rungsHere, type Rungs } from './rungs.js'
+import { MOST_THREADS_BY_DEFAULT, SPLIT_ABOVE_NS } from './machine.js'
 
 /** A backend with threads: `dispose` ends them. */
 export type WasmBackend = Backend & { readonly features: Features; readonly dispose: () => void }
@@ -34,8 +35,6 @@ export type WasmOptions = {
   readonly splitAbove?: number
 }
 
-const SPLIT_ABOVE = 25_000
-
 const noSimd = backendError(
   'wasm',
   'this engine has no WebAssembly SIMD',
@@ -55,8 +54,6 @@ export const wasm: Backend = {
   explain: (program, inputs) => explain(program, inputs, READY),
   profile: (program, inputs, options) => profileProgram(program, inputs, options, READY),
 }
-
-const MOST_BY_DEFAULT = 8
 
 const OPTIONS: Fields<WasmOptions> = {
   threads: count,
@@ -103,13 +100,13 @@ export const createWasm = async (options: WasmOptions = {}): Promise<E.Either<Qu
       },
       dispose: () => undefined,
     })
-  const wanted = threads ?? Math.min(MOST_BY_DEFAULT, await coresHere())
+  const wanted = threads ?? Math.min(MOST_THREADS_BY_DEFAULT, await coresHere())
   const notes = [
     ...note,
     ...(wanted > 1 && !sharedMemory ? ['no shared memory (a page needs cross-origin isolation): one thread'] : []),
   ]
   const crew: OwnedCrew | null =
-    wanted > 1 && sharedMemory ? await newCrew(wanted, options.splitAbove ?? SPLIT_ABOVE) : null
+    wanted > 1 && sharedMemory ? await newCrew(wanted, options.splitAbove ?? SPLIT_ABOVE_NS) : null
   return E.right({
     name: 'wasm',
     features: {

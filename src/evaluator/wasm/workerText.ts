@@ -5,6 +5,7 @@
  * (-1 before the worker is there).
  */
 import { CONTROL_WORDS } from './barrier.js'
+import { WORKER_SPINS } from './machine.js'
 
 export const WORDS = {
   generation: 0,
@@ -25,8 +26,7 @@ export const WORKER_TEXT = `
 'use strict';
 const isNode = typeof self === 'undefined' || typeof process === 'object' && !!process.versions && !!process.versions.node;
 const port = isNode ? require('node:worker_threads').parentPort : null;
-// About a millisecond: the next segment of a training loop comes sooner, and waking up from sleep takes longer than most of them.
-const SPINS = 150000;
+const SPINS = ${WORKER_SPINS};
 let control = null, me = 0, seen = 0, handled = 0;
 const plans = new Map();
 const loop = () => {

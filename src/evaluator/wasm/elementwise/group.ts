@@ -17,11 +17,7 @@ import { exprKey, newExprs, type Exprs } from './exprs.js'
 import { invariantsOf, lanesOf, newConstants, type Scalars } from './lanes.js'
 import { costOfTurn, divisorOf, overOf, write } from './lowering.js'
 import { addCuts, runsOf, spaceOf, stridesIn, type Run, type Space } from './space.js'
-
-/** Elements of one unit of a loop with a single axis. */
-export const CHUNK = 8192
-/** Up to this many expressions a turn of the loop does two vectors. */
-export const MOST_UNROLLED = 48
+import { LOOP_ELEMENTS, LOOP_START_NS, MOST_UNROLLED, MOVED_NS } from '../machine.js'
 
 /** Adds where the patterns of a node's operands and result change over its loop. */
 const addCutsOf = (node: FlatNode, cuts: Set<number>): void => {
@@ -154,7 +150,7 @@ export const loopOf = (
 
 /** Does a loop that stores bytes alone give the same ones where it reads these as bytes? */
 export const readsBytes = (step: GroupStep, nodes: readonly FlatNode[], bytes: ByteGrids): boolean => {
-  const { exprs, operands } = loopOf(step, nodes, CHUNK, bytes)
+  const { exprs, operands } = loopOf(step, nodes, LOOP_ELEMENTS, bytes)
   const isByte = (k: number): boolean => bytes.has(operands[k].id)
   return operands.every((o, k) => !isByte(k) || o.kind === 'whole') && isBlindToZeros(exprs.list, isByte)
 }
@@ -469,7 +465,7 @@ const emitSums =
     })
 
 /** Rough time of so many vectors of a loop, in nanoseconds. */
-export const costOf = (loop: Loop, vectors: number): number => costOfTurn(loop.exprs.list) * vectors + 10
+export const costOf = (loop: Loop, vectors: number): number => costOfTurn(loop.exprs.list) * vectors + LOOP_START_NS
 
 /** Operands that the kernel of a group reads and results that it writes, in the order of `Places.args` and `Places.outs`. */
 export type GroupKernel = {
@@ -506,7 +502,7 @@ export const groupKernel = (
   step: GroupStep,
   nodes: readonly FlatNode[],
   scalars: (m: ModuleBuilder) => Scalars,
-  { chunk = CHUNK, bytes = NO_BYTES, known = new Map() }: GroupOptions = {},
+  { chunk = LOOP_ELEMENTS, bytes = NO_BYTES, known = new Map() }: GroupOptions = {},
 ): GroupKernel => {
   const loop = loopOf(step, nodes, chunk, bytes)
   const { space } = loop
@@ -527,7 +523,7 @@ export const groupKernel = (
     stages.push({
       label: 'sums',
       units: 1,
-      cost: units * loop.sums.length,
+      cost: units * loop.sums.length * MOVED_NS,
       emit: (m, at) => emitSums(loop, placesOf(at), at.scratch, units)(m),
     })
   const whole = [...loop.operands.filter((o) => o.kind === 'whole').map((o) => o.id), ...loop.stores.map((s) => s[0])]

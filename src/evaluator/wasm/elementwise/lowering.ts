@@ -2,10 +2,10 @@
 import type { Attrs, Op } from '../../../graph/op.js'
 import type { Lane } from '../../../graph/lanes.js'
 import type { Reduction } from '../../../graph/traits.js'
-import type { Shape } from '../../../data/shape.js'
-import { sizeOf } from '../../../data/shape.js'
+import { type Shape, sizeOf } from '../../../data/shape.js'
 import type { FlatNode } from '../../plan/flatten.js'
 import { newExprs, type Expr, type Exprs } from './exprs.js'
+import { CALL_NS, DIVISION_NS, OPERATION_NS, RECOMPUTED_NS } from '../machine.js'
 
 /** The rule of a node's elements, or of the terms of its sum: its own, or the operand as it is. */
 const ruleOf = ({ lanes, reduces }: Op): Op['lanes'] =>
@@ -19,17 +19,10 @@ export const write = ({ op, attrs }: FlatNode, e: Exprs, args: readonly Lane[]):
   return e.lanes.fround(x)
 }
 
-/** Rough time of operations on four lanes, in nanoseconds. */
-const DIVISION = 1.2
-const CALL = 80
-const OPERATION = 0.15
-/** Up to this a second computation beats writing four lanes to memory and reading them again. */
-const CHEAP = 5 * OPERATION
-
 const costOfOne = ({ op }: Expr): number => {
-  if (op === 'call') return CALL
-  if (op === 'div') return DIVISION
-  return op === 'const' ? 0 : OPERATION
+  if (op === 'call') return CALL_NS
+  if (op === 'div') return DIVISION_NS
+  return op === 'const' ? 0 : OPERATION_NS
 }
 
 /** Rough time of one turn of a loop, four elements, in nanoseconds. */
@@ -54,7 +47,7 @@ const tryToWrite = (op: Op, attrs: Attrs, operands: number): Written => {
     return null
   }
   const own = e.list.filter((x) => x.op !== 'load')
-  return { cheap: own.every((x) => x.op !== 'iota') && costOfTurn(own) <= CHEAP }
+  return { cheap: own.every((x) => x.op !== 'iota') && costOfTurn(own) <= RECOMPUTED_NS }
 }
 
 /** What loops can do of nodes; each question is answered once for an op and its attributes. */

@@ -9,15 +9,16 @@ import type { Code } from '../asm/encode.js'
 import { control, i32, i32x4, v128 } from '../asm/instructions.js'
 import type { Func, ModuleBuilder, Units } from '../asm/module.js'
 import type { Places } from '../kernel.js'
-import { CHUNK, costOf, loopOf, MOST_UNROLLED, type GroupKernel, type Loop } from './group.js'
+import { costOf, loopOf, type GroupKernel, type Loop } from './group.js'
 import { exprKey } from './exprs.js'
 import { lanesOf, newConstants, type Scalars } from './lanes.js'
+import { LOOP_ELEMENTS, LOOP_START_NS, MOST_UNROLLED } from '../machine.js'
 
 /** The signature of a loop over one axis whose operands are whole or one number; null for others. */
 export const signatureOf =
   (nodes: readonly FlatNode[]) =>
   (step: GroupStep): LoopSignature | null => {
-    const { space, exprs, operands, stores, sums } = loopOf(step, nodes, CHUNK)
+    const { space, exprs, operands, stores, sums } = loopOf(step, nodes, LOOP_ELEMENTS)
     const simple =
       space.axes.length === 1 &&
       sums.length === 0 &&
@@ -120,9 +121,9 @@ const emitSweep = (
         )
       const [largest, unroll] = [Math.max(...sizes), loop.exprs.list.length <= MOST_UNROLLED ? 2 : 1]
       // Memory gives more to two streams than to one: the two vectors of a turn come from the two halves of a chunk.
-      const half = CHUNK * 2
+      const half = LOOP_ELEMENTS * 2
       const chunks: Code =
-        unroll < 2 || largest < CHUNK
+        unroll < 2 || largest < LOOP_ELEMENTS
           ? []
           : control.block(
               control.loop([
@@ -155,7 +156,7 @@ export const updateKernel = (
   nodes: readonly FlatNode[],
   scalars: (m: ModuleBuilder) => Scalars,
 ): GroupKernel => {
-  const loops = step.leaves.map((leaf) => loopOf(leaf, nodes, CHUNK))
+  const loops = step.leaves.map((leaf) => loopOf(leaf, nodes, LOOP_ELEMENTS))
   // One element has no kinds: the pattern is that of a larger leaf.
   const loop =
     loops[
@@ -197,7 +198,7 @@ export const updateKernel = (
       scratch: 0,
       constants: null,
       // One unit: it is done by one thread, last of all.
-      stages: [{ label: 'sweep', units: 1, cost: costOf(loop, step.size / 4) + 10 * sizes.length, emit }],
+      stages: [{ label: 'sweep', units: 1, cost: costOf(loop, step.size / 4) + LOOP_START_NS * sizes.length, emit }],
       flops: loop.exprs.list.filter((e) => e.op !== 'const' && e.op !== 'load').length * step.size,
       bytes: 4 * step.size * streams,
     },

@@ -8,9 +8,8 @@ import { control, f32x4, i32, i32x4, v128 } from '../asm/instructions.js'
 import { forLoop, type Local, type Scope } from '../asm/module.js'
 import type { Kernel, KernelSpec, Places, Stage } from '../kernel.js'
 import { affine, bump, perUnit, shares, whileLoop } from './loops.js'
+import { AXIS_ROW_NS, STRETCH_ELEMENTS, SUMMED_NS, UNITS } from '../machine.js'
 
-/** Columns whose results are made together. */
-const STRETCH = 2048
 const LAYERS = 4
 
 type Rows = { readonly outer: number; readonly n: number; readonly inner: number }
@@ -57,8 +56,8 @@ const pass = ({ p, q, end, layer, inner, apart }: Pointers, fold: Fold, layers: 
 
 /** A stage that folds the layers of all rows, forwards or backwards. */
 const layersStage = ({ outer, n, inner }: Rows, backwards: boolean, foldIn: (scope: Scope) => Fold): Stage => {
-  const stretches = Math.ceil(inner / STRETCH)
-  const work = shares(outer * stretches, 256)
+  const stretches = Math.ceil(inner / STRETCH_ELEMENTS)
+  const work = shares(outer * stretches, UNITS.most)
   // The odd layers first: what follows are whole fours.
   const odd = n % LAYERS === 0 ? LAYERS : n % LAYERS
   const emitUnit =
@@ -86,12 +85,12 @@ const layersStage = ({ outer, n, inner }: Rows, backwards: boolean, foldIn: (sco
         fold.prepare,
         work.loop(scope, unit.get, index, [
           outermost.set(i32.div_u(index.get, i32.const(stretches))),
-          column.set(i32.mul(i32.rem_u(index.get, i32.const(stretches)), i32.const(4 * STRETCH))),
+          column.set(i32.mul(i32.rem_u(index.get, i32.const(stretches)), i32.const(4 * STRETCH_ELEMENTS))),
           x.set(i32.add(affine(at.args[0], outermost.get, 4 * n * inner), column.get)),
           end.set(affine(at.outs[0], outermost.get, 4 * inner)),
           start.set(i32.add(end.get, column.get)),
           end.set(i32.add(end.get, i32.const(4 * inner))),
-          q.set(i32.add(start.get, i32.const(4 * STRETCH))),
+          q.set(i32.add(start.get, i32.const(4 * STRETCH_ELEMENTS))),
           end.set(control.select(q.get, end.get, i32.lt_u(q.get, end.get))),
           over(i32.const(backwards ? n - odd : 0), odd, true),
           forLoop(fours, i32.const(0), i32.const(n - odd), LAYERS, over(next, LAYERS, false)),
@@ -101,7 +100,7 @@ const layersStage = ({ outer, n, inner }: Rows, backwards: boolean, foldIn: (sco
   return {
     label: 'layers',
     units: work.count,
-    cost: ((outer * n * inner) / work.count) * 0.15 + 30 * work.each,
+    cost: ((outer * n * inner) / work.count) * SUMMED_NS + AXIS_ROW_NS * work.each,
     emit: (m, at) => m.func(perUnit(emitUnit(at))),
   }
 }

@@ -8,6 +8,7 @@ import { affine, bump, perUnit, shares, wordAt } from './loops.js'
 import { halved, type Halved } from './pool2x2.js'
 import { maxWindows, type MaxWindows } from './pools.js'
 import { pack } from './tables.js'
+import { OPERATION_NS, TABLED_NS, UNITS, UNROLLED_WINDOWS } from '../machine.js'
 
 const every = (first: number): readonly number[] => Array.from({ length: 16 }, (_, i) => first + 2 * (i % 8))
 const [EVEN, ODD] = [every(0), every(1)]
@@ -64,23 +65,20 @@ const anyPlane = (
   ]
 }
 
-/** Longest row of windows of 2 by 2 whose blocks are written out. */
-const MOST_WINDOWS = 256
-
 /** The kernel of a max pool over bytes, or null: the spec is none, or a window has no element. */
 export const bytePoolKernel = (spec: KernelSpec, signed: boolean): Kernel | null => {
   const { op, shapes, shape } = spec
   const windows = maxWindows(spec)
   if (windows === null) return null
   const two = halved(spec)
-  const fast = two !== null && two.wo <= MOST_WINDOWS ? two : null
+  const fast = two !== null && two.wo <= UNROLLED_WINDOWS ? two : null
   const tables = fast === null ? pack(windows.starts, windows.members) : null
-  const work = shares(windows.planes, 256)
+  const work = shares(windows.planes, UNITS.most)
   const n = windows.starts.length - 1
   const stage: Stage = {
     label: op,
     units: work.count,
-    cost: work.each * (fast === null ? 2 * windows.members.length : n * 0.15),
+    cost: work.each * (fast === null ? TABLED_NS * windows.members.length : n * OPERATION_NS),
     emit: (m, at) =>
       m.func(
         perUnit((unit, scope) => {

@@ -4,6 +4,7 @@ import { control, f32, f32x4, i32, memory, v128 } from '../asm/instructions.js'
 import { forLoop, type Local, type Scope } from '../asm/module.js'
 import type { Places, Stage } from '../kernel.js'
 import { bump, perUnit, shares, whileLoop } from './loops.js'
+import { COPY_PARTS, LARGEST_NS, MOVED_NS, NATIVE_COPY_ELEMENTS, ROW_NS, RUN_NS, UNITS } from '../machine.js'
 
 /** An axis of a copy: its size, and the steps in elements from one index to the next in the source and in the result. */
 export type CopyAxis = { readonly size: number; readonly from: number; readonly to: number }
@@ -62,13 +63,10 @@ const strided = (scope: Scope, { from, to, count, plusZero }: Ends, axis: CopyAx
   ])
 }
 
-/** From this many elements on the engine's own copy is faster than a loop. */
-const LONG = 512
-
 /** Copies `count` elements along the innermost axis; leaves the pointers anywhere. */
 const innermost = (scope: Scope, ends: Ends, axis: CopyAxis): Code => {
   if (axis.to !== 1 || axis.from > 1) return strided(scope, ends, axis)
-  if (axis.from === 1 && axis.size >= LONG && !ends.plusZero)
+  if (axis.from === 1 && axis.size >= NATIVE_COPY_ELEMENTS && !ends.plusZero)
     return memory.copy(ends.to.get, ends.from.get, i32.shl(ends.count.get, i32.const(2)))
   return dense(scope, ends, axis.from === 0)
 }
@@ -114,23 +112,21 @@ type Task = {
   readonly code: (scope: Scope, unit: Code<'i32'>, at: Places) => Code
 }
 
-const ENOUGH = 64
-const PART = 8192
-
 const taskOf = (copy: Copy): Task => {
   const axes = merged(copy.axes)
   const last = axes[axes.length - 1]
   let cut = 0
   let pieces = 1
-  while (cut < axes.length - 1 && pieces < ENOUGH) pieces *= axes[cut++].size
+  while (cut < axes.length - 1 && pieces < COPY_PARTS.enough) pieces *= axes[cut++].size
   const inside = axes.slice(cut, -1)
-  const parts = inside.length === 0 && pieces < ENOUGH ? Math.max(1, Math.ceil(last.size / PART)) : 1
+  const parts =
+    inside.length === 0 && pieces < COPY_PARTS.enough ? Math.max(1, Math.ceil(last.size / COPY_PARTS.elements)) : 1
   const each = Math.ceil(last.size / parts)
-  const work = shares(pieces * parts, 256)
+  const work = shares(pieces * parts, UNITS.most)
   const size = axes.reduce((n, a) => n * a.size, 1)
   return {
     units: work.count,
-    cost: (size / work.count) * (last.to === 1 && last.from <= 1 ? 0.2 : 1) + 20 * work.each,
+    cost: (size / work.count) * (last.to === 1 && last.from <= 1 ? RUN_NS : MOVED_NS) + ROW_NS * work.each,
     code: (scope, unit, at) => {
       const [piece, outer, part, from, to, count, rest] = Array.from({ length: 7 }, () => scope.local('i32'))
       return work.loop(scope, unit, piece, [
@@ -183,11 +179,11 @@ export const copyStage = (label: string, copies: readonly Copy[]): Stage => {
 
 /** One stage that fills the result's `n` elements with a number. */
 export const fillStage = (n: number, value: number): Stage => {
-  const work = shares(n, Math.ceil(n / PART))
+  const work = shares(n, Math.ceil(n / COPY_PARTS.elements))
   return {
     label: 'fill',
     units: work.count,
-    cost: work.each * 0.1,
+    cost: work.each * LARGEST_NS,
     emit: (m, at) =>
       m.func(
         perUnit((unit, scope) => {

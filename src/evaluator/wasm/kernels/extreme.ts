@@ -7,6 +7,7 @@ import type { Kernel, KernelSpec, Places, Stage } from '../kernel.js'
 import { affine, bump, perUnit, rounded, shares, whileLoop, wordAt } from './loops.js'
 import { element, firstEqual } from './selectionFilter.js'
 import { isShort, largestOfShort } from './shortRows.js'
+import { JOINED_NS, LARGEST_CHUNK, LARGEST_NS, ROW_CHUNKS, ROW_NS, UNITS, cutsRows } from '../machine.js'
 
 const OFFSETS = [0, 16, 32, 48] as const
 const LANES = [0, 1, 2, 3] as const
@@ -96,11 +97,11 @@ const writeRow = (
 }
 
 const rowStage = (spec: ExtremeSpec): Stage => {
-  const work = shares(spec.rows, 256)
+  const work = shares(spec.rows, UNITS.most)
   return {
     label: 'rows',
     units: work.count,
-    cost: work.each * (20 + 0.1 * spec.n),
+    cost: work.each * (ROW_NS + LARGEST_NS * spec.n),
     emit: (m, at) => {
       const { n, abs } = spec
       const largest = largestOfRow(m, n, abs)
@@ -129,7 +130,7 @@ const chunkStages = (spec: ExtremeSpec, chunk: number, chunks: number): readonly
     {
       label: 'chunks',
       units: rows * chunks,
-      cost: chunk * 0.1,
+      cost: chunk * LARGEST_NS,
       emit: (m, at) => {
         const largest = largestBetween(m, abs)
         return m.func(
@@ -149,7 +150,7 @@ const chunkStages = (spec: ExtremeSpec, chunk: number, chunks: number): readonly
     {
       label: 'join',
       units: rows,
-      cost: 2 * chunks,
+      cost: JOINED_NS * chunks,
       emit: (m, at) => {
         const write = writeRow(m, spec, at)
         return m.func(
@@ -169,15 +170,13 @@ const chunkStages = (spec: ExtremeSpec, chunk: number, chunks: number): readonly
   ]
 }
 
-const LONG = 65536
-
 /** The kernel that finds the largest of each of `rows` rows of `n` elements. A second output, where placed, gets its index (i32). */
 export const extremeOfRows = (spec: ExtremeSpec, name: string): Kernel | null => {
   const { rows, n, abs } = spec
   if (rows === 0 || n === 0 || rows * n >= 2 ** 29) return null
-  const chunk = Math.max(32768, Math.ceil(n / 64 / 16) * 16)
+  const chunk = Math.max(LARGEST_CHUNK, Math.ceil(n / ROW_CHUNKS / 16) * 16)
   const chunks = Math.ceil(n / chunk)
-  const split = n >= LONG && rows < 16
+  const split = cutsRows(rows, n)
   return {
     name: `${name}${abs ? ' of |x|' : ''}`,
     constants: null,

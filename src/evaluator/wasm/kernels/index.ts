@@ -26,6 +26,7 @@ import { firstEqualOfShort, isShort } from './shortRows.js'
 import { sumKernel } from './sums.js'
 import { softmaxKernel } from './softmax.js'
 import { BASELINE, dotOf, type Rungs } from '../rungs.js'
+import { ADDED_TO_PER_NS, MOVED_NS, PICKED_NS, SEEN_PER_NS, UNITS } from '../machine.js'
 
 /** A kernel and the flat nodes that it reads, in the order of its operands. */
 export type OpKernel = { readonly kernel: Kernel; readonly args: readonly number[] }
@@ -82,7 +83,7 @@ const firstIndex = (spec: KernelSpec): Kernel => {
       {
         label: 'scan',
         units: count,
-        cost: n / 8,
+        cost: n / SEEN_PER_NS,
         emit: (m, at) => {
           const find = findIn(m, n, spec.attrs.abs === true)
           return m.func(
@@ -117,7 +118,7 @@ const atPlaces = (spec: KernelSpec): Kernel => {
       {
         label: spec.op,
         units: 1,
-        cost: 5 * count + (adds ? size / 10 : 0),
+        cost: PICKED_NS * count + (adds ? size / ADDED_TO_PER_NS : 0),
         emit: (m, at) =>
           m.func({
             params: ['i32', 'i32'],
@@ -158,7 +159,7 @@ const atPlaces = (spec: KernelSpec): Kernel => {
 
 /** The whole numbers from 0 on. */
 const counting = ({ shape }: KernelSpec): Kernel => {
-  const work = shares(sizeOf(shape), 64)
+  const work = shares(sizeOf(shape), UNITS.small)
   return {
     name: 'arange',
     scratch: 0,
@@ -169,7 +170,7 @@ const counting = ({ shape }: KernelSpec): Kernel => {
       {
         label: 'count',
         units: work.count,
-        cost: work.each,
+        cost: work.each * MOVED_NS,
         emit: (m, at) =>
           m.func(
             perUnit((unit, scope) => {

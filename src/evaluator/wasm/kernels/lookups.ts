@@ -8,7 +8,8 @@ import { f32, f64, i32, memory } from '../asm/instructions.js'
 import { forLoop, type Local, type Scope } from '../asm/module.js'
 import type { Kernel, KernelSpec, Places } from '../kernel.js'
 import { affine, bump, perUnit, rounded, shares } from './loops.js'
-import { MOST_ENTRIES, pack } from './tables.js'
+import { pack } from './tables.js'
+import { MOST_ENTRIES, TABLED_NS, UNITS } from '../machine.js'
 
 /**
  * A linear map of planes: element i of the outer plane is the sum of `weights[j] * inner[members[j]]` for j from
@@ -162,7 +163,7 @@ export const lookupKernel = (spec: KernelSpec): Kernel | null => {
   if (map === null || map.members.length > MOST_ENTRIES || map.starts.length > MOST_ENTRIES) return null
   const planes = sizeOf(x) / map.inner
   const outer = map.starts.length - 1
-  const work = shares(planes, grad ? 32 : 256)
+  const work = shares(planes, grad ? UNITS.withScratch : UNITS.most)
   const lane = grad ? rounded(8 * map.inner) : 0
   const tables = pack(
     map.weights ?? new Float64Array(0),
@@ -179,7 +180,7 @@ export const lookupKernel = (spec: KernelSpec): Kernel | null => {
       {
         label: op,
         units: work.count,
-        cost: work.each * 2 * (map.members.length + outer),
+        cost: work.each * TABLED_NS * (map.members.length + outer),
         emit: (m, at) =>
           m.func(
             perUnit((unit, scope) => {

@@ -2,6 +2,7 @@
 import type { Code } from '../asm/encode.js'
 import { control, i32 } from '../asm/instructions.js'
 import { forLoop, type FuncSpec, type Local, type Scope, type Units } from '../asm/module.js'
+import { LINE_BYTES } from '../machine.js'
 
 /** `while (condition) body`. */
 export const whileLoop = (condition: Code<'i32'>, body: Code): Code =>
@@ -23,8 +24,8 @@ export const bump = (local: Local, n: number | Code<'i32'>): Code =>
 export const affine = (base: number, index: Code<'i32'>, factor: number): Code<'i32'> =>
   factor === 0 ? i32.const(base) : i32.add(i32.const(base), factor === 1 ? index : i32.mul(index, i32.const(factor)))
 
-/** Bytes rounded up to whole buffers of 64. */
-export const rounded = (bytes: number): number => Math.ceil(bytes / 64) * 64
+/** Bytes rounded up to whole buffers. */
+export const rounded = (bytes: number): number => Math.ceil(bytes / LINE_BYTES) * LINE_BYTES
 
 /** The function of a stage: does `unit` for each unit from the first parameter up to the second. */
 export const perUnit = (unit: (index: Local, scope: Scope) => Code): FuncSpec<Units> => ({

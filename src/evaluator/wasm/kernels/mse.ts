@@ -10,6 +10,7 @@ import { forLoop, type Func, type ModuleBuilder, type Scope } from '../asm/modul
 import type { Kernel, KernelSpec, Places, Stage } from '../kernel.js'
 import { affine, perUnit, wordAt } from './loops.js'
 import type { MathOf } from './math.js'
+import { MSE_NS, SEEN_PER_NS } from '../machine.js'
 
 const CANDIDATES = 20
 const VECTORS = CANDIDATES / 4
@@ -150,7 +151,7 @@ const largest = (scope: Scope, from: Code<'i32'>, n: number): Code<'f32'> => {
 const candidateStage = (rows: number, n: number, a: Attrs, mathOf: MathOf): Stage => ({
   label: 'candidates',
   units: rows,
-  cost: n / 8 + CANDIDATES * 10,
+  cost: n / SEEN_PER_NS + CANDIDATES * MSE_NS.candidate,
   emit: (m, at) => {
     const scale = scaleFunction(m, mathOf, a)
     return m.func(
@@ -182,7 +183,7 @@ const candidateStage = (rows: number, n: number, a: Attrs, mathOf: MathOf): Stag
 const errorStage = (rows: number, n: number, a: Attrs, round: Rounding): Stage => ({
   label: 'errors',
   units: rows * VECTORS,
-  cost: 3 * n,
+  cost: MSE_NS.error * n,
   emit: (m, at) => {
     const errors = errorFunction(m, n, a, round)
     return m.func(
@@ -238,7 +239,7 @@ export const mseKernel = ({ op, attrs, shapes: [x], shape }: KernelSpec, mathOf:
       {
         label: 'choice',
         units: rows,
-        cost: 2 * CANDIDATES,
+        cost: MSE_NS.choice * CANDIDATES,
         emit: (m, at) => m.func(perUnit((row, scope) => choice(at, scope, row.get))),
       },
     ],

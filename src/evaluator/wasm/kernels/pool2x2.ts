@@ -6,6 +6,7 @@ import { control, f32x4, i32, memory, v128 } from '../asm/instructions.js'
 import { forLoop, type Local, type Scope } from '../asm/module.js'
 import type { Kernel, KernelSpec, Places } from '../kernel.js'
 import { affine, bump, perUnit, shares } from './loops.js'
+import { POOLED_NS, UNITS } from '../machine.js'
 
 const are = (attr: Attr | undefined, n: number): boolean =>
   Array.isArray(attr) && attr.length === 2 && attr.every((v) => v === n)
@@ -205,7 +206,7 @@ export const pool2x2 = (spec: KernelSpec): Kernel | null => {
   const grad = op === 'maxPoolGrad'
   const [large, small] = grad ? [shape, shapes[0]] : [shapes[0], shape]
   const { ho, wo } = geometry
-  const work = shares(geometry.planes, 256)
+  const work = shares(geometry.planes, UNITS.most)
   return {
     name: `${op} 2x2`,
     scratch: 0,
@@ -216,7 +217,7 @@ export const pool2x2 = (spec: KernelSpec): Kernel | null => {
       {
         label: op,
         units: work.count,
-        cost: work.each * ho * wo * 0.5,
+        cost: work.each * ho * wo * POOLED_NS,
         emit: (m, at) =>
           m.func(
             perUnit((unit, scope) => {

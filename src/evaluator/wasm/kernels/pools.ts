@@ -17,7 +17,8 @@ import { forLoop, type Local, type Scope } from '../asm/module.js'
 import type { Kernel, KernelSpec, Places, Stage } from '../kernel.js'
 import { affine, bump, doubleAt, perUnit, rounded, shares, wordAt } from './loops.js'
 import { pool2x2 } from './pool2x2.js'
-import { MOST_ENTRIES, pack } from './tables.js'
+import { pack } from './tables.js'
+import { MOST_ENTRIES, TABLED_NS, UNITS } from '../machine.js'
 
 /** A pool of `planes` planes of `size` elements each; its windows, and by what an average divides them. */
 type Pool = {
@@ -191,9 +192,6 @@ const OPS = [
   'adaptiveAvgPoolGrad',
 ]
 
-/** Planes of doubles that a gradient may keep at once. */
-const LANES = 32
-
 const tableStage = (
   op: string,
   pool: Pool,
@@ -201,7 +199,7 @@ const tableStage = (
 ): { readonly stage: Stage; readonly scratch: number } => {
   const { planes, size, windows, divisors } = pool
   const grad = op.endsWith('Grad')
-  const work = shares(planes, grad ? LANES : 256)
+  const work = shares(planes, grad ? UNITS.withScratch : UNITS.most)
   const lane = rounded(8 * size)
   const n = windows.starts.length - 1
   const emit = (unit: Local, scope: Scope, at: Places): Code => {
@@ -237,7 +235,7 @@ const tableStage = (
     stage: {
       label: op,
       units: work.count,
-      cost: work.each * (2 * windows.members.length + (grad ? size : n)),
+      cost: work.each * (TABLED_NS * windows.members.length + (grad ? size : n)),
       emit: (m, at) => m.func(perUnit((unit, scope) => emit(unit, scope, at))),
     },
     scratch: grad ? lane * work.count : 0,

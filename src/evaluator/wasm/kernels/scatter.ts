@@ -5,6 +5,7 @@ import { perUnit, shares, wordAt } from './loops.js'
 import type { Kernel, KernelSpec } from '../kernel.js'
 import { fillStage } from './copies.js'
 import { firstEqual } from './selectionFilter.js'
+import { AXIS_ROW_NS, SPREAD_NS, UNITS } from '../machine.js'
 
 /** `scatterToFirst`: g of each row at the row's first element that equals the chosen one, 0 elsewhere. */
 export const scatterToFirstKernel = ({ op, shapes, shape }: KernelSpec): Kernel | null => {
@@ -12,7 +13,7 @@ export const scatterToFirstKernel = ({ op, shapes, shape }: KernelSpec): Kernel 
   const rows = op === 'scatterToFirst' ? sizeOf(shapes[2]) : 0
   if (op !== 'scatterToFirst' || size === 0 || rows === 0 || size >= 2 ** 29) return null
   const n = size / rows
-  const work = shares(rows, 256)
+  const work = shares(rows, UNITS.most)
   return {
     name: 'scatterToFirst',
     scratch: 0,
@@ -24,7 +25,7 @@ export const scatterToFirstKernel = ({ op, shapes, shape }: KernelSpec): Kernel 
       {
         label: 'find',
         units: work.count,
-        cost: work.each * (30 + 0.05 * n),
+        cost: work.each * (AXIS_ROW_NS + SPREAD_NS * n),
         emit: (m, { args: [g, x, chosen], outs: [out] }) => {
           const first = firstEqual(m, false)
           return m.func(

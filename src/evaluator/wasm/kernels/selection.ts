@@ -22,6 +22,7 @@ import {
 } from './selectionFilter.js'
 import { planSelection, STRIPS, type SelectionPlan } from './selectionPlan.js'
 import { sampleBounds } from './selectionSample.js'
+import { SELECTION_NS, UNITS, cutsRows } from '../machine.js'
 
 /** `(x, lane, row)`: finishes a row. */
 type RowFunction = Func<readonly ['i32', 'i32', 'i32']>
@@ -268,7 +269,7 @@ const splitStages = (rows: number, plan: SelectionPlan): readonly Stage[] => {
     {
       label: 'sample',
       units: rows,
-      cost: 5 * plan.samples,
+      cost: SELECTION_NS.drawn * plan.samples,
       emit: (m, at) => {
         const sample = sampleBounds(m, plan, selectKey(m))
         return m.func(perUnit((row) => sample.call(rowAt(at, row), laneAt(at, row.get))))
@@ -277,7 +278,7 @@ const splitStages = (rows: number, plan: SelectionPlan): readonly Stage[] => {
     {
       label: 'filter',
       units: rows * plan.chunks,
-      cost: STRIPS * plan.strip * 0.1,
+      cost: STRIPS * plan.strip * SELECTION_NS.scanned,
       emit: (m, at) => {
         const filter = filterChunk(m, plan)
         return m.func(
@@ -296,7 +297,7 @@ const splitStages = (rows: number, plan: SelectionPlan): readonly Stage[] => {
     {
       label: 'select',
       units: rows,
-      cost: 10 * plan.most,
+      cost: SELECTION_NS.candidate * plan.most,
       emit: (m, at) => {
         const finish = finishRow(m, functions(m, plan, at))
         return m.func(perUnit((row) => finish.call(rowAt(at, row), laneAt(at, row.get), row.get)))
@@ -305,16 +306,18 @@ const splitStages = (rows: number, plan: SelectionPlan): readonly Stage[] => {
   ]
 }
 
-/** At most so many pieces, each with scratch of its own. */
-const LANES = 64
+const rowCost = ({ side, n, samples }: SelectionPlan): number =>
+  side === 'all'
+    ? SELECTION_NS.start + SELECTION_NS.sorted * n
+    : SELECTION_NS.filtered * n + SELECTION_NS.sample * samples
 
 /** Many rows: each done from start to end. */
 const rowStage = (rows: number, plan: SelectionPlan): Stage => {
-  const lanes = shares(rows, LANES)
+  const lanes = shares(rows, UNITS.small)
   return {
     label: 'rows',
     units: lanes.count,
-    cost: lanes.each * (plan.side === 'all' ? 200 + 8 * plan.n : 0.2 * plan.n + 8 * plan.samples),
+    cost: lanes.each * rowCost(plan),
     emit: (m, at) => {
       const all = functions(m, plan, at)
       const steps =
@@ -335,9 +338,6 @@ const rowStage = (rows: number, plan: SelectionPlan): Stage => {
   }
 }
 
-/** Rows shorter than this aren't cut into chunks. */
-const LONG = 65536
-
 /**
  * `kthValue`, of x or, with `abs`, of its magnitudes. A second output, where the plan places one, gets the index in its row
  * (i32) of the first element equal to the chosen one, the first NaN where that is NaN. Source: torch.kthvalue.
@@ -349,7 +349,7 @@ export const kthKernel = (spec: KernelSpec, { abs }: { readonly abs: boolean }):
   const rows = sizeOf(spec.shape)
   if (typeof k !== 'number' || k < 1 || k > n || rows === 0 || rows * n >= 2 ** 29) return null
   if (k === n) return extremeOfRows({ rows, n, abs, zero: 'positive' }, 'kthValue last')
-  const split = n >= LONG && rows < 16
+  const split = cutsRows(rows, n)
   const plan = planSelection(n, k, abs, split)
   const stages = split ? splitStages(rows, plan) : [rowStage(rows, plan)]
   return {

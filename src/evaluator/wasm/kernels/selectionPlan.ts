@@ -4,6 +4,7 @@
  */
 import { rounded } from './loops.js'
 import { COUNTERS } from './keys.js'
+import { ROW_CHUNKS, SELECTION_CHUNK, SORTED_ROW } from '../machine.js'
 
 /** Where candidates lie: all of a short row; beyond one bound; or between two. */
 export type Side = 'all' | 'above' | 'below' | 'between'
@@ -40,7 +41,6 @@ export type SelectionPlan = {
 /** Strips of a chunk. */
 export const STRIPS = 2
 
-const SHORT = 1024
 /** Standard deviations between the expected rank of a sample and the one that is taken. */
 const SIGMAS = 6
 
@@ -72,12 +72,13 @@ export const planSelection = (n: number, k: number, abs: boolean, split: boolean
   const few = powerOfTwoNear(4 * Math.sqrt(n))
   const first = bounds(n, k, few)
   const best = Math.min(first.above, first.below)
-  const side: Side = n <= SHORT ? 'all' : best > few / 16 ? 'between' : first.above <= first.below ? 'above' : 'below'
+  const side: Side =
+    n <= SORTED_ROW ? 'all' : best > few / 16 ? 'between' : first.above <= first.below ? 'above' : 'below'
   const samples = side === 'between' ? Math.min(4 * few, powerOfTwoNear(n / 2)) : few
   const { ranks } = bounds(n, k, samples)
   const width = side === 'between' ? ranks[1] - ranks[0] : best
   const expected = Math.ceil((width * n) / samples)
-  const strip = Math.ceil((split ? Math.max(65536, n / 64) : n) / STRIPS / 16) * 16
+  const strip = Math.ceil((split ? Math.max(SELECTION_CHUNK, n / ROW_CHUNKS) : n) / STRIPS / 16) * 16
   const chunks = Math.ceil(n / (STRIPS * strip))
   const room = side === 'all' ? 0 : Math.min(strip, Math.ceil(1.25 * expected) + 64)
   const most = side === 'all' ? n : Math.min(n, 4 * expected + 64)

@@ -5,9 +5,7 @@ import { forLoop, type Func, type Local, type ModuleBuilder, type Scope, type Un
 import { floatOf, keyOf, type Selection } from './keys.js'
 import { bump, whileLoop, wordAt } from './loops.js'
 import type { SelectionPlan } from './selectionPlan.js'
-
-/** Up to this rank the best samples are kept in a sorted list; beyond it all are selected from. */
-const LISTED = 48
+import { LISTED_SAMPLES } from '../machine.js'
 
 /** Calls `use(key)` for each sample: one from every `step` elements, at a place in them that varies (golden section), so that no period of the data is met. */
 const overSamples = (scope: Scope, { samples, step, abs }: SelectionPlan, x: Local, key: Local, use: Code): Code => {
@@ -89,7 +87,8 @@ export const sampleBounds = (m: ModuleBuilder, plan: SelectionPlan, select: Sele
       const [x, lane] = scope.params
       const { side, rank, ranks, samples } = plan
       if (side === 'between') return ranks.map((r, i) => bySelection(scope, plan, select, x, lane, r, 4 * i))
-      if (rank <= LISTED) return byList(scope, plan, x, lane)
+      // Up to this rank the best samples are kept in a sorted list; beyond it all are selected from.
+      if (rank <= LISTED_SAMPLES) return byList(scope, plan, x, lane)
       return side === 'above'
         ? bySelection(scope, plan, select, x, lane, samples - rank, 0)
         : bySelection(scope, plan, select, x, lane, rank - 1, 4)

@@ -2,9 +2,10 @@
 import type { Code } from '../asm/encode.js'
 import { control, f32x4, i32, i32x4, v128 } from '../asm/instructions.js'
 import type { Func, Local, ModuleBuilder } from '../asm/module.js'
+import { SHORT_ROW } from '../machine.js'
 
 /** Are rows of so many elements short, but no shorter than a vector? */
-export const isShort = (n: number): boolean => n >= 4 && n <= 128
+export const isShort = (n: number): boolean => n >= 4 && n <= SHORT_ROW
 
 /** The first element of each vector of a row; the last vector begins as far in as it must. */
 const startsOf = (n: number): readonly number[] =>

@@ -8,6 +8,7 @@ import { control, f32, f32x4, f64, f64x2, i32, v128 } from '../asm/instructions.
 import { forLoop, type Func, type Local, type ModuleBuilder, type Scope, type Units } from '../asm/module.js'
 import type { Kernel, KernelSpec, Places, Stage } from '../kernel.js'
 import { affine, bump, doubleAt, perUnit, rounded, shares, whileLoop, wordAt } from './loops.js'
+import { JOINED_NS, ROW_NS, SUMMED_NS, SUM_PARTS, UNITS } from '../machine.js'
 
 /** Neighbouring axes that are all kept or all summed, as one; the stride is in bytes. */
 type Group = { readonly size: number; readonly stride: number; readonly kept: boolean }
@@ -107,13 +108,11 @@ const sumRun = (m: ModuleBuilder): Func<Units, 'f64'> =>
 /** How a reduction is dealt out: pieces of the result, times parts of the outermost summed group. */
 type Deal = { readonly pieces: number; readonly parts: number; readonly each: number; readonly extent: number }
 
-const PART = 32768
-const ENOUGH = 16
-const MOST_PARTS = 64
-
 const dealOf = (pieces: number, size: number, extent: number): Deal => {
   const parts =
-    pieces >= ENOUGH ? 1 : Math.max(1, Math.min(Math.floor(size / PART), Math.ceil(MOST_PARTS / pieces), extent))
+    pieces >= SUM_PARTS.enough
+      ? 1
+      : Math.max(1, Math.min(Math.floor(size / SUM_PARTS.elements), Math.ceil(SUM_PARTS.most / pieces), extent))
   const each = Math.ceil(extent / parts / 16) * 16
   return parts === 1 || each >= extent
     ? { pieces, parts: 1, each: extent, extent }
@@ -256,11 +255,11 @@ const byColumns = ({ groups, outs, divisor }: Reduction, size: number): Sweep =>
 }
 
 const sweepStage = ({ deal, label, emit }: Sweep, size: number): Stage => {
-  const work = shares(deal.pieces * deal.parts, 256)
+  const work = shares(deal.pieces * deal.parts, UNITS.most)
   return {
     label,
     units: work.count,
-    cost: (0.15 * size) / work.count + 20 * work.each,
+    cost: (SUMMED_NS * size) / work.count + ROW_NS * work.each,
     emit: (m, at) => {
       const body = emit(m, at)
       return m.func(
@@ -279,11 +278,11 @@ const sweepStage = ({ deal, label, emit }: Sweep, size: number): Stage => {
 
 /** Adds up the parts of each element. */
 const joinStage = (parts: number, outs: number, divisor: number): Stage => {
-  const work = shares(outs, 64)
+  const work = shares(outs, UNITS.small)
   return {
     label: 'join',
     units: work.count,
-    cost: work.each * parts * 2,
+    cost: work.each * parts * JOINED_NS,
     emit: (m, at) =>
       m.func(
         perUnit((unit, scope) => {

@@ -15,6 +15,3 @@ export const pack = (...parts: readonly (Int32Array | Float64Array)[]): Packed =
   parts.forEach((part, i) => bytes.set(new Uint8Array(part.buffer, part.byteOffset, part.byteLength), at[i]))
   return { at, bytes }
 }
-
-/** Most entries of a table; larger ones are left to the reference. */
-export const MOST_ENTRIES = 1 << 22

@@ -11,11 +11,13 @@ import { withFallback } from './fallback.js'
 import { correlationFlops, positionOffsets, tapOffsets, type Correlation } from './geometry.js'
 import { argument, newLayout, result, type Layout, type Place } from './layout.js'
 import { narrowStep, panelBytes, panelStage, permuteStage } from './pack.js'
+import { goesAlong } from './orientation.js'
 import { isIdentity, planeBytes, planeStage } from './planes.js'
 import { macOf, type LinearOperands } from './operands.js'
 import { splitLevels } from './split.js'
-import { productStage, WIDEST } from './sweep.js'
+import { productStage } from './sweep.js'
 import { filterStage, filterWords, forTiles, suitsWinograd, winogradStage } from './winograd.js'
+import { PRODUCTS_PER_NS, WIDEST_PANEL } from '../../machine.js'
 
 /** A kernel from its stages and its layout. */
 export const kernelOf = (
@@ -46,22 +48,6 @@ export type Operands = {
   readonly terms: readonly number[]
   /** Factors of the result, one per channel. */
   readonly scales?: Place
-}
-
-const vectorsOf = (n: number): number => Math.ceil(n / 4)
-/** Share of the lanes and registers that tiles of so many rows by columns use. */
-const use = (rows: number, columns: number): number => {
-  const full = Math.floor(columns / 16)
-  const rest = vectorsOf(columns % 16)
-  const narrow = [0, 1.25, 2.1, 3, 4][rest]
-  return (rows * columns) / ((rows < 2 ? 1.4 : rows + 0.3 * (rows % 2)) * (16 * full + 4 * narrow))
-}
-
-/** Which orientation keeps the vectors fuller? */
-export const goesAlong = (c: Correlation): boolean => {
-  const last = c.positions.length - 1
-  if (c.stride[last] !== 1 && c.positions[last] > 1) return false
-  return use(c.to, c.positions[last]) >= 0.97 * use(sizeOf(c.positions), c.to)
 }
 
 /** Offsets of all terms (plane of the group, tap) in bytes. */
@@ -101,11 +87,13 @@ const alongStages = (c: Correlation, layout: Layout, p: Operands): readonly Stag
   const terms = p.terms.length
   // A single row of the product needs more columns to keep the arithmetic busy.
   const width =
-    c.to === 1 ? Math.min(WIDEST, Math.ceil(c.positions[last] / Math.ceil(c.positions[last] / WIDEST) / 4) * 4) : 16
+    c.to === 1
+      ? Math.min(WIDEST_PANEL, Math.ceil(c.positions[last] / Math.ceil(c.positions[last] / WIDEST_PANEL) / 4) * 4)
+      : 16
   const panels = Math.ceil(c.positions[last] / width)
   const blocks = splitLevels(
     [c.batch, c.groups, ...outer, panels, c.to],
-    (terms * Math.min(width, c.positions[last])) / 25,
+    (terms * Math.min(width, c.positions[last])) / PRODUCTS_PER_NS,
     12,
   )
   return [
@@ -155,7 +143,7 @@ const acrossStages = (c: Correlation, layout: Layout, p: Operands): readonly Sta
   const positions = sizeOf(c.positions)
   const blocks = splitLevels(
     [c.batch, c.groups, Math.ceil(c.to / 16), positions],
-    (terms * Math.min(16, c.to)) / 25,
+    (terms * Math.min(16, c.to)) / PRODUCTS_PER_NS,
     12,
   )
   return [

@@ -4,25 +4,36 @@
  */
 import type { Code } from '../../asm/encode.js'
 import { control, f32x4, i32, i32x4, v128 } from '../../asm/instructions.js'
-import { forLoop, type ModuleBuilder, type Scope } from '../../asm/module.js'
-import type { Stage } from '../../kernel.js'
+import { forLoop, type Func, type ModuleBuilder, type Scope } from '../../asm/module.js'
+import type { Places, Stage } from '../../kernel.js'
 import { advance, indexed, least, range, storeLanes, transpose4 } from './code.js'
 import type { Place } from './layout.js'
+import { DOTS_PER_NS, DOT_ROWS, DOT_UNIT_NS } from '../../machine.js'
 
-/** Rows of x that go together. */
-const HEIGHT = 2
+/** Rows of x [rows, terms] times columns of w [columns, terms]: where they lie, and the result. */
+export type Dots = {
+  readonly x: Place
+  readonly w: Place
+  readonly out: Place
+  readonly rows: number
+  readonly columns: number
+  readonly terms: number
+}
 
-/** Some rows by four columns (or fewer: `lanes`). */
+/** Some rows by four columns (or fewer: `lanes`), from where the operands stand. */
+type DotTile = {
+  readonly rows: number
+  readonly lanes: number
+  readonly x: Code<'i32'>
+  readonly w: Code<'i32'>
+  readonly out: Code<'i32'>
+}
+
 const dotTile = (
   { multiplyAdd }: ModuleBuilder,
   scope: Scope,
-  rows: number,
-  lanes: number,
-  terms: number,
-  x: Code<'i32'>,
-  w: Code<'i32'>,
-  out: Code<'i32'>,
-  outRow: number,
+  { terms, columns }: Dots,
+  { rows, lanes, x, w, out }: DotTile,
 ): Code => {
   const [p, q, end] = range(3).map(() => scope.local('i32'))
   const acc = range(rows).map(() => range(4).map(() => scope.local('v128')))
@@ -47,53 +58,58 @@ const dotTile = (
       return [
         transpose4(row, help),
         row[0].set(f32x4.add(f32x4.add(a, b), f32x4.add(c, d))),
-        storeLanes(out, row[0].get, lanes, i * outRow),
+        storeLanes(out, row[0].get, lanes, i * columns * 4),
       ]
     }),
   ]
 }
 
+type ColumnFunction = Func<readonly ['i32', 'i32']>
+
+/** `f(w, out)`: all rows by `lanes` columns, some rows at a time. */
+const columnFunction = (m: ModuleBuilder, at: Places, d: Dots, lanes: number): ColumnFunction => {
+  const heights = [
+    ...range(Math.floor(d.rows / DOT_ROWS)).map(() => DOT_ROWS),
+    ...range(d.rows % DOT_ROWS).map(() => 1),
+  ]
+  return m.func({
+    params: ['i32', 'i32'],
+    body: (scope) =>
+      heights.map((rows, i) => {
+        const before = heights.slice(0, i).reduce((a, b) => a + b, 0)
+        const [w, out] = scope.params
+        return dotTile(m, scope, d, {
+          rows,
+          lanes,
+          x: i32.const(d.x(at) + before * d.terms * 4),
+          w: w.get,
+          out: i32.add(out.get, i32.const(before * d.columns * 4)),
+        })
+      }),
+  })
+}
+
 /** The stage of dot products; a unit is some groups of four columns. */
-export const dotStage = (x: Place, w: Place, out: Place, rows: number, columns: number, terms: number): Stage => {
+export const dotStage = (d: Dots): Stage => {
+  const { columns, terms } = d
   const groups = Math.ceil(columns / 4)
-  const cost = (rows * 4 * terms) / 12
-  const block = Math.max(1, Math.min(groups, Math.floor(8000 / cost)))
+  const cost = (d.rows * 4 * terms) / DOTS_PER_NS
+  const block = Math.max(1, Math.min(groups, Math.floor(DOT_UNIT_NS / cost)))
   return {
     label: 'dots',
     units: Math.ceil(groups / block),
     cost: block * cost,
     emit: (m, at) => {
-      const column = (lanes: number, name: readonly number[]) =>
-        m.func({
-          params: ['i32', 'i32'],
-          body: (scope) =>
-            name.map((h, i) => {
-              const before = name.slice(0, i).reduce((a, b) => a + b, 0)
-              const [w, out] = scope.params
-              return dotTile(
-                m,
-                scope,
-                h,
-                lanes,
-                terms,
-                i32.const(x(at) + before * terms * 4),
-                w.get,
-                i32.add(out.get, i32.const(before * columns * 4)),
-                columns * 4,
-              )
-            }),
-        })
-      const heights = [...range(Math.floor(rows / HEIGHT)).map(() => HEIGHT), ...range(rows % HEIGHT).map(() => 1)]
-      const whole = column(4, heights)
-      const rest = columns % 4 === 0 ? null : column(columns % 4, heights)
+      const whole = columnFunction(m, at, d, 4)
+      const rest = columns % 4 === 0 ? null : columnFunction(m, at, d, columns % 4)
       return m.func({
         params: ['i32', 'i32'],
         body: (scope) => {
           const [from, to] = scope.params
           const [g, end] = range(2).map(() => scope.local('i32'))
           const full = Math.floor(columns / 4)
-          const call = (f: typeof whole): Code =>
-            f.call(indexed(i32.const(w(at)), g.get, 16 * terms), indexed(i32.const(out(at)), g.get, 16))
+          const call = (f: ColumnFunction): Code =>
+            f.call(indexed(i32.const(d.w(at)), g.get, 16 * terms), indexed(i32.const(d.out(at)), g.get, 16))
           const limit = (n: Code<'i32'>, most: number): Code => [end.set(n), end.set(least(end.get, most))]
           return [
             limit(i32.mul(to.get, i32.const(block)), full),

@@ -11,6 +11,7 @@ import type { Kernel, Stage } from '../../kernel.js'
 import { advance, indexed, range } from './code.js'
 import { correlationFlops, type Correlation } from './geometry.js'
 import { argument, newLayout, result, type Place } from './layout.js'
+import { EXACT_PRODUCT_NS, SEEN_PER_NS } from '../../machine.js'
 
 /** Where along an axis each tap of each position reads the source, in bytes; -1 where nothing of it stands. */
 const axisTable = (
@@ -107,7 +108,7 @@ export const exactKernel = (name: string, c: Correlation): Kernel => {
   const stage: Stage = {
     label: 'product',
     units: c.batch * c.groups * c.to,
-    cost: 2 * c.from * sizeOf(c.positions) * sizeOf(c.kernel),
+    cost: EXACT_PRODUCT_NS * c.from * sizeOf(c.positions) * sizeOf(c.kernel),
     emit: (m, at) =>
       m.func({
         params: ['i32', 'i32'],
@@ -144,7 +145,7 @@ export const newWatch = (scope: Scope, flag: Code<'i32'>): Watch => {
 export const watchStage = (operand: Place, count: number): Stage => ({
   label: 'look for infinities',
   units: 1,
-  cost: count / 8,
+  cost: count / SEEN_PER_NS,
   emit: (m, at) =>
     m.func({
       params: ['i32', 'i32'],

@@ -1,10 +1,9 @@
 /** Joins a fast kernel with the one that takes over where the numbers are none that it can treat. */
 import type { Kernel } from '../../kernel.js'
+import { rounded } from '../loops.js'
 
 /** What is made of the weight and the scales alone. */
 const FROM_WEIGHT: ReadonlySet<string> = new Set(['weight to i16', 'weight to i8', 'transform weight', 'pack weight'])
-
-const rounded = (bytes: number): number => Math.ceil(bytes / 64) * 64
 
 /** `kernel` and `other` after it in memory; `after` is the last stage that may raise the flag. `other` has no fallback of its own. */
 export const withFallback = (kernel: Kernel, after: number, other: Kernel): Kernel => {

@@ -8,6 +8,7 @@ import { integerConvKernel } from './integerConv.js'
 import { integerLinearKernel } from './integerLinear.js'
 import { isFew, linearKernel, linearWeightGradKernel, matmulKernel } from './matrix.js'
 import { weightGradKernel } from './weightGrad.js'
+import { COPIED_PER_NS } from '../../machine.js'
 
 /** Sums of nothing. */
 const zeroKernel = (spec: KernelSpec): Kernel => {
@@ -25,7 +26,7 @@ const zeroKernel = (spec: KernelSpec): Kernel => {
             {
               label: 'zero',
               units: 1,
-              cost: bytes / 20,
+              cost: bytes / COPIED_PER_NS,
               emit: (m, at) =>
                 m.func({
                   params: ['i32', 'i32'],

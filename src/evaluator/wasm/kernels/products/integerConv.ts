@@ -4,14 +4,7 @@ import type { Code } from '../../asm/encode.js'
 import { i32, v128 } from '../../asm/instructions.js'
 import { forLoop, type Local, type Scope } from '../../asm/module.js'
 import type { ByteOperand, IntegerLicence, Kernel, Stage } from '../../kernel.js'
-import {
-  correlationBytes,
-  correlationStages,
-  directKernel as floatKernel,
-  goesAlong,
-  kernelOf,
-  termOffsets,
-} from './correlate.js'
+import { correlationBytes, correlationStages, directKernel as floatKernel, kernelOf, termOffsets } from './correlate.js'
 import { onIntegers } from './fallback.js'
 import { correlationFlops, gridOffsets, tapOffsets, type Correlation } from './geometry.js'
 import {
@@ -28,9 +21,11 @@ import {
 } from './integers.js'
 import { argument, newLayout, type Layout, type Place } from './layout.js'
 import { integerMac, integerName, perWord } from './operands.js'
+import { goesAlong } from './orientation.js'
 import { planeBytes, planeStage } from './planes.js'
 import { channelQuads, quadPlanes, tapQuads } from './quads.js'
 import { filterStage, filterWords, fitsWinograd, forTiles, suitsWinograd, winogradStage } from './winograd.js'
+import { PAIRED_TAPS } from '../../machine.js'
 
 /** Are the integers of x bytes? */
 type Bytes = ByteOperand | null
@@ -147,7 +142,8 @@ const directKernel = (c: Correlation, licence: IntegerLicence, bytes: Bytes, flo
   const layout = newLayout()
   const last = c.kernel.length - 1
   const taps = sizeOf(c.kernel)
-  const byTaps = c.from === 1 && c.kernel[last] > 1 && taps <= 64 && c.dilation[last] <= 12
+  const byTaps =
+    c.from === 1 && c.kernel[last] > 1 && taps <= PAIRED_TAPS.most && c.dilation[last] <= PAIRED_TAPS.farthest
   const along = goesAlong(c)
   const plane = planeBytes(c.placement.target)
   const per = perWord(bytes)

@@ -11,12 +11,13 @@ import { argument, newLayout, type Place } from './layout.js'
 import { linearStages } from './matrix.js'
 import { integerMac, integerName, perWord } from './operands.js'
 import { neighbourQuads } from './quads.js'
+import { NARROWED_PER_NS, QUANTIZED_PER_NS } from '../../machine.js'
 
 /** Rows of bytes as words. */
 const byteStage = (signed: boolean, rows: number, terms: number, words: number, target: Place): Stage => ({
   label: 'input to i16',
   units: rows,
-  cost: terms / 16,
+  cost: terms / NARROWED_PER_NS,
   emit: (m, at) =>
     m.func({
       params: ['i32', 'i32'],
@@ -42,7 +43,7 @@ const byteStage = (signed: boolean, rows: number, terms: number, words: number, 
 const rowStage = (rows: number, terms: number, words: number, target: Place): Stage => ({
   label: 'input to i8',
   units: rows,
-  cost: terms / 16,
+  cost: terms / NARROWED_PER_NS,
   emit: (m, at) =>
     m.func({
       params: ['i32', 'i32'],
@@ -62,7 +63,7 @@ const rowStage = (rows: number, terms: number, words: number, target: Place): St
 const inputStage = (s: Scales, most: number, rows: number, terms: number, words: number, target: Place): Stage => ({
   label: 'input to i16',
   units: rows,
-  cost: terms / 4,
+  cost: terms / QUANTIZED_PER_NS,
   emit: (m, at) =>
     m.func({
       params: ['i32', 'i32'],

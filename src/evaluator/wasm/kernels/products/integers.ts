@@ -10,6 +10,7 @@ import type { IntegerLicence, Places, Stage } from '../../kernel.js'
 import { advance, indexed, range } from './code.js'
 import { argument, type Layout, type Place } from './layout.js'
 import { moveRow, type Reader } from './planes.js'
+import { QUANTIZED_PER_NS } from '../../machine.js'
 
 /** 1.5 · 2^23: adding it rounds a small number to an integer (ties to even), which then stands in the low bits. */
 const MAGIC = 12582912
@@ -138,7 +139,7 @@ export const weightStage = (
 ): Stage => ({
   label,
   units: channels,
-  cost: numbers / 4,
+  cost: numbers / QUANTIZED_PER_NS,
   emit: (m, at) =>
     m.func({
       params: ['i32', 'i32'],

@@ -1,5 +1,6 @@
 /** Where a kernel's memory lies: scratch and tables are laid out while the kernel is built, addresses are known when it is emitted. */
 import type { Places } from '../../kernel.js'
+import { rounded } from '../loops.js'
 
 /** An address that is known when code is emitted. */
 export type Place = (at: Places) => number
@@ -23,8 +24,6 @@ export type Layout = {
   readonly scratchBytes: () => number
   readonly constants: () => Uint8Array | null
 }
-
-const rounded = (bytes: number): number => Math.ceil(bytes / 64) * 64
 
 /** An empty layout. */
 export const newLayout = (): Layout => {

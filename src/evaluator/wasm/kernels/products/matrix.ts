@@ -1,6 +1,5 @@
 /** Matrix products: linear, its gradient to the weight, matmul. */
-import type { Shape } from '../../../../data/shape.js'
-import { broadcastShapes, broadcastStrides, sizeOf } from '../../../../data/shape.js'
+import { type Shape, broadcastShapes, broadcastStrides, sizeOf } from '../../../../data/shape.js'
 import type { Kernel, KernelSpec, Stage } from '../../kernel.js'
 import { kernelOf } from './correlate.js'
 import { dotStage } from './dots.js'
@@ -9,6 +8,7 @@ import { copyStage, narrowStep, panelBytes, panelStage } from './pack.js'
 import { macOf, type LinearOperands } from './operands.js'
 import { splitLevels } from './split.js'
 import { productStage, type Axis, type Product } from './sweep.js'
+import { FEW_DOTS, PRODUCTS_PER_NS } from '../../machine.js'
 
 /** The sizes of `out [rows, columns] = Σ_k`. */
 type Sizes = { readonly rows: number; readonly columns: number; readonly terms: number }
@@ -27,7 +27,7 @@ const directProduct = (
   const panels = Math.ceil(s.columns / 16)
   const blocks = splitLevels(
     [...axes.map((x) => x.count), panels, s.rows],
-    (s.terms * Math.min(16, s.columns)) / 25,
+    (s.terms * Math.min(16, s.columns)) / PRODUCTS_PER_NS,
     12,
   )
   return {
@@ -49,7 +49,7 @@ export const linearStages = (layout: Layout, { rows, columns, terms }: Sizes, o:
   const width = packsInput ? rows : columns
   const height = packsInput ? columns : rows
   const packed = layout.scratch(panelBytes(terms, width))
-  const blocks = splitLevels([Math.ceil(width / 16), height], (terms * Math.min(16, width)) / 25, 12)
+  const blocks = splitLevels([Math.ceil(width / 16), height], (terms * Math.min(16, width)) / PRODUCTS_PER_NS, 12)
   return [
     panelStage({
       label: packsInput ? 'pack input' : 'pack weight',
@@ -80,7 +80,7 @@ export const linearStages = (layout: Layout, { rows, columns, terms }: Sizes, o:
 
 /** Are there so few rows that the weight is better read as it lies? */
 export const isFew = ({ rows, terms }: { readonly rows: number; readonly terms: number }): boolean =>
-  rows <= 3 && terms >= 8
+  rows <= FEW_DOTS.rows && terms >= FEW_DOTS.terms
 
 /** linear in float32. */
 export const linearKernel = ({ shapes: [x, w] }: KernelSpec): Kernel => {
@@ -90,7 +90,7 @@ export const linearKernel = ({ shapes: [x, w] }: KernelSpec): Kernel => {
     return kernelOf(
       'linear f32 dots',
       layout,
-      [dotStage(argument(0), argument(1), result, s.rows, s.columns, s.terms)],
+      [dotStage({ x: argument(0), w: argument(1), out: result, ...s })],
       flopsOf(s),
       bytesOf(s),
     )
@@ -145,7 +145,7 @@ export const matmulKernel = ({ shapes: [p, q] }: KernelSpec): Kernel => {
     return kernelOf(
       'matmul f32 dots',
       layout,
-      [dotStage(argument(1), argument(0), result, 1, rows, s.terms)],
+      [dotStage({ x: argument(1), w: argument(0), out: result, rows: 1, columns: rows, terms: s.terms })],
       sizeOf(batch) * flopsOf(s),
       sizeOf(batch) * bytesOf(s),
     )

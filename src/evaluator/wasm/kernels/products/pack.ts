@@ -5,6 +5,7 @@ import { forLoop, type Scope } from '../../asm/module.js'
 import type { Stage } from '../../kernel.js'
 import { advance, indexed, range, transpose4 } from './code.js'
 import type { Place } from './layout.js'
+import { COPIED_PER_NS, COPY_BLOCK, PACKED_PER_NS, PACKED_SPAN, SEEN_PER_NS, SUM_BLOCK } from '../../machine.js'
 
 /** Bytes of all panels of a packed operand of `terms` rows. */
 export const panelBytes = (terms: number, columns: number): number =>
@@ -30,9 +31,6 @@ export type PanelPack = {
     readonly targetTerms?: number
   }[]
 }
-
-/** k that one unit packs. */
-const SPAN = 256
 
 /** One panel's k from `first` to `end`: transposes four by four, then single numbers. */
 const packPanel = (
@@ -80,12 +78,12 @@ export const panelStage = (p: PanelPack): Stage => {
   const panels = Math.ceil(p.columns / 16)
   const wide = Math.floor(p.columns / 16)
   const rest = p.columns - 16 * wide
-  const spans = Math.ceil(p.terms / SPAN)
+  const spans = Math.ceil(p.terms / PACKED_SPAN)
   const units = p.outer.reduce((n, o) => n * o.count, panels * spans)
   return {
     label: p.label,
     units,
-    cost: units === 0 ? 0 : (Math.min(16, p.columns) * Math.min(SPAN, p.terms)) / 2,
+    cost: units === 0 ? 0 : (Math.min(16, p.columns) * Math.min(PACKED_SPAN, p.terms)) / PACKED_PER_NS,
     emit: (m, at) =>
       m.func({
         params: ['i32', 'i32'],
@@ -119,8 +117,8 @@ export const panelStage = (p: PanelPack): Stage => {
           return forLoop(unit, scope.params[0].get, scope.params[1].get, 1, [
             left.set(unit.get),
             take(spans),
-            first.set(i32.mul(i.get, i32.const(SPAN))),
-            end.set(i32.add(first.get, i32.const(SPAN))),
+            first.set(i32.mul(i.get, i32.const(PACKED_SPAN))),
+            end.set(i32.add(first.get, i32.const(PACKED_SPAN))),
             end.set(control.select(end.get, i32.const(p.terms), i32.lt_u(end.get, i32.const(p.terms)))),
             take(panels),
             panel.set(i.get),
@@ -177,11 +175,11 @@ export const permuteStage = (
 
 /** Copies memory as it stands; a unit is a block of 16 KiB. */
 export const copyStage = (label: string, source: Place, target: Place, bytes: number): Stage => {
-  const block = 16384
+  const block = COPY_BLOCK
   return {
     label,
     units: Math.ceil(bytes / block),
-    cost: block / 20,
+    cost: block / COPIED_PER_NS,
     emit: (m, at) =>
       m.func({
         params: ['i32', 'i32'],
@@ -212,11 +210,11 @@ export const sumStage = (
   target: Place,
   count: number,
 ): Stage => {
-  const block = 4096
+  const block = 4 * SUM_BLOCK
   return {
     label,
     units: Math.ceil((count * 4) / block),
-    cost: (parts * 1024) / 8,
+    cost: (parts * SUM_BLOCK) / SEEN_PER_NS,
     emit: (m, at) =>
       m.func({
         params: ['i32', 'i32'],

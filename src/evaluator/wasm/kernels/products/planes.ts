@@ -1,12 +1,12 @@
 /** Copies planes (the elements of one channel) into larger ones: with zeros around, cropped, or with gaps. */
-import type { Shape } from '../../../../data/shape.js'
-import { sizeOf, stridesOf } from '../../../../data/shape.js'
+import { type Shape, sizeOf, stridesOf } from '../../../../data/shape.js'
 import type { Code } from '../../asm/encode.js'
 import { control, f32x4, i32, v128 } from '../../asm/instructions.js'
 import { forLoop, type Local, type Scope } from '../../asm/module.js'
 import type { Places, Stage } from '../../kernel.js'
 import { advance, range, times } from './code.js'
 import type { Layout, Place } from './layout.js'
+import { COPIED_PER_NS, PLANE_ROW_NS } from '../../machine.js'
 
 /** Element i of the source goes to `i * step + lead` along each axis of the target; what falls outside is dropped. */
 export type Placement = {
@@ -127,7 +127,7 @@ export const planeStage = (layout: Layout, copy: PlaneCopy): Stage => {
   return {
     label: copy.label,
     units: copy.planes,
-    cost: bytes / 20 + rows.length * 2,
+    cost: bytes / COPIED_PER_NS + rows.length * PLANE_ROW_NS,
     emit: (m, at) =>
       m.func({
         params: ['i32', 'i32'],

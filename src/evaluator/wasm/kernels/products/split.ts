@@ -1,8 +1,5 @@
 /** How the work of a stage is cut into units. */
-
-/** Work of one unit in nanoseconds: not much less (a unit costs some itself), not much more (threads should end together). */
-const LEAST = 4_000
-const MOST = 60_000
+import { UNIT_NS } from '../../machine.js'
 
 /**
  * Numbers of steps per unit for nested levels, outermost first, when one step of the innermost takes so many nanoseconds.
@@ -10,7 +7,7 @@ const MOST = 60_000
  */
 export const splitLevels = (counts: readonly number[], nanoseconds: number, multiple = 1): readonly number[] => {
   const total = counts.reduce((n, c) => n * c, nanoseconds)
-  const target = Math.min(MOST, Math.max(LEAST, total / 32))
+  const target = Math.min(UNIT_NS.most, Math.max(UNIT_NS.least, total / UNIT_NS.parts))
   const blocks = counts.map(() => 1)
   let unit = nanoseconds
   for (let i = counts.length - 1; i >= 0; i--) {

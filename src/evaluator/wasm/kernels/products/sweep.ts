@@ -1,12 +1,12 @@
 /** A whole product as one stage: axes, rows and panels of columns split into units, and tiles over what a unit holds. */
 import type { Code } from '../../asm/encode.js'
 import { control, i32 } from '../../asm/instructions.js'
-import type { Local, ModuleBuilder, Scope } from '../../asm/module.js'
-import { forLoop } from '../../asm/module.js'
+import { type Local, type ModuleBuilder, type Scope, forLoop } from '../../asm/module.js'
 import type { Places, Stage } from '../../kernel.js'
 import { indexed } from './code.js'
 import type { Place } from './layout.js'
 import { tileFunction, type Mac, type TileFunction, type Walk } from './tile.js'
+import { TILE_HEIGHTS, productsPerNs } from '../../machine.js'
 
 /** An axis over which the whole product is repeated: how far operands, result and scales move at each step, in bytes. */
 export type Axis = {
@@ -44,11 +44,6 @@ export type Product = {
   /** Elements of the result at each step of the first axis, where these lie one after the other. */
   readonly piece?: number
 }
-
-/** Rows at a time by vectors of columns, the tallest first: what fits V8's registers. */
-const HEIGHTS: readonly (readonly number[])[] = [[], [6, 2, 1], [4, 2, 1], [2, 1], [2, 1], [1], [1], [1]]
-/** The widest panel for a single row: more would not fit the registers. */
-export const WIDEST = 28
 
 type Pointers = {
   readonly a: Code<'i32'>
@@ -172,7 +167,15 @@ const panelsCode = (
     (isNarrow ? p.b.narrow : undefined) ?? ('step' in p.b.k ? p.b.k.step : 0)
   const rows = (isNarrow: boolean, vectors: number, lanes: number): Code => [
     ptr.k === null ? [] : b.local.set(indexed(b.get, ptr.k, stepOf(isNarrow))),
-    rowsCode(p, at, spans[1], { ...ptr, b: b.get, c: c.get, s: s.get }, tiles(vectors, lanes), HEIGHTS[vectors], scope),
+    rowsCode(
+      p,
+      at,
+      spans[1],
+      { ...ptr, b: b.get, c: c.get, s: s.get },
+      tiles(vectors, lanes),
+      TILE_HEIGHTS[vectors],
+      scope,
+    ),
   ]
   const full = (): Code => rows(false, width / 4, 4)
   const narrow = (): Code => rows(true, vectors, rest - 4 * (vectors - 1))
@@ -316,7 +319,7 @@ export const productStage = (p: Product): Stage => {
   return {
     label: p.label,
     units,
-    cost: units === 0 ? 0 : macs / units / (p.mac === 'f32' ? 25 : 20),
+    cost: units === 0 ? 0 : macs / units / productsPerNs(p.mac === 'f32'),
     ...(whole ? { piece: p.piece } : {}),
     emit: (m, at, behind) =>
       m.func({

@@ -10,6 +10,7 @@ import type { Func, Local, ModuleBuilder, Scope } from '../../asm/module.js'
 import type { Places } from '../../kernel.js'
 import { advance, range, repeatUntil, storeLanes, transpose4, zipHigh, zipLow } from './code.js'
 import type { Place } from './layout.js'
+import { FLOAT_SUM_BLOCK } from '../../machine.js'
 
 /** How an operand goes on with k: by a number of bytes, or to its start plus an entry (in bytes) of a table. */
 export type Walk = { readonly step: number } | { readonly table: Place }
@@ -43,9 +44,6 @@ export type TileSpec = {
   /** Are the sums added to what is there? (Where columns are next to each other.) */
   readonly adds: boolean
 }
-
-/** Float sums are added up in blocks of at most so many terms, to keep the rounding error small. */
-const BLOCK = 512
 
 /** A tile: where its operands start and its result, how many times, tables, and the range of k. */
 export type TileFunction = Func<readonly ['i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32']>
@@ -196,7 +194,7 @@ const sums = (
   scope: Scope,
 ): { readonly code: Code; readonly held: Registers['acc'] } => {
   const tabled = 'table' in spec.a || 'table' in spec.b
-  const blocks = spec.mac !== 'f32' || spec.terms === null ? 1 : Math.ceil(spec.terms / BLOCK)
+  const blocks = spec.mac !== 'f32' || spec.terms === null ? 1 : Math.ceil(spec.terms / FLOAT_SUM_BLOCK)
   if (blocks === 1)
     return {
       code: [zero(regs.acc), zero(regs.top), loopOverTerms(m, spec, at, regs, ptr, end, scope), joinTops(spec, regs)],

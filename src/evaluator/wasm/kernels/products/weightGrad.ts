@@ -22,9 +22,7 @@ import { splitLevels } from './split.js'
 import { productStage } from './sweep.js'
 import { forTiles } from './winograd.js'
 import { suitsWinogradWeight, winogradWeightStages } from './winogradWeight.js'
-
-/** About so many positions make a chunk: few roundings in a row, and a panel of them fits the first cache. */
-const CHUNK = 784
+import { GRADIENT_POSITIONS, PRODUCTS_PER_NS } from '../../machine.js'
 
 /** Entries of the chunk table: offset of the first image, first k of the packed cotangent, range of the position table. */
 const chunksOf = (
@@ -32,8 +30,8 @@ const chunksOf = (
   positions: number,
   image: number,
 ): { readonly entries: readonly number[]; readonly images: number } => {
-  if (positions > CHUNK) {
-    const parts = Math.ceil(positions / CHUNK)
+  if (positions > GRADIENT_POSITIONS) {
+    const parts = Math.ceil(positions / GRADIENT_POSITIONS)
     const size = Math.ceil(positions / parts)
     const entries = Array.from({ length: batch * parts }, (_, i) => [
       Math.floor(i / parts),
@@ -41,7 +39,7 @@ const chunksOf = (
     ]).flatMap(([n, first]) => [n * image, n * positions + first, 4 * first, 4 * Math.min(positions, first + size)])
     return { entries, images: 1 }
   }
-  const images = Math.min(batch, Math.floor(CHUNK / positions))
+  const images = Math.min(batch, Math.floor(GRADIENT_POSITIONS / positions))
   const count = Math.ceil(batch / images)
   const entries = Array.from({ length: count }, (_, i) => i * images).flatMap((n) => [
     n * image,
@@ -117,7 +115,7 @@ const directKernel = (g: Geometry): Kernel => {
   const meanTerms = terms / count
   const blocks = splitLevels(
     [g.groups, count, Math.ceil(g.outPer / 16), row],
-    (meanTerms * Math.min(16, g.outPer)) / 25,
+    (meanTerms * Math.min(16, g.outPer)) / PRODUCTS_PER_NS,
     12,
   )
   const product = productStage({

@@ -24,14 +24,16 @@ import {
   wordSums,
   type Work,
 } from './winogradTransforms.js'
-
-/** Bytes of transformed inputs and products that one unit keeps at hand. */
-const HAND = 400_000
-/** Units at most, and bytes for all of them: each has room of its own. */
-const UNITS = 28
-const ROOM = 24_000_000
-/** Columns that a block has at least, where there are so many: fewer would leave panels empty. */
-export const COLUMNS = 32
+import {
+  FILTER_NS,
+  WINOGRAD_COLUMNS,
+  WINOGRAD_HAND,
+  WINOGRAD_LEAST,
+  WINOGRAD_OVERHEAD,
+  WINOGRAD_ROOM,
+  WINOGRAD_UNITS,
+  productsPerNs,
+} from '../../machine.js'
 
 /** Tiles of a correlation: rows of tiles of one image, tiles in a row; and rows of a block, blocks of a unit, units. */
 export type Tiling = {
@@ -44,7 +46,10 @@ export type Tiling = {
 
 /** Does the transform apply, and are there enough channels for it to win? `words`: 32-bit words per position of the source. */
 export const suitsWinograd = (c: Correlation, words: number): boolean =>
-  isTileable(c) && words >= 8 && c.to >= 8 && words * c.to >= 256
+  isTileable(c) &&
+  words >= WINOGRAD_LEAST.channels &&
+  c.to >= WINOGRAD_LEAST.channels &&
+  words * c.to >= WINOGRAD_LEAST.pairs
 
 /** A 3×3 kernel of stride 1 in one group, whose result has rows of whole tiles. */
 export const isTileable = (c: Correlation): boolean =>
@@ -67,12 +72,15 @@ const tilingOf = (c: Correlation, words: number): Tiling => {
   const [high, wide] = c.positions.map((n) => Math.ceil(n / 2))
   const all = c.batch * high
   const row = 64 * (words + c.to) * wide
-  const most = Math.min(all, Math.max(Math.ceil(COLUMNS / wide), Math.floor(HAND / row)))
+  const most = Math.min(all, Math.max(Math.ceil(WINOGRAD_COLUMNS / wide), Math.floor(WINOGRAD_HAND / row)))
   const waste = (rows: number): number => (Math.ceil((rows * wide) / 16) * 16) / (rows * wide) + 4 / (rows * wide)
   const rows = range(most)
     .map((i) => i + 1)
     .reduce((best, r) => (waste(r) <= waste(best) ? r : best), 1)
-  const blocks = Math.ceil(Math.ceil(all / rows) / Math.min(UNITS, Math.max(4, Math.floor(ROOM / (row * rows)))))
+  const blocks = Math.ceil(
+    Math.ceil(all / rows) /
+      Math.min(WINOGRAD_UNITS.most, Math.max(WINOGRAD_UNITS.always, Math.floor(WINOGRAD_ROOM / (row * rows)))),
+  )
   return { high, wide, rows, blocks, units: Math.ceil(all / (rows * blocks)) }
 }
 
@@ -186,9 +194,6 @@ const transformOut = (
   ])
 }
 
-/** Units that are left at least where they are made longer. */
-const LEAST_UNITS = 8
-
 /** Units of whole images where that leaves enough of them: what follows can then be done while an image is in cache. */
 const wholeImages = (c: Correlation, t: Tiling): Tiling => {
   const step =
@@ -197,7 +202,7 @@ const wholeImages = (c: Correlation, t: Tiling): Tiling => {
       .find((n) => (n * t.rows) % t.high === 0) ?? t.high
   const blocks = Math.ceil(t.blocks / step) * step
   const units = Math.ceil((c.batch * t.high) / (blocks * t.rows))
-  return units >= Math.min(LEAST_UNITS, c.batch) ? { ...t, blocks, units } : t
+  return units >= Math.min(WINOGRAD_UNITS.least, c.batch) ? { ...t, blocks, units } : t
 }
 
 /** The stage that does everything but the filters. */
@@ -253,7 +258,7 @@ export const winogradStage = (c: Correlation, layout: Layout, o: WinogradOperand
   return {
     label: `winograd ${t.rows}x${t.wide} tiles`,
     units: t.units,
-    cost: ((t.blocks * columns * (16 * o.words * c.to)) / (o.mac === 'f32' ? 25 : 20)) * 1.3,
+    cost: ((t.blocks * columns * (16 * o.words * c.to)) / productsPerNs(o.mac === 'f32')) * WINOGRAD_OVERHEAD,
     ...(whole ? { piece: c.to * c.positions[0] * c.positions[1] } : {}),
     emit: (m, at, behind) => m.func({ params: ['i32', 'i32'], body: body(m, at, behind) }),
   }
@@ -266,7 +271,7 @@ export type Taps = { readonly base: Place; readonly to: number; readonly word: n
 export const filterStage = (mac: 'f32' | 'i16', to: number, words: number, taps: Taps, target: Place): Stage => ({
   label: 'transform weight',
   units: to,
-  cost: words * 12,
+  cost: words * FILTER_NS,
   emit: (m, at) =>
     m.func({
       params: ['i32', 'i32'],

@@ -15,7 +15,7 @@ import { sumStage } from './pack.js'
 import { planeBytes } from './planes.js'
 import { productCode, type Product } from './sweep.js'
 import { newWatch } from './exact.js'
-import { COLUMNS, eachRow, isTileable, type Tiling } from './winograd.js'
+import { eachRow, isTileable, type Tiling } from './winograd.js'
 import {
   cotangentTiles,
   filterGradients,
@@ -25,26 +25,38 @@ import {
   newWork,
   type Work,
 } from './winogradTransforms.js'
-
-/** Bytes of transformed tiles that a unit keeps at hand, and bytes of sums of all units. */
-const HAND = 300_000
-const SUMS = 2_500_000
+import {
+  FILTER_NS,
+  PRODUCTS_PER_NS,
+  WINOGRAD_COLUMNS,
+  WINOGRAD_LEAST,
+  WINOGRAD_OVERHEAD,
+  WINOGRAD_WEIGHT,
+  WINOGRAD_WEIGHT_HAND,
+  WINOGRAD_WEIGHT_SUMS,
+} from '../../machine.js'
 
 /** Does the transform apply, is there enough to multiply, and are the sums of a few units no burden? */
 export const suitsWinogradWeight = (c: Correlation): boolean =>
   isTileable(c) &&
-  c.from >= 8 &&
-  c.to >= 8 &&
-  c.from * c.to >= 256 &&
-  c.from * c.to <= 2 ** 16 &&
-  c.batch * c.positions[0] * c.positions[1] >= 512
+  c.from >= WINOGRAD_LEAST.channels &&
+  c.to >= WINOGRAD_LEAST.channels &&
+  c.from * c.to >= WINOGRAD_LEAST.pairs &&
+  c.from * c.to <= WINOGRAD_WEIGHT.mostPairs &&
+  c.batch * c.positions[0] * c.positions[1] >= WINOGRAD_WEIGHT.leastPositions
 
 const tilingOf = (c: Correlation): Tiling => {
   const [high, wide] = c.positions.map((n) => Math.ceil(n / 2))
   const all = c.batch * high
-  const most = Math.max(4, Math.min(16, Math.floor(SUMS / (64 * c.from * c.to))))
+  const most = Math.max(
+    WINOGRAD_WEIGHT.leastUnits,
+    Math.min(WINOGRAD_WEIGHT.mostUnits, Math.floor(WINOGRAD_WEIGHT_SUMS / (64 * c.from * c.to))),
+  )
   const perUnit = Math.ceil(all / most)
-  const rows = Math.min(perUnit, Math.max(Math.ceil(COLUMNS / wide), Math.floor(HAND / (64 * (c.from + c.to) * wide))))
+  const rows = Math.min(
+    perUnit,
+    Math.max(Math.ceil(WINOGRAD_COLUMNS / wide), Math.floor(WINOGRAD_WEIGHT_HAND / (64 * (c.from + c.to) * wide))),
+  )
   const blocks = Math.ceil(perUnit / rows)
   const even = Math.ceil(perUnit / blocks)
   return { high, wide, rows: even, blocks, units: Math.ceil(all / (even * blocks)) }
@@ -209,7 +221,7 @@ export const winogradWeightStages = (c: Correlation, layout: Layout, planes: Pla
     {
       label: `winograd ${t.rows}x${t.wide} tiles`,
       units: t.units,
-      cost: ((t.blocks * columns * 16 * c.from * c.to) / 25) * 1.3,
+      cost: ((t.blocks * columns * 16 * c.from * c.to) / PRODUCTS_PER_NS) * WINOGRAD_OVERHEAD,
       emit: (m, at) => m.func({ params: ['i32', 'i32'], body: body(m, at) }),
     },
     ...(t.units === 1 ? [] : [sumStage('sum units', partial, sums, t.units, partial, sums / 4)]),
@@ -221,7 +233,7 @@ export const winogradWeightStages = (c: Correlation, layout: Layout, planes: Pla
 const finishStage = (c: Correlation, sums: Place, pitch: number): Stage => ({
   label: 'transform sums',
   units: c.to,
-  cost: c.from * 12,
+  cost: c.from * FILTER_NS,
   emit: (m, at) =>
     m.func({
       params: ['i32', 'i32'],
