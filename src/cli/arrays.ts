@@ -5,7 +5,7 @@ import { nearestName } from '../data/fields.js'
 import { intRepr, isQuantTensor, type Output } from '../data/quantTensor.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../data/shape.js'
 import type { Tensor } from '../data/tensor.js'
-import { leaves, mapTree } from '../data/tree.js'
+import { leaves, mapTree, type Tree } from '../data/tree.js'
 import type { Program, ProgramInput } from '../graph/program.js'
 import {
   npyToBytes,
@@ -90,8 +90,11 @@ export type Batches = {
   readonly batch: number
   readonly count: number
   readonly rest: number
-  readonly part: (k: number) => unknown
+  readonly part: (k: number) => Tree<Output>
 }
+
+/** The arrays of a file, which fit: to be cut into batches of a size, or of the program's own. */
+export type Cutting = (size?: number) => Batches
 
 /** How many times the rows of an input its array holds, or why it does not fit. */
 const rowsOf = (i: ProgramInput, t: Tensor): number | QuantError => {
@@ -117,11 +120,11 @@ const sliced = (t: Tensor, batch: number, k: number, size: number): Tensor => {
 }
 
 /** What a call is given, in the structure of the program. */
-const treeOf = (program: Program, at: (i: ProgramInput) => Tensor): unknown =>
+const treeOf = (program: Program, at: (i: ProgramInput) => Tensor): Tree<Output> =>
   mapTree(
     (x): x is number => typeof x === 'number',
     program.structure.data,
-    (index) => {
+    (index): Output => {
       const i = program.inputs[index]
       if (i.quant === undefined) return at(i)
       const part = (p: ProgramInput['part']): Tensor => {
@@ -141,8 +144,8 @@ const treeOf = (program: Program, at: (i: ProgramInput) => Tensor): unknown =>
     },
   )
 
-/** Cuts the arrays of a file into batches of the program, or of another size. */
-export const batchesOf = (program: Program, file: File, size?: number): E.Either<QuantErrors, Batches> => {
+/** Reads the arrays of a file for a program, and looks whether they fit. */
+export const cuttingOf = (program: Program, file: File): E.Either<QuantErrors, Cutting> => {
   const arrays = arraysIn(file)
   if (E.isLeft(arrays)) return arrays
   const given = matched(program, file, arrays.right)
@@ -162,15 +165,21 @@ export const batchesOf = (program: Program, file: File, size?: number): E.Either
     )
   if (errors.length > 0) return ofFile(file.path)(E.left(errors))
   const samples = Number(first?.rows ?? 1)
-  const batch = size ?? Math.max(1, first?.i.shape[0] ?? 1)
-  const part = (k: number): unknown =>
-    treeOf(program, (i) => {
-      const t = given.right.get(i) ?? { shape: [], data: new Float32Array(1) }
-      const plain: Tensor = { shape: t.shape, data: t.data }
-      return isShared(i) ? plain : sliced(plain, batch, k, Math.min(batch, samples - k * batch))
-    })
-  return E.right({ samples, batch, count: Math.ceil(samples / batch), rest: samples % batch, part })
+  return E.right((size) => {
+    const batch = size ?? Math.max(1, first?.i.shape[0] ?? 1)
+    const part = (k: number): Tree<Output> =>
+      treeOf(program, (i) => {
+        const t = given.right.get(i) ?? { shape: [], data: new Float32Array(1) }
+        const plain: Tensor = { shape: t.shape, data: t.data }
+        return isShared(i) ? plain : sliced(plain, batch, k, Math.min(batch, samples - k * batch))
+      })
+    return { samples, batch, count: Math.ceil(samples / batch), rest: samples % batch, part }
+  })
 }
+
+/** The arrays of a file in batches of the program. */
+export const batchesOf = (program: Program, file: File): E.Either<QuantErrors, Batches> =>
+  E.map((cut: Cutting) => cut())(cuttingOf(program, file))
 
 /** A result of several calls. */
 export type Result = { readonly name: string; readonly parts: readonly Output[] }

@@ -4,7 +4,8 @@ import type { QuantErrors } from '../data/error.js'
 import { nearestName } from '../data/fields.js'
 import * as presets from '../quantizers/presets.js'
 import { schemes, type Choice, type Rule, type SchemeName } from '../quantize/index.js'
-import { misused, orRefused, type Io, type Options, type Result } from './command.js'
+import { rulesProblems } from '../quantize/rules.js'
+import { misused, orRefused, refused, type Io, type Options, type Result } from './command.js'
 import { badFile, readFile, type File } from './files.js'
 
 const SCHEMES = Object.keys(schemes)
@@ -117,5 +118,6 @@ export const rulesOf = async (
     if (E.isLeft(rule)) return rule
     all.push(rule.right)
   }
-  return E.right(all)
+  const wrong = rulesProblems(all)
+  return wrong.length > 0 ? refused(wrong) : E.right(all)
 }

@@ -19,5 +19,7 @@ export type Target = {
   readonly ending: string
   /** Options of its own; the help lists them, and other targets refuse them. */
   readonly options: Options
+  /** What is wrong with its options, said before any work. */
+  readonly check?: (given: TargetGiven) => E.Either<Refusal, unknown>
   readonly make: (subject: Subject, given: TargetGiven) => E.Either<Refusal, Made>
 }

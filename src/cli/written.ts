@@ -1,7 +1,7 @@
 /** Which target a command writes, with what belongs to it; and the writing. */
 import * as E from 'fp-ts/lib/Either.js'
 import { nearestName } from '../data/fields.js'
-import { writeFolder } from '../node/index.js'
+import { ensureFolder, ensureWritable, writeFolder } from '../node/index.js'
 import { columns, optionLines } from './arguments.js'
 import { misused, orRefused, type Options, type Outcome, type Result } from './command.js'
 import { written } from './files.js'
@@ -43,7 +43,10 @@ export const chosenTarget = (asker: string, to: string | undefined, given: Targe
   const stray = Object.keys(OF_TARGETS).find(
     (o) => !Object.hasOwn(options, o) && given[o] !== undefined && given[o] !== false,
   )
-  if (stray === undefined) return target
+  if (stray === undefined) {
+    const wrong = target.right.check?.(given) ?? target
+    return E.isLeft(wrong) ? wrong : target
+  }
   const others = TARGETS.filter((n) => Object.hasOwn(targets[n].options, stray))
   return misused(
     `--${stray}`,
@@ -52,10 +55,18 @@ export const chosenTarget = (asker: string, to: string | undefined, given: Targe
   )
 }
 
+/** Whether what a target will make can be written there: asked before any long work. */
+export const storable = ({ ending }: Pick<Target, 'ending'>, out: string): Result<unknown> => {
+  if (ending.includes('.')) return out === '-' ? E.right(null) : orRefused(ensureWritable(out))
+  return out === '-' ? noStdout() : orRefused(ensureFolder(out))
+}
+
+const noStdout = (): Result<never> => misused('--out', 'a folder does not fit into stdout', 'name a folder: -o out')
+
 /** Writes what a target made. */
 export const store = (made: Made, out: string): Result<Outcome> => {
   if (made.is === 'file') return written(out, made.content)
-  if (out === '-') return misused('--out', 'a folder does not fit into stdout', 'name a folder: -o out')
+  if (out === '-') return noStdout()
   return orRefused(
     E.map((files: readonly string[]): Outcome => ({ text: files.join('\n'), json: { files } }))(
       writeFolder(out, made.files),

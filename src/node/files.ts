@@ -146,6 +146,24 @@ export const ensureFolder = (folder: string, fs: FileSystem = nodeFs): E.Either<
   }
 }
 
+/**
+ * Checks that a file can be written there, before any long work relies on it: its folder is there and can be written to, and the name is no folder's.
+ * What stands in the file stays.
+ */
+export const ensureWritable = (file: string, fs: FileSystem = nodeFs): E.Either<QuantErrors, void> => {
+  const wrong = argumentProblems('ensureWritable', { file }, { file: required(text) })
+  if (wrong.length > 0) return E.left(wrong)
+  const probe = `${file}.${process.pid}.probe`
+  try {
+    if (fs.existsSync(`${file}/.`)) throw Object.assign(new Error(`EISDIR: ${file} is a folder`), { code: 'EISDIR' })
+    opened(fs, probe, 'w', () => undefined)
+    fs.rmSync(probe, { force: true })
+    return E.right(undefined)
+  } catch (e) {
+    return E.left(fileError('written', file, e))
+  }
+}
+
 /** Writes files, by name, into a folder, which is made if need be; ends at the first that can't be written. Right: their paths. */
 export const writeFolder = (
   folder: string,

@@ -27,7 +27,10 @@ const trainedProblems = (asker: string, what: string, given: unknown): QuantErro
   return wrong.length > 0 ? wrong : treeProblems(net, numbers, `${what} of ${asker}`)
 }
 
-/** What is wrong with a quantized network, the float one beside it where one is asked for, and options, a backend among them. */
+/**
+ * What is wrong with a quantized network, the float one beside it where one is asked for, and options, a backend among
+ * them.
+ */
 export const askedProblems = (
   asker: string,
   quantized: unknown,

@@ -5,6 +5,7 @@ import { anything, count, flag, func, type Fields } from '../data/fields.js'
 import type { Backend } from '../evaluator/backend.js'
 import { askedProblems } from './asked.js'
 import { finishCollection } from '../nn/program/collection.js'
+import { notesOf } from './notes.js'
 import { placed } from './plan.js'
 import { quantizersOf } from './convert.js'
 import { runnerOf } from './runner.js'
@@ -22,7 +23,10 @@ export type Progress = {
 
 /** How a network is calibrated. */
 export type CalibrateOptions = Cut & {
-  /** Whether collection ends with the last batch, and scales are learned ones from then on (default true). `false` for more batches in another call. */
+  /**
+   * Whether collection ends with the last batch, and scales are learned ones from then on (default true). `false` for
+   * more batches in another call.
+   */
   readonly finish?: boolean
   /** Told after each batch. */
   readonly onProgress?: (progress: Progress) => void
@@ -47,12 +51,17 @@ export const floatLayers = <I, O>({ net }: Quantized<I, O>): ((path: string) => 
 }
 
 /**
- * Shows samples to a quantized network: activation quantizers collect as their presets say (percentile, largest, least squared error), batch by
- * batch, in order, and are switched over to what they have learned. Everything else goes on as in evaluation. Parameters stay as they are. With
- * `finish: false` the collection stays open, and a later call goes on with it, bit for bit as one call over all batches would.
+ * Shows samples to a quantized network: activation quantizers collect as their presets say (percentile, largest, least
+ * squared error), batch by batch, in order, and are switched over to what they have learned. Everything else goes on as
+ * in evaluation. Parameters stay as they are. With
+ * `finish: false` the collection stays open, and a later call goes on with it, bit for bit as one call over all batches
+ * would.
  * Source: Brevitas `calibration_mode`, with activations quantized while they collect, as in training.
- * Errors: samples of a wrong shape or with numbers that aren't finite, before anything runs; a quantizer that saw nothing.
- * @example pipe(q, (q) => calibrate(q, images, { batches: 16, onProgress: ({ batch, total }) => console.log(batch, total) }))
+ * Errors: samples of a wrong shape or with numbers that aren't finite, before anything runs; a quantizer that saw
+ * nothing. One that saw nothing but zeros stands in `report.notes`.
+ * @example
+ * const onProgress = ({ batch, total }: Progress) => console.log(batch, total)
+ * pipe(q, (q) => calibrate(q, images, { batches: 16, onProgress }))
  */
 export const calibrate = <I, O>(
   quantized: Quantized<I, O>,
@@ -85,5 +94,7 @@ export const calibrate = <I, O>(
     runner.dispose()
   }
   const ended = finish ? finishCollection(net)(state) : E.right(state)
-  return E.isLeft(ended) ? ended : E.right({ ...quantized, state: ended.right })
+  if (E.isLeft(ended)) return ended
+  const notes = [...(quantized.report.notes ?? []), ...notesOf(net, quantized.state, ended.right)]
+  return E.right({ ...quantized, state: ended.right, report: { ...quantized.report, notes } })
 }

@@ -2,7 +2,6 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../data/error.js'
 import { anything, count, func, type Fields } from '../data/fields.js'
-import type { Tensor } from '../data/tensor.js'
 import type { Backend } from '../evaluator/backend.js'
 import type { Value } from '../graph/op.js'
 import type { Layer, TensorTree } from '../nn/layers/layer.js'
@@ -14,6 +13,7 @@ import type { Looking } from './looking.js'
 import { passOver } from './runner.js'
 import { countOf, feedOf, type Cut, type Samples } from './samples.js'
 import { channelAxis, channelMeans, leafAt, probing, weightedIn, withLayer, withLeaf, type Weighted } from './taps.js'
+import { tensorsOf } from './trees.js'
 import type { Quantized, Trained } from './types.js'
 
 /** How biases are corrected. */
@@ -48,7 +48,7 @@ const meansOf = <I, O>(
     })(weightedIn(net, declared))
   const done = passOver(probe, looking, { params, state }, (outputs, batch) => {
     const weight = countOf(batch)
-    const results: readonly Tensor[] = outputs as never
+    const results = tensorsOf(outputs)
     results.forEach(({ data }, k) => {
       const entry = sums.get(owners[k]) ?? { sum: new Float64Array(data.length), weight: 0 }
       for (let i = 0; i < data.length; i++) entry.sum[i] += weight * data[i]
@@ -79,10 +79,12 @@ const corrected = <I, O>(q: Quantized<I, O>, at: Weighted, error: Float64Array):
 }
 
 /**
- * Moves the mean error of each output channel of each layer with weights into its bias, layer by layer in the order of their calls: what a layer is given has been
- * corrected by then. `float` is the network to agree with, `quantized.float` as a rule; its layers stand under the same paths. A layer
- * without a bias gets one. Weights and scales stay as they are.
- * Source: Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction (2019), section 4.2, with measured means; Brevitas `bias_correction_mode`.
+ * Moves the mean error of each output channel of each layer with weights into its bias, layer by layer in the order of
+ * their calls: what a layer is given has been corrected by then. `float` is the network to agree with,
+ * `quantized.float` as a rule; its layers stand under the same paths. A layer without a bias gets one. Weights and
+ * scales stay as they are.
+ * Source: Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction (2019), section 4.2,
+ * with measured means; Brevitas `bias_correction_mode`.
  * @example pipe(calibrated, (q) => correctBias(q, q.float, images, { batches: 16 }))
  */
 export const correctBias = <I, O>(

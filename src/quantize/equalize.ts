@@ -2,15 +2,13 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../data/error.js'
 import { count, fieldProblems, type Fields } from '../data/fields.js'
-import { layerProblems } from '../nn/layers/checks.js'
-import type { ChannelMap, Layer, Side, TensorTree, TrainedLayer, Unmerged } from '../nn/layers/layer.js'
+import type { ChannelMap, Layer, Side, TrainedLayer, Unmerged } from '../nn/layers/layer.js'
 import { flowOf, type Flow } from '../nn/merging/flow.js'
-import { treeProblems } from '../nn/merging/into.js'
 import type { InputsOf } from '../nn/program/program.js'
-import { treesProblems } from '../nn/program/wanted.js'
 import { prepared, type Prepared } from './prepare.js'
 import { regionsOf, type Member, type Region } from './regions.js'
 import { branchOf, leafAt, withLeaf } from './taps.js'
+import { trainedOf } from './trees.js'
 import type { Trained } from './types.js'
 
 /** How ranges are equalised. */
@@ -72,7 +70,8 @@ const equalizedAt = <I, O>(
   { channels, sources, sinks }: Region,
 ): readonly [Trained<I, O>, number] => {
   const [made, read] = [rangesOf(t, sources, 'behind', channels), rangesOf(t, sinks, 'before', channels)]
-  // What makes both ranges the root of their product; a channel without weights on a side stays. Powers of two keep every bit of the weights.
+  // What makes both ranges the root of their product; a channel without weights on a side stays. Powers of two keep
+  // every bit of the weights.
   const factors = made.map((m, c) => (m > 0 && read[c] > 0 ? 2 ** Math.round(Math.log2(Math.sqrt(read[c] / m))) : 1))
   const change = factors.reduce((most, f) => Math.max(most, Math.abs(Math.log2(f))), 0)
   if (change === 0) return [t, 0]
@@ -82,11 +81,12 @@ const equalizedAt = <I, O>(
 }
 
 /**
- * Scales the channels between layers with weights so that the ranges of weights on both sides become alike, through ReLU, pools, sums and depthwise
- * layers (all that is `homogeneous`), round after round; no data is needed. Batch norms are merged first. The results of the network stay what they
- * were bit for bit where no float overflows: factors are powers of two. Best before activations get few bits.
- * Source: Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction (2019), section 4.1; Brevitas `EqualizeGraph`, whose
- * factors are not rounded.
+ * Scales the channels between layers with weights so that the ranges of weights on both sides become alike, through
+ * ReLU, pools, sums and depthwise layers (all that is `homogeneous`), round after round; no data is needed. Batch norms
+ * are merged first. The results of the network stay what they were bit for bit where no float overflows: factors are
+ * powers of two. Best before activations get few bits.
+ * Source: Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction (2019), section 4.1;
+ * Brevitas `EqualizeGraph`, whose factors are not rounded.
  * @example pipe(equalize(net, inputs, trained), E.chain((e) => quantize(e.net, inputs, e, schemes.w4a4)))
  */
 export const equalize = <P, S, I, O>(
@@ -95,16 +95,10 @@ export const equalize = <P, S, I, O>(
   trained: { readonly params: P; readonly state: S },
   options: EqualizeOptions = {},
 ): E.Either<QuantErrors, Equalized<I, O>> => {
-  const wrong = [
-    ...layerProblems('equalize', net),
-    ...treesProblems('equalize', 'trained', trained),
-    ...fieldProblems('equalize', options, OPTIONS),
-  ]
-  if (wrong.length > 0) return E.left(wrong)
-  const numbers = trained as unknown as { readonly params: TensorTree; readonly state: TensorTree }
-  const misfits = treeProblems(net, numbers, 'what was trained')
-  if (misfits.length > 0) return E.left(misfits)
-  const ready = prepared(net as unknown as Layer<TensorTree, TensorTree, I, O>, inputs, numbers)
+  const given = trainedOf('equalize', net, trained)
+  const wrong = [...(E.isLeft(given) ? given.left : []), ...fieldProblems('equalize', options, OPTIONS)]
+  if (E.isLeft(given) || wrong.length > 0) return E.left(wrong)
+  const ready = prepared(given.right, inputs)
   return E.chain(({ merged }: Prepared<I, O>) =>
     E.map((flow: Flow): Equalized<I, O> => {
       const regions = regionsOf(flow)

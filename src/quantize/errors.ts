@@ -12,7 +12,6 @@ import {
   text,
   type Fields,
 } from '../data/fields.js'
-import type { Tensor } from '../data/tensor.js'
 import { leaves } from '../data/tree.js'
 import type { Backend } from '../evaluator/backend.js'
 import type { Value } from '../graph/op.js'
@@ -24,6 +23,7 @@ import { pairOf } from './rounding/moments.js'
 import { passOver } from './runner.js'
 import { feedOf, type Cut, type Samples } from './samples.js'
 import { weightedIn, type Weighted } from './taps.js'
+import { tensorsOf } from './trees.js'
 import type { Quantized, Trained } from './types.js'
 
 /** Samples that are looked at, and where. */
@@ -63,11 +63,16 @@ const comparing =
       return f === undefined ? [] : [{ path: q.path, float: f, quant: q }]
     })
     const paths = both.flatMap(({ path, quant: q }) => q.products.map(() => path))
+    const { layer, params: specs, state: states, problems, config } = pair
     return E.right({
-      ...pair,
+      layer,
+      params: specs,
+      state: states,
+      problems,
+      config,
       apply: (params, state, x, kit) => {
         const [results] = pair.apply(params, state, x, kit)
-        const [theirResults, ourResults] = (results as readonly unknown[]).map((r) => leaves(isValue, r))
+        const [theirResults, ourResults] = results.map((r) => leaves(isValue, r))
         const inside = both.flatMap(({ float: f, quant: q }) =>
           q.products.flatMap((p, k) => compared(kit.value(f.products[k].node), kit.value(p.node))),
         )
@@ -79,8 +84,8 @@ const comparing =
   }
 
 /**
- * The error of each layer with weights (of its products, before the bias) and of the results of the network, over samples, against a float network
- * whose layers stand under the same paths: `quantized.float` as a rule.
+ * The error of each layer with weights (of its products, before the bias) and of the results of the network, over
+ * samples, against a float network whose layers stand under the same paths: `quantized.float` as a rule.
  * @example orThrow(layerErrors(q, q.float, images)).map(({ path, error }) => `${path} ${error}`)
  */
 export const layerErrors = <I, O>(
@@ -104,7 +109,7 @@ export const layerErrors = <I, O>(
   }
   const looking = { inputs: quantized.inputs, feed: feed.right, backend: options.backend }
   const done = passOver(make, looking, numbers, (outputs) => {
-    const results: readonly Tensor[] = outputs as never
+    const results = tensorsOf(outputs)
     paths.forEach((path, k) => {
       const [off, all] = sums.get(path) ?? [0, 0]
       sums.set(path, [off + results[2 * k].data[0], all + results[2 * k + 1].data[0]])
@@ -128,7 +133,8 @@ const STEPS = {
 }
 
 /**
- * What each step of a quantization gained, as a table: a row per layer, a column per step, signal to noise in decibels (more is better; 6 are a bit).
+ * What each step of a quantization gained, as a table: a row per layer, a column per step, signal to noise in decibels
+ * (more is better; 6 are a bit).
  * Throws a `QuantFailure` for what are no steps.
  * @example console.log(showSteps([{ step: 'calibrated', errors: a }, { step: 'corrected', errors: b }]))
  */

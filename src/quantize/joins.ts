@@ -5,6 +5,7 @@ import type { CatInput } from '../nn/layers/joinLayers.js'
 import type { AnyLayer, Layer, None } from '../nn/layers/layer.js'
 import { model, type Layers } from '../nn/layers/model.js'
 import type { Value } from '../graph/op.js'
+import { netOf } from './trees.js'
 
 /** `a + b`; its quantized form is QuantEltwiseAdd. */
 export const Add = (): Layer<None, None, readonly [Value, Value]> =>
@@ -29,11 +30,14 @@ const isResidual = (layer: AnyLayer): boolean =>
 
 /** `x + body(x)` with the sum as a layer: body stands under its old name, so its numbers stay where they are. */
 const withAdd = (body: AnyLayer): AnyLayer =>
-  model({ body: body as Layer, add: Add() }, (l, params, state, x: Value) => {
-    const [y, bodyState] = l.body(params.body, state.body, x)
-    const [sum, addState] = l.add(params.add, state.add, [x, y])
-    return [sum, { body: bodyState, add: addState }] as never
-  }) as AnyLayer
+  model(
+    { body: netOf<Value, Value>(body), add: netOf<readonly [Value, Value], Value>(Add()) },
+    (l, params, state, x: Value) => {
+      const [y, bodyState] = l.body(params.body, state.body, x)
+      const [sum, addState] = l.add(params.add, state.add, [x, y])
+      return [sum, { body: bodyState, add: addState }]
+    },
+  )
 
 /** A network in which the sum of each residual is a layer (`add`, beside `body`). */
 export const withJoins = (layer: AnyLayer): AnyLayer => {

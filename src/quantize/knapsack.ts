@@ -38,8 +38,9 @@ const choicesOf = (sum: Sum): readonly number[] => {
 }
 
 /**
- * All choices that nothing beats, from the cheapest on: dynamic programming over the parts, of whose partial sums only those are carried on that no
- * other one beats in both. Exact as long as there are no more than 20,000 of these; then the costs of neighbours are less than 1/20,000 of the range apart.
+ * All choices that nothing beats, from the cheapest on: dynamic programming over the parts, of whose partial sums only
+ * those are carried on that no other one beats in both. Exact as long as there are no more than 20,000 of these; then
+ * the costs of neighbours are less than 1/20,000 of the range apart.
  */
 export const frontOf = (parts: readonly Choosable[]): readonly Chosen[] => {
   const start: Sum = { cost: 0, loss: 0, bits: 0, before: null }

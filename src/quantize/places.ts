@@ -12,8 +12,8 @@ export const layerAt = (layers: ReadonlySet<string>, path: string): string | und
 }
 
 /**
- * Which of these layers read a value while it carries metadata, through pools, layout and whatever else keeps it; null among them: it becomes a
- * result of the network.
+ * Which of these layers read a value while it carries metadata, through pools, layout and whatever else keeps it; null
+ * among them: it becomes a result of the network.
  */
 export const readersOf = (
   flow: Flow,

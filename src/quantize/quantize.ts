@@ -2,21 +2,18 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../data/error.js'
 import { layerProblems } from '../nn/layers/checks.js'
-import type { Layer, TensorTree } from '../nn/layers/layer.js'
+import type { Layer } from '../nn/layers/layer.js'
 import { flowOf } from '../nn/merging/flow.js'
-import { treeProblems } from '../nn/merging/into.js'
 import type { Merged } from '../nn/merging/mergeBatchNorm.js'
 import type { InputsOf } from '../nn/program/program.js'
-import { treesProblems } from '../nn/program/wanted.js'
 import { numbersFrom } from './numbers.js'
 import { prepared, type Prepared } from './prepare.js'
 import { nothingDone, placed, planOf } from './plan.js'
 import { layerReports, productsOf } from './report.js'
 import { idleRules, rulesProblems, type Rule } from './rules.js'
 import { settled } from './settle.js'
+import { trainedOf } from './trees.js'
 import type { Quantized, QuantizeReport, Trained } from './types.js'
-
-type Net<I, O> = Layer<TensorTree, TensorTree, I, O>
 
 const finished = <I, O>(
   { net, params, state, merged, kept }: Merged<I, O>,
@@ -52,14 +49,17 @@ const finished = <I, O>(
 }
 
 /**
- * Quantizes a trained float network by rules, in order, of which later ones win field by field. Batch norms are merged first. Convolutions, linear
- * layers and embeddings get weight quantizers; ReLU, ReLU6, sigmoid and tanh become their quantized forms where somebody reads them on integers
- * (unsigned where the sign is known); a layer with weights whose input is not quantized by then quantizes it itself; the operands of sums and
- * concatenations get one common scale (`residual` gains a layer `add`). Shared layers stay shared. What can't be rewritten layer by layer (an
- * imported model, own layers, a forward that uses functions) is made a model of layers first, as by `lift`. The result is an ordinary layer, whose
- * activation quantizers have seen no data yet: `calibrate` comes next. The report says what stayed float and why, and which products will run on integers.
+ * Quantizes a trained float network by rules, in order, of which later ones win field by field. Batch norms are merged
+ * first. Convolutions, linear layers and embeddings get weight quantizers; ReLU, ReLU6, sigmoid and tanh become their
+ * quantized forms where somebody reads them on integers (unsigned where the sign is known); a layer with weights whose
+ * input is not quantized by then quantizes it itself; the operands of sums and concatenations get one common scale
+ * (`residual` gains a layer `add`). Shared layers stay shared. What can't be rewritten layer by layer (an imported
+ * model, own layers, a forward that uses functions) is made a model of layers first, as by `lift`. The result is an
+ * ordinary layer, whose activation quantizers have seen no data yet: `calibrate` comes next. The report says what
+ * stayed float and why, and which products will run on integers.
  * Errors: rules that contradict themselves or are about no layer, numbers of another network, inputs that don't fit.
- * @example pipe(quantize(net, tensorInput([1, 1, 28, 28]), trained, schemes.int8), E.chain((q) => calibrate(q, images)))
+ * @example
+ * pipe(quantize(net, tensorInput([1, 1, 28, 28]), trained, schemes.int8), E.chain((q) => calibrate(q, images)))
  */
 export const quantize = <P, S, I, O>(
   net: Layer<P, S, I, O>,
@@ -67,16 +67,10 @@ export const quantize = <P, S, I, O>(
   trained: { readonly params: P; readonly state: S },
   rules: readonly Rule[],
 ): E.Either<QuantErrors, Quantized<I, O>> => {
-  const wrong = [
-    ...layerProblems('quantize', net),
-    ...treesProblems('quantize', 'trained', trained),
-    ...rulesProblems(rules),
-  ]
-  if (wrong.length > 0) return E.left(wrong)
-  const numbers = trained as unknown as { readonly params: TensorTree; readonly state: TensorTree }
-  const misfits = treeProblems(net, numbers, 'what was trained')
-  if (misfits.length > 0) return E.left(misfits)
+  const given = trainedOf('quantize', net, trained)
+  const wrong = [...(E.isLeft(given) ? given.left : []), ...rulesProblems(rules)]
+  if (E.isLeft(given) || wrong.length > 0) return E.left(wrong)
   return E.chain(({ merged, lifted }: Prepared<I, O>) => finished(merged, lifted, inputs, rules))(
-    prepared(net as unknown as Net<I, O>, inputs, numbers),
+    prepared(given.right, inputs),
   )
 }

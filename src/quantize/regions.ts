@@ -1,4 +1,7 @@
-/** Where channels of a float network can be scaled: layers that make values, layers that read them, and nothing between that would notice. */
+/**
+ * Where channels of a float network can be scaled: layers that make values, layers that read them, and nothing between
+ * that would notice.
+ */
 import type { NodeId } from '../data/quant.js'
 import type { Shape } from '../data/shape.js'
 import { usersOf, type Node } from '../graph/graph.js'
@@ -6,7 +9,10 @@ import type { AnyLayer } from '../nn/layers/layer.js'
 import type { Flow } from '../nn/merging/flow.js'
 import { layerAt } from './places.js'
 
-/** A layer on one side of a region: `repeat` of its channels, one after the other, are one of the region (a flattened image has many). */
+/**
+ * A layer on one side of a region: `repeat` of its channels, one after the other, are one of the region (a flattened
+ * image has many).
+ */
 export type Member = { readonly path: string; readonly layer: AnyLayer; readonly repeat: number }
 
 /** Channels that can be scaled by any positive numbers: divided where they are made, multiplied where they are read. */

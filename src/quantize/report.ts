@@ -30,7 +30,10 @@ export const productsOf = (graph: Graph): readonly ProductReport[] =>
     return [{ path: node.path, op: node.op.name, integers, why: integers ? '' : whyFloat(licence) }]
   })
 
-/** A layer without a quantized form keeps metadata (a pool, layout), or loses it for a reason; null: nothing is lost there. */
+/**
+ * A layer without a quantized form keeps metadata (a pool, layout), or loses it for a reason; null: nothing is lost
+ * there.
+ */
 const lossAt = (flow: Flow, path: string): LeftAs | null => {
   for (const { x, y } of flow.calls.get(path) ?? []) {
     if (y === null || gridOf(y.carried) !== null) continue
@@ -78,6 +81,7 @@ const FIELDS = {
         layers: required(listOf(text)),
         replayed: required(whole),
       }),
+      notes: listOf(shaped('a note', { path: words, why: words, fix: words })),
     }),
     like: 'quantized.report',
   }),
@@ -96,7 +100,10 @@ const productLine = ({ path, op, integers, why }: ProductReport): string =>
 const liftedLine = ({ path, was, layers, replayed }: LiftedPart): string =>
   `${path === '' ? 'the network' : path} (${was}) was rewritten as a model of ${layers.length} layers${replayed === 0 ? '' : `; ${replayed} operations stay as they were`}`
 
-/** What was rewritten; layer by layer: its quantizers, or why it stayed float; then each product, on integers or not; then batch norms. */
+/**
+ * What was rewritten; layer by layer: its quantizers, or why it stayed float; then each product, on integers or not;
+ * then what calibration noted, and batch norms.
+ */
 export const showQuantize = (report: QuantizeReport): string => {
   demandArguments('showQuantize', { report }, FIELDS)
   return [
@@ -104,6 +111,7 @@ export const showQuantize = (report: QuantizeReport): string => {
     ...report.layers.flatMap(layerLine),
     ...report.products.map(productLine),
     ...report.merged.map((m) => `${m.batchNorm} went into ${m.into}`),
+    ...(report.notes ?? []).flatMap((n) => [`${n.path}: ${n.why}`, `  fix: ${n.fix}`]),
     ...report.kept.flatMap((k) => [`${k.path}: ${k.layer} stays: ${k.why}`, `  fix: ${k.fix}`]),
   ].join('\n')
 }

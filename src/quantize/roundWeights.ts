@@ -23,11 +23,17 @@ import type { Quantized, Trained } from './types.js'
 export type RoundOptions = Cut & {
   /** `search` (default): the step of each channel is searched too. `keep`: as the quantizer has it. */
   readonly scales?: 'search' | 'keep'
-  /** What to agree with: `float` (default), the results of the float network, whatever came before; `own`, those of this layer's float weights. */
+  /**
+   * What to agree with: `float` (default), the results of the float network, whatever came before; `own`, those of this
+   * layer's float weights.
+   */
   readonly target?: 'float' | 'own'
   /** Move what is left of the mean error into the bias (default true). */
   readonly bias?: boolean
-  /** How much of the mean second moment is added to each (default 0.01): keeps weights whose inputs hardly occur where they are. */
+  /**
+   * How much of the mean second moment is added to each (default 0.01): keeps weights whose inputs hardly occur where
+   * they are.
+   */
   readonly damping?: number
   /** Rounds of descent after the rounding itself (default 8; 0: GPTQ alone). */
   readonly sweeps?: number
@@ -51,7 +57,10 @@ const OPTIONS: Fields<RoundOptions> = {
 /** A layer whose weights were rounded, or why not. */
 export type RoundedLayer = {
   readonly path: string
-  /** Squared error of its results over samples, of plain rounding and now, in parts of the variance of what unrounded weights can do; null where nothing was done. */
+  /**
+   * Squared error of its results over samples, of plain rounding and now, in parts of the variance of what unrounded
+   * weights can do; null where nothing was done.
+   */
   readonly before: number | null
   readonly after: number | null
   /** Why its weights stayed as they are. */
@@ -156,12 +165,13 @@ const roundedAt = <I, O>(
 }
 
 /**
- * Rounds the weights of each layer so that its results over samples stay close to those of the float network, layer by layer in the order of
- * their calls: what a layer is given is that of layers which are quantized already, and what it should make of it that of the float network.
- * Each output channel's step is searched as well. The quantizers keep these steps from then on, as learned scales.
- * Layers with weights per output channel and quantizers of integers are rounded, others told in `rounded`.
- * Sources: Frantar et al., GPTQ (2022); its target from the float network as in Li et al., GPTAQ (2025), Zhang et al., Qronos (2025); the descent
- * behind it as in Behdin et al., QuantEase (2023). Brevitas `gptq_mode`.
+ * Rounds the weights of each layer so that its results over samples stay close to those of the float network, layer by
+ * layer in the order of their calls: what a layer is given is that of layers which are quantized already, and what it
+ * should make of it that of the float network. Each output channel's step is searched as well. The quantizers keep
+ * these steps from then on, as learned scales. Layers with weights per output channel and quantizers of integers are
+ * rounded, others told in `rounded`.
+ * Sources: Frantar et al., GPTQ (2022); its target from the float network as in Li et al., GPTAQ (2025), Zhang et al.,
+ * Qronos (2025); the descent behind it as in Behdin et al., QuantEase (2023). Brevitas `gptq_mode`.
  * @example pipe(calibrated, (q) => roundWeights(q, q.float, images, { batches: 16 }))
  */
 export const roundWeights = <I, O>(

@@ -1,4 +1,6 @@
-/** Rules of a quantization: which layers get which quantizers. An ordered list, of which later ones win field by field. */
+/**
+ * Rules of a quantization: which layers get which quantizers. An ordered list, of which later ones win field by field.
+ */
 import type { QuantError, QuantErrors } from '../data/error.js'
 import {
   anything,
@@ -23,7 +25,10 @@ export type Choice = {
   readonly weightBitWidth?: number
   /** Of activations that may be negative (`Int8ActPerTensorFloat`); null leaves them float. */
   readonly actQuant?: Quantizer | null
-  /** Of activations that never are: behind ReLU, sigmoid, softmax (`Uint8ActPerTensorFloat`); as `actQuant` where none is said. */
+  /**
+   * Of activations that never are: behind ReLU, sigmoid, softmax (`Uint8ActPerTensorFloat`); as `actQuant` where none
+   * is said.
+   */
   readonly unsignedActQuant?: Quantizer | null
   /** Bits of activations, if not those of the preset. */
   readonly actBitWidth?: number

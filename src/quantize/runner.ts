@@ -34,7 +34,9 @@ export type Runner<I, O> = {
   readonly dispose: () => void
 }
 
-/** A runner of what `make` gives for inputs of the shapes of a batch, which were declared for another number of samples. */
+/**
+ * A runner of what `make` gives for inputs of the shapes of a batch, which were declared for another number of samples.
+ */
 export const runnerOf = <I, O>(
   make: (inputs: InputsOf<I>) => E.Either<QuantErrors, Layer<TensorTree, TensorTree, I, O>>,
   inputs: InputsOf<I>,

@@ -102,6 +102,15 @@ export const samplesProblems = (asker: string, inputs: unknown, given: unknown):
       ]
 }
 
+/** What is wrong with batches that are there already: looked at before the first of them is run. */
+const listProblems = (asker: string, inputs: unknown, given: readonly unknown[]): QuantErrors => {
+  for (const [k, batch] of given.entries()) {
+    const wrong = samplesProblems(asker, inputs, batch)
+    if (wrong.length > 0) return wrong.map((e) => ({ ...e, message: `batch ${k + 1}: ${e.message}` }))
+  }
+  return []
+}
+
 const isBatches = (x: unknown): x is Iterable<unknown> =>
   typeof x === 'object' && x !== null && Symbol.iterator in x && !ArrayBuffer.isView(x)
 
@@ -122,13 +131,16 @@ export const feedOf = <I>(
     const total = Array.isArray(given) ? Math.min(given.length, batches ?? Infinity) : null
     if (total === 0)
       return E.left([dataError('', `${asker} was given no batches`, 'give at least one batch of samples')])
+    const list = Array.isArray(given) ? listProblems(asker, inputs, given.slice(0, batches)) : []
+    if (list.length > 0) return E.left(list)
     return E.right({
       total,
       *each() {
         let n = 0
         for (const batch of given) {
           if (n++ === batches) return
-          const wrong = samplesProblems(asker, inputs, batch)
+          // Those of a list were looked at.
+          const wrong = Array.isArray(given) ? [] : samplesProblems(asker, inputs, batch)
           yield wrong.length > 0 ? E.left(wrong) : E.right(batch as DataOf<I>)
           if (wrong.length > 0) return
         }

@@ -1,4 +1,7 @@
-/** Named schemes: rules that serve most networks, to begin with. A scheme is nothing but a list of rules: spread it and add your own. */
+/**
+ * Named schemes: rules that serve most networks, to begin with. A scheme is nothing but a list of rules: spread it and
+ * add your own.
+ */
 import * as presets from '../quantizers/presets.js'
 import type { Choice, Rule } from './rules.js'
 
@@ -12,8 +15,10 @@ const activations = {
 const perChannel = { weightQuant: presets.Int8WeightPerChannelFloat } as const
 
 /**
- * Rules by name. Integers: weights with a scale per output channel, activations with a percentile; `w4a8` has 4 bits of weights and 8 of activations.
- * `int4Weights` leaves activations float. `fixedPoint` has powers of two for scales. `e4m3` and `e5m2` are OCP's 8-bit floats, `mxint8` groups of 32 that share an exponent.
+ * Rules by name. Integers: weights with a scale per output channel, activations with a percentile; `w4a8` has 4 bits of
+ * weights and 8 of activations.
+ * `int4Weights` leaves activations float. `fixedPoint` has powers of two for scales. `e4m3` and `e5m2` are OCP's 8-bit
+ * floats, `mxint8` groups of 32 that share an exponent.
  */
 export const schemes = Object.freeze({
   int8: scheme({ ...perChannel, ...activations }),

@@ -27,14 +27,17 @@ export type SensitivityOptions<I = unknown, O = unknown> = Cut & {
   /** How weights are rounded: `gptq` (default), as `roundWeights` will; `nearest`, as the quantizer itself does. */
   readonly rounding?: 'gptq' | 'nearest'
   /**
-   * What the results of a batch cost (default: their squared distance from those of the float network, in parts of the variance of these), in
-   * the mean over batches. For labelled samples cross entropy, or the share of wrong answers.
+   * What the results of a batch cost (default: their squared distance from those of the float network, in parts of the
+   * variance of these), in the mean over batches. For labelled samples cross entropy, or the share of wrong answers.
    */
   readonly loss?: (results: OutputsOf<O>, batch: number, samples: DataOf<I>) => number
   /** Told after each layer. */
   readonly onProgress?: (progress: { readonly layer: number; readonly total: number; readonly path: string }) => void
   readonly backend?: Backend
 }
+
+/** Bit widths that are tried if none are given. */
+export const DEFAULT_BITS: readonly number[] = [2, 3, 4, 5, 6, 8]
 
 const width: Field = {
   ...whole,
@@ -58,8 +61,8 @@ export const SENSITIVITY: Fields<SensitivityOptions> = {
   backend: anything,
 }
 
-/** What one layer costs, and what the network loses if only its weights have so many bits. */
-export type LayerSensitivity = {
+/** The size of one layer, of which its cost at any number of bits follows. */
+export type LayerSize = {
   readonly path: string
   /** How many weights it has. */
   readonly weights: number
@@ -67,6 +70,10 @@ export type LayerSensitivity = {
   readonly multiplications: number
   /** Bits of the activations that it multiplies (32: floats). */
   readonly actBits: number
+}
+
+/** What one layer costs, and what the network loses if only its weights have so many bits. */
+export type LayerSensitivity = LayerSize & {
   /** Losses by bit width, those of more bits never larger. */
   readonly losses: readonly { readonly bits: number; readonly loss: number }[]
 }
@@ -98,6 +105,14 @@ const distanceFrom = (wanted: readonly Float32Array[], got: readonly Float32Arra
   return all > 0 ? off / all : off
 }
 
+const noNumber = (loss: number): QuantError => ({
+  tag: 'InputError',
+  input: 'loss',
+  path: '',
+  message: `sensitivity: the loss of the samples is ${loss}, against which nothing can be compared`,
+  fix: 'let loss return a finite number for each batch',
+})
+
 /** The mean loss of the float network with some weights. */
 type Judged<I> = (params: Quantized<I, unknown>['params']) => E.Either<QuantErrors, number>
 
@@ -114,7 +129,8 @@ const judgeBy = <I, O>(
     const done = overBatches(runner, { params, state }, feed, (results, batch) => {
       sum += cost(results, k++, batch)
     })
-    return E.map(() => sum / Math.max(1, k))(done)
+    if (E.isLeft(done)) return done
+    return Number.isFinite(sum) ? E.right(sum / Math.max(1, k)) : E.left([noNumber(sum)])
   }
   if (loss !== undefined) return E.right((params) => run(params, loss))
   const wanted: (readonly Float32Array[])[] = []
@@ -130,7 +146,10 @@ const judgeBy = <I, O>(
 const multiplicationsOf = ({ products }: Weighted, samples: number): number =>
   products.reduce((sum, p) => sum + p.size * sizeOf(p.weight.slice(1)), 0) / Math.max(1, samples)
 
-/** Losses that never grow with the number of bits: where more bits were measured to be worse, that was luck of those samples. */
+/**
+ * Losses that never grow with the number of bits: where more bits were measured to be worse, that was luck of those
+ * samples.
+ */
 const monotone = (losses: readonly { readonly bits: number; readonly loss: number }[]) => {
   let least = Infinity
   return [...losses]
@@ -187,8 +206,9 @@ export const sensitivityProblems = (
 ): QuantErrors => askedProblems(asker, quantized, options, fields)
 
 /**
- * Measures, layer by layer and bit width by bit width, what a network loses when only the weights of that layer are rounded, all else in floats.
- * Losses of more bits are never larger: where they were measured to be, the smaller one counts for both.
+ * Measures, layer by layer and bit width by bit width, what a network loses when only the weights of that layer are
+ * rounded, all else in floats. Losses of more bits are never larger: where they were measured to be, the smaller one
+ * counts for both.
  * Source: Dong et al., HAWQ (2019), whose curvature is replaced by the loss itself.
  * @example pipe(sensitivity(q, images, { batches: 4 }), E.map(({ layers }) => layers.map((l) => [l.path, l.losses])))
  */
@@ -201,50 +221,66 @@ export const sensitivity = <I, O>(
   if (wrong.length > 0) return E.left(wrong)
   const feed = feedOf<I>('sensitivity', quantized.inputs, data, options)
   if (E.isLeft(feed)) return feed
-  const { bits = [2, 3, 4, 5, 6, 8], rounding = 'gptq', loss, onProgress, backend } = options
+  const { bits = DEFAULT_BITS, rounding = 'gptq', loss, onProgress, backend } = options
   const looking: Looking<I> = { inputs: quantized.inputs, feed: feed.right, backend }
-  const all = weightedIn(quantized.net, quantized.inputs)
-  if (E.isLeft(all)) return all
+  const found = choosable(quantized)
+  if (E.isLeft(found)) return found
   const { net } = quantized.float
   return using(
     runnerOf(() => E.right(net), looking.inputs, { mode: 'eval', backend }),
     (runner) =>
       E.chain((judge: Judged<I>) =>
-        measured(quantized, all.right, { judge, looking, bits: [...new Set(bits)], rounding }, onProgress),
+        measured(quantized, found.right, { judge, looking, bits: [...new Set(bits)], rounding }, onProgress),
       )(judgeBy(quantized, runner, feed.right, loss)),
   )
 }
 
 const measured = <I, O>(
   quantized: Quantized<I, O>,
-  all: readonly Weighted[],
+  { layers: asked, kept }: Choosables,
   ready: Ready<I>,
   onProgress: SensitivityOptions['onProgress'],
 ): E.Either<QuantErrors, Sensitivity> => {
   const float = ready.judge(quantized.float.params)
   if (E.isLeft(float)) return float
   const layers: LayerSensitivity[] = []
-  const kept: { readonly path: string; readonly why: string }[] = []
-  for (const [k, at] of all.entries()) {
-    const weight = leafAt(quantized.float, at.path, 'weight')
-    const why = whyNot(weightQuantizer(at), at)
-    if (why !== null || weight === null)
-      kept.push({ path: at.path, why: why ?? 'the float network has no such weight' })
-    else {
-      const losses = lossesOf(quantized, at, weight, ready)
-      if (E.isLeft(losses)) return losses
-      layers.push({
+  for (const [k, { at, weight, size }] of asked.entries()) {
+    const losses = lossesOf(quantized, at, weight, ready)
+    if (E.isLeft(losses)) return losses
+    layers.push({ ...size, losses: losses.right })
+    onProgress?.({ layer: k + 1, total: asked.length, path: at.path })
+  }
+  return E.right({ float: float.right, layers, kept })
+}
+
+/** Layers whose weights can have any number of bits, and those that stay as they are. */
+export type Choosables = {
+  readonly layers: readonly { readonly at: Weighted; readonly weight: Tensor; readonly size: LayerSize }[]
+  readonly kept: Sensitivity['kept']
+}
+
+/** Which layers' bits can be chosen, and how large these are: known without a run. */
+export const choosable = <I, O>(quantized: Quantized<I, O>): E.Either<QuantErrors, Choosables> =>
+  E.chain((all: readonly Weighted[]): E.Either<QuantErrors, Choosables> => {
+    const samples = samplesOf(quantized.inputs)
+    const found = all.map((at) => {
+      const weight = leafAt(quantized.float, at.path, 'weight')
+      const why = whyNot(weightQuantizer(at), at) ?? (weight === null ? 'the float network has no such weight' : null)
+      return { at, weight, why }
+    })
+    const layers = found.flatMap(({ at, weight, why }): Choosables['layers'] => {
+      if (why !== null || weight === null) return []
+      const size: LayerSize = {
         path: at.path,
         weights: weight.data.length,
-        multiplications: multiplicationsOf(at, samplesOf(quantized.inputs)),
+        multiplications: multiplicationsOf(at, samples),
         actBits: at.products.reduce((most, p) => Math.max(most, p.bits ?? 32), 0),
-        losses: losses.right,
-      })
-    }
-    onProgress?.({ layer: k + 1, total: all.length, path: at.path })
-  }
-  return layers.length === 0 ? E.left([noLayers()]) : E.right({ float: float.right, layers, kept })
-}
+      }
+      return [{ at, weight, size }]
+    })
+    const kept = found.flatMap(({ at, why }) => (why === null ? [] : [{ path: at.path, why }]))
+    return layers.length === 0 ? E.left([noLayers()]) : E.right({ layers, kept })
+  })(weightedIn(quantized.net, quantized.inputs))
 
 /** The samples of the batch that was declared. */
 const samplesOf = (inputs: unknown): number =>

@@ -70,7 +70,10 @@ const USELESS: LeftAs = {
   fix: 'nothing needs to be done; a quantizer here would only cost accuracy',
 }
 
-/** Without those activations whose quantizer nobody profits from: nothing reads them on their grid, or only joins, which quantize for themselves. */
+/**
+ * Without those activations whose quantizer nobody profits from: nothing reads them on their grid, or only joins, which
+ * quantize for themselves.
+ */
 const useful = (plan: Plan, flow: Flow): Plan => {
   const readers = readersOf(flow, new Set(plan.jobs.keys()))
   const isJoin = (path: string | null): boolean => path !== null && plan.jobs.get(path)?.draft.role === 'join'

@@ -1,4 +1,7 @@
-/** Looks inside a network: the products of its layers with weights, and what their operands and results are over samples. */
+/**
+ * Looks inside a network: the products of its layers with weights, and what their operands and results are over
+ * samples.
+ */
 import * as E from 'fp-ts/lib/Either.js'
 import { gridOf, type NodeId } from '../data/quant.js'
 import type { QuantErrors } from '../data/error.js'
@@ -41,8 +44,8 @@ const productOf = (nodes: readonly Node[], { id, inputs: [x, w], attrs, shape }:
 })
 
 /**
- * Layers whose parameter `weight` is a factor of products, in the order of their first calls. A network that stands within another one is
- * found at the path `within`.
+ * Layers whose parameter `weight` is a factor of products, in the order of their first calls. A network that stands
+ * within another one is found at the path `within`.
  */
 export const weightedIn = <I>(
   traced: Net<I, unknown>,
@@ -69,8 +72,8 @@ export const weightedIn = <I>(
 export const channelAxis = (layer: AnyLayer, rank: number): number => layer.absorb?.channels(rank) ?? 1
 
 /**
- * A network whose results are values from its inside, reduced in the trace. A layer is traced alike each time, so that nodes of one trace are
- * found again in the next one of the same shapes.
+ * A network whose results are values from its inside, reduced in the trace. A layer is traced alike each time, so that
+ * nodes of one trace are found again in the next one of the same shapes.
  */
 export const probing = <I>(
   net: Net<I, unknown>,

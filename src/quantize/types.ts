@@ -18,7 +18,10 @@ export type LayerReport = {
   readonly now: string
   /** Its quantizers by place, as `Int8WeightPerChannelFloat at 4 bits`. */
   readonly quantizers: { readonly [place: string]: string }
-  /** Of one that stayed float although a rule is about it, or a layer without a quantizer in its place: why, and how to mend it. */
+  /**
+   * Of one that stayed float although a rule is about it, or a layer without a quantizer in its place: why, and how to
+   * mend it.
+   */
   readonly left: { readonly why: string; readonly fix: string } | null
 }
 
@@ -43,6 +46,14 @@ export type LiftedPart = {
   readonly replayed: number
 }
 
+/** Something that is no error, and that one will want to know. */
+export type CalibrationNote = {
+  /** Path of the quantizer: `conv.inputQuant`. */
+  readonly path: string
+  readonly why: string
+  readonly fix: string
+}
+
 /** What `quantize` did, and what comes of it. */
 export type QuantizeReport = {
   readonly layers: readonly LayerReport[]
@@ -52,9 +63,14 @@ export type QuantizeReport = {
   readonly kept: readonly KeptNorm[]
   /** Parts that were rewritten as models of layers first. */
   readonly lifted: readonly LiftedPart[]
+  /** Behind `calibrate`: quantizers that saw nothing but zeros. */
+  readonly notes?: readonly CalibrationNote[]
 }
 
-/** A quantized network, not calibrated yet (or calibrated further): an ordinary layer, with the float one that it came from. */
+/**
+ * A quantized network, not calibrated yet (or calibrated further): an ordinary layer, with the float one that it came
+ * from.
+ */
 export type Quantized<I, O> = Trained<I, O> & {
   /** As they were declared. */
   readonly inputs: InputsOf<I>

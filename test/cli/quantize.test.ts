@@ -158,6 +158,26 @@ const refused = async (status: number, what: RegExp, ...args: readonly string[])
   assert.match(got.err, what)
 }
 
+test('what is wrong is said before the network is read: nothing long is done for nothing', async () => {
+  const late = at('no-model.onnx')
+  await refused(2, /--opset 9 is no version/, late, '--data', data, '--opset', '9')
+  await refused(2, /opset 17 has no 4-bit types/, late, '--data', data, '--int4')
+  await refused(2, /there is no scheme "int9"/, late, '--data', data, '--scheme', 'int9')
+  await refused(2, /--rule fc is no rule/, late, '--data', data, '--rule', 'fc')
+  await refused(1, /it contradicts rule 2/, late, '--data', data, '--rule', 'fc=w4', '--rule', 'fc=w3')
+  await refused(2, /--batch-size 0/, late, '--data', data, '--batch-size', '0')
+  await refused(1, /folders on the way must be there/, late, '--data', data, '-o', at('none/out.onnx'))
+  await refused(1, /is a folder/, late, '--data', data, '-o', at('.'))
+  await refused(1, /could not be written/, late, '--data', data, '--page', at('none/page.html'))
+  await refused(1, /no-model\.onnx could not be read/, late, '--data', data)
+})
+
+test('a network that only sees zeros is told of', async () => {
+  writeFileSync(at('zeros.npy'), npyToBytes(stored({ shape: [4, 1, 6, 6], data: new Float32Array(144) })))
+  const text = await ok(model, '--data', at('zeros.npy'), '-o', at('z.onnx'))
+  assert.match(text, /note: \S+: it was given nothing but zeros[^\n]*\n {2}fix: /)
+})
+
 test('what is wrong is said with its fix', async () => {
   await refused(2, /needs samples\n {2}fix: give --data/, model)
   await refused(2, /did you mean --scheme w4a8/, model, '--data', data, '--scheme', 'w4a9')

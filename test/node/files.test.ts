@@ -4,7 +4,14 @@ import * as E from 'fp-ts/lib/Either.js'
 import * as nodeFs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ensureFolder, readFileBytes, writeFileWhole, writeFolder, type FileSystem } from '../../src/node/index.js'
+import {
+  ensureFolder,
+  ensureWritable,
+  readFileBytes,
+  writeFileWhole,
+  writeFolder,
+  type FileSystem,
+} from '../../src/node/index.js'
 import { suite } from '../support/suite.js'
 
 const test = suite('files')
@@ -101,6 +108,23 @@ test('folders are made, and refused before any work relies on them', () =>
     assert.ok(E.isLeft(readOnly) && /name another folder/.test(readOnly.left[0].fix))
   }))
 
+test('whether a file can be written is known before there is anything to write, and nothing is changed', () =>
+  inFolder((folder) => {
+    const file = join(folder, 'net.qtrc')
+    assert.ok(E.isRight(ensureWritable(file)))
+    assert.equal(nodeFs.readdirSync(folder), [])
+    nodeFs.writeFileSync(file, 'old')
+    assert.ok(E.isRight(ensureWritable(file)))
+    assert.equal(nodeFs.readdirSync(folder), ['net.qtrc'])
+    assert.is(nodeFs.readFileSync(file, 'utf8'), 'old')
+    for (const bad of [folder, join(folder, 'none', 'net'), join(file, 'below')]) {
+      const asked = ensureWritable(bad)
+      assert.ok(E.isLeft(asked) && asked.left[0].tag === 'FileError', bad)
+    }
+    const readOnly = ensureWritable(join(folder, 'c'), faulty(0, 'EROFS').fs)
+    assert.ok(E.isLeft(readOnly) && /name another folder/.test(readOnly.left[0].fix))
+  }))
+
 test('what can not be read is said', () => {
   const read = readFileBytes('/nowhere/at/all')
   assert.ok(E.isLeft(read) && read.left[0].tag === 'FileError' && /ENOENT/.test(read.left[0].message))
@@ -116,6 +140,7 @@ test('names and contents that are none are refused, and nothing is written', () 
         writeFolder(wrong as never, { a: 'text' }),
         writeFolder(folder, { a: wrong as never }),
         ensureFolder(wrong as never),
+        ensureWritable(wrong as never),
         readFileBytes(wrong as never),
       ]
       for (const [k, c] of calls.entries()) assert.ok(E.isLeft(c), `call ${k} with ${String(wrong)}`)

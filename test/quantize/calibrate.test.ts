@@ -19,7 +19,7 @@ import {
   trace,
   type Tensor,
 } from '../../src/index.js'
-import { calibrate, quantize, schemes, type Progress } from '../../src/quantize/index.js'
+import { calibrate, quantize, schemes, showQuantize, type Progress } from '../../src/quantize/index.js'
 import { suite } from '../support/suite.js'
 
 const test = suite('quantize: calibrate')
@@ -91,6 +91,31 @@ const refused = (data: unknown, options: unknown = {}): string => {
   if (E.isRight(got)) throw new Error('was not refused')
   return explainAll(got.left)
 }
+
+test('a quantizer that saw nothing but zeros is named, with what to do about it', () => {
+  const zeros = { ...samples, data: new Float32Array(720) }
+  const notes = orThrow(calibrate(fresh, zeros)).report.notes ?? []
+  assert.ok(notes.some((n) => n.path === 'conv.inputQuant' && n.why.includes('nothing but zeros')))
+  assert.match(showQuantize(orThrow(calibrate(fresh, zeros)).report), 'conv.inputQuant: it was given nothing but zeros')
+  assert.equal(orThrow(calibrate(fresh, samples)).report.notes, [])
+  // An open collection says nothing yet: zeros may be followed by others.
+  const open = orThrow(calibrate(fresh, zeros, { finish: false }))
+  assert.equal(open.report.notes, [])
+  assert.equal(orThrow(calibrate(open, samples)).report.notes, [])
+})
+
+test('batches of a list are all looked at before the first one runs', () => {
+  const bad = { ...rows(5, 10), data: rows(5, 10).data.map((x, i) => (i === 40 ? Infinity : x)) }
+  const told: Progress[] = []
+  const onProgress = (p: Progress): number => told.push(p)
+  const got = calibrate(fresh, [rows(0, 5), bad], { onProgress })
+  assert.match(E.isLeft(got) ? explainAll(got.left) : '', 'batch 2: calibrate: sample 1 of data holds Infinity')
+  assert.equal(told, [])
+  // Of those that are not asked for nobody cares; and an iterable is only known as it comes.
+  assert.ok(E.isRight(calibrate(fresh, [rows(0, 5), bad], { batches: 1 })))
+  assert.ok(E.isLeft(calibrate(fresh, new Set([rows(0, 5), bad]), { onProgress })))
+  assert.is(told.length, 1)
+})
 
 test('samples that do not fit are refused before anything runs', () => {
   assert.match(

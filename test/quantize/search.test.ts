@@ -13,12 +13,14 @@ import {
   Linear,
   MaxPool2d,
   orThrow,
+  reference,
   ReLU,
   residual,
   run,
   Sigmoid,
   tensorInput,
   trace,
+  type Backend,
   type Layer,
   type Tensor,
 } from '../../src/index.js'
@@ -155,6 +157,32 @@ test('the front is exact: for each budget it has what trying all combinations fi
       },
     ),
   )
+})
+
+/** A backend that counts the programs it is asked to run. */
+const counting = () => {
+  let programs = 0
+  const backend: Backend = {
+    ...reference,
+    prepare: (program) => {
+      programs++
+      return reference.prepare(program)
+    },
+  }
+  return { backend, programs: () => programs }
+}
+
+test('a budget below the least possible is refused before anything runs, and so is a loss that is no number', () => {
+  const { backend, programs } = counting()
+  const got = searchBits(q, samples, { budget: { bytes: 20 }, backend })
+  assert.match(E.isLeft(got) ? explainAll(got.left) : '', 'below what the fewest bits cost, 102')
+  const wide = searchBits(q, samples, { budget: { bytes: 100 }, bits: [4, 8], backend })
+  assert.match(E.isLeft(wide) ? explainAll(wide.left) : '', 'below what the fewest bits cost, 204')
+  assert.is(programs(), 0)
+  assert.ok(E.isRight(searchBits(q, samples, { budget: { bytes: 250 }, bits: [4, 8], batches: 1, backend })))
+  assert.ok(programs() > 0)
+  const nan = sensitivity(q, samples, { bits: [2], rounding: 'nearest', loss: () => NaN })
+  assert.match(E.isLeft(nan) ? explainAll(nan.left) : '', 'the loss of the samples is NaN')
 })
 
 test('bits fit the budget, and are rules', () => {

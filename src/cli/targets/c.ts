@@ -36,6 +36,7 @@ export const c: Target = {
   says: 'C99 on integers only: a source and a header, nothing else needed',
   ending: '-c',
   options: OPTIONS,
+  check: (given) => formOf(given['requantization']),
   make: (subject, given) => {
     const form = formOf(given['requantization'])
     if (E.isLeft(form)) return form

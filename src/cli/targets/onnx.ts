@@ -4,7 +4,7 @@ import { exportOnnx, type OnnxFormat } from '../../interop/onnx/index.js'
 import type { Stored } from '../../../viz/known.js'
 import { misused, orRefused, type Options, type Result } from '../command.js'
 import { numbersOf } from '../numbers.js'
-import type { Made, Target } from '../target.js'
+import type { Made, Target, TargetGiven } from '../target.js'
 
 const OPTIONS: Options = {
   opset: { type: 'string', value: 'N', says: "Version of ONNX' operators, 13 to 21 (default 17)." },
@@ -20,12 +20,20 @@ const opsetOf = (text: unknown): Result<{ readonly opset?: number }> => {
     : misused('--opset', `--opset ${String(text)} is no version that is written`, 'give a number from 13 to 21')
 }
 
+/** The version, and whether it has the types that are asked for. */
+const checked = (given: TargetGiven): Result<{ readonly opset?: number }> => {
+  const opset = opsetOf(given['opset'])
+  if (E.isLeft(opset) || given['int4'] !== true || (opset.right.opset ?? 17) >= 21) return opset
+  return misused('--int4', `opset ${opset.right.opset ?? 17} has no 4-bit types`, 'give --opset 21 beside --int4')
+}
+
 const onnx = (format: OnnxFormat, says: string, options: Options): Target => ({
   says,
   ending: '.onnx',
   options: { ...OPTIONS, ...options },
+  check: checked,
   make: (subject, given) => {
-    const opset = opsetOf(given['opset'])
+    const opset = checked(given)
     if (E.isLeft(opset)) return opset
     const names = subject.names === undefined ? {} : { names: subject.names }
     const how = {

@@ -1,6 +1,7 @@
 /**
- * Which ops behind a product are a map of its channels, `factor·y + shift`, with constants for both: a bias, a batch norm written out, a scale.
- * Asked of the op's own gradient rule, which does not read the operand of an affine op, and of its numbers.
+ * Which ops behind a product are a map of its channels, `factor·y + shift`, with constants for both: a bias, a batch
+ * norm written out, a scale. Asked of the op's own gradient rule, which does not read the operand of an affine op, and
+ * of its numbers.
  */
 import { constantOf, constOp } from '../../graph/structural.js'
 import type { NodeId } from '../../data/quant.js'
@@ -42,7 +43,9 @@ const narrow = (t: Tensor): Tensor =>
 /** An op as its gradient rule sees it: the op, and how a factor goes through it. */
 type Step = { readonly value: (x: Tensor) => Tensor | null; readonly factor: (g: Tensor) => Tensor | null }
 
-/** The op over operands of which one is not constant; null where its gradient reads that one, or where there is none. */
+/**
+ * The op over operands of which one is not constant; null where its gradient reads that one, or where there is none.
+ */
 const stepOf = (node: Node, shape: Shape, constants: readonly (Tensor | null)[]): Step | null => {
   const { op, attrs } = node
   if (op.elementwise !== true || !op.smooth || !hasVjp(op)) return null
@@ -95,8 +98,8 @@ export const unchanged = (channels: number): ChannelMap => ({
 })
 
 /**
- * A map of channels followed by an op: `axis` is that of the channels in a value of so many axes, `constants` the op's operands, null where the
- * value stands. Null: the op is no map of channels.
+ * A map of channels followed by an op: `axis` is that of the channels in a value of so many axes, `constants` the op's
+ * operands, null where the value stands. Null: the op is no map of channels.
  */
 export const followed = (
   map: ChannelMap,

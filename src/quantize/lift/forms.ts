@@ -1,6 +1,6 @@
 /**
- * Which layer of ours computes a node. No table says it: candidates are made from the node's weight and attributes, traced, and taken where
- * they are that very op with these attributes.
+ * Which layer of ours computes a node. No table says it: candidates are made from the node's weight and attributes,
+ * traced, and taken where they are that very op with these attributes.
  */
 import * as E from 'fp-ts/lib/Either.js'
 import type { Shape } from '../../data/shape.js'
@@ -11,19 +11,18 @@ import type { Program } from '../../graph/program.js'
 import { inputOp } from '../../graph/structural.js'
 import { tensorInput, type InputDecl } from '../../graph/trace.js'
 import * as layers from '../../nn/layers/index.js'
-import type { AnyLayer, Layer, TensorTree } from '../../nn/layers/layer.js'
+import type { AnyLayer } from '../../nn/layers/layer.js'
 import { trace } from '../../nn/program/program.js'
 import { Add, Cat } from '../joins.js'
-
-type Any = Layer<TensorTree, TensorTree, never, never>
+import { netOf } from '../trees.js'
 
 /** A node without the operands of which a layer knows nothing. */
 type Asked = { readonly op: Op; readonly attrs: Attrs }
 
 /** The one node of a layer, if it is one. */
-const onlyNode = (layer: AnyLayer, inputs: unknown): Node | null => {
+const onlyNode = (layer: AnyLayer, inputs: object): Node | null => {
   if (layer.problems.length > 0) return null
-  const made = trace(layer as Any, inputs as never, { mode: 'eval' })
+  const made = trace(netOf<unknown, unknown>(layer), inputs, { mode: 'eval' })
   if (E.isLeft(made)) return null
   const { graph } = made.right as Program
   const nodes = graph.nodes.filter((n) => n.op !== inputOp)
@@ -34,7 +33,7 @@ const onlyNode = (layer: AnyLayer, inputs: unknown): Node | null => {
 const textOf = (attrs: Attrs): string => JSON.stringify(Object.entries(attrs).toSorted(([a], [b]) => (a < b ? -1 : 1)))
 
 /** Is the layer this op and nothing else? */
-const isThat = (layer: AnyLayer, inputs: unknown, { op, attrs }: Asked): boolean => {
+const isThat = (layer: AnyLayer, inputs: object, { op, attrs }: Asked): boolean => {
   const node = onlyNode(layer, inputs)
   return node !== null && sameOp(node.op, computes(op)) && textOf(node.attrs) === textOf(attrs)
 }
@@ -48,7 +47,9 @@ const pairsOf = (x: unknown): readonly (readonly [number, number])[] | null =>
     ? (x as readonly (readonly [number, number])[])
     : null
 
-/** A layer with weights that computes a product: the weight as it keeps it, and what its input is padded with in front. */
+/**
+ * A layer with weights that computes a product: the weight as it keeps it, and what its input is padded with in front.
+ */
 export type ProductForm = {
   readonly layer: AnyLayer
   readonly weight: Tensor
@@ -156,5 +157,5 @@ export const joinForm = (node: Node, shapes: readonly Shape[]): JoinForm | null 
 /** A join that takes a bare list of values, for a look at what it computes. */
 const watched = (layer: AnyLayer, give: JoinForm['give']): AnyLayer => ({
   ...layer,
-  apply: (p: never, s: never, x: readonly unknown[], kit) => layer.apply(p, s, give(x) as never, kit),
+  apply: (p: never, s: never, x: readonly unknown[], kit) => netOf<unknown, unknown>(layer).apply(p, s, give(x), kit),
 })

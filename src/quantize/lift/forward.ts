@@ -7,6 +7,7 @@ import type { Kit, Value } from '../../graph/op.js'
 import type { Program } from '../../graph/program.js'
 import { constantOf, constOp, getOp, scanOp } from '../../graph/structural.js'
 import { isValue } from '../../graph/trace.js'
+import type { Next, TensorTree, Traced } from '../../nn/layers/layer.js'
 import { dequantize, pad } from '../../nn/functions/index.js'
 import { asTraced, type AtSize } from './sizes.js'
 import { CONSTANTS, type LayerStep, type Step } from './steps.js'
@@ -80,8 +81,8 @@ const replayed = (v: Values, graph: Graph, node: Node): void => {
   }
 }
 
-type Call = (params: unknown, state: unknown, x: unknown) => readonly [unknown, unknown]
-type Branches = { readonly [name: string]: unknown }
+type Call = (params: Traced<TensorTree>, state: Traced<TensorTree>, x: unknown) => readonly [unknown, Next<TensorTree>]
+type Branches<T> = { readonly [name: string]: T }
 
 const padded = (x: Value, by: LayerStep['pad']): Value =>
   by === null || isInvalid(x) ? x : pad(x, [...by].reverse().flat())
@@ -93,10 +94,10 @@ export const forwardOf =
   ({ program, steps, held, atSize, isFixed }: Plan) =>
   (
     layers: { readonly [name: string]: Call },
-    params: Branches,
-    state: Branches,
+    params: Branches<Traced<TensorTree>>,
+    state: Branches<Traced<TensorTree>>,
     x: unknown,
-  ): readonly [unknown, unknown] => {
+  ): readonly [unknown, Branches<Next<TensorTree>>] => {
     const { graph, structure } = program
     const [first] = leaves(isValue, x)
     const { kit, shape } = first.leaf
@@ -105,13 +106,13 @@ export const forwardOf =
       const given = i.kind === 'data' ? at(x, i.path) : undefined
       if (isValue(given)) v.of.set(i.node, given)
     }
-    const next: Record<string, unknown> = {}
+    const next: Record<string, Next<TensorTree>> = {}
     const call = (name: string, given: unknown): unknown => {
       const [y, after] = layers[name](params[name], next[name] ?? state[name], given)
       next[name] = after
       return y
     }
-    const constants = held.size === 0 ? {} : (call(CONSTANTS, first.leaf) as Branches)
+    const constants = held.size === 0 ? {} : (call(CONSTANTS, first.leaf) as Branches<unknown>)
     for (const [id, name] of held) v.of.set(id, constants[name] as Value)
     for (const step of steps) {
       if (step.is === 'node') replayed(v, graph, step.node)

@@ -8,13 +8,11 @@ import type { Program } from '../../graph/program.js'
 import type { Specialized } from '../../graph/specialize.js'
 import { constOp, inputOp } from '../../graph/structural.js'
 import type { InputDecl } from '../../graph/trace.js'
-import { layerProblems } from '../../nn/layers/checks.js'
 import type { AnyLayer, Layer, LeafSpec, SpecTree, TensorTree } from '../../nn/layers/layer.js'
 import { model } from '../../nn/layers/model.js'
-import { treeProblems } from '../../nn/merging/into.js'
 import { trace, type InputsOf } from '../../nn/program/program.js'
 import { specialize } from '../../nn/program/specialize.js'
-import { treesProblems } from '../../nn/program/wanted.js'
+import { netOf, trainedOf } from '../trees.js'
 import type { Trained } from '../types.js'
 import { forwardOf } from './forward.js'
 import type { Known, Placed } from './products.js'
@@ -121,11 +119,11 @@ const assembled = <I, O>(
   const all = [...constants, ...found.layers]
   const branches = (which: 'params' | 'state'): TensorTree =>
     Object.fromEntries(all.map(([name, placed]) => [name, placed[which]] as const))
-  const layers = Object.fromEntries(all.map(([name, { layer }]) => [name, layer] as const))
+  const layers = Object.fromEntries(all.map(([name, { layer }]) => [name, netOf<unknown, unknown>(layer)] as const))
   const isFixed = (id: NodeId): boolean => known.valueOf(id) !== undefined
   const forward = forwardOf({ program: done.program as Program, steps: found.steps, held, atSize, isFixed })
   return {
-    net: model(layers as never, forward as never) as unknown as Net<I, O>,
+    net: netOf<I, O>(model(layers, forward)),
     params: branches('params'),
     state: branches('state'),
     layers: [...found.layers.keys()],
@@ -134,11 +132,13 @@ const assembled = <I, O>(
 }
 
 /**
- * Rewrites a network as a `model` of our layers that computes the same in evaluation: a trace of it is specialized, each product with a constant
- * weight becomes a layer (`Conv2d`, `Linear`, …) with that weight, biases, scales and batch norms behind it taken over; activations and joins
- * become layers, so that quantizers can stand there; all else is replayed as it was, its constants held by a layer `constants`. Names come from
- * where weights stood. Dropouts are gone, batch norms fixed at their statistics. The size of the batch stays open where the network allows it.
- * For imported models, own layers and forwards that use functions; `quantize` does it by itself where a network can't be rewritten otherwise.
+ * Rewrites a network as a `model` of our layers that computes the same in evaluation: a trace of it is specialized,
+ * each product with a constant weight becomes a layer (`Conv2d`, `Linear`, …) with that weight, biases, scales and
+ * batch norms behind it taken over; activations and joins become layers, so that quantizers can stand there; all else
+ * is replayed as it was, its constants held by a layer `constants`. Names come from where weights stood. Dropouts are
+ * gone, batch norms fixed at their statistics. The size of the batch stays open where the network allows it. For
+ * imported models, own layers and forwards that use functions; `quantize` does it by itself where a network can't be
+ * rewritten otherwise.
  * Errors: numbers of another network, inputs that don't fit, or quant tensors as inputs.
  * @example
  * const { model } = orThrow(importOnnx(bytes))
@@ -149,12 +149,9 @@ export const lift = <P, S, I, O>(
   inputs: InputsOf<I>,
   trained: { readonly params: P; readonly state: S },
 ): E.Either<QuantErrors, Lifted<I, O>> => {
-  const wrong = [...layerProblems('lift', net), ...treesProblems('lift', 'trained', trained)]
-  if (wrong.length > 0) return E.left(wrong)
-  const given = trained as unknown as Numbers
-  const misfits = treeProblems(net, given, 'what was trained')
-  if (misfits.length > 0) return E.left(misfits)
-  const self = net as unknown as Net<I, O>
+  const read = trainedOf('lift', net, trained)
+  if (E.isLeft(read)) return read
+  const { net: self, ...given } = read.right
   return E.chain((done: Specialized): E.Either<QuantErrors, Lifted<I, O>> => {
     const quants = quantInputs(done.program as Program)
     if (quants.length > 0) return E.left(quants)

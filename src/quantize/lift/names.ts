@@ -6,13 +6,18 @@ import type { Product } from './products.js'
 
 const NOT_NAMES: readonly string[] = ['__proto__', 'constructor', 'prototype']
 
-/** A path as one name: letters, digits, underscores; a number gets a letter in front, since JavaScript would reorder it. */
+/**
+ * A path as one name: letters, digits, underscores; a number gets a letter in front, since JavaScript would reorder it.
+ */
 const validName = (path: string): string => {
   const name = path.replace(/[^A-Za-z0-9_]/g, '_')
   return /^\d/.test(name) ? `l${name}` : name
 }
 
-/** Hands out names, each once; `taken` are those that are gone already. Wanted is the first of several that is free, or the last with a number. */
+/**
+ * Hands out names, each once; `taken` are those that are gone already. Wanted is the first of several that is free, or
+ * the last with a number.
+ */
 export const newNames = (...reserved: readonly string[]): ((wanted: readonly string[]) => string) => {
   const taken = new Set([...NOT_NAMES, ...reserved])
   return (wanted) => {
@@ -31,7 +36,10 @@ const shortName = ({ layer }: AnyLayer): string => {
   return bare.startsWith('ReLU') ? bare.toLowerCase() : `${bare[0].toLowerCase()}${bare.slice(1)}`
 }
 
-/** What a product may be called: where its weight stood, if no other weight stands there; the path of its node; its class. */
+/**
+ * What a product may be called: where its weight stood, if no other weight stands there; the path of its node; its
+ * class.
+ */
 export const productNames = (
   graph: Graph,
   products: ReadonlyMap<NodeId, Product>,

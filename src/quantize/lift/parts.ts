@@ -12,6 +12,7 @@ import { isQuantValue } from '../../nn/functions/index.js'
 import type { AnyLayer, Layer, TensorTree } from '../../nn/layers/layer.js'
 import { branchAt, changedLayers, layersBelow, withBranch } from '../../nn/merging/places.js'
 import { trace, type InputsOf } from '../../nn/program/program.js'
+import { netOf } from '../trees.js'
 import type { LiftedPart, Trained } from '../types.js'
 import { activationForm, joinForm } from './forms.js'
 import { lift, type Lifted } from './lift.js'
@@ -118,9 +119,9 @@ const withPart = <I, O>(
   part: Lifted<unknown, unknown>,
 ): WithLifted<I, O> => {
   const lifted = [...now.lifted, { path, was, layers: part.layers, replayed: part.replayed }]
-  if (path === '') return { net: part.net as unknown as Net<I, O>, params: part.params, state: part.state, lifted }
+  if (path === '') return { net: netOf<I, O>(part.net), params: part.params, state: part.state, lifted }
   return {
-    net: changedLayers(now.net, new Map([[path, part.net as AnyLayer]])) as Net<I, O>,
+    net: netOf<I, O>(changedLayers(now.net, new Map([[path, part.net]]))),
     params: withBranch(now.params, path, part.params),
     state: withBranch(now.state, path, part.state),
     lifted,
@@ -128,9 +129,9 @@ const withPart = <I, O>(
 }
 
 /**
- * The network with those parts lifted that can't be rewritten layer by layer: layers with weights that don't say how they were written (an imported
- * model, own layers), and combinations whose forward uses functions where a layer could have a quantizer. A part that is called with different
- * shapes stays as it is.
+ * The network with those parts lifted that can't be rewritten layer by layer: layers with weights that don't say how
+ * they were written (an imported model, own layers), and combinations whose forward uses functions where a layer could
+ * have a quantizer. A part that is called with different shapes stays as it is.
  */
 export const withLifted = <I, O>(
   trained: Trained<I, O>,

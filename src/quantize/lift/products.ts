@@ -94,7 +94,9 @@ const sameNumbers = (a: unknown, b: unknown): boolean => {
   return a === b || (a.data.length === b.data.length && a.data.every((x, i) => x === b.data[i]))
 }
 
-/** Are two products one layer that is called twice: the same weight node, read alike, and the same numbers in the end? */
+/**
+ * Are two products one layer that is called twice: the same weight node, read alike, and the same numbers in the end?
+ */
 export const sameProduct = (a: Product, b: Product): boolean => {
   const [p, q] = [a.placed, b.placed]
   return (

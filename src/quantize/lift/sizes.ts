@@ -1,6 +1,6 @@
 /**
- * Which numbers of a graph follow the size of the batch: two traces of one network, at two sizes, are laid side by side. A forward that replays
- * one of them can then be traced at any size.
+ * Which numbers of a graph follow the size of the batch: two traces of one network, at two sizes, are laid side by
+ * side. A forward that replays one of them can then be traced at any size.
  */
 import type { NodeId } from '../../data/quant.js'
 import { sameShape, type Shape } from '../../data/shape.js'
@@ -16,7 +16,10 @@ export const asTraced: AtSize = ({ attrs, shape }) => ({ attrs, shape })
 const isRecord = (x: unknown): x is { readonly [key: string]: unknown } =>
   typeof x === 'object' && x !== null && !Array.isArray(x)
 
-/** What is `a` at size n and `b` at size n + 1, at size n + by; undefined where it does not follow a line of whole numbers. */
+/**
+ * What is `a` at size n and `b` at size n + 1, at size n + by; undefined where it does not follow a line of whole
+ * numbers.
+ */
 const along = (a: unknown, b: unknown, by: number): unknown => {
   if (Object.is(a, b)) return a
   if (typeof a === 'number' && typeof b === 'number')
@@ -30,7 +33,10 @@ const along = (a: unknown, b: unknown, by: number): unknown => {
   return all.some(([, v]) => v === undefined) ? undefined : Object.fromEntries(all)
 }
 
-/** How the nodes of a graph follow the size of the batch, from the same graph with a sample more; null: they do not, or not in a line. */
+/**
+ * How the nodes of a graph follow the size of the batch, from the same graph with a sample more; null: they do not, or
+ * not in a line.
+ */
 export const following = (graph: Graph, more: Graph, size: number, fixed: ReadonlySet<NodeId>): AtSize | null => {
   const same = graph.nodes.length === more.nodes.length
   if (!same) return null

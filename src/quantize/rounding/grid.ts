@@ -16,7 +16,10 @@ export type Judge = {
 /** A grid: whole multiples of a step, from `lo` to `hi` of them. */
 export type Grid = { readonly lo: number; readonly hi: number }
 
-/** A judge of a matrix of second moments, with `damping` times the mean of its diagonal added to the diagonal. Null: nothing ever comes in. */
+/**
+ * A judge of a matrix of second moments, with `damping` times the mean of its diagonal added to the diagonal. Null:
+ * nothing ever comes in.
+ */
 export const judgeOf = (moments: Float64Array, n: number, damping: number): Judge | null => {
   const a = moments.slice()
   let trace = 0
@@ -43,8 +46,9 @@ export const bestWeights = ({ n, factor, order }: Judge, b: Float64Array): Float
 const onGrid = (x: number, { lo, hi }: Grid): number => Math.min(hi, Math.max(lo, roundHalfEven(x)))
 
 /**
- * Integers of a row by GPTQ: one weight after the other is rounded, and what that costs is made good by those to come. Written as the nearest
- * plane of Babai, which it is (Chen et al., The Geometry of LLM Quantization, 2025), and needs no inverse.
+ * Integers of a row by GPTQ: one weight after the other is rounded, and what that costs is made good by those to come.
+ * Written as the nearest plane of Babai, which it is (Chen et al., The Geometry of LLM Quantization, 2025), and needs
+ * no inverse.
  * Source: Frantar et al., GPTQ (2022), with activation order.
  */
 export const nearestPlane = (
@@ -86,8 +90,8 @@ export const slopeOf = (judge: Judge, b: Float64Array, q: Float64Array, step: nu
 }
 
 /**
- * Moves one integer after the other to where the error is least, all others as they are, until nothing moves or `sweeps` are over; `r` is the
- * slope, and is kept so. Source: Behdin et al., QuantEase (2023).
+ * Moves one integer after the other to where the error is least, all others as they are, until nothing moves or
+ * `sweeps` are over; `r` is the slope, and is kept so. Source: Behdin et al., QuantEase (2023).
  */
 export const descend = (
   { n, a }: Judge,

@@ -3,7 +3,10 @@
 /** Rows that are eliminated together: the rest of the matrix is walked once for so many. */
 const BLOCK = 32
 
-/** Rows `from` to `to` of the factor, from columns that earlier rows were taken off already. False: not positive definite. */
+/**
+ * Rows `from` to `to` of the factor, from columns that earlier rows were taken off already. False: not positive
+ * definite.
+ */
 const factorRows = (a: Float64Array, n: number, from: number, to: number): boolean => {
   for (let k = from; k < to; k++) {
     const row = k * n
@@ -35,8 +38,8 @@ const takeRows = (a: Float64Array, n: number, i: number, from: number, to: numbe
 }
 
 /**
- * The upper triangular R with `RᵀR = a`, written over the upper triangle of `a` (n×n, symmetric, row by row). False where `a` is not positive
- * definite.
+ * The upper triangular R with `RᵀR = a`, written over the upper triangle of `a` (n×n, symmetric, row by row). False
+ * where `a` is not positive definite.
  */
 export const cholesky = (a: Float64Array, n: number): boolean => {
   for (let from = 0; from < n; from += BLOCK) {

@@ -1,8 +1,9 @@
-/** Second moments of what products are given, over samples: of the quantized network, and of the float one beside it. */
+/**
+ * Second moments of what products are given, over samples: of the quantized network, and of the float one beside it.
+ */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../../data/error.js'
 import { sizeOf, type Shape } from '../../data/shape.js'
-import type { Tensor } from '../../data/tensor.js'
 import type { Attrs, Value } from '../../graph/op.js'
 import type { Layer, TensorTree } from '../../nn/layers/layer.js'
 import type { InputsOf } from '../../nn/program/program.js'
@@ -10,9 +11,13 @@ import type { ConvAttrs } from '../../ops/support/convShape.js'
 import type { Looking } from '../looking.js'
 import { passOver } from '../runner.js'
 import { probing, weightedIn, type Product, type Weighted } from '../taps.js'
+import { tensorsOf, tracedBranch } from '../trees.js'
 import type { Trained } from '../types.js'
 
-/** Per group of channels: means and second moments of its inputs, as the quantized network has them (`own`) and against the float ones (`cross`: float by quantized). */
+/**
+ * Per group of channels: means and second moments of its inputs, as the quantized network has them (`own`) and against
+ * the float ones (`cross`: float by quantized).
+ */
 export type Moments = {
   readonly groups: number
   /** Inputs of one output. */
@@ -29,7 +34,7 @@ export type Moments = {
 export const pairOf = <I, O>(
   float: Trained<I, O>,
   quant: Trained<I, O>,
-): Layer<TensorTree, TensorTree, I, readonly Value[]> => ({
+): Layer<TensorTree, TensorTree, I, readonly O[]> => ({
   layer: 'pair',
   params: { float: float.net.params, quant: quant.net.params },
   state: { float: float.net.state, quant: quant.net.state },
@@ -38,10 +43,10 @@ export const pairOf = <I, O>(
   apply: (params, state, x, kit) => {
     const both = (['float', 'quant'] as const).map((name) =>
       kit.scoped(name, () =>
-        (name === 'float' ? float : quant).net.apply(params[name] as never, state[name] as never, x, kit),
+        (name === 'float' ? float : quant).net.apply(tracedBranch(params, name), tracedBranch(state, name), x, kit),
       ),
     )
-    return [both.map(([y]) => y) as unknown as readonly Value[], state]
+    return [both.map(([y]) => y), state]
   },
 })
 
@@ -80,7 +85,10 @@ const momentsIn = (own: Value, float: Value): readonly Value[] => {
 const productsAt = (all: readonly Weighted[], path: string): readonly Product[] =>
   all.find((w) => w.path === path)?.products ?? []
 
-/** What the products of the layer at a path are given over samples, in a quantized network and in the float one beside it. */
+/**
+ * What the products of the layer at a path are given over samples, in a quantized network and in the float one beside
+ * it.
+ */
 export const momentsAt = <I, O>(
   float: Trained<I, O>,
   quant: Trained<I, O>,
@@ -113,7 +121,7 @@ export const momentsAt = <I, O>(
   }
   let [groups, n] = [0, 0]
   const done = passOver(probe, looking, numbers, (outputs) => {
-    const results: readonly Tensor[] = outputs as never
+    const results = tensorsOf(outputs)
     results.forEach(({ shape, data }, k) => {
       if (sums[k % 4].length === 0) sums[k % 4] = new Float64Array(data.length)
       const [to, weight] = [sums[k % 4], k % 4 < 2 ? 1 : positions[Math.floor(k / 4)]]

@@ -53,7 +53,10 @@ export const problemOf = (weight: Tensor, m: Moments, asked: Asked): Problem => 
   return { rows, outputs, n }
 }
 
-/** How far weights are from what would serve best: the squared error of their results, in parts of the variance of the best ones. */
+/**
+ * How far weights are from what would serve best: the squared error of their results, in parts of the variance of the
+ * best ones.
+ */
 export const errorOf = (w: Float32Array, { rows, n }: Problem): number => {
   let [error, all] = [0, 0]
   rows.forEach((row, o) => {

@@ -73,7 +73,8 @@ export const solved = (float: Tensor, { rows, outputs, n }: Problem, q: Quantize
       Float64Array.from(w, (x) => Math.min(hi, Math.max(lo, Math.round(x / step)))),
     )
   }
-  // The scale of a quantizer that keeps it is that of the float weights; one that is searched starts from what would serve best.
+  // The scale of a quantizer that keeps it is that of the float weights; one that is searched starts from what would
+  // serve best.
   const rowOf = (o: number): ArrayLike<number> => {
     const row = rows[o]
     return asked.scales === 'keep' || row === null ? float.data.subarray(o * n, (o + 1) * n) : row.target
