@@ -4,7 +4,6 @@ import { sizeOf } from '../../src/data/shape.js'
 import type { Kernel, KernelSpec } from '../../src/evaluator/wasm/kernel.js'
 import { extremeKernel } from '../../src/evaluator/wasm/kernels/extreme.js'
 import { poolKernel } from '../../src/evaluator/wasm/kernels/pools.js'
-import { newMath } from '../../src/evaluator/wasm/kernels/math.js'
 import { softmaxKernel } from '../../src/evaluator/wasm/kernels/softmax.js'
 import { sumKernel } from '../../src/evaluator/wasm/kernels/sums.js'
 import { moveKernel } from '../../src/evaluator/wasm/kernels/moves.js'
@@ -139,8 +138,8 @@ const cases: readonly Case[] = [
   ofOp(poolKernel, 'avgPool', [[32, 16, 28, 28]], average),
   ofOp(poolKernel, 'avgPoolGrad', [[32, 16, 14, 14]], { ...average, inputShape: [32, 16, 28, 28] }),
   ofOp(poolKernel, 'adaptiveAvgPool', [[32, 64, 8, 8]], { outputSize: [1, 1] }),
-  ofOp((spec) => softmaxKernel(spec, newMath()), 'softmax', [[128, 10]], { dim: 1 }),
-  ofOp((spec) => softmaxKernel(spec, newMath()), 'logSoftmax', [[128, 10]], { dim: 1 }),
+  ofOp(softmaxKernel, 'softmax', [[128, 10]], { dim: 1 }),
+  ofOp(softmaxKernel, 'logSoftmax', [[128, 10]], { dim: 1 }),
   ofOp(sumKernel, 'sum', [[N]], { dims: [0], keepdim: false }),
   ofOp(sumKernel, 'mean', [[32, 64, 28, 28]], { dims: [0, 2, 3], keepdim: true }),
   ofOp(sumKernel, 'sumTo', [[128, 128]], { shape: [128] }),

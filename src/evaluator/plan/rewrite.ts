@@ -3,27 +3,21 @@
  * shrinks when an index is known. Each new op has a reference of its own, so every rewrite can be checked.
  */
 import { sizeOf, type Shape } from '../../data/shape.js'
-import { computes } from '../../graph/op.js'
 import { constantOf, constOp } from '../../graph/structural.js'
-import { abs } from '../../ops/abs.js'
 import { add } from '../../ops/add.js'
-import { exp2, log2 } from '../../ops/exponentials.js'
 import { gatherLast, scatterLast } from '../../ops/gatherLast.js'
 import { scatterToFirst } from '../../ops/kthValue.js'
-import { maxLast } from '../../ops/largest.js'
 import { mul } from '../../ops/mul.js'
-import { floor } from '../../ops/rounding.js'
 import { select } from '../../ops/select.js'
 import { sumTo } from '../../ops/sumTo.js'
 import { movedBack, unmoved } from './along.js'
+import { isMagnitude, simplerOf } from './simpler.js'
 import {
   addAtOp,
   checkClassesOp,
   firstIndexOp,
   gatherAtOp,
   gatherColumnOp,
-  maxAlongOp,
-  powerBelowOp,
   rowLength,
   scatterAtOp,
   scatterColumnOp,
@@ -44,29 +38,6 @@ export type RewriteRules = {
 }
 
 const asRows = (g: Ref, rows: Shape): Ref => ({ id: g.id, shape: [...rows, 1] })
-
-/** `|x|`, of a surrogate too. */
-const isMagnitude = (node: FlatNode): boolean => computes(node.op) === abs
-
-/** The largest of rows whose axis was moved to the end to take it: where they lay before. */
-const largestAlong = (nodes: readonly FlatNode[], node: FlatNode): Omit<FlatNode, 'id'> | null => {
-  const [x] = node.args
-  const magnitudes = isMagnitude(nodes[x.id])
-  const rows = magnitudes ? { id: nodes[x.id].args[0].id, shape: x.shape } : x
-  const whole = unmoved(nodes, rows, x.shape[x.shape.length - 1])
-  return whole === null
-    ? null
-    : { ...node, op: maxAlongOp, args: [whole], attrs: { abs: magnitudes, inner: whole.shape[2] } }
-}
-
-/** `2^floor(log2(x))` is one op. */
-const powerBelow = (nodes: readonly FlatNode[], node: FlatNode): Omit<FlatNode, 'id'> | null => {
-  if (node.op !== exp2) return null
-  const whole = nodes[node.args[0].id]
-  if (computes(whole.op) !== floor) return null
-  const logarithm = nodes[whole.args[0].id]
-  return logarithm.op === log2 ? { ...node, op: powerBelowOp, args: logarithm.args } : null
-}
 
 /** Applies the rewrites; ids stay in an order in which operands come first. */
 export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
@@ -131,7 +102,7 @@ export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
       })
       continue
     }
-    const simpler = (node.op === maxLast ? largestAlong(nodes, node) : null) ?? powerBelow(nodes, node)
+    const simpler = simplerOf(nodes, node)
     if (simpler !== null) {
       to[old.id] = push(simpler)
       continue

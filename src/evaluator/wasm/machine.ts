@@ -75,10 +75,12 @@ export const PACKED_PER_NS = 2
 /** A row of a plane: where it goes is read from a table. K 'W5 … conv', stages 'place'. */
 export const PLANE_ROW_NS = 2
 
-/** Vector operations on four lanes: a division, a call of a function per lane, any other. W1 (division), W2 (calls). */
+/** Vector operations on four lanes: a division, a function computed in double, any other. W1 (division), W11 (functions). */
 export const DIVISION_NS = 1.2
-export const CALL_NS = 80
+export const CALL_NS = 30
 export const OPERATION_NS = 0.15
+/** A number of a softmax: its power, its part of a sum and of a quotient. O 'softmax'. */
+export const SHARE_NS = 6
 /** Up to this a second computation beats writing four lanes to memory and reading them again. W1 (fwd-bwd). */
 export const RECOMPUTED_NS = 5 * OPERATION_NS
 /** Starting a loop: addresses and constants. W1/50. */

@@ -50,7 +50,7 @@ const laneFunctions =
   (math: MathOf) =>
   (m: ModuleBuilder): Scalars =>
   (scalar) =>
-    scalarFunction(m, math(m), scalar)
+    scalarFunction(math(m), scalar)
 
 /** The results of a loop, which its step writes: flat nodes behind it. */
 const resultsOf = ({ nodes }: Flat, loop: FlatNode): readonly FlatNode[] =>

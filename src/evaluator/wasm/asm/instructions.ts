@@ -283,8 +283,14 @@ export const f64x2 = {
   sub: simd2(241),
   mul: simd2(242),
   div: simd2(243),
+  min: simd2(244),
+  max: simd2(245),
+  pmin: simd2(246),
+  pmax: simd2(247),
   nearest: simd1(148),
+  ceil: simd1(116),
   floor: simd1(117),
+  trunc: simd1(122),
   eq: simd2(71),
   ne: simd2(72),
   lt: simd2(73),
@@ -292,6 +298,12 @@ export const f64x2 = {
   le: simd2(75),
   ge: simd2(76),
   convert_low_i32x4_s: simd1(254),
+} as const
+
+/** Two 64-bit integers, as far as bits of two float64 are built from them. */
+export const i64x2 = {
+  shl: shift(203),
+  shr_u: shift(205),
 } as const
 
 /** Four 32-bit integers. */

@@ -1,13 +1,12 @@
 /** Expressions as code: four lanes at a time, every shared expression computed once. */
 import type { Code } from '../asm/encode.js'
 import { f32x4, i16x8, i32x4, v128 } from '../asm/instructions.js'
-import type { Func, Local, Scope } from '../asm/module.js'
+import type { Local, Scope } from '../asm/module.js'
+import type { LanesFunction } from '../kernels/math.js'
 import type { Expr, Scalar } from './exprs.js'
 
-/** A function of one lane: float32 in, float32 out. */
-export type ScalarFunction = Func<readonly 'f32'[], 'f32'>
-/** Gives functions of one lane. */
-export type Scalars = (scalar: Scalar) => ScalarFunction
+/** Gives functions of four lanes. */
+export type Scalars = (scalar: Scalar) => LanesFunction
 
 /** What a lane function needs: how to load an operand, and the functions that are called. */
 export type LaneContext = {
@@ -110,11 +109,6 @@ const usesOf = (list: readonly Expr[], roots: readonly number[]): Int32Array => 
   return uses
 }
 
-const lanewise = (f: ScalarFunction, args: readonly Local<'v128'>[]): Code<'v128'> => {
-  const lane = (i: number): Code<'f32'> => f.call(...args.map((x) => f32x4.extract(i, x.get)))
-  return [1, 2, 3].reduce((v, i) => f32x4.replace(i, v, lane(i)), f32x4.splat(lane(0)))
-}
-
 /** Gives the code of each expression of one turn of a loop; a shared one is kept in a local from its first use on. */
 export const lanesOf = (c: LaneContext, roots: readonly number[]): ((expr: number) => Code<'v128'>) => {
   const uses = usesOf(c.list, roots)
@@ -141,14 +135,7 @@ export const lanesOf = (c: LaneContext, roots: readonly number[]): ((expr: numbe
       }
       case 'call': {
         if (e.scalar === undefined) throw new Error('internal: a call without its function')
-        const args = e.args.map((x): readonly [Local<'v128'>, Code<'v128'>] => [c.scope.local('v128'), of(x)])
-        return [
-          args.map(([local, code]) => local.set(code)),
-          lanewise(
-            c.scalars(e.scalar),
-            args.map(([local]) => local),
-          ),
-        ]
+        return c.scalars(e.scalar).call(...e.args.map(of))
       }
       default: {
         if (e.op in simple) return simple[e.op as keyof typeof simple](of(a))

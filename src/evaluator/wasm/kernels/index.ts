@@ -201,7 +201,7 @@ const plainKernel = (spec: KernelSpec, abs: boolean, math: MathOf): Kernel | nul
     moveKernel(spec) ??
     lookupKernel(spec) ??
     poolKernel(spec) ??
-    softmaxKernel(spec, math)
+    softmaxKernel(spec)
   )
 }
 
