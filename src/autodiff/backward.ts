@@ -92,7 +92,7 @@ export const backward: Backward = (b, graph, fwd, cts, ctx) => {
   for (const n of nodes) if (n.op === getOp) gets.set(n.inputs[0], [...(gets.get(n.inputs[0]) ?? []), n])
   for (let i = nodes.length - 1; i >= 0; i--) {
     const node = nodes[i]
-    if (needs[i] === 0 || node.inputs.length === 0 || node.op === getOp || (wanted.has(i) && node.op.name === 'assign'))
+    if (needs[i] === 0 || node.inputs.length === 0 || node.op === getOp || (wanted.has(i) && node.op.updates === true))
       continue
     b.scoped(node.path, () =>
       b.differentiating(fwd(i).id, () => {

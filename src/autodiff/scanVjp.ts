@@ -57,7 +57,7 @@ const assignsOf = (body: Graph, leaves: ReadonlySet<string>): ReadonlyMap<string
   const out = new Map<string, readonly NodeId[]>()
   for (const n of body.nodes) {
     const leaf = String(n.attrs.leaf)
-    if (n.op.name === 'assign' && leaves.has(leaf)) out.set(leaf, [...(out.get(leaf) ?? []), n.id])
+    if (n.op.updates === true && leaves.has(leaf)) out.set(leaf, [...(out.get(leaf) ?? []), n.id])
   }
   return out
 }
@@ -229,7 +229,7 @@ export const scanVjp = (
 /** The shape of a leaf that the body, or a loop in it, assigns. */
 const shapeOfLeaf = (body: Graph, leaf: string): readonly number[] | undefined => {
   for (const n of body.nodes) {
-    if (n.op.name === 'assign' && n.attrs.leaf === leaf) return n.shape
+    if (n.op.updates === true && n.attrs.leaf === leaf) return n.shape
     const inner = n.op === scanOp && n.branches !== undefined ? shapeOfLeaf(n.branches[0], leaf) : undefined
     if (inner !== undefined) return inner
   }

@@ -94,8 +94,7 @@ const differentiated = (table: OpTable, program: Program, options: VjpOptions): 
   )
   const versions = new Map<string, NodeId[]>()
   for (const n of program.graph.nodes)
-    if (n.op.name === 'assign')
-      versions.set(String(n.attrs.leaf), [...(versions.get(String(n.attrs.leaf)) ?? []), n.id])
+    if (n.op.updates === true) versions.set(String(n.attrs.leaf), [...(versions.get(String(n.attrs.leaf)) ?? []), n.id])
   const nodesOf = (i: ProgramInput): readonly NodeId[] => [
     i.node,
     ...(i.kind === 'state' ? (versions.get(i.path) ?? []) : []),

@@ -42,6 +42,8 @@ export type Traits<A extends Attrs = Attrs> = {
   readonly product?: { readonly called: string; readonly integers: boolean; readonly columns?: true }
   /** How many of the operands carry values; those behind are scales, zero points and the like. Without it, all do. */
   readonly flow?: number
+  /** True where the result is the new value of the state leaf that the attribute `leaf` names: what is learned of that leaf is learned of it. */
+  readonly updates?: boolean
   /** True where no operand, NaN included, makes the result NaN or infinite. */
   readonly bounded?: boolean
   /**
@@ -78,6 +80,7 @@ const NAMES: { readonly [N in keyof Traits]-?: true } = {
   layout: true,
   product: true,
   flow: true,
+  updates: true,
   bounded: true,
   sign: true,
   homogeneous: true,

@@ -51,6 +51,7 @@ export const assign: Op = {
   ...same('assign', 'The new value of a learned leaf of state; gradients of that leaf are taken here.'),
   attributes: leaf,
   layout: 'alias',
+  updates: true,
   vjp: noPath,
   smooth: false,
   examples: unaryExamples<Attrs>({ leaf: 'act.value' }),

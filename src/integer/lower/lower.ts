@@ -13,7 +13,7 @@ import { broadcastQuotient, root, type Expr } from './chain.js'
 import { isUnmapped } from './forms.js'
 import { gridOf, moved, uniform, whyPlain } from './grids.js'
 import { mapped } from './map.js'
-import { PASSING, PRODUCTS, rules } from './rules.js'
+import { PASSING, rules } from './rules.js'
 import { settle, settlePlain } from './settle.js'
 import { append, constantOf, inputOf, prevented, type Integer, type Lowered, type Session } from './session.js'
 
@@ -179,7 +179,8 @@ const delayed = (s: Session, node: Node): Lowered | null => {
 const ofFloats = (s: Session, node: Node, args: readonly Lowered[], place: Places): Lowered => {
   if (node.op.births === true && args[0].tag === 'entry') return borderOf(s, node, place.borders, place.nameOf(node))
   const floats = args.every((a) => a.tag === 'entry' || a.tag === 'fixed')
-  if (floats && !PRODUCTS.has(computes(node.op).name)) return { tag: 'entry' }
+  // Sums of products: floats may not come in there.
+  if (floats && computes(node.op).product === undefined) return { tag: 'entry' }
   return prevented(
     s,
     node,

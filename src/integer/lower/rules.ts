@@ -8,9 +8,6 @@ import { conv, convTranspose, linear, matmul, mul, type Rule } from './products.
 /** Ops that hand their first operand on. */
 export const PASSING: ReadonlySet<string> = new Set(['identity', 'dequantize', 'detach', 'asTraining'])
 
-/** Sums of products: floats may not come in here. */
-export const PRODUCTS: ReadonlySet<string> = new Set(['conv', 'convTranspose', 'linear', 'matmul'])
-
 /** By name of what an op computes. Element-wise ones stand here for two operands of data. */
 export const rules: { readonly [op: string]: Rule | undefined } = {
   ...Object.fromEntries(Object.keys(moves).map((name) => [name, move])),

@@ -2,6 +2,7 @@
 import type { NodeId } from '../../data/quant.js'
 import { sizeOf } from '../../data/shape.js'
 import type { Graph, Node } from '../../graph/graph.js'
+import { computes } from '../../graph/op.js'
 import type { Program } from '../../graph/program.js'
 import { rules } from './ops/index.js'
 import { computed } from './rule.js'
@@ -59,9 +60,6 @@ const KEEPS: { readonly [op: string]: Keeps | undefined } = {
   broadcastTo: never,
 }
 
-/** Products whose second operand is a weight: it has no rows of the batch. */
-const WEIGHTED: readonly string[] = ['conv', 'convTranspose', 'linear', 'matmul']
-
 const broadcasts = (node: Node, operands: readonly Node[], rows: ReadonlySet<NodeId>): boolean =>
   operands.every((o) =>
     rows.has(o.id)
@@ -75,7 +73,8 @@ const keepsRows = (node: Node, operands: readonly Node[], rows: ReadonlySet<Node
   if (!rows.has(operands[0].id)) return KEEPS[computed(node.op)] === undefined && broadcasts(node, operands, rows)
   const rule = KEEPS[computed(node.op)]
   if (rule === undefined) return broadcasts(node, operands, rows)
-  if (WEIGHTED.includes(computed(node.op)) && rows.has(operands[1].id)) return false
+  // The second operand of a product is a weight: it has no rows of the batch.
+  if (computes(node.op).product !== undefined && rows.has(operands[1].id)) return false
   return rule(node, operands, rows)
 }
 

@@ -5,6 +5,7 @@ import { sameShape } from '../../../data/shape.js'
 import type { Attr } from '../../../graph/attributes.js'
 import type { Node } from '../../../graph/graph.js'
 import type { Program } from '../../../graph/program.js'
+import { constOp } from '../../../graph/structural.js'
 import { glue, type Glued } from './glue.js'
 import { numberLiteral, snake, submodule, tupleLiteral, variable } from './python.js'
 import type { Import } from './quantizers.js'
@@ -103,7 +104,7 @@ const OPERATORS: readonly string[] = ['add', 'sub', 'mul', 'div', 'pow']
 /** A number where an operator takes one beside a tensor; else a tensor of its shape. */
 const constant = (s: Scope, node: Node, user: Node | null): string => {
   const code = numberLiteral(Number(node.attrs.value), true)
-  const beside = user?.inputs.map((id) => nodeOf(s, id)).find((n) => n.op.name !== 'const')
+  const beside = user?.inputs.map((id) => nodeOf(s, id)).find((n) => n.op !== constOp)
   const fits = beside !== undefined && (node.shape.length === 0 || sameShape(beside.shape, node.shape))
   if (user !== null && OPERATORS.includes(user.op.name) && fits) return code.startsWith('-') ? `(${code})` : code
   if (node.shape.length === 0) return `torch.tensor(${code})`
@@ -179,7 +180,7 @@ export const resolve = (s: Scope, id: NodeId, user: Node | null): string => {
   const node = nodeOf(s, id)
   const direct = s.known.get(id)
   if (direct !== undefined) return direct
-  if (node.op.name === 'const') return constant(s, node, user)
+  if (node.op === constOp) return constant(s, node, user)
   const param = s.params.get(id)
   if (param !== undefined) return parameter(s, param)
   const field = fieldOf(s, id)
