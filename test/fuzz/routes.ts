@@ -70,8 +70,11 @@ const boundTo = (program: q.Program, args: unknown): E.Either<q.QuantErrors, Fla
 const TABLES = disturbedTables(q.ops)
 const FOREIGN = disturbedTables(q.ops, true)
 
+/** Whether a program says of floats that they lie on a grid of a learned width, which drawn ones do not. Exporters put them there. */
+const claimsGrid = (d: DrawnProgram): boolean => d.program.graph.nodes.some(({ op }) => op.name === 'onLearnedGrid')
+
 const viaOnnx = (d: DrawnProgram, format: 'qcdq' | 'qonnx'): Computed | null => {
-  if (d.mode !== 'eval' || Object.values(d.declared).some((i) => i.input === 'quant')) return null
+  if (d.mode !== 'eval' || claimsGrid(d) || Object.values(d.declared).some((i) => i.input === 'quant')) return null
   const made = exportOnnx(d.program as q.Program<unknown, unknown>, d.args, { format, openBatch: false })
   if (E.isLeft(made)) return made.left.every((e) => e.tag === 'ExportError' || e.tag === 'CheckFailed') ? null : made
   const read = importOnnx(made.right)
