@@ -7,6 +7,7 @@ import {
   layerErrors,
   roundWeights,
   type Quantized,
+  type Samples,
   type StepErrors,
 } from '../quantize/index.js'
 import type { Batches } from './arrays.js'
@@ -24,10 +25,20 @@ export type Improved = {
   readonly steps: readonly StepErrors[]
 }
 
+type Step = (
+  made: Made,
+  float: Made['float'],
+  data: Samples<unknown>,
+  options: {
+    readonly backend: Opened['backend']
+    readonly onProgress: (at: { readonly batch: number; readonly total: number | null }) => void
+  },
+) => E.Either<QuantErrors, Made>
+
 /** Steps behind the calibration, in this order, by the option that asks for each. */
 const STEPS: readonly {
   readonly option: 'round' | 'correct'
-  readonly does: typeof correctBias<unknown, unknown>
+  readonly does: Step
 }[] = [
   { option: 'round', does: roundWeights },
   { option: 'correct', does: correctBias },

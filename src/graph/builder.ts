@@ -497,6 +497,7 @@ export const newBuilder = (options: BuilderOptions): Builder => {
     scan: (spec) => (inner === null ? scanOn(kit, spec) : inner.scan(spec)),
     depth: () => (inner === null ? (outer?.level ?? 0) : (inner.depth?.() ?? 0)),
     value: (id) => (inner === null ? valueHere(id) : inner.value(id)),
+    emitted: () => (inner === null ? nodes : (inner.emitted?.() ?? [])),
     path: () => (inner === null ? path : inner.path()),
     same: (a, b) => (inner === null ? alike().same(local(a), local(b)) : inner.same(a, b)),
     whereIs: (id) => (inner === null ? whereIs(id) : inner.whereIs(id)),

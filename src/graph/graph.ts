@@ -1,21 +1,12 @@
 /** The traced graph as plain frozen data. Knows nodes and their order; knows nothing of how they are made or run. */
-import type { Shape } from '../data/shape.js'
-import type { Carried, NodeId } from '../data/quant.js'
-import type { Attrs, Op } from './op.js'
+import type { NodeId } from '../data/quant.js'
+import type { Emitted } from './op.js'
 
 /**
  * One node: a primitive applied to earlier nodes. Its `id` is its index in `Graph.nodes`.
  * Structural nodes have the ops of `structural.ts`: `input`, `const`, `phase` (with two `branches`), `scan` (with its body) and `get`.
  */
-export type Node = {
-  readonly id: NodeId
-  readonly op: Op
-  readonly inputs: readonly NodeId[]
-  readonly attrs: Attrs
-  readonly shape: Shape
-  readonly carried: Carried
-  /** Layer path, `net.conv1`; empty at the top level. */
-  readonly path: string
+export type Node = Emitted & {
   /** Of a `phase` the graph that runs while collecting, and the one that runs once learned; of a `scan` its body. */
   readonly branches?: readonly Graph[]
   /** Source location of the call, with `trace({ locations: true })`. */

@@ -57,6 +57,18 @@ export type BarePrimitive = {
 /** How attributes are given: left out where there is nothing that must be given. */
 export type AttrArgs<A> = Record<never, never> extends A ? readonly [attrs?: A] : readonly [attrs: A]
 
+/** A primitive applied to earlier values: what a graph keeps of it. */
+export type Emitted = {
+  readonly id: NodeId
+  readonly op: Op
+  readonly inputs: readonly NodeId[]
+  readonly attrs: Attrs
+  readonly shape: Shape
+  readonly carried: Carried
+  /** Layer path, `net.conv1`; empty at the top level. */
+  readonly path: string
+}
+
 /** What rules and functions use to emit nodes; one per graph under construction. */
 export interface Kit {
   /** Mode of the trace, in the layer that is being traced: batch statistics and state updates (`train`), or not (`eval`). */
@@ -96,6 +108,8 @@ export interface Kit {
   scan(spec: ScanSpec): Scanned
   /** How many loops stand around what is traced now. */
   readonly depth?: () => number
+  /** What was emitted so far, in order, by id; in the body of a loop that of the body. For those who read a network's structure. */
+  readonly emitted?: () => readonly Emitted[]
   /** Told of each layer that another one calls, with what it is given; for those who read a network's structure. Must return what `body` returns. */
   readonly onCall?: <A>(input: unknown, body: () => A) => A
 }

@@ -74,7 +74,7 @@ export const calibrate = <I, O>(
   if (E.isLeft(feed)) return feed
   const { net, inputs, params } = quantized
   const { backend, finish = true, onProgress } = options
-  const runner = runnerOf(() => E.right(net), inputs, {
+  const runner = runnerOf(net, inputs, {
     mode: 'train',
     freeze: floatLayers(quantized),
     backend,

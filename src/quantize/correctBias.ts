@@ -3,51 +3,129 @@ import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../data/error.js'
 import { anything, count, func, type Fields } from '../data/fields.js'
 import type { Backend } from '../evaluator/backend.js'
-import type { Value } from '../graph/op.js'
-import type { Layer, TensorTree } from '../nn/layers/layer.js'
-import type { InputsOf } from '../nn/program/program.js'
+import type { NodeId } from '../data/quant.js'
+import type { Kit, Value } from '../graph/op.js'
+import { isValue } from '../graph/trace.js'
+import type { AnyLayer, Layer, TensorTree, Traced } from '../nn/layers/layer.js'
 import { askedProblems } from './asked.js'
 import type { Progress } from './calibrate.js'
 import { remade } from './convert.js'
 import type { Looking } from './looking.js'
+import { bothNumbers, pairOf } from './pair.js'
+import { placed } from './plan.js'
 import { passOver } from './runner.js'
 import { countOf, feedOf, type Cut, type Samples } from './samples.js'
-import { channelAxis, channelMeans, leafAt, probing, weightedIn, withLayer, withLeaf, type Weighted } from './taps.js'
+import {
+  channelAxis,
+  channelMeans,
+  emittedBy,
+  probing,
+  leafAt,
+  weightedAmong,
+  withLayer,
+  withLayers,
+  withLeaf,
+  type Product,
+  type Weighted,
+} from './taps.js'
 import { tensorsOf } from './trees.js'
 import type { Quantized, Trained } from './types.js'
 
 /** How biases are corrected. */
 export type CorrectOptions = Cut & {
-  /** Told after each layer. */
-  readonly onProgress?: (progress: Omit<Progress, 'samples'> & { readonly path: string }) => void
+  /** Told after each batch. */
+  readonly onProgress?: (progress: Progress) => void
   readonly backend?: Backend
 }
 
+/** A layer and where it stands. */
+type Placed = Pick<Weighted, 'path' | 'layer'>
+
 const OPTIONS: Fields<CorrectOptions> = { batches: count, batchSize: count, onProgress: func, backend: anything }
 
-/** The means of channels of the products of layers over samples, by path. */
-type Means = ReadonlyMap<string, Float64Array>
+/**
+ * What one trace has seen: products of the float network by path, those of each call in turn, and the mean error of
+ * each corrected product.
+ */
+type Seen = {
+  readonly floats: (kit: Kit) => ReadonlyMap<string, readonly Product[]>
+  readonly calls: Map<string, number>
+  readonly errors: (readonly [path: string, error: Value])[]
+}
 
-const meansOf = <I, O>(
-  { net, params, state }: Trained<I, O>,
+const seenIn = <I, O>(float: Trained<I, O>): Seen => {
+  let floats: ReadonlyMap<string, readonly Product[]> | null = null
+  return {
+    floats: (kit) =>
+      (floats ??= new Map(weightedAmong(emittedBy(kit), float.net, 'float').map((w) => [w.path, w.products]))),
+    calls: new Map(),
+    errors: [],
+  }
+}
+
+/**
+ * A layer whose bias is what it should be for these very samples: it is called once to see the mean error of its
+ * products, and again with that error in its bias. What stands in front of the bias is the same in both calls, and
+ * emitted once.
+ */
+const correctedLayer = ({ path, layer }: Placed, seen: Seen): AnyLayer => ({
+  ...layer,
+  apply: (params: Traced<TensorTree>, state: never, x: never, kit: Kit) => {
+    const before = emittedBy(kit).length
+    const plain = layer.apply(params as never, state, x, kit)
+    const product = emittedBy(kit)
+      .slice(before)
+      .find((n) => n.op.product !== undefined && n.path === kit.path())
+    const call = seen.calls.get(path) ?? 0
+    const float = seen.floats(kit).get(path)?.[call]
+    // What a loop computes can't be seen from outside.
+    const isInLoop = (kit.depth?.() ?? 0) > 0
+    if (product === undefined || float === undefined || isInLoop || !isValue(params.bias)) return plain
+    seen.calls.set(path, call + 1)
+    const means = (id: NodeId): Value => channelMeans(kit.value(id), channelAxis(layer, product.shape.length))
+    const error = kit.emit('sub', [means(float.node), means(product.id)])
+    seen.errors.push([path, error])
+    return layer.apply({ ...params, bias: kit.emit('add', [params.bias, error]) } as never, state, x, kit)
+  },
+})
+
+/**
+ * The float network and beside it the quantized one, with biases that fit; the results are the errors that they take
+ * away.
+ */
+const correcting = <I, O>(
+  float: Trained<I, O>,
+  quant: Trained<I, O>,
+  layers: readonly Placed[],
+  owned: (paths: readonly string[]) => void,
+): Layer<TensorTree, TensorTree, I, readonly Value[]> => ({
+  ...probing(pairOf(float, quant), () => []),
+  apply: (params, state, x, kit) => {
+    const seen = seenIn(float)
+    const net = withLayers(quant.net, new Map(layers.map((at) => [at.path, correctedLayer(at, seen)])))
+    pairOf(float, { ...quant, net }).apply(params, state, x, kit)
+    owned(seen.errors.map(([path]) => path))
+    return [seen.errors.map(([, error]) => error), state]
+  },
+})
+
+/** The mean error of each channel of each layer over samples. */
+const errorsOver = <I, O>(
+  float: Trained<I, O>,
+  quant: Trained<I, O>,
+  layers: readonly Placed[],
   looking: Looking<I>,
-  paths: ReadonlySet<string>,
-): E.Either<QuantErrors, Means> => {
+  onProgress: CorrectOptions['onProgress'],
+): E.Either<QuantErrors, ReadonlyMap<string, Float64Array>> => {
   const sums = new Map<string, { readonly sum: Float64Array; weight: number }>()
   // Which result is of which layer: the same for all shapes.
   let owners: readonly string[] = []
-  const probe = (declared: InputsOf<I>): E.Either<QuantErrors, Layer<TensorTree, TensorTree, I, readonly Value[]>> =>
-    E.map((all: readonly Weighted[]) => {
-      const asked = all.filter(({ path }) => paths.has(path))
-      owners = asked.flatMap(({ path, products }) => products.map(() => path))
-      return probing(net, (value) =>
-        asked.flatMap(({ layer, products }) =>
-          products.map((p) => channelMeans(value(p.node), channelAxis(layer, p.rank))),
-        ),
-      )
-    })(weightedIn(net, declared))
-  const done = passOver(probe, looking, { params, state }, (outputs, batch) => {
-    const weight = countOf(batch)
+  let [batch, samples] = [0, 0]
+  const net = correcting(float, quant, layers, (paths) => {
+    owners = paths
+  })
+  const done = passOver(net, looking, bothNumbers(float, quant), (outputs, given) => {
+    const weight = countOf(given)
     const results = tensorsOf(outputs)
     results.forEach(({ data }, k) => {
       const entry = sums.get(owners[k]) ?? { sum: new Float64Array(data.length), weight: 0 }
@@ -55,6 +133,9 @@ const meansOf = <I, O>(
       entry.weight += weight
       sums.set(owners[k], entry)
     })
+    batch++
+    samples += weight
+    onProgress?.({ batch, total: looking.feed.total, samples })
   })
   return E.map(() => new Map([...sums].map(([path, { sum, weight }]) => [path, sum.map((x) => x / weight)] as const)))(
     done,
@@ -62,7 +143,7 @@ const meansOf = <I, O>(
 }
 
 /** The same network whose layer has a bias. */
-export const withBiasAt = <I, O>(q: Quantized<I, O>, { path, layer }: Weighted, size: number): Quantized<I, O> => {
+export const withBiasAt = <I, O>(q: Quantized<I, O>, { path, layer }: Placed, size: number): Quantized<I, O> => {
   if (leafAt(q, path, 'bias') !== null) return q
   const form = remade(layer, { bias: true })
   if (form === null) return q
@@ -70,19 +151,21 @@ export const withBiasAt = <I, O>(q: Quantized<I, O>, { path, layer }: Weighted, 
   return { ...q, net: withLayer(q.net, path, form), params: withLeaf(q.params, path, 'bias', bias) }
 }
 
-const corrected = <I, O>(q: Quantized<I, O>, at: Weighted, error: Float64Array): Quantized<I, O> => {
-  const ready = withBiasAt(q, at, error.length)
-  const bias = leafAt(ready, at.path, 'bias')
-  if (bias === null) return ready
+/** Has it a weight in its parameters, whose output channels are known? */
+const hasWeight = (layer: AnyLayer): boolean => 'weight' in layer.params && layer.absorb !== undefined
+
+const corrected = <I, O>(q: Quantized<I, O>, path: string, error: Float64Array): Quantized<I, O> => {
+  const bias = leafAt(q, path, 'bias')
+  if (bias === null) return q
   const moved = { ...bias, data: bias.data.map((b, i) => b + error[i]) }
-  return { ...ready, params: withLeaf(ready.params, at.path, 'bias', moved) }
+  return { ...q, params: withLeaf(q.params, path, 'bias', moved) }
 }
 
 /**
- * Moves the mean error of each output channel of each layer with weights into its bias, layer by layer in the order of
- * their calls: what a layer is given has been corrected by then. `float` is the network to agree with,
- * `quantized.float` as a rule; its layers stand under the same paths. A layer without a bias gets one. Weights and
- * scales stay as they are.
+ * Moves the mean error of each output channel of each layer with weights into its bias. In each batch a layer is given
+ * what those in front of it make with biases that fit this batch, so that one pass corrects layers in order. The mean
+ * over the batches is what moves. `float` is the network to agree with, `quantized.float` as a rule. Its layers stand
+ * under the same paths. A layer without a bias gets one. Weights and scales stay as they are.
  * Source: Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction (2019), section 4.2,
  * with measured means; Brevitas `bias_correction_mode`.
  * @example pipe(calibrated, (q) => correctBias(q, q.float, images, { batches: 16 }))
@@ -98,23 +181,13 @@ export const correctBias = <I, O>(
   const feed = feedOf<I>('correctBias', quantized.inputs, data, options)
   if (E.isLeft(feed)) return feed
   const looking: Looking<I> = { inputs: quantized.inputs, feed: feed.right, backend: options.backend }
-  const ours = weightedIn(quantized.net, quantized.inputs)
-  if (E.isLeft(ours)) return ours
-  const wanted = meansOf(float, looking, new Set(ours.right.map(({ path }) => path)))
-  if (E.isLeft(wanted)) return wanted
-  const layers = ours.right.filter(({ path }) => wanted.right.has(path))
-  let q = quantized
-  for (const [k, at] of layers.entries()) {
-    const now = meansOf(q, looking, new Set([at.path]))
-    if (E.isLeft(now)) return now
-    const [target, got] = [wanted.right.get(at.path), now.right.get(at.path)]
-    if (target !== undefined && got !== undefined)
-      q = corrected(
-        q,
-        at,
-        target.map((m, i) => m - got[i]),
-      )
-    options.onProgress?.({ batch: k + 1, total: layers.length, path: at.path })
-  }
-  return E.right(q)
+  const known = new Set(placed(float.net).flatMap(({ path, layer }) => (hasWeight(layer) ? [path] : [])))
+  const ready = placed(quantized.net)
+    .filter(({ path, layer }) => known.has(path) && hasWeight(layer))
+    .reduce((q, at) => withBiasAt(q, at, at.layer.absorb?.count('behind') ?? 0), quantized)
+  const layers = placed(ready.net).filter(({ path }) => known.has(path))
+  const errors = errorsOver(float, ready, layers, looking, options.onProgress)
+  return E.map((found: ReadonlyMap<string, Float64Array>) =>
+    [...found].reduce((q, [path, e]) => corrected(q, path, e), ready),
+  )(errors)
 }

@@ -17,12 +17,11 @@ import type { Backend } from '../evaluator/backend.js'
 import type { Value } from '../graph/op.js'
 import { isValue } from '../graph/trace.js'
 import type { Layer, TensorTree } from '../nn/layers/layer.js'
-import type { InputsOf } from '../nn/program/program.js'
 import { askedProblems } from './asked.js'
-import { pairOf } from './rounding/moments.js'
+import { bothNumbers, pairOf } from './pair.js'
 import { passOver } from './runner.js'
 import { feedOf, type Cut, type Samples } from './samples.js'
-import { weightedIn, type Weighted } from './taps.js'
+import { emittedBy, probing, weightedAmong, type Weighted } from './taps.js'
 import { tensorsOf } from './trees.js'
 import type { Quantized, Trained } from './types.js'
 
@@ -50,42 +49,29 @@ const compared = (float: Value, quant: Value): readonly Value[] => {
 type Both = { readonly path: string; readonly float: Weighted; readonly quant: Weighted }
 
 /** Both networks in one trace, whose results are the errors of their layers. */
-const comparing =
-  <I, O>(float: Trained<I, O>, quant: Trained<I, O>, told: (paths: readonly string[]) => void) =>
-  (declared: InputsOf<I>): E.Either<QuantErrors, Layer<TensorTree, TensorTree, I, readonly Value[]>> => {
-    const pair = pairOf(float, quant)
-    const theirs = weightedIn(pair, declared, float.net, 'float')
-    const ours = weightedIn(pair, declared, quant.net, 'quant')
-    if (E.isLeft(theirs)) return theirs
-    if (E.isLeft(ours)) return ours
-    const both = ours.right.flatMap((q): readonly Both[] => {
-      const f = theirs.right.find((w) => w.path === q.path)
+const comparing = <I, O>(
+  float: Trained<I, O>,
+  quant: Trained<I, O>,
+  told: (paths: readonly string[]) => void,
+): Layer<TensorTree, TensorTree, I, readonly Value[]> =>
+  probing(pairOf(float, quant), (kit, results) => {
+    const nodes = emittedBy(kit)
+    const theirs = weightedAmong(nodes, float.net, 'float')
+    const both = weightedAmong(nodes, quant.net, 'quant').flatMap((q): readonly Both[] => {
+      const f = theirs.find((w) => w.path === q.path)
       return f === undefined ? [] : [{ path: q.path, float: f, quant: q }]
     })
-    const paths = both.flatMap(({ path, quant: q }) => q.products.map(() => path))
-    const { layer, params: specs, state: states, problems, config } = pair
-    return E.right({
-      layer,
-      params: specs,
-      state: states,
-      problems,
-      config,
-      apply: (params, state, x, kit) => {
-        const [results] = pair.apply(params, state, x, kit)
-        const [theirResults, ourResults] = results.map((r) => leaves(isValue, r))
-        const inside = both.flatMap(({ float: f, quant: q }) =>
-          q.products.flatMap((p, k) => compared(kit.value(f.products[k].node), kit.value(p.node))),
-        )
-        const last = theirResults.flatMap(({ leaf }, k) => compared(leaf, ourResults[k].leaf))
-        told([...paths, ...theirResults.map(() => '')])
-        return [[...inside, ...last], state]
-      },
-    })
-  }
+    const [theirResults, ourResults] = results.map((r) => leaves(isValue, r))
+    told([...both.flatMap(({ path, quant: q }) => q.products.map(() => path)), ...theirResults.map(() => '')])
+    const inside = both.flatMap(({ float: f, quant: q }) =>
+      q.products.flatMap((p, k) => compared(kit.value(f.products[k].node), kit.value(p.node))),
+    )
+    return [...inside, ...theirResults.flatMap(({ leaf }, k) => compared(leaf, ourResults[k].leaf))]
+  })
 
 /**
- * The error of each layer with weights (of its products, before the bias) and of the results of the network, over
- * samples, against a float network whose layers stand under the same paths: `quantized.float` as a rule.
+ * The error of each layer with weights (of its products, before the bias) and of the results of the network, over samples, against a float network
+ * whose layers stand under the same paths: `quantized.float` as a rule.
  * @example orThrow(layerErrors(q, q.float, images)).map(({ path, error }) => `${path} ${error}`)
  */
 export const layerErrors = <I, O>(
@@ -100,15 +86,11 @@ export const layerErrors = <I, O>(
   if (E.isLeft(feed)) return feed
   const sums = new Map<string, readonly [number, number]>()
   let paths: readonly string[] = []
-  const make = comparing(float, quantized, (found) => {
+  const errorsOf = comparing(float, quantized, (found) => {
     paths = found
   })
-  const numbers = {
-    params: { float: float.params, quant: quantized.params },
-    state: { float: float.state, quant: quantized.state },
-  }
   const looking = { inputs: quantized.inputs, feed: feed.right, backend: options.backend }
-  const done = passOver(make, looking, numbers, (outputs) => {
+  const done = passOver(errorsOf, looking, bothNumbers(float, quantized), (outputs) => {
     const results = tensorsOf(outputs)
     paths.forEach((path, k) => {
       const [off, all] = sums.get(path) ?? [0, 0]
@@ -133,8 +115,7 @@ const STEPS = {
 }
 
 /**
- * What each step of a quantization gained, as a table: a row per layer, a column per step, signal to noise in decibels
- * (more is better; 6 are a bit).
+ * What each step of a quantization gained, as a table: a row per layer, a column per step, signal to noise in decibels (more is better; 6 are a bit).
  * Throws a `QuantFailure` for what are no steps.
  * @example console.log(showSteps([{ step: 'calibrated', errors: a }, { step: 'corrected', errors: b }]))
  */

@@ -34,11 +34,9 @@ export type Runner<I, O> = {
   readonly dispose: () => void
 }
 
-/**
- * A runner of what `make` gives for inputs of the shapes of a batch, which were declared for another number of samples.
- */
+/** A runner of a network for inputs of the shapes of a batch, which were declared for another number of samples. */
 export const runnerOf = <I, O>(
-  make: (inputs: InputsOf<I>) => E.Either<QuantErrors, Layer<TensorTree, TensorTree, I, O>>,
+  net: Layer<TensorTree, TensorTree, I, O>,
   inputs: InputsOf<I>,
   { mode, freeze, backend = fastestHere() }: Running,
 ): Runner<I, O> => {
@@ -49,9 +47,7 @@ export const runnerOf = <I, O>(
     const known = ready.get(key)
     if (known !== undefined) return E.right(known)
     const declared = declaredFor<I>(inputs, batch)
-    const net = make(declared)
-    if (E.isLeft(net)) return net
-    const program = trace(net.right, declared, { mode, ...(freeze === undefined ? {} : { freeze }) })
+    const program = trace(net, declared, { mode, ...(freeze === undefined ? {} : { freeze }) })
     const made = E.isLeft(program) ? program : compile(program.right, backend)
     if (E.isRight(made)) ready.set(key, made.right)
     return made
@@ -95,9 +91,9 @@ export const overBatches = <I, O>(
 
 /** The same in evaluation, of a network that is needed for this pass alone. */
 export const passOver = <I, O>(
-  make: (inputs: InputsOf<I>) => E.Either<QuantErrors, Layer<TensorTree, TensorTree, I, O>>,
+  net: Layer<TensorTree, TensorTree, I, O>,
   { inputs, feed, backend }: Looking<I>,
   numbers: Numbers,
   look: (outputs: OutputsOf<O>, batch: DataOf<I>) => void,
 ): E.Either<QuantErrors, null> =>
-  using(runnerOf(make, inputs, { mode: 'eval', backend }), (runner) => overBatches(runner, numbers, feed, look))
+  using(runnerOf(net, inputs, { mode: 'eval', backend }), (runner) => overBatches(runner, numbers, feed, look))

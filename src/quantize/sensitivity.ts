@@ -226,12 +226,10 @@ export const sensitivity = <I, O>(
   const found = choosable(quantized)
   if (E.isLeft(found)) return found
   const { net } = quantized.float
-  return using(
-    runnerOf(() => E.right(net), looking.inputs, { mode: 'eval', backend }),
-    (runner) =>
-      E.chain((judge: Judged<I>) =>
-        measured(quantized, found.right, { judge, looking, bits: [...new Set(bits)], rounding }, onProgress),
-      )(judgeBy(quantized, runner, feed.right, loss)),
+  return using(runnerOf(net, looking.inputs, { mode: 'eval', backend }), (runner) =>
+    E.chain((judge: Judged<I>) =>
+      measured(quantized, found.right, { judge, looking, bits: [...new Set(bits)], rounding }, onProgress),
+    )(judgeBy(quantized, runner, feed.right, loss)),
   )
 }
 

@@ -1,14 +1,10 @@
-/**
- * Looks inside a network: the products of its layers with weights, and what their operands and results are over
- * samples.
- */
+/** Looks inside a network: the products of its layers with weights, and what their operands and results are over samples. */
 import * as E from 'fp-ts/lib/Either.js'
 import { gridOf, type NodeId } from '../data/quant.js'
 import type { QuantErrors } from '../data/error.js'
 import { sizeOf, type Shape } from '../data/shape.js'
 import { isTensor, type Tensor } from '../data/tensor.js'
-import type { Node } from '../graph/graph.js'
-import type { Attrs, Kit, Value } from '../graph/op.js'
+import type { Attrs, Emitted, Kit, Value } from '../graph/op.js'
 import type { AnyLayer, Layer, TensorTree } from '../nn/layers/layer.js'
 import { branchAt, changedLayers, withBranch } from '../nn/merging/places.js'
 import { trace, type InputsOf } from '../nn/program/program.js'
@@ -33,7 +29,7 @@ export type Weighted = { readonly path: string; readonly layer: AnyLayer; readon
 
 type Net<I, O> = Layer<TensorTree, TensorTree, I, O>
 
-const productOf = (nodes: readonly Node[], { id, inputs: [x, w], attrs, shape }: Node): Product => ({
+const productOf = (nodes: readonly Emitted[], { id, inputs: [x, w], attrs, shape }: Emitted): Product => ({
   node: id,
   x,
   weight: nodes[w].shape,
@@ -44,18 +40,10 @@ const productOf = (nodes: readonly Node[], { id, inputs: [x, w], attrs, shape }:
 })
 
 /**
- * Layers whose parameter `weight` is a factor of products, in the order of their first calls. A network that stands
+ * Layers whose parameter `weight` is a factor of products, in the order of their first calls, among the nodes of a trace. A network that stands
  * within another one is found at the path `within`.
  */
-export const weightedIn = <I>(
-  traced: Net<I, unknown>,
-  inputs: InputsOf<I>,
-  net: AnyLayer = traced,
-  within = '',
-): E.Either<QuantErrors, readonly Weighted[]> => {
-  const program = trace(traced, inputs, { mode: 'eval' })
-  if (E.isLeft(program)) return program
-  const { nodes } = program.right.graph
+export const weightedAmong = (nodes: readonly Emitted[], net: AnyLayer, within = ''): readonly Weighted[] => {
   const at = (path: string): string => [within, path].filter((p) => p !== '').join('.')
   const layers = new Map(placed(net).map((p) => [at(p.path), p] as const))
   const found = new Map<string, Weighted>()
@@ -65,19 +53,25 @@ export const weightedIn = <I>(
     const products = [...(found.get(place.path)?.products ?? []), productOf(nodes, node)]
     found.set(place.path, { ...place, products })
   }
-  return E.right([...found.values()])
+  return [...found.values()]
 }
+
+/** The same of a network that is traced for it. */
+export const weightedIn = <I>(net: Net<I, unknown>, inputs: InputsOf<I>): E.Either<QuantErrors, readonly Weighted[]> =>
+  E.map((program: { readonly graph: { readonly nodes: readonly Emitted[] } }) =>
+    weightedAmong(program.graph.nodes, net),
+  )(trace(net, inputs, { mode: 'eval' }))
 
 /** The axis of the channels in a value that a layer gives: the last of a linear layer, else the second. */
 export const channelAxis = (layer: AnyLayer, rank: number): number => layer.absorb?.channels(rank) ?? 1
 
-/**
- * A network whose results are values from its inside, reduced in the trace. A layer is traced alike each time, so that
- * nodes of one trace are found again in the next one of the same shapes.
- */
-export const probing = <I>(
-  net: Net<I, unknown>,
-  reduce: (value: (id: NodeId) => Value, kit: Kit) => readonly Value[],
+/** The nodes that a trace has emitted so far. */
+export const emittedBy = (kit: Kit): readonly Emitted[] => kit.emitted?.() ?? []
+
+/** A network whose results are values from its inside, reduced in the trace; `reduce` finds them among what the kit has emitted. */
+export const probing = <I, O>(
+  net: Net<I, O>,
+  reduce: (kit: Kit, results: O) => readonly Value[],
 ): Net<I, readonly Value[]> => ({
   layer: net.layer,
   params: net.params,
@@ -85,8 +79,8 @@ export const probing = <I>(
   problems: net.problems,
   config: net.config,
   apply: (params, state, x, kit) => {
-    net.apply(params, state, x, kit)
-    return [reduce((id) => kit.value(id), kit), state]
+    const [results] = net.apply(params, state, x, kit)
+    return [reduce(kit, results), state]
   },
 })
 
@@ -111,6 +105,10 @@ export const leafAt = (
   return t !== undefined && isTensor(t) ? t : null
 }
 
+/** A network with other layers at some paths. */
+export const withLayers = <I, O>(net: Net<I, O>, layers: ReadonlyMap<string, AnyLayer>): Net<I, O> =>
+  (layers.get('') ?? changedLayers(net, layers)) as Net<I, O>
+
 /** A network with another layer at a path. */
 export const withLayer = <I, O>(net: Net<I, O>, path: string, layer: AnyLayer): Net<I, O> =>
-  (path === '' ? layer : changedLayers(net, new Map([[path, layer]]))) as Net<I, O>
+  withLayers(net, new Map([[path, layer]]))
