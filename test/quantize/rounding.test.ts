@@ -10,15 +10,27 @@ import {
   init,
   Int8WeightPerTensorFloat,
   Linear,
+  model,
   MXInt8Weight,
   orThrow,
+  relu,
   ReLU,
   run,
   tensorInput,
   trace,
   type Tensor,
+  type Value,
 } from '../../src/index.js'
-import { calibrate, correctBias, quantize, roundWeights, schemes, type Rule } from '../../src/quantize/index.js'
+import type { TensorTree } from '../../src/nn/layers/layer.js'
+import {
+  calibrate,
+  correctBias,
+  layerErrors,
+  quantize,
+  roundWeights,
+  schemes,
+  type Rule,
+} from '../../src/quantize/index.js'
 import { bestWeights, descend, judgeOf, nearestPlane, slopeOf } from '../../src/quantize/rounding/grid.js'
 import { cholesky, solve } from '../../src/quantize/rounding/linalg.js'
 import { roundRow, type Row } from '../../src/quantize/rounding/rows.js'
@@ -189,6 +201,48 @@ test('mean errors of channels are gone after a correction', () => {
   const wanted = means(q.float)
   means(corrected).forEach((m, c) => assert.ok(Math.abs(m - wanted[c]) < 1e-4))
   assert.ok(means(q).some((m, c) => Math.abs(m - wanted[c]) > 1e-3))
+})
+
+/** Rows of the samples. */
+const part = (from: number, to: number): Tensor => ({
+  shape: [to - from, 2, 4, 4],
+  data: samples.data.subarray(from * 32, to * 32),
+})
+const biasesOf = (n: { readonly params: TensorTree }): readonly number[] =>
+  Object.values(n.params).flatMap((p) => ('bias' in p ? [...(p.bias as Tensor).data] : []))
+const near = (a: readonly number[], b: readonly number[], tolerance: number): void => {
+  assert.is(a.length, b.length)
+  a.forEach((x, i) => assert.ok(Math.abs(x - b[i]) <= tolerance, `${x} and ${b[i]}`))
+}
+
+test('the order of batches of several sizes says nothing, and a correction of few samples is near that of all', () => {
+  const q = calibrated(schemes.w2a8)
+  const cut = [part(0, 24), part(24, 32), part(32, 56), part(56, 64)]
+  const other = [cut[1], cut[0], cut[3], cut[2]]
+  const [once, again] = [cut, other].map((batches) => orThrow(roundWeights(q, q.float, batches)))
+  near(biasesOf(once), biasesOf(again), 1e-5)
+  const [a, b, whole] = [cut, other, samples].map((data) => biasesOf(orThrow(correctBias(q, q.float, data))))
+  near(a, b, 1e-6)
+  const plain = biasesOf(orThrow(correctBias(q, q.float, [part(0, 64)])))
+  near(plain, whole, 0)
+  const size = Math.max(...whole.map(Math.abs))
+  near(a, whole, 0.5 * size)
+})
+
+test('a layer that is called twice is corrected by the mean of both calls', () => {
+  const twice = model({ fc: Linear({ inFeatures: 4, outFeatures: 4, bias: false }) }, (l, params, state, x: Value) => {
+    const [y, s] = l.fc(params.fc, state.fc, x)
+    const [z, last] = l.fc(params.fc, s, relu(y))
+    return [z, { fc: last }]
+  })
+  const data: Tensor = { shape: [16, 4], data: Float32Array.from({ length: 64 }, (_, i) => Math.sin(i * 1.7)) }
+  const made = orThrow(quantize(twice, tensorInput([16, 4]), orThrow(init(twice, 1)), schemes.w2a8))
+  const q = orThrow(calibrate(made, data))
+  const corrected = orThrow(correctBias(q, q.float, data))
+  const errorOf = (n: typeof q): number =>
+    orThrow(layerErrors(n, q.float, data)).reduce((sum, { error: e }) => sum + e, 0)
+  assert.is(biasesOf(corrected).length, 4)
+  assert.ok(errorOf(corrected) < errorOf(q), `${errorOf(corrected)} and ${errorOf(q)}`)
 })
 
 test('what can not be rounded is told, what does not fit refused', () => {
