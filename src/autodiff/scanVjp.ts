@@ -4,9 +4,10 @@
  * state that the body assigns, are summed on the way.
  */
 import { float, type NodeId } from '../data/quant.js'
-import { sameShape } from '../data/shape.js'
+import { sameShape, sizeOf } from '../data/shape.js'
 import type { Builder } from '../graph/builder.js'
 import type { Graph, Node } from '../graph/graph.js'
+import { needsFunction } from '../graph/lanes.js'
 import type { Value } from '../graph/op.js'
 import { getOp, scanOp } from '../graph/structural.js'
 import { accumulate, dependents, type Cotangents, type Differentiating } from './cotangents.js'
@@ -14,13 +15,18 @@ import { accumulate, dependents, type Cotangents, type Differentiating } from '.
 /** What a phase gave. What a loop gave is not: a step back runs the loop again, whose carries were not kept. */
 const isOfPhase = (body: Graph, n: Node): boolean => n.op === getOp && body.nodes[n.inputs[0]].op !== scanOp
 
+/** Is it dear to compute once more: a product, or many elements that take an elementary function each? */
+const isDear = ({ op, attrs, inputs, shape }: Node): boolean =>
+  op.product !== undefined ||
+  (op.lanes !== undefined && sizeOf(shape) > 1 && needsFunction(op.lanes, attrs, inputs.length))
+
 /**
- * Nodes of a body that a step back takes as the forward loop left them: carries before the step, and what would be dear to compute once more,
- * products and what phases gave (the scales of quantizers).
+ * Nodes of a body that a step back takes as the forward loop left them: carries before the step, what would be dear to compute once more,
+ * and what phases gave (the scales of quantizers).
  */
 const keptOf = (body: Graph, carries: number): readonly NodeId[] => [
   ...body.inputs.slice(0, carries),
-  ...body.nodes.flatMap((n) => (isOfPhase(body, n) || n.op.product !== undefined ? [n.id] : [])),
+  ...body.nodes.flatMap((n) => (isOfPhase(body, n) || isDear(n) ? [n.id] : [])),
 ]
 
 /** The same node, of which what a step back wants can be had: outputs behind all others. */

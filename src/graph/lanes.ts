@@ -15,6 +15,19 @@ export type LaneMask = number & { readonly [kind]: 'mask' }
 type Unary = 'neg' | 'abs' | 'sqrt' | 'nearest' | 'floor' | 'ceil' | 'trunc' | 'fround'
 /** The elementary functions of quantrace, with the same bits on every engine. */
 export type LaneFunction = 'exp' | 'exp2' | 'expm1' | 'log' | 'log2' | 'tanh' | 'sigmoid' | 'erf'
+const FUNCTIONS: { readonly [F in LaneFunction]: true } = {
+  exp: true,
+  exp2: true,
+  expm1: true,
+  log: true,
+  log2: true,
+  tanh: true,
+  sigmoid: true,
+  erf: true,
+}
+/** Is the operation an elementary function? */
+export const isLaneFunction = (op: LaneOp): op is LaneFunction => Object.hasOwn(FUNCTIONS, op)
+
 type Binary = 'add' | 'sub' | 'mul' | 'div' | 'min' | 'max' | 'pmin' | 'pmax'
 type Comparison = 'lt' | 'le' | 'gt' | 'ge' | 'eq' | 'ne'
 
@@ -189,4 +202,20 @@ export const newLanes = (): LaneList => {
     atColumn: (n, place) => add('atColumn', [place], n) as LaneMask,
   }
   return { list, lanes, load: (operand) => add('load', [], operand) as Lane }
+}
+
+/** Does computing an element take an elementary function? */
+export const needsFunction = (rule: LaneRule, attrs: Attrs, operands: number): boolean => {
+  const { list, lanes, load } = newLanes()
+  try {
+    rule(
+      lanes,
+      Array.from({ length: operands }, (_, k) => load(k)),
+      attrs,
+    )
+  } catch {
+    // A user's rule that throws: backends leave the op to its reference.
+    return false
+  }
+  return list.some((e) => isLaneFunction(e.op))
 }

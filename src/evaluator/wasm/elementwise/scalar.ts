@@ -1,5 +1,5 @@
 /** Functions of four lanes: float32 in, computed in double, float32 out; with the bits of JavaScript. */
-import type { LaneExpr, LaneFunction, LaneOp } from '../../../graph/lanes.js'
+import { isLaneFunction, type LaneExpr } from '../../../graph/lanes.js'
 import { bits, chosen, compared, doubles, type Doubles, type Writer } from '../kernels/doubles.js'
 import { formulas, type LanesFunction, type MathFunctions, type Precision } from '../kernels/math.js'
 import type { Scalar } from './exprs.js'
@@ -28,7 +28,6 @@ const binary = {
   ...compared,
 } as const
 const isIn = <T extends object>(table: T, op: string): op is Extract<keyof T, string> => Object.hasOwn(table, op)
-const isFunction = (op: LaneOp): op is LaneFunction => isIn(formulas, op)
 
 const usesOf = (list: readonly LaneExpr[]): readonly number[] => {
   const uses = list.map(() => 0)
@@ -46,13 +45,13 @@ const written = (w: Writer, list: readonly LaneExpr[], operands: readonly Double
     if (op === 'const') return w.constant(value ?? 0)
     if (op === 'load') return operands[value ?? 0]
     if (op === 'select') return chosen(a, b, d)
-    if (isFunction(op)) return formulas[op](w, a, precision)
+    if (isLaneFunction(op)) return formulas[op](w, a, precision)
     if (isIn(unary, op)) return unary[op](a)
     if (isIn(binary, op)) return binary[op](a, b)
     throw new Error(`internal: ${op} is nothing that one lane computes`)
   }
   // Formulas read their operand more than once.
-  const again = new Set(list.flatMap((e) => (isFunction(e.op) ? e.args : [])))
+  const again = new Set(list.flatMap((e) => (isLaneFunction(e.op) ? e.args : [])))
   list.forEach((e, i) => {
     const value = computed(e, i === last ? 'single' : 'double')
     const once = e.op === 'const' || e.op === 'load' || (uses[i] < 2 && !again.has(i))
