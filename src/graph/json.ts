@@ -34,11 +34,33 @@ import { encodeAttrs, encodeNumber } from './writers.js'
 const FORMAT = 'quantrace-program'
 const VERSION = 1
 
+/** In the order in which `readGraph` reads it, whatever the order of the rule that made it: what is read is stored again as the same text. */
 const encodeCarried = (c: Carried): unknown => {
   const q = gridOf(c)
-  return q === null || isFloatGrid(q)
-    ? c
-    : { ...c, quant: { ...q, lo: encodeNumber(q.lo), hi: encodeNumber(q.hi), slack: encodeNumber(q.slack) } }
+  if (q === null) return c
+  const { scale, zeroPoint, bitWidth, bits, signed, training, group } = q
+  const kind = isFloatGrid(q)
+    ? { format: q.format }
+    : {
+        zero: q.zero,
+        lo: encodeNumber(q.lo),
+        hi: encodeNumber(q.hi),
+        slack: encodeNumber(q.slack),
+        ...(q.learned === true ? { learned: true } : {}),
+      }
+  return {
+    ...c,
+    quant: {
+      scale,
+      zeroPoint,
+      bitWidth,
+      bits,
+      signed,
+      training,
+      ...kind,
+      ...(group === undefined ? {} : { group }),
+    },
+  }
 }
 
 const encodeNode = (n: Node): unknown => ({

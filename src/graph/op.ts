@@ -168,6 +168,8 @@ export type ExampleArg = {
     readonly zero?: ZeroPointKind
     readonly scaleShape?: Shape
   }
+  /** The numbers are integers of so many bits times the operand with this index, a scale: what a claim of the op says of them is true. */
+  readonly steps?: { readonly of: number; readonly bits: number; readonly signed: boolean }
   /** Not a number to differentiate by: an index, a class, a counter. */
   readonly fixed?: boolean
   /** Range of the numbers (default -3 … 3). */

@@ -93,7 +93,10 @@ export const delay: Op = {
     out.data.set(left.data[0] > 0 ? x.data : q.data)
     return null
   },
-  examples: [{ args: [{ shape: [3] }, { shape: [3] }, { shape: [], range: [0, 0] }], attrs: {} }],
+  examples: [
+    { args: [{ shape: [3] }, { shape: [3] }, { shape: [], range: [0, 0] }], attrs: {} },
+    { args: [{ shape: [3] }, { shape: [3] }, { shape: [], range: [1, 2] }], attrs: {} },
+  ],
   smooth: false,
 }
 

@@ -83,6 +83,8 @@ export const scatterToFirst: Op = {
   name: 'scatterToFirst',
   doc: 'Gradient of kthValue: g at the first element of each row that equals the chosen one.',
   operands: ['g', 'x', 'chosen'],
+  // Its zeros say that there is no gradient: a sum with it may leave what it is added to as it is, -0 too.
+  exact: 'zeros',
   attributes: {},
   shape: ([g, x, chosen]) =>
     sameShape(g, x.slice(0, -1)) && sameShape(chosen, g)

@@ -52,7 +52,12 @@ export const onLearnedGrid: Op<LearnedAttrs> = {
   },
   examples: [
     {
-      args: [{ shape: [3] }, { shape: [], range: [0.1, 1] }, { shape: [] }, { shape: [], range: [4, 4] }],
+      args: [
+        { shape: [3], steps: { of: 1, bits: 4, signed: true } },
+        { shape: [], range: [0.1, 1] },
+        { shape: [], range: [0, 0] },
+        { shape: [], range: [4, 4] },
+      ],
       attrs: { bits: 8, signed: true, training: true, zero: 'zero' },
     },
   ],

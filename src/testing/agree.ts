@@ -22,6 +22,8 @@ const absolute = (t: Tensor): Tensor => ({ shape: t.shape, data: t.data.map(Math
 const largest = (ts: readonly Tensor[]): number =>
   ts.reduce((most, t) => t.data.reduce((m, x) => (Number.isFinite(x) ? Math.max(m, Math.abs(x)) : m), most), 0)
 
+const largestSize = (ts: readonly Tensor[]): number => ts.reduce((n, t) => Math.max(n, sizeOf(t.shape)), 1)
+
 /** The op with an error of the size that its liberty allows. */
 const disturbed = (op: Op, up: Direction, everywhere: boolean): Op => {
   const computed = computes(op)
@@ -40,10 +42,13 @@ const disturbed = (op: Op, up: Direction, everywhere: boolean): Op => {
       if (op.evaluate(args.map(absolute), attrs, terms) !== null) terms.data.fill(0)
       const around = largest(args) / 2
       const finite = args.every((a) => a.data.every(Number.isFinite))
+      // A mean is a sum before it is divided by how many there are.
+      const count = Math.max(1, largestSize(args) / Math.max(1, sizeOf(out.shape)))
       for (let i = 0; i < out.data.length; i++) {
         const size = OF_TERMS * (Math.abs(out.data[i]) + Math.abs(terms.data[i]) + around)
         // Where magnitudes overflow, so may a part of the sum, in one order and not in another.
-        if (Number.isFinite(size)) out.data[i] += up(i) ? size : -size
+        if (Number.isFinite(Math.fround(terms.data[i] * count)) && Number.isFinite(size))
+          out.data[i] += up(i) ? size : -size
         else if (finite) out.data[i] = up(i) ? NaN : Infinity
       }
       return null
@@ -58,6 +63,24 @@ const disturbed = (op: Op, up: Direction, everywhere: boolean): Op => {
 export const disturbedTables = (table: OpTable, everywhere = false): readonly OpTable[] =>
   DIRECTIONS.map((up) =>
     Object.fromEntries(Object.entries(table).map(([name, op]) => [name, disturbed(op, up, everywhere)])),
+  )
+
+/** The ops, but only those of one name can fail: to learn whether a check fails in a program of which another one is told first. */
+export const onlyFailing = (table: OpTable, name: string): OpTable =>
+  Object.fromEntries(
+    Object.entries(table).map(([key, op]) => [
+      key,
+      op.name === name
+        ? op
+        : {
+            ...op,
+            evaluate: (args, attrs, out) => {
+              // A check hands on what it was given, whatever it found.
+              if (op.evaluate(args, attrs, out) !== null && op.guards === true) out.data.set(args[0].data)
+              return null
+            },
+          },
+    ]),
   )
 
 const isSame = (a: number, b: number): boolean => Object.is(a, b)
@@ -97,19 +120,30 @@ const tensorApart = (name: string, expected: Tensor, found: Tensor, others: read
 
 const says = (errors: QuantErrors): string => errors.map((e) => `${e.tag}: ${e.message}`).join('; ')
 
+/** Runs the program again over `onlyFailing`. */
+export type Failing = (op: string) => Computed
+
+/** Do both fail as the program may? Which of several failing checks is told is up to the order of each way; that it fails is not. */
+const failuresApart = ([a]: QuantErrors, [b]: QuantErrors, failing: Failing | undefined): boolean => {
+  if (a.tag === b.tag) return false
+  const alone = failing === undefined || !('op' in b) ? null : failing(b.op)
+  return alone === null || E.isRight(alone) || alone.left[0].tag !== b.tag
+}
+
 /**
- * What differs between two results, in words; null where they agree. `disturbed` runs the program again over `disturbedTables`; it is asked only
- * where something differs.
+ * What differs between two results, in words; null where they agree. `disturbed` runs the program again over `disturbedTables`, `failing` over
+ * `onlyFailing`; they are asked only where something differs.
  */
 export const differenceOf = (
   expected: Computed,
   found: Computed,
   disturbed: () => readonly Computed[],
+  failing?: Failing,
 ): string | null => {
   if (E.isLeft(expected) && E.isLeft(found))
-    return expected.left[0].tag === found.left[0].tag
-      ? null
-      : `one fails with ${says(expected.left)}, the other with ${says(found.left)}`
+    return failuresApart(expected.left, found.left, failing)
+      ? `one fails with ${says(expected.left)}, the other with ${says(found.left)}`
+      : null
   const bitForBit = E.isRight(expected) && E.isRight(found) ? mapsApart(expected.right, found.right, []) : 'one fails'
   if (bitForBit === null) return null
   const others = disturbed()

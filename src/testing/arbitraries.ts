@@ -19,7 +19,7 @@ import {
   type Fields,
 } from '../data/fields.js'
 import { intMax, intMin, type ZeroPointKind } from '../data/quant.js'
-import type { QuantTensor } from '../data/quantTensor.js'
+import { isQuantTensor, valueOf, type QuantTensor } from '../data/quantTensor.js'
 import { broadcastStrides, sizeOf, type Shape } from '../data/shape.js'
 import { full, scalar, type Tensor } from '../data/tensor.js'
 import type { Example, ExampleArg } from '../graph/op.js'
@@ -143,5 +143,19 @@ export const operandsArb = (example: Example): fc.Arbitrary<readonly (Tensor | Q
     { example },
     { example: required(shaped('an example of an op, { args, attrs }', { args: required(listOf(argField)) })) },
   )
-  return fc.tuple(...example.args.map(operandArb))
+  return fc
+    .tuple(...example.args.map(operandArb))
+    .map((xs) => xs.map((x, k) => onSteps(x, example.args[k].steps, xs[example.args[k].steps?.of ?? k])))
+}
+
+/** Integers times the scale that another operand is, where an example says so. */
+const onSteps = (
+  x: Tensor | QuantTensor,
+  steps: ExampleArg['steps'],
+  scale: Tensor | QuantTensor,
+): Tensor | QuantTensor => {
+  if (steps === undefined || isQuantTensor(x)) return x
+  const [lo, hi] = [intMin(steps.bits, steps.signed), intMax(steps.bits, steps.signed)]
+  const [s] = valueOf(scale).data
+  return { shape: x.shape, data: x.data.map((v) => Math.min(hi, Math.max(lo, Math.round(v / s))) * s) }
 }

@@ -7,7 +7,7 @@ import * as q from '../../src/index.js'
 import { exportOnnx, importOnnx } from '../../src/interop/onnx/index.js'
 import { bindInputs } from '../../src/nn/program/binding.js'
 import { loadPrecompiled } from '../../src/runtime/index.js'
-import { differenceOf, disturbedTables, type Computed } from '../../src/testing/agree.js'
+import { differenceOf, disturbedTables, onlyFailing, type Computed } from '../../src/testing/agree.js'
 import { programOfRecipe, type DrawnProgram } from '../../src/testing/programs/drawn.js'
 
 /** What was found: which way differs, and how. */
@@ -70,11 +70,8 @@ const boundTo = (program: q.Program, args: unknown): E.Either<q.QuantErrors, Fla
 const TABLES = disturbedTables(q.ops)
 const FOREIGN = disturbedTables(q.ops, true)
 
-/** Whether a program says of floats that they lie on a grid of a learned width, which drawn ones do not. Exporters put them there. */
-const claimsGrid = (d: DrawnProgram): boolean => d.program.graph.nodes.some(({ op }) => op.name === 'onLearnedGrid')
-
 const viaOnnx = (d: DrawnProgram, format: 'qcdq' | 'qonnx'): Computed | null => {
-  if (d.mode !== 'eval' || claimsGrid(d) || Object.values(d.declared).some((i) => i.input === 'quant')) return null
+  if (d.mode !== 'eval' || Object.values(d.declared).some((i) => i.input === 'quant')) return null
   const made = exportOnnx(d.program as q.Program<unknown, unknown>, d.args, { format, openBatch: false })
   if (E.isLeft(made)) return made.left.every((e) => e.tag === 'ExportError' || e.tag === 'CheckFailed') ? null : made
   const read = importOnnx(made.right)
@@ -167,13 +164,14 @@ export const checkRoutes = async (d: DrawnProgram, options: RouteOptions): Promi
   let known: readonly Computed[] | undefined
   const disturbed = (): readonly Computed[] => (known ??= over(TABLES))
   const foreign = (): readonly Computed[] => over(FOREIGN).map(resultsOf)
+  const failing = (op: string): Computed => over([onlyFailing(q.ops, op)])[0]
   const resultsDisturbed = (): readonly Computed[] => disturbed().map(resultsOf)
   const all = (route: string, found: Computed | null): Finding | null => {
-    const says = found === null ? null : differenceOf(expected, found, disturbed)
+    const says = found === null ? null : differenceOf(expected, found, disturbed, failing)
     return says === null ? null : { route, says }
   }
   const results = (route: string, found: Computed | null): Finding | null => {
-    const says = found === null ? null : differenceOf(resultsOf(expected), resultsOf(found), resultsDisturbed)
+    const says = found === null ? null : differenceOf(resultsOf(expected), resultsOf(found), resultsDisturbed, failing)
     return says === null ? null : { route, says }
   }
   const threaded = (backend: Backend): Finding | null => {
@@ -223,13 +221,14 @@ const checkBackward = (d: DrawnProgram, flat: Flat, resident: boolean): Finding 
   if (cotangent === null) return null
   const given = [...flat, cotangent]
   const expected = onBackend(q.reference, made.right, given)
-  const disturbed = (): readonly Computed[] =>
-    TABLES.map((t) => {
-      const again = programOfRecipe(d.recipe, t)
-      if (E.isLeft(again)) return again
-      const back = backwardOf(again.right, t)
-      return E.isLeft(back) ? back : onBackend(q.reference, back.right, given)
-    })
+  const over = (t: OpTable): Computed => {
+    const again = programOfRecipe(d.recipe, t)
+    if (E.isLeft(again)) return again
+    const back = backwardOf(again.right, t)
+    return E.isLeft(back) ? back : onBackend(q.reference, back.right, given)
+  }
+  const disturbed = (): readonly Computed[] => TABLES.map(over)
+  const failing = (op: string): Computed => over(onlyFailing(q.ops, op))
   const stored = viaJson(made.right)
   if (E.isLeft(stored)) return { route: 'vjp, store and parse', says: stored.left }
   const ways: readonly (readonly [string, () => Computed])[] = [
@@ -238,7 +237,7 @@ const checkBackward = (d: DrawnProgram, flat: Flat, resident: boolean): Finding 
     ['vjp, store and parse', () => onBackend(q.reference, stored.right, given)],
   ]
   for (const [route, way] of ways) {
-    const says = differenceOf(expected, way(), disturbed)
+    const says = differenceOf(expected, way(), disturbed, failing)
     if (says !== null) return { route, says }
   }
   return null

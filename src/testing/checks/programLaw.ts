@@ -8,7 +8,7 @@ import { reference } from '../../evaluator/reference/reference.js'
 import type { OpTable } from '../../graph/op.js'
 import type { Program } from '../../graph/program.js'
 import { bindInputs } from '../../nn/program/binding.js'
-import { differenceOf, disturbedTables, type Computed } from '../agree.js'
+import { differenceOf, disturbedTables, onlyFailing, type Computed } from '../agree.js'
 import { programArb, programOfRecipe, tableOf, type DrawnProgram } from '../programs/drawn.js'
 import type { ProgramOptions } from '../programs/recipe.js'
 import type { Law } from './verdict.js'
@@ -77,9 +77,18 @@ export const programDifference = (backend: Backend, d: DrawnProgram, table: OpTa
     })
   const expected = computedBy(reference, d.program, flat)
   const disturbed = again((other) => other.program, flat)
-  const forward = differenceOf(expected, computedBy(backend, d.program, flat), disturbed)
+  const failing =
+    (make: (d: DrawnProgram, t: OpTable) => Program | null, given: Flat) =>
+    (op: string): Computed => {
+      const only = onlyFailing(table, op)
+      const other = programOfRecipe(d.recipe, only)
+      const program = E.isRight(other) ? make(other.right, only) : null
+      return program === null ? E.right(new Map()) : computedBy(reference, program, given)
+    }
+  const alone = failing((other) => other.program, flat)
+  const forward = differenceOf(expected, computedBy(backend, d.program, flat), disturbed, alone)
   if (forward !== null) return `forward: ${forward}`
-  const stored = differenceOf(expected, residentBy(backend, d.program, flat), disturbed)
+  const stored = differenceOf(expected, residentBy(backend, d.program, flat), disturbed, alone)
   if (stored !== null) return `out of its own storage: ${stored}`
   const back = differentiated(d, table)
   if (back === null) return null
@@ -88,6 +97,7 @@ export const programDifference = (backend: Backend, d: DrawnProgram, table: OpTa
     computedBy(reference, back, given),
     computedBy(backend, back, given),
     again(differentiated, given),
+    failing(differentiated, given),
   )
   return backward === null ? null : `backward: ${backward}`
 }

@@ -99,9 +99,9 @@ const quantTensor = (xs: readonly number[], shape: Shape, quant: NonNullable<Exa
   }
 }
 
-/** Does the range keep an op where it is defined? One around 0 only says how large numbers are. */
+/** Does the range keep an op where it is defined? One around 0 only says how large numbers are; a single number is what it must be, 0 too. */
 export const isNarrow = (range: ExampleArg['range']): range is readonly [number, number] =>
-  range !== undefined && range[0] !== -range[1]
+  range !== undefined && (range[0] !== -range[1] || range[0] === range[1])
 
 const ROLES = ['data', 'data', 'param', 'state'] as const
 
@@ -139,11 +139,19 @@ const fitted = (d: Draft, at: number, shape: Shape): number => {
 const ranged = (d: Draft, at: number, range: ExampleArg['range']): number =>
   isNarrow(range) ? applied(d, registry.clamp, [at], { min: range[0], max: range[1] }) : at
 
+const GRID = { narrow: false, rounding: 'ROUND', clamp: 'mask', training: true, zero: 'zero' } as const
+
 const onGrid = (d: Draft, at: number, { bits, signed }: NonNullable<ExampleArg['quant']>): number => {
   const scale = add(d, { kind: 'constant', value: 0.5, shape: [] })
   const zero = add(d, { kind: 'constant', value: 0, shape: [] })
-  const attrs = { bits, signed, narrow: false, rounding: 'ROUND', clamp: 'mask', training: true, zero: 'zero' }
-  return applied(d, registry.quantize, [at, scale, zero], attrs)
+  return applied(d, registry.quantize, [at, scale, zero], { bits, signed, ...GRID })
+}
+
+/** Plain numbers on the grid of a scale that is an operand too. */
+const onSteps = (d: Draft, at: number, scale: number, { bits, signed }: NonNullable<ExampleArg['steps']>): number => {
+  const zero = add(d, { kind: 'constant', value: 0, shape: [] })
+  const quantized = applied(d, registry.quantize, [at, scale, zero], { bits, signed, ...GRID })
+  return applied(d, registry.dequantize, [quantized], { why: 'an op of this program claims that grid itself' })
 }
 
 const wholeNumbers = (d: Draft, at: number): number =>
@@ -177,7 +185,11 @@ const call = (d: Draft, op: Op, { args, attrs }: Example, picks: readonly number
       if (own === null) return a.shape
       return k === 0 ? own.shape : likewise(a, args, own.shape)
     })
-    const given = args.map((a, k) => operand(d, op, a, pickOf(k), shapes[k]))
+    const drawn = args.map((a, k) => operand(d, op, a, pickOf(k), shapes[k]))
+    const given = drawn.map((at, k) => {
+      const { steps } = args[k]
+      return steps === undefined ? at : onSteps(d, at, drawn[steps.of], steps)
+    })
     if (apply(d, op, given, attrs) !== null) return true
     d.cells.length = start.cells
     d.taken = start.taken

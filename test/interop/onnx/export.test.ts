@@ -152,6 +152,23 @@ test('4-bit types need opset 21, and a narrow range has no 4-bit Clip: it is kep
   assert.ok(off <= 1e-6 * most)
 })
 
+test('a scale and a zero point that lie along two axes of one size are refused', () => {
+  const attrs = { bits: 4, signed: false, narrow: false, rounding: 'ROUND', clamp: 'mask', training: false } as const
+  const along = (shape: readonly number[]): q.Layer<unknown, unknown> =>
+    ofValues((x) => {
+      const zero = q.round(q.clamp(q.sum(x, [0, 1], true), 1, 3))
+      const zeros = x.kit.emit('broadcastTo', [zero], { shape })
+      return x.kit.emit('quantize', [x, x.kit.constant(0.5, [3, 1]), zeros], { ...attrs, zero: 'integer' })
+    })
+  const written = (shape: readonly number[]) => {
+    const { program, params, state } = trained({ net: along(shape), shape: [3, 3] }, 0, 1)
+    return exportOnnx(program, { params, state }, { openBatch: false })
+  }
+  assert.ok(E.isRight(written([3, 1])) && E.isRight(written([1, 1])))
+  const two = written([1, 3])
+  assert.match(E.isLeft(two) ? two.left[0].message : '', /several axes/)
+})
+
 test('weights are integers, layers name their nodes, biases are operands', () => {
   const { program, params, state } = trained(nets.perChannel(), 3, 1)
   const model = fromBinary(ModelProtoSchema, q.orThrow(exportOnnx(program, { params, state })))

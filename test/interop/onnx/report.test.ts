@@ -198,6 +198,21 @@ test('each kind of place is told with its layer, what happens instead, and the f
   same(showExportReport(get(exportReport(exact, 'qcdq'))), 'qcdq says all that the program says')
 })
 
+test('a delay that is not over is written as a run has it, and told', () => {
+  const net = chained({ input: q.QuantIdentity({ quantDelaySteps: 5, bitWidth: 2, ...quant }) })
+  const { program, params, state, inputs } = trained({ net, shape: [2, 4] }, 2, 1)
+  for (const format of ['qcdq', 'qonnx'] as const) {
+    says(
+      showExportReport(get(exportReport(program as q.Program, format, { params, state }))),
+      /quantizes nothing yet: 3 /,
+    )
+    const { layer } = get(importOnnx(get(exportOnnx(program, { params, state }, { format }))))
+    const again = get(q.trace(layer, q.tensorInput([2, 4]), { mode: 'eval' }))
+    const made = get(q.run(again, { ...get(q.init(layer, 0)), inputs })).outputs as q.Output
+    same([...q.valueOf(made).data], [...inputs.data])
+  }
+})
+
 test('a zero point in an accumulator strips it, which the report tells; a program in train is blocked', () => {
   const net = chained({
     input: q.QuantIdentity({ actQuant: q.ShiftedUint8ActPerTensorFloat, ...quant }),

@@ -5,7 +5,7 @@
 import { spreadGroups } from '../../../data/groups.js'
 import { leastStep, roundToFormat, showFormat, type FloatFormat } from '../../../data/minifloat.js'
 import { gridOf, intMax, intMin, type Group } from '../../../data/quant.js'
-import { sizeOf, type Shape } from '../../../data/shape.js'
+import { sameShape, sizeOf, type Shape } from '../../../data/shape.js'
 import type { Tensor } from '../../../data/tensor.js'
 import type { Node } from '../../../graph/graph.js'
 import { float8Of, toFloat8, type Float8Type } from '../float8.js'
@@ -95,17 +95,28 @@ const attributesOf = ({ axis, block }: Layout): { readonly [name: string]: Attri
   ...(block === null ? {} : { block_size: int(block) }),
 })
 
-/** A scale or zero point in the shape in which it is wanted. */
+/** A scale or zero point in the shape in which it is wanted; one number for all is repeated. */
 const inShape = (x: Exporting, node: Node, i: number, shape: Shape): Name => {
   const known = x.tensor(node.inputs[i])
-  if (known !== undefined && known.data.length === sizeOf(shape))
+  const n = sizeOf(shape)
+  if (known !== undefined && known.data.length === n)
     return x.w.floats({ shape, data: known.data }, `${node.path}.${i === 1 ? 'scale' : 'zero_point'}`)
   const v = operand(x, node, i)
-  return x.emit(node, 'Reshape', [v, int64s(x, shape, 'shape')])
+  const single = sizeOf(x.shape(node.inputs[i])) === 1 && n !== 1
+  const flat = x.emit(node, 'Reshape', [v, int64s(x, single ? [1] : shape, 'shape')])
+  return single ? x.emit(node, 'Expand', [flat, int64s(x, shape, 'shape')]) : flat
 }
 
 const isZero = (x: Exporting, node: Node): boolean =>
   node.inputs[2] === undefined || (x.tensor(node.inputs[2])?.data.every((z) => z === 0) ?? false)
+
+/** Is the zero point one number, or do its numbers lie as those of the scale do? */
+const isZeroAlong = (x: Exporting, node: Node, { axis, block, shape }: Layout): boolean => {
+  const zeroShape = isZero(x, node) ? [] : x.shape(node.inputs[2])
+  if (sizeOf(zeroShape) === 1) return true
+  const own = layoutOf(node.shape, zeroShape)
+  return own !== null && own.axis === axis && own.block === block && sameShape(own.shape, shape)
+}
 
 /** The zero point that says the type; of blocks an attribute does. */
 const zeroPointOf = (x: Exporting, node: Node, t: Target, layout: Layout): Name => {
@@ -140,8 +151,7 @@ const ODD_ZERO = {
 /** QuantizeLinear, Clip, DequantizeLinear of data, with scales that may be computed and lie in blocks. */
 const ofData = (x: Exporting, node: Node, t: Target): Name | Unsupported => {
   const layout = layoutOf(node.shape, x.shape(node.inputs[1]))
-  const zeroShape = isZero(x, node) ? [] : x.shape(node.inputs[2])
-  if (layout === null || (sizeOf(zeroShape) > 1 && sizeOf(zeroShape) !== sizeOf(layout.shape))) return SEVERAL_AXES
+  if (layout === null || !isZeroAlong(x, node, layout)) return SEVERAL_AXES
   if (layout.block !== null && x.opset < 21) return BLOCKS
   if (t.kind === 'integers' && node.attrs.rounding !== 'ROUND')
     return unsupported('its rounding is not that of QuantizeLinear', "choose floatToIntImplType: 'ROUND'")

@@ -1,6 +1,6 @@
 /** Element-wise ops. ONNX' names for most of them; what it lacks is composed. */
 import type { Node } from '../../../graph/graph.js'
-import { operand, scalarOf, type Exporting, type Rule } from '../rule.js'
+import { int64s, operand, scalarOf, type Exporting, type Rule } from '../rule.js'
 import { DataType, float, int, text, type Name } from '../writer.js'
 
 const attr = (node: Node, key: string): number => Number(node.attrs[key])
@@ -17,6 +17,23 @@ export const direct =
 
 /** What hands its first operand on: no node at all. */
 export const through: Rule = (x, node) => operand(x, node, 0)
+
+/** A quantizer that gives what it is given for the first calls: what it gives now, which state decides; where data do, a choice. */
+export const delay: Rule = (x, node) => {
+  const left = x.tensor(node.inputs[2])
+  if (left === undefined) {
+    const count = x.emit(node, 'Reshape', [operand(x, node, 2), int64s(x, [], 'shape')])
+    const waits = x.emit(node, 'Less', [scalarOf(x, 0, 'zero'), count])
+    return x.emit(node, 'Where', [waits, operand(x, node, 1), operand(x, node, 0)])
+  }
+  if (!(left.data[0] > 0)) return operand(x, node, 0)
+  x.remark(node, {
+    what: `it quantizes nothing yet: ${left.data[0]} of its quantDelaySteps remain`,
+    instead: 'what it is given is handed on, as a run of this network does',
+    fix: 'train on until they are over, or set its leaf delay.remaining to 0',
+  })
+  return operand(x, node, 1)
+}
 
 /** Cut to a lower and an upper bound; a bound that is null is absent. */
 const clipped = (x: Exporting, node: Node, min: number | null, max: number | null): Name =>

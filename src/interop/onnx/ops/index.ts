@@ -75,7 +75,7 @@ export const rules: { readonly [op: string]: Rule | Unsupported } = {
   convInputGrad: GRADIENT,
   convTranspose: products.alone(products.convTranspose),
   convWeightGrad: GRADIENT,
-  delay: through,
+  delay: elementwise.delay,
   dequantize: through,
   detach: through,
   div: direct('Div'),

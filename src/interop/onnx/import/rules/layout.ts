@@ -3,7 +3,7 @@ import { sameShape, showShape, sizeOf, type Shape } from '../../../../data/shape
 import type { Value } from '../../../../graph/op.js'
 import type { PadMode } from '../../../../ops/support/padding.js'
 import type { Importing, ImportRule } from '../entry.js'
-import { DataType, type Host } from '../host.js'
+import { DataType } from '../host.js'
 import {
   axisAmong,
   concatAxis,
@@ -119,7 +119,7 @@ export const split: ImportRule = (x) => {
   })
 }
 
-/** Gather by known indices: a selection. By computed ones: a product with rows of 0 and 1. */
+/** Gather by known indices: a selection. By computed ones: rows of a table, as an embedding takes them. */
 export const gather: ImportRule = (x) => {
   const v = x.plain(0, 'weight')
   const axis = axisAmong(x, x.number('axis', 0), v.shape.length)
@@ -133,16 +133,14 @@ export const gather: ImportRule = (x) => {
     return typed(to(taken(x, v, axis, indices), [...front, ...known.shape, ...back]), x.type(0))
   }
   const at = x.plain(1)
-  const rows = to(at, [sizeOf(at.shape), 1])
-  const counting = x.leaf({ is: 'known', host: counted(n), leaf: `counting_to_${n}` }, 'constant')
   const wrapped = x.kit.emit('select', [
-    x.kit.emit('less', [rows, x.kit.constant(0)]),
-    x.kit.emit('add', [rows, x.kit.constant(n)]),
-    rows,
+    x.kit.emit('less', [at, x.kit.constant(0)]),
+    x.kit.emit('add', [at, x.kit.constant(n)]),
+    at,
   ])
-  const hot = x.kit.emit('equal', [wrapped, counting])
   const first = x.kit.emit('permute', [v], { dims: [axis, ...v.shape.map((_, i) => i).filter((i) => i !== axis)] })
-  const picked = x.kit.emit('matmul', [hot, to(first, [n, sizeOf(front) * sizeOf(back)])])
+  const table = to(first, [n, sizeOf(front) * sizeOf(back)])
+  const picked = x.kit.emit('gatherRows', [table, wrapped], { paddingIdx: null, scaleGradByFreq: false })
   const open = to(picked, [...at.shape, ...front, ...back])
   const r = at.shape.length
   const dims = [
@@ -152,12 +150,6 @@ export const gather: ImportRule = (x) => {
   ]
   return typed(x.kit.emit('permute', [open], { dims }), x.type(0))
 }
-
-const counted = (n: number): Host => ({
-  type: DataType.FLOAT,
-  shape: [1, n],
-  data: Float32Array.from({ length: n }, (_, i) => i),
-})
 
 type Pair = readonly [before: number, after: number]
 
