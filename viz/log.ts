@@ -139,12 +139,17 @@ const collecting = (log: TrainLog, before: LogRecord | undefined): boolean => {
 const interest = (log: TrainLog, step: number): 'record' | 'glance' | 'none' => {
   const before = log.records[log.records.length - 2]
   if (log.records.length < 3 || (collecting(log, before) && step <= DENSE)) return 'record'
-  if (collecting(log, before)) return step % PAIR === 0 ? 'record' : step % PAIR === PAIR - 1 ? 'glance' : 'none'
+  if (collecting(log, before)) {
+    if (step % PAIR === 0) return 'record'
+    return step % PAIR === PAIR - 1 ? 'glance' : 'none'
+  }
   return step % EVERY === 0 ? 'record' : 'none'
 }
 
-const accuracyOf = (a: number | null, n: number, b: number | null, m: number): number | null =>
-  a === null ? b : b === null ? a : (a * n + b * m) / (n + m)
+const accuracyOf = (a: number | null, n: number, b: number | null, m: number): number | null => {
+  if (a === null) return b
+  return b === null ? a : (a * n + b * m) / (n + m)
+}
 
 /** Two stretches of steps as one. */
 const joined = (
@@ -163,7 +168,10 @@ const thinned = (records: readonly LogRecord[]): readonly LogRecord[] => {
     const gap = Math.sqrt(records[i + 1].step) - Math.sqrt(records[i - 1].step)
     if (gap < least) [least, at] = [gap, i]
   }
-  return records.flatMap((r, i) => (i === at ? [] : i === at + 1 ? [{ ...r, ...joined(records[at], r) }] : [r]))
+  return records.flatMap((r, i) => {
+    if (i === at) return []
+    return i === at + 1 ? [{ ...r, ...joined(records[at], r) }] : [r]
+  })
 }
 
 const EVENT = allOf({

@@ -19,21 +19,25 @@ const COLOURS: { readonly [carry: string]: string } = {
 const quoted = (text: string): string =>
   `"${text.replace(/[^\p{L}\p{N} ._~·×%,₀-₉-]/gu, (c) => `#${c.codePointAt(0)};`)}"`
 
+/** The shape of a node tells what it is: a box, an input or result, an op. */
+const outlined = (i: Item, text: string): string => {
+  if (i.kind === 'result' || i.node?.op === 'input') return `([${text}])`
+  return i.kind === 'box' ? `[[${text}]]` : `[${text}]`
+}
+
 const nodeLines = (items: readonly Item[], names: Map<string, string>, indent: string): readonly string[] =>
   items.flatMap((i) => {
     const name = `n${names.size}`
     names.set(i.id, name)
     const text = quoted(nameOf(i))
-    if (!i.open)
-      return [
-        `${indent}${name}${i.kind === 'result' || i.node?.op === 'input' ? `([${text}])` : i.kind === 'box' ? `[[${text}]]` : `[${text}]`}`,
-      ]
+    if (!i.open) return [`${indent}${name}${outlined(i, text)}`]
     return [`${indent}subgraph ${name} [${text}]`, ...nodeLines(i.children, names, `${indent}  `), `${indent}end`]
   })
 
 const arrow = (l: Line): string => {
   const label = lineLabel(l.source)
-  const stroke = lookOf(l.source) === 'carries' ? '==>' : l.source.carry === 'float' ? '-->' : '-.->'
+  const bare = l.source.carry === 'float' ? '-->' : '-.->'
+  const stroke = lookOf(l.source) === 'carries' ? '==>' : bare
   return label === '' ? stroke : `${stroke}|${quoted(label)}|`
 }
 

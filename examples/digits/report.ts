@@ -49,8 +49,10 @@ export type Evaluation = {
 
 const BATCH = 250
 
-const numbers = (t: Tensor | undefined): number | readonly number[] =>
-  t === undefined ? NaN : t.data.length === 1 ? t.data[0] : [...t.data]
+const numbers = (t: Tensor | undefined): number | readonly number[] => {
+  if (t === undefined) return NaN
+  return t.data.length === 1 ? t.data[0] : [...t.data]
+}
 
 /** Adds the integers of a quantized tensor with one scale per stretch of `inner` elements. */
 const addLevels = (levels: Set<number>, value: Tensor, scale: Tensor, zeroPoint: Tensor): void => {

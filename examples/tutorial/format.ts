@@ -13,7 +13,10 @@ const nearest = (x: number): number => {
 
 /** A number with four decimals: `-0.4566`. A float32 times 10⁴ is exact in a double, so only `nearest` rounds. */
 export const digits = (x: number): string => {
-  if (!Number.isFinite(x)) return Number.isNaN(x) ? 'nan' : x > 0 ? 'inf' : '-inf'
+  if (!Number.isFinite(x)) {
+    if (Number.isNaN(x)) return 'nan'
+    return x > 0 ? 'inf' : '-inf'
+  }
   const negative = x < 0 || Object.is(x, -0)
   return `${negative ? '-' : ''}${(nearest(Math.abs(x) * UNIT) / UNIT).toFixed(DECIMALS)}`
 }

@@ -43,7 +43,8 @@ const metadataBreaches = (d: Declaration, t: QuantTensor): readonly string[] => 
   const scale = firstBad(t.scale.data, (s) => s > 0 && s < Infinity)
   if (scale >= 0) out.push(`element ${scale} of its scale is ${t.scale.data[scale]}; scales are finite and above 0`)
   const whole = (z: number): boolean => Number.isInteger(z) && z >= lo && z <= hi
-  const fits = d.zero === 'zero' ? (z: number): boolean => z === 0 : d.zero === 'integer' ? whole : Number.isFinite
+  const ofZero = { zero: (z: number): boolean => z === 0, integer: whole, any: Number.isFinite }
+  const fits = ofZero[d.zero]
   const zero = firstBad(t.zeroPoint.data, fits)
   if (zero >= 0) out.push(`element ${zero} of its zero point is ${t.zeroPoint.data[zero]}`)
   return out

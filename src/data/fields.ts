@@ -146,7 +146,8 @@ export const isEither = (x: unknown): x is { readonly _tag: 'Left' | 'Right' } =
 const showSimple = (x: unknown): string | null => {
   if (typeof x === 'function') return x.name === '' ? 'a function' : `the function ${x.name}`
   if (typeof x === 'string') return x.length > 60 ? `${JSON.stringify(x.slice(0, 57))}…` : JSON.stringify(x)
-  return typeof x === 'symbol' ? 'a symbol' : isObject(x) ? null : String(x)
+  if (typeof x === 'symbol') return 'a symbol'
+  return isObject(x) ? null : String(x)
 }
 
 const showObject = (x: object): string => {

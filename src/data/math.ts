@@ -158,7 +158,10 @@ const logReduced = (f: number, k: number, c: number): number =>
 const nearestExponent = (x: number): number => exponentOf(x * Math.SQRT1_2) + 1
 
 /** log of an x that has no logarithm or an infinite one; x is NaN, Infinity or <= 0. */
-const logOutside = (x: number): number => (x === 0 ? -Infinity : x > 0 ? x : NaN)
+const logOutside = (x: number): number => {
+  if (x === 0) return -Infinity
+  return x > 0 ? x : NaN
+}
 
 /** Where scaling by 2^54 must come first, because x may be subnormal (2^-1000). */
 const SMALL = 9.332636185032189e-302
@@ -262,7 +265,10 @@ export const pow = (x: number, y: number): number => {
   if (x !== x || y !== y) return NaN
   const whole = Math.floor(y) === y
   const odd = whole && Math.abs(y) < Infinity && Math.floor(y * 0.5) * 2 !== y
-  if (x === 0) return y < 0 ? (odd ? 1 / x : Infinity) : odd ? x : 0
+  if (x === 0) {
+    if (y < 0) return odd ? 1 / x : Infinity
+    return odd ? x : 0
+  }
   if (x > 0) return positivePower(x, y)
   if (!whole && x !== -Infinity) return NaN
   return odd ? -positivePower(-x, y) : positivePower(-x, y)

@@ -10,8 +10,10 @@ export const outwards = (path: string): readonly string[] => {
 }
 
 /** The names that are asked for, or none where a function decides. */
-export const namesIn = (where: Where): readonly string[] =>
-  typeof where === 'function' ? [] : typeof where === 'string' ? [where] : where
+export const namesIn = (where: Where): readonly string[] => {
+  if (typeof where === 'function') return []
+  return typeof where === 'string' ? [where] : where
+}
 
 /** Does `path` lie in what is meant? Answers are remembered: a function is asked once a path. */
 export const liesIn = (where: Where): ((path: string) => boolean) => {

@@ -87,8 +87,10 @@ const attrChanges = (a: Node, b: Node): readonly string[] =>
     .filter((k) => !same(a.attrs[k], b.attrs[k]))
     .map((k) => `${k} ${showOne(a.attrs[k])} → ${showOne(b.attrs[k])}`)
 
-const showOne = (a: Attr | undefined): string =>
-  a === undefined ? 'absent' : typeof a === 'boolean' ? String(a) : showAttrs({ '': a }).slice(1)
+const showOne = (a: Attr | undefined): string => {
+  if (a === undefined) return 'absent'
+  return typeof a === 'boolean' ? String(a) : showAttrs({ '': a }).slice(1)
+}
 
 /** Metadata as text that doesn't depend on ids, with the ids that it names. */
 const metadataOf = (c: Carried): { readonly text: string; readonly ids: readonly NodeId[] } => {

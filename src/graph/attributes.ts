@@ -48,15 +48,11 @@ export type AttrProblem = { readonly message: string; readonly fix: string; read
 
 const unknownName = (name: string, known: readonly string[]): AttrProblem => {
   const near = nearestName(name, known)
+  const others = known.length === 0 ? ': it has no attributes' : `; known: ${known.join(', ')}`
   return {
     name,
     message: `it has no attribute ${JSON.stringify(name)}`,
-    fix:
-      known.length === 0
-        ? 'leave it out: it has no attributes'
-        : near === undefined
-          ? `leave it out; known: ${known.join(', ')}`
-          : `did you mean ${near}?`,
+    fix: near === undefined ? `leave it out${others}` : `did you mean ${near}?`,
   }
 }
 
@@ -100,14 +96,10 @@ export const jsonProblem = (attrs: Attrs, needed: readonly string[]): AttrProble
   return odd === undefined ? null : wrongValue(odd, anyAttr, attrs[odd] ?? null)
 }
 
-const attrText = (a: Attr): string =>
-  typeof a === 'number'
-    ? Object.is(a, -0)
-      ? '-0'
-      : String(a)
-    : Array.isArray(a)
-      ? `[${a.map((x: Attr) => attrText(x)).join()}]`
-      : JSON.stringify(a)
+const attrText = (a: Attr): string => {
+  if (typeof a === 'number') return Object.is(a, -0) ? '-0' : String(a)
+  return Array.isArray(a) ? `[${a.map((x: Attr) => attrText(x)).join()}]` : JSON.stringify(a)
+}
 
 /** Would JSON take this for something else (NaN and infinities for null, -0 for 0)? */
 const isOdd = (a: Attr): boolean =>

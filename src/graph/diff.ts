@@ -25,9 +25,10 @@ const pairLines = (a: Node, b: Node, partners: Partners): readonly string[] => {
 const graphLines = (a: Graph, b: Graph): readonly string[] => {
   const { groups, partners } = alignGraphs(a, b)
   const lines = groups.flatMap((g) => {
-    const own = g.steps.flatMap(([i, j]) =>
-      j < 0 ? [`  - ${whole(g.a[i])}`] : i < 0 ? [`  + ${whole(g.b[j])}`] : pairLines(g.a[i], g.b[j], partners),
-    )
+    const own = g.steps.flatMap(([i, j]) => {
+      if (j < 0) return [`  - ${whole(g.a[i])}`]
+      return i < 0 ? [`  + ${whole(g.b[j])}`] : pairLines(g.a[i], g.b[j], partners)
+    })
     return own.length === 0 ? [] : [g.path === '' ? '(top level)' : g.path, ...own]
   })
   return elsewhere(a.outputs, b.outputs, partners)
@@ -54,9 +55,10 @@ const listLines = <A>(
 ): readonly string[] => {
   const [inA, inB] = [new Map(a.map((x) => [name(x), detail(x)])), new Map(b.map((x) => [name(x), detail(x)]))]
   return [
-    ...[...inA].flatMap(([k, d]) =>
-      !inB.has(k) ? [`- ${k} ${d}`] : inB.get(k) === d ? [] : [`~ ${k}: ${d} → ${inB.get(k) ?? ''}`],
-    ),
+    ...[...inA].flatMap(([k, d]) => {
+      if (!inB.has(k)) return [`- ${k} ${d}`]
+      return inB.get(k) === d ? [] : [`~ ${k}: ${d} → ${inB.get(k) ?? ''}`]
+    }),
     ...[...inB].flatMap(([k, d]) => (inA.has(k) ? [] : [`+ ${k} ${d}`])),
   ]
 }

@@ -24,21 +24,19 @@ const WIDEST_COLUMN = 76
 
 const line = (text: string, note = ''): Line => ({ text, note })
 
-const showAttr = (a: Attr): string =>
-  Array.isArray(a)
-    ? `[${a.map((x: Attr) => showAttr(x)).join(',')}]`
-    : typeof a === 'string'
-      ? /^[\w.~-]+$/.test(a)
-        ? a
-        : JSON.stringify(a)
-      : Object.is(a, -0)
-        ? '-0'
-        : String(a)
+const showAttr = (a: Attr): string => {
+  if (Array.isArray(a)) return `[${a.map((x: Attr) => showAttr(x)).join(',')}]`
+  if (typeof a === 'string') return /^[\w.~-]+$/.test(a) ? a : JSON.stringify(a)
+  return Object.is(a, -0) ? '-0' : String(a)
+}
 
 /** Attributes as text: `bits=8 signed !narrow`; a flag stands alone, with `!` where it is false. */
 export const showAttrs = (attrs: Attrs): string =>
   Object.entries(attrs)
-    .map(([k, v]) => (v === true ? k : v === false ? `!${k}` : `${k}=${showAttr(v)}`))
+    .map(([k, v]) => {
+      if (v === true) return k
+      return v === false ? `!${k}` : `${k}=${showAttr(v)}`
+    })
     .join(' ')
 
 /** What a value carries as text: `carries 8s scale %11`; the empty string for `float`. */

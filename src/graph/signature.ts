@@ -9,18 +9,20 @@ import { refuse, type Op, type Operands, type Refusal } from './op.js'
 /** A refusal of a call; `attribute` names the one that is wrong. */
 export type Misuse = Refusal & { readonly attribute?: string }
 
-const counted = (n: number): string => (n === 0 ? 'no operands' : n === 1 ? '1 operand' : `${n} operands`)
+const counted = (n: number): string => {
+  if (n === 0) return 'no operands'
+  return n === 1 ? '1 operand' : `${n} operands`
+}
 const taken = (operands: Operands): string =>
   'each' in operands
     ? `${counted(operands.least)} or more (each: ${operands.each})`
     : `${counted(operands.length)}${operands.length === 0 ? '' : ` (${operands.join(', ')})`}`
 
-const least = ({ operands, examples }: Op): number =>
-  operands === undefined
-    ? examples.reduce((n, e) => Math.min(n, e.args.length), examples[0]?.args.length ?? 0)
-    : 'each' in operands
-      ? operands.least
-      : operands.length
+const least = ({ operands, examples }: Op): number => {
+  if (operands === undefined)
+    return examples.reduce((n, e) => Math.min(n, e.args.length), examples[0]?.args.length ?? 0)
+  return 'each' in operands ? operands.least : operands.length
+}
 
 const operandsProblem = (op: Op, given: number): Misuse | null => {
   const { operands } = op

@@ -413,7 +413,7 @@ export const specializeProgram = <P, S, I, O>(
   const data = new Map<ProgramInput, Value>()
   const given = program.inputs.map((i): Seen => {
     const quant = options.quantInputs?.[i.path]
-    const part = i.part === 'scale' ? quant?.scale : i.part === 'zeroPoint' ? quant?.zeroPoint : undefined
+    const part = i.part === 'scale' || i.part === 'zeroPoint' ? quant?.[i.part] : undefined
     if (i.kind === 'data' && part === undefined) {
       const node = b.input('data', i.path, i.shape, undefined, i.dtype)
       data.set(i, node)

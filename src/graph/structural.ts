@@ -73,9 +73,12 @@ export const getOp: Op = structural('get', 'One output of a phase or a scan.', [
 export const constantOf = (attrs: Attrs): number =>
   typeof attrs.value === 'number' ? attrs.value : (NON_FINITE[String(attrs.value)] ?? NaN)
 
+const numberText = (value: number): string => (value === 0 ? '-0' : String(value))
+
 /** Attributes of a `const` node. */
 export const constantAttrs = (value: number): Attrs => ({
-  value: Object.is(value, -0) ? '-0' : Number.isFinite(value) ? value : String(value),
+  // JSON has no -0, no infinity and no NaN.
+  value: Number.isFinite(value) && !Object.is(value, -0) ? value : numberText(value),
 })
 
 /** The structural ops by name. */

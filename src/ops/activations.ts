@@ -104,7 +104,10 @@ export const hardswish: Op = unary({
   attrs: {},
   range: [-5, 5],
   // Below -3 it is 0 times x, which of -Infinity is NaN.
-  f: (x) => (x >= 3 ? x : x <= -3 ? x - x : (x * (x + 3)) / 6),
+  f: (x) => {
+    if (x >= 3) return x
+    return x <= -3 ? x - x : (x * (x + 3)) / 6
+  },
   lanes: (e, [x]) => {
     const three = e.constant(3)
     const middle = e.div(e.mul(x, e.add(x, three)), e.constant(6))

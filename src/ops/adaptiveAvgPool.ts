@@ -45,12 +45,11 @@ export const adaptiveAvgPool: Op<AdaptiveAvgAttrs> = {
     const divisor = sizeOf(plane.map((n, d) => (d < missed ? 1 : assumedSize(n, outputSize[d]))))
     const counts = countsOf(windowsOf(adaptiveAxes(x, outputSize), plane))
     const odd = counts.find((n) => n !== divisor)
-    const uneven =
-      odd === undefined
-        ? null
-        : missed > 0
-          ? `Brevitas divides the scale of a single sample ${showShape(x)} by ${divisor}, but a window has ${odd} elements; give it a batch of 1`
-          : `[${plane.join(',')}] does not divide evenly into [${outputSize.join(',')}]: a window has ${odd} elements, but the scale is divided by ${divisor}`
+    const why = (n: number): string =>
+      missed > 0
+        ? `Brevitas divides the scale of a single sample ${showShape(x)} by ${divisor}, but a window has ${n} elements; give it a batch of 1`
+        : `[${plane.join(',')}] does not divide evenly into [${outputSize.join(',')}]: a window has ${n} elements, but the scale is divided by ${divisor}`
+    const uneven = odd === undefined ? null : why(odd)
     return carryAverage(
       args,
       {

@@ -91,8 +91,10 @@ export const fromSteps: Op<StepAttrs> = {
       out.shape,
       [u, s, z].map((t) => broadcastStrides(t.shape, out.shape)),
       (i, [j, k, l]) => {
-        const r = f(u.data[j])
-        out.data[i] = Math.fround((r > hi ? hi : r < lo ? lo : r) - z.data[l]) * s.data[k]
+        let r = f(u.data[j])
+        if (r > hi) r = hi
+        else if (r < lo) r = lo
+        out.data[i] = Math.fround(r - z.data[l]) * s.data[k]
       },
     )
     return null

@@ -20,6 +20,16 @@ const rows = ([x]: readonly Shape[], { k }: Rank): Shape | Refusal => {
   return x.slice(0, -1)
 }
 
+/** The median of three. */
+const middleOf = (p: number, q: number, r: number): number => {
+  if (p < q) {
+    if (q < r) return q
+    return p < r ? r : p
+  }
+  if (p < r) return p
+  return q < r ? r : q
+}
+
 /**
  * The k-th smallest (from 1) of `a[start … end-1]`, NaN sorting last. Reorders `a`. Hoare's selection, median of three.
  */
@@ -36,8 +46,7 @@ export const selectKth = (a: Float32Array, start: number, end: number, k: number
   let [lo, hi] = [start, last]
   while (lo < hi) {
     const mid = (lo + hi) >> 1
-    const [p, q, r] = [a[lo], a[mid], a[hi]]
-    const pivot = p < q ? (q < r ? q : p < r ? r : p) : p < r ? p : q < r ? r : q
+    const pivot = middleOf(a[lo], a[mid], a[hi])
     let [i, j] = [lo, hi]
     while (i <= j) {
       while (a[i] < pivot) i++

@@ -71,7 +71,8 @@ const born = (args: readonly Value[], a: QuantizeAttrs, kit: Kit): Carried => {
 /** The integer that each element becomes, already clipped. */
 const toInt = (x: number, s: number, z: number, f: (v: number) => number, lo: number, hi: number): number => {
   const r = f(Math.fround(Math.fround(x / s) + z))
-  return r > hi ? hi : r < lo ? lo : r
+  if (r > hi) return hi
+  return r < lo ? lo : r
 }
 
 /** Limits as float32 sees them: 2^31 - 1 becomes 2^31. */

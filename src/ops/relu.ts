@@ -27,7 +27,10 @@ export const relu: Op = unary({
   cuts: () => [0, null],
   doc: 'max(x, 0), with gradient 0 at 0 (F.relu).',
   attrs: {},
-  f: (x) => (x > 0 ? x : Number.isNaN(x) ? x : 0),
+  f: (x) => {
+    if (x > 0) return x
+    return Number.isNaN(x) ? x : 0
+  },
   grids: 'all',
   // x < 0 ? 0 : x keeps -0, which the addition of 0 makes 0.
   lanes: (e, [x]) => e.add(e.pmax(x, e.zero), e.zero),
@@ -61,8 +64,10 @@ export const hardtanh: Op<Bounds> = unary<Bounds>({
   doc: 'x cut to minVal … maxVal, with gradient 0 at both bounds (F.hardtanh).',
   attributes: bounds,
   attrs: { minVal: -1, maxVal: 1 },
-  f: (x, { minVal, maxVal }) =>
-    maxVal !== null && x > maxVal ? Math.fround(maxVal) : minVal !== null && x < minVal ? Math.fround(minVal) : x,
+  f: (x, { minVal, maxVal }) => {
+    if (maxVal !== null && x > maxVal) return Math.fround(maxVal)
+    return minVal !== null && x < minVal ? Math.fround(minVal) : x
+  },
   grids: 'all',
   lanes: (e, [x], { minVal, maxVal }) => {
     const [min, max] = [minVal, maxVal].map((b) => (b === null ? null : Math.fround(b)))
@@ -90,7 +95,10 @@ export const relu6: Op = unary({
   cuts: () => [0, 6],
   doc: 'x cut to 0 … 6, with gradient 0 at both bounds (F.relu6).',
   attrs: {},
-  f: (x) => (x > 6 ? 6 : x < 0 ? 0 : x),
+  f: (x) => {
+    if (x > 6) return 6
+    return x < 0 ? 0 : x
+  },
   grids: 'all',
   lanes: (e, [x]) => raisedThenCut(e, x, 0, 6),
   carry: (args) => {

@@ -9,7 +9,10 @@ export const sign: Op = unary({
   doc: 'The sign of x: -1, 0 or 1 (torch.sign).',
   attrs: {},
   smooth: false,
-  f: (x) => (x > 0 ? 1 : x < 0 ? -1 : 0),
+  f: (x) => {
+    if (x > 0) return 1
+    return x < 0 ? -1 : 0
+  },
   lanes: (e, [x]) => e.sub(e.flag(e.gt(x, e.zero)), e.flag(e.lt(x, e.zero))),
   bounded: true,
   carry: strips('signs are -1, 0 and 1, which lie on no grid with scale 0.7'),

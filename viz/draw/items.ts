@@ -78,8 +78,10 @@ const subMark = (i: Item, r: Rect, pieces: readonly Piece[]): readonly Mark[] =>
 /** Where the words of a closed item are centred: beside the sign that opens it. */
 const middleOf = (i: Item, r: Rect): number => r.x + r.width / 2 - (i.kind === 'box' ? 8 : 0)
 
-const kindOf = (i: Item): string =>
-  i.kind === 'node' && i.node !== undefined ? (['input', 'const'].includes(i.node.op) ? i.node.op : 'op') : i.kind
+const kindOf = (i: Item): string => {
+  if (i.kind === 'node' && i.node !== undefined) return ['input', 'const'].includes(i.node.op) ? i.node.op : 'op'
+  return i.kind
+}
 
 const classOf = (d: Drawing, i: Item): string => {
   const n = i.node

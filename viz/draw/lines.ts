@@ -14,8 +14,10 @@ export const SCISSORS =
   'M-5 -4.6L2.6 1.7M-5 4.6L2.6 -1.7M6 3.2A2 2 0 1 1 2 3.2A2 2 0 1 1 6 3.2M6 -3.2A2 2 0 1 1 2 -3.2A2 2 0 1 1 6 -3.2'
 
 /** Width of a line: its bits, 1 to 16, then constant; a hairline without metadata. */
-const thickness = (m: Meta): number =>
-  m.bits === undefined ? (m.carry === 'stripped' ? 2 : 1) : 1.2 + Math.min(16, m.bits) * 0.3
+const thickness = (m: Meta): number => {
+  if (m.bits === undefined) return m.carry === 'stripped' ? 2 : 1
+  return 1.2 + Math.min(16, m.bits) * 0.3
+}
 
 const isColoured = (m: Meta): boolean => lookOf(m) === 'carries' && m.scale !== undefined
 const hueClass = (d: Drawing, m: Meta): string => (isColoured(m) ? ` ${hueOf(d.hues, m.scale)}` : '')

@@ -14,18 +14,19 @@ export const scaleName = (scale: string): string => `s${subscript(scale.split('.
 export const setFormula = (text: string): string =>
   text.replace(/\b([szb])(\d+)\b/g, (_, letter: string, digits: string) => `${letter}${subscript(digits)}`)
 
+const digits = (x: number): string => {
+  const size = Math.abs(x)
+  if (Number.isInteger(x) && size < 1e6) return String(x)
+  return size >= 1e-4 && size < 1e6 ? x.toPrecision(4) : x.toExponential(3)
+}
+
 /** A number with four significant digits and a true minus sign. */
 export const number = (x: number): string => {
-  if (!Number.isFinite(x)) return Number.isNaN(x) ? 'NaN' : x > 0 ? '∞' : '−∞'
-  const text =
-    x === 0
-      ? '0'
-      : Number.isInteger(x) && Math.abs(x) < 1e6
-        ? String(x)
-        : Math.abs(x) >= 1e-4 && Math.abs(x) < 1e6
-          ? x.toPrecision(4)
-          : x.toExponential(3)
-  return text.replaceAll('-', '−')
+  if (!Number.isFinite(x)) {
+    if (Number.isNaN(x)) return 'NaN'
+    return x > 0 ? '∞' : '−∞'
+  }
+  return digits(x).replaceAll('-', '−')
 }
 
 /** `int8`, `uint4`, or the empty string. */
@@ -36,12 +37,12 @@ export const typeName = (m: Meta): string =>
 export const lookOf = (m: Meta): Carry => (m.calm === undefined ? m.carry : 'carries')
 
 /** The label of a line: `int8 · s₁₆`, `stripped`, or nothing. */
-export const lineLabel = (m: Meta): string =>
-  m.carry === 'stripped'
-    ? 'stripped'
-    : m.scale === undefined
-      ? ''
-      : `${lookOf(m) === 'claimed' ? 'claimed ' : ''}${typeName(m)} · ${scaleName(m.scale)}`
+export const lineLabel = (m: Meta): string => {
+  if (m.carry === 'stripped') return 'stripped'
+  return m.scale === undefined
+    ? ''
+    : `${lookOf(m) === 'claimed' ? 'claimed ' : ''}${typeName(m)} · ${scaleName(m.scale)}`
+}
 
 /** What is known of the metadata of a value, as a sentence. */
 export const saysOf = (m: Meta): string => {

@@ -94,6 +94,11 @@ const incoming = (c: Context, n: SceneNode): readonly Incoming[] =>
     }
   })
 
+const runsOn = (integer: boolean | undefined): string | undefined => {
+  if (integer === undefined) return undefined
+  return integer ? 'on integers' : 'in float'
+}
+
 const nodeOf = (c: Context, n: SceneNode): ModelExplorerNode => {
   const branches = (c.branches.get(n.id) ?? []).map((b) => b.id)
   const names = c.values.get(n.id) ?? []
@@ -108,7 +113,7 @@ const nodeOf = (c: Context, n: SceneNode): ModelExplorerNode => {
         ...(n.attrs === undefined ? {} : { attributes: n.attrs }),
         origin: n.origin,
         location: n.location,
-        runs: n.integer === undefined ? undefined : n.integer ? 'on integers' : 'in float',
+        runs: runsOn(n.integer),
         input: names.find((v) => v.role === 'input')?.name,
         result: names
           .filter((v) => v.role === 'result')

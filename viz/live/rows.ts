@@ -56,12 +56,15 @@ const setText = (e: Element, text: string): void => {
   if (e.textContent !== text) e.textContent = text
 }
 
-const phaseText = (q: LiveQuantizer): string =>
-  q.phase === null
-    ? 'weights, by range'
-    : q.phase.collected < q.phase.limit
-      ? `statistics ${q.phase.collected} of ${q.phase.limit}`
-      : 'values, learned'
+const phaseName = ({ phase }: LiveQuantizer): string => {
+  if (phase === null) return 'weights'
+  return phase.collected < phase.limit ? 'statistics' : 'learned'
+}
+
+const phaseText = (q: LiveQuantizer): string => {
+  if (q.phase === null) return 'weights, by range'
+  return q.phase.collected < q.phase.limit ? `statistics ${q.phase.collected} of ${q.phase.limit}` : 'values, learned'
+}
 
 const rowOf = (n: SceneNode, a: RowActions): Row => {
   const path = n.box
@@ -87,10 +90,7 @@ const rowOf = (n: SceneNode, a: RowActions): Row => {
   )
   const update: Row['update'] = (q, history, last, hue) => {
     const s = q.numbers.scales ?? []
-    element.setAttribute(
-      'data-phase',
-      q.phase === null ? 'weights' : q.phase.collected < q.phase.limit ? 'statistics' : 'learned',
-    )
+    element.setAttribute('data-phase', phaseName(q))
     element.setAttribute('data-scale', String(s[0] ?? ''))
     setText(phase, phaseText(q))
     setText(

@@ -115,11 +115,10 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
       return boxParts(context, item, leavingLines(index, view.visible(), item))
     const tail = view.visible().lines.find((l) => l.tail && l.to === item.id)
     const node = item.node ?? tail?.source
-    return node === undefined
-      ? []
-      : tail === undefined
-        ? nodeParts(context, node)
-        : lineParts(context, tail, view.visible().at.get(tail.from), item)
+    if (node === undefined) return []
+    return tail === undefined
+      ? nodeParts(context, node)
+      : lineParts(context, tail, view.visible().at.get(tail.from), item)
   }
   const select = (id: string | null, focus = true): void => {
     selected = id

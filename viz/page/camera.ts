@@ -35,11 +35,8 @@ const showWords = (svg: Element, k: number): void => {
   const isSmall = (style: Style): boolean => k * FONTS[style].size < LEAST_PIXELS - 0.01
   svg.classList.toggle('far', isSmall('sub'))
   svg.classList.toggle('farther', isSmall('title'))
-  const said = isSmall('title')
-    ? 'Too small for names: zoom in to read them'
-    : isSmall('sub')
-      ? 'Zoom in for shapes and scales'
-      : ''
+  const details = isSmall('sub') ? 'Zoom in for shapes and scales' : ''
+  const said = isSmall('title') ? 'Too small for names: zoom in to read them' : details
   const note = svg.parentElement?.querySelector('#note')
   if (note !== null && note !== undefined && note.textContent !== said) note.textContent = said
 }

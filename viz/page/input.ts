@@ -13,7 +13,10 @@ const neighbour = (app: App, id: string, key: string): string | null => {
   const { lines, at } = app.view.visible()
   const line = lines.find((l) => l.id === id)
   const rects = app.view.layout().rects
-  if (line !== undefined) return key === 'ArrowUp' ? line.from : key === 'ArrowDown' ? line.to : null
+  if (line !== undefined) {
+    if (key === 'ArrowUp') return line.from
+    return key === 'ArrowDown' ? line.to : null
+  }
   const values = (ls: typeof lines): typeof lines => [...ls].sort((a, b) => Number(b.flow) - Number(a.flow))
   if (key === 'ArrowDown') return values(lines.filter((l) => l.from === id))[0]?.id ?? null
   if (key === 'ArrowUp') return values(lines.filter((l) => l.to === id))[0]?.id ?? null

@@ -21,7 +21,8 @@ export const mapOf = (app: App, svg: SVGSVGElement, map: SVGSVGElement): void =>
         const { x, y, width, height } = layout.rects.get(i.id) ?? { x: 0, y: 0, width: 0, height: 0 }
         const lost = i.hidden.costly > 0 || i.node?.loss === 'costly'
         const doubt = i.hidden.claimed > 0 || (i.node?.flow === true && lookOf(i.node) === 'claimed')
-        return svgEl('rect', { class: `dot${lost ? ' lost' : doubt ? ' doubt' : ''}`, x, y, width, height })
+        const doubtful = doubt ? ' doubt' : ''
+        return svgEl('rect', { class: `dot${lost ? ' lost' : doubtful}`, x, y, width, height })
       }),
       frame,
     )

@@ -33,11 +33,8 @@ const rangeLine = (n: SceneNode, x: SceneNumbers): string => {
 const scaleLine = (c: PanelContext, scale: string, formula: string): string => {
   const [name, text, op] = [scaleName(scale), setFormula(formula), c.index.node.get(scale)?.op]
   if (text !== name) return `${name} = ${text}`
-  return op === 'get'
-    ? `${name}: statistics while collecting, then a learned value`
-    : op === 'input'
-      ? `${name}: given to the program`
-      : name
+  if (op === 'get') return `${name}: statistics while collecting, then a learned value`
+  return op === 'input' ? `${name}: given to the program` : name
 }
 
 const gridParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
@@ -71,18 +68,15 @@ const gridParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
 const costParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
   if (!n.flow || (n.carry !== 'stripped' && n.carry !== 'claimed') || n.calm !== undefined) return []
   const { products, results } = costOf(c.index, n.id)
-  const what = (k: number): string =>
-    n.carry === 'stripped'
-      ? k === 1
-        ? 'loses its integer path'
-        : 'lose their integer path'
-      : k === 1
-        ? 'runs in float for the claim'
-        : 'run in float for the claim'
+  const what = (k: number): string => {
+    if (n.carry === 'stripped') return k === 1 ? 'loses its integer path' : 'lose their integer path'
+    return k === 1 ? 'runs in float for the claim' : 'run in float for the claim'
+  }
   const verdict =
     products.length === 0 && results.length > 0
       ? `No product comes after it. ${results.length === 1 ? 'Result' : 'Results'} ${results.slice(0, 6).join(', ')}: plain numbers.`
       : ''
+  const nothing = products.length + results.length === 0 ? ['Nothing: no product and no result lies behind it.'] : []
   return section(
     'What it costs',
     ...(products.length > 0
@@ -92,11 +86,7 @@ const costParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
         ]
       : []),
     ...(products.length > 0 && results.length > 0 ? [`Results concerned: ${results.slice(0, 6).join(', ')}`] : []),
-    ...(n.carry === 'stripped' && verdict !== ''
-      ? [verdict]
-      : products.length + results.length === 0
-        ? ['Nothing: no product and no result lies behind it.']
-        : []),
+    ...(n.carry === 'stripped' && verdict !== '' ? [verdict] : nothing),
   )
 }
 
@@ -118,6 +108,13 @@ const adviceParts = (c: PanelContext, n: SceneNode): readonly Node[] =>
 
 const share = (x: number): string => `${(x * 100).toFixed(x > 0 && x < 0.001 ? 3 : 1)} %`
 
+const endLines = ({ clipped, atEnds }: SceneNumbers): readonly Node[] => {
+  if (clipped !== undefined)
+    return [el('p', { class: 'soft' }, `clipped: ${share(clipped[0])} below, ${share(clipped[1])} above`)]
+  if (atEnds === undefined) return []
+  return [el('p', { class: 'soft' }, `at the ends: ${share(atEnds[0])} low, ${share(atEnds[1])} high`)]
+}
+
 const gridLines = (n: SceneNode, x: SceneNumbers): readonly Node[] =>
   x.usedBits === undefined
     ? [el('p', { class: 'range' }, `${number(x.min)} … ${number(x.max)}`)]
@@ -127,11 +124,7 @@ const gridLines = (n: SceneNode, x: SceneNumbers): readonly Node[] =>
           { class: 'range' },
           `${x.usedBits.toFixed(1)} of ${n.bits ?? '?'} bits used${x.levels === undefined ? '' : `, ${number(x.levels)} of ${number(2 ** (n.bits ?? 0))} integers occur`}`,
         ),
-        ...(x.clipped !== undefined
-          ? [el('p', { class: 'soft' }, `clipped: ${share(x.clipped[0])} below, ${share(x.clipped[1])} above`)]
-          : x.atEnds === undefined
-            ? []
-            : [el('p', { class: 'soft' }, `at the ends: ${share(x.atEnds[0])} low, ${share(x.atEnds[1])} high`)]),
+        ...endLines(x),
         ...(x.sqnr === undefined
           ? []
           : [
@@ -149,8 +142,9 @@ const numberParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
   const x = numbersFor(c, n)
   if (x === undefined || x.count === 0 || (n.side === 'backward' && x.bins.length === 0)) return []
   const single = x.count === 1
+  const plainTitle = single ? 'Value' : 'Values'
   return section(
-    x.usedBits === undefined ? (single ? 'Value' : 'Values') : 'Over the integer grid',
+    x.usedBits === undefined ? plainTitle : 'Over the integer grid',
     ...(single || x.bins.length === 0 ? [] : [histogramChart(x)]),
     ...(single ? [el('p', { class: 'range' }, number(x.min))] : gridLines(n, x)),
     ...(x.nonfinite > 0

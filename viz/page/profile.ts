@@ -14,14 +14,11 @@ type Column = {
   readonly left?: boolean
 }
 
-const amount = (n: number): string =>
-  n >= 1e9
-    ? `${(n / 1e9).toFixed(2)} G`
-    : n >= 1e6
-      ? `${(n / 1e6).toFixed(2)} M`
-      : n >= 1e3
-        ? `${(n / 1e3).toFixed(1)} k`
-        : String(n)
+const amount = (n: number): string => {
+  if (n >= 1e9) return `${(n / 1e9).toFixed(2)} G`
+  if (n >= 1e6) return `${(n / 1e6).toFixed(2)} M`
+  return n >= 1e3 ? `${(n / 1e3).toFixed(1)} k` : String(n)
+}
 const rate = (n: number): string => (n === 0 ? '–' : n.toFixed(1))
 
 const columnsOf = ({ limits }: SceneProfile): readonly Column[] => [

@@ -123,11 +123,8 @@ export const makeView = (svg: SVGSVGElement): View => {
   const middle = (id: string): readonly [number, number] | null => {
     const r = layout.rects.get(id)
     const way = layout.ways.get(id)
-    return r !== undefined
-      ? [r.x + r.width / 2, r.y + Math.min(r.height, 200) / 2]
-      : way !== undefined && way.length > 0
-        ? [way[0][0], way[0][1]]
-        : null
+    if (r !== undefined) return [r.x + r.width / 2, r.y + Math.min(r.height, 200) / 2]
+    return way !== undefined && way.length > 0 ? [way[0][0], way[0][1]] : null
   }
   return {
     visible: () => visible,

@@ -32,13 +32,25 @@ const READERS: readonly (readonly [label: string, read: Reader])[] = [
   ['Metadata', (n) => CARRY[n.carry]],
   ['Type', (n) => (n.scale === undefined ? null : typeName(n))],
   ['Scale', (n) => (n.scale === undefined ? null : setFormula(n.formula ?? scaleName(n.scale)))],
-  ['Zero point', (n) => (n.scale === undefined ? null : n.zeroPoint === undefined ? '0' : 'not fixed to 0')],
+  [
+    'Zero point',
+    (n) => {
+      if (n.scale === undefined) return null
+      return n.zeroPoint === undefined ? '0' : 'not fixed to 0'
+    },
+  ],
   [
     'Integers',
     (n) =>
       n.lo === undefined || n.hi === undefined || Math.abs(n.hi) > 1e15 ? null : `${number(n.lo)} … ${number(n.hi)}`,
   ],
-  ['Product', (n) => (n.integer === undefined ? null : n.integer ? 'on integers' : 'in float')],
+  [
+    'Product',
+    (n) => {
+      if (n.integer === undefined) return null
+      return n.integer ? 'on integers' : 'in float'
+    },
+  ],
   ['s in this run', (_, x) => scaleText(x)],
   ['Bits used', (n, x) => (x?.usedBits === undefined ? null : `${x.usedBits.toFixed(1)} of ${n.bits ?? '?'}`)],
   ['Values', (_, x) => (x === undefined ? null : `${number(x.min)} … ${number(x.max)}`)],

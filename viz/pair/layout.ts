@@ -68,13 +68,10 @@ const moved = (v: Visible, layout: Layout, shift: Shift): Layout => {
       const way = layout.ways.get(l.id) ?? []
       return [
         l.id,
-        way.map((p, i): Point =>
-          i === 0
-            ? moveEnd(p, layout.rects.get(l.from), rects.get(l.from))
-            : i === way.length - 1
-              ? moveEnd(p, layout.rects.get(l.to), rects.get(l.to))
-              : [p[0], p[1] + shift(p[1])],
-        ),
+        way.map((p, i): Point => {
+          if (i === 0) return moveEnd(p, layout.rects.get(l.from), rects.get(l.from))
+          return i === way.length - 1 ? moveEnd(p, layout.rects.get(l.to), rects.get(l.to)) : [p[0], p[1] + shift(p[1])]
+        }),
       ]
     }),
   )

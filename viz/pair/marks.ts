@@ -95,8 +95,10 @@ const draftsOf = (
 
 /** Chips from top to bottom, none over another. */
 const placed = (drafts: readonly Draft[]): readonly Chip[] => {
-  const wanted = (d: Draft): number =>
-    d.ends[0] === null ? (d.ends[1]?.[1] ?? 0) : d.ends[1] === null ? d.ends[0][1] : (d.ends[0][1] + d.ends[1][1]) / 2
+  const wanted = (d: Draft): number => {
+    if (d.ends[0] === null) return d.ends[1]?.[1] ?? 0
+    return d.ends[1] === null ? d.ends[0][1] : (d.ends[0][1] + d.ends[1][1]) / 2
+  }
   let free = -Infinity
   return [...drafts]
     .sort((x, y) => wanted(x) - wanted(y))
@@ -163,7 +165,8 @@ const chipMark = (pair: PairScene, d: PairDrawing, c: Chip, measure: Measure): M
   const [from, to] = [d.layouts[0].width, d.lefts[1]]
   const text = cutTo(measure, c.text, 'label', to - from - CHIP.around - 16)
   const width = measure(text, 'label') + CHIP.around
-  const x = c.ids[0] === null ? to - width - 8 : c.ids[1] === null ? from + 8 : (from + to - width) / 2
+  const onOneSide = c.ids[0] === null ? to - width - 8 : from + 8
+  const x = c.ids.includes(null) ? onOneSide : (from + to - width) / 2
   return mark(
     'g',
     `${c.ids[0] ?? ''}|${c.ids[1] ?? ''}`,

@@ -136,18 +136,12 @@ const productsOf = (scene: Scene): { readonly float: number; readonly all: numbe
   return { float: products.filter((n) => n.integer === false).length, all: products.length }
 }
 
-const runs = ({ float, all }: ReturnType<typeof productsOf>): string =>
-  all === 0
-    ? 'no product'
-    : float === 0
-      ? all === 1
-        ? 'its product runs on integers'
-        : `all ${all} products run on integers`
-      : float === all
-        ? all === 1
-          ? 'its product runs in float'
-          : `all ${all} products run in float`
-        : `${float} of ${all} products ${float === 1 ? 'runs' : 'run'} in float`
+const runs = ({ float, all }: ReturnType<typeof productsOf>): string => {
+  if (all === 0) return 'no product'
+  if (float === 0) return all === 1 ? 'its product runs on integers' : `all ${all} products run on integers`
+  if (float === all) return all === 1 ? 'its product runs in float' : `all ${all} products run in float`
+  return `${float} of ${all} products ${float === 1 ? 'runs' : 'run'} in float`
+}
 
 /** What the difference costs: said where the sides are not alike. */
 const productPhrase = ({ scenes: [a, b] }: PairScene): readonly Phrase[] => {
@@ -188,6 +182,8 @@ export const pairSentence = (pair: PairScene, twins: Twins): readonly Phrase[] =
     [only(pair, twins, 0), only(pair, twins, 1)],
   ]
   const count = loose(pair, twins)
+  const nothing = changed.length + alone.flat().length === 0 && modes === null
+  const unsaid: readonly Phrase[] = nothing ? [plain(`${count} nodes differ`)] : []
   const parts: readonly (readonly Phrase[])[] = [
     results,
     productPhrase(pair),
@@ -206,11 +202,7 @@ export const pairSentence = (pair: PairScene, twins: Twins): readonly Phrase[] =
           ...(changed.length > 4 ? [plain(` and ${changed.length - 4} more`)] : []),
         ],
     ...alone.map((p): readonly Phrase[] => p),
-    count === 0
-      ? [{ text: 'The programs are the same, node by node', tone: 'good' }]
-      : changed.length + alone.flat().length === 0 && modes === null
-        ? [plain(`${count} nodes differ`)]
-        : [],
+    count === 0 ? [{ text: 'The programs are the same, node by node', tone: 'good' }] : unsaid,
   ]
   return [...joined(parts, '. '), plain('.')]
 }

@@ -49,12 +49,8 @@ const partnersOf = ([a, b]: PairScene['scenes'], twins: readonly Twin[]): Readon
   const partner = new Map(twins.flatMap((t): [string, string][] => (t.a === null || t.b === null ? [] : [[t.a, t.b]])))
   const boxesB = new Set(b.boxes.map((x) => x.id))
   for (const box of a.boxes) {
-    const other =
-      box.kind === 'layer'
-        ? box.id
-        : box.kind === 'branch'
-          ? `${partner.get(box.parent) ?? ''}.${box.label}`
-          : undefined
+    const branch = box.kind === 'branch' ? `${partner.get(box.parent) ?? ''}.${box.label}` : undefined
+    const other = box.kind === 'layer' ? box.id : branch
     if (other !== undefined && boxesB.has(other)) partner.set(box.id, other)
   }
   const resultsB = resultsOf(b)
@@ -93,19 +89,23 @@ type Known = { readonly partner: ReadonlyMap<string, string>; readonly differs: 
 
 /** Status of nodes first, then of boxes by what they hold, then of results by the value they name. */
 const statusOf = (scene: Scene, { partner, differs }: Known): ReadonlyMap<string, Status> => {
-  const status = new Map<string, Status>(
-    scene.nodes.map((n) => [n.id, !partner.has(n.id) ? 'only' : differs.has(n.id) ? 'differs' : 'same']),
-  )
+  const ofNode = (id: string, isOther: boolean): Status => {
+    if (!partner.has(id)) return 'only'
+    return isOther ? 'differs' : 'same'
+  }
+  const status = new Map<string, Status>(scene.nodes.map((n) => [n.id, ofNode(n.id, differs.has(n.id))]))
   const parents = new Map(scene.boxes.map((b) => [b.id, b.parent]))
   const touched = new Set(scene.nodes.flatMap((n) => (status.get(n.id) === 'same' ? [] : around(parents, n.box))))
-  const ofBox = (b: SceneBox): Status =>
-    !partner.has(b.id) ? 'only' : touched.has(b.id) || status.get(b.id) === 'differs' ? 'differs' : 'same'
+  const ofBox = (b: SceneBox): Status => {
+    if (!partner.has(b.id)) return 'only'
+    return touched.has(b.id) || status.get(b.id) === 'differs' ? 'differs' : 'same'
+  }
   for (const b of scene.boxes) status.set(b.id, ofBox(b))
   scene.values
     .filter((v) => v.role === 'result')
     .forEach((v, i) => {
       const id = `=${i}`
-      status.set(id, !partner.has(id) ? 'only' : status.get(v.node) === 'same' ? 'same' : 'differs')
+      status.set(id, ofNode(id, status.get(v.node) !== 'same'))
     })
   return status
 }

@@ -46,8 +46,10 @@ export type SceneOptions = {
   readonly nameOf?: (path: string, role: 'input' | 'result') => string
 }
 
-const defaultName = (path: string, role: 'input' | 'result'): string =>
-  path !== '' ? path : role === 'input' ? 'input' : 'output'
+const defaultName = (path: string, role: 'input' | 'result'): string => {
+  if (path !== '') return path
+  return role === 'input' ? 'input' : 'output'
+}
 
 /** Named inputs and results; a result that is an input under its own name is not named twice. */
 const valuesOf = (

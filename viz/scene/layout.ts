@@ -119,8 +119,10 @@ const meeting = (v: Visible, line: Line): Meeting => {
 }
 
 /** Room above the inside of a box: for its name, or for the lines that come in beside it. */
-const topOf = (inner: Placed | undefined, turned: boolean): number =>
-  inner?.ports === true ? PAD.ports : turned ? PAD.bottom : PAD.top
+const topOf = (inner: Placed | undefined, turned: boolean): number => {
+  if (inner?.ports === true) return PAD.ports
+  return turned ? PAD.bottom : PAD.top
+}
 
 const isTurned = (t: Tables, i: Item): boolean => t.flip && isBackward(i)
 

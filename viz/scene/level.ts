@@ -52,19 +52,19 @@ const operatorsFor = (n: number) => {
   const base = sugiyama()
     .nodeSize(({ data }: GraphNode<Sized, Link>) => [data.width + 2 * data.pad, data.height + data.below])
     .gap([GAP.x, GAP.y])
-  return n <= MANY
+  if (n <= MANY)
+    return (g: G) =>
+      base
+        .layering(layeringSimplex().rank(({ data }: GraphNode<Sized, Link>) => (data.port === true ? 0 : undefined)))
+        .decross(decrossTwoLayer().passes(24))
+        .coord(coordSimplex())(g)
+  return n <= HUGE
     ? (g: G) =>
         base
-          .layering(layeringSimplex().rank(({ data }: GraphNode<Sized, Link>) => (data.port === true ? 0 : undefined)))
-          .decross(decrossTwoLayer().passes(24))
-          .coord(coordSimplex())(g)
-    : n <= HUGE
-      ? (g: G) =>
-          base
-            .layering(layeringLongestPath().topDown(false))
-            .decross(decrossTwoLayer().order(twolayerAgg()).passes(6))
-            .coord(coordGreedy())(g)
-      : (g: G) => base.layering(layeringLongestPath().topDown(false)).decross(decrossDfs()).coord(coordGreedy())(g)
+          .layering(layeringLongestPath().topDown(false))
+          .decross(decrossTwoLayer().order(twolayerAgg()).passes(6))
+          .coord(coordGreedy())(g)
+    : (g: G) => base.layering(layeringLongestPath().topDown(false)).decross(decrossDfs()).coord(coordGreedy())(g)
 }
 
 /**

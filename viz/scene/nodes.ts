@@ -48,7 +48,10 @@ const formulaOf = (c: Context, id: number): string => {
   return text
 }
 
-const finite = (n: number): number => (Number.isFinite(n) ? n : n > 0 ? Number.MAX_VALUE : -Number.MAX_VALUE)
+const finite = (n: number): number => {
+  if (Number.isFinite(n)) return n
+  return n > 0 ? Number.MAX_VALUE : -Number.MAX_VALUE
+}
 
 /** The name of a kind of numbers: `e4m3`, `int8 · 32` where scales are those of groups of 32. */
 const kindOf = (q: Grid): string => {
@@ -101,12 +104,14 @@ const bodyInput = ({ loop, graph, scope }: Context, node: Node): Pick<SceneNode,
 /** Where a node stands and what it is called. */
 const placeOf = (c: Context, node: Node): Pick<SceneNode, 'box' | 'label' | 'origin'> => {
   const input = c.inputs.get(node.id)
-  if (input === undefined)
+  if (input === undefined) {
+    const own = node.backwardOf === undefined ? boxOf(node.path) : backBox(node.path)
     return {
-      box: c.scope.prefix !== '' ? c.scope.box : node.backwardOf === undefined ? boxOf(node.path) : backBox(node.path),
+      box: c.scope.prefix === '' ? own : c.scope.box,
       label: labelOf(node),
       ...bodyInput(c, node),
     }
+  }
   const name = `${input.path}${input.part === 'tensor' ? '' : `${input.path === '' ? '' : '.'}${input.part}`}`
   const [box, label] = input.kind === 'data' ? ['', name] : homeOf(c.boxes, name)
   return { box, label: label === '' ? 'input' : label, origin: `${input.kind} ${name}`.trim() }

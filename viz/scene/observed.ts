@@ -57,7 +57,10 @@ const quantizerNumbers = (node: Node, values: Values): Pick<SceneNumbers, 'clipp
 }
 
 /** Bars for what a reader may select; other nodes (scales and the like) have a range alone. */
-const barsFor = (node: Node, shown: boolean): number => (!shown ? 0 : node.backwardOf === undefined ? 64 : 40)
+const barsFor = (node: Node, shown: boolean): number => {
+  if (!shown) return 0
+  return node.backwardOf === undefined ? 64 : 40
+}
 
 /** Numbers on a grid of any kind; the scales of groups are laid over their elements. */
 const onGrid = (q: Grid, value: Tensor, scale: Tensor, zeroPoint: Tensor): SceneNumbers => {

@@ -39,7 +39,8 @@ const boxPieces = ({ box, hidden, leaving }: Item): readonly Piece[] => {
     ...(free > 0 ? [{ text: `${free} stripped, no cost`, tone: 'soft' as const }] : []),
   ]
   const calm = calmText(box, leaving)
-  return losses.length > 0 ? losses : calm === '' ? [] : [{ text: calm, tone: 'soft' }]
+  if (losses.length > 0) return losses
+  return calm === '' ? [] : [{ text: calm, tone: 'soft' }]
 }
 
 /** What an overlay has to say of an item, and whether its gradient is an estimate. */
@@ -56,12 +57,9 @@ export const piecesOf = (
   const over = badge === undefined ? [] : [badge]
   if (i.open) return over
   if (i.node?.op === 'const') return []
-  const own: readonly Piece[] =
-    badge !== undefined
-      ? over
-      : i.kind === 'box'
-        ? boxPieces(i)
-        : [{ text: shapeText(i.node?.shape ?? []), tone: 'soft' }]
+  const plain = (): readonly Piece[] =>
+    i.kind === 'box' ? boxPieces(i) : [{ text: shapeText(i.node?.shape ?? []), tone: 'soft' }]
+  const own = badge === undefined ? plain() : over
   return [...unitOf(i), ...own, ...(estimated ? [ESTIMATED] : [])]
 }
 

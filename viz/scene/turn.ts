@@ -29,18 +29,18 @@ const warped =
   (r: Rect): Rect => ({ ...r, y: warp(r.y) })
 
 /** A way from the side of one item to the side of another. */
-const sideways = (a: Rect | undefined, b: Rect | undefined): readonly Point[] =>
-  a === undefined || b === undefined
-    ? []
-    : a.x < b.x
-      ? [
-          [a.x + a.width, middleOf(a)],
-          [b.x, middleOf(b)],
-        ]
-      : [
-          [a.x, middleOf(a)],
-          [b.x + b.width, middleOf(b)],
-        ]
+const sideways = (a: Rect | undefined, b: Rect | undefined): readonly Point[] => {
+  if (a === undefined || b === undefined) return []
+  return a.x < b.x
+    ? [
+        [a.x + a.width, middleOf(a)],
+        [b.x, middleOf(b)],
+      ]
+    : [
+        [a.x, middleOf(a)],
+        [b.x + b.width, middleOf(b)],
+      ]
+}
 
 /** Lays the columns of a page side by side. `tall`: height of the backward column as it was laid out, top to bottom. */
 export const besideEachOther = (v: Visible, layout: Layout, tall: number, across: readonly Line[]): Layout => {

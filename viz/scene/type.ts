@@ -27,16 +27,13 @@ export const ROW = 15
 export type Measure = (text: string, style: Style) => number
 
 /** Width of a character in a wide font (Verdana, DejaVu Sans), in its size. */
-const widthOf = (c: string): number =>
-  /[\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60]/.test(c) || c.length > 1
-    ? 1.05
-    : /[mwMW@%∞…—]/.test(c)
-      ? 1
-      : /[iIjlt.,:;|!'`()[\] ·₁]/.test(c)
-        ? 0.42
-        : /[A-ZА-Я]/.test(c)
-          ? 0.76
-          : 0.66
+const widthOf = (c: string): number => {
+  if (/[\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60]/.test(c) || c.length > 1)
+    return 1.05
+  if (/[mwMW@%∞…—]/.test(c)) return 1
+  if (/[iIjlt.,:;|!'`()[\] ·₁]/.test(c)) return 0.42
+  return /[A-ZА-Я]/.test(c) ? 0.76 : 0.66
+}
 
 /** A width that no usual font exceeds by much: for drawings that are made where no font can be asked. */
 export const estimate: Measure = (text, style) =>

@@ -59,12 +59,10 @@ const useOf = (site: Site, calls: readonly Node[]): Use | null => {
 const reach = (high: number): number => Math.log2(Math.max(0, high) + 1)
 
 /** Bits that a smaller scale would save: by how much the largest integer stays below the end of the grid. */
-const spareReach = (u: Use): number =>
-  u.shifted
-    ? u.bits - Math.log2(u.high - u.low + 1)
-    : u.signed
-      ? u.bits - 1 - reach(Math.max(u.high, -u.low))
-      : u.bits - reach(u.high)
+const spareReach = (u: Use): number => {
+  if (u.shifted) return u.bits - Math.log2(u.high - u.low + 1)
+  return u.signed ? u.bits - 1 - reach(Math.max(u.high, -u.low)) : u.bits - reach(u.high)
+}
 
 /** Bits that would still be spare if the grid were unsigned, of the same threshold and so of about half the step. */
 const spareUnsigned = (site: Site, s: Standing, u: Use): number => {

@@ -80,12 +80,11 @@ export const ifQuantized = (
     const found = known.get(id)
     if (found !== undefined) return found
     const node = site.graph.nodes[id]
-    const v =
-      id === start.id
-        ? begin()
-        : from.has(id) && node.branches === undefined
-          ? kit.apply(node.op, node.inputs.map(valueOf), node.attrs)
-          : outside(node)
+    const again = (): Value =>
+      from.has(id) && node.branches === undefined
+        ? kit.apply(node.op, node.inputs.map(valueOf), node.attrs)
+        : outside(node)
+    const v = id === start.id ? begin() : again()
     if (id !== end.id && from.has(id) && v.carried.tag === 'claimed' && v.carried.exact !== true) doubts = true
     known.set(id, v)
     return v

@@ -154,6 +154,8 @@ export const stepsOf = (l: Leveled, rules: FuseRules): readonly Step[] => {
     (a, b) =>
       Number(b.cached) - Number(a.cached) ||
       a.level - b.level ||
-      (a.kind === b.kind && a.kind === 'op' ? first(a) - first(b) : a.kind === 'op' ? -1 : b.kind === 'op' ? 1 : 0),
+      // Single ops before groups, by their nodes.
+      Number(b.kind === 'op') - Number(a.kind === 'op') ||
+      (a.kind === 'op' && b.kind === 'op' ? first(a) - first(b) : 0),
   )
 }

@@ -64,8 +64,10 @@ const together = ({ kinds, sizes, cached }: Draft, from: number, to: number): bo
   cached[from] === cached[to]
 
 /** The first level at which `to` can stand behind its operand. */
-const after = (d: Draft, operand: number, to: number): number =>
-  d.kinds[operand] === 'leaf' ? 1 : together(d, operand, to) ? d.levels[operand] : d.levels[operand] + 1
+const after = (d: Draft, operand: number, to: number): number => {
+  if (d.kinds[operand] === 'leaf') return 1
+  return together(d, operand, to) ? d.levels[operand] : d.levels[operand] + 1
+}
 
 /** Levels as early as possible, and what depends on fixed inputs alone; gives the last level. */
 const setEarliest = (d: Draft, fixedInputs: ReadonlySet<number>): number => {

@@ -109,6 +109,12 @@ export const describePlan = (plan: Plan, programNodes: number, rungs: Rungs = BA
   products: plan.steps.flatMap((s) => productIn(plan, s) ?? []),
 })
 
+/** How often a step is done where that is not once a run, and by whom if not by the module. */
+const whenOf = (s: StepDescription): string => {
+  if (s.on === 'host') return 'host'
+  return s.once ? 'once' : ''
+}
+
 const kib = (bytes: number): string => `${(bytes / 1024).toFixed(1)} KiB`
 
 /** Ops with how often each occurs: `add ×2 mul`. */
@@ -152,7 +158,7 @@ export const showPlan = (d: PlanDescription): string => {
   demandArguments('showPlan', { plan: d }, { plan: required(planField) })
   const p = d.passes
   const step = (s: StepDescription): string =>
-    `  ${String(s.index).padStart(3)} ${s.on === 'host' ? 'host' : s.once ? 'once' : '    '} ${s.kernel.padEnd(32)} ${s.path.padEnd(24)} ${opsText(s.ops)}  [${s.reads.join(' ')}] → [${s.stores.join(' ')}]${s.scratchBytes > 0 ? ` scratch ${kib(s.scratchBytes)}` : ''}${s.leaves.length > 0 ? ` leaves ${s.leaves.join(' ')}` : ''}`
+    `  ${String(s.index).padStart(3)} ${whenOf(s).padEnd(4)} ${s.kernel.padEnd(32)} ${s.path.padEnd(24)} ${opsText(s.ops)}  [${s.reads.join(' ')}] → [${s.stores.join(' ')}]${s.scratchBytes > 0 ? ` scratch ${kib(s.scratchBytes)}` : ''}${s.leaves.length > 0 ? ` leaves ${s.leaves.join(' ')}` : ''}`
   return [
     `plan: ${kib(d.bytes)} of memory`,
     ...(d.phases.length === 0 ? [] : [`phases: ${d.phases.map((t) => `${t.path} ${t.phase}`).join(', ')}`]),

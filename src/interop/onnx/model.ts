@@ -41,7 +41,10 @@ const shapesBetween = (s: Written, graph: Graph, known: ReadonlySet<Name>): read
 }
 
 /** Versions of the file format that go with versions of the operators. */
-const irVersion = (opset: number): bigint => (opset >= 21 ? 10n : opset >= 19 ? 9n : 8n)
+const irVersion = (opset: number): bigint => {
+  if (opset >= 21) return 10n
+  return opset >= 19 ? 9n : 8n
+}
 
 /** The bytes of a model whose nodes are written. */
 export const modelOf = (s: Written, program: Program, options: Naming, hash: string): Uint8Array => {

@@ -140,7 +140,8 @@ export const negCorrect = (x: Value): Value => {
 export const abs = (x: Value): Value => {
   demandValue('abs', x)
   const q = gridOf(x.carried)
-  return q === null ? x.kit.emit('abs', [x]) : q.signed ? signOp('quantAbs', x, false) : checked(x)
+  if (q === null) return x.kit.emit('abs', [x])
+  return q.signed ? signOp('quantAbs', x, false) : checked(x)
 }
 /** `|x|` with zero point 0, so that the value is right for any zero point. */
 export const absCorrect = (x: Value): Value => {

@@ -55,7 +55,10 @@ export const transpose = (x: Value, dim0: number, dim1: number): Value => {
   const [a, b] = [axis(x, dim0), axis(x, dim1)]
   return permute(
     x,
-    x.shape.map((_, i) => (i === a ? b : i === b ? a : i)),
+    x.shape.map((_, i) => {
+      if (i === a) return b
+      return i === b ? a : i
+    }),
   )
 }
 /** Without an axis of size 1, or without all of them (torch.squeeze); strips, as in Brevitas. */

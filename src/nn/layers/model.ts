@@ -128,8 +128,8 @@ const isBranch = (x: unknown): boolean => typeof x === 'object' && x !== null &&
 const bind =
   (name: string, layer: AnyLayer, kit: Kit, watch: Watch) =>
   (params: never, state: never, x: never): unknown => {
-    const missing = !isBranch(params) ? 'params' : !isBranch(state) ? 'state' : null
-    if (missing !== null) {
+    const missing = !isBranch(params) ? 'params' : 'state'
+    if (!isBranch(params) || !isBranch(state)) {
       const bad = kit.failWith({
         tag: 'StateError',
         first: '',

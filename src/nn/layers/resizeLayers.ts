@@ -145,13 +145,13 @@ export const Upsample = (
   })
   if (problems.length > 0) return brokenLayer('Upsample', problems)
   const mode = o.mode ?? 'nearest'
-  const resize = (x: Value): Value =>
-    mode === 'nearest'
-      ? upsampleNearest(x, sizeOrFactor(o))
-      : mode === 'nearest-exact'
-        ? upsampleNearestExact(x, sizeOrFactor(o))
-        : (wrongAxes('Upsample', mode, x) ??
+  const resize = (x: Value): Value => {
+    if (mode === 'nearest') return upsampleNearest(x, sizeOrFactor(o))
+    return mode === 'nearest-exact'
+      ? upsampleNearestExact(x, sizeOrFactor(o))
+      : (wrongAxes('Upsample', mode, x) ??
           upsampleLinear(x, { ...sizeOrFactor(o), alignCorners: o.alignCorners ?? false }))
+  }
   return functionLayer('Upsample', resize, { ...o }, [], {
     layer: 'Upsample',
     options: { ...o },

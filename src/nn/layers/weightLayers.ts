@@ -49,12 +49,10 @@ const linear = (name: string, fallback: Quantizer | null): Made<LinearOptions> =
   }),
 })
 
-const spread = (n: PerAxis | undefined, fallback: number, count: number): readonly number[] =>
-  n === undefined
-    ? new Array<number>(count).fill(fallback)
-    : typeof n === 'number'
-      ? new Array<number>(count).fill(n)
-      : [...n]
+const spread = (n: PerAxis | undefined, fallback: number, count: number): readonly number[] => {
+  if (n === undefined) return new Array<number>(count).fill(fallback)
+  return typeof n === 'number' ? new Array<number>(count).fill(n) : [...n]
+}
 
 /** Zeros in front and behind so that `ceil(L/stride)` elements come out. */
 const samePadding = (length: number, k: number, stride: number, dilation: number): readonly [number, number] => {

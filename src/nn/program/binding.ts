@@ -39,7 +39,8 @@ export const partOf = (i: ProgramInput, given: unknown): unknown => {
   if (i.part === 'tensor') return given
   if (typeof given !== 'object' || given === null || !('kind' in given) || given.kind !== 'quant') return undefined
   const q = given as QuantTensor
-  return i.part === 'value' ? q.value : i.part === 'scale' ? q.scale : q.zeroPoint
+  if (i.part === 'value') return q.value
+  return i.part === 'scale' ? q.scale : q.zeroPoint
 }
 
 /** What was given in a tensor's place, in words. */

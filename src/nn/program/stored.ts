@@ -36,12 +36,12 @@ export const savedAt = (saved: Saved, which: Which, path: string): Marked | unde
 export const fits = (w: Wanted, t: Tensor): boolean => sameShape(t.shape, w.shape) && t.data.length === sizeOf(w.shape)
 
 /** What is wrong with a stored leaf at its place, or null. Learned leaves that say nothing pass: their counters are judged by `counterNow`. */
-export const leafProblem = (w: Wanted, t: Marked, state: unknown): Problem | null =>
-  !fits(w, t)
-    ? another(`${w.path} has shape ${showShape(t.shape)}, but ${showShape(w.shape)} is expected`)
-    : w.marks.means !== COUNT && (t.means === UNTOLD || t.means === undefined)
-      ? null
-      : meaningProblem({ path: w.path, learned: w.marks.learned === true, ...w.marks }, t, state)
+export const leafProblem = (w: Wanted, t: Marked, state: unknown): Problem | null => {
+  if (!fits(w, t)) return another(`${w.path} has shape ${showShape(t.shape)}, but ${showShape(w.shape)} is expected`)
+  return w.marks.means !== COUNT && (t.means === UNTOLD || t.means === undefined)
+    ? null
+    : meaningProblem({ path: w.path, learned: w.marks.learned === true, ...w.marks }, t, state)
+}
 
 /**
  * What a counter says today. In a file of version 1, or a state without marks, a learned quantizer stood at one more than its `collectStatsSteps`; a value that is

@@ -91,12 +91,12 @@ const memorable = (like: { readonly params: unknown; readonly state: unknown }):
   ])
 
 /** What is wrong with the count of batches that wait and their weight, or null. */
-const pendingProblem = ({ data }: Tensor): string | null =>
-  data.length !== 2
-    ? 'two numbers were expected'
-    : data[1] >= 0 && data[1] < Infinity
-      ? countProblem(tensorOf([], [data[0]]))
-      : `the weight of the batches is ${data[1]}`
+const pendingProblem = ({ data }: Tensor): string | null => {
+  if (data.length !== 2) return 'two numbers were expected'
+  return data[1] >= 0 && data[1] < Infinity
+    ? countProblem(tensorOf([], [data[0]]))
+    : `the weight of the batches is ${data[1]}`
+}
 
 /** What is wrong with a slot, or null. `step:` counts the updates of a leaf; others have its shape; a name without a leaf is the optimizer's own. */
 const slotProblem = (known: ReadonlyMap<string, Shape>, name: string, t: Tensor): string | null => {

@@ -46,6 +46,9 @@ export const clipGradValue = (limit: number): GradTransform =>
     <G extends GradTrees>(grads: G): G =>
       eachGrad(grads, (t) => ({
         shape: t.shape,
-        data: t.data.map((x) => (x > limit ? limit : x < -limit ? -limit : x)),
+        data: t.data.map((x) => {
+          if (x > limit) return limit
+          return x < -limit ? -limit : x
+        }),
       })),
   ) as GradTransform

@@ -138,6 +138,9 @@ const badSample = ({ tensors, indices }: Fed<Samples>): string | null => {
 
 const rowOf = (t: Tensor, at: number): number => Math.floor(at / Math.max(1, sizeOf(t.shape.slice(1))))
 
+const mendOf = (fix: string, bad: string | null): string =>
+  bad === null ? `${fix}; a smaller learning rate or clipGradNorm may keep it finite` : 'mend or leave out that sample'
+
 /** The errors of a step that numbers made, with the step and the batch in which they did. `step`: updates before it. */
 export const located = (errors: QuantErrors, step: number, batch: Fed<Samples>): QuantErrors => {
   const { epoch, batch: number } = batch.position
@@ -148,12 +151,7 @@ export const located = (errors: QuantErrors, step: number, batch: Fed<Samples>):
     return {
       ...e,
       message: `${where}: ${e.message}${bad === null ? '' : `; ${bad}`}`,
-      fix:
-        e.tag === 'CheckFailed'
-          ? e.fix
-          : bad === null
-            ? `${e.fix}; a smaller learning rate or clipGradNorm may keep it finite; nonFinite: 'skip' passes such batches over`
-            : `mend or leave out that sample; nonFinite: 'skip' passes such batches over`,
+      fix: e.tag === 'CheckFailed' ? e.fix : `${mendOf(e.fix, bad)}; nonFinite: 'skip' passes such batches over`,
     }
   })
 }

@@ -95,12 +95,10 @@ const schemaOf = <A extends Attrs>({
   attributes,
   attrs,
   examples,
-}: UnarySpec<A>): { readonly attributes?: AttrSchema<A> } =>
-  attributes !== undefined
-    ? { attributes }
-    : examples === undefined && Object.keys(attrs).length === 0
-      ? { attributes: {} as AttrSchema<A> }
-      : {}
+}: UnarySpec<A>): { readonly attributes?: AttrSchema<A> } => {
+  if (attributes !== undefined) return { attributes }
+  return examples === undefined && Object.keys(attrs).length === 0 ? { attributes: {} as AttrSchema<A> } : {}
+}
 
 const ruleField: Field = {
   says: 'a gradient rule, or { none: why }',

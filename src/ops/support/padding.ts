@@ -21,8 +21,11 @@ export const padding = {
 export type PadAttrs = AttrsOf<typeof padding>
 
 /** Most elements that a mode can add on one side of an axis of n. */
-const most = (mode: PadMode, n: number): number =>
-  mode === 'reflect' ? n - 1 : mode === 'circular' ? n : n > 0 ? Infinity : 0
+const most = (mode: PadMode, n: number): number => {
+  if (mode === 'reflect') return n - 1
+  if (mode === 'circular') return n
+  return n > 0 ? Infinity : 0
+}
 
 const badAxis = (x: Shape, { pad, mode }: PadAttrs): Refusal | null => {
   for (const [d, [before, after]] of pad.entries()) {

@@ -90,7 +90,8 @@ const position = (i: number, step: number, alignCorners: boolean): number =>
 export const linearAxes = (x: Shape, attrs: LinearAttrs): readonly AxisMix[] =>
   perAxis(x, attrs, (length, size, scale) => {
     const { alignCorners } = attrs
-    const step = !alignCorners ? stepOf(length, size, scale) : size > 1 ? Math.fround((length - 1) / (size - 1)) : 0
+    const aligned = size > 1 ? Math.fround((length - 1) / (size - 1)) : 0
+    const step = alignCorners ? aligned : stepOf(length, size, scale)
     return Array.from({ length: size }, (_, i) => {
       if (length === size) return { low: i, high: i, weight: 0 }
       const at = position(i, step, alignCorners)

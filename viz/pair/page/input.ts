@@ -31,8 +31,8 @@ const move = (app: PairApp, key: string): void => {
   const { ids, side } = app.selected()
   const id = ids[side]
   const first = app.view.drawing().visible[0].items[0]
-  const next =
-    id === null ? (first === undefined ? null : { side: 0 as Side, id: first.id }) : neighbour(app, side, id, key)
+  const begin = first === undefined ? null : { side: 0 as Side, id: first.id }
+  const next = id === null ? begin : neighbour(app, side, id, key)
   if (next === null) return
   app.select(next.side, next.id)
   app.view.reveal(app.selected().ids)

@@ -100,11 +100,8 @@ export const makePairView = (svg: SVGSVGElement, pair: PairScene, twins: Twins):
   const middle = (side: Side, id: string | null): readonly [number, number] | null => {
     const r = drawing.layouts[side].rects.get(id ?? '')
     const [p] = drawing.layouts[side].ways.get(id ?? '') ?? []
-    return r !== undefined
-      ? [drawing.lefts[side] + r.x + r.width / 2, r.y + Math.min(r.height, 200) / 2]
-      : p === undefined
-        ? null
-        : [drawing.lefts[side] + p[0], p[1]]
+    if (r !== undefined) return [drawing.lefts[side] + r.x + r.width / 2, r.y + Math.min(r.height, 200) / 2]
+    return p === undefined ? null : [drawing.lefts[side] + p[0], p[1]]
   }
   return {
     drawing: () => drawing,

@@ -71,14 +71,11 @@ export type Loop = {
   readonly bytes: ByteGrids
 }
 
-const kindOf = (strides: readonly number[], runs: readonly Run[]): Operand['kind'] =>
-  runs.length === 1 && runs[0].kept
-    ? 'whole'
-    : strides.every((s) => s === 0)
-      ? 'number'
-      : strides[0] === 0
-        ? 'splat'
-        : 'row'
+const kindOf = (strides: readonly number[], runs: readonly Run[]): Operand['kind'] => {
+  if (runs.length === 1 && runs[0].kept) return 'whole'
+  if (strides.every((s) => s === 0)) return 'number'
+  return strides[0] === 0 ? 'splat' : 'row'
+}
 
 /** How many steps of a scale a number is: the factor that the scale was multiplied by, or a quotient. */
 const stepsIn = (exprs: Exprs, x: Lane, scale: Lane): number => {

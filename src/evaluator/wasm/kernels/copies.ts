@@ -38,12 +38,10 @@ type Ends = { readonly from: Local; readonly to: Local; readonly count: Local; r
 /** Moves on over `count` elements, four at a time where both sides are dense. `value(vector)` loads and advances. */
 const dense = (scope: Scope, { from, to, count, plusZero }: Ends, repeat: boolean): Code => {
   const [end, filler] = [scope.local('i32'), scope.local('v128')]
-  const four = repeat ? filler.get : plusZero ? f32x4.add(v128.load(from.get), f32x4.const(0)) : v128.load(from.get)
-  const one = repeat
-    ? f32x4.extract(0, filler.get)
-    : plusZero
-      ? f32.add(f32.load(from.get), f32.const(0))
-      : f32.load(from.get)
+  const read = plusZero
+    ? { four: f32x4.add(v128.load(from.get), f32x4.const(0)), one: f32.add(f32.load(from.get), f32.const(0)) }
+    : { four: v128.load(from.get), one: f32.load(from.get) }
+  const { four, one } = repeat ? { four: filler.get, one: f32x4.extract(0, filler.get) } : read
   const advance = (n: number): Code => [repeat ? [] : bump(from, n), bump(to, n)]
   return [
     repeat ? filler.set(f32x4.splat(f32.load(from.get))) : [],

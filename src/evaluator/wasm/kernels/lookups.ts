@@ -58,7 +58,8 @@ const resizing = (x: Shape, { op, attrs }: KernelSpec): LinearMap => {
   const own: LinearAttrs = { size, scales, alignCorners: attrs.alignCorners === true }
   const plane = x.slice(-size.length)
   if (!op.startsWith('upsampleLinear')) {
-    const mode = !op.includes('Exact') ? 'nearest' : op.endsWith('Grad') ? 'exactGrad' : 'exact'
+    const exact = op.endsWith('Grad') ? 'exactGrad' : 'exact'
+    const mode = op.includes('Exact') ? exact : 'nearest'
     return ofLookup(lookupOf(nearestAxes(x, own, mode), plane), sizeOf(plane))
   }
   const { taps, members, weights } = mixtureOf(linearAxes(x, own), plane)

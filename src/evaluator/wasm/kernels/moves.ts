@@ -91,13 +91,19 @@ const copiesOf = (spec: KernelSpec): readonly Copy[] | null => {
   return op === 'pixelShuffle' || op === 'pixelUnshuffle' ? shuffles(spec) : null
 }
 
+/** Stages that copy by strides, or null: places must be looked up. */
+const stagesOf = (spec: KernelSpec): readonly Stage[] | null => {
+  const { op, attrs } = spec
+  if ((op === 'pad' || op === 'padGrad') && isConstant(attrs)) return constantPad(spec)
+  const copies = copiesOf(spec)
+  return copies === null ? null : [copyStage(op, copies)]
+}
+
 /** Concatenation, slices, permutations, broadcasting, shuffles, padding, resizing and reshaping. */
 export const moveKernel = (spec: KernelSpec): Kernel | null => {
-  const { op, attrs, shapes, shape } = spec
+  const { op, shapes, shape } = spec
   if (sizeOf(shape) === 0 || [shape, ...shapes].some((s) => sizeOf(s) >= 2 ** 29)) return null
-  const padding = (op === 'pad' || op === 'padGrad') && isConstant(attrs)
-  const copies = copiesOf(spec)
-  const stages = padding ? constantPad(spec) : copies === null ? null : [copyStage(op, copies)]
+  const stages = stagesOf(spec)
   if (stages === null) return lookupKernel(spec)
   return {
     name: `${op} by strides`,

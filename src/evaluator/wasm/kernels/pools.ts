@@ -59,7 +59,8 @@ const poolOf = ({ op, attrs, shapes, shape }: KernelSpec): Pool => {
     countIncludePad: attrs.countIncludePad === true,
     divisorOverride: typeof over === 'number' ? over : null,
   }
-  const divisors = !average ? null : sliding ? divisorsOf(input, output, averaging) : countsOf(windows)
+  const counts = (): Float64Array => (sliding ? divisorsOf(input, output, averaging) : countsOf(windows))
+  const divisors = average ? counts() : null
   return { planes: sizeOf(input) / size, size, windows, divisors }
 }
 

@@ -81,7 +81,8 @@ const hit = ({ side, abs }: SelectionPlan, p: Local, { lo, hi }: Bounds): Code<'
   const x = element(abs, p.get)
   const above = side === 'above' ? i32.eqz(f32.le(x, f32x4.extract(0, lo.get))) : f32.gt(x, f32x4.extract(0, lo.get))
   const below = f32.lt(x, f32x4.extract(0, hi.get))
-  return side === 'above' ? above : side === 'below' ? below : i32.and(above, below)
+  if (side === 'above') return above
+  return side === 'below' ? below : i32.and(above, below)
 }
 
 type Counting = {

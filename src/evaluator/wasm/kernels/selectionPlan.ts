@@ -72,8 +72,9 @@ export const planSelection = (n: number, k: number, abs: boolean, split: boolean
   const few = powerOfTwoNear(4 * Math.sqrt(n))
   const first = bounds(n, k, few)
   const best = Math.min(first.above, first.below)
-  const side: Side =
-    n <= SORTED_ROW ? 'all' : best > few / 16 ? 'between' : first.above <= first.below ? 'above' : 'below'
+  const nearer: Side = first.above <= first.below ? 'above' : 'below'
+  const sampled: Side = best > few / 16 ? 'between' : nearer
+  const side: Side = n <= SORTED_ROW ? 'all' : sampled
   const samples = side === 'between' ? Math.min(4 * few, powerOfTwoNear(n / 2)) : few
   const { ranks } = bounds(n, k, samples)
   const width = side === 'between' ? ranks[1] - ranks[0] : best

@@ -233,6 +233,8 @@ const byColumns = ({ groups, outs, divisor }: Reduction, size: number): Sweep =>
         ]
       }
       const full = columns >= WIDTH ? does(WIDTH) : []
+      const withTail = (): Code =>
+        columns < WIDTH ? does(tail) : control.if(i32.lt_u(block.get, i32.const(blocks - 1)), full, does(tail))
       return [
         set,
         block.set(i32.rem_u(piece.get, i32.const(blocks))),
@@ -244,11 +246,7 @@ const byColumns = ({ groups, outs, divisor }: Reduction, size: number): Sweep =>
             ? wordAt(i32.const(at.outs[0]), to.get)
             : doubleAt(i32.const(at.scratch), i32.add(to.get, i32.mul(part.get, i32.const(outs)))),
         ),
-        tail === 0
-          ? full
-          : columns < WIDTH
-            ? does(tail)
-            : control.if(i32.lt_u(block.get, i32.const(blocks - 1)), full, does(tail)),
+        tail === 0 ? full : withTail(),
       ]
     },
   }

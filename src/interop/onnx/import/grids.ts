@@ -10,35 +10,7 @@ import type { Entry, Importing, Known, Levels, Stored, Traced } from './entry.js
 import { formatOfFloat8 } from '../float8.js'
 import { floatsOf } from './floats.js'
 import { DataType, float32, isFloat, type Host } from './host.js'
-
-/** Lowest and highest integer of a storage type; null where it stores none. */
-export const rangeOf = (type: DataType): readonly [number, number] | null => {
-  const bits = BITS[type]
-  return bits === undefined ? null : [intMin(bits[0], bits[1]), intMax(bits[0], bits[1])]
-}
-
-const BITS: { readonly [T in DataType]?: readonly [bits: number, signed: boolean] } = {
-  [DataType.INT4]: [4, true],
-  [DataType.UINT4]: [4, false],
-  [DataType.INT8]: [8, true],
-  [DataType.UINT8]: [8, false],
-  [DataType.INT16]: [16, true],
-  [DataType.UINT16]: [16, false],
-  [DataType.INT32]: [32, true],
-  [DataType.UINT32]: [32, false],
-}
-
-/** Width, sign and narrowness of a quantizer. */
-export type Width = { readonly bits: number; readonly signed: boolean; readonly narrow: boolean }
-
-/** The quantizer whose integers have these bounds, or null where no width has them. */
-export const widthOf = ([lo, hi]: readonly [number, number]): Width | null => {
-  for (const signed of [lo < 0])
-    for (let bits = 1; bits <= 32; bits++)
-      for (const narrow of [false, true])
-        if (intMin(bits, signed, narrow) === lo && intMax(bits, signed, narrow) === hi) return { bits, signed, narrow }
-  return null
-}
+import { rangeOf, widthOf, type Width } from './widths.js'
 
 const isZero = (h: Host): boolean => h.data.every((z) => z === 0)
 
@@ -213,7 +185,8 @@ export const axisAndBlock = (
 /** The axis that a node names, counted from the front; null where its scale is one number. */
 export const axisOf = (x: Importing, rank: number, scale: Host): number | null => {
   const axis = x.number('axis', 1)
-  return scale.data.length === 1 || scale.shape.length !== 1 ? null : axis < 0 ? axis + rank : axis
+  if (scale.data.length === 1 || scale.shape.length !== 1) return null
+  return axis < 0 ? axis + rank : axis
 }
 
 /** Integers behind a DequantizeLinear, known when the file was written. */
@@ -221,7 +194,8 @@ export const dequantizedConstant = (x: Importing, k: Known, scale: Known, zero: 
   const { type, shape } = k.host
   const format = formatOfFloat8(type, true) ?? undefined
   const bounds = k.bounds ?? rangeOf(type)
-  const width = format === undefined ? (bounds === null ? null : widthOf(bounds)) : EIGHT_BITS
+  const whole = bounds === null ? null : widthOf(bounds)
+  const width = format === undefined ? whole : EIGHT_BITS
   const [axis, block] = axisAndBlock(x, shape, scale.host)
   const key = [k.leaf, scale.leaf, zero?.leaf ?? '', String(k.bounds), String(axis), String(block)].join('\0')
   const host = x.cached(key, () => floatsOf(k.host, scale.host, zero?.host ?? null, axis, block))

@@ -186,12 +186,10 @@ const explore = (
   return errors.length > 0 ? E.left(errors) : E.right(ledger.leaves)
 }
 
-const formatOf = (model: Model): OnnxFormat | null =>
-  model.nodes.some((n) => n.domain === 'qonnx.custom_op.general' || n.domain === 'onnx.brevitas')
-    ? 'qonnx'
-    : model.nodes.some((n) => n.op === 'QuantizeLinear' || n.op === 'DequantizeLinear')
-      ? 'qcdq'
-      : null
+const formatOf = (model: Model): OnnxFormat | null => {
+  if (model.nodes.some((n) => n.domain === 'qonnx.custom_op.general' || n.domain === 'onnx.brevitas')) return 'qonnx'
+  return model.nodes.some((n) => n.op === 'QuantizeLinear' || n.op === 'DequantizeLinear') ? 'qcdq' : null
+}
 
 const layersOf = (
   model: Model,

@@ -28,7 +28,8 @@ const wayTo = (name: string): readonly string[] => {
     .filter((p) => p !== '')
     .map(segment)
   // Deeper than any network; a tree may not be deeper than 256.
-  return parts.length === 0 ? ['tensor'] : parts.length > 32 ? [parts.join('_')] : parts
+  if (parts.length === 0) return ['tensor']
+  return parts.length > 32 ? [parts.join('_')] : parts
 }
 
 /** Notes which leaves a model needs; each name is used once, and no leaf stands where another has branches. */

@@ -103,13 +103,12 @@ const nodeOf = (n: NodeProto, i: number, read: ReadExternal | undefined, errors:
 const inputOf = (v: ValueInfoProto): ModelInput => {
   const type = v.type?.value
   if (type?.case !== 'tensorType') return { name: v.name, type: DataType.UNDEFINED, sizes: null }
-  const sizes = type.value.shape?.dim.map((d, i) =>
-    d.value.case === 'dimValue' && Number(d.value.value) >= 0
-      ? Number(d.value.value)
-      : d.value.case === 'dimParam' && d.value.value !== '' && d.value.value !== '?'
-        ? d.value.value
-        : `${v.name}_${i}`,
-  )
+  const sizes = type.value.shape?.dim.map((d, i) => {
+    if (d.value.case === 'dimValue' && Number(d.value.value) >= 0) return Number(d.value.value)
+    return d.value.case === 'dimParam' && d.value.value !== '' && d.value.value !== '?'
+      ? d.value.value
+      : `${v.name}_${i}`
+  })
   return { name: v.name, type: type.value.elemType, sizes: sizes ?? null }
 }
 

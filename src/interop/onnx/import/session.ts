@@ -176,12 +176,10 @@ type Memory = {
   readonly transposes: Map<NodeId, Value>
 }
 
-const resultsOf = (made: ReturnType<ImportRule>): readonly Entry[] =>
-  isValue(made)
-    ? [{ is: 'value', value: made, type: DataType.FLOAT }]
-    : Array.isArray(made)
-      ? (made as readonly Entry[])
-      : [made as Entry]
+const resultsOf = (made: ReturnType<ImportRule>): readonly Entry[] => {
+  if (isValue(made)) return [{ is: 'value', value: made, type: DataType.FLOAT }]
+  return Array.isArray(made) ? (made as readonly Entry[]) : [made as Entry]
+}
 
 const unknownOperator = (node: ModelNode, known: readonly string[]): QuantError => {
   const near = nearestName(keyOf(node), known)
@@ -202,7 +200,10 @@ const EMPTY: Host = { type: DataType.FLOAT, shape: [0], data: new Float32Array(0
 /** What one node makes, or the errors that it gave. */
 const apply = (x: Importing, rule: ImportRule, asked: ReadonlySet<string>): readonly Entry[] => {
   const all = x.node.inputs.map((n, i) => (n === '' ? null : x.entry(i)))
-  const hosts = all.map((e) => (e === null ? EMPTY : e.is === 'known' ? e.host : null))
+  const hosts = all.map((e) => {
+    if (e === null) return EMPTY
+    return e.is === 'known' ? e.host : null
+  })
   const fold = x.node.domain === '' ? folds[x.node.op] : undefined
   const folded = fold !== undefined && hosts.every((h) => h !== null) ? fold(x, hosts) : null
   const made =

@@ -119,6 +119,7 @@ export const reducedAxes = (
   const asked = x.setting('axes', 1)
   const nothing = x.number('noop_with_empty_axes', 0) !== 0
   const none = asked === null || asked.length === 0
-  const axes = none ? (nothing ? [] : Array.from({ length: rank }, (_, i) => i)) : axesAmong(x, asked, rank)
+  const all = nothing ? [] : Array.from({ length: rank }, (_, i) => i)
+  const axes = none ? all : axesAmong(x, asked, rank)
   return { axes, keep: x.number('keepdims', 1) !== 0 }
 }

@@ -9,8 +9,10 @@ import { DataType } from './host.js'
 import { integersOf } from './grids.js'
 
 /** The element type of what stands under a name. */
-export const typeOf = (e: Entry): DataType =>
-  e.is === 'known' ? e.host.type : e.is === 'value' || e.is === 'levels' ? e.type : DataType.FLOAT
+export const typeOf = (e: Entry): DataType => {
+  if (e.is === 'known') return e.host.type
+  return e.is === 'value' || e.is === 'levels' ? e.type : DataType.FLOAT
+}
 
 /** An entry as a value. */
 export const valueOf = (x: Importing, e: Entry, role: Role): Value => {

@@ -93,27 +93,22 @@ export const panelStage = (p: PanelPack): Stage => {
             i.set(i32.rem_u(left.get, i32.const(count))),
             left.set(i32.div_u(left.get, i32.const(count))),
           ]
+          // The last panel may be narrower than the others, and packed so.
+          const isWhole = i32.lt_u(panel.get, i32.const(wide))
+          const stepOf = (terms: number): Code<'i32'> => {
+            const [whole, narrow] = [i32.const(64 * terms), i32.const(narrowStep(p.columns) * terms)]
+            if (rest === 0) return whole
+            return wide === 0 ? narrow : control.select(whole, narrow, isWhole)
+          }
           const step = (o: PanelPack['outer'][number]): Code =>
             o.targetTerms === undefined
               ? target.set(indexed(target.get, i.get, o.target ?? 0))
-              : target.set(
-                  i32.add(
-                    target.get,
-                    i32.mul(
-                      i.get,
-                      wide === panels
-                        ? i32.const(64 * o.targetTerms)
-                        : wide === 0
-                          ? i32.const(narrowStep(p.columns) * o.targetTerms)
-                          : control.select(
-                              i32.const(64 * o.targetTerms),
-                              i32.const(narrowStep(p.columns) * o.targetTerms),
-                              i32.lt_u(panel.get, i32.const(wide)),
-                            ),
-                    ),
-                  ),
-                )
+              : target.set(i32.add(target.get, i32.mul(i.get, stepOf(o.targetTerms))))
           const pack = (width: number): Code => packPanel(p, scope, source.get, target.get, first.get, end.get, width)
+          const packs = (): Code => {
+            if (rest === 0) return pack(16)
+            return wide === 0 ? pack(rest) : control.if(isWhole, pack(16), pack(rest))
+          }
           return forLoop(unit, scope.params[0].get, scope.params[1].get, 1, [
             left.set(unit.get),
             take(spans),
@@ -127,11 +122,7 @@ export const panelStage = (p: PanelPack): Stage => {
             [...p.outer]
               .reverse()
               .map((o) => [take(o.count), source.set(indexed(source.get, i.get, o.source)), step(o)]),
-            rest === 0
-              ? pack(16)
-              : wide === 0
-                ? pack(rest)
-                : control.if(i32.lt_u(panel.get, i32.const(wide)), pack(16), pack(rest)),
+            packs(),
           ])
         },
       }),

@@ -78,7 +78,8 @@ export const moveRow = (scope: Scope, reader: Reader, p: Local, q: Local, count:
       : times(scope, vectors, [four(0), advance(p, 4 * size), advance(q, 16)])
   const rest = count - 4 * vectors
   const end = vectors <= 8 ? 4 * count - 16 : 4 * rest - 16
-  return [whole, rest === 0 ? [] : end >= 0 ? four(end) : [advance(p, from(end)), advance(q, end), four(0)]]
+  if (rest === 0) return whole
+  return [whole, end >= 0 ? four(end) : [advance(p, from(end)), advance(q, end), four(0)]]
 }
 
 /** Fills so many bytes with zeros, and up to 12 beyond. */
@@ -134,6 +135,13 @@ export const planeStage = (layout: Layout, copy: PlaneCopy): Stage => {
         body: (scope) => {
           const [unit, entry, source, target, p, q, z, stop] = range(8).map(() => scope.local('i32'))
           const { before, reader, after } = copy.reader?.(scope, unit, at) ?? { before: [], reader: plain, after: [] }
+          const zeros: Code =
+            tail === 1
+              ? control.if(i32.load(entry.get, 8), v128.store(z.get, ZERO))
+              : [
+                  stop.set(i32.add(z.get, i32.load(entry.get, 8))),
+                  forLoop(z, z.get, stop.get, 16, v128.store(z.get, ZERO)),
+                ]
           return forLoop(unit, scope.params[0].get, scope.params[1].get, 1, [
             before,
             source.set(i32.add(i32.const(copy.source(at)), copy.sourceOf(unit))),
@@ -144,14 +152,7 @@ export const planeStage = (layout: Layout, copy: PlaneCopy): Stage => {
               q.set(i32.add(target.get, i32.load(entry.get, 4))),
               gaps || tail === 0 ? [] : z.set(i32.add(q.get, i32.const(4 * count))),
               moveRow(scope, reader, p, q, count, placement.step[d]),
-              gaps || tail === 0
-                ? []
-                : tail === 1
-                  ? control.if(i32.load(entry.get, 8), v128.store(z.get, ZERO))
-                  : [
-                      stop.set(i32.add(z.get, i32.load(entry.get, 8))),
-                      forLoop(z, z.get, stop.get, 16, v128.store(z.get, ZERO)),
-                    ],
+              gaps || tail === 0 ? [] : zeros,
             ]),
             after,
           ])

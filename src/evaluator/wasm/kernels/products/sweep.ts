@@ -179,8 +179,9 @@ const panelsCode = (
   ]
   const full = (): Code => rows(false, width / 4, 4)
   const narrow = (): Code => rows(true, vectors, rest - 4 * (vectors - 1))
-  const body =
-    rest === 0 ? full() : wide === 0 ? narrow() : control.if(i32.lt_u(j.get, i32.const(wide)), full(), narrow())
+  const both = (): Code => control.if(i32.lt_u(j.get, i32.const(wide)), full(), narrow())
+  const mixed = (): Code => (wide === 0 ? narrow() : both())
+  const body = rest === 0 ? full() : mixed()
   return forLoop(j, spans[0].first, spans[0].end, 1, [b.set, c.set, s.set, body])
 }
 

@@ -104,7 +104,10 @@ const loopOverTerms = (
   const base = scope.local('i32')
   // With affine rows the table's offset is added once; with tabled rows, to each.
   const once = walksA && rowStep !== null
-  const address = (i: number): Code<'i32'> => (once ? base.get : walksA ? i32.add(rowAt(i), ptr.q.get) : rowAt(i))
+  const address = (i: number): Code<'i32'> => {
+    if (once) return base.get
+    return walksA ? i32.add(rowAt(i), ptr.q.get) : rowAt(i)
+  }
   return repeatUntil(tabled ? ptr.t : ptr.b, stop, [
     walksA ? ptr.q.set(i32.load(ptr.t.get, a.table(at))) : [],
     once ? base.set(i32.add(ptr.rows[0].get, ptr.q.get)) : [],
@@ -170,7 +173,9 @@ const storeTile = (spec: TileSpec, acc: readonly (readonly Local<'v128'>[])[], c
         storeLanes(c, v.get, lanesOf(j), i * row + 16 * j),
       ]),
     )
-  const help = range(spec.height === 1 ? 0 : spec.height < 4 ? 2 : 4).map(() => scope.local('v128'))
+  // Rows are zipped in pairs, or transposed in fours.
+  const helpers = [0, 0, 2, 2][spec.height] ?? 4
+  const help = range(helpers).map(() => scope.local('v128'))
   return range(spec.vectors).map((j) =>
     storeDown(
       column,
@@ -246,7 +251,8 @@ export const tileFunction = (m: ModuleBuilder, spec: TileSpec, at: Places): Tile
       }
       const last = scope.local('i32')
       const stepB = 'step' in spec.b ? spec.b.step : 0
-      const end = spec.terms === null ? to.get : tabled ? i32.const(spec.terms * 4) : last.get
+      const known = (terms: number): Code<'i32'> => (tabled ? i32.const(terms * 4) : last.get)
+      const end = spec.terms === null ? to.get : known(spec.terms)
       const { code, held } = sums(m, spec, at, regs, ptr, end, scope)
       return [
         tabled || spec.terms === null ? [] : last.set(i32.add(b.get, i32.const(spec.terms * stepB))),

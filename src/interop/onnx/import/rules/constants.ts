@@ -13,13 +13,9 @@ export const size: ImportRule = (x) => knownEntry(x, int64s([sizeOf(shapeHere(x)
 
 const shapeHere = (x: Importing): Shape => {
   const e = x.entry(0)
-  return e.is === 'known'
-    ? e.host.shape
-    : e.is === 'stored'
-      ? e.shape
-      : e.is === 'value'
-        ? e.value.shape
-        : x.value(0).shape
+  if (e.is === 'known') return e.host.shape
+  if (e.is === 'stored') return e.shape
+  return e.is === 'value' ? e.value.shape : x.value(0).shape
 }
 
 const MOST_FILLED = 2 ** 26

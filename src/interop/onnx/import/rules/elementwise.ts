@@ -135,7 +135,8 @@ export const variadic =
   }
 
 const bound = (x: Importing, i: number, name: string): number | null => {
-  const given = x.has(i) ? x.numbers(i, name)[0] : x.has_(name) ? x.number(name, 0) : null
+  const named = x.has_(name) ? x.number(name, 0) : null
+  const given = x.has(i) ? x.numbers(i, name)[0] : named
   return given === null || Number.isFinite(given) ? given : null
 }
 

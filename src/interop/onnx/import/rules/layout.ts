@@ -72,7 +72,8 @@ const taken = (x: Importing, v: Value, dim: number, indices: readonly number[]):
   if (runs.length > MOST_RUNS)
     return x.refuse(`it takes ${runs.length} stretches of an axis`, 'take neighbouring elements together')
   const parts = runs.map(([a, b]) => part(v, dim, a, b))
-  return parts.length === 0 ? part(v, dim, 0, 0) : parts.length === 1 ? parts[0] : x.kit.emit('concat', parts, { dim })
+  if (parts.length === 0) return part(v, dim, 0, 0)
+  return parts.length === 1 ? parts[0] : x.kit.emit('concat', parts, { dim })
 }
 
 /** Every `step`-th element of an axis that is cut to whole steps: the first of each group of `step`. */
@@ -176,7 +177,8 @@ export const pad: ImportRule = (x) => {
     const k = axes.indexOf(i)
     return k < 0 ? [0, 0] : [given[k], given[k + axes.length]]
   })
-  const fill = Number.isFinite(value) ? value : value > 0 ? 3.4028234663852886e38 : -3.4028234663852886e38
+  const largest = value > 0 ? 3.4028234663852886e38 : -3.4028234663852886e38
+  const fill = Number.isFinite(value) ? value : largest
   const cut = pads.map(([b, a]): Pair => [Math.min(0, b), Math.min(0, a)])
   const trimmed =
     mode === 'constant' || cut.flat().every((n) => n === 0)
@@ -243,7 +245,10 @@ export const cumSum: ImportRule = (x) => {
   const axis = axisAmong(x, x.numbers(1, 'axis')[0], v.shape.length)
   const [open, back] = [x.number('exclusive', 0) !== 0, x.number('reverse', 0) !== 0]
   const n = v.shape[axis]
-  const counts = (i: number, j: number): boolean => (back ? (open ? i > j : i >= j) : open ? i < j : i <= j)
+  const counts = (i: number, j: number): boolean => {
+    if (back) return open ? i > j : i >= j
+    return open ? i < j : i <= j
+  }
   const data = Float32Array.from({ length: n * n }, (_, k) => (counts(Math.floor(k / n), k % n) ? 1 : 0))
   const triangle = x.leaf(
     { is: 'known', host: { type: DataType.FLOAT, shape: [n, n], data }, leaf: `${x.node.outputs[0]}.triangle` },

@@ -12,20 +12,20 @@ import {
   dequantizedLevels,
   knownScale,
   quantized,
-  rangeOf,
   scaleValue,
   spreadOver,
   storedOn,
-  widthOf,
 } from '../grids.js'
 import { DataType, type Host } from '../host.js'
+import { rangeOf, widthOf } from '../widths.js'
 
 const STATIC = 'export it with static quantization: constants as scales'
 
 /** The storage type: that of the zero point, or what the node says, or uint8. */
 const storage = (x: Importing): DataType => {
   const said = x.number('output_dtype', 0)
-  return x.has(2) ? x.type(2) : said !== 0 ? said : DataType.UINT8
+  if (x.has(2)) return x.type(2)
+  return said !== 0 ? said : DataType.UINT8
 }
 
 const dynamic = (x: Importing): boolean => x.entry(1).is !== 'known' || (x.has(2) && x.entry(2).is !== 'known')

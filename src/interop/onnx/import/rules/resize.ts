@@ -138,6 +138,12 @@ const primitive = (x: Importing, v: Value, axes: readonly Axis[], how: How, give
   return half ? x.kit.emit('upsampleLinear', [outOf(v)], { ...attrs, alignCorners: false }) : null
 }
 
+/** The ratio that all axes share where the picture keeps its shape, or null. */
+const commonRatio = (policy: string, ratios: readonly number[]): number | null => {
+  if (policy === 'not_larger') return Math.min(...ratios)
+  return policy === 'not_smaller' ? Math.max(...ratios) : null
+}
+
 /** Sizes and factors of all axes; some may be named, the others stay. */
 const axesOf = (
   x: Importing,
@@ -156,7 +162,7 @@ const axesOf = (
   if (scales.length !== count && sizes.length !== count)
     return x.refuse(`it names neither ${count} scales nor ${count} sizes for ${showShape(shape)}`, 'give one per axis')
   const ratios = named.map((a, k) => sizes[k] / shape[a])
-  const common = policy === 'not_larger' ? Math.min(...ratios) : policy === 'not_smaller' ? Math.max(...ratios) : null
+  const common = commonRatio(policy, ratios)
   const axes = shape.map((length, a): Axis => {
     const k = named.indexOf(a)
     if (k < 0) return { length, size: length, scale: 1, roi: [0, 1] }
