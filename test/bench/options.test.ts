@@ -22,6 +22,7 @@ test('without arguments: every workload, one and two threads, no Python', () => 
     quick: false,
     json: null,
     heap: false,
+    history: false,
     models: false,
   })
 })
@@ -49,6 +50,7 @@ test('every argument is read', () => {
     quick: true,
     json: 'a/b.json',
     heap: true,
+    history: false,
     models: true,
   })
 })

@@ -13,6 +13,8 @@ export type Options = {
   /** One round and short samples. */
   readonly quick: boolean
   readonly json: string | null
+  /** Add a line to history.jsonl. */
+  readonly history: boolean
   /** Only the proof that a step allocates nothing. */
   readonly heap: boolean
   /** Only what models cost on their way out and in. */
@@ -25,7 +27,7 @@ export type CommandLine =
   | { readonly tag: 'help' }
   | { readonly tag: 'wrong'; readonly message: string }
 
-export const USAGE = `usage: npm run bench -- [--only W1,W4] [--threads 1,2] [--peer brevitas] [--python PATH] [--quick] [--json FILE] [--heap] [--models]
+export const USAGE = `usage: npm run bench -- [--only W1,W4] [--threads 1,2] [--peer brevitas] [--python PATH] [--quick] [--json FILE] [--history] [--heap] [--models]
 
   --only       workloads: ${WORKLOADS.join(', ')} (default: all of them)
   --threads    numbers of threads to measure, 1 to 64 (default: 1,2)
@@ -33,6 +35,7 @@ export const USAGE = `usage: npm run bench -- [--only W1,W4] [--threads 1,2] [--
   --python     the Python of --peer brevitas (default: python3)
   --quick      one round and short samples: a few minutes; W8 only if --only names it
   --json       write the comparisons to FILE: [{ workload, size, phase, threads, ours_ms, peer, peer_ms, ratio }]
+  --history    add a line of ratios to test/bench/history.jsonl; what changed since the last line is shown in any case
   --heap       only show what a thousand steps allocate
   --models     only show what it costs to write and to read ONNX models
   --help       this text`
@@ -44,6 +47,7 @@ const SPEC = {
   python: { type: 'string' },
   quick: { type: 'boolean' },
   json: { type: 'string' },
+  history: { type: 'boolean' },
   heap: { type: 'boolean' },
   models: { type: 'boolean' },
   help: { type: 'boolean' },
@@ -93,6 +97,7 @@ export const readCommandLine = (args: readonly string[]): CommandLine => {
         python: filled('python', v.python ?? 'python3'),
         quick: v.quick ?? false,
         json: v.json === undefined ? null : filled('json', v.json),
+        history: v.history ?? false,
         heap: v.heap ?? false,
         models: v.models ?? false,
       },
