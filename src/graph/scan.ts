@@ -81,7 +81,7 @@ const misshapen = (b: Builder, spec: ScanSpec, carry: readonly Value[]): boolean
   return odd < 0
     ? false
     : refuse(
-        `carry ${spec.names?.carry[odd] ?? odd} has shape ${showShape(spec.carry[odd].shape)}, but the body hands it back as ${showShape(carry[odd].shape)}`,
+        `${spec.names?.carry[odd] === '' ? 'its carry' : `carry ${spec.names?.carry[odd] ?? odd}`} has shape ${showShape(spec.carry[odd].shape)}, but the body hands it back as ${showShape(carry[odd].shape)}`,
       )
 }
 

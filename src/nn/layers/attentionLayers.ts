@@ -1,9 +1,9 @@
 /** Scaled dot-product attention as a layer: quantized, and torch's own (SEMANTICS-3, 3). */
-import { flag, fraction, orNull, type Field } from '../../data/fields.js'
+import { flag, fraction, orNull, required, type Field } from '../../data/fields.js'
 import { showShape, type Shape } from '../../data/shape.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { dequantize, isQuantValue, reshape } from '../functions/index.js'
-import { demandValue, numberField } from '../functions/support.js'
+import { numberField } from '../functions/support.js'
 import {
   asBias,
   attended,
@@ -20,6 +20,7 @@ import {
 } from './attending.js'
 import { brokenLayer } from './checks.js'
 import type { Layer, None } from './layer.js'
+import { aMask, aValue, demandOperands } from './operands.js'
 import { optionProblems, recordOf } from './options.js'
 import { optionalConfig } from './quantizing.js'
 
@@ -54,6 +55,14 @@ const CALL: { readonly [name: string]: Field } = {
   scale: orNull(numberField),
   dropoutP: fraction,
   enableGqa: flag,
+}
+
+const OPERANDS: { readonly [name: string]: Field } = {
+  query: required(aValue),
+  key: required(aValue),
+  value: required(aValue),
+  attnMask: aMask,
+  ...CALL,
 }
 
 /** Each head of the third axis from the back several times in a row, so that there are as many as `heads`. */
@@ -148,6 +157,7 @@ const attentionLayer = (
     },
     config: { name, parts: Object.entries(found.quantizers).map(([p, q]) => [p, optionalConfig(q)] as const) },
     apply: (_params, state, x, kit) => {
+      demandOperands(kit, name, x, OPERANDS)
       const call = attending(kit, found.quantizers, state)
       return [attention(kit, name, { ...o, ...x }, call, o.sdpaOutputReturnQuantTensor === true), call.after()]
     },
@@ -162,7 +172,6 @@ const attention = (
   call: ReturnType<typeof attending>,
   returnQuant: boolean,
 ): Value => {
-  for (const v of [x.query, x.key, x.value]) demandValue(name, v)
   if (name.startsWith('Quant') && isQuantValue(x.query))
     return kit.fail({
       op: name,

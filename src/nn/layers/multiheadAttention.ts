@@ -1,9 +1,9 @@
 /** Multi-head attention with quantized projections (SEMANTICS-3, 4). */
+import { flag, required, type Field } from '../../data/fields.js'
 import { sameShape, showShape, type Shape } from '../../data/shape.js'
 import { isInvalid } from '../../graph/builder.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { dequantize, reshape, transpose } from '../functions/index.js'
-import { demandValue } from '../functions/support.js'
 import { asBias, attended, attending, attendingState, attentionQuantizers } from './attending.js'
 import { brokenLayer, called } from './checks.js'
 import type { Layer, SpecTree, Traced } from './layer.js'
@@ -22,6 +22,7 @@ import {
   type MultiheadState,
   type ProjectionName,
 } from './multihead.js'
+import { aMask, aValue, demandOperands } from './operands.js'
 import { optionProblems, recordOf } from './options.js'
 import { optionalConfig } from './quantizing.js'
 import type { WeightState } from './weightLayer.js'
@@ -54,6 +55,16 @@ const misfit = (o: MultiheadOptions, q: Value, k: Value, v: Value): string | nul
       return `query has ${q.shape[axis]} samples, but key and value have ${k.shape[axis]} (axis ${axis})`
   }
   return null
+}
+
+const OPERANDS: { readonly [name: string]: Field } = {
+  query: required(aValue),
+  key: aValue,
+  value: aValue,
+  keyPaddingMask: aMask,
+  attnMask: aMask,
+  needWeights: flag,
+  averageAttnWeights: flag,
 }
 
 /** What is wrong with the masks' shapes, or null. */
@@ -171,7 +182,6 @@ const attend = (c: Call, x: MultiheadInput, operands: readonly Value[]): readonl
 const forward = (c: Call, x: MultiheadInput): MultiheadOutput => {
   const { kit, o } = c
   const given = [x.query, x.key ?? x.query, x.value ?? x.query]
-  for (const v of given) demandValue(NAME, v)
   const refuse = (said: string): MultiheadOutput => ({
     y: kit.fail({
       op: NAME,
@@ -269,6 +279,7 @@ export const QuantMultiheadAttention = (
       ],
     },
     apply: (p, s, x, kit) => {
+      demandOperands(kit, NAME, x, OPERANDS)
       const after: { [name in ProjectionName]?: Traced<WeightState> } = {}
       const call = attending(kit, found.quantizers, s)
       const project = (name: ProjectionName, v: Value): Value =>

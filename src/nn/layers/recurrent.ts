@@ -9,10 +9,10 @@ import type { Kit, Value } from '../../graph/op.js'
 import { isValue } from '../../graph/trace.js'
 import type { Quantizer } from '../../quantizers/quantizer.js'
 import { cat, dequantize, permute, reshape } from '../functions/index.js'
-import { demandValue } from '../functions/support.js'
 import type { Layer, TensorTree, Traced } from './layer.js'
 import { recordOf } from './options.js'
 import { biasOf, hiddenBiasOf } from './recurrentBias.js'
+import { demandOperands, recurrentOperands } from './operands.js'
 import { misfit, stateRow } from './recurrentInput.js'
 import { optionalConfig, throughQuantizer } from './quantizing.js'
 import {
@@ -256,7 +256,7 @@ export const recurrentLayer = <I extends RecurrentInput, O>(
       ],
     },
     apply: (p, s, input, kit) => {
-      demandValue(cell.name, input.x)
+      demandOperands(kit, cell.name, input, recurrentOperands(cell.cellState !== null))
       const odd = misfit(o, input.x)
       const run = start(b, p, s, kit)
       const refused =
