@@ -25,6 +25,12 @@ const badIndex = (k: number, i: number, rows: number): string | null =>
     ? null
     : `index out of range in self: index ${i} is ${k}, and the table has rows 0 to ${rows - 1}`
 
+/** What is wrong with the first bad one of some indices, or null. */
+export const badIndices = (indices: Float32Array, rows: number): string | null => {
+  const bad = indices.findIndex((k, i) => badIndex(k, i, rows) !== null)
+  return bad < 0 ? null : badIndex(indices[bad], bad, rows)
+}
+
 const INDICES = { range: [1, 1], fixed: true } as const
 
 /**

@@ -2,7 +2,7 @@
  * The records of those ops that an eval program may apply to data and for which the WebAssembly backend has no kernel, or has none for bounds that
  * float32 can't hold: steps of theirs are run here by the op's own reference. A test holds this list to the registry.
  */
-import { checkClassesOp } from '../evaluator/plan/internalOps.js'
+import { checkClassesOp, checkRowsOp } from '../evaluator/plan/internalOps.js'
 import type { Op } from '../graph/op.js'
 import { addBias } from '../ops/addBias.js'
 import { allClose, checkClose, checkValid, checkValidFloat, checkZero } from '../ops/checks.js'
@@ -23,6 +23,7 @@ export const hostOps: readonly Op[] = [
   allClose,
   checkClassesOp,
   checkClose,
+  checkRowsOp,
   checkValid,
   checkValidFloat,
   checkZero,

@@ -4,6 +4,7 @@ import { float } from '../../data/quant.js'
 import { broadcastStrides, sizeOf, type Shape } from '../../data/shape.js'
 import type { Attrs, Op } from '../../graph/op.js'
 import { gatherLast, scatterLast } from '../../ops/gatherLast.js'
+import { badIndices } from '../../ops/gatherRows.js'
 import { walk } from '../../ops/support/elementwise.js'
 
 const internal = (name: string, doc: string, evaluate: Op['evaluate']): Op => ({
@@ -166,6 +167,14 @@ export const gatherColumnOp: Op = {
 export const scatterColumnOp: Op = {
   ...scatterLast,
   lanes: (e, [g, classes], attrs) => e.select(e.eq(e.column(columnsOf(attrs)), classes), g, e.zero),
+}
+
+/** Fails, as `gatherRows` and `scatterRows` do, on an index that is no row. */
+export const checkRowsOp: Op = {
+  ...internal('checkRows', 'Fails on an index that is no row.', ([indices], { rows }) =>
+    badIndices(indices.data, Number(rows)),
+  ),
+  guards: true,
 }
 
 /** Fails, as `gatherLast` and `scatterLast` do, on a class that isn't a whole number from 0 to `columns - 1`. */

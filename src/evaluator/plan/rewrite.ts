@@ -3,18 +3,22 @@
  * shrinks when an index is known. Each new op has a reference of its own, so every rewrite can be checked.
  */
 import { sizeOf, type Shape } from '../../data/shape.js'
+import type { Attrs, Op } from '../../graph/op.js'
 import { constantOf, constOp } from '../../graph/structural.js'
 import { add } from '../../ops/add.js'
 import { gatherLast, scatterLast } from '../../ops/gatherLast.js'
+import { gatherRows, scatterRows } from '../../ops/gatherRows.js'
 import { scatterToFirst } from '../../ops/kthValue.js'
 import { mul } from '../../ops/mul.js'
 import { select } from '../../ops/select.js'
 import { sumTo } from '../../ops/sumTo.js'
 import { movedBack, unmoved } from './along.js'
+import { exactText } from './exactText.js'
 import { isMagnitude, simplerOf } from './simpler.js'
 import {
   addAtOp,
   checkClassesOp,
+  checkRowsOp,
   firstIndexOp,
   gatherAtOp,
   gatherColumnOp,
@@ -46,6 +50,11 @@ export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
   const checked = new Set<string>()
   const moved = (r: Ref): Ref => ({ id: to[r.id], shape: r.shape })
   const push = (node: Omit<FlatNode, 'id'>): number => nodes.push({ ...node, id: nodes.length }) - 1
+  const checkOnce = (op: Op, of: Ref, attrs: Attrs, { origin, path }: FlatNode): void => {
+    const key = `${op.name} ${of.id} ${exactText(attrs)}`
+    if (!checked.has(key)) push({ op, args: [of], attrs, shape: of.shape, origin, path })
+    checked.add(key)
+  }
   for (const old of flat.nodes) {
     const node: FlatNode = {
       ...old,
@@ -83,17 +92,7 @@ export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
       const [x, classes] = node.args
       const gathers = node.op === gatherLast
       const columns = gathers ? x.shape[1] : node.shape[1]
-      const check = `${classes.id}/${columns}`
-      if (!checked.has(check))
-        push({
-          op: checkClassesOp,
-          args: [classes],
-          attrs: { columns },
-          shape: classes.shape,
-          origin: node.origin,
-          path: node.path,
-        })
-      checked.add(check)
+      checkOnce(checkClassesOp, classes, { columns }, node)
       to[old.id] = push({
         ...node,
         op: gathers ? gatherColumnOp : scatterColumnOp,
@@ -101,6 +100,12 @@ export const rewrite = (flat: Flat, rules: RewriteRules): Flat => {
         attrs: { ...node.attrs, columns },
       })
       continue
+    }
+    if ((node.op === gatherRows || node.op === scatterRows) && sizeOf(node.args[1].shape) > 0) {
+      // Bad indices are found apart, too.
+      const [table, indices] = node.args
+      const [rows] = node.op === gatherRows ? table.shape : node.shape
+      checkOnce(checkRowsOp, indices, { rows }, node)
     }
     const simpler = simplerOf(nodes, node)
     if (simpler !== null) {

@@ -19,6 +19,7 @@ import { moveKernel } from './moves.js'
 import { mseKernel } from './mse.js'
 import { maxWindows, poolKernel } from './pools.js'
 import { productKernel, takesIntegers } from './products/index.js'
+import { rowKernel } from './rows.js'
 import { scatterToFirstKernel } from './scatter.js'
 import { kthKernel } from './selection.js'
 import { firstEqual } from './selectionFilter.js'
@@ -184,6 +185,24 @@ const counting = ({ shape }: KernelSpec): Kernel => {
   }
 }
 
+const BY_SPEC: readonly ((spec: KernelSpec) => Kernel | null)[] = [
+  scatterToFirstKernel,
+  sumKernel,
+  moveKernel,
+  lookupKernel,
+  poolKernel,
+  softmaxKernel,
+  rowKernel,
+]
+
+const firstOf = (spec: KernelSpec): Kernel | null => {
+  for (const make of BY_SPEC) {
+    const made = make(spec)
+    if (made !== null) return made
+  }
+  return null
+}
+
 /** Kernels that need nothing but the op and its shapes. */
 const plainKernel = (spec: KernelSpec, abs: boolean, math: MathOf): Kernel | null => {
   if (spec.op === 'arange') return counting(spec)
@@ -193,16 +212,7 @@ const plainKernel = (spec: KernelSpec, abs: boolean, math: MathOf): Kernel | nul
   if (spec.op === 'firstIndex') return firstIndex(spec)
   if (spec.op === 'gatherAt' || spec.op === 'addAt') return atPlaces(spec)
   if (spec.op === 'kthValue') return kthKernel(spec, { abs })
-  return (
-    scatterToFirstKernel(spec) ??
-    extremeKernel(spec, { abs }) ??
-    mseKernel(spec, math) ??
-    sumKernel(spec) ??
-    moveKernel(spec) ??
-    lookupKernel(spec) ??
-    poolKernel(spec) ??
-    softmaxKernel(spec)
-  )
+  return extremeKernel(spec, { abs }) ?? mseKernel(spec, math) ?? firstOf(spec)
 }
 
 /** May its first operand be bytes, because its kernel reads integers? Of a licensed product. */
