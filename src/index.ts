@@ -119,6 +119,7 @@ export type {
   StepDescription,
 } from './evaluator/insight.js'
 export { reference } from './evaluator/reference/reference.js'
+export * from './nn/program/derivatives.js'
 export * from './nn/program/program.js'
 export { precompile } from './nn/program/precompile.js'
 export { specialize, type Specialized, type SpecializeOptions } from './nn/program/specialize.js'

@@ -10,7 +10,18 @@ import { shell } from './shell.js'
 /**
  * A program as one self-contained HTML page (no network, strict Content-Security-Policy) that shows where quantization
  * metadata survives, is claimed, or is stripped, and what to change. Open it with `#expand=all` to see every node.
- * @example writeFileSync('out/net.html', toHtml(program, { title: 'net', outputs: ran.outputs }))
+ * @example
+ * ```ts
+ * import { functionLayer, orThrow, relu, tensorInput, trace } from 'quantrace'
+ * import { toHtml } from 'quantrace/viz'
+ *
+ * const program = orThrow(trace(functionLayer('Relu', relu), tensorInput([2]), { mode: 'eval' }))
+ * const page = toHtml(program, { title: 'relu' }) // one file, to be opened in a browser
+ * console.log(page.startsWith('<!doctype html>'))
+ * ```
+ * ```text
+ * true
+ * ```
  */
 export function toHtml(program: Program, options?: SceneOptions): string
 /**

@@ -276,7 +276,9 @@ const parseError = (where: string, message: string): E.Either<QuantErrors, never
 
 const PARSE = { ops: required({ ...record, says: 'a record of ops by name', like: 'ops' }), text: required(textField) }
 
-/** Reads a stored program; `ops` holds every op that it may use, your own included. Never throws: what is wrong is a `ParseError`. */
+/**
+ * Reads a stored program; `ops` holds every op that it may use, your own included. Never throws: what is wrong is a `ParseError`.
+ */
 export const parseProgram =
   (ops: OpTable) =>
   (text: string): E.Either<QuantErrors, Program> => {

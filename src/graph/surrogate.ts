@@ -6,6 +6,16 @@ import { demandOp, hasVjp, computes, attrsFor, type Op, type Vjp } from './op.js
  * Forward of `f`, backward of `g`: every straight-through estimator in one line. Its name, `round~identity`,
  * makes the estimator visible in prints and on the page. It has the attributes of both; an attribute of `g` alone takes
  * the value of g's first example in the examples. Law: evaluates as `f`, differentiates as `g`.
+ * @example
+ * ```ts
+ * import { ops, surrogate } from 'quantrace'
+ *
+ * const roundTanh = surrogate(ops.round, ops.tanh) // rounds; the gradient is that of tanh
+ * console.log(roundTanh.name)
+ * ```
+ * ```text
+ * round~tanh
+ * ```
  */
 export const surrogate = <A extends Attrs>(f: Op<A>, g: Op): Op<A> => {
   demandOp('surrogate', f)

@@ -125,9 +125,22 @@ const nothingQuantized: QuantErrors = [
  * of an integer, found by asking the float ops themselves, and becomes a multiplier and shift, thresholds, or a table. The result is the same integers as the
  * float program's where all is exact, else at most one step apart here and there: `compareInteger` measures it. Errors: an ExportError for every place that
  * prevents it, with layer, reason and fix, all at once.
- *
  * @example
- * const integer = orThrow(toInteger(orThrow(trace(net, tensorInput([1, 1, 28, 28]), { mode: 'eval' })), { params, state }))
+ * ```ts
+ * import { chain, init, orThrow, QuantIdentity, QuantLinear, tensorInput, trace } from 'quantrace'
+ * import { toInteger } from 'quantrace/integer'
+ *
+ * const net = chain({
+ *   input: QuantIdentity({ returnQuantTensor: true }),
+ *   fc: QuantLinear({ inFeatures: 2, outFeatures: 1 }),
+ * })
+ * const program = orThrow(trace(net, tensorInput([1, 2]), { mode: 'eval' }))
+ * const integer = orThrow(toInteger(program, orThrow(init(net, 0))))
+ * console.log(integer.program.graph.nodes.length > 0)
+ * ```
+ * ```text
+ * true
+ * ```
  */
 export const toInteger = <P, S, I, O>(
   program: Program<P, S, I, O>,

@@ -60,8 +60,16 @@ export const floatLayers = <I, O>({ net }: Quantized<I, O>): ((path: string) => 
  * Errors: samples of a wrong shape or with numbers that aren't finite, before anything runs; a quantizer that saw
  * nothing. One that saw nothing but zeros stands in `report.notes`.
  * @example
- * const onProgress = ({ batch, total }: Progress) => console.log(batch, total)
- * pipe(q, (q) => calibrate(q, images, { batches: 16, onProgress }))
+ * ```ts
+ * import { chain, init, Linear, manualSeed, orThrow, randn, ReLU, tensorInput } from 'quantrace'
+ * import { calibrate, quantize, schemes } from 'quantrace/quantize'
+ *
+ * const float = chain({ fc1: Linear({ inFeatures: 2, outFeatures: 8 }), act: ReLU(), fc2: Linear({ inFeatures: 8, outFeatures: 1 }) })
+ * const [samples] = randn([32, 2])(manualSeed(0))
+ * const quantized = orThrow(quantize(float, tensorInput([4, 2]), orThrow(init(float, 0)), schemes.int8))
+ * const { params, state } = orThrow(calibrate(quantized, samples, { batchSize: 4 }))
+ * console.log(Object.keys(params), Object.keys(state))
+ * ```
  */
 export const calibrate = <I, O>(
   quantized: Quantized<I, O>,

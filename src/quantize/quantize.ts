@@ -59,7 +59,18 @@ const finished = <I, O>(
  * stayed float and why, and which products will run on integers.
  * Errors: rules that contradict themselves or are about no layer, numbers of another network, inputs that don't fit.
  * @example
- * pipe(quantize(net, tensorInput([1, 1, 28, 28]), trained, schemes.int8), E.chain((q) => calibrate(q, images)))
+ * ```ts
+ * import { chain, init, Linear, orThrow, ReLU, tensorInput } from 'quantrace'
+ * import { quantize, schemes } from 'quantrace/quantize'
+ *
+ * const float = chain({ fc1: Linear({ inFeatures: 2, outFeatures: 8 }), act: ReLU(), fc2: Linear({ inFeatures: 8, outFeatures: 1 }) })
+ * const trained = orThrow(init(float, 0))
+ * const { report } = orThrow(quantize(float, tensorInput([4, 2]), trained, schemes.int8))
+ * console.log(report.products.length)
+ * ```
+ * ```text
+ * 2
+ * ```
  */
 export const quantize = <P, S, I, O>(
   net: Layer<P, S, I, O>,

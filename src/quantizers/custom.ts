@@ -58,8 +58,17 @@ const PIECES: Field = shaped('its pieces: { name, bits, signed, threshold }', {
  * `2^(bits-1)` if signed, else `2^bits - 1`. Without state: the statistic is taken of each input, in train and eval.
  * Gradients pass the rounding as its op says, stop where x is clipped, and reach the threshold through the scale.
  * @example
+ * ```ts
+ * import { abs, customQuantizer, functionLayer, max, orThrow, run, tensorInput, tensorOf, trace, valueOf } from 'quantrace'
+ *
  * const quantizer = customQuantizer({ name: 'Uint4Max', bits: 4, signed: false, threshold: (x) => max(abs(x)) })
- * const layer = functionLayer('Uint4Max', quantizer)
+ * const program = orThrow(trace(functionLayer('Uint4Max', quantizer), tensorInput([3]), { mode: 'eval' }))
+ * const { outputs } = orThrow(run(program, { params: {}, state: {}, inputs: tensorOf([3], [1, 4.4, 15]) }))
+ * console.log(valueOf(outputs).data) // the scale is 15 / 15
+ * ```
+ * ```text
+ * Float32Array(3) [ 1, 4, 15 ]
+ * ```
  */
 export const customQuantizer =
   (q: CustomQuantizer) =>

@@ -28,6 +28,32 @@ export const blocksOf = (file: string, markdown: string): readonly Block[] => {
   })
 }
 
+/** A block of a docstring's `@example`, and whose it is. */
+export type Example = { readonly name: string; readonly block: Block }
+
+const DOCSTRING = /\/\*\*((?:(?!\*\/)[\s\S])*?)\*\/\s*export (?:declare )?(?:const|type|(?:async )?function\*?) (\w+)/g
+
+/** The fenced blocks of the docstrings' `@example`s in one source. */
+export const examplesOf = (file: string, source: string): readonly Example[] =>
+  [...source.matchAll(DOCSTRING)].flatMap((m): readonly Example[] => {
+    const [, doc, name] = m
+    const before = source.slice(0, m.index).split('\n').length - 1
+    const bare = doc.replace(/^[^\S\n]*\* ?/gm, '')
+    const at = bare.indexOf('@example')
+    if (at < 0) return []
+    const blank = bare.slice(0, at).replace(/[^\n]/g, '')
+    return blocksOf(file, blank + bare.slice(at)).map((b) => ({ name, block: { ...b, line: b.line + before } }))
+  })
+
+/** Writes examples into a folder, each a module of its own. */
+export const writeExamples = (folder: string, examples: readonly Example[]): readonly string[] =>
+  examples.map(({ name, block }) => {
+    const path = join(folder, `${name}_${block.line}.ts`)
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(path, block.code)
+    return path
+  })
+
 /** A command of a `console` block, `$ npx quantrace …`, with what is said to come of it. */
 export type Command = {
   readonly file: string

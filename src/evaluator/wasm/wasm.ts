@@ -77,6 +77,15 @@ const badThreads = (threads: number): E.Either<QuantErrors, never> =>
  * The WebAssembly backend with threads (worker_threads in Node, workers in a cross-origin isolated page). What can't be
  * had is passed over, and `features` says what is used and why no more: without shared memory one thread, without SIMD
  * the reference backend. Results don't depend on the number of threads. `dispose` ends the workers.
+ * @example
+ * ```ts
+ * import { compile, createWasm, functionLayer, orThrow, relu, tensorInput, trace } from 'quantrace'
+ *
+ * const backend = orThrow(await createWasm({ threads: 2 }))
+ * const program = orThrow(trace(functionLayer('Relu', relu), tensorInput([2]), { mode: 'eval' }))
+ * orThrow(compile(program, backend)).dispose()
+ * backend.dispose()
+ * ```
  */
 export const createWasm = async (options: WasmOptions = {}): Promise<E.Either<QuantErrors, WasmBackend>> => {
   const { threads } = options

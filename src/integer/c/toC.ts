@@ -173,9 +173,22 @@ const nameProblems = (name: string): QuantErrors =>
  * An integer program as C99: `<name>.c` and `<name>.h`, with `stdint.h` alone, no allocation, no floating point, and no behaviour that C leaves undefined: every
  * sum was proved to fit. Values between layers share one static arena, small weights are packed 2 or 4 to a byte. `<name>_run` takes the integers that
  * `quantizeInputs` makes of data, and writes those that `runInteger` returns. Errors: a ConfigError for a name that C does not know.
- *
  * @example
- * const { source, header } = orThrow(toC(integer, { name: 'digits' }))
+ * ```ts
+ * import { chain, init, orThrow, QuantIdentity, QuantLinear, tensorInput, trace } from 'quantrace'
+ * import { toC, toInteger } from 'quantrace/integer'
+ *
+ * const net = chain({
+ *   input: QuantIdentity({ returnQuantTensor: true }),
+ *   fc: QuantLinear({ inFeatures: 2, outFeatures: 1 }),
+ * })
+ * const program = orThrow(trace(net, tensorInput([1, 2]), { mode: 'eval' }))
+ * const { source, header } = orThrow(toC(orThrow(toInteger(program, orThrow(init(net, 0)))), { name: 'tiny' }))
+ * console.log(source.includes('#include "tiny.h"'), header.includes('int8_t'))
+ * ```
+ * ```text
+ * true true
+ * ```
  */
 export const toC = (integer: IntegerProgram, options: COptions): E.Either<QuantErrors, CProgram> => {
   const bad = [...integerProgramProblems('toC', integer), ...fieldProblems('toC', options, FIELDS)]

@@ -76,9 +76,14 @@ const missing = (path: string, key: string): QuantError => ({
 /**
  * What Brevitas' `module.state_dict()` would hold of a network in this state, by Brevitas' own keys. As there, counters, buffers and delays are not saved; a
  * quantizer that collects saves what it would switch over to; one that was never called has no key, and Brevitas' strict loading then says so.
- *
  * @example
- * const bytes = safetensorsToBytes(orThrow(toStateDict(net, { params, state })))
+ * ```ts
+ * import { chain, init, orThrow, QuantLinear } from 'quantrace'
+ * import { toStateDict } from 'quantrace/brevitas'
+ *
+ * const net = chain({ fc: QuantLinear({ inFeatures: 2, outFeatures: 1 }) })
+ * console.log(Object.keys(orThrow(toStateDict(net, orThrow(init(net, 0))))))
+ * ```
  */
 export const toStateDict = <P, S, I, O>(
   layer: Layer<P, S, I, O>,

@@ -59,10 +59,22 @@ export const attempted = (
  * An ONNX model of a program traced in eval, with its parameters and state. Quantizers become QuantizeLinear → Clip → DequantizeLinear (Brevitas'
  * `export_onnx_qcdq`) or the operators of QONNX (`export_qonnx`); weights are stored as integers in QCDQ, a quantized bias too. Errors: an ExportError
  * for each op that the format can't say, with layer, reason and fix, all at once; nothing is written wrong in silence.
- *
  * @example
- * const bytes = orThrow(exportOnnx(orThrow(trace(net, tensorInput([1, 1, 28, 28]), { mode: 'eval' })), { params, state }))
- * orThrow(writeFileWhole('net.onnx', bytes))
+ * ```ts
+ * import { chain, init, orThrow, QuantIdentity, QuantLinear, tensorInput, trace } from 'quantrace'
+ * import { exportOnnx } from 'quantrace/onnx'
+ *
+ * const net = chain({
+ *   input: QuantIdentity({ returnQuantTensor: true }),
+ *   fc: QuantLinear({ inFeatures: 2, outFeatures: 1 }),
+ * })
+ * const program = orThrow(trace(net, tensorInput([1, 2]), { mode: 'eval' }))
+ * const bytes = orThrow(exportOnnx(program, orThrow(init(net, 0)))) // QCDQ; { format: 'qonnx' } for QONNX
+ * console.log(bytes.length > 0)
+ * ```
+ * ```text
+ * true
+ * ```
  */
 export const exportOnnx = <P, S, I, O>(
   program: Program<P, S, I, O>,

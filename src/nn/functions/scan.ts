@@ -208,7 +208,20 @@ const lengthOf = (xs: Taken, { length }: ScanOptions): number => {
  * Carry, sequences and results are values, or records and lists of them; the body may use values around it. State of layers goes round as part of the carry.
  * A quant tensor stays one from step to step where the body hands it back on a grid of the same kind. Differentiated in reverse, to any order.
  * @example
- * const [last, ys] = scan((h: Value, x: Value) => [tanh(add(matmul(h, w), x)), h], h0, xs)
+ * ```ts
+ * import { add, functionLayer, orThrow, run, scan, tensorInput, tensorOf, trace, type Value } from 'quantrace'
+ *
+ * const sums = functionLayer('Sums', (xs: Value) => {
+ *   const [, ys] = scan((sum: Value, x: Value) => [add(sum, x), add(sum, x)], xs.kit.constant(0), xs)
+ *   return ys
+ * })
+ * const program = orThrow(trace(sums, tensorInput([4]), { mode: 'eval' }))
+ * const { outputs } = orThrow(run(program, { params: {}, state: {}, inputs: tensorOf([4], [1, 2, 3, 4]) }))
+ * console.log(outputs)
+ * ```
+ * ```text
+ * { shape: [ 4 ], data: Float32Array(4) [ 1, 3, 6, 10 ] }
+ * ```
  */
 export const scan = <C, X, N extends C, Y>(
   body: (carry: C, x: X) => readonly [carry: N, y: Y],

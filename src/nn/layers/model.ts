@@ -151,12 +151,17 @@ const bind =
  * A model written by hand. `forward` gets its layers bound to their names; it must hand back the new state of every
  * layer that has any (old state, or a forgotten layer, is a compile error).
  * @example
- * const net = model({ q: QuantIdentity({ returnQuantTensor: true }), fc: QuantLinear({ inFeatures: 4, outFeatures: 2 }) },
- *   (layers, params, state, x: Value) => {
- *     const [a, q] = layers.q(params.q, state.q, x)
- *     const [y, fc] = layers.fc(params.fc, state.fc, a)
- *     return [y, { q, fc }]
- *   })
+ * ```ts
+ * import { model, orThrow, QuantIdentity, QuantLinear, tensorInput, trace, type Value } from 'quantrace'
+ *
+ * const parts = { q: QuantIdentity({ returnQuantTensor: true }), fc: QuantLinear({ inFeatures: 4, outFeatures: 2 }) }
+ * const net = model(parts, (layers, params, state, x: Value) => {
+ *   const [a, q] = layers.q(params.q, state.q, x)
+ *   const [y, fc] = layers.fc(params.fc, state.fc, a)
+ *   return [y, { q, fc }]
+ * })
+ * orThrow(trace(net, tensorInput([1, 4]), { mode: 'train' }))
+ * ```
  */
 export const model = <const L extends Layers, I, O>(
   layers: L & ProperNames<L>,
@@ -192,7 +197,19 @@ type Links = {
 
 type Named = { readonly [name: string]: unknown }
 
-/** One layer after the other, in the order of the record. */
+/**
+ * One layer after the other, in the order of the record.
+ * @example
+ * ```ts
+ * import { chain, init, orThrow, QuantLinear, QuantReLU } from 'quantrace'
+ *
+ * const net = chain({ fc: QuantLinear({ inFeatures: 4, outFeatures: 2 }), act: QuantReLU({ bitWidth: 4 }) })
+ * console.log(Object.keys(orThrow(init(net, 0)).params))
+ * ```
+ * ```text
+ * [ 'fc', 'act' ]
+ * ```
+ */
 export const chain = <const L extends Links>(layers: L & ProperNames<L>): Layer<ParamsOfAll<L>, StateOfAll<L>> => ({
   ...combined('chain', layers, { rebuilt: (others) => chain(others as never), sequential: true }),
   apply: (params, state, x, kit) => {

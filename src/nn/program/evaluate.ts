@@ -237,6 +237,19 @@ const notTraced = (size: number, given: unknown): E.Either<QuantErrors, never> =
  * loader, a generator. What it throws goes through. Returns how it ended, or the errors that ended it; the results told
  * before stay valid. Every few milliseconds the event loop has its turn. Plans are freed at the end, and when the caller
  * leaves early.
+ * @example
+ * ```ts
+ * import { chain, evaluate, init, orThrow, QuantLinear, tensorInput, tensorOf, trace, valueOf } from 'quantrace'
+ *
+ * const net = chain({ fc: QuantLinear({ inFeatures: 2, outFeatures: 1 }) })
+ * const { params, state } = orThrow(init(net, 0))
+ * const program = (n: number) => trace(net, tensorInput([n, 2]), { mode: 'eval' })
+ * const batches = [tensorOf([2, 2], [1, 2, 3, 4])]
+ * for await (const { outputs } of evaluate(program, batches, { params, state, inputs: (x) => x })) console.log(valueOf(outputs).shape)
+ * ```
+ * ```text
+ * [ 2, 1 ]
+ * ```
  */
 export async function* evaluate<P, S, I, O, B>(
   program: (batchSize: number, batch: B) => E.Either<QuantErrors, Program<P, S, I, O>>,

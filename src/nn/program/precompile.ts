@@ -34,9 +34,19 @@ const unfit = (program: Program): QuantErrors => {
  *
  * Errors: `InputError` where the program, its parameters or its state don't fit, `CheckFailed` where a check of parameters and state alone
  * fails (then every run would), `BackendError` where this engine has no WebAssembly SIMD or no memory left.
- *
  * @example
- * writeFileSync('net.wasm', orThrow(precompile(orThrow(trace(net, tensorInput([1, 4]), { mode: 'eval' })), { params, state })))
+ * ```ts
+ * import { chain, init, orThrow, precompile, QuantLinear, tensorInput, trace } from 'quantrace'
+ *
+ * const net = chain({ fc: QuantLinear({ inFeatures: 2, outFeatures: 1 }) })
+ * const { params, state } = orThrow(init(net, 0))
+ * const program = orThrow(trace(net, tensorInput([1, 2]), { mode: 'eval' }))
+ * const bytes = orThrow(precompile(program, { params, state })) // a file for quantrace/runtime, which knows no layers
+ * console.log(bytes.length > 0)
+ * ```
+ * ```text
+ * true
+ * ```
  */
 export const precompile = <P, S, I, O>(
   program: Program<P, S, I, O>,

@@ -10,7 +10,6 @@ import {
   oneOf,
   required,
   showGiven,
-  text,
   type Fields,
 } from '../../data/fields.js'
 import { manualSeed, rand, type Generator } from '../../data/random.js'
@@ -18,7 +17,6 @@ import type { Output, QuantTensor } from '../../data/quantTensor.js'
 import { marksOf } from '../../data/marks.js'
 import type { Tensor } from '../../data/tensor.js'
 import { mapTree } from '../../data/tree.js'
-import { vjpProgram, type VjpOptions } from '../../autodiff/vjp.js'
 import type { Backend, RunOptions } from '../../evaluator/backend.js'
 import { backendProblems } from '../../evaluator/checks.js'
 import { fastestHere, wasm } from '../../evaluator/engines.js'
@@ -83,7 +81,20 @@ const traceOptionProblems = (options: unknown): QuantErrors =>
       ]
     : fieldProblems('trace', options, TRACE)
 
-/** Traces a layer in a mode over declared inputs. Everything that is wrong is reported, not only the first. */
+/**
+ * Traces a layer in a mode over declared inputs. Everything that is wrong is reported, not only the first.
+ * @example
+ * ```ts
+ * import { chain, orThrow, QuantLinear, tensorInput, trace } from 'quantrace'
+ *
+ * const net = chain({ fc: QuantLinear({ inFeatures: 2, outFeatures: 1 }) })
+ * const program = orThrow(trace(net, tensorInput([8, 2]), { mode: 'eval' }))
+ * console.log(program.graph.nodes.map((node) => node.op.name).includes('linear'))
+ * ```
+ * ```text
+ * true
+ * ```
+ */
 export const trace = <P, S, I, O>(
   layer: Layer<P, S, I, O>,
   inputs: InputsOf<I>,
@@ -115,7 +126,20 @@ export type Initial<P, S> = { readonly params: P; readonly state: S; readonly ge
 const generatorOf = (seed: number | bigint | Generator): E.Either<QuantErrors, Generator> =>
   attempt(() => (typeof seed === 'object' ? rand([0])(seed)[1] : manualSeed(seed)))
 
-/** Draws a layer's parameters and makes its first state, from a seed (as torch.manual_seed) or an explicit generator. */
+/**
+ * Draws a layer's parameters and makes its first state, from a seed (as torch.manual_seed) or an explicit generator.
+ * @example
+ * ```ts
+ * import { chain, init, orThrow, QuantLinear } from 'quantrace'
+ *
+ * const net = chain({ fc: QuantLinear({ inFeatures: 2, outFeatures: 1 }) })
+ * const { params } = orThrow(init(net, 0)) // the numbers of torch.manual_seed(0)
+ * console.log(params.fc.weight?.shape)
+ * ```
+ * ```text
+ * [ 1, 2 ]
+ * ```
+ */
 export const init = <P, S, I, O>(
   layer: Layer<P, S, I, O>,
   seed: number | bigint | Generator,
@@ -138,7 +162,22 @@ export const init = <P, S, I, O>(
   })
 }
 
-/** Prepares a program on a backend: `wasm` where the engine has SIMD, else the reference, unless told otherwise. */
+/**
+ * Prepares a program on a backend: `wasm` where the engine has SIMD, else the reference, unless told otherwise.
+ * @example
+ * ```ts
+ * import { compile, functionLayer, orThrow, relu, tensorInput, tensorOf, trace } from 'quantrace'
+ *
+ * const program = orThrow(trace(functionLayer('Relu', relu), tensorInput([2]), { mode: 'eval' }))
+ * const compiled = orThrow(compile(program))
+ * const { outputs } = orThrow(compiled.run({ params: {}, state: {}, inputs: tensorOf([2], [-1, 2]) }))
+ * compiled.dispose()
+ * console.log(outputs)
+ * ```
+ * ```text
+ * { shape: [ 2 ], data: Float32Array(2) [ 0, 2 ] }
+ * ```
+ */
 export const compile = <P, S, I, O>(
   program: Program<P, S, I, O>,
   backend: Backend = fastestHere(),
@@ -176,6 +215,17 @@ const makesNoPlan = ({ name }: Backend): E.Either<QuantErrors, never> =>
  * The plan that the WebAssembly backend makes for a program in the phases of this state: its passes, steps, memory,
  * which products run on integers, and with which instructions; `showPlan` prints it. Nothing is run. `backend`: whose plan, if
  * not that of `wasm`; what `createWasm` made may take other instructions.
+ * @example
+ * ```ts
+ * import { explainPlan, functionLayer, orThrow, relu, showPlan, tensorInput, tensorOf, trace } from 'quantrace'
+ *
+ * const program = orThrow(trace(functionLayer('Relu', relu), tensorInput([2]), { mode: 'eval' }))
+ * const plan = orThrow(explainPlan(program, { params: {}, state: {}, inputs: tensorOf([2], [-1, 2]) }))
+ * console.log(plan.passes.loops, showPlan(plan).includes('relu'))
+ * ```
+ * ```text
+ * 1 true
+ * ```
  */
 export const explainPlan = <P, S, I, O>(
   program: Program<P, S, I, O>,
@@ -203,7 +253,20 @@ export const profile = <P, S, I, O>(
     ]),
   )
 
-/** Runs a program once, on the reference backend: `(params, state, inputs) → (outputs, state′)`. The same arguments give the same bits. */
+/**
+ * Runs a program once, on the reference backend: `(params, state, inputs) → (outputs, state′)`. The same arguments give the same bits.
+ * @example
+ * ```ts
+ * import { functionLayer, mul, orThrow, run, tensorInput, tensorOf, trace } from 'quantrace'
+ *
+ * const program = orThrow(trace(functionLayer('Twice', (x) => mul(x, 2)), tensorInput([2]), { mode: 'eval' }))
+ * const { outputs } = orThrow(run(program, { params: {}, state: {}, inputs: tensorOf([2], [1, 3]) }))
+ * console.log(outputs)
+ * ```
+ * ```text
+ * { shape: [ 2 ], data: Float32Array(2) [ 2, 6 ] }
+ * ```
+ */
 export const run = <P, S, I, O>(
   program: Program<P, S, I, O>,
   args: RunArgs<NoInfer<P>, NoInfer<S>, NoInfer<I>>,
@@ -214,35 +277,3 @@ export const run = <P, S, I, O>(
   const compiled = compileOn(program, reference)
   return E.isLeft(compiled) ? compiled : compiled.right.run(args, options)
 }
-
-const VJP: Fields<Omit<VjpOptions, 'cotangent'>> = { output: text, inputs: flag }
-
-const differentiated = (
-  asker: string,
-  program: Program,
-  options: Omit<VjpOptions, 'cotangent'>,
-  cotangent: 'one' | 'given',
-): E.Either<QuantErrors, Program> => {
-  const wrong = [...programProblems(asker, program), ...fieldProblems(asker, options, VJP)]
-  return wrong.length > 0 ? E.left(wrong) : vjpProgram(ops)(program, { ...options, cotangent })
-}
-
-/** The program with a backward pass from a scalar result: a run of it gives `grads` beside outputs and state. */
-export const grad = <P, S, I, O>(
-  program: Program<P, S, I, O>,
-  options: Omit<VjpOptions, 'cotangent'> = {},
-): E.Either<QuantErrors, Program<P, S, I, O>> =>
-  differentiated('grad', program, options, 'one') as E.Either<QuantErrors, Program<P, S, I, O>>
-
-/** The inputs of a vjp: those of the program, and the cotangent of the chosen result. */
-export type WithCotangent<I> = { readonly inputs: I; readonly cotangent: Tensor }
-
-/** The program with a backward pass from one result, whose cotangent becomes an input. */
-export const vjp = <P, S, I, O>(
-  program: Program<P, S, I, O>,
-  options: Omit<VjpOptions, 'cotangent'> = {},
-): E.Either<QuantErrors, Program<P, S, WithCotangent<I>, O>> =>
-  E.map((p: Program) => p as Program<P, S, WithCotangent<I>, O>)(differentiated('vjp', program, options, 'given'))
-
-/** `grad` under the name that JAX users look for: the value is among the outputs. */
-export const valueAndGrad = grad

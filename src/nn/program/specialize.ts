@@ -13,10 +13,21 @@ const SPECIALIZE: Fields<SpecializeOptions> = { keep: func, unroll: flag, quantI
  * The program of one network: `(program, params, state) → program`. Phases are decided by their counters, what depends on parameters and state alone
  * is computed once, checks among it are made now; metadata is kept. The result is an ordinary program without state, whose parameters are the
  * constants that are left. Exporters stand on it; so can you.
- *
  * @example
+ * ```ts
+ * import { chain, init, orThrow, QuantLinear, run, specialize, tensorInput, tensorOf, trace, valueOf } from 'quantrace'
+ *
+ * const net = chain({ fc: QuantLinear({ inFeatures: 2, outFeatures: 1 }) })
+ * const { params, state } = orThrow(init(net, 0))
+ * const program = orThrow(trace(net, tensorInput([1, 2]), { mode: 'eval' }))
  * const fixed = orThrow(specialize(program, { params, state }))
- * run(fixed.program, { params: fixed.constants, state: {}, inputs: x })
+ * const x = tensorOf([1, 2], [1, 2])
+ * const { outputs } = orThrow(run(fixed.program, { params: fixed.constants, state: {}, inputs: x }))
+ * console.log(valueOf(outputs).shape)
+ * ```
+ * ```text
+ * [ 1, 1 ]
+ * ```
  */
 export const specialize = <P, S, I, O>(
   program: Program<P, S, I, O>,

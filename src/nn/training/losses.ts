@@ -75,7 +75,21 @@ const lossBehind = (source: Source, loss: (y: Value, target: Value) => Value): S
   return rebuilt === undefined ? source : { ...source, rebuilt: (layers) => withLoss(rebuilt(layers) as Layer, loss) }
 }
 
-/** A network followed by its loss, with the network's own parameters and state: what training traces. */
+/**
+ * A network followed by its loss, with the network's own parameters and state: what training traces.
+ * @example
+ * ```ts
+ * import { crossEntropy, orThrow, QuantLinear, tensorInput, trace, withLoss } from 'quantrace'
+ *
+ * const net = withLoss(QuantLinear({ inFeatures: 4, outFeatures: 3 }), crossEntropy)
+ * const inputs = { x: tensorInput([8, 4]), target: tensorInput([8]) }
+ * const program = orThrow(trace(net, inputs, { mode: 'train' }))
+ * console.log(program.outputs.map((o) => o.path))
+ * ```
+ * ```text
+ * [ 'loss', 'y' ]
+ * ```
+ */
 export const withLoss = <P, S>(
   net: Layer<P, S>,
   loss: (y: Value, target: Value) => Value,

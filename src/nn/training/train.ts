@@ -188,10 +188,20 @@ async function* trainSupervised<P, S>(
 /**
  * Trains a network on examples `{ x, target }`, from its first parameters or a state given. Yields an event per batch and one at
  * the end of each epoch; returns the last state, or the errors that ended it (`finish` walks there). Aborting returns the state as it is.
- *
  * @example
- * const events = train(net, crossEntropy, { x: images, target: labels }, { optimizer: adam({ lr: 1e-3 }), epochs: 6 })
- * const { params, state } = orThrow(await finish(events, (e) => console.log(e.step, e.loss)))
+ * ```ts
+ * import { accuracy, adam, chain, crossEntropy, finish, manualSeed, orThrow, QuantLinear, randn, tensorOf, train } from 'quantrace'
+ *
+ * const net = chain({ fc: QuantLinear({ inFeatures: 2, outFeatures: 2 }) })
+ * const [x] = randn([64, 2])(manualSeed(0))
+ * const right = Array.from({ length: 64 }, (_, i) => Number(x.data[2 * i] > 0)) // is the first number positive?
+ * const events = train(net, crossEntropy, { x, target: tensorOf([64], right) }, { optimizer: adam({ lr: 0.1 }), epochs: 5, accuracy })
+ * const { params, state } = orThrow(await finish(events))
+ * console.log(Object.keys(params), Object.keys(state))
+ * ```
+ * ```text
+ * [ 'fc' ] [ 'fc' ]
+ * ```
  */
 export function train<P, S>(
   net: Layer<P, S>,

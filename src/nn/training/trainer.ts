@@ -79,7 +79,26 @@ type Inner<P, S, I, O> = {
   readonly trust: TrustOptions
 }
 
-/** Starts training in a backend's memory. `program` is a differentiated loss (`grad`). Quant inputs of each step are checked against their declaration. */
+/**
+ * Starts training in a backend's memory. `program` is a differentiated loss (`grad`). Quant inputs of each step are checked against their declaration.
+ * @example
+ * ```ts
+ * import { grad, init, mseLoss, orThrow, QuantLinear, sgd, startTraining, tensorInput, tensorOf, trace, trainer, withLoss } from 'quantrace'
+ *
+ * const net = withLoss(QuantLinear({ inFeatures: 2, outFeatures: 1 }), mseLoss)
+ * const inputs = { x: tensorInput([4, 2]), target: tensorInput([4, 1]) }
+ * const program = orThrow(grad(orThrow(trace(net, inputs, { mode: 'train' })), { output: 'loss' }))
+ * const optimizer = sgd({ lr: 0.1 })
+ * const t = orThrow(trainer(program, optimizer, startTraining(orThrow(init(net, 0)), optimizer)))
+ * const given = { x: tensorOf([4, 2], [0, 1, 1, 0, 1, 1, 0, 0]), target: tensorOf([4, 1], [1, 0, 1, 0]) }
+ * const losses = Array.from({ length: 20 }, () => orThrow(t.step(given)).outputs.loss)
+ * t.dispose()
+ * console.log(losses.length)
+ * ```
+ * ```text
+ * 20
+ * ```
+ */
 export const trainer = <P, S, I, O>(
   program: Program<P, S, I, O>,
   optimizer: Optimizer,

@@ -256,11 +256,19 @@ const layersOf = (
  * the operators of QONNX become quantizers with metadata, so that the page draws an integer path and `exportOnnx` writes the same quantizers again.
  * Weights, biases and norms are parameters, scales and zero points learned state; statistics of batch norms stay as they are. Errors: an
  * ImportError for each node that has no place here, with its name and operator, all at once.
- *
  * @example
- * const { layer } = orThrow(importOnnx(bytes))
- * const { params, state } = orThrow(init(layer, 0))
- * const program = orThrow(trace(layer, tensorInput([1, 3, 224, 224]), { mode: 'eval' }))
+ * ```ts
+ * import { chain, init, orThrow, QuantIdentity, QuantLinear, tensorInput, trace } from 'quantrace'
+ * import { exportOnnx, importOnnx } from 'quantrace/onnx'
+ * const net = chain({ q: QuantIdentity({ returnQuantTensor: true }), fc: QuantLinear({ inFeatures: 2, outFeatures: 1 }) })
+ * const program = orThrow(trace(net, tensorInput([1, 2]), { mode: 'eval' }))
+ * const { layer } = orThrow(importOnnx(orThrow(exportOnnx(program, orThrow(init(net, 0))))))
+ * const again = orThrow(trace(layer, tensorInput([1, 2]), { mode: 'eval' }))
+ * console.log(again.graph.nodes.some((node) => node.op.name === 'quantize~identity' || node.op.name === 'quantize'))
+ * ```
+ * ```text
+ * true
+ * ```
  */
 export const importOnnx = (bytes: Uint8Array, options: ImportOptions = {}): E.Either<QuantErrors, Imported> => {
   const problems = fieldProblems('importOnnx', options, FIELDS)
