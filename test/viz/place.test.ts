@@ -7,6 +7,7 @@ import { hueOf, huesOf, plyOf } from '../../viz/draw/hues.js'
 import { placeLabels } from '../../viz/draw/place.js'
 import { layoutOf, type Rect } from '../../viz/scene/layout.js'
 import { allOpen, firstOpen, openingOf, openings } from '../../viz/scene/opening.js'
+import { startOf } from '../../viz/scene/start.js'
 import { cutTo, estimate } from '../../viz/scene/type.js'
 import { labelled, visibleOf } from '../../viz/scene/visible.js'
 import { sceneOf } from '../../viz/index.js'
@@ -28,6 +29,40 @@ test('a cut text is no wider than its room, begins as the whole does, and is who
 
 const meet = (a: Rect, b: Rect): boolean =>
   a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height
+
+test('what is shown at first has names around it, and holds an input where one has', () => {
+  const window = { width: 790, height: 560 }
+  for (const make of Object.values(programs)) {
+    const scene = sceneOf(make())
+    for (const open of [firstOpen(scene), allOpen(scene)]) {
+      const v = visibleOf(scene, open, true)
+      const { width, height, rects } = layoutOf(v, settingOf(plainLook))
+      const items = [...v.at.values()]
+      const named = items.filter((i) => !i.open).flatMap((i) => rects.get(i.id) ?? [])
+      const start = startOf(items, rects, { width, height, window })
+      if (named.length === 0) continue
+      assert.ok(start !== undefined)
+      const near = named.filter(
+        (r) =>
+          Math.abs(r.x + r.width / 2 - (start?.x ?? 0) - (start?.width ?? 0) / 2) <= window.width &&
+          Math.abs(r.y - (start?.y ?? 0)) <= window.height,
+      )
+      assert.ok(near.length >= Math.min(3, named.length), `${near.length} of ${named.length}`)
+    }
+  }
+  // An input far from all else gives way to where names are.
+  const item = (id: string, role: 'input' | null) => ({ id, open: false, values: role === null ? [] : [{ role }] })
+  const items = [item('x', 'input'), item('a', null), item('b', null), item('c', null)] as never
+  const at = (x: number, y: number): Rect => ({ x, y, width: 80, height: 30 })
+  const rects = new Map([
+    ['x', at(0, 0)],
+    ['a', at(5000, 400)],
+    ['b', at(5100, 400)],
+    ['c', at(5200, 440)],
+  ])
+  const far = startOf(items, rects, { width: 5300, height: 500, window: { width: 600, height: 300 } })
+  assert.ok((far?.x ?? 0) >= 5000)
+})
 
 for (const [name, make] of Object.entries(programs)) {
   test(`${name}: no label is over a box, over the border of one, or over another label`, () => {

@@ -101,7 +101,7 @@ aside p{margin:2px 0;overflow-wrap:anywhere}aside .soft{color:var(--soft);font-s
 .formula,.range{overflow-wrap:anywhere}
 pre{margin:4px 0 8px;padding:8px 10px;border-radius:6px;background:var(--code);white-space:pre-wrap;overflow-wrap:anywhere}
 .tag{display:inline-block;font-weight:600;margin:2px 0 4px}
-aside ul{margin:2px 0;padding-left:18px}aside li button,aside p button,aside h3 button{font-weight:inherit;padding:0;border:0;background:none;text-decoration:underline;text-underline-offset:3px;text-align:left;overflow-wrap:anywhere}
+aside ul{margin:2px 0;padding-left:18px}aside li button,aside p button,aside h3 button{font-weight:inherit;padding:0;border:0;background:none;text-decoration:underline;text-underline-offset:3px;text-align:left;vertical-align:top;overflow-wrap:anywhere}
 .choice{display:inline-flex;margin-left:10px}.choice button{border-radius:0;margin-left:-1px}.choice button:first-child{border-radius:6px 0 0 6px}.choice button:last-child{border-radius:0 6px 6px 0}.choice button[aria-pressed=true]{z-index:1}
 .item.partner .frame{stroke:var(--focus);stroke-width:2.5;stroke-dasharray:none}
 .row{margin-top:14px}.row h3{margin-top:0}

@@ -12,6 +12,8 @@ export type Camera = {
   readonly zoomBy: (factor: number) => void
   /** Room for a whole drawing. */
   readonly room: () => Size
+  /** How much of a drawing of this size `look` shows, in the units of the drawing. */
+  readonly window: (size: Size, least: number) => Size
   /** Has the reader moved the drawing since it was last shown by `look`? */
   readonly moved: () => boolean
 }
@@ -77,14 +79,21 @@ export const makeCamera = (svg: SVGSVGElement, sheet: SVGElement, onMove: () => 
     const { width, height } = frame()
     return { width: width - MARGIN, height: height - MARGIN }
   }
+  /** The scale of a drawing, and the width that is left for it beside the map. */
+  const scaled = (
+    size: Size,
+    least: number,
+  ): { readonly k: number; readonly width: number; readonly height: number } => {
+    const [box, most] = [frame(), room()]
+    const whole = Math.min(most.width / size.width, most.height / size.height, SCALE.largest)
+    const k = Math.max(whole, least)
+    return { k, width: k > whole ? box.width - mapWidth() : box.width, height: box.height }
+  }
   return {
     look: (size, least, first = { x: size.width / 2, y: 0, width: 0, height: 0 }) => {
-      const [box, most] = [frame(), room()]
-      const whole = Math.min(most.width / size.width, most.height / size.height, SCALE.largest)
-      const k = Math.max(whole, least)
-      const width = k > whole ? box.width - mapWidth() : box.width
+      const { k, width, height } = scaled(size, least)
       const x = begin(size.width * k, width, width / 2 - (first.x + first.width / 2) * k)
-      const y = begin(size.height * k, box.height, MARGIN - first.y * k)
+      const y = begin(size.height * k, height, MARGIN - first.y * k)
       isMoved = false
       go(k, x, y, 0)
     },
@@ -100,6 +109,10 @@ export const makeCamera = (svg: SVGSVGElement, sheet: SVGElement, onMove: () => 
         go(k, box.width / 2 - point[0] * k, box.height / 2 - point[1] * k)
     },
     room,
+    window: (size, least) => {
+      const { k, width, height } = scaled(size, least)
+      return { width: width / k, height: height / k }
+    },
     moved: () => isMoved,
     zoomBy: (factor) => {
       isMoved = true

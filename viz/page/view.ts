@@ -7,8 +7,8 @@ import { noOverlay, type Overlay } from '../draw/overlay.js'
 import { foldedInto } from '../scene/fold.js'
 import { layoutOf, type Layout } from '../scene/layout.js'
 import type { Scene } from '../scene/scene.js'
-import type { Rect } from '../scene/rect.js'
 import { visibleOf, type Visible } from '../scene/visible.js'
+import { startOf } from '../scene/start.js'
 import { makeCamera, SCALE } from './camera.js'
 import { svgEl } from './dom.js'
 import { pageMeasure } from './measure.js'
@@ -101,19 +101,15 @@ export const makeView = (svg: SVGSVGElement): View => {
     flat = layoutOf(visible, settingOf(lookOf(drawn)))
     layout = foldedInto(visible, flat, camera.room())
   }
-  /** Where values come in. */
-  const begin = (): Rect | undefined => {
-    const inputs = [...visible.at.values()].filter((i) => i.values.some((x) => x.role === 'input'))
-    const rects = (inputs.length > 0 ? inputs : visible.items).flatMap((i) => layout.rects.get(i.id) ?? [])
-    return [...rects].sort((a, b) => a.y - b.y)[0]
-  }
   const firstLook = (): void => {
     const anew = foldedInto(visible, flat, camera.room())
     if (anew.width !== layout.width || anew.height !== layout.height) {
       layout = anew
       repaint()
     }
-    camera.look(layout, SCALE.readable, begin())
+    const { width, height, rects } = layout
+    const shown = { width, height, window: camera.window(layout, SCALE.readable) }
+    camera.look(layout, SCALE.readable, startOf([...visible.at.values()], rects, shown))
   }
   const fit = (): void => camera.look(layout, SCALE.smallest)
   /** How the drawing was last shown. */
