@@ -97,7 +97,10 @@ const collectedInTraining = (site: Site): Step => {
       const [xs, old, v, n] = args
       const [end, bits] = more(args)
       const stat = lowerBound(linked(thresholdOf(xs, q, layout, end === null ? null : perRow(end)), v), q)
-      return [byBareThreshold(stat, q, bits), average(k, n, old, stat, q.scalingStatsMomentum, 'mul')]
+      return [
+        byBareThreshold(stat, q, bits),
+        average(k, { counter: n, buffer: old }, stat, q.scalingStatsMomentum, 'mul'),
+      ]
     },
     learned: (args) => [scaleInTraining(args[2], q, more(args)[1]), args[1]],
   })
@@ -131,8 +134,7 @@ const runningScale = ({ q, kit, x, layout, state: { scale: state }, width }: Sit
   const one = kit.constant(1)
   const runningStats = average(
     kit,
-    state.counter,
-    state.runningStats,
+    { counter: state.counter, buffer: state.runningStats },
     kit.emit('detach', [stat]),
     q.scalingStatsMomentum,
     'mul',

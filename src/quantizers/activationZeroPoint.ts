@@ -69,7 +69,7 @@ const collectedZeroPoint = (site: Site, scale: Value, scaleAfter: Leaves): Step 
     collect: ([xs, old, v, n, s, m], k) => {
       const [found, next] = lowerEnd(site, [xs, s, m])
       const stat = linked(found, v)
-      return [stat, average(k, n, old, stat, q.zeroPointStatsMomentum, 'add'), ...next]
+      return [stat, average(k, { counter: n, buffer: old }, stat, q.zeroPointStatsMomentum, 'add'), ...next]
     },
     learned: ([, old, v, , , m]) => [v, old, ...(memory === null ? [] : [m])],
   })

@@ -101,8 +101,7 @@ export const scaleOfStatistic = (stat: Value, q: Quantizer, width?: Width): Valu
  */
 export const average = (
   kit: Kit,
-  counter: Value,
-  buffer: Value,
+  { counter, buffer }: { readonly counter: Value; readonly buffer: Value },
   c: Value,
   momentum: number | null,
   first: 'mul' | 'add',

@@ -51,14 +51,18 @@ const pathOf = (log: SceneLog, c: Column, x: X, y: Scale): string =>
     .x((i) => Math.round(x(log.steps[i]) * 10) / 10)
     .y((i) => Math.round(y(c[i] ?? 0) * 10) / 10)(log.steps.map((_, i) => i)) ?? ''
 
-const drawLine = (g: SVGElement, log: SceneLog, c: Column, x: X, y: Scale, look: string): void =>
+/** Where a step and a number lie. */
+type Axes = { readonly x: X; readonly y: Scale }
+
+const drawLine = (g: SVGElement, log: SceneLog, c: Column, { x, y }: Axes, look: string): void =>
   void g.append(svgEl('path', { class: `trace ${look}`, d: pathOf(log, c, x, y) }))
 
 const progressRow = ({ log }: Rows): Row => ({
   height: HEIGHT.progress,
   draw: (g, x, h) => {
-    drawLine(g, log, log.loss, x, scaleLinear([0, max(known(log.loss)) ?? 1], [h, 0]), 'loss')
-    if (known(log.accuracy).length > 0) drawLine(g, log, log.accuracy, x, scaleLinear([0, 1], [h, 0]), 'accuracy')
+    drawLine(g, log, log.loss, { x, y: scaleLinear([0, max(known(log.loss)) ?? 1], [h, 0]) }, 'loss')
+    if (known(log.accuracy).length > 0)
+      drawLine(g, log, log.accuracy, { x, y: scaleLinear([0, 1], [h, 0]) }, 'accuracy')
   },
   say: (i) => [
     ['loss', shown(log.loss[i]), 'loss'],
@@ -135,8 +139,7 @@ const scaleRow = (r: Rows, tall: number): Row => {
           g,
           log,
           t.scale.map((v) => (v !== null && v > 0 ? v : null)),
-          x,
-          y,
+          { x, y },
           lookOf(t),
         )
       if (r.names === 0) return
@@ -167,7 +170,7 @@ const zeroRow = ({ log, looks }: Rows): Row => ({
   draw: (g, x, h) => {
     const all = log.tracks.flatMap((t) => known(t.zeroPoint))
     const y = scaleLinear([min(all) ?? 0, (max(all) ?? 1) + 1e-9], [h, 0])
-    for (const t of log.tracks) if (hasZeros(t)) drawLine(g, log, t.zeroPoint, x, y, looks(t))
+    for (const t of log.tracks) if (hasZeros(t)) drawLine(g, log, t.zeroPoint, { x, y }, looks(t))
   },
   say: () => [['zero points', '', 'soft']],
 })
@@ -183,7 +186,7 @@ const statisticRow = ({ log, chosen, looks }: Rows): Row => ({
       const v = chosen.statistic[i]
       if (v !== null && v !== undefined) g.append(svgEl('circle', { class: 'batch', cx: x(s), cy: y(v), r: 2 }))
     })
-    drawLine(g, log, chosen.buffer, x, y, `${looks(chosen)} chosen`)
+    drawLine(g, log, chosen.buffer, { x, y }, `${looks(chosen)} chosen`)
   },
   say: (i) =>
     chosen === undefined
@@ -204,7 +207,7 @@ const bitsRow = ({ log, chosen, looks }: Rows): Row => {
       const all = drawn.flatMap((t) => known(t.bits))
       const [least, most] = [Math.floor(min(all) ?? 0), Math.ceil(max(all) ?? 1)]
       const y = scaleLinear([least, Math.max(most, least + 1)], [h - 1, 1])
-      for (const t of drawn) drawLine(g, log, t.bits, x, y, `${looks(t)}${t === first ? ' chosen' : ''}`)
+      for (const t of drawn) drawLine(g, log, t.bits, { x, y }, `${looks(t)}${t === first ? ' chosen' : ''}`)
       for (const [b, at] of [[most, 8] as const, ...(most > least ? [[least, h - 2] as const] : [])])
         g.append(svgEl('text', { class: 'end soft', x: right + 8, y: at }, `${b} bits`))
     },

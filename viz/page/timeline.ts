@@ -46,8 +46,11 @@ export const reserveTime = (scene: Scene): void => {
   svg.setAttribute('height', String(placesOf(scene.log, rows).bottom + AXIS))
 }
 
+/** How far the rows reach. */
+type Reach = { readonly height: number; readonly right: number }
+
 /** Where scales stop being statistics: a line through all rows, once per step at which that happens. */
-const switches = (svg: SVGElement, log: SceneLog, x: X, height: number, right: number, measure: Measure): void => {
+const switches = (svg: SVGElement, log: SceneLog, x: X, { height, right }: Reach, measure: Measure): void => {
   switchSteps(log).forEach((step, k) => {
     svg.append(svgEl('line', { class: 'switch', x1: x(step), x2: x(step), y1: 2, y2: height }))
     if (k > 0) return
@@ -148,7 +151,7 @@ const drawChart = (
     r.draw(g, x, r.height, right)
     svg.append(g)
   })
-  switches(svg, log, x, bottom, right, measure)
+  switches(svg, log, x, { height: bottom, right }, measure)
   const words = svgEl('g')
   const cursor = svgEl('line', { class: 'cursor', y1: 4, y2: bottom })
   svg.append(words, cursor)

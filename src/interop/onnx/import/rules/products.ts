@@ -27,8 +27,12 @@ const accumulatorScale = (x: Importing, v: Value, w: Value, y: Value, bias: Stor
   return x.kit.emit('reshape', [scale], { shape: sizeOf(scale.shape) === 1 ? [] : [sizeOf(scale.shape)] })
 }
 
-/** Adds the bias, operand `i`, along an axis of a product. */
-const biased = (x: Importing, i: number, v: Value, w: Value, y: Value, axis: number): Value => {
+/** Where operators have their bias, and the axis of channels that it lies along. */
+const BIAS = { operand: 2, axis: 1 }
+
+/** Adds the bias to the product y of v and w. */
+const biased = (x: Importing, v: Value, w: Value, y: Value): Value => {
+  const { operand: i, axis } = BIAS
   if (!x.has(i)) return y
   const e = x.entry(i)
   const quantized = e.is === 'stored' && e.shape[0] === y.shape[axis]
@@ -71,7 +75,7 @@ export const conv: ImportRule = (x) => {
   const [stride, dilation] = [perAxis(x, 'strides', n, 1), perAxis(x, 'dilations', n, 1)]
   const padding = autoPads(x, v.shape.slice(2), kernel, stride, dilation)
   const y = x.kit.emit('conv', [v, w], { stride, padding, dilation, groups: x.number('group', 1) })
-  return biased(x, 2, v, w, y, 1)
+  return biased(x, v, w, y)
 }
 
 /** Pads of a transposed convolution: given, or such that the result has the shape that is asked for. */
@@ -123,7 +127,7 @@ export const convTranspose: ImportRule = (x) => {
         mode: 'constant',
         value: 0,
       })
-  return biased(x, 2, v, w, y, 1)
+  return biased(x, v, w, y)
 }
 
 const swapped = (v: Value): Value => v.kit.emit('permute', [v], { dims: [1, 0] })
@@ -142,7 +146,7 @@ export const gemm: ImportRule = (x) => {
     const c = x.entry(2)
     const vector =
       c.is === 'stored' || (c.is === 'known' && c.host.shape.length === 1 && c.host.data.length === y.shape[1])
-    if (vector) return biased(x, 2, v, w, y, 1)
+    if (vector) return biased(x, v, w, y)
   }
   const product = alpha === 1 ? y : mul(y, alpha)
   if (!x.has(2) || beta === 0) return product
