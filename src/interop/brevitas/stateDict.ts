@@ -13,6 +13,7 @@ import { LEARNED } from '../../quantizers/collection.js'
 import type { StoredArray } from '../arrays/element.js'
 import { arraysField, type StoredArrays } from '../arrays/stored.js'
 import { keyOf } from './keys.js'
+import { aliasesOf } from './aliases.js'
 import { partedLayers, withBrevitasNames } from './torchNames.js'
 
 /** Parameters and state of a network. */
@@ -75,7 +76,8 @@ const missing = (path: string, key: string): QuantError => ({
 
 /**
  * What Brevitas' `module.state_dict()` would hold of a network in this state, by Brevitas' own keys. As there, counters, buffers and delays are not saved; a
- * quantizer that collects saves what it would switch over to; one that was never called has no key, and Brevitas' strict loading then says so.
+ * quantizer that collects saves what it would switch over to; one that was never called has no key, and Brevitas' strict loading then says so. Quantizers that
+ * recurrent layers share stand under each of their names.
  * @example
  * ```ts
  * import { chain, init, orThrow, QuantLinear } from 'quantrace'
@@ -93,7 +95,8 @@ export const toStateDict = <P, S, I, O>(
   if (problems.length > 0) return E.left(problems)
   const errors: QuantError[] = []
   const out: Record<string, StoredArray> = {}
-  for (const { leaf, key, guard } of savedLeaves(layer)) {
+  const saved = savedLeaves(layer)
+  for (const { leaf, key, guard } of saved) {
     const t = at(trees[leaf.which], leaf.path)
     if (!isMarked(t)) {
       errors.push(missing(leaf.path, key))
@@ -102,6 +105,11 @@ export const toStateDict = <P, S, I, O>(
     const data = savedValue(t, trees.state, guard)
     if (data !== null) out[key] = { shape: t.shape, data, type: key.endsWith('num_batches_tracked') ? 'I64' : 'F32' }
   }
+  const aliases = aliasesOf(
+    layer,
+    saved.map((s) => s.key),
+  )
+  for (const [alias, key] of aliases) if (Object.hasOwn(out, key)) out[alias] = out[key]
   return errors.length > 0 ? E.left(errors) : E.right(out)
 }
 
@@ -162,6 +170,16 @@ const planned = (saved: ReturnType<typeof savedLeaves>, dict: StoredArrays): Pla
   return { tensors, loaded, errors }
 }
 
+/** Without second names of shared quantizers, whose numbers stand under the first. */
+const underOwnNames = (dict: StoredArrays, aliases: ReadonlyMap<string, string>): StoredArrays => {
+  const entries = Object.entries(dict)
+  const second = entries.flatMap(([key, array]): readonly (readonly [string, StoredArray])[] => {
+    const own = aliases.get(key)
+    return own === undefined ? [] : [[own, array]]
+  })
+  return { ...Object.fromEntries(second), ...Object.fromEntries(entries.filter(([key]) => !aliases.has(key))) }
+}
+
 const put = <T>(which: 'params' | 'state', tree: T, tensors: Plan['tensors']): T =>
   mapTree(isMarked, tree, (t, path): Marked => {
     const data = tensors.get(`${which}:${path}`)
@@ -189,7 +207,8 @@ export const fromStateDict = <P, S, I, O>(
   if (E.isLeft(fresh)) return fresh
   const saved = savedLeaves(layer)
   const known = saved.map((s) => s.key)
-  const dict = withBrevitasNames(layer, given, known)
+  const aliases = aliasesOf(layer, known)
+  const dict = underOwnNames(withBrevitasNames(layer, given, known), aliases)
   const plan = planned(saved, dict)
   const keys = Object.keys(dict)
   const absent = known.filter((k) => !keys.includes(k)).map((key) => ({ key, nearest: near(key, keys) }))

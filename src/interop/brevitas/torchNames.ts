@@ -69,7 +69,8 @@ const ofMultihead = (key: string, array: StoredArray, packed: boolean): Entries 
     : rows(array, 3).map((part, i) => [`${['q', 'k', 'v'][i]}_proj.${leaf}`, part] as const)
 }
 
-const dotted = (path: string): string => (path === '' ? '' : `${path}.`)
+/** A path in front of a name. */
+export const dotted = (path: string): string => (path === '' ? '' : `${path}.`)
 
 /** Arrays of a network with torch's own names, where such are among them, under Brevitas' names. `known` are the keys that the network has. */
 export const withBrevitasNames = (layer: AnyLayer, arrays: StoredArrays, known: readonly string[]): StoredArrays => {

@@ -196,4 +196,41 @@ test('types that others store: halves, brain floats, doubles, integers', () => {
   )
 })
 
+/** Seen in Brevitas 0.13.4, `QuantLSTM(3, 2, ...).state_dict()` after a call in training: how many keys there are, and second names among them. */
+const SHARED: readonly (readonly [options: Partial<q.LstmOptions>, count: number, alias: string, key: string])[] = [
+  [{}, 24, 'layers.0.0.io_quant', 'layers.0.0.cell.output_quant'],
+  [{ sharedIntraLayerGateAccQuant: true }, 24, 'layers.0.0.cell.cell_acc_quant', 'layers.0.0.cell.input_acc_quant'],
+  [{ numLayers: 2, bidirectional: true }, 96, 'layers.1.1.io_quant', 'layers.0.0.cell.output_quant'],
+  [{ numLayers: 2, bidirectional: true }, 96, 'layers.1.0.cell.cell_state_quant', 'layers.0.0.cell.cell_state_quant'],
+  [
+    { coupledInputForgetGates: true },
+    21,
+    'layers.0.0.cell.forget_sigmoid_quant',
+    'layers.0.0.cell.input_sigmoid_quant',
+  ],
+]
+
+test('quantizers that recurrent layers share stand under each of their names, and are taken by any of them', () => {
+  for (const [options, count, alias, key] of SHARED) {
+    const lstm = q.QuantLSTM({ inputSize: 3, hiddenSize: 2, ...options })
+    const net = q.model({ lstm }, (layers, params, state, x: q.Value) => {
+      const [out, next] = layers.lstm(params.lstm, state.lstm, { x })
+      return [out.y, { lstm: next }]
+    })
+    const start = q.orThrow(q.init(net, 0))
+    const program = q.orThrow(q.trace(net, q.tensorInput([4, 2, 3]), { mode: 'train' }))
+    const { state } = q.orThrow(q.run(program, { ...start, inputs: q.randn([4, 2, 3])(q.manualSeed(1))[0] }))
+    const dict = q.orThrow(toStateDict(net, { params: start.params, state }))
+    assert.is(Object.keys(dict).length, count)
+    const [second, first] = [alias, key].map(
+      (k) => `lstm.${k}.fused_activation_quant_proxy.tensor_quant.scaling_impl.value`,
+    )
+    assert.equal(dict[second], dict[first])
+    const again = q.orThrow(fromStateDict(net, dict))
+    assert.equal(q.orThrow(toStateDict(net, again)), dict)
+    const { [first]: _, ...others } = dict
+    assert.equal(q.orThrow(toStateDict(net, q.orThrow(fromStateDict(net, others)))), dict)
+  }
+})
+
 test.run()
