@@ -8,39 +8,40 @@ import { programArb, programOfRecipe, type DrawnProgram } from '../../src/testin
 import { root } from '../support/process.js'
 import { suite } from '../support/suite.js'
 import { restored } from './corpus.js'
+import { newEngines, type Engines } from './engines.js'
 import { checkRoutes } from './routes.js'
 
 const test = suite('fuzz')
 const FOLDER = join(root, 'test/fuzz/corpus')
 
-const agree = async (d: DrawnProgram, threads: q.Backend | null): Promise<void> => {
-  const found = await checkRoutes(d, { threads })
+const agree = async (d: DrawnProgram, engines: Engines): Promise<void> => {
+  const found = await checkRoutes(d, engines)
   if (found !== null) throw new Error(`${found.route}: ${found.says}\n${d.code}`)
 }
 
-const withThreads = async (body: (threads: q.Backend) => Promise<void>): Promise<void> => {
-  const threads = q.orThrow(await q.createWasm({ threads: 2, splitAbove: 64 }))
+const withEngines = async (body: (engines: Engines) => Promise<void>): Promise<void> => {
+  const engines = await newEngines()
   try {
-    await body(threads)
+    await body(engines)
   } finally {
-    threads.dispose()
+    engines.dispose()
   }
 }
 
 test('all ways to compute a program of the corpus agree', () =>
-  withThreads(async (threads) => {
+  withEngines(async (engines) => {
     const files = readdirSync(FOLDER).filter((name) => name.endsWith('.json'))
     assert.ok(files.length > 0)
     for (const name of files) {
       const { recipe } = JSON.parse(readFileSync(join(FOLDER, name), 'utf8'))
-      await agree(q.orThrow(programOfRecipe(restored(recipe))), threads)
+      await agree(q.orThrow(programOfRecipe(restored(recipe))), engines)
     }
   }))
 
 test('all ways to compute a random program agree', () =>
-  withThreads((threads) =>
+  withEngines((engines) =>
     fc.assert(
-      fc.asyncProperty(programArb({ most: 40 }), (d) => agree(d, threads)),
+      fc.asyncProperty(programArb({ most: 40 }), (d) => agree(d, engines)),
       { numRuns: 60, seed: 17 },
     ),
   ))
