@@ -9,6 +9,7 @@ import { root } from '../support/process.js'
 import { suite } from '../support/suite.js'
 import { restored } from './corpus.js'
 import { newEngines, type Engines } from './engines.js'
+import { integerProgramArb } from './integers.js'
 import { checkRoutes } from './routes.js'
 
 const test = suite('fuzz')
@@ -43,6 +44,14 @@ test('all ways to compute a random program agree', () =>
     fc.assert(
       fc.asyncProperty(programArb({ most: 40 }), (d) => agree(d, engines)),
       { numRuns: 60, seed: 17 },
+    ),
+  ))
+
+test('all ways to compute a random program on integers agree', () =>
+  withEngines((engines) =>
+    fc.assert(
+      fc.asyncProperty(integerProgramArb({ most: 8 }), (d) => agree(d, engines)),
+      { numRuns: 20, seed: 17 },
     ),
   ))
 

@@ -7,11 +7,12 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import fc from 'fast-check'
-import { programArb } from '../../src/testing/index.js'
+import { programArb, type DrawnProgram } from '../../src/testing/index.js'
 import { root } from '../support/process.js'
 import { checkRoutes, type Finding } from './routes.js'
 import { stored } from './corpus.js'
 import { newEngines } from './engines.js'
+import { integerProgramArb } from './integers.js'
 
 const { values } = parseArgs({
   options: {
@@ -36,31 +37,34 @@ let before = ''
 
 const engines = await newEngines()
 
+/** Of eight batches one is of programs on integers. */
+const drawnBy = (seed: number): fc.Arbitrary<DrawnProgram> => {
+  const numbers = { nonFinite: seed % 5 === 0, huge: seed % 5 === 1 }
+  return seed % 8 === 7 ? integerProgramArb({ ...numbers, most: Math.min(most, 24) }) : programArb({ ...numbers, most })
+}
+
 const batch = async (seed: number): Promise<void> => {
   let last: Finding | null = null
-  const property = fc.asyncProperty(
-    programArb({ most, nonFinite: seed % 5 === 0, huge: seed % 5 === 1 }),
-    async (d) => {
-      totals.programs++
-      totals.nodes += d.program.graph.nodes.length
-      let finding: Finding | null
-      try {
-        finding = await checkRoutes(d, last === null ? { ...engines, turn: totals.programs } : engines)
-      } catch (e) {
-        finding = { route: 'thrown', says: e instanceof Error ? (e.stack ?? e.message) : String(e) }
-      }
-      if (finding === null) {
-        if ([2, 6].includes(totals.programs % 8)) before = JSON.stringify(stored(d.recipe))
-        return true
-      }
-      if (last === null)
-        console.log(
-          `\nseed ${seed}: ${finding.route}: ${finding.says}\nbefore: ${before}\ndrawn: ${JSON.stringify(stored(d.recipe))}`,
-        )
-      last = finding
-      return false
-    },
-  )
+  const property = fc.asyncProperty(drawnBy(seed), async (d) => {
+    totals.programs++
+    totals.nodes += d.program.graph.nodes.length
+    let finding: Finding | null
+    try {
+      finding = await checkRoutes(d, last === null ? { ...engines, turn: totals.programs } : engines)
+    } catch (e) {
+      finding = { route: 'thrown', says: e instanceof Error ? (e.stack ?? e.message) : String(e) }
+    }
+    if (finding === null) {
+      if ([2, 6].includes(totals.programs % 8)) before = JSON.stringify(stored(d.recipe))
+      return true
+    }
+    if (last === null)
+      console.log(
+        `\nseed ${seed}: ${finding.route}: ${finding.says}\nbefore: ${before}\ndrawn: ${JSON.stringify(stored(d.recipe))}`,
+      )
+    last = finding
+    return false
+  })
   const details = await fc.check(property, {
     numRuns: BATCH,
     seed,

@@ -1,6 +1,6 @@
 /** Grids: what is the same for all elements, and what becomes of a grid where elements move. */
-import { sameShape, sizeOf, type Shape } from '../../data/shape.js'
-import type { Carried, Quant } from '../../data/quant.js'
+import { broadcastShapes, sameShape, sizeOf, type Shape } from '../../data/shape.js'
+import type { Quant } from '../../data/quant.js'
 import { quantOf } from '../../data/quant.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Node } from '../../graph/graph.js'
@@ -35,12 +35,20 @@ export const sameNumbers = (a: Tensor, b: Tensor, within = 0): boolean => {
   )
 }
 
+/** Does a scale or zero point say of each element of a shape what it is? A claim may not: a reshaped value keeps what its channels had. */
+const fits = (t: Tensor, shape: Shape): boolean =>
+  sizeOf(t.shape) === 1 || sameShape(broadcastShapes(t.shape, shape) ?? [-1], shape)
+
 /** The grid of what a value carries, where its numbers are known. */
-export const gridOf = (s: Session, c: Carried): { readonly grid: Grid; readonly quant: Quant } | null => {
-  const quant = quantOf(c)
+export const gridOf = (
+  s: Session,
+  { carried, shape }: Pick<Node, 'carried' | 'shape'>,
+): { readonly grid: Grid; readonly quant: Quant } | null => {
+  const quant = quantOf(carried)
   if (quant === null) return null
   const [scale, zeroPoint] = [s.fixed.valueOf(quant.scale), s.fixed.valueOf(quant.zeroPoint)]
-  return scale === undefined || zeroPoint === undefined ? null : { grid: { scale, zeroPoint }, quant }
+  if (scale === undefined || zeroPoint === undefined) return null
+  return fits(scale, shape) && fits(zeroPoint, shape) ? { grid: { scale, zeroPoint }, quant } : null
 }
 
 /** Runs an op on tensors, for those that only move elements. */

@@ -33,7 +33,7 @@ const shapeAsAxis = (t: Tensor, rank: number, axis: number): Tensor => ({
 
 /** The quantizer's own integers: what comes in at the border. */
 const borderOf = (s: Session, node: Node, borders: Border[], name: string): Lowered => {
-  const known = gridOf(s, node.carried)
+  const known = gridOf(s, node)
   if (known === null)
     return prevented(
       s,
@@ -118,7 +118,7 @@ const chained = (s: Session, node: Node): Lowered | null => {
 
 /** A quantizer behind an integer: a requantization. */
 const quantized = (s: Session, node: Node, x: Integer, args: readonly Expr[]): Lowered => {
-  const target = gridOf(s, node.carried)
+  const target = gridOf(s, node)
   if (target === null)
     return prevented(
       s,

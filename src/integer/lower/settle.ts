@@ -74,7 +74,7 @@ const already = (root: Integer, expr: Expr, grid: Grid): boolean =>
   expr.tag === 'root' && sameNumbers(root.grid.scale, grid.scale) && sameNumbers(root.grid.zeroPoint, grid.zeroPoint)
 
 const settledChain = (s: Session, node: Node, root: Integer, expr: Expr): Integer | Unmapped => {
-  const target = gridOf(s, node.carried)
+  const target = gridOf(s, node)
   if (target === null) return onLine(s, root, expr, node.path)
   if (already(root, expr, target.grid)) return { ...root, grid: target.grid }
   return mapped(s, { path: node.path, root, expr, target: target.grid, rounding: 'ROUND' })
@@ -141,7 +141,7 @@ export const weightIntegers = (value: Tensor, grid: Grid): Float64Array => {
 
 /** A known tensor with metadata as constants of the integer program. */
 const constantInteger = (s: Session, node: Node, tensor: Tensor, asked: Node): Integer | null => {
-  const known = gridOf(s, node.carried)
+  const known = gridOf(s, node)
   if (known === null) {
     prevented(
       s,

@@ -109,7 +109,8 @@ const fresh = (d: Draft, arg: ExampleArg, pick: number, shape: Shape = arg.shape
   const all = numbersFor(d, sizeOf(shape))
   const xs = isNarrow(arg.range) ? all.map((x) => into(x, arg.range)) : all
   const { quant } = arg
-  const role = quant === undefined ? ROLES[pick % ROLES.length] : 'data'
+  // Not of the remainder alone, which says that a fresh input is wanted at all.
+  const role = quant === undefined ? ROLES[(pick + Math.floor(pick / 8)) % ROLES.length] : 'data'
   const name = `${role[0]}${d.cells.filter((c) => c.kind === 'input').length}`
   const value = quant === undefined ? { shape, data: Float32Array.from(xs) } : quantTensor(xs, shape, quant)
   return add(d, { kind: 'input', role, name, shape, value, ...(quant === undefined ? {} : { quant }) })
