@@ -42,7 +42,7 @@ const sweep = (file: string): void => {
 }
 
 /** Trains up to a step, from the checkpoint in the file if there is one. Returns the digest of all numbers. */
-export const train = (file: string, steps: number, log: (line: string) => void): string => {
+export const train = (file: string, steps: number, log: (line: string) => void, every = EVERY): string => {
   q.orThrow(ensureFolder(dirname(file)))
   sweep(file)
   const fresh = q.startTraining(q.orThrow(q.init(net, 0)), optimizer)
@@ -54,7 +54,7 @@ export const train = (file: string, steps: number, log: (line: string) => void):
   const trainer = q.orThrow(q.trainer(q.orThrow(q.grad(loss, { output: 'loss' })), optimizer, start))
   for (let step = start.step; step < steps; step++) {
     q.orThrow(trainer.step(batch(step)))
-    if ((step + 1) % EVERY !== 0 && step + 1 < steps) continue
+    if ((step + 1) % every !== 0 && step + 1 < steps) continue
     const saved = writeFileWhole(file, q.checkpointToBytes(trainer.training()))
     // A full disk need not end a training: the checkpoint before is as it was.
     if (isLeft(saved)) log(q.explainAll(saved.left))

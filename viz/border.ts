@@ -10,6 +10,7 @@ import {
   func,
   list,
   listOf,
+  nonNegative,
   oneOf,
   orNull,
   record,
@@ -87,6 +88,18 @@ const reportField: Field = {
   like: 'orThrow(exportReport(…))',
 }
 
+/** Errors behind steps. */
+const stepsField: Field = {
+  ...listOf(
+    shaped('a step with its errors', {
+      step: required(text),
+      errors: required(listOf(shaped('the error of a layer', { path: required(text), error: required(nonNegative) }))),
+    }),
+  ),
+  says: 'a list of steps with their errors',
+  like: "[{ step: 'calibrated', errors: orThrow(layerErrors(…)) }]",
+}
+
 /** What may be said about a program besides itself. */
 export const SCENE = {
   title: text,
@@ -96,6 +109,7 @@ export const SCENE = {
   profile: profileField,
   plan: planField,
   exported: reportField,
+  steps: stepsField,
   nameOf: func,
 }
 
@@ -108,6 +122,37 @@ export const demandScene = (
 ): void => {
   demandProgram(asker, program)
   demand(fieldProblems(asker, options, { ...SCENE, ...more }))
+}
+
+const plan = { bits: required(byPath(nonNegative)), cost: required(nonNegative), loss: required(nonNegative) }
+const SEARCH = required({
+  ...shaped('what searchBits gave, unwrapped', {
+    ...plan,
+    front: required(listOf(shaped('a plan', plan))),
+    sensitivity: required(
+      shaped('what sensitivity gave', {
+        float: required(anyNumber),
+        layers: required(
+          listOf(
+            shaped('a layer', {
+              path: required(text),
+              weights: required(nonNegative),
+              multiplications: required(nonNegative),
+              actBits: required(nonNegative),
+              losses: required(listOf(shaped('a loss', { bits: required(nonNegative), loss: required(anyNumber) }))),
+            }),
+          ),
+        ),
+      }),
+    ),
+  }),
+  like: 'orThrow(searchBits(…))',
+})
+
+/** Throws where something is no search for bits, or its options aren't what they must be. */
+export const demandFront = (asker: string, found: unknown, options: unknown): void => {
+  demandArguments(asker, { found }, { found: SEARCH })
+  demand(fieldProblems(asker, options, { title: text, unit: oneOf('bytes', 'bitOperations') }))
 }
 
 const PAIR = { title: text, sides: list }

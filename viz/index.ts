@@ -2,6 +2,7 @@
 export { toHtml } from './toHtml.js'
 export { toSvg, type DrawingOptions } from './toSvg.js'
 export { toMermaid } from './toMermaid.js'
+export { toFrontHtml, toFrontSvg, type FrontOptions } from './front/toFront.js'
 export { toGexf } from './exports/toGexf.js'
 export { toGraphml } from './exports/toGraphml.js'
 export {
@@ -43,6 +44,7 @@ export type {
   ScenePlan,
   SceneProfile,
   SceneStep,
+  SceneSteps,
   SceneValue,
   SceneCurve,
   SceneLog,

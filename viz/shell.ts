@@ -6,6 +6,7 @@ import { overlays, type Colouring } from './overlays/index.js'
 import { pack } from './scene/pack.js'
 import { hasBackward } from './scene/sides.js'
 import type { Phrase, Scene, SceneLog } from './scene/scene.js'
+import { stepsTable } from './steps.js'
 
 /** What the page is made of besides the scene, with the hashes that its policy allows. */
 export type Assets = {
@@ -34,12 +35,13 @@ export const lineLegend = [
   sample('float', 'float', 1, ': never quantized'),
 ].join('')
 
-/** The overlays that have something to show. */
-const shownBy = (scene: Scene): readonly Colouring[] => overlays.filter((o) => o.knows(scene))
+/** The overlays that have something to show of one scene, or of either of two. */
+const shownBy = (scenes: readonly Scene[]): readonly Colouring[] =>
+  overlays.filter((o) => scenes.some((s) => o.knows(s)))
 
 /** A button for each overlay, of which one at a time is pressed. */
-const overlayButtons = (scene: Scene): string =>
-  shownBy(scene)
+export const overlayButtons = (...scenes: readonly Scene[]): string =>
+  shownBy(scenes)
     .map(
       ({ id, button, title }) =>
         `<button type="button" id="${id}s" data-overlay="${id}" aria-pressed="false" title="${escapeText(title)}">${escapeText(button)}</button>`,
@@ -47,18 +49,20 @@ const overlayButtons = (scene: Scene): string =>
     .join('')
 
 /** What the colours of each overlay mean; shown with it. */
-const overlayLegends = (scene: Scene): string =>
-  shownBy(scene)
+export const overlayLegends = (...scenes: readonly Scene[]): string =>
+  shownBy(scenes)
     .map(({ id, legend: { says, classes } }) => {
       const swatches = classes.flatMap((t, k) => (t === '' ? [] : [`<i class="swatch ${id}${k}">${escapeText(t)}</i>`]))
       return `<span id="${id}-legend" class="swatches" data-with="${id}" hidden>${escapeText(says)} ${swatches.join('')}</span>`
     })
     .join('')
 
+const below = (scene: Scene): string => `${profileTable(scene)}${stepsTable(scene)}${timeline(scene)}`
+
 const profileTable = (scene: Scene): string =>
   scene.profile === undefined
     ? ''
-    : '<section id="profile" data-with="time" aria-label="Where the time goes, step by step" tabindex="0" hidden></section>\n'
+    : '<section id="profile" class="below" data-with="time" aria-label="Where the time goes, step by step" tabindex="0" hidden></section>\n'
 
 /** Only where there is a backward pass. */
 const sideButtons = (scene: Scene): string =>
@@ -154,7 +158,7 @@ export const shell = (scene: Scene, a: Assets): string =>
     title: scene.title,
     policy: policy(a),
     head: `<style>${a.style}</style>\n`,
-    body: `${frame(scene, { tools: `${overlayButtons(scene)}${sideButtons(scene)}`, below: `${profileTable(scene)}${timeline(scene)}`, signs: `${scene.nodes.some((n) => n.estimator !== undefined) ? '<span><b>∂ est.</b>estimated gradient</span>' : ''}${overlayLegends(scene)}` })}
+    body: `${frame(scene, { tools: `${overlayButtons(scene)}${sideButtons(scene)}`, below: below(scene), signs: `${scene.nodes.some((n) => n.estimator !== undefined) ? '<span><b>∂ est.</b>estimated gradient</span>' : ''}${overlayLegends(scene)}` })}
 <script type="application/json" id="scene">${escapeJSON(pack(scene))}</script>
 <script>${a.script}</script>
 `,

@@ -151,6 +151,18 @@ export const withBiasAt = <I, O>(q: Quantized<I, O>, { path, layer }: Placed, si
   return { ...q, net: withLayer(q.net, path, form), params: withLeaf(q.params, path, 'bias', bias) }
 }
 
+/**
+ * The same network whose layer has the bias of the float one: an error that was moved into it before (by a rounding, or
+ * another correction) is measured again, and would count twice.
+ */
+const fromFloatBias = <I, O>(q: Quantized<I, O>, float: Trained<I, O>, at: Placed): Quantized<I, O> => {
+  const ready = withBiasAt(q, at, at.layer.absorb?.count('behind') ?? 0)
+  const bias = leafAt(ready, at.path, 'bias')
+  if (bias === null) return ready
+  const data = leafAt(float, at.path, 'bias')?.data ?? new Float32Array(bias.data.length)
+  return { ...ready, params: withLeaf(ready.params, at.path, 'bias', { ...bias, data }) }
+}
+
 /** Has it a weight in its parameters, whose output channels are known? */
 const hasWeight = (layer: AnyLayer): boolean => 'weight' in layer.params && layer.absorb !== undefined
 
@@ -166,6 +178,7 @@ const corrected = <I, O>(q: Quantized<I, O>, path: string, error: Float64Array):
  * what those in front of it make with biases that fit this batch, so that one pass corrects layers in order. The mean
  * over the batches is what moves. `float` is the network to agree with, `quantized.float` as a rule. Its layers stand
  * under the same paths. A layer without a bias gets one. Weights and scales stay as they are.
+ * Behind `roundWeights`, or a second time, it starts from the biases of `float` again.
  * Source: Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction (2019), section 4.2,
  * with measured means; Brevitas `bias_correction_mode`.
  * @example pipe(calibrated, (q) => correctBias(q, q.float, images, { batches: 16 }))
@@ -184,7 +197,7 @@ export const correctBias = <I, O>(
   const known = new Set(placed(float.net).flatMap(({ path, layer }) => (hasWeight(layer) ? [path] : [])))
   const ready = placed(quantized.net)
     .filter(({ path, layer }) => known.has(path) && hasWeight(layer))
-    .reduce((q, at) => withBiasAt(q, at, at.layer.absorb?.count('behind') ?? 0), quantized)
+    .reduce((q, at) => fromFloatBias(q, float, at), quantized)
   const layers = placed(ready.net).filter(({ path }) => known.has(path))
   const errors = errorsOver(float, ready, layers, looking, options.onProgress)
   return E.map((found: ReadonlyMap<string, Float64Array>) =>

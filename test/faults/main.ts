@@ -5,15 +5,19 @@ import { killing } from './kill.js'
 const { values } = parseArgs({
   options: {
     kills: { type: 'string', default: '100' },
-    steps: { type: 'string', default: '30000' },
     seed: { type: 'string', default: '1' },
   },
 })
-const found = await killing(Number(values.kills), Number(values.steps), Number(values.seed), 1500)
-console.log(`${found.kills} kills; it started at steps ${found.starts.join(', ')}`)
+const start = performance.now()
+const found = await killing(Number(values.kills), Number(values.seed))
+console.log(
+  `${found.kills} kills in ${((performance.now() - start) / 1000).toFixed(0)} s; it started at steps ${found.starts.join(', ')}`,
+)
 console.log(
   found.digest === found.expected
     ? 'the end is that of a training that was never stopped, bit for bit'
     : `FAIL it ended with ${found.digest}, not ${found.expected}`,
 )
-process.exitCode = found.digest === found.expected ? 0 : 1
+const lost = found.starts.filter((step, k) => step < (found.starts[k - 1] ?? 0))
+if (lost.length > 0) console.log(`FAIL it went back to steps ${lost.join(', ')}: a checkpoint was lost`)
+process.exitCode = found.digest === found.expected && lost.length === 0 ? 0 : 1

@@ -245,6 +245,20 @@ test('a layer that is called twice is corrected by the mean of both calls', () =
   assert.ok(errorOf(corrected) < errorOf(q), `${errorOf(corrected)} and ${errorOf(q)}`)
 })
 
+test('a correction behind a rounding, or a second one, moves no mean error twice', () => {
+  const q = calibrated(schemes.w2a8)
+  const error = (n: typeof q): number =>
+    orThrow(layerErrors(n, q.float, samples)).find((e) => e.path === '')?.error ?? 0
+  const rounded = orThrow(roundWeights(q, q.float, samples))
+  const both = orThrow(correctBias(rounded, q.float, samples))
+  assert.ok(error(both) < error(rounded) * 1.001, `${error(both)} ${error(rounded)}`)
+  const once = orThrow(correctBias(q, q.float, samples))
+  const twice = orThrow(correctBias(once, q.float, samples))
+  const biases = (n: typeof q): readonly number[] =>
+    ['conv', 'fc'].flatMap((l) => [...((n.params[l] as { readonly bias: Tensor }).bias.data ?? [])])
+  biases(twice).forEach((b, i) => assert.ok(Math.abs(b - biases(once)[i]) < 1e-5))
+})
+
 test('what can not be rounded is told, what does not fit refused', () => {
   const q = calibrated([...schemes.int8Weights, { layer: 'Linear', to: { weightQuant: MXInt8Weight } }])
   const { rounded } = orThrow(roundWeights(q, q.float, samples))

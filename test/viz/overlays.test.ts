@@ -28,6 +28,16 @@ const net = q.chain({
 })
 const program = get(q.trace(net, q.tensorInput([2, 4]), { mode: 'eval' }))
 const report = get(exportReport(program as q.Program, 'qcdq'))
+const steps = [
+  { step: 'calibrate', errors: [0.1, 0.2, 0.01].map((error, k) => ({ path: ['fc1', 'fc2', ''][k], error })) },
+  {
+    step: '<round>',
+    errors: [
+      { path: 'fc1', error: 0.001 },
+      { path: 'fc2', error: 0 },
+    ],
+  },
+]
 const options = () => {
   const { params, state: first } = get(q.init(net, 0))
   const [inputs] = q.randn([2, 4])(q.manualSeed(1))
@@ -36,7 +46,7 @@ const options = () => {
   const seen = watch(program, args)
   const { outputs } = get(q.run(program, args, { observe: seen.observe }))
   const profile = get(q.profile(program, args, { rounds: 2, warmUpMs: 1 }))
-  return { outputs, values: seen.values, profile, exported: report }
+  return { outputs, values: seen.values, profile, exported: report, steps }
 }
 const full = options()
 const scene: Scene = sceneOf(program as q.Program, full)
@@ -74,6 +84,47 @@ test('the export’s numbers are those of the report: the worst of each layer', 
   )
   assert.equal(none.entries, [])
   assert.not.match(toHtml(program as q.Program, { exported: none }), /id="exports"/)
+})
+
+test('errors of steps: the last one colours layers, all stand in a table with what each gained, on pages of one and of two', async () => {
+  const values = overlays.find((o) => o.id === 'drift')?.valueOf(scene)
+  assert.is(Math.round(values?.get('fc1') ?? 0), 30)
+  assert.is(values?.get('fc2'), Infinity)
+  const pages = [
+    toHtml(program as q.Program, { steps }),
+    toHtml([program as q.Program, program as q.Program], {
+      sides: [{ title: 'float' }, { title: 'quantized', steps }],
+    }),
+  ]
+  for (const [k, html] of pages.entries()) {
+    const { page, errors, close } = await openHtml(browser, html)
+    try {
+      assert.is(await page.locator('#steps').isVisible(), false)
+      await page.locator('#drifts').click()
+      const rows = await page.locator('#steps tr').allInnerTexts()
+      assert.equal(
+        rows.map((r) => r.split(/\s+/)),
+        [
+          ['Layer', 'calibrate', '<round>'],
+          ['fc1', '10.0', '30.0', '+20.0'],
+          ['fc2', '7.0', '∞'],
+          ['results', '20.0'],
+        ].map((r) => (r[0] === 'results' ? [...r, ''] : r)),
+      )
+      const half = k === 0 ? '' : '[data-program="1"] '
+      assert.match((await page.locator(`${half}[data-item="fc1"]`).first().getAttribute('class')) ?? '', /drift3/)
+      assert.match((await page.locator(`${half}[data-item="fc2"]`).first().innerHTML()) ?? '', /∞ dB/)
+      await page.locator('[data-go="fc2"]').click()
+      assert.match((await page.locator(`${half}[data-item="fc2"]`).first().getAttribute('class')) ?? '', /selected/)
+      await page.locator('#drifts').click()
+      assert.is(await page.locator('#steps').isVisible(), false)
+      assert.is(await page.locator('.item[class*=" drift"]').count(), 0)
+      assert.equal(errors, [])
+    } finally {
+      await close()
+    }
+  }
+  assert.throws(() => toHtml(program as q.Program, { steps: [{ step: 'a' }] as never }), /a list of steps/)
 })
 
 test('one at a time: a second button takes over, the same one again ends it; its legend and its table come with it', async () => {

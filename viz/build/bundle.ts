@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { pageStyle } from '../draw/style.js'
+import { frontPageStyle } from '../front/style.js'
 import { pairStyle } from '../pair/style.js'
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
@@ -27,6 +28,11 @@ const bundleScript = async (entry: string): Promise<string> => {
     .replaceAll('<!--', '<\\!--')
 }
 
+const styleOf = (css: string): string => {
+  const style = squeezed(css)
+  return JSON.stringify({ style, styleHash: hash(style) })
+}
+
 const squeezed = (css: string): string => css.replace(/\n+/g, '')
 
 const assetsOf = async (entry: string, css: string): Promise<string> => {
@@ -48,6 +54,8 @@ export const assetsModule = async (): Promise<string> => {
     `export const assets: Assets = ${assets}`,
     '/** Script and style of the page of two programs. */',
     `export const pairAssets: Assets = ${pairAssets}`,
+    '/** Style of the page of a search for bits. */',
+    `export const frontAssets: Pick<Assets, 'style' | 'styleHash'> = ${styleOf(frontPageStyle)}`,
     '',
   ].join('\n')
 }

@@ -97,6 +97,13 @@ const coloursOf = (scene: Scene, id: string | null): Overlay['colours'] => {
   return by === undefined || !by.knows(scene) ? null : { by, values: by.valueOf(scene) }
 }
 
+/** One overlay and nothing else, with room for all that overlays of this scene may write. */
+export const coloursOnly = (scene: Scene, id: string | null): Overlay => ({
+  ...noOverlay,
+  colours: coloursOf(scene, id),
+  longest: longestOf(scene),
+})
+
 /** The overlay of a scene. */
 export const overlayOf = (
   scene: Scene,

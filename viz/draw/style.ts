@@ -121,15 +121,16 @@ aside ul{margin:2px 0;padding-left:18px}aside li button,aside p button,aside h3 
 ${Array.from({ length: 9 }, (_, i) => `#history .trace.hue${i}{stroke:var(--h${i})}#history .hue${i}:is(text,tspan){fill:var(--h${i})}`).join('')}
 .swatch{font-style:normal;color:var(--ink);padding:0 7px;border:1px solid var(--rule)}${perClass((c) => `.swatch.${c}{background:var(--${c})}`)}
 footer .swatches{gap:0}.swatches i:first-of-type{margin-left:7px}footer .swatches[hidden]{display:none}
-#profile{grid-column:1/-1;min-width:0;border-top:1px solid var(--rule);background:var(--panel);padding:8px 20px;height:34vh;overflow:auto}#profile[hidden]{display:none}
-body:has(#profile:not([hidden])) #timeline{display:none}body:has(#profile:not([hidden])) aside{grid-row:3}
-#profile h2{display:inline;font-size:14px;font-weight:600;margin:0 14px 0 0}#profile .soft{color:var(--soft);font-size:12px}
-#profile table{border-collapse:collapse;width:100%;min-width:960px;margin-top:6px;font-size:12px;font-variant-numeric:tabular-nums}
-#profile th{position:sticky;top:-8px;background:var(--panel);text-align:right;font-weight:600;padding:0;border-bottom:1px solid var(--rule)}#profile th button{border:0;background:none;padding:3px 8px;font-weight:600;white-space:nowrap}
-#profile td{padding:2px 8px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--rule)}#profile .text{text-align:left}#profile td.text{white-space:normal;overflow-wrap:anywhere}
-#profile tbody tr{cursor:pointer}#profile tbody tr:hover td{background:var(--group)}#profile tr.chosen td{background:var(--code);box-shadow:inset 0 2px 0 -1px var(--focus),inset 0 -2px 0 -1px var(--focus)}
-#profile td button{white-space:nowrap;border:0;background:none;padding:0;text-align:left;text-decoration:underline;text-underline-offset:3px}
-#profile .meter{display:block;width:76px;height:4px;margin:1px 0 2px auto}#profile .meter rect{fill:var(--rule)}#profile .meter .fill{fill:var(--h0)}
+.below{grid-column:1/-1;min-width:0;border-top:1px solid var(--rule);background:var(--panel);padding:8px 20px;height:34vh;overflow:auto}.below[hidden]{display:none}
+body:has(.below:not([hidden])) #timeline{display:none}body:has(.below:not([hidden])) aside{grid-row:3}
+.below h2{display:inline;font-size:14px;font-weight:600;margin:0 14px 0 0}.below .soft{color:var(--soft);font-size:12px}
+.below table{border-collapse:collapse;width:100%;min-width:960px;margin-top:6px;font-size:12px;font-variant-numeric:tabular-nums}
+.below th{position:sticky;top:-8px;background:var(--panel);text-align:right;font-weight:600;padding:0;border-bottom:1px solid var(--rule)}.below th button{border:0;background:none;padding:3px 8px;font-weight:600;white-space:nowrap}
+.below td{padding:2px 8px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--rule)}.below .text{text-align:left}.below td.text{white-space:normal;overflow-wrap:anywhere}
+.below tbody tr{cursor:pointer}.below tbody tr:hover td{background:var(--group)}.below tr.chosen td{background:var(--code);box-shadow:inset 0 2px 0 -1px var(--focus),inset 0 -2px 0 -1px var(--focus)}
+.below td button{white-space:nowrap;border:0;background:none;padding:0;text-align:left;text-decoration:underline;text-underline-offset:3px}
+#steps{height:auto;max-height:34vh}#steps table{width:auto;min-width:0}#steps tbody tr{cursor:auto}#steps :is(th,td):first-child{text-align:left}#steps tbody th{position:static;font-weight:400;padding:2px 8px}#steps thead th{padding:3px 8px}#steps th button{font-weight:400;padding:0;border:0;text-decoration:underline;text-underline-offset:3px;white-space:normal;overflow-wrap:anywhere;text-align:left}
+.below .meter{display:block;width:76px;height:4px;margin:1px 0 2px auto}.below .meter rect{fill:var(--rule)}.below .meter .fill{fill:var(--h0)}
 .chart.curve{height:172px}.curve path{fill:none;stroke-width:1.6}.curve .forward{stroke:var(--h0)}.curve .ideal{stroke:var(--edge);stroke-width:1;stroke-dasharray:3 3}.curve .gradient{stroke:var(--doubt-line);stroke-width:2}.curve .zero{stroke:var(--edge);stroke-dasharray:2 3}
 .chart{display:block;width:100%;height:84px}.chart rect{fill:var(--h0)}.chart .end{fill:var(--lost)}.chart line{stroke:var(--edge)}.chart text{fill:var(--soft);font-size:12px}
 footer{grid-column:1/-1;display:flex;flex-wrap:wrap;gap:4px 18px;padding:7px 20px;border-top:1px solid var(--rule);background:var(--panel);color:var(--soft);font-size:12px}
@@ -139,9 +140,12 @@ dialog{border:1px solid var(--rule);border-radius:10px;background:var(--panel);c
 dialog::backdrop{background:rgba(0,0,0,.35)}dialog dl{display:grid;grid-template-columns:auto 1fr;gap:4px 16px;margin:8px 0 14px}dialog dd{margin:0}
 kbd{font-family:ui-monospace,Menlo,Consolas,monospace;font-size:12px;border:1px solid var(--rule);border-radius:4px;padding:0 5px}
 .away{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
-@media(max-width:860px){body{grid-template:auto auto 56vh/minmax(0,1fr);height:auto;min-height:100dvh}main{--map:0}aside,#timeline,#profile{grid-column:1/-1;grid-row:auto}aside{border-left:0;border-top:1px solid var(--rule)}#minimap{display:none}header{padding:8px 12px;gap:8px}#sentence{padding:8px 12px}input{width:110px}#step{width:100%}}
+@media(max-width:860px){body{grid-template:auto auto 56vh/minmax(0,1fr);height:auto;min-height:100dvh}main{--map:0}aside,#timeline,.below{grid-column:1/-1;grid-row:auto}aside{border-left:0;border-top:1px solid var(--rule)}#minimap{display:none}header{padding:8px 12px;gap:8px}#sentence{padding:8px 12px}input{width:110px}#step{width:100%}}
 @media(prefers-reduced-motion:reduce){*{transition:none!important;animation:none!important}}
 @media print{body{display:block;height:auto}html{--paper:#fff;--panel:#fff;--ink:#000;--soft:#333;--lost:#000;--doubt:#000;--good:#000}header button,header input,#tools,#minimap{display:none}main{height:68vh}aside{border:0}}`
+
+/** The colours of both themes, as declarations. */
+export const themes = { light, dark }
 
 /** Style of an exported drawing, in the light theme. */
 export const drawingStyle = `.scene{${light}}${drawing}`

@@ -1,5 +1,6 @@
 /** All overlays, in the order of their buttons. */
 import type { Colouring } from './colouring.js'
+import { drift } from './drift.js'
 import { error } from './error.js'
 import { exported } from './export.js'
 import { time } from './time.js'
@@ -8,4 +9,4 @@ export type { Colouring } from './colouring.js'
 export { CLASSES } from './colouring.js'
 
 /** Each overlay once: buttons, legends, colours and what marks say are made of this list. */
-export const overlays: readonly Colouring[] = [error, time, exported]
+export const overlays: readonly Colouring[] = [error, drift, time, exported]

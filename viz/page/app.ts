@@ -9,6 +9,7 @@ import type { Scene } from '../scene/scene.js'
 import { leavingLines, type Item } from '../scene/visible.js'
 import { byId } from './dom.js'
 import { fill } from './fill.js'
+import { markOverlay } from './overlayButtons.js'
 import { boxParts, lineParts, nodeParts, type PanelContext } from './panel.js'
 import { overviewParts } from './overview.js'
 import { makeView, type Drawn, type View } from './view.js'
@@ -136,10 +137,7 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
       .filter((p) => view.visible().at.has(p))
   const redraw = (): void => {
     // What stands beside the drawing takes its room first.
-    for (const b of document.querySelectorAll('[data-overlay]'))
-      b.setAttribute('aria-pressed', String(b.getAttribute('data-overlay') === overlay))
-    for (const e of document.querySelectorAll('[data-with]'))
-      e.toggleAttribute('hidden', e.getAttribute('data-with') !== overlay)
+    markOverlay(overlay)
     view.draw(drawnWith(open))
     byId('details').setAttribute('aria-pressed', String(details))
     for (const b of document.querySelectorAll('[data-side]'))

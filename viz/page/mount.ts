@@ -52,6 +52,8 @@ const wireChoices = (app: App): void => {
     const id = b.getAttribute('data-overlay')
     b.addEventListener('click', () => app.showOverlay(app.overlay() === id ? null : id))
   }
+  for (const b of document.querySelectorAll('[data-go]'))
+    b.addEventListener('click', () => app.go(b.getAttribute('data-go') ?? ''))
 }
 
 /** Draws a scene in the frame of the page, and listens. */

@@ -3,6 +3,7 @@ import { mark, type Mark } from '../draw/mark.js'
 import { plainLook, settingOf, type Look } from '../draw/drawing.js'
 import { huesOf, type Hues } from '../draw/hues.js'
 import { marksOf } from '../draw/marks.js'
+import { noOverlay, type Overlay } from '../draw/overlay.js'
 import { layoutOf, type Layout, type Rect } from '../scene/layout.js'
 import type { Point } from '../scene/level.js'
 import { cutTo, estimate, type Measure } from '../scene/type.js'
@@ -16,6 +17,13 @@ import { differenceText } from './words.js'
 /** Room between the halves, and around the text of a chip in it. */
 const GUTTER = { least: 96, most: 210, around: 44 }
 const CHIP = { height: 24, gap: 5, around: 20 }
+
+/** What is laid over each half. */
+export type Overs = readonly [Overlay, Overlay]
+const NO_OVERS: Overs = [noOverlay, noOverlay]
+
+/** How both halves look. */
+export type PairLook = { readonly hues: readonly [Hues, Hues]; readonly measure: Measure; readonly overs?: Overs }
 
 /** Two drawings that stand side by side: `lefts` are where they begin. */
 export type PairDrawing = {
@@ -115,9 +123,10 @@ export const pairDrawing = (
   twins: Twins,
   visible: PairDrawing['visible'],
   measure: Measure = estimate,
+  overs: Overs = NO_OVERS,
 ): PairDrawing => {
-  const setting = settingOf({ ...plainLook, measure })
-  const layouts = levelled(visible, [layoutOf(visible[0], setting), layoutOf(visible[1], setting)], twins[0].partner)
+  const [a, b] = overs.map((over) => settingOf({ ...plainLook, measure, over }))
+  const layouts = levelled(visible, [layoutOf(visible[0], a), layoutOf(visible[1], b)], twins[0].partner)
   const chips = placed(draftsOf(pair, twins, visible, layouts))
   const widest = Math.max(0, ...chips.map((c) => measure(c.text, 'label') + CHIP.around + GUTTER.around))
   const right = layouts[0].width + Math.min(GUTTER.most, Math.max(GUTTER.least, widest))
@@ -201,10 +210,9 @@ export const pairMarks = (
   pair: PairScene,
   twins: Twins,
   d: PairDrawing,
-  hues: readonly [Hues, Hues],
-  measure: Measure,
+  { hues, measure, overs = NO_OVERS }: PairLook,
 ): readonly Mark[] => {
-  const look = (side: Side): Look => ({ ...plainLook, measure, hues: hues[side] })
+  const look = (side: Side): Look => ({ ...plainLook, measure, hues: hues[side], over: overs[side] })
   return [
     mark(
       'g',

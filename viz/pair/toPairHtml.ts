@@ -3,7 +3,8 @@ import type { Program } from '../../src/graph/program.js'
 import { htmlDocument } from '../document.js'
 import { escapeJSON, escapeText } from '../draw/mark.js'
 import { pairAssets } from '../generated/assets.js'
-import { helpDialog, lineLegend, phrase, policy, type Keys } from '../shell.js'
+import { helpDialog, lineLegend, overlayButtons, overlayLegends, phrase, policy, type Keys } from '../shell.js'
+import { stepsTable } from '../steps.js'
 import { packPair } from './pack.js'
 import { pairOf, type PairOptions } from './scene.js'
 
@@ -34,10 +35,10 @@ export const toPairHtml = (programs: readonly [Program, Program], options: PairO
 <aside id="panel-0" aria-label="Left: ${escapeText(a.title)}" tabindex="0"></aside>
 <main aria-label="Two programs as graphs, side by side">
 <svg id="canvas" role="group" aria-label="Two graphs, level with each other: values flow from top to bottom" tabindex="-1"></svg>
-<div id="tools"><button type="button" id="next">Next difference</button><button type="button" id="fit">Fit</button><button type="button" id="details" aria-pressed="false">Scales</button><button type="button" id="expand">Expand all</button><button type="button" id="collapse">Collapse</button><output id="note"></output></div>
+<div id="tools"><button type="button" id="next">Next difference</button><button type="button" id="fit">Fit</button><button type="button" id="details" aria-pressed="false">Scales</button><button type="button" id="expand">Expand all</button><button type="button" id="collapse">Collapse</button>${overlayButtons(a, b)}<output id="note"></output></div>
 </main>
 <aside id="panel-1" aria-label="Right: ${escapeText(b.title)}" tabindex="0"></aside>
-<footer>${lineLegend}<span>Between the halves: what differs. Dashed frame: on this side only</span></footer>
+${b.steps === undefined ? stepsTable(a) : stepsTable(b)}<footer>${lineLegend}<span>Between the halves: what differs. Dashed frame: on this side only</span>${overlayLegends(a, b)}</footer>
 ${helpDialog(KEYS)}
 <script type="application/json" id="scene">${escapeJSON(packPair(pair))}</script>
 <script>${pairAssets.script}</script>

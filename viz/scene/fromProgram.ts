@@ -4,6 +4,7 @@ import { at } from '../../src/data/tree.js'
 import type { Program } from '../../src/graph/program.js'
 import type { PlanDescription, Profile } from '../../src/evaluator/insight.js'
 import type { ExportReport } from '../../src/interop/onnx/report.js'
+import type { StepErrors } from '../../src/quantize/errors.js'
 import type { LogRecord } from '../log.js'
 import { demandScene } from '../border.js'
 import { kindsOfLoss } from './causes.js'
@@ -22,6 +23,7 @@ import { planFacts } from './plan.js'
 import { indexOf } from './reach.js'
 import type { Scene, SceneBox, SceneCurve, SceneLoss, SceneNode, SceneNumbers, SceneValue } from './scene.js'
 import { sentenceOf } from './sentence.js'
+import { stepErrors } from './steps.js'
 import { wastedOf } from './waste.js'
 
 /** What may be said about a program besides itself. */
@@ -42,6 +44,8 @@ export type SceneOptions = {
   readonly plan?: PlanDescription
   /** What an exported model can't say of this program, as `exportReport` of `quantrace/onnx` tells it: colours layers, and stands in the panel. */
   readonly exported?: ExportReport
+  /** Errors behind each step of a quantization, as `layerErrors` of `quantrace/quantize` measures them: colours layers, and stands in a table. */
+  readonly steps?: readonly StepErrors[]
   /** How named values are called, from their path (default: the path; `input` and `output` where it is empty). */
   readonly nameOf?: (path: string, role: 'input' | 'result') => string
 }
@@ -184,6 +188,7 @@ export const sceneOf = (program: Program, options: SceneOptions = {}): Scene => 
     ...(options.exported === undefined
       ? {}
       : { exported: exportOf(options.exported, nodes, [...layers, ...parts.boxes]) }),
+    ...(options.steps === undefined ? {} : { steps: stepErrors(options.steps, layers) }),
   }
   const index = indexOf(scene)
   const kinds = kindsOfLoss(index)

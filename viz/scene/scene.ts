@@ -250,6 +250,17 @@ export type SceneExport = {
   }[]
 }
 
+/** Errors of layers behind each step of a quantization, against the float network; null where a step has none of it. */
+export type SceneSteps = {
+  readonly names: readonly string[]
+  /** `box`: where it is drawn; null for the results of the network. */
+  readonly layers: readonly {
+    readonly path: string
+    readonly box: string | null
+    readonly errors: readonly (number | null)[]
+  }[]
+}
+
 /** Everything that a page shows of a program. */
 export type Scene = {
   readonly title: string
@@ -273,4 +284,5 @@ export type Scene = {
   readonly profile?: SceneProfile
   readonly plan?: ScenePlan
   readonly exported?: SceneExport
+  readonly steps?: SceneSteps
 }

@@ -91,7 +91,7 @@ type Calling = Call<typeof OPTIONS>
 
 /** A page of both, if one was asked for; what it says of itself. */
 const drawn = (
-  { made: { float, inputs, ...now } }: Improved,
+  { made: { float, inputs, ...now }, steps }: Improved,
   program: Program,
   name: string,
   page: string | undefined,
@@ -105,7 +105,7 @@ const drawn = (
     title: name,
     sides: [
       { title: 'float', ...a },
-      { title: 'quantized', ...b },
+      { title: 'quantized', steps, ...b },
     ],
   })
   return E.map((o: Outcome) => o.text)(written(page, html))

@@ -1,6 +1,7 @@
 /** State of the page of two programs, and what changes it: which boxes are open on both sides, what is selected, what is lit. */
 import { partnersOf } from '../../scene/sides.js'
 import { byId } from '../../page/dom.js'
+import { markOverlay } from '../../page/overlayButtons.js'
 import { allOpen, openings } from '../../scene/opening.js'
 import { indexOf } from '../../scene/reach.js'
 import { across, SIDES, type PairScene, type Side, type SideId } from '../sides.js'
@@ -19,6 +20,8 @@ export type PairApp = {
   readonly toggle: (side: Side, box: string) => void
   readonly openAll: (all: boolean) => void
   readonly showDetails: (details: boolean) => void
+  /** Colours layers of both halves by an overlay; the same one again, or null: by none. */
+  readonly showOverlay: (id: string | null) => void
   readonly go: (side: Side, id: string) => void
   readonly lightUp: (targets: readonly SideId[]) => void
   /** The next or previous of the notes between the halves. */
@@ -154,6 +157,13 @@ export const startPair = (pair: PairScene, svg: SVGSVGElement): PairApp => {
     show([null, null], null)
     view.firstLook()
   }
+  let overlay: string | null = null
+  const showOverlay = (id: string | null): void => {
+    overlay = overlay === id ? null : id
+    markOverlay(overlay)
+    view.colour(overlay)
+    redraw()
+  }
   /** Where something is drawn now: itself, or the innermost closed box around it. */
   const shownAs = (s: Side, id: string): string => {
     const chain = [id]
@@ -194,6 +204,7 @@ export const startPair = (pair: PairScene, svg: SVGSVGElement): PairApp => {
     toggle,
     openAll,
     showDetails,
+    showOverlay,
     go,
     lightUp,
     nextDifference,

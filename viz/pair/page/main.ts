@@ -30,6 +30,12 @@ const main = (): void => {
   byId('details').addEventListener('click', () =>
     app.showDetails(byId('details').getAttribute('aria-pressed') !== 'true'),
   )
+  for (const b of document.querySelectorAll('[data-overlay]'))
+    b.addEventListener('click', () => app.showOverlay(b.getAttribute('data-overlay')))
+  for (const b of document.querySelectorAll('[data-go]'))
+    b.addEventListener('click', () =>
+      app.go(app.pair.scenes[1].steps === undefined ? 0 : 1, b.getAttribute('data-go') ?? ''),
+    )
   byId('next').addEventListener('click', () => app.nextDifference(1))
   const help = byId('help')
   if (help instanceof HTMLDialogElement) {

@@ -1,11 +1,12 @@
 /** The drawing of two programs in the page: lays out and paints what is visible, marks what is lit or selected. */
+import { coloursOnly } from '../../draw/overlay.js'
 import { paint } from '../../draw/paint.js'
 import { makeCamera, SCALE } from '../../page/camera.js'
 import { svgEl } from '../../page/dom.js'
 import type { Rect } from '../../scene/rect.js'
 import { visibleOf } from '../../scene/visible.js'
 import { pageMeasure } from '../../page/measure.js'
-import { jointHues, pairDrawing, pairMarks, type PairDrawing } from '../marks.js'
+import { jointHues, pairDrawing, pairMarks, type Overs, type PairDrawing } from '../marks.js'
 import { SIDES, type PairScene, type Side, type SideId } from '../sides.js'
 import type { Twins } from '../twins.js'
 
@@ -15,6 +16,8 @@ export type Ids = readonly [string | null, string | null]
 /** The drawing. */
 export type PairView = {
   readonly drawing: () => PairDrawing
+  /** Colours both halves by an overlay from the next drawing on; null: by none. */
+  readonly colour: (overlay: string | null) => void
   readonly draw: (open: readonly [ReadonlySet<string>, ReadonlySet<string>], details: boolean) => void
   /** Would all of this be seen at a readable size? */
   readonly fits: (open: readonly [ReadonlySet<string>, ReadonlySet<string>], details: boolean) => boolean
@@ -48,12 +51,15 @@ export const makePairView = (svg: SVGSVGElement, pair: PairScene, twins: Twins):
   const none = new Set<string>()
   const measure = pageMeasure()
   const hues = jointHues(pair, twins)
+  const oversFor = (id: string | null): Overs => [coloursOnly(pair.scenes[0], id), coloursOnly(pair.scenes[1], id)]
+  let overs = oversFor(null)
   const drawn = (open: readonly [ReadonlySet<string>, ReadonlySet<string>], details: boolean): PairDrawing =>
     pairDrawing(
       pair,
       twins,
       [visibleOf(pair.scenes[0], open[0], details), visibleOf(pair.scenes[1], open[1], details)],
       measure,
+      overs,
     )
   let drawing = drawn([none, none], false)
   let [selected, lit]: [Ids, ReadonlySet<SideId> | null] = [[null, null], null]
@@ -106,9 +112,12 @@ export const makePairView = (svg: SVGSVGElement, pair: PairScene, twins: Twins):
   return {
     drawing: () => drawing,
     element,
+    colour: (id) => {
+      overs = oversFor(id)
+    },
     draw: (open, details) => {
       drawing = drawn(open, details)
-      paint(sheet, pairMarks(pair, twins, drawing, hues, measure))
+      paint(sheet, pairMarks(pair, twins, drawing, { hues, measure, overs }))
       if (sheet.parentNode === null) svg.append(sheet)
       refresh()
     },
