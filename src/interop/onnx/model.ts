@@ -49,10 +49,12 @@ const irVersion = (opset: number): bigint => {
 /** The bytes of a model whose nodes are written. */
 export const modelOf = (s: Written, program: Program, options: Naming, hash: string): Uint8Array => {
   const { x } = s
-  const outputs = program.outputs.map((o) => {
+  // Nodes that compute nothing in ONNX (checks) share the name of what they hand on.
+  const names = program.outputs.map((o) => x.name(o.node))
+  const outputs = program.outputs.map((o, i) => {
     const name = nameOf(options, o.path, 'output')
-    const made = x.name(o.node)
-    const shared = program.outputs.filter((p) => p.node === o.node).length > 1
+    const made = names[i]
+    const shared = names.filter((n) => n === made).length > 1
     if (shared || !x.w.rename(made, name)) x.w.copy(made, name)
     return valueInfo(name, DataType.FLOAT, program.graph.nodes[o.node].shape, x.openBatch)
   })

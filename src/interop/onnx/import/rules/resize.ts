@@ -1,5 +1,5 @@
 /** Resize and Upsample: along each axis a mixture of elements, by the rule of ONNX; where it is torch's too, the primitive. */
-import { showShape, type Shape } from '../../../../data/shape.js'
+import { showShape, sizeOf, type Shape } from '../../../../data/shape.js'
 import type { Value } from '../../../../graph/op.js'
 import type { Importing, ImportRule } from '../entry.js'
 import { DataType, type Host } from '../host.js'
@@ -93,13 +93,55 @@ const mixture = (i: number, axis: Axis, how: How, x: Importing): ReadonlyMap<num
   return new Map([...weights].map(([k, w]) => [k, w / total] as const))
 }
 
-/** One axis mixed by a matrix of constants. */
-const mixed = (x: Importing, v: Value, d: number, rows: readonly (ReadonlyMap<number, number> | null)[]): Value => {
+type Rows = readonly (ReadonlyMap<number, number> | null)[]
+
+/** Numbers along one axis as a constant that broadcasts over the others. */
+const along = (x: Importing, name: string, shape: Shape, numbers: ArrayLike<number>): Value => {
+  const host: Host = { type: DataType.FLOAT, shape, data: Float32Array.from(numbers) }
+  return x.leaf({ is: 'known', host, leaf: `${x.node.outputs[0]}.${name}` }, 'constant')
+}
+
+/** Elements of an axis, by their indices. */
+const picked = (x: Importing, v: Value, d: number, name: string, indices: readonly number[]): Value => {
+  const { kit } = x
+  const others = v.shape.map((_, i) => i).filter((i) => i !== d)
+  const rest = others.map((i) => v.shape[i])
+  const rows = kit.emit('permute', [v], { dims: [d, ...others] })
+  const table = kit.emit('reshape', [rows], { shape: [v.shape[d], sizeOf(rest)] })
+  const which = along(x, name, [indices.length], indices)
+  const found = kit.emit('gatherRows', [table, which], { paddingIdx: null, scaleGradByFreq: false })
+  const open = kit.emit('reshape', [found], { shape: [indices.length, ...rest] })
+  return kit.emit('permute', [open], { dims: v.shape.map((_, i) => (i === d ? 0 : 1 + others.indexOf(i))) })
+}
+
+/** So many elements in a mixture are added one by one; of more a matrix does it. */
+const FEW_TAPS = 4
+
+/**
+ * One axis mixed: what is not picked says nothing, even where it is no number. Mixtures of many elements are a matrix of
+ * constants, in which it does.
+ */
+const mixed = (x: Importing, v: Value, d: number, rows: Rows): Value => {
+  const taps = rows.map((row) => [...(row ?? new Map([[0, 0]]))])
+  const most = Math.max(...taps.map((t) => t.length))
+  if (most > FEW_TAPS) return byMatrix(x, v, d, rows)
+  const shape = v.shape.map((_, i) => (i === d ? rows.length : 1))
+  const terms = Array.from({ length: most }, (_, k): Value => {
+    // A mixture of fewer elements takes its first one again, not at all.
+    const [at, weights] = [taps.map((t) => (t[k] ?? t[0])[0]), taps.map((t) => t[k]?.[1] ?? 0)]
+    const part = picked(x, v, d, `tap_${d}_${k}`, at)
+    return weights.every((w) => w === 1)
+      ? part
+      : x.kit.emit('mul', [part, along(x, `weight_${d}_${k}`, shape, weights)])
+  })
+  return terms.reduce((sum, t) => x.kit.emit('add', [sum, t]))
+}
+
+const byMatrix = (x: Importing, v: Value, d: number, rows: Rows): Value => {
   const [size, length] = [rows.length, v.shape[d]]
   const data = new Float32Array(length * size)
   rows.forEach((row, i) => row?.forEach((w, k) => (data[k * size + i] = w)))
-  const host: Host = { type: DataType.FLOAT, shape: [length, size], data }
-  const matrix = x.leaf({ is: 'known', host, leaf: `${x.node.outputs[0]}.mixture_${d}` }, 'constant')
+  const matrix = along(x, `mixture_${d}`, [length, size], data)
   const dims = [...v.shape.map((_, i) => i).filter((i) => i !== d), d]
   const y = x.kit.emit('matmul', [x.kit.emit('permute', [v], { dims }), matrix])
   return x.kit.emit('permute', [y], { dims: v.shape.map((_, i) => dims.indexOf(i)) })
@@ -107,15 +149,10 @@ const mixed = (x: Importing, v: Value, d: number, rows: readonly (ReadonlyMap<nu
 
 /** Elements beyond the border hold a number of their own: 1 inside and 0 outside says which. */
 const filled = (x: Importing, v: Value, d: number, rows: readonly (object | null)[], outside: number): Value => {
-  if (rows.every((r) => r !== null) || outside === 0) return v
+  if (rows.every((r) => r !== null)) return v
   const shape = v.shape.map((n, i) => (i === d ? n : 1))
-  const data = Float32Array.from(rows, (r) => (r === null ? 0 : 1))
-  const known = {
-    is: 'known' as const,
-    host: { type: DataType.FLOAT, shape, data },
-    leaf: `${x.node.outputs[0]}.inside_${d}`,
-  }
-  return x.kit.emit('select', [x.leaf(known, 'constant'), v, x.kit.constant(outside)])
+  const inside = rows.map((r) => (r === null ? 0 : 1))
+  return x.kit.emit('select', [along(x, `inside_${d}`, shape, inside), v, x.kit.constant(outside)])
 }
 
 /** torch's own resizing, where it computes the same: whole planes, one rule, no cubic. */
@@ -130,6 +167,8 @@ const primitive = (x: Importing, v: Value, axes: readonly Axis[], how: How, give
     (floor || (whole && how.transform === 'half_pixel' && how.nearest === 'round_prefer_floor'))
   )
     return x.kit.emit('upsampleNearest', [v], attrs)
+  if (how.mode === 'nearest' && how.transform === 'half_pixel' && how.nearest === 'round_prefer_ceil')
+    return x.kit.emit('upsampleNearestExact', [v], attrs)
   if (how.mode !== 'linear' || how.antialias || how.exclude) return null
   if (how.transform === 'align_corners' && axes.every((a) => a.size === a.length * a.scale))
     return x.kit.emit('upsampleLinear', [outOf(v)], { ...attrs, alignCorners: true })
