@@ -53,10 +53,10 @@ export const f32 = (shape: readonly number[], values?: readonly number[]): Tenso
   })
 
 /** Whole numbers: a list, or one. */
-export const i64 = (values: number | readonly number[]): TensorProto =>
+export const i64 = (values: number | readonly number[], shape?: readonly number[]): TensorProto =>
   create(TensorProtoSchema, {
     dataType: DataType.INT64,
-    dims: typeof values === 'number' ? [] : [BigInt(values.length)],
+    dims: (shape ?? (typeof values === 'number' ? [] : [values.length])).map(BigInt),
     int64Data: (typeof values === 'number' ? [values] : values).map(BigInt),
   })
 

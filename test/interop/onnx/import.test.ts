@@ -188,6 +188,34 @@ test('symbolic sizes take those that are given, and shapes are computed from the
   assert.match(refusals(encode(spec), { inputs: { y: [2] } })[0].message, /no input "y"/)
 })
 
+test('GatherElements reads each element at its own place, by indices that are known or computed', () => {
+  const data = [1, 2, 3, 4, 5, 6]
+  const known = (axis: number, indices: ReturnType<typeof i64>): Spec => ({
+    inputs: { x: [2, 3] },
+    outputs: ['y'],
+    nodes: [node('GatherElements', ['x', 'i'], ['y'], { attributes: { axis } })],
+    tensors: { i: indices },
+  })
+  const x: q.Tensor = { shape: [2, 3], data: Float32Array.from(data) }
+  assert.equal([...computed(encode(known(1, i64([2, 0, -1, 1, 1, 0], [2, 3]))), x).data], [3, 1, 3, 5, 5, 4])
+  assert.equal([...computed(encode(known(0, i64([0, 1, 1], [1, 3]))), x).data], [1, 5, 6])
+  const asked: Spec = {
+    inputs: { x: [2, 2] },
+    outputs: ['y'],
+    nodes: [
+      node('Cast', ['x'], ['i'], { attributes: { to: 7 } }),
+      node('GatherElements', ['w', 'i'], ['y'], { attributes: { axis: 1 } }),
+    ],
+    tensors: { w: f32([2, 3], data) },
+  }
+  const at = (numbers: readonly number[]): q.Tensor => ({ shape: [2, 2], data: Float32Array.from(numbers) })
+  assert.equal([...computed(encode(asked), at([0, 2, -1, 1])).data], [1, 3, 6, 5])
+  for (const beyond of [3, -4]) assert.throws(() => computed(encode(asked), at([0, 1, beyond, 0])), /beyond|among|row/)
+  const message = (spec: Spec): string => refusals(encode(spec))[0].message
+  assert.match(message(known(1, i64([3], [1, 1]))), /an index is not among the 3 of axis 1/)
+  assert.match(message(known(1, i64([0, 0, 0], [3, 1]))), /don't fit \[2,3\]/)
+})
+
 test('quantizers of other tools: per axis, no zero point, 4 and 16 bits, a Clip that says the width, scales that differ', () => {
   const program = (spec: Spec): q.Program => {
     const { layer, inputs } = own(encode(spec))

@@ -2,6 +2,7 @@
 import type { ImportRule } from '../entry.js'
 import * as c from './constants.js'
 import * as e from './elementwise.js'
+import { gatherElements } from './gatherElements.js'
 import * as l from './layout.js'
 import * as p from './pools.js'
 import * as m from './products.js'
@@ -57,6 +58,7 @@ export const importRules: { readonly [op: string]: ImportRule } = {
   Flatten: l.flatten,
   Floor: direct('floor'),
   Gather: l.gather,
+  GatherElements: gatherElements,
   Gelu: e.gelu,
   Gemm: m.gemm,
   GlobalAveragePool: p.globalPool('adaptiveAvgPool'),
