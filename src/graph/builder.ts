@@ -119,15 +119,17 @@ const tie = (d: GraphDraft, id: NodeId, { backwardOf, cotangent }: Pick<Node, 'b
 /** `Kit.emit` without the types of the attributes, which the table has looked at by then. */
 type Emit = (name: string, args: readonly Value[], attrs?: Attrs) => Value
 
+const emitOf =
+  (d: GraphDraft): Emit =>
+  (name, args, attrs) =>
+    d.inner === null ? emission.emit(d, name, args, attrs) : (d.inner.emit as Emit)(name, args, attrs)
+
 /** What is emitted while the body of a loop is traced goes into it. */
 const kitOf = (d: GraphDraft): Builder => ({
   mode: d.options.mode,
   strict: d.options.strict ?? false,
   errors: d.errors,
-  emit: ((name, args, attrs) =>
-    d.inner === null
-      ? emission.emit(d, name, args, attrs)
-      : (d.inner.emit as Emit)(name, args, attrs)) as Emit as Builder['emit'],
+  emit: emitOf(d) as Builder['emit'],
   apply: (op, args, attrs) => (d.inner === null ? emission.apply(d, op, args, attrs) : d.inner.apply(op, args, attrs)),
   constant: (value, shape) => (d.inner === null ? draft.constant(d, value, shape) : d.inner.constant(value, shape)),
   fail: (e) => (d.inner === null ? draft.fail(d, e) : d.inner.fail(e)),

@@ -200,7 +200,11 @@ export const correctBias = <I, O>(
     .reduce((q, at) => fromFloatBias(q, float, at), quantized)
   const layers = placed(ready.net).filter(({ path }) => known.has(path))
   const errors = errorsOver(float, ready, layers, looking, options.onProgress)
+  // A layer whose products were not seen (it is never called, or stands in a loop) keeps the bias that it had.
   return E.map((found: ReadonlyMap<string, Float64Array>) =>
-    [...found].reduce((q, [path, e]) => corrected(q, path, e), ready),
+    placed(quantized.net).reduce((q, at) => {
+      const error = found.get(at.path)
+      return error === undefined ? q : corrected(fromFloatBias(q, float, at), at.path, error)
+    }, quantized),
   )(errors)
 }

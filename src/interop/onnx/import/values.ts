@@ -1,6 +1,6 @@
 /** From what stands under a name to a traced value. */
 import { quantOf } from '../../../data/quant.js'
-import { broadcastShapes, showShape } from '../../../data/shape.js'
+import { broadcastShapes, showShape, type Shape } from '../../../data/shape.js'
 import { isInvalid } from '../../../graph/builder.js'
 import type { Value } from '../../../graph/op.js'
 import { dequantize, isQuantValue } from '../../../nn/functions/index.js'
@@ -33,6 +33,12 @@ export const plainOf = (v: Value, why: string): Value => (isQuantValue(v) ? dequ
 
 /** A value with its element type. */
 export const typed = (value: Value, type: DataType): Traced => ({ is: 'value', value, type })
+
+/** Numbers that a rule itself makes, as a constant under a name of its own. */
+export const numbersAs = (x: Importing, name: string, shape: Shape, numbers: ArrayLike<number>): Value => {
+  const host = { type: DataType.FLOAT, shape, data: Float32Array.from(numbers) }
+  return x.leaf({ is: 'known', host, leaf: `${x.node.outputs[0]}.${name}` }, 'constant')
+}
 
 /** The value without metadata, where it has any. */
 export const outOf = (v: Value): Value => plainOf(v, 'its metadata does not fit the operation')

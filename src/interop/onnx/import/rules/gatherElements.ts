@@ -2,9 +2,9 @@
 import { showShape, sizeOf, type Shape } from '../../../../data/shape.js'
 import type { Value } from '../../../../graph/op.js'
 import type { Importing, ImportRule } from '../entry.js'
-import { DataType, type Host } from '../host.js'
+import type { Host } from '../host.js'
 import { axisAmong } from '../sizes.js'
-import { typed } from '../values.js'
+import { numbersAs, typed } from '../values.js'
 
 /** Places up to here are exact in float32. */
 const MOST = 2 ** 24
@@ -25,11 +25,6 @@ const starts = (from: Shape, to: Shape, axis: number): Float32Array => {
   return data
 }
 
-const constant = (x: Importing, name: string, shape: Shape, data: Float32Array): Value => {
-  const host: Host = { type: DataType.FLOAT, shape, data }
-  return x.leaf({ is: 'known', host, leaf: `${x.node.outputs[0]}.${name}` }, 'constant')
-}
-
 /** Places of known indices, each looked at now. */
 const knownPlaces = (x: Importing, { shape, data }: Host, from: Shape, axis: number): Value => {
   const n = from[axis]
@@ -37,7 +32,7 @@ const knownPlaces = (x: Importing, { shape, data }: Host, from: Shape, axis: num
   if (!indices.every((i) => Number.isInteger(i) && i >= 0 && i < n))
     return x.refuse(`an index is not among the ${n} of axis ${axis}`, 'give indices within the axis')
   const [stride, begin] = [strideOf(from, axis), starts(from, shape, axis)]
-  return constant(
+  return numbersAs(
     x,
     'places',
     shape,
@@ -53,7 +48,7 @@ const computedPlaces = (x: Importing, at: Value, from: Shape, axis: number): Val
   const wrapped = kit.emit('select', [kit.emit('less', [at, number(0)]), kit.emit('add', [at, number(n)]), at])
   const isIn = kit.emit('mul', [kit.emit('less', [wrapped, number(n)]), kit.emit('less', [number(-1), wrapped])])
   const along = kit.emit('mul', [wrapped, number(strideOf(from, axis))])
-  const places = kit.emit('add', [along, constant(x, 'starts', at.shape, starts(from, at.shape, axis))])
+  const places = kit.emit('add', [along, numbersAs(x, 'starts', at.shape, starts(from, at.shape, axis))])
   return kit.emit('select', [isIn, places, number(sizeOf(from))])
 }
 

@@ -3,7 +3,6 @@ import { sameShape, showShape, sizeOf, type Shape } from '../../../../data/shape
 import type { Value } from '../../../../graph/op.js'
 import type { PadMode } from '../../../../ops/support/padding.js'
 import type { Importing, ImportRule } from '../entry.js'
-import { DataType } from '../host.js'
 import {
   axisAmong,
   concatAxis,
@@ -14,7 +13,7 @@ import {
   squeezed,
   unsqueezed,
 } from '../sizes.js'
-import { agreeing, typed } from '../values.js'
+import { agreeing, numbersAs, typed } from '../values.js'
 
 /** The same elements in another shape; metadata stays. */
 const to = (v: Value, shape: Shape): Value => (sameShape(v.shape, shape) ? v : v.kit.emit('reshape', [v], { shape }))
@@ -250,10 +249,7 @@ export const cumSum: ImportRule = (x) => {
     return open ? i < j : i <= j
   }
   const data = Float32Array.from({ length: n * n }, (_, k) => (counts(Math.floor(k / n), k % n) ? 1 : 0))
-  const triangle = x.leaf(
-    { is: 'known', host: { type: DataType.FLOAT, shape: [n, n], data }, leaf: `${x.node.outputs[0]}.triangle` },
-    'constant',
-  )
+  const triangle = numbersAs(x, 'triangle', [n, n], data)
   const dims = [...v.shape.map((_, i) => i).filter((i) => i !== axis), axis]
   const sums = x.kit.emit('matmul', [x.kit.emit('permute', [v], { dims }), triangle])
   return typed(x.kit.emit('permute', [sums], { dims: v.shape.map((_, i) => dims.indexOf(i)) }), x.type(0))

@@ -2,9 +2,8 @@
 import { showShape, sizeOf, type Shape } from '../../../../data/shape.js'
 import type { Value } from '../../../../graph/op.js'
 import type { Importing, ImportRule } from '../entry.js'
-import { DataType, type Host } from '../host.js'
 import { axisAmong } from '../sizes.js'
-import { outOf, typed } from '../values.js'
+import { numbersAs, outOf, typed } from '../values.js'
 
 /** How one axis of `length` elements becomes one of `size`. */
 type Axis = {
@@ -95,12 +94,6 @@ const mixture = (i: number, axis: Axis, how: How, x: Importing): ReadonlyMap<num
 
 type Rows = readonly (ReadonlyMap<number, number> | null)[]
 
-/** Numbers along one axis as a constant that broadcasts over the others. */
-const along = (x: Importing, name: string, shape: Shape, numbers: ArrayLike<number>): Value => {
-  const host: Host = { type: DataType.FLOAT, shape, data: Float32Array.from(numbers) }
-  return x.leaf({ is: 'known', host, leaf: `${x.node.outputs[0]}.${name}` }, 'constant')
-}
-
 /** Elements of an axis, by their indices. */
 const picked = (x: Importing, v: Value, d: number, name: string, indices: readonly number[]): Value => {
   const { kit } = x
@@ -108,7 +101,7 @@ const picked = (x: Importing, v: Value, d: number, name: string, indices: readon
   const rest = others.map((i) => v.shape[i])
   const rows = kit.emit('permute', [v], { dims: [d, ...others] })
   const table = kit.emit('reshape', [rows], { shape: [v.shape[d], sizeOf(rest)] })
-  const which = along(x, name, [indices.length], indices)
+  const which = numbersAs(x, name, [indices.length], indices)
   const found = kit.emit('gatherRows', [table, which], { paddingIdx: null, scaleGradByFreq: false })
   const open = kit.emit('reshape', [found], { shape: [indices.length, ...rest] })
   return kit.emit('permute', [open], { dims: v.shape.map((_, i) => (i === d ? 0 : 1 + others.indexOf(i))) })
@@ -132,7 +125,7 @@ const mixed = (x: Importing, v: Value, d: number, rows: Rows): Value => {
     const part = picked(x, v, d, `tap_${d}_${k}`, at)
     return weights.every((w) => w === 1)
       ? part
-      : x.kit.emit('mul', [part, along(x, `weight_${d}_${k}`, shape, weights)])
+      : x.kit.emit('mul', [part, numbersAs(x, `weight_${d}_${k}`, shape, weights)])
   })
   return terms.reduce((sum, t) => x.kit.emit('add', [sum, t]))
 }
@@ -141,7 +134,7 @@ const byMatrix = (x: Importing, v: Value, d: number, rows: Rows): Value => {
   const [size, length] = [rows.length, v.shape[d]]
   const data = new Float32Array(length * size)
   rows.forEach((row, i) => row?.forEach((w, k) => (data[k * size + i] = w)))
-  const matrix = along(x, `mixture_${d}`, [length, size], data)
+  const matrix = numbersAs(x, `mixture_${d}`, [length, size], data)
   const dims = [...v.shape.map((_, i) => i).filter((i) => i !== d), d]
   const y = x.kit.emit('matmul', [x.kit.emit('permute', [v], { dims }), matrix])
   return x.kit.emit('permute', [y], { dims: v.shape.map((_, i) => dims.indexOf(i)) })
@@ -152,7 +145,7 @@ const filled = (x: Importing, v: Value, d: number, rows: readonly (object | null
   if (rows.every((r) => r !== null)) return v
   const shape = v.shape.map((n, i) => (i === d ? n : 1))
   const inside = rows.map((r) => (r === null ? 0 : 1))
-  return x.kit.emit('select', [along(x, `inside_${d}`, shape, inside), v, x.kit.constant(outside)])
+  return x.kit.emit('select', [numbersAs(x, `inside_${d}`, shape, inside), v, x.kit.constant(outside)])
 }
 
 /** torch's own resizing, where it computes the same: whole planes, one rule, no cubic. */
