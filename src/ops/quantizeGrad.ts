@@ -119,7 +119,8 @@ export const quantizeGradScale: Op<QuantizeAttrs> = gradient(
   },
   sumOf((e, [g, ...args], attrs) => {
     const { p, q, clipped } = quantized(e, args, attrs)
-    const steps = attrs.clamp === 'ste' ? p : e.select(clipped(), e.fround(e.sub(p, p)), p)
+    // 0 times a clipped one, in one operation: of an infinite one it is NaN, as p - p is.
+    const steps = attrs.clamp === 'ste' ? p : e.fround(e.mul(p, e.flag(e.not(clipped()))))
     return e.mul(g, e.fround(e.sub(q, steps)))
   }),
 )
