@@ -147,18 +147,23 @@ const choicesIn = (list: readonly LaneExpr[], add: Add): Pick<Lanes, 'not' | 'se
   }
 }
 
+/** Rounding to float32. What is rounded already stays as it is: so a choice by a flag that another op made is one by its mask. */
+const roundingIn = (list: readonly LaneExpr[], add: Add): Lanes['fround'] => {
+  const isRounded = (x: number): boolean => {
+    const { op, value } = list[x]
+    return op === 'load' || op === 'fround' || (op === 'const' && Object.is(Math.fround(value ?? 0), value))
+  }
+  const isFloat32 = (x: number): boolean =>
+    isRounded(x) || (list[x].op === 'select' && list[x].args.slice(1).every(isRounded))
+  return (x) => (isFloat32(x) ? x : (add('fround', [x]) as Lane))
+}
+
 /** Starts an empty list. */
 export const newLanes = (): LaneList => {
   const { list, add } = newList()
   const constant = (value: number): Lane => add('const', [], value) as Lane
   const isZero = (x: number): boolean => list[x].op === 'const' && Object.is(list[x].value, 0)
-  const isRounded = (x: number): boolean => {
-    const { op, value } = list[x]
-    return op === 'load' || op === 'fround' || (op === 'const' && Object.is(Math.fround(value ?? 0), value))
-  }
-  // Rounded already: so a choice by a flag that another op made is one by its mask.
-  const isFloat32 = (x: number): boolean =>
-    isRounded(x) || (list[x].op === 'select' && list[x].args.slice(1).every(isRounded))
+  const fround = roundingIn(list, add)
   // One record, written out: plans make many.
   const { not, select, flag, truth } = choicesIn(list, add)
   const lanes: Lanes = {
@@ -169,7 +174,7 @@ export const newLanes = (): LaneList => {
     floor: (x) => add('floor', [x]) as Lane,
     ceil: (x) => add('ceil', [x]) as Lane,
     trunc: (x) => add('trunc', [x]) as Lane,
-    fround: (x) => (isFloat32(x) ? x : (add('fround', [x]) as Lane)),
+    fround,
     exp: (x) => add('exp', [x]) as Lane,
     exp2: (x) => add('exp2', [x]) as Lane,
     expm1: (x) => add('expm1', [x]) as Lane,
