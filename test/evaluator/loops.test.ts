@@ -92,6 +92,33 @@ for (const [name, o] of NETS) {
   })
 }
 
+/** Quantizers of a cell end their collection in different steps of one loop, and one may go on. */
+const ENDING: readonly (readonly [string, Options])[] = [
+  ['all of them', {}],
+  ['all but one', { cellStateCollectStatsSteps: 1000 }],
+]
+for (const [name, o] of ENDING)
+  test(`phases that end within one run of a loop: ${name}`, () => {
+    const net = lstm(o)
+    const start = q.orThrow(q.init(net, 0))
+    const long = q.randn([36, B, I])(q.manualSeed(2))[0]
+    const program = q.orThrow(
+      q.grad(q.orThrow(q.trace(net, q.tensorInput(long.shape), { mode: 'train' })), { output: 'loss' }),
+    )
+    const [fast, slow] = [q.wasm, q.reference].map((b) => q.orThrow(q.compile(program, b)))
+    let state = start.state
+    for (let call = 0; call < 3; call++) {
+      const args = { params: start.params, state, inputs: long }
+      const [a, b] = [q.orThrow(fast.run(args)), q.orThrow(slow.run(args))]
+      near(a.outputs, b.outputs)
+      near(a.state, b.state)
+      near(a.grads, b.grads)
+      state = a.state
+    }
+    fast.dispose()
+    slow.dispose()
+  })
+
 test('a loop is precompiled with the program around it: the same bits', async () => {
   const net = lstm({ bidirectional: true })
   const start = q.orThrow(q.init(net, 0))

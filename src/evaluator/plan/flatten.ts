@@ -10,6 +10,7 @@ import { isLicence, obstacleText, productLicence } from '../../graph/licence.js'
 import type { Attrs, Op } from '../../graph/op.js'
 import { exactText } from './exactText.js'
 import { liveIn } from './live.js'
+import { phaseResults, type PhaseTest } from './decide.js'
 import { loopNodes, type Pruned } from './loops.js'
 import { constantAttrs, constantOf, constOp, getOp, inputOp } from '../../graph/structural.js'
 
@@ -43,15 +44,6 @@ export type FlatNode = {
   readonly ofLoop?: (arg: (operand: number) => Tensor) => Float32Array
   /** The kernel takes the magnitudes of its first operand. */
   readonly absolute?: boolean
-}
-
-/** A phase that was decided: the plan holds as long as its counter stays on the same side of the limit. */
-export type PhaseTest = {
-  readonly counter: Ref
-  readonly limit: number
-  readonly collecting: boolean
-  readonly path: string
-  readonly warnSteps: number | null
 }
 
 /** A program without structure, for one vector of phases. */
@@ -232,18 +224,11 @@ const computed = (
   return op.guards === true && sameShape(args[0].shape, shape) ? { id: args[0].id, shape } : made
 }
 
-/** How a phase is decided now. */
-const testOf = ({ attrs, path }: Node, counter: Ref, scalar: (ref: Ref) => Float32Array): PhaseTest => {
-  const limit = Number(attrs.limit)
-  const warnSteps = attrs.warnSteps === null ? null : Number(attrs.warnSteps)
-  return { counter, limit, collecting: scalar(counter)[0] < limit, path, warnSteps }
-}
-
 /**
  * Flattens a graph for the phases that its inputs put it in. `read` gives the elements of program input number `i`;
- * only counters are looked at.
+ * only counters are looked at. `open`: both branches of a phase are there, where that is possible, and its counter chooses.
  */
-export const flatten = (graph: Graph, read: (input: number) => Float32Array): Flat => {
+export const flatten = (graph: Graph, read: (input: number) => Float32Array, open = false): Flat => {
   const b = newFlat()
   const inputs: number[] = []
   const tests: PhaseTest[] = []
@@ -264,10 +249,8 @@ export const flatten = (graph: Graph, read: (input: number) => Float32Array): Fl
           loop.operands.map((i) => args[i]),
           from,
         )
-      const test = testOf(node, args[0], scalar)
-      tests.push(test)
-      const branch = node.branches?.[test.collecting ? 0 : 1]
-      return branch === undefined ? [] : visit(branch, args.slice(1), from.origin)
+      const taken = (branch: Graph): readonly Ref[] => visit(branch, args.slice(1), from.origin)
+      return phaseResults(node, args[0], { tests, scalar, open, add: b.add, from, visit: taken })
     }
     const one = (node: Node): Ref => {
       const from = { origin: phase ?? node.id, path: node.path }

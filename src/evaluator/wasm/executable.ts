@@ -35,7 +35,9 @@ type Room = Machine & { readonly large: QuantErrors | null }
 /** Plans by phases; the latest is tried first. */
 const newPlans = (program: Program, machine: Room, commits: readonly Commit[]) => {
   const entries: Entry[] = []
-  const loops = newLoops(bodyStorage(machine.rungs), (body, own, of) => planOf(body, of, own, newMath()))
+  const loops = newLoops(bodyStorage(machine.rungs), (body, own, of, steps) =>
+    planOf(body, of, own, newMath(), { bytes: false, steps }),
+  )
   let made = 0
   const find = (read: Read): E.Either<QuantErrors, Entry> => {
     for (let i = 0; i < entries.length; i++)

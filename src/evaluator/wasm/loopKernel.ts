@@ -11,8 +11,13 @@ import { rounded } from './kernels/loops.js'
 import type { Plan } from './placing.js'
 import { asideBytes, copiedBytes, emitTurns, turningOf, type Ground, type Turning } from './turns.js'
 
-/** Plans the body of a loop. `read` is asked for counters only. */
-export type PlanBody = (program: Program, commits: readonly Commit[], read: (input: number) => Float32Array) => Plan
+/** Plans the body of a loop. `read` is asked for counters only; a phase that ends within so many steps has both its branches in the plan. */
+export type PlanBody = (
+  program: Program,
+  commits: readonly Commit[],
+  read: (input: number) => Float32Array,
+  steps: number,
+) => Plan
 
 /** Does the plan hold whatever the numbers are, and run without the host? */
 const isClosed = (plan: Plan): boolean => plan.flat.tests.length === 0 && plan.steps.every((s) => s.kernel !== null)
@@ -78,7 +83,7 @@ const emitLoop = (
 /** The kernel of a loop; its operands are the loop's, its results those of them that are wanted. Null where the host must run it. */
 export const loopKernel = (loop: Node, wanted: readonly number[], planBody: PlanBody): Kernel | null => {
   const t = hasPhases(loop) ? null : turningOf(loop)
-  const plan = t === null ? null : planBody(t.program, t.commits, () => new Float32Array(0))
+  const plan = t === null ? null : planBody(t.program, t.commits, () => new Float32Array(0), 0)
   if (t === null || plan === null || !isClosed(plan)) return null
   const constants = constantsOf(plan)
   const aside = rounded(plan.bytes)

@@ -96,20 +96,29 @@ const stride = (entry: Entry, from: number, length: number, readAt: (step: numbe
   return length
 }
 
+/** Does a plan hold for these numbers, and for the steps ahead? One with both branches of phases is for runs in which phases end. */
+const serves = (phases: Phases, read: Read, steps: number): boolean =>
+  phases.fits(read) && (!phases.open || phases.endsWithin(read, steps))
+
 /** Finds the entry of a loop for the phases that its inputs put it in, or makes it; null if the host is needed. */
-const newEntries = (loop: Node, t: Turning, known: Known[], planBody: PlanBody): ((read: Read) => Entry | null) => {
+const newEntries = (
+  loop: Node,
+  t: Turning,
+  known: Known[],
+  planBody: PlanBody,
+): ((read: Read, steps: number) => Entry | null) => {
   const entries: Entry[] = []
-  const planned = (read: Read): TurnedPlan | null => {
-    const found = known.find((k) => sameBody(k.loop, loop) && k.phases.fits(read))
+  const planned = (read: Read, steps: number): TurnedPlan | null => {
+    const found = known.find((k) => sameBody(k.loop, loop) && serves(k.phases, read, steps))
     if (found !== undefined) return found.plan
-    const plan = turnedPlan(t, planBody(t.program, t.commits, read))
+    const plan = turnedPlan(t, planBody(t.program, t.commits, read, steps))
     if (plan !== null) known.push({ loop, plan, phases: phasesOf(plan.plan.flat) })
     return plan
   }
-  return (read) => {
-    const found = entries.find((e) => e.fits(read))
+  return (read, steps) => {
+    const found = entries.find((e) => serves(e, read, steps))
     if (found !== undefined) return found
-    const plan = planned(read)
+    const plan = planned(read, steps)
     if (plan === null) return null
     const { flat } = plan.plan
     const deciding = decidingInputs(flat)
@@ -118,6 +127,12 @@ const newEntries = (loop: Node, t: Turning, known: Known[], planBody: PlanBody):
     entries.push(entry)
     return entry
   }
+}
+
+/** For how many steps a plan is wanted. Counters rise with the steps; a loop that runs the other way meets them falling, and its phases end once it is under way. */
+const stepsAhead = ({ reverse, length }: Turning, from: number): number => {
+  if (from > 0) return Infinity
+  return reverse ? 0 : length
 }
 
 type Carries = (input: number) => Float32Array
@@ -170,7 +185,7 @@ const byTurns = (loop: Node, t: Turning, known: Known[], planBody: PlanBody) => 
   return (args: readonly Tensor[], outs: readonly (Tensor | null)[]): boolean => {
     const reader = newReader(t, args)
     for (let from = 0; from < t.length;) {
-      const entry = entryFor(reader.at(from))
+      const entry = entryFor(reader.at(from), stepsAhead(t, from))
       if (entry === null) return false
       start(t, entry, args, reader.carries())
       reader.carriedBy(entry.code.carried)

@@ -2,7 +2,8 @@
 import type { QuantWarning } from '../../data/error.js'
 import { inputOp } from '../../graph/structural.js'
 import { stillCollecting } from '../messages.js'
-import { hostEvaluator, type Flat, type PhaseTest } from '../plan/flatten.js'
+import type { PhaseTest } from '../plan/decide.js'
+import { hostEvaluator, type Flat } from '../plan/flatten.js'
 
 /** Gives the elements of a program's input, by its number. */
 export type Read = (input: number) => Float32Array
@@ -21,18 +22,33 @@ const counterReader = ({ nodes, inputs }: Flat, test: PhaseTest): ((read: Read) 
 export type Phases = {
   readonly fits: (read: Read) => boolean
   readonly warnings: (read: Read) => readonly QuantWarning[]
+  /** Does a phase end within so many steps of a loop, each of which counts? */
+  readonly endsWithin: (read: Read, steps: number) => boolean
+  /** Are there phases both of whose branches the plan has? Such a plan holds while one of them collects. */
+  readonly open: boolean
 }
 
 /** Looks at the counters of a flat program. */
 export const phasesOf = (flat: Flat): Phases => {
   const tests = flat.tests.map((t) => ({ ...t, now: counterReader(flat, t) }))
+  const open = tests.some((t) => t.open)
   const warned = tests.filter((t) => t.collecting && t.warnSteps !== null)
   return {
     fits: (read) => {
-      for (let i = 0; i < tests.length; i++)
-        if (tests[i].now(read) < tests[i].limit !== tests[i].collecting) return false
-      return true
+      let wanted = !open
+      for (let i = 0; i < tests.length; i++) {
+        const collecting = tests[i].now(read) < tests[i].limit
+        if (tests[i].open) wanted ||= collecting
+        else if (collecting !== tests[i].collecting) return false
+      }
+      return wanted
     },
+    endsWithin: (read, steps) =>
+      tests.some((t) => {
+        const left = t.limit - t.now(read)
+        return left > 0 && left < steps
+      }),
+    open,
     warnings: (read) =>
       warned.length === 0 ? NO_WARNINGS : warned.map((t) => stillCollecting(t.path, t.now(read), t.warnSteps ?? 0)),
   }

@@ -17,6 +17,7 @@ import { commonSpace, cutsOf, endsLoop, groupKernel, readsBytes } from './elemen
 import { newLoopRules, type LoopRules } from './elementwise/lowering.js'
 import { signatureOf, updateKernel } from './elementwise/update.js'
 import { withEpilogues, type Chosen } from './epilogue.js'
+import { phasesOf } from './phases.js'
 import { placed, type Choice, type Plan } from './placing.js'
 import type { Scalars } from './elementwise/lanes.js'
 import { scalarFunction } from './elementwise/scalar.js'
@@ -121,6 +122,8 @@ export type PlanOptions = {
   /** May integers of quantizers be stored as bytes? Then the guard must be looked at after each execution, and another plan be at hand. */
   readonly bytes: boolean
   readonly rungs?: Rungs
+  /** Bodies of loops: for how many steps. Where a phase ends within them, phases have both their branches in the plan. */
+  readonly steps?: number
 }
 
 /** Everything is stored as numbers: a plan that can be executed alone. */
@@ -137,6 +140,12 @@ const byteRules = (nodes: readonly FlatNode[]): ByteRules => {
     },
     reads: (step, bytes) => readsBytes(step, nodes, bytes),
   }
+}
+
+/** The flat program for the phases as they are, or, where one ends within the steps of a loop, for whatever they will be. */
+const flatFor = ({ graph }: Program, read: (input: number) => Float32Array, steps: number): Flat => {
+  const decided = flatten(graph, read)
+  return steps > 0 && phasesOf(decided).endsWithin(read, steps) ? flatten(graph, read, true) : decided
 }
 
 const choose = (
@@ -158,7 +167,7 @@ const choose = (
       !endsLoop(node),
   }
   const rules: FuseRules = { cuts: cutsOf, cheap: loops.isCheap, most: MOST_MEMBERS }
-  const flat = sparseSums(rewrite(flatten(program.graph, read), rewrites), rewrites)
+  const flat = sparseSums(rewrite(flatFor(program, read, options.steps ?? 0), rewrites), rewrites)
   const late = new Set(commits.map((c) => flat.outputs[c.output].id))
   const fixed = new Set(
     program.mode === 'eval'
