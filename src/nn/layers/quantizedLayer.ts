@@ -61,14 +61,25 @@ const mapPlaces = <K extends string, A, B>(
     readonly [P in K]: B
   }
 
+type Places = readonly (readonly [string, Place])[]
+
 /** The options that the quantizers of these places bring along; those of weights first, which a name without prefix is mostly meant for. */
-const placeFields = (places: readonly (readonly [string, Place])[]): Schema => {
+const quantizerOptions = (places: Places): Schema => {
   const [weights, others] = [true, false].map((w) => places.filter(([, p]) => (p.use === 'weight') === w))
-  return {
+  return Object.assign({}, ...[...weights, ...others].map(([, p]) => quantizerFields(p.prefix)))
+}
+
+/** All options that a layer knows. Those of its quantizers are many: they are listed only where a name is given that is none of the others. */
+const fieldsOf = (given: Given, own: Schema, places: Places): Schema => {
+  if (places.length === 0) return own
+  const few = {
+    ...own,
     ...Object.fromEntries(places.map(([place]) => [place, anything])),
     returnQuantTensor: flag,
-    ...Object.assign({}, ...[...weights, ...others].map(([, p]) => quantizerFields(p.prefix))),
   }
+  return Object.keys(given).every((option) => Object.hasOwn(few, option))
+    ? few
+    : { ...few, ...quantizerOptions(places) }
 }
 
 const NONE = { quantizer: null, problems: [] }
@@ -94,7 +105,7 @@ export const assembled = <K extends string, P, S, I, O, B extends Built<P, S, I,
   const found = mapPlaces(a.places, (place, p: Place | null): ReturnType<typeof chosen> =>
     p === null ? NONE : chosen(a.name, given, place, p.fallback, p.prefix, p.use, p.decides),
   )
-  const fields = { ...a.own, ...a.refused, ...(places.length === 0 ? {} : placeFields(places)) }
+  const fields = fieldsOf(given, { ...a.own, ...a.refused }, places)
   const wrong = optionProblems(a.name, a.options, fields)
   const quantizers = mapPlaces(a.places, (place) => found[place].quantizer)
   const problems = [

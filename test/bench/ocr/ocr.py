@@ -1,9 +1,9 @@
 """The OCR classifier beside ours: fetches it, runs models in ONNX Runtime, and times Brevitas' calibration of it.
 
     ocr.py fetch FOLDER                      the model of the package rapidocr-onnxruntime into FOLDER/cls.onnx
-    ocr.py classes MODEL PICTURES.npz        JSON: the class of each picture (array x)
-    ocr.py brevitas MODEL SAMPLES.npz OTHERS.npz THREADS
-                                             JSON: processor seconds, best of three, of the calibration and of the whole way from the file; classes
+    ocr.py classes MODEL PICTURES.npz ...    JSON: of each file the class of each picture (array x)
+    ocr.py brevitas MODEL SAMPLES.npz THREADS OTHERS.npz ...
+                                             JSON: seconds, best of five, of the calibration and of the whole way from the file; classes of each file
 
 Needs onnx, onnxruntime, brevitas and onnx2torch (pip install --no-deps onnx2torch)."""
 import json
@@ -18,7 +18,7 @@ from importlib.machinery import ModuleSpec
 
 warnings.filterwarnings('ignore')
 MODEL = 'rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx'
-BATCH = 64
+BATCH = 16
 
 
 def fetch(folder):
@@ -29,13 +29,13 @@ def fetch(folder):
     (folder / 'cls.onnx').write_bytes(zipfile.ZipFile(wheel).read(MODEL))
 
 
-def classes(model, pictures):
+def classes(model, *files):
     import numpy as np
     import onnxruntime
-    x = np.load(pictures)['x']
     session = onnxruntime.InferenceSession(model)
     name = session.get_inputs()[0].name
-    return np.concatenate([session.run(None, {name: x[i:i + 50]})[0].argmax(1) for i in range(0, len(x), 50)]).tolist()
+    pictures = [np.load(f)['x'] for f in files]
+    return [np.concatenate([session.run(None, {name: x[i:i + 50]})[0].argmax(1) for i in range(0, len(x), 50)]).tolist() for x in pictures]
 
 
 def torch_model(path):
@@ -76,26 +76,34 @@ def quantized(path):
     return layerwise_quantize(model, compute_layer_map={nn.Conv2d: (qnn.QuantConv2d, quant), nn.Linear: (qnn.QuantLinear, quant)})
 
 
-def brevitas(path, samples, others, threads):
+def seconds():
+    return time.perf_counter(), time.process_time()
+
+
+def least(pairs):
+    return dict(zip(('clock', 'processor'), (min(end[k] - start[k] for start, end in pairs) for k in (0, 1))))
+
+
+def brevitas(path, samples, threads, *others):
     import numpy as np
     import torch
     from brevitas.graph.calibrate import calibration_mode
     torch.set_num_threads(int(threads))
-    x, y = (torch.from_numpy(np.load(f)['x']) for f in (samples, others))
+    x, *ys = (torch.from_numpy(np.load(f)['x']) for f in (samples, *others))
     calibration, whole = [], []
-    for _ in range(3):
-        start = time.process_time()
+    for _ in range(5):
+        start = seconds()
         model = quantized(path)
-        ready = time.process_time()
+        ready = seconds()
         with torch.no_grad(), calibration_mode(model):
             for i in range(0, len(x), BATCH):
                 model(x[i:i + BATCH])
-        end = time.process_time()
-        calibration.append(end - ready)
-        whole.append(end - start)
+        end = seconds()
+        calibration.append((ready, end))
+        whole.append((start, end))
     with torch.no_grad():
-        found = torch.cat([model(y[i:i + 50]).argmax(1) for i in range(0, len(y), 50)]).tolist()
-    return {'calibration': min(calibration), 'whole': min(whole), 'classes': found}
+        found = [torch.cat([model(y[i:i + 50]).argmax(1) for i in range(0, len(y), 50)]).tolist() for y in ys]
+    return {'calibration': least(calibration), 'whole': least(whole), 'classes': found}
 
 
 if __name__ == '__main__':
