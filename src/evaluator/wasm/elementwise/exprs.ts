@@ -117,7 +117,7 @@ const newBits = (push: (e: Expr) => number): ((op: OfBits, args: readonly number
   }
 }
 
-/** Lowers numbers of `source` to operations on lanes. */
+/** Lowers numbers of `source`, rounded to float32, to operations on lanes. */
 const newLowering = (source: readonly LaneExpr[], push: (e: Expr) => number): ((i: number) => number) => {
   const known = new Map<number, number>()
   const isSingle = newSingles(source)
@@ -160,17 +160,18 @@ const newLowering = (source: readonly LaneExpr[], push: (e: Expr) => number): ((
     known.set(i, found)
     return found
   }
-  return single
+  return rounded
 }
 
 /** An empty list. */
 export const newExprs = (): Exprs => {
   const { list: source, lanes, load } = newLanes()
   const { list, push } = newVector()
-  const single = newLowering(source, push)
+  const rounded = newLowering(source, push)
   const lower = (x: Lane): number => {
     if (source[x] === undefined || isMaskOp(source[x].op)) throw new RangeError('lanes give no number')
-    return single(lanes.fround(x))
+    // Not `fround` of it: that of a choice between float32 numbers is the choice, whatever its condition is computed in.
+    return rounded(x)
   }
   return { list, lanes, load, lower }
 }
