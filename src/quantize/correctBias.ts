@@ -19,11 +19,11 @@ import {
   channelAxis,
   channelMeans,
   emittedBy,
-  probing,
   leafAt,
   weightedAmong,
   withLayer,
   withLayers,
+  withResults,
   withLeaf,
   type Product,
   type Weighted,
@@ -98,16 +98,14 @@ const correcting = <I, O>(
   quant: Trained<I, O>,
   layers: readonly Placed[],
   owned: (paths: readonly string[]) => void,
-): Layer<TensorTree, TensorTree, I, readonly Value[]> => ({
-  ...probing(pairOf(float, quant), () => []),
-  apply: (params, state, x, kit) => {
+): Layer<TensorTree, TensorTree, I, readonly Value[]> =>
+  withResults(pairOf(float, quant), (params, state, x, kit) => {
     const seen = seenIn(float)
     const net = withLayers(quant.net, new Map(layers.map((at) => [at.path, correctedLayer(at, seen)])))
     pairOf(float, { ...quant, net }).apply(params, state, x, kit)
     owned(seen.errors.map(([path]) => path))
     return [seen.errors.map(([, error]) => error), state]
-  },
-})
+  })
 
 /** The mean error of each channel of each layer over samples. */
 const errorsOver = <I, O>(

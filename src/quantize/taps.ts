@@ -68,21 +68,25 @@ export const channelAxis = (layer: AnyLayer, rank: number): number => layer.abso
 /** The nodes that a trace has emitted so far. */
 export const emittedBy = (kit: Kit): readonly Emitted[] => kit.emitted?.() ?? []
 
-/** A network whose results are values from its inside, reduced in the trace; `reduce` finds them among what the kit has emitted. */
-export const probing = <I, O>(
-  net: Net<I, O>,
-  reduce: (kit: Kit, results: O) => readonly Value[],
-): Net<I, readonly Value[]> => ({
+/** A network with the parameters and the state of another one, and results of its own. */
+export const withResults = <I, O, R>(net: Net<I, O>, apply: Net<I, R>['apply']): Net<I, R> => ({
   layer: net.layer,
   params: net.params,
   state: net.state,
   problems: net.problems,
   config: net.config,
-  apply: (params, state, x, kit) => {
+  apply,
+})
+
+/** A network whose results are values from its inside, reduced in the trace; `reduce` finds them among what the kit has emitted. */
+export const probing = <I, O>(
+  net: Net<I, O>,
+  reduce: (kit: Kit, results: O) => readonly Value[],
+): Net<I, readonly Value[]> =>
+  withResults(net, (params, state, x, kit) => {
     const [results] = net.apply(params, state, x, kit)
     return [reduce(kit, results), state]
-  },
-})
+  })
 
 /** The mean over all axes but one. */
 export const channelMeans = (v: Value, axis: number): Value =>

@@ -10,6 +10,7 @@ import {
   finish,
   Flatten,
   init,
+  Int8ActPerTensorFloat,
   LEARNED,
   Linear,
   orThrow,
@@ -102,6 +103,17 @@ test('a quantizer that saw nothing but zeros is named, with what to do about it'
   const open = orThrow(calibrate(fresh, zeros, { finish: false }))
   assert.equal(open.report.notes, [])
   assert.equal(orThrow(calibrate(open, samples)).report.notes, [])
+})
+
+test('what counts as zero is the least statistic of the quantizer itself', () => {
+  const rules = [...schemes.int8, { to: { actQuant: { ...Int8ActPerTensorFloat, scalingMinVal: 0.125 } } }]
+  const coarse = orThrow(quantize(net, inputs, trained, rules))
+  const faint = { ...samples, data: samples.data.map((x) => x / 10) }
+  const notesAt = (q: typeof fresh, data: Tensor) =>
+    (orThrow(calibrate(q, data)).report.notes ?? []).some((n) => n.path === 'conv.inputQuant')
+  assert.is(notesAt(coarse, faint), true)
+  assert.is(notesAt(coarse, samples), false)
+  assert.is(notesAt(fresh, faint), false)
 })
 
 test('batches of a list are all looked at before the first one runs', () => {

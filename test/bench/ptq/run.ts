@@ -1,7 +1,8 @@
 /**
  * Post-training quantization of digits, step by step, beside Brevitas': `npm run bench:ptq -- [--seeds 3] [--folder out/ptq] [--python PYTHON]`.
  * Trains the float networks once (minutes), then prints accuracies as means over the seeds. With a Python that has torch and Brevitas
- * the whole flow (1,024 images, calibration and correction) is timed alternately with theirs.
+ * the whole flow (1,024 images, calibration and correction) is timed alternately with theirs; with `--same` Brevitas takes its steps from the
+ * very float networks of ours, and both accuracies stand beside each other.
  */
 import { execFileSync } from 'node:child_process'
 import { parseArgs } from 'node:util'
@@ -10,6 +11,7 @@ import type { Value } from '../../../src/graph/op.js'
 import { calibrate, correctBias, quantize, schemes, type Trained } from '../../../src/quantize/index.js'
 import { loadDigits } from '../../../examples/digits/data.js'
 import { nets, trainedNet } from './nets.js'
+import { theirsOf } from './same.js'
 import { accuracyOf, after, COMBINATIONS, equalised, samplesOf } from './steps.js'
 
 const { values } = parseArgs({
@@ -19,6 +21,7 @@ const { values } = parseArgs({
     python: { type: 'string' },
     threads: { type: 'string', default: '2' },
     'only-time': { type: 'boolean', default: false },
+    same: { type: 'boolean', default: false },
   },
 })
 const { train, test } = loadDigits()
@@ -33,17 +36,40 @@ const BITS = [
   [2, 8],
 ] as const
 
-const accuracies = async (name: string): Promise<void> => {
+const floatsOf = async (name: string): Promise<readonly Trained<Value, Value>[]> => {
   const floats: Trained<Value, Value>[] = []
   for (const seed of seeds) floats.push(await trainedNet(name, seed, train, values.folder))
+  return floats
+}
+
+/** What Brevitas reaches, by network, bits and steps; nothing where it is not asked. */
+type Theirs = (net: string, bits: string, steps: string) => number | null
+
+const accuracies = async (name: string, theirs: Theirs): Promise<void> => {
+  const floats = await floatsOf(name)
   const equals = floats.map(equalised)
   console.log(`\n${name}, float ${mean(floats.map((t) => accuracyOf(t, test))).toFixed(2)}`)
   console.log(`| bits | ${COMBINATIONS.join(' | ')} |\n|---|${COMBINATIONS.map(() => '---|').join('')}`)
   for (const bits of BITS) {
-    const row = COMBINATIONS.map((steps) =>
-      mean(floats.map((t, i) => accuracyOf(after(t, equals[i], bits, steps, samples), test))).toFixed(2),
-    )
+    const row = COMBINATIONS.map((steps) => {
+      const ours = mean(floats.map((t, i) => accuracyOf(after(t, equals[i], bits, steps, samples), test)))
+      const peer = theirs(name, `w${bits[0]}a${bits[1]}`, steps)
+      return peer === null ? ours.toFixed(2) : `${ours.toFixed(2)} / ${peer.toFixed(2)}`
+    })
     console.log(`| w${bits[0]}a${bits[1]} | ${row.join(' | ')} |`)
+  }
+}
+
+/** Brevitas from the same float networks. */
+const asked = async (): Promise<Theirs> => {
+  if (!values.same || values.python === undefined) return () => null
+  const floats = []
+  for (const name of Object.keys(nets))
+    for (const [seed, trained] of (await floatsOf(name)).entries()) floats.push({ name, seed, trained })
+  const rows = theirsOf(floats, { samples, test }, { ...values, python: values.python })
+  return (net, bits, steps) => {
+    const found = rows.filter((r) => r.net === net && r.bits === bits && r.steps === steps)
+    return found.length === 0 ? null : mean(found.map((r) => r.accuracy))
   }
 }
 
@@ -86,5 +112,8 @@ const timed = async (python: string): Promise<void> => {
   }
 }
 
-if (!values['only-time']) for (const name of Object.keys(nets)) await accuracies(name)
-if (values.python !== undefined) await timed(values.python)
+if (!values['only-time']) {
+  const theirs = await asked()
+  for (const name of Object.keys(nets)) await accuracies(name, theirs)
+}
+if (values.python !== undefined && !values.same) await timed(values.python)
