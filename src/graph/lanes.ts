@@ -105,23 +105,32 @@ const MASKS: ReadonlySet<LaneOp> = new Set<LaneOp>([
 /** Does the operation give a condition? */
 export const isMaskOp = (op: LaneOp): boolean => MASKS.has(op)
 
-/** What tells an operation from others; written out, for plans are made of many. */
-const keyOf = (op: LaneOp, args: readonly number[], value: number | undefined): string => {
-  const [a, b, c] = args
-  return `${op} ${a} ${b} ${c} ${value === 0 && Object.is(value, -0) ? '-0' : value}`
-}
-
 type Add = (op: LaneOp, args: readonly number[], value?: number) => number
+
+/** Numbers of operations below this one fit, three of them, into a double. */
+const PACKED = 2 ** 17
+
+/** What tells operations of one name apart, as a number where that is possible: plans are made of many. */
+const keyOf = ([a, b, c]: readonly number[], value: number | undefined): number | string => {
+  if (value !== undefined)
+    return a === undefined && !Object.is(value, -0) ? value : `${a} ${b} ${c} ${Object.is(value, -0) ? '-0' : value}`
+  const [x, y, z] = [(a ?? -1) + 1, (b ?? -1) + 1, (c ?? -1) + 1]
+  return x < PACKED && y < PACKED && z < PACKED ? x + PACKED * (y + PACKED * z) : `${a} ${b} ${c}`
+}
 
 /** A list of which equal operations are one. */
 const newList = (): { readonly list: readonly LaneExpr[]; readonly add: Add } => {
   const list: LaneExpr[] = []
-  const keys = new Map<string, number>()
+  // By name, and whether there is a value: so a value is not taken for what `args` are packed into.
+  const keys = new Map<LaneOp, readonly [bare: Map<number | string, number>, valued: Map<number | string, number>]>()
   const add: Add = (op, args, value) => {
-    const key = keyOf(op, args, value)
-    const known = keys.get(key)
+    let own = keys.get(op)
+    if (own === undefined) keys.set(op, (own = [new Map(), new Map()]))
+    const among = own[value === undefined ? 0 : 1]
+    const key = keyOf(args, value)
+    const known = among.get(key)
     if (known !== undefined) return known
-    keys.set(key, list.length)
+    among.set(key, list.length)
     return list.push(value === undefined ? { op, args } : { op, args, value }) - 1
   }
   return { list, add }

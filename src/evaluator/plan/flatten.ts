@@ -174,25 +174,27 @@ export const withoutDead = (flat: Flat): Flat => {
     const node = flat.nodes[i]
     if (node.op.guards === true) live[i] = 1
     if (live[i] === 0) continue
-    for (const a of [...node.args, ...(typeof node.licence === 'object' ? node.licence.scales : [])]) live[a.id] = 1
+    for (const a of node.args) live[a.id] = 1
+    if (typeof node.licence === 'object') for (const a of node.licence.scales) live[a.id] = 1
   }
   for (const t of flat.tests) markAll(flat.nodes, t.counter.id, live)
+  // Each pass ends with this, and often there is nothing to close up.
+  if (!live.includes(0)) return flat
   const to = new Int32Array(flat.nodes.length).fill(-1)
   let next = 0
-  flat.nodes.forEach((_, i) => {
-    if (live[i] === 1) to[i] = next++
-  })
+  for (let i = 0; i < live.length; i++) if (live[i] === 1) to[i] = next++
   const moved = (r: Ref): Ref => ({ id: to[r.id], shape: r.shape })
-  const nodes = flat.nodes
-    .filter((_, i) => live[i] === 1)
-    .map((n): FlatNode => ({
-      ...n,
-      id: to[n.id],
-      args: n.args.map(moved),
-      ...(typeof n.licence === 'object'
-        ? { licence: { ...n.licence, scales: [moved(n.licence.scales[0]), moved(n.licence.scales[1])] as const } }
-        : {}),
-    }))
+  const nodes: FlatNode[] = []
+  for (const n of flat.nodes) {
+    if (live[n.id] === 0) continue
+    const at = { ...n, id: to[n.id], args: n.args.map(moved) }
+    const { licence } = n
+    nodes.push(
+      typeof licence === 'object'
+        ? { ...at, licence: { ...licence, scales: [moved(licence.scales[0]), moved(licence.scales[1])] } }
+        : at,
+    )
+  }
   return {
     nodes,
     inputs: flat.inputs.map((i) => (i < 0 ? -1 : to[i])),

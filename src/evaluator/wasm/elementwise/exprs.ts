@@ -69,8 +69,13 @@ const STAYS: ReadonlySet<LaneOp> = new Set<LaneOp>([
 ])
 
 /** An operation with all that tells it from others. */
-export const exprKey = (e: Expr): string =>
-  `${e.op} ${e.args.join()} ${Object.is(e.value, -0) ? '-0' : (e.value ?? e.load ?? '')} ${e.scalar?.key ?? ''}`
+export const exprKey = ({ op, args, value, load, scalar }: Expr): string => {
+  const [a, b, c] = args
+  const number = value ?? load ?? ''
+  const own = `${op} ${a} ${b} ${c} ${number === 0 && Object.is(number, -0) ? '-0' : number}`
+  // What is called has as many arguments as it likes.
+  return scalar === undefined ? own : `${own} ${args.join()} ${scalar.key}`
+}
 
 /** Tells of each number of a growing list whether it is a float32 number (or a mask of such) that lanes can compute. */
 const newSingles = (list: readonly LaneExpr[]): ((i: number) => boolean) => {
