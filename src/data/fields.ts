@@ -5,16 +5,37 @@
 import { left, right, type Either } from 'fp-ts/lib/Either.js'
 import { failure, isFailure, type QuantError, type QuantErrors } from './error.js'
 import { nearestName } from './nearest.js'
+import { showGiven } from './showGiven.js'
 
 export { nearestName } from './nearest.js'
+export { isEither, showGiven } from './showGiven.js'
 
 /** What one field may hold. `says` completes the sentence "it must be …", and `like` is an example that holds. */
-export type Field = {
+export type Field<T = unknown> = {
   readonly says: string
   readonly like: string
   readonly holds: (x: unknown) => boolean
   /** Must the field be given? */
   readonly required?: boolean
+  /** For the compiler only: what it lets through. */
+  readonly type?: T
+}
+/** A field that must be given. */
+export type Needed<T = unknown> = Field<T> & { readonly required: true }
+/** A field that holds this where it is not given. */
+export type Defaulted<T = unknown> = Field<T> & { readonly fallback: T }
+
+/** What a field lets through. */
+export type Held<F> = F extends { readonly type?: infer T } ? T : never
+/** The record of options that a schema describes: its fields as properties, those that must be given and those that need not. */
+export type OptionsOf<S> = {
+  readonly [K in keyof S as S[K] extends Needed ? K : never]: Held<S[K]>
+} & {
+  readonly [K in keyof S as S[K] extends Needed ? never : K]?: Held<S[K]>
+}
+/** The same after defaults have been filled in. */
+export type Resolved<S> = {
+  readonly [K in keyof S]: S[K] extends Needed | Defaulted ? Held<S[K]> : Held<S[K]> | undefined
 }
 
 /** The fields of a record of options, by name. */
@@ -28,46 +49,48 @@ const isRecord = (x: unknown): x is { readonly [name: string]: unknown } =>
   typeof x === 'object' && x !== null && /^\[object (Object|Module)\]$/.test(Object.prototype.toString.call(x))
 
 /** The same field, which must be given. */
-export const required = (field: Field): Field => ({ ...field, required: true })
+export const required = <T>(field: Field<T>): Needed<T> => ({ ...field, required: true })
+/** The same field, with what it holds where it is not given. */
+export const byDefault = <T>(field: Field<T>, fallback: NoInfer<T>): Defaulted<T> => ({ ...field, fallback })
 /** The same field, or null. */
-export const orNull = (field: Field): Field => ({
-  ...field,
+export const orNull = <T>(field: Field<T>): Field<T | null> => ({
   says: `${field.says}, or null`,
+  like: field.like,
   holds: (x) => x === null || field.holds(x),
 })
 /** One of several kinds of fields. */
-export const either = (...fields: readonly Field[]): Field => ({
+export const either = <F extends readonly Field[]>(...fields: F): Field<Held<F[number]>> => ({
   says: fields.map((f) => f.says).join(', or '),
   like: fields[0].like,
   holds: (x) => fields.some((f) => f.holds(x)),
 })
 
 /** A finite number above 0. */
-export const positive: Field = { says: 'a number above 0', like: '0.1', holds: (x) => isNumber(x) && x > 0 }
+export const positive: Field<number> = { says: 'a number above 0', like: '0.1', holds: (x) => isNumber(x) && x > 0 }
 /** A finite number, 0 or above. */
-export const nonNegative: Field = { says: 'a number from 0 on', like: '0', holds: (x) => isNumber(x) && x >= 0 }
+export const nonNegative: Field<number> = { says: 'a number from 0 on', like: '0', holds: (x) => isNumber(x) && x >= 0 }
 /** Any finite number. */
-export const finite: Field = { says: 'a finite number', like: '1', holds: isNumber }
+export const finite: Field<number> = { says: 'a finite number', like: '1', holds: isNumber }
 /** A number from 0 to 1, both included. */
-export const fraction: Field = {
+export const fraction: Field<number> = {
   says: 'a number from 0 to 1',
   like: '0.9',
   holds: (x) => isNumber(x) && x >= 0 && x <= 1,
 }
 /** A number from 0 on and below 1. */
-export const below1: Field = {
+export const below1: Field<number> = {
   says: 'a number from 0 to below 1',
   like: '0.9',
   holds: (x) => isNumber(x) && x >= 0 && x < 1,
 }
 /** A whole number above 0. */
-export const count: Field = { says: 'a whole number above 0', like: '1', holds: (x) => isWhole(x) && x > 0 }
+export const count: Field<number> = { says: 'a whole number above 0', like: '1', holds: (x) => isWhole(x) && x > 0 }
 /** A whole number, 0 or above. */
-export const whole: Field = { says: 'a whole number from 0 on', like: '0', holds: (x) => isWhole(x) && x >= 0 }
+export const whole: Field<number> = { says: 'a whole number from 0 on', like: '0', holds: (x) => isWhole(x) && x >= 0 }
 /** `true` or `false`. */
-export const flag: Field = { says: 'true or false', like: 'true', holds: (x) => typeof x === 'boolean' }
+export const flag: Field<boolean> = { says: 'true or false', like: 'true', holds: (x) => typeof x === 'boolean' }
 /** A text. */
-export const text: Field = { says: 'a text', like: "'name'", holds: (x) => typeof x === 'string' }
+export const text: Field<string> = { says: 'a text', like: "'name'", holds: (x) => typeof x === 'string' }
 /** A function. */
 export const func: Field = { says: 'a function', like: '(x) => x', holds: (x) => typeof x === 'function' }
 /** A record. */
@@ -77,7 +100,7 @@ export const record: Field = {
   holds: (x) => typeof x === 'object' && x !== null && !Array.isArray(x),
 }
 /** One of the given words. */
-export const oneOf = (...words: readonly (string | number | boolean | null)[]): Field => ({
+export const oneOf = <const W extends string | number | boolean | null>(...words: readonly W[]): Field<W> => ({
   says: `one of ${words.map((w) => JSON.stringify(w)).join(', ')}`,
   like: JSON.stringify(words[0]),
   holds: (x) => words.some((w) => w === x),
@@ -87,9 +110,13 @@ export const list: Field = { says: 'a list', like: '[]', holds: Array.isArray }
 /** Is it a list of whole numbers from 0 on? */
 export const isShape = (x: unknown): x is readonly number[] => Array.isArray(x) && x.every((n) => isWhole(n) && n >= 0)
 /** A shape. */
-export const shapeField: Field = { says: 'a list of whole numbers from 0 on', like: '[2, 4]', holds: isShape }
+export const shapeField: Field<readonly number[]> = {
+  says: 'a list of whole numbers from 0 on',
+  like: '[2, 4]',
+  holds: isShape,
+}
 /** A list, each entry of which is as the field says. */
-export const listOf = (one: Field): Field => ({
+export const listOf = <T>(one: Field<T>): Field<readonly T[]> => ({
   says: `a list, each entry ${one.says}`,
   like: `[${one.like}]`,
   holds: (x) => Array.isArray(x) && Array.from<unknown>(x).every((e) => one.holds(e)),
@@ -112,15 +139,15 @@ export const allOf = <K extends string>(fields: { readonly [name in K]: Field })
     readonly [name in K]: Field
   }
 /** Any number, NaN and infinities too. */
-export const anyNumber: Field = { says: 'a number', like: '0', holds: (x) => typeof x === 'number' }
+export const anyNumber: Field<number> = { says: 'a number', like: '0', holds: (x) => typeof x === 'number' }
 /** One whole number above 0, or a list of them: what pools and convolutions take per axis. */
-export const counts: Field = {
+export const counts: Field<number | readonly number[]> = {
   says: 'a whole number above 0, or a list of them',
   like: '2',
   holds: (x) => (Array.isArray(x) ? x : [x]).every((n) => isWhole(n) && n > 0),
 }
 /** One whole number from 0 on, or a list of them. */
-export const wholes: Field = {
+export const wholes: Field<number | readonly number[]> = {
   says: 'a whole number from 0 on, or a list of them',
   like: '1',
   holds: (x) => (Array.isArray(x) ? x : [x]).every((n) => isWhole(n) && n >= 0),
@@ -137,36 +164,6 @@ export const isNumbers = (x: unknown): x is ArrayLike<number> => {
 export const numbers: Field = { says: 'a list or typed array of numbers', like: '[1, 2]', holds: isNumbers }
 /** Anything at all: checked elsewhere. */
 export const anything: Field = { says: 'anything', like: '{}', holds: () => true }
-
-const isObject = (x: unknown): x is object => typeof x === 'object' && x !== null
-/** Is it an `Either` (which should have been unwrapped)? */
-export const isEither = (x: unknown): x is { readonly _tag: 'Left' | 'Right' } =>
-  isObject(x) && '_tag' in x && (x._tag === 'Left' || x._tag === 'Right')
-
-const showSimple = (x: unknown): string | null => {
-  if (typeof x === 'function') return x.name === '' ? 'a function' : `the function ${x.name}`
-  if (typeof x === 'string') return x.length > 60 ? `${JSON.stringify(x.slice(0, 57))}…` : JSON.stringify(x)
-  if (typeof x === 'symbol') return 'a symbol'
-  return isObject(x) ? null : String(x)
-}
-
-const showObject = (x: object): string => {
-  if (isEither(x)) return `an Either (a ${x._tag}) that was not unwrapped`
-  if (x instanceof Promise) return 'a promise that was not awaited'
-  if (ArrayBuffer.isView(x)) return `a ${Object.prototype.toString.call(x).slice(8, -1)}`
-  if (Array.isArray(x)) {
-    const shown = x.slice(0, 9).map((e: unknown) => showSimple(e) ?? (Array.isArray(e) ? '[…]' : '{…}'))
-    return `[${[...shown.slice(0, 8), ...(shown.length > 8 ? ['…'] : [])].join(',')}]`
-  }
-  if ('data' in x && x.data instanceof Float32Array) return 'a tensor'
-  if ('layer' in x && typeof x.layer === 'string') return `a layer (${x.layer})`
-  const entries = Object.entries(x)
-  const simple = entries.slice(0, 4).map(([k, v]) => `${k}: ${showSimple(v) ?? '…'}`)
-  return entries.length === 0 ? '{}' : `{ ${[...simple, ...(entries.length > 4 ? ['…'] : [])].join(', ')} }`
-}
-
-/** What was given, in a few words, for messages. */
-export const showGiven = (x: unknown): string => showSimple(x) ?? (isObject(x) ? showObject(x) : '')
 
 const configError = (option: string, message: string, fix: string): QuantError => ({
   tag: 'ConfigError',
@@ -236,6 +233,18 @@ export const fieldProblems = (
     ...names.flatMap((name) => fieldProblem(asker, name, fields[name], entries[name])),
   ]
 }
+
+/** Options that are right, after the defaults of their schema have been filled in. */
+export const resolvedBy = <S extends { readonly [name: string]: Field }>(
+  given: { readonly [name: string]: unknown },
+  fields: S,
+): Resolved<S> =>
+  Object.fromEntries(
+    Object.entries<Field & { readonly fallback?: unknown }>(fields).map(([name, { fallback }]) => [
+      name,
+      given[name] === undefined ? fallback : given[name],
+    ]),
+  ) as Resolved<S>
 
 /** Throws what is wrong, where a function returns no `Either`; nothing if nothing is. */
 export const demand = (problems: readonly QuantError[]): void => {

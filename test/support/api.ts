@@ -99,10 +99,19 @@ const reader = (folder: string) => {
     module(join(dirname(of.path), String(source.value).replace(/\.js$/, '.d.ts')))
   const told = (m: Module, name: string, node: Ast): Exported => ({
     name,
-    signature: signatureOf(m, node.range),
+    signature: withSchemas(m, signatureOf(m, node.range)),
     says: sentenceBefore(m, node.range[0]),
     from: m.path.slice(folder.length + 1).replace(/\.d\.ts$/, '.ts'),
   })
+  /** A signature whose options derive from schemas, and these schemas: a change of an option is to be seen, too. */
+  const withSchemas = (m: Module, signature: string): string => {
+    const schemas = /OptionsOf<|PlaceOptions</.test(signature)
+      ? [...signature.matchAll(/typeof (\w+)/g)].map((x) => x[1])
+      : []
+    const found = [...new Set(schemas)].flatMap((name) => find(m, name)?.signature ?? [])
+    const said = found.map((x) => x.replace(/^const /, '').replace(/import\([^)]*\)\./g, ''))
+    return said.length === 0 ? signature : `${signature} where ${said.join('; ')}`
+  }
   /** What a module means by a name: its own declaration, exported or not, or what it imports. */
   const find = (m: Module, name: string): Exported | undefined => {
     for (const node of m.ast.body ?? []) {

@@ -74,7 +74,7 @@ export const axesField: Field = {
   holds: (x) => (Array.isArray(x) ? x : [x]).every(Number.isSafeInteger),
 }
 /** A number, infinite ones too, but no NaN. */
-export const numberField: Field = {
+export const numberField: Field<number> = {
   says: 'a number',
   like: '1',
   holds: (x) => typeof x === 'number' && !Number.isNaN(x),

@@ -1,9 +1,19 @@
 /** Pools, padding and resizing over the spatial axes. */
-import { count, fieldProblems, finite, flag, oneOf, positive, required, whole, type Field } from '../../data/fields.js'
+import {
+  count,
+  fieldProblems,
+  finite,
+  flag,
+  oneOf,
+  required,
+  whole,
+  type Field,
+  type OptionsOf,
+} from '../../data/fields.js'
 import { showShape } from '../../data/shape.js'
 import type { Value } from '../../graph/op.js'
 import { isValue } from '../../graph/trace.js'
-import { averageFields, eachOf, poolFields, sizeFields } from './fields.js'
+import { averageFields, poolFields, RESIZE_FIELDS, sizeFields } from './fields.js'
 import { axesField, refused } from './support.js'
 
 type PerAxis = number | readonly number[]
@@ -13,18 +23,9 @@ const spread = (n: PerAxis, count: number): readonly number[] =>
 const spatial = (x: Value): number => (isValue(x) ? Math.max(0, x.shape.length - 2) : 0)
 
 /** How a pool walks over its input. */
-export type PoolOptions = {
-  readonly kernelSize: PerAxis
-  readonly stride?: PerAxis
-  readonly padding?: PerAxis
-  readonly dilation?: PerAxis
-  readonly ceilMode?: boolean
-}
+export interface PoolOptions extends OptionsOf<ReturnType<typeof poolFields>> {}
 /** The same for averages. */
-export type AvgPoolOptions = Omit<PoolOptions, 'dilation'> & {
-  readonly countIncludePad?: boolean
-  readonly divisorOverride?: number | null
-}
+export interface AvgPoolOptions extends OptionsOf<ReturnType<typeof averageFields>> {}
 
 /** The record of options, and how many axes it speaks of; null if both are right, else the invalid value of a recorded error. */
 const badOptions = (
@@ -108,7 +109,7 @@ export const pad = (x: Value, pads: readonly number[], fill = 0, mode: PadMode =
 }
 
 /** How an image is resized: to a size or by a factor. */
-export type ResizeOptions = { readonly size?: PerAxis; readonly scaleFactor?: PerAxis }
+export interface ResizeOptions extends OptionsOf<typeof RESIZE_FIELDS> {}
 
 const resized = (
   x: Value,
@@ -121,8 +122,7 @@ const resized = (
 }
 
 const resizeFields = (more: { readonly [name: string]: Field }) => () => ({
-  size: eachOf(count),
-  scaleFactor: eachOf(positive),
+  ...RESIZE_FIELDS,
   ...more,
 })
 const resizing =

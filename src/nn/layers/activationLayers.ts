@@ -7,27 +7,27 @@ import {
   Int8ActPerTensorFloatMinMaxInit,
   Uint8ActPerTensorFloat,
 } from '../../quantizers/presets.js'
-import type { Quantizer, QuantizerOptions } from '../../quantizers/quantizer.js'
+import type { Quantizer } from '../../quantizers/quantizer.js'
 import { dequantize, hardtanh, isQuantValue } from '../functions/index.js'
 import { demandValue } from '../functions/support.js'
 import { brokenLayer } from './checks.js'
 import type { Layer, None, Traced } from './layer.js'
-import { recordOf, type Prefixed } from './options.js'
-import { bare, quantizedLayer } from './quantizedLayer.js'
+import { recordOf } from './options.js'
+import { bare, quantizedLayer, type PlaceOptions, type ReturnOption } from './quantizedLayer.js'
+import { NOT_CONFIGURED } from './refusing.js'
 import { actSpec, throughQuantizer, type QuantState } from './quantizing.js'
 
+const PLACES = {
+  /** The quantizer of the input; none by default. */
+  inputQuant: { fallback: null, prefix: 'input', use: 'act' },
+  /** The quantizer of the result; null disables it. */
+  actQuant: { fallback: Int8ActPerTensorFloat, prefix: '', use: 'act' },
+} as const
+
 /** Options of an activation layer; those without prefix go to `actQuant`. */
-export type ActivationOptions = QuantizerOptions &
-  Prefixed<'input'> & {
-    /** The quantizer of the result; null disables it. */
-    readonly actQuant?: Quantizer | null
-    /** The quantizer of the input; none by default. */
-    readonly inputQuant?: Quantizer | null
-    /** Give a quant tensor instead of its plain value (default false). */
-    readonly returnQuantTensor?: boolean
-  }
+export interface ActivationOptions extends PlaceOptions<typeof PLACES>, ReturnOption {}
 /** QuantIdentity takes no `inputQuant`. */
-export type QuantIdentityOptions = Omit<ActivationOptions, 'inputQuant' | keyof Prefixed<'input'>>
+export interface QuantIdentityOptions extends PlaceOptions<Pick<typeof PLACES, 'actQuant'>>, ReturnOption {}
 /** Presets whose range must be given. */
 type NeedsRange = { readonly maxVal: number; readonly minVal: number }
 /** QuantHardTanh needs its bounds, unless another quantizer is chosen. */
@@ -48,9 +48,6 @@ type Kind = {
   /** Does its quantizer search no thresholds? Brevitas' searches apply the activation twice where it has a formula. */
   readonly searchless?: true
 }
-
-/** Brevitas' words for a quant tensor that can't be given. */
-export const NOT_CONFIGURED = 'QuantLayer is not correctly configured, check if warnings were raised'
 
 const cannotReturn = (kit: Kit, layer: string, why: string): Value =>
   kit.failWith({
@@ -113,11 +110,11 @@ const activationLayer =
       options,
       own: {},
       places: {
-        inputQuant: kind.takesInputQuant ? { fallback: null, prefix: 'input', use: 'act' } : null,
-        actQuant: { fallback: kind.fallback, prefix: '', use: 'act' },
+        inputQuant: kind.takesInputQuant ? PLACES.inputQuant : null,
+        actQuant: { ...PLACES.actQuant, fallback: kind.fallback },
       },
       problems: ({ actQuant: act }) => (kind.searchless === true && act !== null ? searching(kind.name, act) : []),
-      build: ({ inputQuant: input, actQuant: act }, returnQuantTensor) => ({
+      build: ({ inputQuant: input, actQuant: act }, _own, returnQuantTensor) => ({
         params: {},
         state: { actQuant: actSpec(act), inputQuant: actSpec(input) },
         apply: (_params, state: Traced<ActivationState>, x: Value, kit): readonly [Value, Traced<ActivationState>] => {

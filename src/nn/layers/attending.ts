@@ -1,6 +1,4 @@
 /** What the attention layers share: masks, their quantizers, and the product of attention (SEMANTICS-3, 3 and 4). */
-import type { QuantError } from '../../data/error.js'
-import { anything, type Field } from '../../data/fields.js'
 import { broadcastShapes, sameShape, showShape, type Shape } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Kit, Value } from '../../graph/op.js'
@@ -8,51 +6,30 @@ import { Int8ActPerTensorFloat, Uint8ActPerTensorFloat } from '../../quantizers/
 import type { Quantizer } from '../../quantizers/quantizer.js'
 import { add, cat, dequantize, reshape, softmax, transpose } from '../functions/index.js'
 import { constantLeaf, type SpecTree, type Traced } from './layer.js'
-import { chosen, quantizerFields, type Given, type Prefixed } from './options.js'
+import type { PlaceOptions } from './places.js'
 import { actSpec, throughQuantizer, type QuantState } from './quantizing.js'
 import { seedLeaf } from './seed.js'
 
 /** Where an attention quantizes, each place with its default. */
 export const PLACES = {
-  qScaledQuant: Int8ActPerTensorFloat,
-  kTransposedQuant: Int8ActPerTensorFloat,
-  vQuant: Int8ActPerTensorFloat,
-  softmaxInputQuant: null,
-  attnOutputWeightsQuant: Uint8ActPerTensorFloat,
-  sdpaOutputQuant: null,
+  /** The query after the scale. Default Int8ActPerTensorFloat. */
+  qScaledQuant: { fallback: Int8ActPerTensorFloat, prefix: 'qScaled', use: 'act' },
+  /** The transposed key. Default Int8ActPerTensorFloat. */
+  kTransposedQuant: { fallback: Int8ActPerTensorFloat, prefix: 'kTransposed', use: 'act' },
+  /** The value. Default Int8ActPerTensorFloat. */
+  vQuant: { fallback: Int8ActPerTensorFloat, prefix: 'v', use: 'act' },
+  /** The scores, in front of the softmax; none by default. */
+  softmaxInputQuant: { fallback: null, prefix: 'softmaxInput', use: 'act' },
+  /** The weights. Default Uint8ActPerTensorFloat. */
+  attnOutputWeightsQuant: { fallback: Uint8ActPerTensorFloat, prefix: 'attnOutputWeights', use: 'act' },
+  /** The result; none by default. */
+  sdpaOutputQuant: { fallback: null, prefix: 'sdpaOutput', use: 'act' },
 } as const
 /** The name of a place. */
 export type AttentionPlace = keyof typeof PLACES
 
 /** Options of the quantizers of an attention. */
-export type AttentionQuantizers = { readonly [P in AttentionPlace]?: Quantizer | null } & Prefixed<'qScaled'> &
-  Prefixed<'kTransposed'> &
-  Prefixed<'v'> &
-  Prefixed<'softmaxInput'> &
-  Prefixed<'attnOutputWeights'> &
-  Prefixed<'sdpaOutput'>
-
-const prefixOf = (place: AttentionPlace): string => place.replace(/Quant$/, '')
-
-/** The fields of places. */
-export const attentionFields = (places: readonly AttentionPlace[]): { readonly [name: string]: Field } =>
-  Object.assign({}, ...places.map((p) => ({ [p]: anything, ...quantizerFields(prefixOf(p)) })))
-
-/** The quantizers of places as given, or their defaults. */
-export const attentionQuantizers = (
-  name: string,
-  given: Given,
-  places: readonly AttentionPlace[],
-): {
-  readonly quantizers: { readonly [place: string]: Quantizer | null }
-  readonly problems: readonly QuantError[]
-} => {
-  const found = places.map((p) => [p, chosen(name, given, p, PLACES[p], prefixOf(p), 'act')] as const)
-  return {
-    quantizers: Object.fromEntries(found.map(([p, f]) => [p, f.quantizer])),
-    problems: found.flatMap(([, f]) => f.problems),
-  }
-}
+export interface AttentionQuantizers extends PlaceOptions<typeof PLACES> {}
 
 /** State of one quantizer of an attention. */
 export type PlaceState = { readonly actQuant: QuantState }

@@ -1,7 +1,9 @@
 /** Scaled dot-product attention as a layer: quantized, and torch's own (SEMANTICS-3, 3). */
-import { flag, fraction, orNull, required, type Field } from '../../data/fields.js'
+import type { QuantError } from '../../data/error.js'
+import { flag, fraction, orNull, required, type OptionsOf } from '../../data/fields.js'
 import { showShape, type Shape } from '../../data/shape.js'
 import type { Kit, Value } from '../../graph/op.js'
+import type { Quantizer } from '../../quantizers/quantizer.js'
 import { dequantize, isQuantValue, reshape } from '../functions/index.js'
 import { numberField } from '../functions/support.js'
 import {
@@ -9,8 +11,6 @@ import {
   attended,
   attending,
   attendingState,
-  attentionFields,
-  attentionQuantizers,
   future,
   misshapen,
   PLACES,
@@ -18,23 +18,23 @@ import {
   type AttentionPlace,
   type AttentionQuantizers,
 } from './attending.js'
-import { brokenLayer } from './checks.js'
-import type { Layer, None } from './layer.js'
+import type { Layer, None, Traced } from './layer.js'
 import { aMask, aValue, demandOperands } from './operands.js'
-import { optionProblems, recordOf } from './options.js'
-import { optionalConfig } from './quantizing.js'
+import { recordOf } from './options.js'
+import { quantizedLayer, type Place } from './quantizedLayer.js'
 
-/** How a call of attention differs; as options of the layer, what every call does that says nothing else. */
-export type AttentionCall = {
+const CALL = {
   /** Each query sees the keys up to its own position only (default false); not together with a mask. */
-  readonly isCausal?: boolean
+  isCausal: flag,
   /** What queries are multiplied by (default `1/sqrt(E)`). */
-  readonly scale?: number | null
+  scale: orNull(numberField),
   /** Probability with which weights are dropped, in evaluation too, as in torch's function (default 0). */
-  readonly dropoutP?: number
+  dropoutP: fraction,
   /** Fewer heads of keys and values than of queries: each serves several of the third axis from the back (default false). */
-  readonly enableGqa?: boolean
+  enableGqa: flag,
 }
+/** How a call of attention differs; as options of the layer, what every call does that says nothing else. */
+export interface AttentionCall extends OptionsOf<typeof CALL> {}
 /** Operands of attention: query `[.., L, E]`, key `[.., S, E]`, value `[.., S, Ev]`; the mask broadcasts over `[.., L, S]`: booleans (true: seen) or floats that are added. */
 export type AttentionInput = AttentionCall & {
   readonly query: Value
@@ -42,22 +42,14 @@ export type AttentionInput = AttentionCall & {
   readonly value: Value
   readonly attnMask?: Value
 }
-/** Options of QuantScaledDotProductAttention: its quantizers by place and prefix (`qScaled`, `kTransposed`, `v`, `softmaxInput`, `attnOutputWeights`, `sdpaOutput`). */
-export type AttentionOptions = AttentionQuantizers &
-  AttentionCall & {
-    /** Give a quant tensor; needs an `sdpaOutputQuant`. */
-    readonly sdpaOutputReturnQuantTensor?: boolean
-  }
-
-const ALL = Object.keys(PLACES) as readonly AttentionPlace[]
-const CALL: { readonly [name: string]: Field } = {
-  isCausal: flag,
-  scale: orNull(numberField),
-  dropoutP: fraction,
-  enableGqa: flag,
+const QUANTIZED = {
+  /** Give a quant tensor; needs an `sdpaOutputQuant`. */
+  sdpaOutputReturnQuantTensor: flag,
 }
+/** Options of QuantScaledDotProductAttention: its quantizers by place and prefix (`qScaled`, `kTransposed`, `v`, `softmaxInput`, `attnOutputWeights`, `sdpaOutput`). */
+export interface AttentionOptions extends AttentionQuantizers, AttentionCall, OptionsOf<typeof QUANTIZED> {}
 
-const OPERANDS: { readonly [name: string]: Field } = {
+const OPERANDS = {
   query: required(aValue),
   key: required(aValue),
   value: required(aValue),
@@ -121,47 +113,51 @@ const scoresShape = (q: Value, k: Value): Shape => [...q.shape.slice(0, -1), k.s
 
 type Named = { readonly name: string; readonly quantized: boolean }
 
+const outputProblems = (
+  name: string,
+  o: AttentionOptions,
+  output: Quantizer | null | undefined,
+): readonly QuantError[] =>
+  o.sdpaOutputReturnQuantTensor !== true || output !== null
+    ? []
+    : [
+        {
+          tag: 'ConfigError',
+          option: 'sdpaOutputReturnQuantTensor',
+          path: '',
+          message: `${name}: a quant tensor was asked for, but sdpaOutputQuant is off`,
+          fix: 'give it an sdpaOutputQuant: Int8ActPerTensorFloat, for instance',
+        },
+      ]
+
 const attentionLayer = (
   { name, quantized }: Named,
-  o: AttentionOptions,
+  options: AttentionOptions,
 ): Layer<None, AttendingState, AttentionInput> => {
-  const given = recordOf(o)
-  const places = quantized ? ALL : []
-  const found = attentionQuantizers(name, given, places)
-  const own = quantized ? { ...attentionFields(ALL), sdpaOutputReturnQuantTensor: flag } : {}
-  const wrong = [...optionProblems(name, o, { ...CALL, ...own }), ...found.problems]
-  const problems =
-    wrong.length === 0 && o.sdpaOutputReturnQuantTensor === true && found.quantizers.sdpaOutputQuant === null
-      ? [
-          {
-            tag: 'ConfigError' as const,
-            option: 'sdpaOutputReturnQuantTensor',
-            path: '',
-            message: `${name}: a quant tensor was asked for, but sdpaOutputQuant is off`,
-            fix: 'give it an sdpaOutputQuant: Int8ActPerTensorFloat, for instance',
-          },
-        ]
-      : wrong
-  if (problems.length > 0) return brokenLayer(name, problems)
-  return {
-    layer: name,
-    params: {},
-    state: attendingState(found.quantizers, o.dropoutP ?? 0),
-    problems,
-    source: {
-      layer: name,
-      options: given,
-      takes: [...Object.keys(CALL), ...places],
-      quantizers: found.quantizers,
-      ...(quantized ? {} : { twin: { layer: `Quant${name}`, options: given } }),
+  const places: { readonly [P in AttentionPlace]?: Place } = quantized ? PLACES : {}
+  return quantizedLayer({
+    name,
+    options,
+    own: quantized ? { ...CALL, ...QUANTIZED } : CALL,
+    places,
+    returns: null,
+    problems: ({ sdpaOutputQuant }) => (quantized ? outputProblems(name, options, sdpaOutputQuant) : []),
+    ...(quantized ? {} : { twin: { layer: `Quant${name}`, options: recordOf(options) } }),
+    build: (quantizers) => {
+      return {
+        params: {},
+        state: attendingState(quantizers, options.dropoutP ?? 0),
+        apply: (_params: Traced<None>, state: Traced<AttendingState>, x: AttentionInput, kit: Kit) => {
+          demandOperands(kit, name, x, OPERANDS)
+          const call = attending(kit, quantizers, state)
+          return [
+            attention(kit, name, { ...options, ...x }, call, options.sdpaOutputReturnQuantTensor === true),
+            call.after(),
+          ] as const
+        },
+      }
     },
-    config: { name, parts: Object.entries(found.quantizers).map(([p, q]) => [p, optionalConfig(q)] as const) },
-    apply: (_params, state, x, kit) => {
-      demandOperands(kit, name, x, OPERANDS)
-      const call = attending(kit, found.quantizers, state)
-      return [attention(kit, name, { ...o, ...x }, call, o.sdpaOutputReturnQuantTensor === true), call.after()]
-    },
-  }
+  })
 }
 
 /** One call. */

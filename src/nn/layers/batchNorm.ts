@@ -1,6 +1,7 @@
 /** torch's BatchNorm, and what it is in evaluation: a factor and a shift per channel. */
 import * as E from 'fp-ts/lib/Either.js'
 import {
+  byDefault,
   count,
   demandArguments,
   flag,
@@ -9,14 +10,14 @@ import {
   orNull,
   record,
   required,
-  type Fields,
+  type OptionsOf,
+  type Resolved,
 } from '../../data/fields.js'
 import { showShape, sizeOf } from '../../data/shape.js'
 import { isTensor, tensorField, type Tensor } from '../../data/tensor.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { dequantize, reshape } from '../functions/index.js'
 import { demandValue } from '../functions/support.js'
-import { brokenLayer } from './checks.js'
 import {
   constantLeaf,
   countingLeaf,
@@ -28,7 +29,7 @@ import {
   type Trees,
   type Unmerged,
 } from './layer.js'
-import { optionProblems } from './options.js'
+import { quantizedLayer } from './quantizedLayer.js'
 
 /** Scale and shift of a normalisation. */
 export type NormParams = { readonly weight: Tensor; readonly bias: Tensor }
@@ -38,17 +39,19 @@ export type BatchNormState = {
   readonly runningVar: Tensor
   readonly numBatchesTracked: Tensor
 }
-/** Options of a batch norm. */
-export type BatchNormOptions = {
-  readonly numFeatures: number
-  readonly eps?: number
-  /** Null: the plain mean over all batches. */
-  readonly momentum?: number | null
+const BATCH_NORM = {
+  numFeatures: required({ ...count, like: '64' }),
+  /** Default 1e-5. */
+  eps: byDefault({ ...nonNegative, like: '1e-5' }, 1e-5),
+  /** The weight of a batch in running statistics (default 0.1); null: the plain mean over all batches. */
+  momentum: byDefault(orNull({ ...fraction, like: '0.1' }), 0.1),
   /** Has it a weight and a bias (default true)? */
-  readonly affine?: boolean
+  affine: byDefault(flag, true),
   /** Does it keep running statistics for evaluation (default true)? Without them it normalises by each batch, in evaluation too. */
-  readonly trackRunningStats?: boolean
+  trackRunningStats: byDefault(flag, true),
 }
+/** Options of a batch norm. */
+export interface BatchNormOptions extends OptionsOf<typeof BATCH_NORM> {}
 /** A batch norm as its options make it. */
 export type BatchNorm<O extends BatchNormOptions> = Layer<
   O extends { readonly affine: false } ? None : NormParams,
@@ -64,14 +67,6 @@ const channelView = (v: Value, rank: number): Value =>
 /** `(x - mean)/sqrt(var + eps)`, from statistics that broadcast over x. */
 export const normalized = (kit: Kit, centred: Value, variance: Value, eps: number): Value =>
   kit.emit('div', [centred, kit.emit('sqrt', [kit.emit('add', [variance, kit.constant(eps)])])])
-
-const BATCH_NORM_FIELDS: Fields<BatchNormOptions> = {
-  numFeatures: required({ ...count, like: '64' }),
-  eps: { ...nonNegative, like: '1e-5' },
-  momentum: orNull({ ...fraction, like: '0.1' }),
-  affine: flag,
-  trackRunningStats: flag,
-}
 
 /** One value per channel has no variance: the batch norm would give zeros, and its running variance die out (torch refuses, too). */
 const oneValue = (kit: Kit, name: string, { shape }: Value): Value =>
@@ -99,25 +94,9 @@ const misfit = (name: string, x: Value, numFeatures: number, { ranks, words }: T
     : x.kit.fail({ op: name, refuse, fix: `give it an input ${words} with C = ${numFeatures}, or change the layer` })
 }
 
-type Resolved = {
-  readonly name: string
-  readonly numFeatures: number
-  readonly eps: number
-  readonly momentum: number | null
-  readonly affine: boolean
-  readonly tracks: boolean
-}
+type Norm = Resolved<typeof BATCH_NORM> & { readonly name: string }
 type Params = Partial<Traced<NormParams>>
 type State = Partial<Traced<BatchNormState>>
-
-const resolved = (name: string, o: BatchNormOptions): Resolved => ({
-  name,
-  numFeatures: o.numFeatures,
-  eps: o.eps ?? 1e-5,
-  momentum: o.momentum === undefined ? 0.1 : o.momentum,
-  affine: o.affine !== false,
-  tracks: o.trackRunningStats !== false,
-})
 
 /** A normalised value times the weight plus the bias, if it has them. */
 const shifted = ({ weight, bias }: Params, x: Value): Value =>
@@ -132,7 +111,7 @@ const shifted = ({ weight, bias }: Params, x: Value): Value =>
 const blended = (
   kit: Kit,
   s: Traced<BatchNormState>,
-  { numFeatures, momentum }: Resolved,
+  { numFeatures, momentum }: Norm,
   batch: { readonly mean: Value; readonly variance: Value; readonly n: number },
 ): Traced<BatchNormState> => {
   const batches = kit.emit('add', [s.numBatchesTracked, kit.constant(1)])
@@ -153,7 +132,7 @@ const blended = (
 
 const isTracking = (s: State): s is Traced<BatchNormState> => s.runningMean !== undefined
 
-const normalize = (o: Resolved, p: Params, s: State, x: Value, kit: Kit): readonly [Value, State] => {
+const normalize = (o: Norm, p: Params, s: State, x: Value, kit: Kit): readonly [Value, State] => {
   const rank = x.shape.length
   if (kit.mode === 'eval' && isTracking(s)) {
     const centred = kit.emit('sub', [x, channelView(s.runningMean, rank)])
@@ -198,39 +177,34 @@ const channelMap =
     return bad < 0 ? E.right(map) : E.left(notFinite(bad, variance.data[bad]))
   }
 
-const batchNorm = <O extends BatchNormOptions>(name: string, o: O, takes: Takes): BatchNorm<O> => {
-  const problems = optionProblems(name, o, BATCH_NORM_FIELDS)
-  if (problems.length > 0) return brokenLayer(name, problems)
-  const r = resolved(name, o)
-  const leaf = (value: number, learned: boolean) => constantLeaf([r.numFeatures], value, learned)
-  const params: SpecTree = r.affine ? { weight: leaf(1, true), bias: leaf(0, true) } : {}
-  const state: SpecTree = r.tracks
-    ? { runningMean: leaf(0, false), runningVar: leaf(1, false), numBatchesTracked: countingLeaf }
-    : {}
-  const layer: Layer<Partial<NormParams>, Partial<BatchNormState>> = {
-    layer: name,
-    params,
-    state,
-    problems,
-    source: { layer: name, options: o, takes: Object.keys(BATCH_NORM_FIELDS) },
-    config: {
-      name,
-      parts: [
-        ['numFeatures', String(r.numFeatures)],
-        ['eps', String(r.eps)],
-        ['momentum', String(r.momentum)],
-        ...(r.affine ? [] : [['affine', 'false'] as const]),
-        ...(r.tracks ? [] : [['trackRunningStats', 'false'] as const]),
-      ],
+type BatchNormLayer = Layer<Partial<NormParams>, Partial<BatchNormState>>
+
+const batchNorm = <O extends BatchNormOptions>(name: string, options: O, takes: Takes): BatchNorm<O> => {
+  const layer: BatchNormLayer = quantizedLayer({
+    name,
+    options,
+    own: BATCH_NORM,
+    places: {},
+    printed: ({ eps, momentum }) => ({ eps: String(eps), momentum: String(momentum) }),
+    build: (_q, own) => {
+      const leaf = (value: number, learned: boolean) => constantLeaf([own.numFeatures], value, learned)
+      const params: SpecTree = own.affine ? { weight: leaf(1, true), bias: leaf(0, true) } : {}
+      const state: SpecTree = own.trackRunningStats
+        ? { runningMean: leaf(0, false), runningVar: leaf(1, false), numBatchesTracked: countingLeaf }
+        : {}
+      return {
+        params,
+        state,
+        channelMap: channelMap(own.eps),
+        apply: (p: Params, s: State, given: Value, kit: Kit) => {
+          demandValue(name, given)
+          const x = dequantize(given, `${name} gets the bare value and returns a plain tensor`)
+          const bad = misfit(name, x, own.numFeatures, takes)
+          return bad !== null ? ([bad, s] as const) : normalize({ ...own, name }, p, s, x, kit)
+        },
+      }
     },
-    channelMap: channelMap(r.eps),
-    apply: (p, s, given, kit) => {
-      demandValue(name, given)
-      const x = dequantize(given, `${name} gets the bare value and returns a plain tensor`)
-      const bad = misfit(name, x, r.numFeatures, takes)
-      return bad !== null ? [bad, s] : normalize(r, p, s, x, kit)
-    },
-  }
+  })
   return layer as BatchNorm<O>
 }
 

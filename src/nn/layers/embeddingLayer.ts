@@ -1,6 +1,6 @@
 /** QuantEmbedding: rows of a quantized table (SEMANTICS-3, 5). */
 import type { QuantError } from '../../data/error.js'
-import { anything, count, flag, required, type Field } from '../../data/fields.js'
+import { anything, byDefault, count, flag, required, type OptionsOf, type Resolved } from '../../data/fields.js'
 import { normal } from '../../data/random.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Kit, Value } from '../../graph/op.js'
@@ -8,42 +8,42 @@ import { Int8WeightPerTensorFloat } from '../../quantizers/presets.js'
 import type { Quantizer } from '../../quantizers/quantizer.js'
 import { demandValue } from '../functions/support.js'
 import type { Layer, LeafSpec, Traced } from './layer.js'
-import { recordOf, type Prefixed } from './options.js'
-import { bare, quantizedLayer, type Schema } from './quantizedLayer.js'
+import { recordOf, type Given } from './options.js'
+import { bare, quantizedLayer, type PlaceOptions, type ReturnOption, type Schema } from './quantizedLayer.js'
 import type { QuantState } from './quantizing.js'
 import { isBinary, weigh, weightSpec } from './weighing.js'
 
-/** Options of an embedding. */
-export type EmbeddingOptions = Prefixed<'weight'> & {
-  /** Rows of the table: indices are whole numbers below it. */
-  readonly numEmbeddings: number
-  readonly embeddingDim: number
-  /** A row that starts as zeros and gets no gradient; negative ones count from the back. */
-  readonly paddingIdx?: number | null
-  /** Divide the gradient of each row by its number of occurrences in the call (default false). */
-  readonly scaleGradByFreq?: boolean
-  /** Default Int8WeightPerTensorFloat, per tensor always; null disables it. */
-  readonly weightQuant?: Quantizer | null
-  /** Give a quant tensor instead of its plain value (default false). */
-  readonly returnQuantTensor?: boolean
-}
 /** The table; a binary one stands in state, because each forward clamps it. */
 export type EmbeddingParams = { readonly weight?: Tensor }
 /** State of the quantizer. */
 export type EmbeddingState = { readonly weightQuant: QuantState; readonly weight?: Tensor }
 
 const NAME = 'QuantEmbedding'
-const padding: Field = {
-  says: 'a row of the table, negative from the back, or null',
-  like: '0',
-  holds: (x) => x === null || Number.isSafeInteger(x),
-}
-const OWN: Schema = {
+const OWN = {
+  /** Rows of the table: indices are whole numbers below it. */
   numEmbeddings: required(count),
   embeddingDim: required(count),
-  paddingIdx: padding,
-  scaleGradByFreq: flag,
+  /** A row that starts as zeros and gets no gradient; negative ones count from the back. */
+  paddingIdx: byDefault<number | null>(
+    {
+      says: 'a row of the table, negative from the back, or null',
+      like: '0',
+      holds: (x) => x === null || Number.isSafeInteger(x),
+    },
+    null,
+  ),
+  /** Divide the gradient of each row by its number of occurrences in the call (default false). */
+  scaleGradByFreq: byDefault(flag, false),
 }
+const PLACES = {
+  /** Default Int8WeightPerTensorFloat, per tensor always; null disables it. */
+  weightQuant: { fallback: Int8WeightPerTensorFloat, prefix: 'weight', use: 'weight' },
+} as const
+
+/** Options of an embedding. */
+export interface EmbeddingOptions extends OptionsOf<typeof OWN>, PlaceOptions<typeof PLACES>, ReturnOption {}
+type Own = Resolved<typeof OWN>
+
 /** Known in torch: refused with a reason of their own. */
 const REFUSED: Schema = { maxNorm: anything, normType: anything, sparse: anything }
 
@@ -55,9 +55,13 @@ const problem = (option: string, message: string, fix: string): QuantError => ({
   fix,
 })
 
-const togetherProblems = (o: EmbeddingOptions, q: Quantizer | null): readonly QuantError[] => {
+const togetherProblems = (
+  o: Own,
+  given: Given,
+  q: Quantizer | null,
+  returnQuantTensor: boolean,
+): readonly QuantError[] => {
   const out: QuantError[] = []
-  const given = recordOf(o)
   if (given.maxNorm !== undefined && given.maxNorm !== null)
     out.push(
       problem(
@@ -79,7 +83,7 @@ const togetherProblems = (o: EmbeddingOptions, q: Quantizer | null): readonly Qu
         `name a row from ${-o.numEmbeddings} to ${o.numEmbeddings - 1}`,
       ),
     )
-  if (q === null && o.returnQuantTensor === true)
+  if (q === null && returnQuantTensor)
     out.push(
       problem(
         'returnQuantTensor',
@@ -98,9 +102,9 @@ const togetherProblems = (o: EmbeddingOptions, q: Quantizer | null): readonly Qu
   return out
 }
 
-const tableLeaf = (o: EmbeddingOptions): LeafSpec => {
+const tableLeaf = (o: Own): LeafSpec => {
   const shape = [o.numEmbeddings, o.embeddingDim]
-  const pad = o.paddingIdx ?? null
+  const pad = o.paddingIdx
   return {
     shape,
     learned: true,
@@ -124,9 +128,9 @@ const notIndices = (kit: Kit, x: Value): Value =>
   })
 
 /** State and forward of an embedding whose options are right. */
-const embedding = (o: EmbeddingOptions, q: Quantizer | null, returnQuantTensor: boolean) => {
+const embedding = (o: Own, q: Quantizer | null, returnQuantTensor: boolean) => {
   const weight = tableLeaf(o)
-  const attrs = { paddingIdx: o.paddingIdx ?? null, scaleGradByFreq: o.scaleGradByFreq === true }
+  const attrs = { paddingIdx: o.paddingIdx, scaleGradByFreq: o.scaleGradByFreq }
   return {
     params: isBinary(q) ? {} : { weight },
     state: { ...(isBinary(q) ? { weight } : {}), weightQuant: weightSpec(q, weight.shape, 0) },
@@ -156,14 +160,13 @@ const embedding = (o: EmbeddingOptions, q: Quantizer | null, returnQuantTensor: 
  * Takes indices of any shape (`integerInput`), gives `[.., embeddingDim]`. Gradients go to the rows that were taken, and through the
  * table's scale to its largest element.
  */
-export const QuantEmbedding = (o: EmbeddingOptions): Layer<EmbeddingParams, EmbeddingState> => {
-  return quantizedLayer({
+export const QuantEmbedding = (o: EmbeddingOptions): Layer<EmbeddingParams, EmbeddingState> =>
+  quantizedLayer({
     name: NAME,
     options: o,
     own: OWN,
-    refused: REFUSED,
-    places: { weightQuant: { fallback: Int8WeightPerTensorFloat, prefix: 'weight', use: 'weight' } },
-    problems: (q) => togetherProblems(o, q.weightQuant),
-    build: ({ weightQuant: q }, returnQuantTensor) => embedding(o, q, returnQuantTensor),
+    known: REFUSED,
+    places: PLACES,
+    problems: (q, own, returnQuantTensor) => togetherProblems(own, recordOf(o), q.weightQuant, returnQuantTensor),
+    build: ({ weightQuant: q }, own, returnQuantTensor) => embedding(own, q, returnQuantTensor),
   })
-}

@@ -1,52 +1,25 @@
 /** QuantGRU: torch's equations with the quantizer places of QuantLSTM; Brevitas has none. */
-import { anything, flag, type Field } from '../../data/fields.js'
-import { Uint8ActPerTensorFloat } from '../../quantizers/presets.js'
-import type { Quantizer } from '../../quantizers/quantizer.js'
+import type { OptionsOf, Resolved } from '../../data/fields.js'
 import { dequantize } from '../functions/index.js'
 import type { Value } from '../../graph/op.js'
 import type { Layer, TensorTree } from './layer.js'
-import { quantizerFields, recordOf, type Prefixed } from './options.js'
-import { recurrentLayer } from './recurrent.js'
+import type { PlaceOptions, Quantizers, ReturnOption } from './quantizedLayer.js'
+import { recurrentLayer } from './recurring.js'
 import type { RnnInput, RnnOutput } from './recurrentLayers.js'
 import {
-  actQuantizer,
-  brokenIf,
   firstPlace,
+  GATE_PLACES,
+  GATES,
   ownPlace,
-  RECURRENT_FIELDS,
-  sharedProblems,
-  weightAndBias,
+  RECURRENT,
   type Carry,
   type Cell,
-  type RecurrentOptions,
   type StepTools,
 } from './recurrentPlaces.js'
 
+const GRU = { ...RECURRENT, ...GATES }
 /** Options of QuantGRU. */
-export type GruOptions = RecurrentOptions &
-  Prefixed<'gateAcc'> &
-  Prefixed<'sigmoid'> &
-  Prefixed<'tanh'> & {
-    /** Of the gates r and z. Default Uint8ActPerTensorFloat. */
-    readonly sigmoidQuant?: Quantizer | null
-    /** Of the new state n. Default Int8ActPerTensorFloat. */
-    readonly tanhQuant?: Quantizer | null
-    /** One weight quantizer for all gates of a direction (default false). */
-    readonly sharedIntraLayerWeightQuant?: boolean
-    /** One accumulator quantizer for all gates of a direction (default false). */
-    readonly sharedIntraLayerGateAccQuant?: boolean
-  }
-
-const GRU: { readonly [name: string]: Field } = {
-  ...RECURRENT_FIELDS,
-  sigmoidQuant: anything,
-  tanhQuant: anything,
-  sharedIntraLayerWeightQuant: flag,
-  sharedIntraLayerGateAccQuant: flag,
-  ...quantizerFields('gateAcc'),
-  ...quantizerFields('sigmoid'),
-  ...quantizerFields('tanh'),
-}
+export interface GruOptions extends OptionsOf<typeof GRU>, PlaceOptions<typeof GATE_PLACES>, ReturnOption {}
 
 const RESET = 'reset'
 const UPDATE = 'update'
@@ -69,24 +42,22 @@ const gruStep = ({ kit, gate, parts, through, quant, io }: StepTools, { h }: Car
   return { h: io(kit.emit('add', [added, kept])), c: null }
 }
 
-const gruCell = (o: GruOptions, q: { readonly [kind: string]: Quantizer | null }): Cell => ({
+const gruCell = (o: Resolved<typeof GRU>, q: Quantizers<typeof GATE_PLACES>): Cell => ({
   name: 'QuantGRU',
   gates: [RESET, UPDATE, NEW],
   paramsOf: (gate) => `${gate}GateParams`,
   borrows: (gate) => gate,
   hiddenBias: (gate) => gate === NEW,
-  oneWeightQuant: o.sharedIntraLayerWeightQuant === true,
+  oneWeightQuant: o.sharedIntraLayerWeightQuant,
   quantizers: [
-    { name: 'outputQuant', quantizer: q.io },
-    ...ACC.map((name) => ({ name, quantizer: q.acc })),
-    ...[RESET, UPDATE].map((g) => ({ name: `${g}SigmoidQuant`, quantizer: q.sigmoid })),
-    { name: `${NEW}TanhQuant`, quantizer: q.tanh },
+    { name: 'outputQuant', quantizer: q.ioQuant },
+    ...ACC.map((name) => ({ name, quantizer: q.gateAccQuant })),
+    ...[RESET, UPDATE].map((g) => ({ name: `${g}SigmoidQuant`, quantizer: q.sigmoidQuant })),
+    { name: `${NEW}TanhQuant`, quantizer: q.tanhQuant },
   ],
   owner: (n, place) => {
     if (n === 'outputQuant') return firstPlace(n)
-    return o.sharedIntraLayerGateAccQuant === true && n.endsWith('AccQuant')
-      ? ownPlace(ACC[0], place)
-      : ownPlace(n, place)
+    return o.sharedIntraLayerGateAccQuant && n.endsWith('AccQuant') ? ownPlace(ACC[0], place) : ownPlace(n, place)
   },
   cellState: null,
   catCells: true,
@@ -99,23 +70,18 @@ const gruCell = (o: GruOptions, q: { readonly [kind: string]: Quantizer | null }
  * place of its cell state's, the one of input and states at both products and at their sum; 1 goes through the quantizer of z. Called with `{ x, hx }`, gives `{ y, h }`.
  * The two biases of r and of z are one; that of the hidden part of n stays float unless its quantizer has a scale of its own.
  */
-export const QuantGRU = (o: GruOptions): Layer<TensorTree, TensorTree, RnnInput, RnnOutput> => {
-  const name = 'QuantGRU'
-  const given = recordOf(o)
-  const { weight, bias, problems } = weightAndBias(name, given)
-  const q = {
-    io: actQuantizer(name, given, 'ioQuant', 'io'),
-    acc: actQuantizer(name, given, 'gateAccQuant', 'gateAcc'),
-    sigmoid: actQuantizer(name, given, 'sigmoidQuant', 'sigmoid', Uint8ActPerTensorFloat),
-    tanh: actQuantizer(name, given, 'tanhQuant', 'tanh'),
-  }
-  const broken = brokenIf<RnnInput, RnnOutput>(name, o, GRU, () => [
-    ...problems,
-    ...Object.values(q).flatMap((f) => f.problems),
-    ...sharedProblems(name, o, q.io.quantizer),
-  ])
-  if (broken !== null) return broken
-  const cell = gruCell(o, Object.fromEntries(Object.entries(q).map(([k, f]) => [k, f.quantizer])))
-  const spec = { o, fields: GRU, cell, weight: weight.quantizer, bias: bias.quantizer }
-  return recurrentLayer<RnnInput, RnnOutput>(spec, ({ y, h }) => ({ y, h }))
-}
+export const QuantGRU = (o: GruOptions): Layer<TensorTree, TensorTree, RnnInput, RnnOutput> =>
+  recurrentLayer({
+    name: 'QuantGRU',
+    options: o,
+    own: GRU,
+    places: GATE_PLACES,
+    specOf: (q, own) => ({
+      o: own,
+      cell: gruCell(own, q),
+      weight: q.weightQuant,
+      bias: q.biasQuant,
+      io: q.ioQuant,
+    }),
+    finish: ({ y, h }) => ({ y, h }),
+  })

@@ -6,6 +6,7 @@ export * from './activationLayers.js'
 export * from './weightLayers.js'
 export * from './joinLayers.js'
 export * from './resizeLayers.js'
+export * from './truncLayers.js'
 export * from './normLayers.js'
 export {
   BatchNorm1d,

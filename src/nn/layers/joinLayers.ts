@@ -2,21 +2,22 @@
 import type { Kit, Value } from '../../graph/op.js'
 import { Int8ActPerTensorFloat } from '../../quantizers/presets.js'
 import type { Quantizer } from '../../quantizers/quantizer.js'
-import { NOT_CONFIGURED } from './activationLayers.js'
+import { NOT_CONFIGURED } from './refusing.js'
 import { add, cat, isQuantValue } from '../functions/index.js'
 import { demandValues } from '../functions/support.js'
 import type { Layer, None, Traced } from './layer.js'
-import type { Prefixed } from './options.js'
-import { bare, quantizedLayer } from './quantizedLayer.js'
+import { bare, quantizedLayer, type PlaceOptions, type ReturnOption } from './quantizedLayer.js'
 import { actSpec, throughQuantizer, type QuantState } from './quantizing.js'
 
+const PLACES = {
+  /** Both inputs go through it. Default Int8ActPerTensorFloat; null disables it. */
+  inputQuant: { fallback: Int8ActPerTensorFloat, prefix: 'input', use: 'act' },
+  /** Default Int8ActPerTensorFloat; null disables it. */
+  outputQuant: { fallback: Int8ActPerTensorFloat, prefix: 'output', use: 'act' },
+} as const
+
 /** Options of joins. Input and output quantizers default to Int8ActPerTensorFloat; null disables them. */
-export type JoinOptions = Prefixed<'input'> &
-  Prefixed<'output'> & {
-    readonly inputQuant?: Quantizer | null
-    readonly outputQuant?: Quantizer | null
-    readonly returnQuantTensor?: boolean
-  }
+export interface JoinOptions extends PlaceOptions<typeof PLACES>, ReturnOption {}
 /** State of the quantizers of a join. */
 export type JoinState = { readonly inputQuant: QuantState; readonly outputQuant: QuantState }
 
@@ -35,11 +36,6 @@ const quantizeAll = (
   })
   return [out, s]
 }
-
-const PLACES = {
-  inputQuant: { fallback: Int8ActPerTensorFloat, prefix: 'input', use: 'act' },
-  outputQuant: { fallback: Int8ActPerTensorFloat, prefix: 'output', use: 'act' },
-} as const
 
 const notJoined = (kit: Kit, layer: string, y: Value): Value =>
   y.kit.failWith({
@@ -61,7 +57,7 @@ const joinLayer = <I>(
     options,
     own: {},
     places: PLACES,
-    build: (q, returnQuantTensor) => ({
+    build: (q, _own, returnQuantTensor) => ({
       params: {},
       state: { inputQuant: actSpec(q.inputQuant), outputQuant: actSpec(q.outputQuant) },
       apply: (_params, state: Traced<JoinState>, x: I, kit): readonly [Value, Traced<JoinState>] => {

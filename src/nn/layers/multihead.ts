@@ -1,44 +1,55 @@
 /** What multi-head attention is made of: its options, its projections, its parameters and state (SEMANTICS-3, 4). */
 import type { QuantError } from '../../data/error.js'
-import { anything, count, flag, fraction, required, type Field } from '../../data/fields.js'
+import { byDefault, count, flag, fraction, required, type OptionsOf } from '../../data/fields.js'
 import { normal, xavierUniform, type Generator } from '../../data/random.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Value } from '../../graph/op.js'
 import { Int32Bias, Int8ActPerTensorFloat, Int8WeightPerTensorFloat } from '../../quantizers/presets.js'
-import type { Quantizer } from '../../quantizers/quantizer.js'
-import { attentionFields, type AttendingState, type AttentionPlace, type AttentionQuantizers } from './attending.js'
+import { PLACES, type AttendingState } from './attending.js'
 import { constantLeaf, type LeafSpec, type SpecTree } from './layer.js'
-import { quantizerFields, recordOf, type Given, type Prefixed } from './options.js'
+import { recordOf, type Given } from './options.js'
+import { behindPlaces, placeFields, type PlaceOptions, type Quantizers } from './places.js'
+import type { Inside } from './quantizedLayer.js'
 import type { WeightLayer, WeightParams, WeightState } from './weightLayer.js'
 import { QuantLinear } from './weightLayers.js'
 
 /** The layer's name. */
 export const NAME = 'QuantMultiheadAttention'
 
-/** Quantizers of the projections, as QuantLinear has them, behind `inProj` and `outProj`. */
-type ProjectionQuantizers = Prefixed<'inProjInput'> &
-  Prefixed<'inProjWeight'> &
-  Prefixed<'inProjBias'> &
-  Prefixed<'outProjInput'> &
-  Prefixed<'outProjWeight'> &
-  Prefixed<'outProjBias'> &
-  Prefixed<'outProjOutput'> & {
-    readonly inProjInputQuant?: Quantizer | null
-    readonly inProjWeightQuant?: Quantizer | null
-    readonly inProjBiasQuant?: Quantizer | null
-    readonly outProjInputQuant?: Quantizer | null
-    readonly outProjWeightQuant?: Quantizer | null
-    readonly outProjBiasQuant?: Quantizer | null
-    readonly outProjOutputQuant?: Quantizer | null
-  }
-
-/** What a call gives beside the result. */
-export type MultiheadCall = {
-  /** Give the weights too (default true). */
-  readonly needWeights?: boolean
-  /** Their mean over the heads (default), or one matrix per head. */
-  readonly averageAttnWeights?: boolean
+const act = { fallback: Int8ActPerTensorFloat, use: 'act' } as const
+const weight = { fallback: Int8WeightPerTensorFloat, use: 'weight' } as const
+const bias = { fallback: Int32Bias, use: 'bias' } as const
+/** Quantizers of the projections, as QuantLinear has them, behind `inProj` and `outProj`; they stand in these layers. */
+const PROJECTIONS = {
+  /** Of query, key and value. Default Int8ActPerTensorFloat. */
+  inProjInputQuant: { ...act, prefix: 'inProjInput' },
+  /** Default Int8WeightPerTensorFloat. */
+  inProjWeightQuant: { ...weight, prefix: 'inProjWeight' },
+  /** Default Int32Bias. */
+  inProjBiasQuant: { ...bias, prefix: 'inProjBias' },
+  /** Of what the heads give. Default Int8ActPerTensorFloat. */
+  outProjInputQuant: { ...act, prefix: 'outProjInput' },
+  /** Default Int8WeightPerTensorFloat. */
+  outProjWeightQuant: { ...weight, prefix: 'outProjWeight' },
+  /** Default Int32Bias. */
+  outProjBiasQuant: { ...bias, prefix: 'outProjBias' },
+  /** None by default. */
+  outProjOutputQuant: { fallback: null, use: 'act', prefix: 'outProjOutput' },
+} as const
+/** Options of the projections. */
+export const PROJECTION_FIELDS = {
+  ...placeFields(Object.entries(PROJECTIONS)),
+  ...behindPlaces(Object.entries(PROJECTIONS)),
 }
+
+const CALL = {
+  /** Give the weights too (default true). */
+  needWeights: flag,
+  /** Their mean over the heads (default), or one matrix per head. */
+  averageAttnWeights: flag,
+}
+/** What a call gives beside the result. */
+export interface MultiheadCall extends OptionsOf<typeof CALL> {}
 /**
  * Operands of multi-head attention: `[L, N, E]` (`batchFirst`: `[N, L, E]`), or `[L, E]` without a batch. Without key and value they are the query.
  * Masks: true (or a float, which is added) hides; `attnMask [L, S]` or `[N*heads, L, S]`, `keyPaddingMask [N, S]`.
@@ -53,24 +64,37 @@ export type MultiheadInput = MultiheadCall & {
 /** The result, and the quantized weights where they were asked for. */
 export type MultiheadOutput = { readonly y: Value; readonly weights?: Value }
 
+const { sdpaOutputQuant: _none, ...HERE } = PLACES
+/** Quantizers between the projections. */
+export { HERE }
+
+/** Options of its own. */
+export const OWN = {
+  embedDim: required(count),
+  numHeads: required(count),
+  /** Probability with which weights are dropped in training (default 0). */
+  dropout: byDefault(fraction, 0),
+  /** Biases of the projections (default true). */
+  bias: byDefault(flag, true),
+  /** A learned key and value behind the others (default false). */
+  addBiasKv: byDefault(flag, false),
+  /** A key and a value of zeros behind the others (default false). */
+  addZeroAttn: byDefault(flag, false),
+  /** Features of the keys (default: embedDim). */
+  kdim: count,
+  /** Features of the values (default: embedDim). */
+  vdim: count,
+  /** One projection for query, key and value, which must then be one tensor (default true). */
+  packedInProj: byDefault(flag, true),
+  /** Operands and result are `[N, L, E]` instead of `[L, N, E]` (default false). */
+  batchFirst: byDefault(flag, false),
+  /** Give a quant tensor (default false). */
+  returnQuantTensor: byDefault(flag, false),
+  ...CALL,
+}
 /** Options of QuantMultiheadAttention. */
-export type MultiheadOptions = Omit<AttentionQuantizers, 'sdpaOutputQuant' | keyof Prefixed<'sdpaOutput'>> &
-  ProjectionQuantizers &
-  MultiheadCall & {
-    readonly embedDim: number
-    readonly numHeads: number
-    /** Probability with which weights are dropped in training (default 0). */
-    readonly dropout?: number
-    readonly bias?: boolean
-    readonly addBiasKv?: boolean
-    readonly addZeroAttn?: boolean
-    readonly kdim?: number
-    readonly vdim?: number
-    /** One projection for query, key and value, which must then be one tensor (default true). */
-    readonly packedInProj?: boolean
-    readonly batchFirst?: boolean
-    readonly returnQuantTensor?: boolean
-  }
+export interface MultiheadOptions
+  extends OptionsOf<typeof OWN>, PlaceOptions<typeof HERE>, PlaceOptions<typeof PROJECTIONS> {}
 
 /** Parameters: of `inProj`, or of `qProj`, `kProj`, `vProj`; of `outProj`; and the added key and value. */
 export type MultiheadParams = {
@@ -89,43 +113,6 @@ export type MultiheadState = Omit<AttendingState, 'sdpaOutputQuant'> & {
   readonly kProj?: WeightState
   readonly vProj?: WeightState
   readonly outProj: WeightState
-}
-
-/** Places of quantizers between the projections. */
-export const HERE = [
-  'qScaledQuant',
-  'kTransposedQuant',
-  'vQuant',
-  'softmaxInputQuant',
-  'attnOutputWeightsQuant',
-] as const satisfies readonly AttentionPlace[]
-const PROJECTIONS = {
-  inProj: ['Input', 'Weight', 'Bias'],
-  outProj: ['Input', 'Weight', 'Bias', 'Output'],
-} as const
-
-/** All options. */
-export const FIELDS: { readonly [name: string]: Field } = {
-  embedDim: required(count),
-  numHeads: required(count),
-  dropout: fraction,
-  bias: flag,
-  addBiasKv: flag,
-  addZeroAttn: flag,
-  kdim: count,
-  vdim: count,
-  packedInProj: flag,
-  batchFirst: flag,
-  returnQuantTensor: flag,
-  needWeights: flag,
-  averageAttnWeights: flag,
-  ...attentionFields(HERE),
-  ...Object.assign(
-    {},
-    ...Object.entries(PROJECTIONS).flatMap(([proj, parts]) =>
-      parts.map((part) => ({ [`${proj}${part}Quant`]: anything, ...quantizerFields(`${proj}${part}`) })),
-    ),
-  ),
 }
 
 /** Options behind a prefix, without it: `inProjWeightBitWidth` is `weightBitWidth` of `inProj`. */
@@ -215,6 +202,19 @@ export const projectionsOf = (o: MultiheadOptions): Projections => {
     ),
   }
 }
+
+/** The layers of the projections, and all quantizers by where they stand. */
+export const insideOf = (layers: Projections, found: Quantizers<typeof HERE>): Inside => ({
+  quantizers: {
+    ...found,
+    ...Object.fromEntries(
+      Object.entries(layers).flatMap(([name, l]) =>
+        Object.entries(l.source?.quantizers ?? {}).map(([place, q]) => [`${name}.${place}`, q] as const),
+      ),
+    ),
+  },
+  layers: Object.fromEntries(Object.entries(layers).map(([name, l]) => [name, l.config] as const)),
+})
 
 /** Xavier normal: the standard deviation of a key or value that is added. */
 export const addedLeaf = (e: number): LeafSpec => ({

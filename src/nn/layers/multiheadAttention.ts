@@ -4,16 +4,18 @@ import { sameShape, showShape, type Shape } from '../../data/shape.js'
 import { isInvalid } from '../../graph/builder.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { dequantize, reshape, transpose } from '../functions/index.js'
-import { asBias, attended, attending, attendingState, attentionQuantizers } from './attending.js'
-import { brokenLayer, called } from './checks.js'
+import { asBias, attended, attending, attendingState } from './attending.js'
+import { called } from './checks.js'
 import type { Layer, SpecTree, Traced } from './layer.js'
 import {
   addedLeaf,
-  FIELDS,
   headProblems,
   HERE,
+  insideOf,
   isPacked,
   NAME,
+  OWN,
+  PROJECTION_FIELDS,
   projectionsOf,
   type MultiheadInput,
   type MultiheadOptions,
@@ -21,10 +23,10 @@ import {
   type MultiheadParams,
   type MultiheadState,
   type ProjectionName,
+  type Projections,
 } from './multihead.js'
 import { aMask, aValue, demandOperands } from './operands.js'
-import { optionProblems, recordOf } from './options.js'
-import { optionalConfig } from './quantizing.js'
+import { quantizedLayer, type Built, type Quantizers } from './quantizedLayer.js'
 import type { WeightState } from './weightLayer.js'
 
 export type {
@@ -230,58 +232,21 @@ const noProjection = (kit: Kit, name: string): Value =>
 const added = (o: MultiheadOptions): SpecTree =>
   o.addBiasKv === true ? { biasK: addedLeaf(o.embedDim), biasV: addedLeaf(o.embedDim) } : {}
 
-/**
- * Multi-head attention (brevitas.nn.QuantMultiheadAttention): projections are QuantLinear with quantized input, weight and bias (options
- * behind `inProj` and `outProj`), in between attention with quantizers `qScaled`, `kTransposed`, `softmaxInput`, `attnOutputWeights`, `v`.
- * Called with a record, `{ query }` for self-attention; gives `{ y, weights }`. Formulas and quirks: SEMANTICS-3, 4; masks mean the contrary
- * of QuantScaledDotProductAttention's: true is masked.
- */
-export const QuantMultiheadAttention = (
+/** Parameters, state and forward. */
+const built = (
   o: MultiheadOptions,
-): Layer<MultiheadParams, MultiheadState, MultiheadInput, MultiheadOutput> => {
-  const given = recordOf(o)
-  const wrong = optionProblems(NAME, o, FIELDS)
-  const found = attentionQuantizers(NAME, given, HERE)
-  const layers = wrong.length > 0 ? {} : projectionsOf(o)
-  const own = Object.entries(layers)
-    .filter(([name]) => name !== 'kProj' && name !== 'vProj')
-    .flatMap(([, l]) => l.problems)
-  const problems = [...wrong, ...found.problems, ...own, ...(wrong.length > 0 ? [] : headProblems(o))]
-  if (problems.length > 0) return brokenLayer(NAME, problems)
+  layers: Projections,
+  quantizers: Quantizers<typeof HERE>,
+): Built<MultiheadParams, MultiheadState, MultiheadInput, MultiheadOutput> => {
   const trees = (which: 'params' | 'state'): SpecTree =>
     Object.fromEntries(Object.entries(layers).map(([name, l]) => [name, l[which]]))
-  const quantizers = {
-    ...found.quantizers,
-    ...Object.fromEntries(
-      Object.entries(layers).flatMap(([name, l]) =>
-        Object.entries(l.source?.quantizers ?? {}).map(([place, q]) => [`${name}.${place}`, q] as const),
-      ),
-    ),
-  }
   return {
-    layer: NAME,
     params: { ...trees('params'), ...added(o) },
-    state: { ...trees('state'), ...attendingState(found.quantizers, o.dropout ?? 0) },
-    problems,
-    source: {
-      layer: NAME,
-      options: given,
-      takes: Object.keys(FIELDS).filter((f) => f in o || f.endsWith('Quant')),
-      quantizers,
-    },
-    config: {
-      name: NAME,
-      parts: [
-        ['embedDim', String(o.embedDim)],
-        ['numHeads', String(o.numHeads)],
-        ...Object.entries(layers).map(([name, l]) => [name, l.config] as const),
-        ...Object.entries(found.quantizers).map(([p, q]) => [p, optionalConfig(q)] as const),
-      ],
-    },
+    state: { ...trees('state'), ...attendingState(quantizers, o.dropout ?? 0) },
     apply: (p, s, x, kit) => {
       demandOperands(kit, NAME, x, OPERANDS)
       const after: { [name in ProjectionName]?: Traced<WeightState> } = {}
-      const call = attending(kit, found.quantizers, s)
+      const call = attending(kit, quantizers, s)
       const project = (name: ProjectionName, v: Value): Value =>
         kit.scoped(name, () => {
           const [layer, params, state] = [layers[name], p[name], s[name]]
@@ -296,3 +261,29 @@ export const QuantMultiheadAttention = (
     },
   }
 }
+
+/**
+ * Multi-head attention (brevitas.nn.QuantMultiheadAttention): projections are QuantLinear with quantized input, weight and bias (options
+ * behind `inProj` and `outProj`), in between attention with quantizers `qScaled`, `kTransposed`, `softmaxInput`, `attnOutputWeights`, `v`.
+ * Called with a record, `{ query }` for self-attention; gives `{ y, weights }`. Formulas and quirks: SEMANTICS-3, 4; masks mean the contrary
+ * of QuantScaledDotProductAttention's: true is masked.
+ */
+export const QuantMultiheadAttention = (
+  o: MultiheadOptions,
+): Layer<MultiheadParams, MultiheadState, MultiheadInput, MultiheadOutput> =>
+  quantizedLayer({
+    name: NAME,
+    options: o,
+    own: OWN,
+    known: PROJECTION_FIELDS,
+    places: HERE,
+    returns: null,
+    problems: () => [
+      ...Object.entries(projectionsOf(o))
+        .filter(([name]) => name !== 'kProj' && name !== 'vProj')
+        .flatMap(([, l]) => l.problems),
+      ...headProblems(o),
+    ],
+    inside: (found) => insideOf(projectionsOf(o), found),
+    build: (quantizers) => built(o, projectionsOf(o), quantizers),
+  })

@@ -1,50 +1,51 @@
 /** Normalisation: torch's BatchNorm and LayerNorm, and the scale-and-bias layers into which Brevitas folds a batch norm. */
-import { count, flag, nonNegative, required, type Field } from '../../data/fields.js'
+import { nonNegative, type OptionsOf } from '../../data/fields.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Shape } from '../../data/shape.js'
-import type { Value } from '../../graph/op.js'
-import { Int8WeightPerTensorFloat } from '../../quantizers/presets.js'
+import type { Kit, Value } from '../../graph/op.js'
 import type { NormParams } from './batchNorm.js'
 import { add, dequantize, isQuantValue, mul, reshape } from '../functions/index.js'
 import { demandValue } from '../functions/support.js'
-import { LAYER_NORM_FIELDS, notReturned, overLastAxes, quantizedScale, quantizedShift } from './normParts.js'
-import { brokenLayer } from './checks.js'
+import {
+  FEATURES,
+  featureView,
+  LAYER_NORM_FIELDS,
+  notReturned,
+  overLastAxes,
+  quantizedScale,
+  quantizedShift,
+  VIEWED_FEATURES,
+} from './normParts.js'
 import { constantLeaf, type Layer, type None, type Traced } from './layer.js'
-import { optionProblems } from './options.js'
 import { bare, quantizedLayer, type Schema } from './quantizedLayer.js'
 import { actSpec, throughQuantizer, type QuantState } from './quantizing.js'
 import { weightSpec } from './weighing.js'
-import type { WeightQuantizers } from './weightLayers.js'
+import { WEIGHT_PLACES, type WeightQuantizers } from './weightLayer.js'
 
 /** torch.nn.LayerNorm over the last axes; strips. */
-export const LayerNorm = (o: {
-  readonly normalizedShape: number | Shape
-  readonly eps?: number
-}): Layer<NormParams, None> => {
-  const problems = optionProblems('LayerNorm', o, LAYER_NORM_FIELDS)
-  if (problems.length > 0) return brokenLayer('LayerNorm', problems)
-  const shape = typeof o.normalizedShape === 'number' ? [o.normalizedShape] : o.normalizedShape
-  const eps = o.eps ?? 1e-5
-  return {
-    layer: 'LayerNorm',
-    params: { weight: constantLeaf(shape, 1, true), bias: constantLeaf(shape, 0, true) },
-    state: {},
-    problems,
-    source: { layer: 'LayerNorm', options: o, takes: ['normalizedShape', 'eps'] },
-    config: {
-      name: 'LayerNorm',
-      parts: [
-        ['normalizedShape', JSON.stringify(shape)],
-        ['eps', String(eps)],
-      ],
+export const LayerNorm = (o: OptionsOf<typeof LAYER_NORM_FIELDS>): Layer<NormParams, None> =>
+  quantizedLayer({
+    name: 'LayerNorm',
+    options: o,
+    own: LAYER_NORM_FIELDS,
+    places: {},
+    printed: ({ normalizedShape, eps }) => ({
+      normalizedShape: JSON.stringify([normalizedShape].flat()),
+      eps: String(eps),
+    }),
+    build: (_q, { normalizedShape, eps }) => {
+      const shape = typeof normalizedShape === 'number' ? [normalizedShape] : normalizedShape
+      return {
+        params: { weight: constantLeaf(shape, 1, true), bias: constantLeaf(shape, 0, true) },
+        state: {},
+        apply: (p: Traced<NormParams>, s: Traced<None>, given: Value, kit: Kit) => {
+          demandValue('LayerNorm', given)
+          const x = dequantize(given, 'LayerNorm gets the bare value and returns a plain tensor')
+          return [kit.emit('add', [kit.emit('mul', [overLastAxes(kit, x, shape, eps), p.weight]), p.bias]), s] as const
+        },
+      }
     },
-    apply: (p, s, given, kit) => {
-      demandValue('LayerNorm', given)
-      const x = dequantize(given, 'LayerNorm gets the bare value and returns a plain tensor')
-      return [kit.emit('add', [kit.emit('mul', [overLastAxes(kit, x, shape, eps), p.weight]), p.bias]), s]
-    },
-  }
-}
+  })
 
 /** State of a scale-and-bias layer's quantizers. */
 export type ScaleBiasState = {
@@ -52,30 +53,25 @@ export type ScaleBiasState = {
   readonly weightQuant: QuantState
   readonly outputQuant: QuantState
 }
-type ScaleBiasOptions = WeightQuantizers & { readonly numFeatures: number }
 
-const PLACES = {
-  inputQuant: { fallback: null, prefix: 'input', use: 'act' },
-  weightQuant: { fallback: Int8WeightPerTensorFloat, prefix: 'weight', use: 'weight' },
-  biasQuant: { fallback: null, prefix: 'bias', use: 'bias' },
-  outputQuant: { fallback: null, prefix: 'output', use: 'act' },
-} as const
+const FOLDED = { ...FEATURES, eps: nonNegative }
+type FoldedOptions = OptionsOf<typeof FOLDED> & WeightQuantizers
 
 type ScaleBiasParams = { readonly weight: Tensor; readonly bias?: Tensor }
 type ScaleBiasLayer = Layer<ScaleBiasParams, ScaleBiasState>
 
 const scaleBias = (
   name: string,
-  options: ScaleBiasOptions & { readonly bias?: boolean },
-  viewOf: (x: Value) => Shape,
-  extra: Schema,
+  options: WeightQuantizers & { readonly numFeatures: number; readonly bias?: boolean },
+  viewOf: () => Shape,
+  own: Schema,
 ): ScaleBiasLayer =>
   quantizedLayer({
     name,
     options,
-    own: { numFeatures: required(count), ...extra },
-    places: PLACES,
-    build: (q, returnQuantTensor) => {
+    own,
+    places: WEIGHT_PLACES,
+    build: (q, _own, returnQuantTensor) => {
       const shape = [options.numFeatures]
       return {
         params: {
@@ -91,7 +87,7 @@ const scaleBias = (
           demandValue(name, given)
           const [x, inputQuant] = throughQuantizer(q.inputQuant, kit, s.inputQuant, given, 'inputQuant')
           const [w, weightQuant] = quantizedScale(q.weightQuant, kit, s.weightQuant, p.weight)
-          const view = viewOf(x)
+          const view = viewOf()
           const product = mul(x, reshape(w, view))
           const { bias } = p
           const b =
@@ -106,24 +102,13 @@ const scaleBias = (
     },
   })
 
-const runtimeShapeField: Field = {
-  says: 'a list of whole numbers, -1 where the features stand',
-  like: '[1, -1, 1, 1]',
-  holds: (x) => Array.isArray(x) && x.every((n) => Number.isSafeInteger(n) && n >= -1),
-}
-
 /** `x * weight + bias` with quantized weights, both viewed in `runtimeShape` (default `[1, -1, 1, 1]`) (brevitas.nn.QuantScaleBias). */
-export const QuantScaleBias = (o: ScaleBiasOptions & { readonly bias?: boolean; readonly runtimeShape?: Shape }) =>
-  scaleBias('QuantScaleBias', o, () => (o.runtimeShape ?? [1, -1, 1, 1]).map((n) => (n === -1 ? o.numFeatures : n)), {
-    runtimeShape: runtimeShapeField,
-    bias: flag,
-  })
+export const QuantScaleBias = (o: OptionsOf<typeof VIEWED_FEATURES> & WeightQuantizers) =>
+  scaleBias('QuantScaleBias', o, () => featureView(o), VIEWED_FEATURES)
 
-const foldedNorm = (name: string, o: ScaleBiasOptions & { readonly eps?: number }, ones: Shape): ScaleBiasLayer =>
-  scaleBias(name, o, () => [1, o.numFeatures, ...ones], { eps: nonNegative })
+const foldedNorm = (name: string, o: FoldedOptions, ones: Shape): ScaleBiasLayer =>
+  scaleBias(name, o, () => [1, o.numFeatures, ...ones], FOLDED)
 /** A batch norm over `[N, C, L]` as a scale and a bias (brevitas.nn.BatchNorm1dToQuantScaleBias). */
-export const BatchNorm1dToQuantScaleBias = (o: ScaleBiasOptions & { readonly eps?: number }) =>
-  foldedNorm('BatchNorm1dToQuantScaleBias', o, [1])
+export const BatchNorm1dToQuantScaleBias = (o: FoldedOptions) => foldedNorm('BatchNorm1dToQuantScaleBias', o, [1])
 /** A batch norm over `[N, C, H, W]` as a scale and a bias (brevitas.nn.BatchNorm2dToQuantScaleBias). */
-export const BatchNorm2dToQuantScaleBias = (o: ScaleBiasOptions & { readonly eps?: number }) =>
-  foldedNorm('BatchNorm2dToQuantScaleBias', o, [1, 1])
+export const BatchNorm2dToQuantScaleBias = (o: FoldedOptions) => foldedNorm('BatchNorm2dToQuantScaleBias', o, [1, 1])

@@ -1,27 +1,51 @@
 /** What norms and scale-and-bias layers share; not public. */
-import { count, nonNegative, required, type Fields } from '../../data/fields.js'
+import { byDefault, count, nonNegative, required, type OptionsOf } from '../../data/fields.js'
 import { quantOf } from '../../data/quant.js'
 import type { Shape } from '../../data/shape.js'
 import type { Kit, Value } from '../../graph/op.js'
 import type { QuantizerState } from '../../quantizers/activation.js'
 import type { Quantizer } from '../../quantizers/quantizer.js'
 import { quantizeBias, quantizeWeight } from '../../quantizers/weight.js'
-import { NOT_CONFIGURED } from './activationLayers.js'
+import { NOT_CONFIGURED } from './refusing.js'
 import { normalized } from './batchNorm.js'
 import { reshape } from '../functions/index.js'
 import type { Traced } from './layer.js'
 import type { QuantState } from './quantizing.js'
-import { plainOperand, sayingOf } from './weightLayer.js'
+import { BIAS } from './weightLayer.js'
+import { plainOperand, sayingOf } from './weightForward.js'
 
 /** Options of a layer norm. */
-export const LAYER_NORM_FIELDS: Fields<{ normalizedShape: unknown; eps: unknown }> = {
-  normalizedShape: required({
+export const LAYER_NORM_FIELDS = {
+  /** The last axes, over which the mean is taken. */
+  normalizedShape: required<number | Shape>({
     says: 'a whole number above 0, or a list of such',
     like: '64',
     holds: (x) => count.holds(x) || (Array.isArray(x) && x.length > 0 && x.every(count.holds)),
   }),
-  eps: { ...nonNegative, like: '1e-5' },
+  /** Default 1e-5. */
+  eps: byDefault({ ...nonNegative, like: '1e-5' }, 1e-5),
 }
+
+/** Options of what goes over features. */
+export const FEATURES = { numFeatures: required(count) }
+/** The same where weight and bias can be viewed in several ways. */
+export const VIEWED_FEATURES = {
+  ...FEATURES,
+  /** How weight and bias are viewed, -1 where the features stand (default `[1, -1, 1, 1]`). */
+  runtimeShape: byDefault<Shape>(
+    {
+      says: 'a list of whole numbers, -1 where the features stand',
+      like: '[1, -1, 1, 1]',
+      holds: (x) => Array.isArray(x) && x.every((n) => Number.isSafeInteger(n) && n >= -1),
+    },
+    [1, -1, 1, 1],
+  ),
+  ...BIAS,
+}
+
+/** The shape in which weight and bias are viewed. */
+export const featureView = (o: OptionsOf<typeof VIEWED_FEATURES>): Shape =>
+  (o.runtimeShape ?? VIEWED_FEATURES.runtimeShape.fallback).map((n) => (n === -1 ? o.numFeatures : n))
 
 /** A plain value without the mean, over the deviation, of its last axes, which have that shape. */
 export const overLastAxes = (kit: Kit, x: Value, shape: Shape, eps: number): Value => {

@@ -1,14 +1,17 @@
 /** Options of layers: Brevitas' keyword arguments in camelCase, with a prefix per quantizer; unknown ones are errors. */
 import type { QuantError } from '../../data/error.js'
-import { anything, fieldProblems, showGiven, type Field } from '../../data/fields.js'
-import { quantizerProblems } from '../../quantizers/resolve.js'
+import { anything, fieldProblems, type Field } from '../../data/fields.js'
 import type { Quantizer, QuantizerOptions } from '../../quantizers/quantizer.js'
 import { quantizerOptionNames } from '../../quantizers/quantizer.js'
 
 /** Options of one quantizer under a prefix: `inputBitWidth`, `weightScalingImplType`. */
 export type Prefixed<Prefix extends string> = {
-  readonly [K in keyof QuantizerOptions as `${Prefix}${Capitalize<K>}`]?: QuantizerOptions[K]
+  readonly [K in keyof QuantizerOptions as OptionName<Prefix, K>]?: QuantizerOptions[K]
 }
+type OptionName<Prefix extends string, K extends string> = Prefix extends '' ? K : `${Prefix}${Capitalize<K>}`
+
+/** A schema of options, by name. */
+export type Schema = { readonly [option: string]: Field }
 
 /** Anything that is given as options. */
 export type Given = { readonly [option: string]: unknown }
@@ -65,36 +68,3 @@ export const optionProblems = (
       : [],
   ),
 ]
-
-const isQuantizer = (x: unknown): x is Quantizer =>
-  typeof x === 'object' && x !== null && 'use' in x && 'quantType' in x
-
-/** The quantizer of one place of a layer, `more` of whose fields the place itself decides: given, disabled by null, or the default. Not a quantizer at all: a problem. */
-export const chosen = (
-  layer: string,
-  given: Given,
-  place: string,
-  fallback: Quantizer | null,
-  prefix: string,
-  use: Quantizer['use'],
-  more: Partial<Quantizer> = {},
-): { readonly quantizer: Quantizer | null; readonly problems: readonly QuantError[] } => {
-  const asked = given[place] === undefined ? fallback : given[place]
-  if (asked === null) return { quantizer: null, problems: [] }
-  const wrong = (message: string, fix: string) => ({
-    quantizer: null,
-    problems: [{ tag: 'ConfigError', option: place, path: '', message, fix } satisfies QuantError],
-  })
-  if (!isQuantizer(asked))
-    return wrong(
-      `${layer}: ${place} is no quantizer, but ${showGiven(asked)}`,
-      'give a preset, such as Int8ActPerTensorFloat, or null to disable it',
-    )
-  if (asked.use !== use)
-    return wrong(
-      `${layer}: ${asked.name} quantizes ${asked.use === 'act' ? 'activations' : `${asked.use}s`}, but ${place} quantizes ${use === 'act' ? 'activations' : `${use}s`}`,
-      `give a preset for ${use === 'act' ? 'activations' : `${use}s`}`,
-    )
-  const quantizer = overridden({ ...asked, ...more }, given, prefix)
-  return { quantizer, problems: quantizerProblems(quantizer) }
-}

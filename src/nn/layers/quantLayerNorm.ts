@@ -1,47 +1,30 @@
 /** A layer norm with quantizers: Brevitas has none; the places are those of its scale-and-bias layers, and one at the normed value. */
+import type { OptionsOf } from '../../data/fields.js'
 import { showShape, type Shape } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Kit, Value } from '../../graph/op.js'
-import { Int8WeightPerTensorFloat } from '../../quantizers/presets.js'
-import type { Quantizer } from '../../quantizers/quantizer.js'
 import { add, dequantize, isQuantValue, mul } from '../functions/index.js'
 import { demandValue } from '../functions/support.js'
 import { constantLeaf, type Layer, type Traced } from './layer.js'
 import { LAYER_NORM_FIELDS, notReturned, overLastAxes, quantizedScale, quantizedShift } from './normParts.js'
-import type { Prefixed } from './options.js'
-import { bare, quantizedLayer, type Quantizers } from './quantizedLayer.js'
+import { bare, quantizedLayer, type PlaceOptions, type Quantizers, type ReturnOption } from './quantizedLayer.js'
 import { actSpec, throughQuantizer, type QuantState } from './quantizing.js'
 import { weightSpec } from './weighing.js'
+import { WEIGHT_PLACES } from './weightLayer.js'
 
 const NAME = 'QuantLayerNorm'
 const PLACES = {
-  inputQuant: { fallback: null, prefix: 'input', use: 'act' },
+  inputQuant: WEIGHT_PLACES.inputQuant,
+  /** Of the normed value, in front of the weight; a bias on the scale of their product needs it. */
   normQuant: { fallback: null, prefix: 'norm', use: 'act' },
-  weightQuant: { fallback: Int8WeightPerTensorFloat, prefix: 'weight', use: 'weight' },
-  biasQuant: { fallback: null, prefix: 'bias', use: 'bias' },
-  outputQuant: { fallback: null, prefix: 'output', use: 'act' },
+  weightQuant: WEIGHT_PLACES.weightQuant,
+  biasQuant: WEIGHT_PLACES.biasQuant,
+  outputQuant: WEIGHT_PLACES.outputQuant,
 } as const
 
 /** Options of a quantized layer norm. */
-export type QuantLayerNormOptions = Prefixed<'input'> &
-  Prefixed<'norm'> &
-  Prefixed<'weight'> &
-  Prefixed<'bias'> &
-  Prefixed<'output'> & {
-    /** The last axes, over which the mean is taken. */
-    readonly normalizedShape: number | Shape
-    /** Default 1e-5. */
-    readonly eps?: number
-    readonly inputQuant?: Quantizer | null
-    /** Of the normed value, in front of the weight; a bias on the scale of their product needs it. */
-    readonly normQuant?: Quantizer | null
-    /** Default Int8WeightPerTensorFloat; null disables it. */
-    readonly weightQuant?: Quantizer | null
-    readonly biasQuant?: Quantizer | null
-    readonly outputQuant?: Quantizer | null
-    /** Give a quant tensor (default false). */
-    readonly returnQuantTensor?: boolean
-  }
+export interface QuantLayerNormOptions
+  extends OptionsOf<typeof LAYER_NORM_FIELDS>, PlaceOptions<typeof PLACES>, ReturnOption {}
 /** Its parameters, as torch.nn.LayerNorm's. */
 export type QuantLayerNormParams = { readonly weight: Tensor; readonly bias: Tensor }
 /** State of its quantizers. */
@@ -70,7 +53,7 @@ type Forward = (
 ) => readonly [Value, Traced<QuantLayerNormState>]
 
 const forward =
-  (shape: Shape, eps: number, q: Quantizers<keyof typeof PLACES>, returnQuantTensor: boolean): Forward =>
+  (shape: Shape, eps: number, q: Quantizers<typeof PLACES>, returnQuantTensor: boolean): Forward =>
   (p, s, given, kit) => {
     demandValue(NAME, given)
     const bad = misfit(kit, given, shape)
@@ -98,8 +81,8 @@ export const QuantLayerNorm = (o: QuantLayerNormOptions): Layer<QuantLayerNormPa
     options: o,
     own: LAYER_NORM_FIELDS,
     places: PLACES,
-    build: (q, returnQuantTensor) => {
-      const shape = typeof o.normalizedShape === 'number' ? [o.normalizedShape] : o.normalizedShape
+    build: (q, { normalizedShape, eps }, returnQuantTensor) => {
+      const shape = typeof normalizedShape === 'number' ? [normalizedShape] : normalizedShape
       return {
         params: { weight: constantLeaf(shape, 1, true), bias: constantLeaf(shape, 0, true) },
         state: {
@@ -108,7 +91,7 @@ export const QuantLayerNorm = (o: QuantLayerNormOptions): Layer<QuantLayerNormPa
           weightQuant: weightSpec(q.weightQuant, shape, 0),
           outputQuant: actSpec(q.outputQuant),
         },
-        apply: forward(shape, o.eps ?? 1e-5, q, returnQuantTensor),
+        apply: forward(shape, eps, q, returnQuantTensor),
       }
     },
   })

@@ -2,19 +2,17 @@
  * One forward of a recurrent layer: layers and directions in order, weights under shared quantizers, states in and out, and the order in
  * which quantizers collect (SEMANTICS-3, 1 and 2).
  */
-import type { Field } from '../../data/fields.js'
 import { at, leaves, mapTree } from '../../data/tree.js'
 import { isInvalid } from '../../graph/builder.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { isValue } from '../../graph/trace.js'
-import type { Quantizer } from '../../quantizers/quantizer.js'
 import { cat, dequantize, permute, reshape } from '../functions/index.js'
-import type { Layer, TensorTree, Traced } from './layer.js'
-import { recordOf } from './options.js'
+import type { TensorTree, Traced } from './layer.js'
+import type { Built as LayerParts } from './quantizedLayer.js'
 import { biasOf, hiddenBiasOf } from './recurrentBias.js'
 import { demandOperands, recurrentOperands } from './operands.js'
 import { misfit, stateRow } from './recurrentInput.js'
-import { optionalConfig, throughQuantizer } from './quantizing.js'
+import { throughQuantizer } from './quantizing.js'
 import {
   build,
   nested,
@@ -26,7 +24,7 @@ import {
   type Cell,
   type GatePlaces,
   type Place,
-  type RecurrentOptions,
+  type RecurrentSpec,
   type States,
   type StepTools,
 } from './recurrentPlaces.js'
@@ -190,14 +188,14 @@ const callLayers = (run: Run, x: Value, given: Begun): Called | Value => {
   const { b } = run
   const { o, cell } = b
   const ioOn = cell.quantizers.find((q) => q.name === 'outputQuant')?.quantizer !== null
-  const timeFirst = (v: Value): Value => (o.batchFirst === true ? permute(v, [1, 0, 2]) : v)
-  const last = (o.numLayers ?? 1) - 1
+  const timeFirst = (v: Value): Value => (o.batchFirst ? permute(v, [1, 0, 2]) : v)
+  const last = o.numLayers - 1
   const hs: Value[] = []
   const cs: Value[] = []
   let below = x
   for (let layer = 0; layer <= last; layer++) {
     const directions = b.places.filter((p) => p.layer === layer)
-    const quantOut = (o.returnQuantTensor === true || layer < last) && ioOn
+    const quantOut = (run.b.returnQuantTensor || layer < last) && ioOn
     const ys: Value[] = []
     for (const place of directions) {
       const input = layer === 0 ? timeFirst(quantized(run, 'outputQuant', place, x)) : below
@@ -217,44 +215,15 @@ export type Recurrent = { readonly y: Value; readonly h: Value; readonly c: read
 /** What it takes. */
 export type RecurrentInput = { readonly x: Value; readonly hx?: States; readonly cx?: States }
 
-/** Everything that a recurrent layer is made of. */
-export type RecurrentSpec = {
-  readonly o: RecurrentOptions
-  readonly fields: { readonly [name: string]: Field }
-  readonly cell: Cell
-  readonly weight: Quantizer | null
-  readonly bias: Quantizer | null
-}
-
-/** The layer; `finish` names the parts of its result. */
-export const recurrentLayer = <I extends RecurrentInput, O>(
-  { o, fields, cell, weight, bias }: RecurrentSpec,
-  finish: (r: Recurrent) => O,
-): Layer<TensorTree, TensorTree, I, O> => {
-  const b = build(o, cell, weight, bias)
-  const { params, state } = specs(b)
-  const named = cell.quantizers.map((q) => [q.name, q.quantizer] as const)
-  const quantizers = { weightQuant: weight, biasQuant: bias, ...Object.fromEntries(named) }
+/** Parameters, state and forward; `finish` names the parts of its result. */
+export const forwards = <I extends RecurrentInput, O>(
+  spec: RecurrentSpec,
+  finish: (r: Recurrent, cell: Cell) => O,
+): LayerParts<TensorTree, TensorTree, I, O> => {
+  const { o, cell } = spec
+  const b = build(spec)
   return {
-    layer: cell.name,
-    params,
-    state,
-    problems: [],
-    source: {
-      layer: cell.name,
-      options: recordOf(o),
-      takes: Object.keys(fields).filter((f) => f in o || f.endsWith('Quant')),
-      quantizers,
-    },
-    config: {
-      name: cell.name,
-      parts: [
-        ['inputSize', String(o.inputSize)],
-        ['hiddenSize', String(o.hiddenSize)],
-        ['numLayers', String(o.numLayers ?? 1)],
-        ...Object.entries(quantizers).map(([place, q]) => [place, optionalConfig(q)] as const),
-      ],
-    },
+    ...specs(b),
     apply: (p, s, input, kit) => {
       demandOperands(kit, cell.name, input, recurrentOperands(cell.cellState !== null))
       const odd = misfit(o, input.x)
@@ -265,12 +234,12 @@ export const recurrentLayer = <I extends RecurrentInput, O>(
           : kit.fail({
               op: cell.name,
               refuse: odd,
-              fix: `give it ${o.batchFirst === true ? '[B, T' : '[T, B'}, ${o.inputSize}]`,
+              fix: `give it ${o.batchFirst ? '[B, T' : '[T, B'}, ${o.inputSize}]`,
             })
       const done = refused ?? callLayers(run, input.x, input)
       const result = 'kit' in done ? { y: done, h: done, c: cell.cellState === null ? [] : [done] } : done
       const after = nested([...run.states]) as Traced<TensorTree>
-      return [finish(result), after]
+      return [finish(result, cell), after]
     },
   }
 }

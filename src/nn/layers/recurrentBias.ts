@@ -5,7 +5,7 @@ import { isValue } from '../../graph/trace.js'
 import { quantizeBias } from '../../quantizers/weight.js'
 import { dequantize } from '../functions/index.js'
 import type { Built, GatePlaces } from './recurrentPlaces.js'
-import { accumulatorScale, plainOperand } from './weightLayer.js'
+import { accumulatorScale, plainOperand } from './weightForward.js'
 
 /** What biases depend on: the layer, its parameters, and its quantized weights. */
 type Biased = {

@@ -37,5 +37,5 @@ export const misfit = (o: RecurrentOptions, { shape }: Value): string | null => 
   if (shape.length !== 3) return `an input ${showShape(shape)} is no sequence of batches`
   if (shape[2] !== o.inputSize)
     return `its input ${showShape(shape)} has ${shape[2]} features, but inputSize is ${o.inputSize}`
-  return shape[o.batchFirst === true ? 1 : 0] > 0 ? null : `its input ${showShape(shape)} has no step of time`
+  return shape[o.batchFirst ? 1 : 0] > 0 ? null : `its input ${showShape(shape)} has no step of time`
 }

@@ -1,48 +1,46 @@
 /** QuantRNN and QuantLSTM: the gates and the step of each (SEMANTICS-3, 1 and 2). */
 import type { QuantError } from '../../data/error.js'
-import { anything, flag, type Field } from '../../data/fields.js'
+import { byDefault, flag, oneOf, type OptionsOf, type Resolved } from '../../data/fields.js'
 import type { Value } from '../../graph/op.js'
-import { Uint8ActPerTensorFloat } from '../../quantizers/presets.js'
+import { Int8ActPerTensorFloat } from '../../quantizers/presets.js'
 import type { Quantizer } from '../../quantizers/quantizer.js'
 import { cat } from '../functions/index.js'
 import type { Layer, TensorTree } from './layer.js'
-import { quantizerFields, recordOf, type Prefixed } from './options.js'
-import { recurrentLayer, type RecurrentInput } from './recurrent.js'
+import { quantizerFields } from './options.js'
+import type { PlaceOptions, Quantizers, ReturnOption } from './quantizedLayer.js'
+import type { RecurrentInput } from './recurrent.js'
+import { recurrentLayer } from './recurring.js'
 import {
-  actQuantizer,
-  brokenIf,
   firstPlace,
+  GATE_PLACES,
+  GATES,
   ownPlace,
-  RECURRENT_FIELDS,
-  sharedProblems,
-  weightAndBias,
+  RECURRENT,
+  RECURRENT_PLACES,
   type Carry,
   type Cell,
-  type RecurrentOptions,
   type States,
   type StepTools,
 } from './recurrentPlaces.js'
 
+const RNN = {
+  ...RECURRENT,
+  /** Default tanh. Another one is refused in Brevitas' words. */
+  nonlinearity: byDefault<'tanh' | 'relu'>({ ...oneOf('tanh', 'relu'), holds: () => true }, 'tanh'),
+}
+const RNN_PLACES = {
+  ...RECURRENT_PLACES,
+  /** The sums. Default Int8ActPerTensorFloat. */
+  gateAccQuant: { fallback: Int8ActPerTensorFloat, prefix: 'gateAccQuant', use: 'act' },
+} as const
 /** Options of QuantRNN. Those of the accumulators have the prefix `gateAccQuant`, as in Brevitas. */
-export type RnnOptions = RecurrentOptions &
-  Prefixed<'gateAccQuant'> & {
-    /** Default tanh. */
-    readonly nonlinearity?: 'tanh' | 'relu'
-  }
+export interface RnnOptions extends OptionsOf<typeof RNN>, PlaceOptions<typeof RNN_PLACES>, ReturnOption {}
 /** What QuantRNN takes: x `[T, B, I]`, and where it starts (zeros without). */
 export type RnnInput = { readonly x: Value; readonly hx?: States }
 /** What it gives: `y [T, B, H * directions]` and the last states, `h [layers * directions, B, H]`. */
 export type RnnOutput = { readonly y: Value; readonly h: Value }
 
-const RNN: { readonly [name: string]: Field } = {
-  ...RECURRENT_FIELDS,
-  nonlinearity: anything,
-  ...quantizerFields('gateAccQuant'),
-  // Known in Brevitas, where they are ignored.
-  ...quantizerFields('gateAcc'),
-}
-
-const nonlinearityProblems = ({ nonlinearity = 'tanh' }: RnnOptions): readonly QuantError[] =>
+const nonlinearityProblems = (nonlinearity: string): readonly QuantError[] =>
   ['tanh', 'relu'].includes(nonlinearity)
     ? []
     : [
@@ -55,104 +53,81 @@ const nonlinearityProblems = ({ nonlinearity = 'tanh' }: RnnOptions): readonly Q
         },
       ]
 
+const rnnCell = (act: 'tanh' | 'relu', io: Quantizer | null, acc: Quantizer | null): Cell => ({
+  name: 'QuantRNN',
+  gates: [''],
+  paramsOf: () => 'gateParams',
+  borrows: () => '',
+  oneWeightQuant: false,
+  quantizers: [
+    { name: 'outputQuant', quantizer: io },
+    { name: 'gateAccQuant', quantizer: acc },
+  ],
+  owner: (n, place) => (n === 'outputQuant' ? firstPlace(n) : ownPlace(n, place)),
+  cellState: null,
+  catCells: true,
+  step: ({ kit, gate, through, io: toIo }) => ({
+    h: toIo(kit.emit(act, [through('gateAccQuant', gate(''))])),
+    c: null,
+  }),
+})
+
 /**
  * Elman's recurrent network (brevitas.nn.QuantRNN): `h = io(tanh(acc((x Wiᵀ + h Whᵀ) + b)))` for each step of time. One quantizer `io` for the
  * input and all states, one for the two weights, one for the sums. Called with `{ x, hx }`, gives `{ y, h }`. Order of collection, metadata and
  * quirks: SEMANTICS-3, 1.
  */
-export const QuantRNN = (o: RnnOptions): Layer<TensorTree, TensorTree, RnnInput, RnnOutput> => {
-  const name = 'QuantRNN'
-  const given = recordOf(o)
-  const { weight, bias, problems } = weightAndBias(name, given)
-  const io = actQuantizer(name, given, 'ioQuant', 'io')
-  const acc = actQuantizer(name, given, 'gateAccQuant', 'gateAccQuant')
-  const broken = brokenIf<RnnInput, RnnOutput>(name, o, RNN, () => [
-    ...problems,
-    ...io.problems,
-    ...acc.problems,
-    ...nonlinearityProblems(o),
-    ...sharedProblems(name, o, io.quantizer),
-  ])
-  if (broken !== null) return broken
-  const act = o.nonlinearity ?? 'tanh'
-  const cell: Cell = {
-    name,
-    gates: [''],
-    paramsOf: () => 'gateParams',
-    borrows: () => '',
-    oneWeightQuant: false,
-    quantizers: [
-      { name: 'outputQuant', quantizer: io.quantizer },
-      { name: 'gateAccQuant', quantizer: acc.quantizer },
-    ],
-    owner: (n, place) => (n === 'outputQuant' ? firstPlace(n) : ownPlace(n, place)),
-    cellState: null,
-    catCells: true,
-    step: ({ kit, gate, through, io: toIo }) => ({
-      h: toIo(kit.emit(act, [through('gateAccQuant', gate(''))])),
-      c: null,
-    }),
-  }
-  const spec = { o, fields: RNN, cell, weight: weight.quantizer, bias: bias.quantizer }
-  return recurrentLayer<RnnInput, RnnOutput>(spec, ({ y, h }) => ({ y, h }))
-}
+export const QuantRNN = (o: RnnOptions): Layer<TensorTree, TensorTree, RnnInput, RnnOutput> =>
+  recurrentLayer({
+    name: 'QuantRNN',
+    options: o,
+    own: RNN,
+    // Known in Brevitas, where they are ignored.
+    known: quantizerFields('gateAcc'),
+    places: RNN_PLACES,
+    problems: (_q, { nonlinearity }) => nonlinearityProblems(nonlinearity),
+    specOf: ({ weightQuant: weight, biasQuant: bias, ioQuant: io, gateAccQuant: acc }, own) => {
+      const cell = rnnCell(own.nonlinearity, io, acc)
+      return { o: own, cell, weight, bias, io }
+    },
+    finish: ({ y, h }) => ({ y, h }),
+  })
 
+const LSTM = {
+  ...RECURRENT,
+  /** No forget gate: it is one minus the input gate (default false). */
+  coupledInputForgetGates: byDefault(flag, false),
+  /** Join the cell states of all layers (default true), or give a list. */
+  catOutputCellStates: byDefault(flag, true),
+  ...GATES,
+  /** One cell state quantizer for all layers and directions (default true). */
+  sharedCellStateQuant: byDefault(flag, true),
+}
+const LSTM_PLACES = {
+  ...GATE_PLACES,
+  /** Default Int8ActPerTensorFloat. */
+  cellStateQuant: { fallback: Int8ActPerTensorFloat, prefix: 'cellState', use: 'act' },
+} as const
 /** Options of QuantLSTM. */
-export type LstmOptions = RecurrentOptions &
-  Prefixed<'gateAcc'> &
-  Prefixed<'sigmoid'> &
-  Prefixed<'tanh'> &
-  Prefixed<'cellState'> & {
-    /** Of the gates i, f, o. Default Uint8ActPerTensorFloat. */
-    readonly sigmoidQuant?: Quantizer | null
-    /** Of the gate g, and of the state that leaves. Default Int8ActPerTensorFloat. */
-    readonly tanhQuant?: Quantizer | null
-    /** Default Int8ActPerTensorFloat. */
-    readonly cellStateQuant?: Quantizer | null
-    /** No forget gate: it is one minus the input gate (default false). */
-    readonly coupledInputForgetGates?: boolean
-    /** Join the cell states of all layers (default true), or give a list. */
-    readonly catOutputCellStates?: boolean
-    /** One weight quantizer for all gates of a direction (default false). */
-    readonly sharedIntraLayerWeightQuant?: boolean
-    /** One accumulator quantizer for all gates of a direction (default false). */
-    readonly sharedIntraLayerGateAccQuant?: boolean
-    /** One cell state quantizer for all layers and directions (default true). */
-    readonly sharedCellStateQuant?: boolean
-  }
+export interface LstmOptions extends OptionsOf<typeof LSTM>, PlaceOptions<typeof LSTM_PLACES>, ReturnOption {}
+type Lstm = Resolved<typeof LSTM>
 /** What QuantLSTM takes: x `[T, B, I]`, and where it starts. */
 export type LstmInput = RecurrentInput
 /** What it gives: y, and the last hidden and cell states; the latter as a list with `catOutputCellStates: false`. */
 export type LstmOutput<C = Value> = { readonly y: Value; readonly h: Value; readonly c: C }
 
-const LSTM: { readonly [name: string]: Field } = {
-  ...RECURRENT_FIELDS,
-  sigmoidQuant: anything,
-  tanhQuant: anything,
-  cellStateQuant: anything,
-  coupledInputForgetGates: flag,
-  catOutputCellStates: flag,
-  sharedIntraLayerWeightQuant: flag,
-  sharedIntraLayerGateAccQuant: flag,
-  sharedCellStateQuant: flag,
-  ...quantizerFields('gateAcc'),
-  ...quantizerFields('sigmoid'),
-  ...quantizerFields('tanh'),
-  ...quantizerFields('cellState'),
-}
-
-const cellProblems = (o: LstmOptions, cellState: Quantizer | null): readonly QuantError[] => {
+const cellProblems = (o: Lstm, cellState: Quantizer | null, returnQuantTensor: boolean): readonly QuantError[] => {
   const out: QuantError[] = []
   const problem = (option: string, message: string, fix: string): void => {
     out.push({ tag: 'ConfigError', option, path: '', message: `QuantLSTM: ${message}`, fix })
   }
-  if (o.returnQuantTensor === true && cellState === null)
+  if (returnQuantTensor && cellState === null)
     problem(
       'returnQuantTensor',
       'return_quant_tensor=True requires cell_state_quant != None.',
       'give it a cellStateQuant, or drop returnQuantTensor',
     )
-  if (o.sharedCellStateQuant === false && o.catOutputCellStates !== false && cellState !== null)
+  if (!o.sharedCellStateQuant && o.catOutputCellStates && cellState !== null)
     problem(
       'catOutputCellStates',
       'Concatenating cell states requires shared cell quantizers.',
@@ -169,38 +144,38 @@ const FORWARD_OF: { readonly [gate: string]: string } = {
 }
 
 /** `x` through the sigmoid's, tanh's, … place of a gate. */
-const lstmCell = (o: LstmOptions, q: { readonly [kind: string]: Quantizer | null }): Cell => {
-  const coupled = o.coupledInputForgetGates === true
+const lstmCell = (o: Lstm, q: Quantizers<typeof LSTM_PLACES>): Cell => {
+  const coupled = o.coupledInputForgetGates
   const gates = coupled ? ['input', 'cell', 'output'] : ['input', 'forget', 'cell', 'output']
-  const named = (suffix: string, kind: string, list = gates) =>
-    list.map((g) => ({ name: `${g}${suffix}`, quantizer: q[kind] }))
+  const named = (suffix: string, quantizer: Quantizer | null, list = gates) =>
+    list.map((g) => ({ name: `${g}${suffix}`, quantizer }))
   return {
     name: 'QuantLSTM',
     gates,
     paramsOf: (gate) => `${gate}GateParams`,
     // In Brevitas the input gate of the backward direction uses the forward one's forget weight, and the other way round.
     borrows: (gate) => (coupled && gate === 'input' ? null : FORWARD_OF[gate]),
-    oneWeightQuant: o.sharedIntraLayerWeightQuant === true,
+    oneWeightQuant: o.sharedIntraLayerWeightQuant,
     quantizers: [
-      { name: 'outputQuant', quantizer: q.io },
-      { name: 'cellStateQuant', quantizer: q.cellState },
-      ...named('AccQuant', 'acc'),
+      { name: 'outputQuant', quantizer: q.ioQuant },
+      { name: 'cellStateQuant', quantizer: q.cellStateQuant },
+      ...named('AccQuant', q.gateAccQuant),
       ...named(
         'SigmoidQuant',
-        'sigmoid',
+        q.sigmoidQuant,
         gates.filter((g) => g !== 'cell'),
       ),
-      { name: 'cellTanhQuant', quantizer: q.tanh },
-      { name: 'hiddenStateTanhQuant', quantizer: q.tanh },
+      { name: 'cellTanhQuant', quantizer: q.tanhQuant },
+      { name: 'hiddenStateTanhQuant', quantizer: q.tanhQuant },
     ],
     owner: (n, place) => {
-      if (n === 'outputQuant' || (n === 'cellStateQuant' && o.sharedCellStateQuant !== false)) return firstPlace(n)
-      return o.sharedIntraLayerGateAccQuant === true && n.endsWith('AccQuant')
+      if (n === 'outputQuant' || (n === 'cellStateQuant' && o.sharedCellStateQuant)) return firstPlace(n)
+      return o.sharedIntraLayerGateAccQuant && n.endsWith('AccQuant')
         ? ownPlace('inputAccQuant', place)
         : ownPlace(n, place)
     },
     cellState: 'cellStateQuant',
-    catCells: o.catOutputCellStates !== false,
+    catCells: o.catOutputCellStates,
     step: (tools, carry) => lstmStep(tools, carry, coupled),
   }
 }
@@ -236,28 +211,19 @@ export function QuantLSTM(o: LstmOptions): Layer<TensorTree, TensorTree, LstmInp
 export function QuantLSTM(
   o: LstmOptions,
 ): Layer<TensorTree, TensorTree, LstmInput, LstmOutput<Value | readonly Value[]>> {
-  const name = 'QuantLSTM'
-  const given = recordOf(o)
-  const { weight, bias, problems } = weightAndBias(name, given)
-  const q = {
-    io: actQuantizer(name, given, 'ioQuant', 'io'),
-    acc: actQuantizer(name, given, 'gateAccQuant', 'gateAcc'),
-    sigmoid: actQuantizer(name, given, 'sigmoidQuant', 'sigmoid', Uint8ActPerTensorFloat),
-    tanh: actQuantizer(name, given, 'tanhQuant', 'tanh'),
-    cellState: actQuantizer(name, given, 'cellStateQuant', 'cellState'),
-  }
-  const broken = brokenIf<LstmInput, LstmOutput<Value | readonly Value[]>>(name, o, LSTM, () => [
-    ...problems,
-    ...Object.values(q).flatMap((f) => f.problems),
-    ...sharedProblems(name, o, q.io.quantizer),
-    ...cellProblems(o, q.cellState.quantizer),
-  ])
-  if (broken !== null) return broken
-  const cell = lstmCell(o, Object.fromEntries(Object.entries(q).map(([k, f]) => [k, f.quantizer])))
-  const spec = { o, fields: LSTM, cell, weight: weight.quantizer, bias: bias.quantizer }
-  return recurrentLayer<LstmInput, LstmOutput<Value | readonly Value[]>>(spec, ({ y, h, c }) => ({
-    y,
-    h,
-    c: cell.catCells ? cat(c, 0) : c,
-  }))
+  return recurrentLayer({
+    name: 'QuantLSTM',
+    options: o,
+    own: LSTM,
+    places: LSTM_PLACES,
+    problems: (q, own, returnQuantTensor) => cellProblems(own, q.cellStateQuant, returnQuantTensor),
+    specOf: (q, own) => ({
+      o: own,
+      cell: lstmCell(own, q),
+      weight: q.weightQuant,
+      bias: q.biasQuant,
+      io: q.ioQuant,
+    }),
+    finish: ({ y, h, c }, { catCells }) => ({ y, h, c: catCells ? cat(c, 0) : c }),
+  })
 }

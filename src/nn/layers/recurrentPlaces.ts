@@ -3,64 +3,68 @@
  * and 2). Nothing here is traced.
  */
 import type { QuantError } from '../../data/error.js'
-import { anything, count, flag, required, type Field } from '../../data/fields.js'
+import { byDefault, count, flag, required, type Resolved } from '../../data/fields.js'
 import type { Kit, Value } from '../../graph/op.js'
-import { Int32Bias, Int8ActPerTensorFloat, Int8WeightPerTensorFloat } from '../../quantizers/presets.js'
+import {
+  Int32Bias,
+  Int8ActPerTensorFloat,
+  Int8WeightPerTensorFloat,
+  Uint8ActPerTensorFloat,
+} from '../../quantizers/presets.js'
 import type { Quantizer } from '../../quantizers/quantizer.js'
-import { brokenLayer } from './checks.js'
-import type { Layer, LeafSpec, SpecTree, TensorTree } from './layer.js'
-import { chosen, optionProblems, quantizerFields, type Given, type Prefixed } from './options.js'
+import type { LeafSpec, SpecTree } from './layer.js'
 import { actSpec } from './quantizing.js'
 import { isBinary, uniformLeaf, weightSpec } from './weighing.js'
 
-/** Options of every recurrent layer. */
-export type RecurrentOptions = Prefixed<'weight'> &
-  Prefixed<'bias'> &
-  Prefixed<'io'> & {
-    readonly inputSize: number
-    readonly hiddenSize: number
-    /** Layers on top of each other (default 1). */
-    readonly numLayers?: number
-    readonly bias?: boolean
-    /** Input and result are `[B, T, ..]` instead of `[T, B, ..]` (default false); states stay as they are. */
-    readonly batchFirst?: boolean
-    /** A second direction, backward in time, beside each layer (default false). */
-    readonly bidirectional?: boolean
-    /** Default Int8WeightPerTensorFloat, one for the weights of a gate; null disables it. */
-    readonly weightQuant?: Quantizer | null
-    /** Default Int32Bias, on the scale of input times input weight; null: float biases. */
-    readonly biasQuant?: Quantizer | null
-    /** Input and hidden states: one quantizer for all layers and directions. Default Int8ActPerTensorFloat. */
-    readonly ioQuant?: Quantizer | null
-    /** The sums of each gate. Default Int8ActPerTensorFloat. */
-    readonly gateAccQuant?: Quantizer | null
-    /** The backward direction uses the input weights of the forward one (default false). */
-    readonly sharedInputHiddenWeights?: boolean
-    /** Give quant tensors (default false). */
-    readonly returnQuantTensor?: boolean
-  }
+/** Options of its own that every recurrent layer has. */
+export const RECURRENT = {
+  inputSize: required(count),
+  hiddenSize: required(count),
+  /** Layers on top of each other (default 1). */
+  numLayers: byDefault(count, 1),
+  /** Default true. */
+  bias: byDefault(flag, true),
+  /** Input and result are `[B, T, ..]` instead of `[T, B, ..]` (default false); states stay as they are. */
+  batchFirst: byDefault(flag, false),
+  /** A second direction, backward in time, beside each layer (default false). */
+  bidirectional: byDefault(flag, false),
+  /** The backward direction uses the input weights of the forward one (default false). */
+  sharedInputHiddenWeights: byDefault(flag, false),
+}
+/** Options of the layers whose gates have several weights and sums. */
+export const GATES = {
+  /** One weight quantizer for all gates of a direction (default false). */
+  sharedIntraLayerWeightQuant: byDefault(flag, false),
+  /** One accumulator quantizer for all gates of a direction (default false). */
+  sharedIntraLayerGateAccQuant: byDefault(flag, false),
+}
+
+const act = { fallback: Int8ActPerTensorFloat, use: 'act' } as const
+/** Places that every recurrent layer has, beside that of its sums. */
+export const RECURRENT_PLACES = {
+  /** Default Int8WeightPerTensorFloat, one for the weights of a gate; null disables it. */
+  weightQuant: { fallback: Int8WeightPerTensorFloat, prefix: 'weight', use: 'weight' },
+  /** Default Int32Bias, on the scale of input times input weight; null: float biases. */
+  biasQuant: { fallback: Int32Bias, prefix: 'bias', use: 'bias' },
+  /** Input and hidden states: one quantizer for all layers and directions. Default Int8ActPerTensorFloat. */
+  ioQuant: { ...act, prefix: 'io' },
+} as const
+/** Places of layers with gates. */
+export const GATE_PLACES = {
+  ...RECURRENT_PLACES,
+  /** The sums of each gate. Default Int8ActPerTensorFloat. */
+  gateAccQuant: { ...act, prefix: 'gateAcc' },
+  /** Behind the sigmoids. Default Uint8ActPerTensorFloat. */
+  sigmoidQuant: { fallback: Uint8ActPerTensorFloat, use: 'act', prefix: 'sigmoid' },
+  /** Behind tanh. Default Int8ActPerTensorFloat. */
+  tanhQuant: { ...act, prefix: 'tanh' },
+} as const
+
+/** Options of every recurrent layer, defaults filled in. */
+export type RecurrentOptions = Resolved<typeof RECURRENT>
 
 /** What is started from: one tensor `[rows, B, H]`, or a list of `[B, H]`. Row `2*layer + direction`, with one direction too, as in Brevitas. */
 export type States = Value | readonly Value[]
-
-/** Fields that all have. */
-export const RECURRENT_FIELDS: { readonly [name: string]: Field } = {
-  inputSize: required(count),
-  hiddenSize: required(count),
-  numLayers: count,
-  bias: flag,
-  batchFirst: flag,
-  bidirectional: flag,
-  weightQuant: anything,
-  biasQuant: anything,
-  ioQuant: anything,
-  gateAccQuant: anything,
-  sharedInputHiddenWeights: flag,
-  returnQuantTensor: flag,
-  ...quantizerFields('weight'),
-  ...quantizerFields('bias'),
-  ...quantizerFields('io'),
-}
 
 /** A quantizer of activations of a cell: its name there, and whose state it is. */
 export type CellQuantizer = { readonly name: string; readonly quantizer: Quantizer | null }
@@ -121,15 +125,15 @@ const DIRECTION_0 = { layer: 0, direction: 0 }
 
 /** The directions of all layers, in the order in which they are called. */
 const placesOf = (o: RecurrentOptions): readonly Place[] =>
-  Array.from({ length: o.numLayers ?? 1 }, (_, layer) =>
-    (o.bidirectional === true ? [0, 1] : [0]).map((direction) => ({ layer, direction })),
+  Array.from({ length: o.numLayers }, (_, layer) =>
+    (o.bidirectional ? [0, 1] : [0]).map((direction) => ({ layer, direction })),
   ).flat()
 
 const gatePlaces = (o: RecurrentOptions, cell: Cell, place: Place): readonly GatePlaces[] => {
   const own = (gate: string, p = place): string => `${placeName(p)}.${cell.paramsOf(gate)}`
   const forward = { ...place, direction: 0 }
   return cell.gates.map((gate) => {
-    const lent = o.sharedInputHiddenWeights === true && place.direction === 1 ? cell.borrows(gate) : null
+    const lent = o.sharedInputHiddenWeights && place.direction === 1 ? cell.borrows(gate) : null
     const wi = lent === null ? own(gate) : own(lent, forward)
     const group = cell.oneWeightQuant && lent === null ? own(cell.gates[0]) : wi
     return {
@@ -165,15 +169,19 @@ export const nested = <A>(
   return out
 }
 
-/** A recurrent layer with all its places. */
-export type Built = {
+/** Everything that a recurrent layer is made of. */
+export type RecurrentSpec = {
   readonly o: RecurrentOptions
   readonly cell: Cell
+  readonly weight: Quantizer | null
+  readonly bias: Quantizer | null
+  readonly returnQuantTensor: boolean
+}
+/** The same with all its places. */
+export type Built = RecurrentSpec & {
   readonly places: readonly Place[]
   readonly gates: ReadonlyMap<string, readonly GatePlaces[]>
   readonly groups: ReadonlyMap<string, readonly string[]>
-  readonly weight: Quantizer | null
-  readonly bias: Quantizer | null
   /** Quantizers of activations by the path of their state. */
   readonly slots: ReadonlyMap<string, Quantizer | null>
 }
@@ -185,18 +193,28 @@ export const slotOf = (cell: Cell, name: string, place: Place): string => {
 }
 
 /** All places of a layer. */
-export const build = (o: RecurrentOptions, cell: Cell, weight: Quantizer | null, bias: Quantizer | null): Built => {
+export const build = ({ o, cell, weight, bias, returnQuantTensor }: RecurrentSpec): Built => {
   const places = placesOf(o)
   const gates = new Map(places.map((p) => [placeName(p), gatePlaces(o, cell, p)] as const))
   const slots = new Map(
     places.flatMap((p) => cell.quantizers.map((q) => [slotOf(cell, q.name, p), q.quantizer] as const)),
   )
-  return { o, cell, places, gates, groups: groupsOf([...gates.values()].flat()), weight, bias, slots }
+  return {
+    o,
+    cell,
+    places,
+    gates,
+    groups: groupsOf([...gates.values()].flat()),
+    weight,
+    bias,
+    slots,
+    returnQuantTensor,
+  }
 }
 
 /** Features that a layer reads. */
 const inputSizeOf = (o: RecurrentOptions, layer: number): number =>
-  layer === 0 ? o.inputSize : o.hiddenSize * (o.bidirectional === true ? 2 : 1)
+  layer === 0 ? o.inputSize : o.hiddenSize * (o.bidirectional ? 2 : 1)
 
 /** The leaves of weights and biases, by path. */
 const parameters = ({ o, places, gates }: Built) => {
@@ -208,7 +226,7 @@ const parameters = ({ o, places, gates }: Built) => {
     for (const { wi, wh, bias, hiddenBias } of gates.get(placeName(place)) ?? []) {
       if (!weights.has(wi)) weights.set(wi, uniformLeaf([h, inputSizeOf(o, place.layer)], bound))
       weights.set(wh, uniformLeaf([h, h], bound))
-      if (o.bias === false) continue
+      if (!o.bias) continue
       biases.set(bias, uniformLeaf([h], bound))
       if (hiddenBias !== null) biases.set(hiddenBias, uniformLeaf([h], bound))
     }
@@ -233,53 +251,30 @@ export const specs = (b: Built): { readonly params: SpecTree; readonly state: Sp
   }
 }
 
-/** The quantizers of weights and biases as given. */
-export const weightAndBias = (name: string, given: Given) => {
-  const weight = chosen(name, given, 'weightQuant', Int8WeightPerTensorFloat, 'weight', 'weight')
-  const bias = chosen(name, given, 'biasQuant', Int32Bias, 'bias', 'bias')
-  return { weight, bias, problems: [...weight.problems, ...bias.problems] }
-}
-
-/** A quantizer of activations as given, Int8 by default. */
-export const actQuantizer = (
+/** What several options together do wrong in every recurrent layer. */
+export const sharedProblems = (
   name: string,
-  given: Given,
-  place: string,
-  prefix: string,
-  fallback: Quantizer = Int8ActPerTensorFloat,
-) => chosen(name, given, place, fallback, prefix, 'act')
-
-/** Problems that every recurrent layer may have. */
-export const sharedProblems = (name: string, o: RecurrentOptions, io: Quantizer | null): readonly QuantError[] => {
+  o: RecurrentOptions,
+  io: Quantizer | null,
+  returnQuantTensor: boolean,
+): readonly QuantError[] => {
   const out: QuantError[] = []
   const problem = (option: string, message: string, fix: string): void => {
     out.push({ tag: 'ConfigError', option, path: '', message: `${name}: ${message}`, fix })
   }
-  if (o.sharedInputHiddenWeights === true && o.bidirectional !== true)
+  if (o.sharedInputHiddenWeights && !o.bidirectional)
     problem(
       'sharedInputHiddenWeights',
       'Shared input-hidden weights requires bidirectional=True.',
       'set bidirectional: true, or leave sharedInputHiddenWeights out',
     )
-  if (o.returnQuantTensor === true && io === null)
+  if (returnQuantTensor && io === null)
     problem(
       'returnQuantTensor',
       'return_quant_tensor=True requires io_quant != None.',
       'give it an ioQuant, or drop returnQuantTensor',
     )
   return out
-}
-
-/** A broken layer, if anything is wrong with the options. */
-export const brokenIf = <I, O>(
-  name: string,
-  o: unknown,
-  fields: { readonly [name: string]: Field },
-  more: () => readonly QuantError[],
-): Layer<TensorTree, TensorTree, I, O> | null => {
-  const wrong = optionProblems(name, o, fields)
-  const problems = wrong.length > 0 ? wrong : more()
-  return problems.length > 0 ? brokenLayer(name, problems) : null
 }
 
 /** The quantizer of a direction is its own. */

@@ -1,81 +1,57 @@
 /** ScaleBias and HadamardClassifier: layers whose weights, if any, are not quantized (SEMANTICS-3, 5). */
-import { count, flag, required, type Field } from '../../data/fields.js'
+import { byDefault, count, flag, required, type OptionsOf, type Resolved } from '../../data/fields.js'
 import { quantOf } from '../../data/quant.js'
-import type { Shape } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { ceilLog2 } from '../../ops/support/metadata.js'
 import { add, dequantize, isQuantValue, reshape } from '../functions/index.js'
 import { demandValue } from '../functions/support.js'
-import { brokenLayer } from './checks.js'
-import { constantLeaf, type Layer, type None } from './layer.js'
-import { optionProblems, recordOf } from './options.js'
+import { constantLeaf, type Layer, type None, type Traced } from './layer.js'
+import { featureView, VIEWED_FEATURES } from './normParts.js'
+import { recordOf } from './options.js'
+import { quantizedLayer } from './quantizedLayer.js'
 
 /** Options of ScaleBias. */
-export type FloatScaleBiasOptions = {
-  readonly numFeatures: number
-  /** Default true. */
-  readonly bias?: boolean
-  /** How weight and bias are viewed, -1 where the features stand (default `[1, -1, 1, 1]`). */
-  readonly runtimeShape?: Shape
-}
-const runtimeShape: Field = {
-  says: 'a list of whole numbers, -1 where the features stand',
-  like: '[1, -1, 1, 1]',
-  holds: (x) => Array.isArray(x) && x.every((n) => Number.isSafeInteger(n) && n >= -1),
-}
-const SCALE_BIAS: { readonly [name: string]: Field } = { numFeatures: required(count), bias: flag, runtimeShape }
+export interface FloatScaleBiasOptions extends OptionsOf<typeof VIEWED_FEATURES> {}
+type ScaleBiasParams = { readonly weight: Tensor; readonly bias?: Tensor }
 
 /**
  * `x * weight + bias`, both viewed in `runtimeShape`, nothing quantized (brevitas.nn.ScaleBias); the result is plain, of a quant tensor too.
  * A bias of any size works, and one of zeros is added like any other (Brevitas fails on the first, and leaves out the second).
  */
-export const ScaleBias = (
-  o: FloatScaleBiasOptions,
-): Layer<{ readonly weight: Tensor; readonly bias?: Tensor }, None> => {
-  const problems = optionProblems('ScaleBias', o, SCALE_BIAS)
-  if (problems.length > 0) return brokenLayer('ScaleBias', problems)
-  const shape = [o.numFeatures]
-  const view = (o.runtimeShape ?? [1, -1, 1, 1]).map((n) => (n === -1 ? o.numFeatures : n))
-  return {
-    layer: 'ScaleBias',
-    params: {
-      weight: constantLeaf(shape, 1, true),
-      ...(o.bias === false ? {} : { bias: constantLeaf(shape, 0, true) }),
-    },
-    state: {},
-    problems,
-    source: {
-      layer: 'ScaleBias',
-      options: recordOf(o),
-      takes: Object.keys(SCALE_BIAS),
-      twin: { layer: 'QuantScaleBias', options: recordOf(o) },
-    },
-    config: { name: 'ScaleBias', parts: [['numFeatures', String(o.numFeatures)]] },
-    apply: (p, s, given, kit) => {
-      demandValue('ScaleBias', given)
-      const x = dequantize(given, 'ScaleBias gets the bare value and returns a plain tensor')
-      const y = kit.emit('mul', [x, reshape(p.weight, view)])
-      return [p.bias === undefined ? y : add(y, reshape(p.bias, view)), s]
-    },
-  }
-}
+export const ScaleBias = (o: FloatScaleBiasOptions): Layer<ScaleBiasParams, None> =>
+  quantizedLayer({
+    name: 'ScaleBias',
+    options: o,
+    own: VIEWED_FEATURES,
+    places: {},
+    twin: { layer: 'QuantScaleBias', options: recordOf(o) },
+    build: (_q, { numFeatures, bias }) => ({
+      params: {
+        weight: constantLeaf([numFeatures], 1, true),
+        ...(bias ? { bias: constantLeaf([numFeatures], 0, true) } : {}),
+      },
+      state: {},
+      apply: (p: Traced<ScaleBiasParams>, s: Traced<None>, given: Value, kit: Kit) => {
+        demandValue('ScaleBias', given)
+        const view = featureView(o)
+        const x = dequantize(given, 'ScaleBias gets the bare value and returns a plain tensor')
+        const y = kit.emit('mul', [x, reshape(p.weight, view)])
+        return [p.bias === undefined ? y : add(y, reshape(p.bias, view)), s] as const
+      },
+    }),
+  })
 
-/** Options of HadamardClassifier. */
-export type HadamardOptions = {
-  readonly inChannels: number
-  readonly outChannels: number
-  /** Keep the scale at `1/sqrt(outChannels)` instead of learning it (default false). */
-  readonly fixedScale?: boolean
-  /** Must be true: Brevitas' layer gives nothing else. */
-  readonly returnQuantTensor?: boolean
-}
-const HADAMARD: { readonly [name: string]: Field } = {
+const HADAMARD = {
   inChannels: required(count),
   outChannels: required(count),
-  fixedScale: flag,
+  /** Keep the scale at `1/sqrt(outChannels)` instead of learning it (default false). */
+  fixedScale: byDefault(flag, false),
+  /** Must be true: Brevitas' layer gives nothing else. */
   returnQuantTensor: flag,
 }
+/** Options of HadamardClassifier. */
+export interface HadamardOptions extends OptionsOf<typeof HADAMARD> {}
 
 /** Rows and columns of Sylvester's matrix, `[[M, M], [M, -M]]` from `[1]` on. */
 const sylvester = (kit: Kit, rows: number, columns: number): Value => {
@@ -90,7 +66,7 @@ const sylvester = (kit: Kit, rows: number, columns: number): Value => {
 }
 
 /** Why an input can't be classified, or null. */
-const misfit = (x: Value, o: HadamardOptions): Value | null => {
+const misfit = (x: Value, o: Resolved<typeof HADAMARD>): Value | null => {
   const q = quantOf(x.carried)
   const name = 'HadamardClassifier'
   const refuse = (said: string, fix: string, tag?: 'MetadataError') =>
@@ -121,56 +97,53 @@ const misfit = (x: Value, o: HadamardOptions): Value | null => {
       )
 }
 
+type HadamardParams = { readonly scale?: Tensor }
+
+/** One call; `stored` is the scale. */
+const classified = (x: Value, o: Resolved<typeof HADAMARD>, stored: Value | undefined, kit: Kit): Value => {
+  const bad = misfit(x, o)
+  const q = quantOf(x.carried)
+  if (bad !== null || q === null || stored === undefined) return bad ?? x
+  const plain = dequantize(x, 'its integers are counted, and its norm is taken')
+  const squares = kit.emit('sum', [kit.emit('mul', [plain, plain])], {
+    dims: x.shape.map((_, i) => i),
+    keepdim: false,
+  })
+  const n = kit.emit('add', [kit.emit('sqrt', [squares]), kit.constant(1e-8)])
+  const own = kit.emit('div', [kit.emit('mul', [kit.value(q.scale), stored]), n])
+  const integers = kit.emit('div', [plain, kit.value(q.scale)])
+  const sums = kit.emit('neg', [kit.emit('linear', [integers, sylvester(kit, o.outChannels, o.inChannels)])])
+  const y = kit.emit('fromSteps', [sums, own, kit.constant(0)], {
+    bits: Math.min(32, ceilLog2((2 ** q.bits - 1) * o.inChannels)),
+    signed: true,
+    rounding: 'ROUND',
+    training: kit.mode === 'train',
+    zero: 'zero',
+  })
+  return isQuantValue(y) ? y : x
+}
+
 /**
  * A classifier with a fixed matrix of ±1 (brevitas.nn.HadamardClassifier): `y = -scale * ((x / n) Mᵀ)`, n the norm of the whole input, batch
  * included, plus 1e-8; so a result depends on all samples of its batch. M is the corner of Sylvester's matrix. Input: a quant tensor
  * `[.., inChannels]` with zero point 0; gives one `[.., outChannels]` on the scale `s_x * scale / n`.
  */
-export const HadamardClassifier = (
-  o: HadamardOptions,
-): Layer<{ readonly scale?: Tensor }, { readonly scale?: Tensor }> => {
-  const name = 'HadamardClassifier'
-  const problems = optionProblems(name, o, HADAMARD)
-  if (problems.length > 0) return brokenLayer(name, problems)
-  const start = Math.fround(1 / Math.sqrt(o.outChannels))
-  const fixed = o.fixedScale === true
-  return {
-    layer: name,
-    params: fixed ? {} : { scale: constantLeaf([], start, true) },
-    state: fixed ? { scale: constantLeaf([], start, false) } : {},
-    problems,
-    source: { layer: name, options: recordOf(o), takes: Object.keys(HADAMARD) },
-    config: {
-      name,
-      parts: [
-        ['inChannels', String(o.inChannels)],
-        ['outChannels', String(o.outChannels)],
-        ['fixedScale', String(fixed)],
-      ],
+export const HadamardClassifier = (o: HadamardOptions): Layer<HadamardParams, HadamardParams> =>
+  quantizedLayer({
+    name: 'HadamardClassifier',
+    options: o,
+    own: HADAMARD,
+    places: {},
+    printed: ({ fixedScale }) => ({ fixedScale: String(fixedScale) }),
+    build: (_q, own) => {
+      const start = Math.fround(1 / Math.sqrt(own.outChannels))
+      return {
+        params: own.fixedScale ? {} : { scale: constantLeaf([], start, true) },
+        state: own.fixedScale ? { scale: constantLeaf([], start, false) } : {},
+        apply: (p: Traced<HadamardParams>, s: Traced<HadamardParams>, x: Value, kit: Kit) => {
+          demandValue('HadamardClassifier', x)
+          return [classified(x, own, p.scale ?? s.scale, kit), s] as const
+        },
+      }
     },
-    apply: (p, s, x, kit) => {
-      demandValue(name, x)
-      const bad = misfit(x, o)
-      const q = quantOf(x.carried)
-      const scale = p.scale ?? s.scale
-      if (bad !== null || q === null || scale === undefined) return [bad ?? x, s]
-      const plain = dequantize(x, 'its integers are counted, and its norm is taken')
-      const squares = kit.emit('sum', [kit.emit('mul', [plain, plain])], {
-        dims: x.shape.map((_, i) => i),
-        keepdim: false,
-      })
-      const n = kit.emit('add', [kit.emit('sqrt', [squares]), kit.constant(1e-8)])
-      const own = kit.emit('div', [kit.emit('mul', [kit.value(q.scale), scale]), n])
-      const integers = kit.emit('div', [plain, kit.value(q.scale)])
-      const sums = kit.emit('neg', [kit.emit('linear', [integers, sylvester(kit, o.outChannels, o.inChannels)])])
-      const y = kit.emit('fromSteps', [sums, own, kit.constant(0)], {
-        bits: Math.min(32, ceilLog2((2 ** q.bits - 1) * o.inChannels)),
-        signed: true,
-        rounding: 'ROUND',
-        training: kit.mode === 'train',
-        zero: 'zero',
-      })
-      return [isQuantValue(y) ? y : x, s]
-    },
-  }
-}
+  })

@@ -1,41 +1,28 @@
 /** Layers with weights: QuantLinear, QuantConv1d/2d/3d, QuantConvTranspose1d/2d/3d and torch's float ones (SEMANTICS 9 and 12). */
 import type { QuantError } from '../../data/error.js'
-import { count, either, oneOf, required, whole, type Field } from '../../data/fields.js'
+import { byDefault, count, either, oneOf, required, whole, type OptionsOf, type Resolved } from '../../data/fields.js'
 import type { Value } from '../../graph/op.js'
-import { Int8WeightPerTensorFloat } from '../../quantizers/presets.js'
-import type { Quantizer } from '../../quantizers/quantizer.js'
-import { pad, type PadMode } from '../functions/index.js'
+import { pad } from '../functions/index.js'
 import { perAxis } from '../functions/fields.js'
-import { weightLayer, type Kind, type Made, type WeightLayer, type WeightQuantizers } from './weightLayer.js'
+import { BIAS, weightLayer, type Kind, type Made, type WeightLayer, type WeightQuantizers } from './weightLayer.js'
 
 export type { WeightLayer, WeightParams, WeightQuantizers, WeightState } from './weightLayer.js'
 
-/** QuantLinear. */
-export type LinearOptions = { readonly inFeatures: number; readonly outFeatures: number; readonly bias?: boolean }
 type PerAxis = number | readonly number[]
-/** Convolutions. `padding: 'same'` gives `ceil(L/stride)` elements per axis. */
-export type ConvOptions = {
-  readonly inChannels: number
-  readonly outChannels: number
-  readonly kernelSize: PerAxis
-  readonly stride?: PerAxis
-  readonly padding?: PerAxis | 'same'
-  readonly dilation?: PerAxis
-  readonly groups?: number
-  readonly bias?: boolean
-  readonly paddingMode?: 'zeros' | 'reflect' | 'replicate' | 'circular'
-}
-/** Transposed convolutions. */
-export type ConvTransposeOptions = Omit<ConvOptions, 'padding' | 'paddingMode'> & {
-  readonly padding?: PerAxis
-  readonly outputPadding?: PerAxis
-}
 
-const linear = (name: string, fallback: Quantizer | null): Made<LinearOptions> => ({
+const LINEAR = {
+  inFeatures: required(count),
+  outFeatures: required(count),
+  ...BIAS,
+}
+/** QuantLinear. */
+export interface LinearOptions extends OptionsOf<typeof LINEAR> {}
+
+const linear = (name: string, quantized: boolean): Made<typeof LINEAR> => ({
   name,
-  fallback,
+  quantized,
   inputAxis: -1,
-  geometry: { inFeatures: required(count), outFeatures: required(count) },
+  own: LINEAR,
   problems: () => [],
   kindOf: (o) => ({
     weightShape: [o.outFeatures, o.inFeatures],
@@ -49,10 +36,8 @@ const linear = (name: string, fallback: Quantizer | null): Made<LinearOptions> =
   }),
 })
 
-const spread = (n: PerAxis | undefined, fallback: number, count: number): readonly number[] => {
-  if (n === undefined) return new Array<number>(count).fill(fallback)
-  return typeof n === 'number' ? new Array<number>(count).fill(n) : [...n]
-}
+const spread = (n: PerAxis, count: number): readonly number[] =>
+  typeof n === 'number' ? new Array<number>(count).fill(n) : [...n]
 
 /** Zeros in front and behind so that `ceil(L/stride)` elements come out. */
 const samePadding = (length: number, k: number, stride: number, dilation: number): readonly [number, number] => {
@@ -62,89 +47,107 @@ const samePadding = (length: number, k: number, stride: number, dilation: number
 
 const groupProblems = (
   name: string,
-  o: { readonly inChannels: number; readonly outChannels: number; readonly groups?: number },
-): readonly QuantError[] => {
-  const groups = o.groups ?? 1
-  return o.inChannels % groups === 0 && o.outChannels % groups === 0
+  o: { readonly inChannels: number; readonly outChannels: number; readonly groups: number },
+): readonly QuantError[] =>
+  o.inChannels % o.groups === 0 && o.outChannels % o.groups === 0
     ? []
     : [
         {
           tag: 'ConfigError',
           option: 'groups',
           path: '',
-          message: `${name}: ${o.inChannels} input and ${o.outChannels} output channels can't be split into ${groups} groups`,
+          message: `${name}: ${o.inChannels} input and ${o.outChannels} output channels can't be split into ${o.groups} groups`,
           fix: 'choose groups that divide both',
         },
       ]
-}
 
-const PAD_MODES: { readonly [mode: string]: PadMode } = {
-  reflect: 'reflect',
-  replicate: 'replicate',
-  circular: 'circular',
-}
-
-const convolution = (n: number): { readonly [name: string]: Field } => ({
+const common = (n: number) => ({
   inChannels: required(count),
   outChannels: required(count),
   kernelSize: required(perAxis(n, count)),
-  stride: perAxis(n, count),
-  padding: perAxis(n, whole),
-  dilation: perAxis(n, count),
-  groups: count,
+  /** Default 1. */
+  stride: byDefault(perAxis(n, count), 1),
+  /** Default 1. */
+  dilation: byDefault(perAxis(n, count), 1),
+  /** Default 1. */
+  groups: byDefault(count, 1),
+  ...BIAS,
 })
 
-const convKindOf = (n: number, o: ConvOptions): Kind => {
-  const [kernel, stride, dilation] = [spread(o.kernelSize, 1, n), spread(o.stride, 1, n), spread(o.dilation, 1, n)]
-  const groups = o.groups ?? 1
+/** Convolutions. */
+const convolution = (n: number) => ({
+  ...common(n),
+  /** Default 0; `'same'` gives `ceil(L/stride)` elements per axis. */
+  padding: byDefault(either(perAxis(n, whole), oneOf('same')), 0),
+  /** What is padded with (default zeros). */
+  paddingMode: byDefault(oneOf('zeros', 'reflect', 'replicate', 'circular'), 'zeros'),
+})
+type Convolution = ReturnType<typeof convolution>
+/** Convolutions. `padding: 'same'` gives `ceil(L/stride)` elements per axis. */
+export interface ConvOptions extends OptionsOf<ReturnType<typeof convolution>> {}
+
+/** How each axis is padded, of an input so long. */
+const paddingOf = (o: Resolved<Convolution>, n: number, x: Value): readonly (readonly [number, number])[] => {
+  const [kernel, stride, dilation] = [o.kernelSize, o.stride, o.dilation].map((v) => spread(v, n))
+  const { padding } = o
+  if (padding === 'same')
+    return kernel.map((k, i) => samePadding(x.shape[i + x.shape.length - n] ?? 1, k, stride[i], dilation[i]))
+  return spread(padding, n).map((p) => [p, p] as const)
+}
+
+const convKindOf = (n: number, o: Resolved<Convolution>): Kind => {
+  const [kernel, stride, dilation] = [o.kernelSize, o.stride, o.dilation].map((v) => spread(v, n))
+  const { groups, paddingMode } = o
   const compute = (x: Value, w: Value): Value => {
-    const padding = kernel.map((k, i): readonly [number, number] => {
-      if (o.padding === 'same') return samePadding(x.shape[i + x.shape.length - n] ?? 1, k, stride[i], dilation[i])
-      const p = spread(o.padding, 0, n)[i]
-      return [p, p] as const
-    })
-    const mode = PAD_MODES[o.paddingMode ?? 'zeros']
-    if (mode === undefined) return x.kit.emit('conv', [x, w], { stride, padding, dilation, groups })
-    const padded = pad(x, [...padding].reverse().flat(), 0, mode)
+    const padding = paddingOf(o, n, x)
+    if (paddingMode === 'zeros') return x.kit.emit('conv', [x, w], { stride, padding, dilation, groups })
+    const padded = pad(x, [...padding].reverse().flat(), 0, paddingMode)
     return x.kit.emit('conv', [padded, w], { stride, padding: padding.map(() => [0, 0] as const), dilation, groups })
   }
-  const pads = o.padding === 'same' ? kernel.some((k) => k > 1) : spread(o.padding, 0, n).some((p) => p > 0)
+  const pads = o.padding === 'same' ? kernel.some((k) => k > 1) : spread(o.padding, n).some((p) => p > 0)
   return {
     weightShape: [o.outChannels, o.inChannels / groups, ...kernel],
     biasSize: o.outChannels,
     axis: 0,
     groups,
-    whole: !pads || (o.paddingMode ?? 'zeros') !== 'zeros',
+    whole: !pads || paddingMode !== 'zeros',
     channelLast: false,
     spatial: n,
     compute,
   }
 }
 
-const conv = (name: string, n: number, fallback: Quantizer | null): Made<ConvOptions> => ({
+const conv = (name: string, n: number, quantized: boolean): Made<Convolution> => ({
   name,
-  fallback,
+  quantized,
   inputAxis: 1,
-  geometry: {
-    ...convolution(n),
-    padding: either(perAxis(n, whole), oneOf('same')),
-    paddingMode: oneOf('zeros', ...Object.keys(PAD_MODES)),
-  },
+  own: convolution(n),
   problems: (o) => groupProblems(name, o),
   kindOf: (o) => convKindOf(n, o),
 })
 
-const convTransposeKindOf = (n: number, o: ConvTransposeOptions & Pick<WeightQuantizers, 'correctMetadata'>): Kind => {
-  const groups = o.groups ?? 1
+const transposed = (n: number) => ({
+  ...common(n),
+  /** Default 0. */
+  padding: byDefault(perAxis(n, whole), 0),
+  /** Elements more on one side, where several lengths of an output have one input (default 0). */
+  outputPadding: byDefault(perAxis(n, whole), 0),
+})
+type Transposed = ReturnType<typeof transposed>
+/** Transposed convolutions. */
+export interface ConvTransposeOptions extends OptionsOf<ReturnType<typeof transposed>> {}
+
+const convTransposeKindOf = (n: number, o: Resolved<Transposed>, correct: boolean): Kind => {
+  const { groups } = o
   const attrs = {
-    stride: spread(o.stride, 1, n),
-    padding: spread(o.padding, 0, n),
-    outputPadding: spread(o.outputPadding, 0, n),
-    dilation: spread(o.dilation, 1, n),
+    stride: spread(o.stride, n),
+    padding: spread(o.padding, n),
+    outputPadding: spread(o.outputPadding, n),
+    dilation: spread(o.dilation, n),
     groups,
-    ...(o.correctMetadata === true ? { correct: true } : {}),
+    ...(correct ? { correct: true } : {}),
   }
-  const kernel = spread(o.kernelSize, 1, n)
+  const kernel = spread(o.kernelSize, n)
   const { stride, padding, outputPadding } = attrs
   return {
     weightShape: [o.inChannels, o.outChannels / groups, ...kernel],
@@ -158,26 +161,27 @@ const convTransposeKindOf = (n: number, o: ConvTransposeOptions & Pick<WeightQua
   }
 }
 
-const convTranspose = (name: string, n: number): Made<ConvTransposeOptions & WeightQuantizers> => ({
+const convTranspose = (name: string, n: number): Made<Transposed> => ({
   name,
-  fallback: W,
+  quantized: true,
   inputAxis: 1,
-  geometry: { ...convolution(n), outputPadding: perAxis(n, whole) },
+  own: transposed(n),
   problems: (o) => groupProblems(name, o),
-  kindOf: (o) => convTransposeKindOf(n, o),
+  kindOf: (o, correct) => convTransposeKindOf(n, o, correct),
 })
-
-const W = Int8WeightPerTensorFloat
 
 /** `x Wᵀ + b` with quantized weights (brevitas.nn.QuantLinear). Input `[…, inFeatures]`. */
 export const QuantLinear = (o: LinearOptions & WeightQuantizers): WeightLayer =>
-  weightLayer(linear('QuantLinear', W), o)
+  weightLayer(linear('QuantLinear', true), o)
 /** Convolution over one axis with quantized weights (brevitas.nn.QuantConv1d). Input `[N, C, L]`. */
-export const QuantConv1d = (o: ConvOptions & WeightQuantizers): WeightLayer => weightLayer(conv('QuantConv1d', 1, W), o)
+export const QuantConv1d = (o: ConvOptions & WeightQuantizers): WeightLayer =>
+  weightLayer(conv('QuantConv1d', 1, true), o)
 /** Convolution over two axes with quantized weights (brevitas.nn.QuantConv2d). Input `[N, C, H, W]`. */
-export const QuantConv2d = (o: ConvOptions & WeightQuantizers): WeightLayer => weightLayer(conv('QuantConv2d', 2, W), o)
+export const QuantConv2d = (o: ConvOptions & WeightQuantizers): WeightLayer =>
+  weightLayer(conv('QuantConv2d', 2, true), o)
 /** Convolution over three axes with quantized weights (brevitas.nn.QuantConv3d). Input `[N, C, D, H, W]`. */
-export const QuantConv3d = (o: ConvOptions & WeightQuantizers): WeightLayer => weightLayer(conv('QuantConv3d', 3, W), o)
+export const QuantConv3d = (o: ConvOptions & WeightQuantizers): WeightLayer =>
+  weightLayer(conv('QuantConv3d', 3, true), o)
 /** Transposed convolution over one axis (brevitas.nn.QuantConvTranspose1d). */
 export const QuantConvTranspose1d = (o: ConvTransposeOptions & WeightQuantizers): WeightLayer =>
   weightLayer(convTranspose('QuantConvTranspose1d', 1), o)
@@ -188,10 +192,10 @@ export const QuantConvTranspose2d = (o: ConvTransposeOptions & WeightQuantizers)
 export const QuantConvTranspose3d = (o: ConvTransposeOptions & WeightQuantizers): WeightLayer =>
   weightLayer(convTranspose('QuantConvTranspose3d', 3), o)
 /** torch.nn.Linear: float weights, so a quant tensor comes out plain. */
-export const Linear = (o: LinearOptions): WeightLayer => weightLayer(linear('Linear', null), o)
+export const Linear = (o: LinearOptions): WeightLayer => weightLayer(linear('Linear', false), o)
 /** torch.nn.Conv1d. */
-export const Conv1d = (o: ConvOptions): WeightLayer => weightLayer(conv('Conv1d', 1, null), o)
+export const Conv1d = (o: ConvOptions): WeightLayer => weightLayer(conv('Conv1d', 1, false), o)
 /** torch.nn.Conv2d. */
-export const Conv2d = (o: ConvOptions): WeightLayer => weightLayer(conv('Conv2d', 2, null), o)
+export const Conv2d = (o: ConvOptions): WeightLayer => weightLayer(conv('Conv2d', 2, false), o)
 /** torch.nn.Conv3d. */
-export const Conv3d = (o: ConvOptions): WeightLayer => weightLayer(conv('Conv3d', 3, null), o)
+export const Conv3d = (o: ConvOptions): WeightLayer => weightLayer(conv('Conv3d', 3, false), o)

@@ -7,7 +7,7 @@ export type TruncQuantizer = {
   readonly name: string
   readonly use: 'trunc'
   readonly bitWidth: number
-  readonly floatToIntImplType: 'ROUND' | 'FLOOR'
+  readonly floatToIntImplType: Quantizer['floatToIntImplType']
   /** A collected power-of-two shift instead of the difference of the widths (ShiftRoundSaturateTo8bit). */
   readonly collected: Quantizer | null
 }
