@@ -1,6 +1,8 @@
 /** Laws of quantizers: idempotent, monotone, half a step of error; quantize equals its decomposition. */
 import fc from 'fast-check'
+import * as assert from 'uvu/assert'
 import * as q from '../../src/index.js'
+import { STATISTICS } from '../../src/quantizers/statistics.js'
 import { errorBounded, idempotent, monotone, scaleArb, tensorArb } from '../../src/testing/index.js'
 import { suite } from '../support/suite.js'
 
@@ -111,6 +113,32 @@ test('threading state is a replay: the same start gives the same bits, old state
       if (!sameStates(again, a[3])) throw new Error('an old state gives something else now')
     }),
     { numRuns: 20 },
+  )
+})
+
+/** A built-in statistic of a list of numbers. */
+const statistic = (name: q.StatsOp, x: readonly number[]): number => {
+  const layer = q.functionLayer('S', (v: q.Value) => STATISTICS[name].of(v, q.Int8ActPerTensorFloat))
+  const program = q.orThrow(q.trace(layer, q.tensorInput([x.length]), { mode: 'eval' }))
+  const inputs = { shape: [x.length], data: Float32Array.from(x) }
+  return q.valueOf(q.orThrow(q.run(program, { params: {}, state: {}, inputs })).outputs).data[0]
+}
+const numbersArb = fc.array(
+  fc.integer({ min: -512, max: 512 }).map((n) => n / 8),
+  { minLength: 1, maxLength: 9 },
+)
+
+test('statistics form a semigroup: that of two lists follows from those of each, and their order is free', () => {
+  fc.assert(
+    fc.property(numbersArb, numbersArb, (a, b) => {
+      const both = [...a, ...b]
+      assert.is(statistic('MAX', both), Math.max(statistic('MAX', a), statistic('MAX', b)))
+      const mean = (a.length * statistic('AVE', a) + b.length * statistic('AVE', b)) / both.length
+      assert.ok(Math.abs(statistic('AVE', both) - mean) <= 1e-5 * (1 + mean))
+      for (const name of ['MAX', 'MIN_MAX', 'PERCENTILE', 'PERCENTILE_INTERVAL'] as const)
+        assert.is(statistic(name, both), statistic(name, [...b, ...a]))
+    }),
+    { numRuns: 60 },
   )
 })
 
