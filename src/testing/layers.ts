@@ -5,7 +5,20 @@ import { count, demand, fieldProblems, flag, oneOf } from '../data/fields.js'
 import type { Shape } from '../data/shape.js'
 import type { Kit, Value } from '../graph/op.js'
 import { tensorInput, type InputDecl } from '../graph/trace.js'
-import * as nn from '../nn/layers/index.js'
+import {
+  BatchNorm1d,
+  BatchNorm2d,
+  chain,
+  Flatten,
+  QuantConv2d,
+  QuantHardTanh,
+  QuantIdentity,
+  QuantLinear,
+  QuantReLU,
+  QuantSigmoid,
+  QuantTanh,
+  ReLU,
+} from '../nn/layers/index.js'
 import type { AnyLayer, Layer } from '../nn/layers/layer.js'
 import { trace } from '../nn/program/program.js'
 import { drawnQuantizerArb, type DrawnQuantizer, type QuantizerArbOptions } from './quantizers.js'
@@ -45,10 +58,13 @@ const written = (options: { readonly [option: string]: unknown }): string =>
     .map(([k, v]) => `${k}: ${JSON.stringify(v)}`)
     .join(', ')
 
+const ACTS = { QuantIdentity, QuantReLU, QuantTanh, QuantSigmoid, QuantHardTanh } as const
+const NORMS = { BatchNorm1d, BatchNorm2d } as const
+
 const activation =
-  (name: 'QuantIdentity' | 'QuantReLU' | 'QuantTanh' | 'QuantSigmoid' | 'QuantHardTanh'): Make =>
+  (name: keyof typeof ACTS): Make =>
   ({ act, flags: [returnQuantTensor] }, shape) => ({
-    layer: nn[name]({ actQuant: act.quantizer, returnQuantTensor }),
+    layer: ACTS[name]({ actQuant: act.quantizer, returnQuantTensor }),
     code: `${name}({ actQuant: ${act.code}, returnQuantTensor: ${returnQuantTensor} })`,
     shape,
   })
@@ -56,7 +72,7 @@ const activation =
 const linear: Make = ({ size, weight, flags: [bias] }, [n, inFeatures]) => {
   const options = { inFeatures, outFeatures: size, bias }
   return {
-    layer: nn.QuantLinear({ ...options, weightQuant: weight.quantizer }),
+    layer: QuantLinear({ ...options, weightQuant: weight.quantizer }),
     code: `QuantLinear({ ${written(options)}, weightQuant: ${weight.code} })`,
     shape: [n, size],
   }
@@ -65,7 +81,7 @@ const linear: Make = ({ size, weight, flags: [bias] }, [n, inFeatures]) => {
 const convolution: Make = ({ size, weight, flags: [bias, padded] }, [n, inChannels, h, w]) => {
   const options = { inChannels, outChannels: size, kernelSize: padded ? 3 : 1, padding: padded ? 1 : 0, bias }
   return {
-    layer: nn.QuantConv2d({ ...options, weightQuant: weight.quantizer }),
+    layer: QuantConv2d({ ...options, weightQuant: weight.quantizer }),
     code: `QuantConv2d({ ${written(options)}, weightQuant: ${weight.code} })`,
     shape: [n, size, h, w],
   }
@@ -76,9 +92,9 @@ const plain =
   (_draft, shape) => ({ layer: make(), code, shape: after(shape) })
 
 const normed =
-  (name: 'BatchNorm1d' | 'BatchNorm2d'): Make =>
+  (name: keyof typeof NORMS): Make =>
   (_draft, shape) => ({
-    layer: nn[name]({ numFeatures: shape[1] }),
+    layer: NORMS[name]({ numFeatures: shape[1] }),
     code: `${name}({ numFeatures: ${shape[1]} })`,
     shape,
   })
@@ -89,7 +105,7 @@ const ACTIVATIONS: readonly Make[] = [
   activation('QuantTanh'),
   activation('QuantSigmoid'),
   activation('QuantHardTanh'),
-  plain(() => nn.ReLU(), 'ReLU()'),
+  plain(() => ReLU(), 'ReLU()'),
 ]
 
 /** What may stand behind a shape of each rank. */
@@ -100,7 +116,7 @@ const MAKES: { readonly [rank: number]: readonly Make[] } = {
     convolution,
     normed('BatchNorm2d'),
     plain(
-      () => nn.Flatten(),
+      () => Flatten(),
       'Flatten()',
       ([n, ...others]) => [n, others.reduce((a, b) => a * b, 1)],
     ),
@@ -117,7 +133,7 @@ const linked = (drafts: readonly Draft[], input: Shape): readonly Link[] =>
 
 const netOf = (links: readonly Link[], input: Shape): DrawnNet => {
   const code = `chain({ ${links.map((l, i) => `l${i}: ${l.code}`).join(', ')} }) on tensorInput([${input.join(', ')}])`
-  const layer = nn.chain(Object.fromEntries(links.map((l, i) => [`l${i}`, l.layer])))
+  const layer = chain(Object.fromEntries(links.map((l, i) => [`l${i}`, l.layer])))
   const drawn = { layer: layer as Layer<unknown, unknown>, declared: tensorInput(input), code }
   return Object.defineProperty(drawn, fc.toStringMethod, { value: () => code })
 }

@@ -18,6 +18,8 @@ import { suite } from '../support/suite.js'
 const test = suite('laws: layers')
 const RUNS = Number(process.env.QUANTRACE_LAYERS ?? 25)
 
+const SIZES = { inFeatures: 4, outFeatures: 2, bias: false } as const
+
 const bits = (x: unknown): string =>
   JSON.stringify(x, (_k, v: unknown) =>
     v instanceof Float32Array ? Array.from(v, (n) => (Object.is(n, -0) ? '-0' : String(n))) : v,
@@ -41,10 +43,7 @@ test('every preset for activations and weights is drawn, and each composition is
       const layer =
         use === 'act'
           ? q.QuantIdentity({ actQuant: quantizer })
-          : q.QuantLinear({
-              ...{ inFeatures: 4, outFeatures: 2, bias: false },
-              ...{ inputQuant: q.Int8ActPerTensorFloat, weightQuant: quantizer },
-            })
+          : q.QuantLinear({ ...SIZES, inputQuant: q.Int8ActPerTensorFloat, weightQuant: quantizer })
       const traced = q.trace(layer as q.Layer, q.tensorInput([2, 4]), { mode: 'train' })
       assert.is(traced._tag === 'Left' ? q.explainAll(traced.left) : '', '')
     }
