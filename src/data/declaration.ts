@@ -53,15 +53,12 @@ const metadataBreaches = (d: Declaration, t: QuantTensor): readonly string[] => 
 /** 1.5 · 2^52: adding and taking it away again rounds a double below 2^51 to a whole number, half to even. */
 const MAGIC = 6755399441055744
 
+/** A value and the range of its integers. Built once for all runs, and taken apart once a run. */
+type Searched = { readonly x: Float32Array; readonly lo: number; readonly hi: number }
+
 /** The first of `length` elements from `from` on that is not valid as Brevitas means it, or -1. Roundings as in `positions`. */
-const firstOff = (
-  x: Float32Array,
-  from: number,
-  length: number,
-  scale: number,
-  zero: number,
-  [lo, hi]: readonly [number, number],
-): number => {
+const firstOff = (of: Searched, from: number, length: number, scale: number, zero: number): number => {
+  const { x, lo, hi } = of
   for (let i = from; i < from + length; i++) {
     const p = Math.fround(Math.fround(x[i] / scale) + zero)
     const q = p + MAGIC - MAGIC
@@ -92,11 +89,12 @@ const valueBreach = (d: Declaration, t: QuantTensor): string | null => {
   const [s, z] = [broadcastStrides(t.scale.shape, shape), broadcastStrides(t.zeroPoint.shape, shape)]
   const { run, axes } = sharedRun(shape, s, z)
   const range = rangeOf(d)
+  const searched = { x: data, lo: range[0], hi: range[1] }
   const index = new Array<number>(axes).fill(0)
   let [j, k] = [0, 0]
   for (let from = 0; from < data.length; from += run) {
     const [scale, zero] = [t.scale.data[j], t.zeroPoint.data[k]]
-    const i = firstOff(data, from, run, scale, zero, range)
+    const i = firstOff(searched, from, run, scale, zero)
     if (i >= 0) {
       const p = data[i] / scale + zero
       const where = Math.abs(p - Math.round(p)) < VALID_DISTANCE ? `beyond ${range[0]} … ${range[1]}` : 'off the grid'

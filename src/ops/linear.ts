@@ -45,7 +45,8 @@ export const linear: Op = {
   evaluate: ([x, w], _attrs, out) => {
     const [outs, ins] = w.shape
     const rows = outs === 0 ? 0 : out.data.length / outs
-    for (let r = 0; r < rows; r++) dotRows(x.data, r * ins, ins, w.data, outs, out.data, r * outs)
+    const operands = { x: x.data, w: w.data, n: ins, count: outs, out: out.data }
+    for (let r = 0; r < rows; r++) dotRows(operands, r * ins, r * outs)
     return null
   },
   examples: [

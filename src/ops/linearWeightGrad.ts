@@ -32,9 +32,10 @@ export const linearWeightGrad: Op = {
     const [outs, ins] = out.shape
     const rows = outs === 0 ? 0 : g.data.length / outs
     const acc = new Float64Array(ins)
+    const operands = { acc, a: g.data, step: outs, b: x.data, count: rows }
     for (let o = 0; o < outs; o++) {
       acc.fill(0)
-      addRows(acc, g.data, o, outs, x.data, 0, rows)
+      addRows(operands, o, 0)
       out.data.set(acc, o * ins)
     }
     return null

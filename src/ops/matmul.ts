@@ -78,13 +78,14 @@ export const matmul: Op = {
     const [rows, n] = full.slice(-2)
     const count = left[left.length - 1]
     const acc = new Float64Array(n)
+    const operands = { acc, a: a.data, step: 1, b: b.data, count }
     const batch = full.slice(0, -2)
     const strides = [broadcastStrides(left.slice(0, -2), batch), broadcastStrides(right.slice(0, -2), batch)]
     if (sizeOf(full) === 0) return null
     walk(batch, strides, (i, [p, q]) => {
       for (let r = 0; r < rows; r++) {
         acc.fill(0)
-        addRows(acc, a.data, (p * rows + r) * count, 1, b.data, q * count * n, count)
+        addRows(operands, (p * rows + r) * count, q * count * n)
         out.data.set(acc, (i * rows + r) * n)
       }
     })

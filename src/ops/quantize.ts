@@ -68,9 +68,8 @@ const born = (args: readonly Value[], a: QuantizeAttrs, kit: Kit): Carried => {
   return a.bits < 2 ? exactly(quant, 'one bit is valid only if both of its two integers occur') : carries(quant)
 }
 
-/** The integer that each element becomes, already clipped. */
-const toInt = (x: number, s: number, z: number, f: (v: number) => number, lo: number, hi: number): number => {
-  const r = f(Math.fround(Math.fround(x / s) + z))
+/** A number within limits; NaN stays. */
+const clipped = (r: number, lo: number, hi: number): number => {
   if (r > hi) return hi
   return r < lo ? lo : r
 }
@@ -178,7 +177,8 @@ export const quantize: Op<QuantizeAttrs> = {
     const [lo, hi] = limits(attrs)
     const [from, to] = [x.data, out.data]
     byScale(out.shape, s, z, (start, end, sk, zk) => {
-      for (let i = start; i < end; i++) to[i] = Math.fround(toInt(from[i], sk, zk, f, lo, hi) - zk) * sk
+      for (let i = start; i < end; i++)
+        to[i] = Math.fround(clipped(f(Math.fround(Math.fround(from[i] / sk) + zk)), lo, hi) - zk) * sk
     })
     return null
   },

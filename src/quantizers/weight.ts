@@ -185,19 +185,6 @@ const sharedGroups = (q: Quantizer, kit: Kit): Value =>
     fix: 'give each weight a quantizer of its own, or share one with a scale per tensor or channel',
   })
 
-/** Quantizes one weight whose output channels stand at `axis`; the result is a quant tensor. */
-export const quantizeWeight = (
-  q: Quantizer,
-  kit: Kit,
-  state: QuantizerState,
-  w: Value,
-  axis: number,
-  leaf: string,
-): readonly [Value, QuantizerState] => {
-  const [[out], after] = quantizeWeights(q, kit, state, [w], { axis, leaf })
-  return [out, after]
-}
-
 /** Quantizes a bias: on the accumulator's scale (`[1]` or `[C]`), or on a scale of its own; `plain` says which operand has none. */
 export const quantizeBias = (
   q: Quantizer,

@@ -97,18 +97,12 @@ export const hostEvaluator = (
 }
 
 /** The flat list while it grows. */
-type From = { readonly origin: NodeId; readonly path: string }
+type From = { readonly origin: NodeId; readonly path: string; readonly licence?: Licence | string | undefined }
 
 type Builder = {
   readonly nodes: FlatNode[]
-  readonly add: (
-    op: Op,
-    args: readonly Ref[],
-    attrs: Attrs,
-    shape: Shape,
-    from: From,
-    licence?: Licence | string,
-  ) => Ref
+  /** Adds a node, or finds the one that there is; a constant where its operands are some. */
+  readonly add: (op: Op, args: readonly Ref[], attrs: Attrs, shape: Shape, from: From) => Ref
 }
 
 const newFlat = (): Builder => {
@@ -143,9 +137,10 @@ const newFlat = (): Builder => {
       ? out.data[0]
       : null
   }
-  const add: Builder['add'] = (op, args, attrs, shape, from, licence) => {
+  const add: Builder['add'] = (op, args, attrs, shape, from) => {
+    const { origin, path, licence } = from
     const value = folded(op, args, attrs, shape)
-    if (value !== null) return add(constOp, [], constantAttrs(value), shape, from)
+    if (value !== null) return add(constOp, [], constantAttrs(value), shape, { origin, path })
     const key = `${op.name}|${args.map((a) => `${a.id}:${a.shape.join()}`).join('|')}|${attrsText(attrs)}|${shape.join()}${typeof licence === 'object' ? '|integers' : ''}`
     const known = op === inputOp ? undefined : keys.get(key)
     if (known !== undefined) return { id: known, shape }
@@ -157,8 +152,8 @@ const newFlat = (): Builder => {
       args,
       attrs,
       shape,
-      origin: from.origin,
-      path: from.path,
+      origin,
+      path,
       ...(licence === undefined ? {} : { licence }),
     })
     return { id, shape }
@@ -218,11 +213,12 @@ const computed = (
   b: Builder,
   node: Node,
   args: readonly Ref[],
-  { licence, ...from }: From & { readonly licence: () => Licence | string | undefined },
+  { origin, path }: From,
+  licence: () => Licence | string | undefined,
 ): Ref => {
   const { op, attrs, shape } = node
   if (isView(op) && sizeOf(args[0].shape) === sizeOf(shape)) return { id: args[0].id, shape }
-  const made = b.add(op, args, attrs, shape, from, licence())
+  const made = b.add(op, args, attrs, shape, { origin, path, licence: licence() })
   return op.guards === true && sameShape(args[0].shape, shape) ? { id: args[0].id, shape } : made
 }
 
@@ -271,7 +267,7 @@ export const flatten = (graph: Graph, read: (input: number) => Float32Array, ope
         tuples.set(node.id, outs)
         return outs[0] ?? args[0]
       }
-      return computed(b, node, args, { ...from, licence: () => licenceOf(g, node, (id) => refs[id]) })
+      return computed(b, node, args, from, () => licenceOf(g, node, (id) => refs[id]))
     }
     for (const node of g.nodes) {
       const place = places.get(node.id)

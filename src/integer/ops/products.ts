@@ -82,7 +82,8 @@ export const integerLinear = integerOp<AttrsOf<typeof weighted>>({
     const [outs, ins] = w.shape
     const [xs, ws] = [centred(x.data, zero), centred(w.data)]
     const rows = outs === 0 ? 0 : out.data.length / outs
-    for (let r = 0; r < rows; r++) dotRows(xs, r * ins, ins, ws, outs, out.data, r * outs)
+    const operands = { x: xs, w: ws, n: ins, count: outs, out: out.data }
+    for (let r = 0; r < rows; r++) dotRows(operands, r * ins, r * outs)
   },
   examples: [
     {

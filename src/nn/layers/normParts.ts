@@ -5,7 +5,7 @@ import type { Shape } from '../../data/shape.js'
 import type { Kit, Value } from '../../graph/op.js'
 import type { QuantizerState } from '../../quantizers/activation.js'
 import type { Quantizer } from '../../quantizers/quantizer.js'
-import { quantizeBias, quantizeWeight } from '../../quantizers/weight.js'
+import { quantizeBias, quantizeWeights } from '../../quantizers/weight.js'
 import { NOT_CONFIGURED } from './refusing.js'
 import { normalized } from './batchNorm.js'
 import { reshape } from '../functions/index.js'
@@ -73,7 +73,10 @@ export const quantizedScale = (
 ): readonly [Value, Traced<QuantState>] => {
   if (q === null) return [weight, {}]
   const leaf = kit.path() === '' ? 'weightQuant' : `${kit.path()}.weightQuant`
-  return kit.scoped('weightQuant', () => quantizeWeight(q, kit, state as QuantizerState, weight, 0, leaf))
+  const [[scale], after] = kit.scoped('weightQuant', () =>
+    quantizeWeights(q, kit, state as QuantizerState, [weight], { axis: 0, leaf }),
+  )
+  return [scale, after]
 }
 
 /** Refuses a quant tensor that the layer can't give. */

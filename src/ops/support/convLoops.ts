@@ -73,16 +73,16 @@ const fillPadded = (
   }
 }
 
-/** `acc[i] += Σ_t w[at+t] * x[base + pos[i] + off[t]]`. */
-const gather = (
-  acc: Float64Array,
-  x: Float64Array,
-  base: number,
-  w: Float32Array,
-  at: number,
-  pos: Int32Array,
-  off: Int32Array,
-): void => {
+/** What a loop reads and adds to: built once for all channels, and taken apart once a call, so that the loop itself runs over locals. */
+type Operands = Pick<ConvPlan, 'pos' | 'off'> & {
+  readonly acc: Float64Array
+  readonly image: Float64Array
+  readonly other: Float32Array
+}
+
+/** `acc[i] += Σ_t other[at+t] * image[base + pos[i] + off[t]]`. */
+const gather = (operands: Operands, base: number, at: number): void => {
+  const { acc, image: x, other: w, pos, off } = operands
   const [taps, n] = [off.length, pos.length]
   let t = 0
   for (; t + 4 <= taps; t += 4) {
@@ -105,29 +105,28 @@ export const convForward = (x: Float32Array, w: Float32Array, plan: ConvPlan, ou
   const image = new Float64Array(groups * inPer * padded)
   const acc = new Float64Array(positions)
   const channels = groups * outPer
+  const operands = { acc, image, other: w, pos, off }
   for (let n = 0; n < batch; n++) {
     fillPadded(x, n, plan, image)
     for (let o = 0; o < channels; o++) {
       acc.fill(0)
-      gather(acc, image, Math.floor(o / outPer) * inPer * padded, w, o * off.length, pos, off)
+      gather(operands, Math.floor(o / outPer) * inPer * padded, o * off.length)
       out.set(acc, (n * channels + o) * positions)
     }
   }
 }
 
-/** `image[base + pos[i]] += Σ_o w[at + o*taps] * g[from + o*n + i]` over `count` output channels. */
-const scatter = (
-  image: Float64Array,
-  base: number,
-  w: Float32Array,
-  at: number,
-  taps: number,
-  g: Float32Array,
-  from: number,
-  count: number,
-  pos: Int32Array,
-): void => {
-  const n = pos.length
+/** What is spread over an image: the cotangent, by the weight. */
+type Spread = Pick<ConvPlan, 'pos' | 'off' | 'outPer'> & {
+  readonly image: Float64Array
+  readonly w: Float32Array
+  readonly g: Float32Array
+}
+
+/** `image[base + pos[i]] += Σ_o w[at + o*taps] * g[from + o*n + i]` over the output channels of a group. */
+const scatter = (spread: Spread, base: number, at: number, from: number): void => {
+  const { image, w, g, pos, off, outPer: count } = spread
+  const [taps, n] = [off.length, pos.length]
   let o = 0
   for (; o + 4 <= count; o += 4) {
     const a = at + o * taps
@@ -148,12 +147,13 @@ export const convToInput = (g: Float32Array, w: Float32Array, plan: ConvPlan, ou
   const { batch, groups, inPer, outPer, plane, positions, padded, place, pos, off } = plan
   const channels = groups * inPer
   const image = new Float64Array(channels * padded)
+  const spread = { image, w, g, pos, off, outPer }
   for (let n = 0; n < batch; n++) {
     image.fill(0)
     for (let k = 0; k < groups; k++) {
       const from = (n * groups + k) * outPer * positions
       for (let t = 0; t < off.length; t++)
-        scatter(image, k * inPer * padded + off[t], w, k * outPer * off.length + t, off.length, g, from, outPer, pos)
+        scatter(spread, k * inPer * padded + off[t], k * outPer * off.length + t, from)
     }
     for (let c = 0; c < channels; c++) {
       const [a, b] = [(n * channels + c) * plane, c * padded]
@@ -162,17 +162,9 @@ export const convToInput = (g: Float32Array, w: Float32Array, plan: ConvPlan, ou
   }
 }
 
-/** `acc[at+t] += Σ_i g[from+i] * x[base + pos[i] + off[t]]`. */
-const correlate = (
-  acc: Float64Array,
-  at: number,
-  x: Float64Array,
-  base: number,
-  g: Float32Array,
-  from: number,
-  pos: Int32Array,
-  off: Int32Array,
-): void => {
+/** `acc[at+t] += Σ_i other[from+i] * image[base + pos[i] + off[t]]`. */
+const correlate = (operands: Operands, at: number, base: number, from: number): void => {
+  const { acc, image: x, other: g, pos, off } = operands
   const [taps, n] = [off.length, pos.length]
   let t = 0
   for (; t + 4 <= taps; t += 4) {
@@ -203,19 +195,11 @@ export const convToWeight = (x: Float32Array, g: Float32Array, plan: ConvPlan, o
   const image = new Float64Array(groups * inPer * padded)
   const acc = new Float64Array(out.length)
   const channels = groups * outPer
+  const operands = { acc, image, other: g, pos, off }
   for (let n = 0; n < batch; n++) {
     fillPadded(x, n, plan, image)
     for (let o = 0; o < channels; o++)
-      correlate(
-        acc,
-        o * off.length,
-        image,
-        Math.floor(o / outPer) * inPer * padded,
-        g,
-        (n * channels + o) * positions,
-        pos,
-        off,
-      )
+      correlate(operands, o * off.length, Math.floor(o / outPer) * inPer * padded, (n * channels + o) * positions)
   }
   out.set(acc)
 }

@@ -1,15 +1,17 @@
 /** Loops of matrix products: sums in double, rounded once; four terms go together. */
 
+/** A row's sums, numbers of a that are `step` apart, and rows of b, so many of both. Built once for all rows, and taken apart once a call. */
+export type RowTimes = {
+  readonly acc: Float64Array
+  readonly a: Float32Array
+  readonly step: number
+  readonly b: Float32Array
+  readonly count: number
+}
+
 /** `acc[j] += Σ_k a[at + k*step] * b[from + k*n + j]` for k < count, where n is the length of `acc`: a row times a matrix. */
-export const addRows = (
-  acc: Float64Array,
-  a: Float32Array,
-  at: number,
-  step: number,
-  b: Float32Array,
-  from: number,
-  count: number,
-): void => {
+export const addRows = (operands: RowTimes, at: number, from: number): void => {
+  const { acc, a, step, b, count } = operands
   const n = acc.length
   let k = 0
   for (; k + 4 <= count; k += 4) {
@@ -25,16 +27,18 @@ export const addRows = (
   }
 }
 
+/** Rows of x and of w [count, n], and where their products go. Built once for all rows, and taken apart once a call. */
+export type RowDots = {
+  readonly x: Float32Array
+  readonly w: Float32Array
+  readonly n: number
+  readonly count: number
+  readonly out: Float32Array | Float64Array | Int32Array
+}
+
 /** `out[to + o] = Σ_i x[at + i] * w[o*n + i]` for o < count: a row times the transpose of a matrix. */
-export const dotRows = (
-  x: Float32Array,
-  at: number,
-  n: number,
-  w: Float32Array,
-  count: number,
-  out: Float32Array | Float64Array | Int32Array,
-  to: number,
-): void => {
+export const dotRows = (operands: RowDots, at: number, to: number): void => {
+  const { x, w, n, count, out } = operands
   let o = 0
   for (; o + 4 <= count; o += 4) {
     let [s0, s1, s2, s3] = [0, 0, 0, 0]

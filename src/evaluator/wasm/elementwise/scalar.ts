@@ -1,7 +1,8 @@
 /** Functions of four lanes: float32 in, computed in double, float32 out; with the bits of JavaScript. */
 import { isLaneFunction, type LaneExpr } from '../../../graph/lanes.js'
 import { bits, chosen, compared, doubles, type Doubles, type Writer } from '../kernels/doubles.js'
-import { formulas, type LanesFunction, type MathFunctions, type Precision } from '../kernels/math.js'
+import type { LanesFunction, MathFunctions } from '../kernels/math.js'
+import { formulas, type Precision } from '../kernels/formulas.js'
 import type { Scalar } from './exprs.js'
 
 const unary = {

@@ -81,15 +81,15 @@ type Plane = {
   readonly tables: { readonly weights: number; readonly starts: number; readonly members: number }
 }
 
+/** What is done at an element of the outer plane: before its entries, for each of them, and after. */
+type Visit = {
+  readonly before: Code
+  readonly entry: (member: Code<'i32'>, weight: Code<'f64'> | null) => Code
+  readonly after: Code
+}
+
 /** Walks the outer plane at `outer` (4 bytes a turn) and, at each element, its entries. */
-const overMap = (
-  scope: Scope,
-  { map, tables }: Plane,
-  outer: Local,
-  entry: (member: Code<'i32'>, weight: Code<'f64'> | null) => Code,
-  before: Code,
-  after: Code,
-): Code => {
+const overMap = (scope: Scope, { map, tables }: Plane, outer: Local, { before, entry, after }: Visit): Code => {
   const [i, j, end, starts] = Array.from({ length: 4 }, () => scope.local('i32'))
   const member = i32.load(i32.add(i32.const(tables.members), i32.shl(j.get, i32.const(2))))
   const weight =
@@ -114,22 +114,17 @@ const forward = (scope: Scope, plane: Plane, fill: number, x: Local, out: Local)
   const [sum, copied] = [scope.local('f64'), scope.local('f32')]
   const read = (member: Code<'i32'>): Code<'f32'> => f32.load(i32.add(x.get, member))
   return plane.map.weights === null
-    ? overMap(
-        scope,
-        plane,
-        out,
-        (member) => copied.set(read(member)),
-        copied.set(f32.const(fill)),
-        f32.store(out.get, copied.get),
-      )
-    : overMap(
-        scope,
-        plane,
-        out,
-        (member, weight) => sum.set(f64.add(sum.get, f64.mul(weight ?? f64.const(1), f64.promote_f32(read(member))))),
-        sum.set(f64.const(0)),
-        f32.store(out.get, f32.demote_f64(sum.get)),
-      )
+    ? overMap(scope, plane, out, {
+        before: copied.set(f32.const(fill)),
+        entry: (member) => copied.set(read(member)),
+        after: f32.store(out.get, copied.get),
+      })
+    : overMap(scope, plane, out, {
+        before: sum.set(f64.const(0)),
+        entry: (member, weight) =>
+          sum.set(f64.add(sum.get, f64.mul(weight ?? f64.const(1), f64.promote_f32(read(member))))),
+        after: f32.store(out.get, f32.demote_f64(sum.get)),
+      })
 }
 
 /** The adjoint: each cotangent, weighted, added in double to what it was made of. */
@@ -143,7 +138,7 @@ const backward = (scope: Scope, plane: Plane, g: Local, sums: Local, out: Local)
   const bytes = i32.const(8 * plane.map.inner)
   return [
     memory.fill(sums.get, i32.const(0), bytes),
-    overMap(scope, plane, g, add, v.set(f64.promote_f32(f32.load(g.get))), []),
+    overMap(scope, plane, g, { before: v.set(f64.promote_f32(f32.load(g.get))), entry: add, after: [] }),
     end.set(i32.add(sums.get, bytes)),
     forLoop(p, sums.get, end.get, 8, [f32.store(out.get, f32.demote_f64(f64.load(p.get))), bump(out, 4)]),
   ]

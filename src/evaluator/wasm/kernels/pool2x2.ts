@@ -75,9 +75,16 @@ const forwardBlock = (scope: Scope): ((top: Local, bottom: Local, out: Local, at
   ]
 }
 
-const gradBlock = (
-  scope: Scope,
-): ((top: Local, bottom: Local, toTop: Local, toBottom: Local, g: Local, at: number) => Code) => {
+/** Pointers into a row of windows of the gradient: the two rows of x, those of the result, and the cotangent. */
+type GradRow = {
+  readonly top: Local
+  readonly bottom: Local
+  readonly toTop: Local
+  readonly toBottom: Local
+  readonly g: Local
+}
+
+const gradBlock = (scope: Scope, { top, bottom, toTop, toBottom, g }: GradRow): ((at: number) => Code) => {
   const windows = windowsOf(scope)
   const [best, m1, m2, m3, c] = Array.from({ length: 5 }, () => scope.local('v128'))
   const [e0, o0, e1, o1] = windows.each
@@ -94,7 +101,7 @@ const gradBlock = (
     v128.store(to.get, v128.shuffle(first.get, second.get, LOW), 8 * at),
     v128.store(to.get, v128.shuffle(first.get, second.get, HIGH), 8 * at + 16),
   ]
-  return (top, bottom, toTop, toBottom, g, at) => [
+  return (at) => [
     windows.load(top, bottom, 8 * at),
     best.set(e0.get),
     control.if(windows.doubtful, compare(true), compare(false)),
@@ -162,7 +169,7 @@ const planeCode = (scope: Scope, { h, w, ho, wo }: Halved, grad: boolean, at: Pl
       ]),
     ]
   }
-  const block = gradBlock(scope)
+  const block = gradBlock(scope, { top, bottom, toTop, toBottom, g: small })
   return [
     start,
     small.set(affine(at.args[0], plane.get, 4 * ho * wo)),
@@ -180,7 +187,7 @@ const planeCode = (scope: Scope, { h, w, ho, wo }: Halved, grad: boolean, at: Pl
           [toBottom, 32],
           [small, 16],
         ],
-        (o) => block(top, bottom, toTop, toBottom, small, o),
+        block,
       ),
       [top, bottom, toTop, toBottom].map((p) => bump(p, row)),
       bump(small, 4 * wo),

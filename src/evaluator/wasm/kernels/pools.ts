@@ -118,7 +118,10 @@ const winner = (scope: Scope, loops: Plane, base: Local, value: Local<'v128'>, b
   ]
 }
 
-const maximum = (scope: Scope, pool: Pool, tables: Tables, x: Local, out: Local): Code => {
+/** What the code of a plane is written with. */
+type Pooling = { readonly scope: Scope; readonly pool: Pool; readonly tables: Tables }
+
+const maximum = ({ scope, pool, tables }: Pooling, x: Local, out: Local): Code => {
   const loops = planeLoops(scope, pool, tables)
   const [value, best] = [scope.local('v128'), scope.local('v128')]
   return loops.overWindows([
@@ -128,7 +131,7 @@ const maximum = (scope: Scope, pool: Pool, tables: Tables, x: Local, out: Local)
   ])
 }
 
-const mean = (scope: Scope, pool: Pool, tables: Tables, x: Local, out: Local): Code => {
+const mean = ({ scope, pool, tables }: Pooling, x: Local, out: Local): Code => {
   const loops = planeLoops(scope, pool, tables)
   const sum = scope.local('f64')
   return loops.overWindows([
@@ -148,7 +151,7 @@ const accumulate = (sums: Local, offset: Code<'i32'>, v: Code<'f64'>, address: L
   f64.store(address.get, f64.add(f64.load(address.get), v)),
 ]
 
-const maximumGrad = (scope: Scope, pool: Pool, tables: Tables, g: Local, x: Local, sums: Local): Code => {
+const maximumGrad = ({ scope, pool, tables }: Pooling, g: Local, x: Local, sums: Local): Code => {
   const loops = planeLoops(scope, pool, tables)
   const [value, best, at, address] = [scope.local('v128'), scope.local('v128'), scope.local('i32'), scope.local('i32')]
   return loops.overWindows([
@@ -159,7 +162,7 @@ const maximumGrad = (scope: Scope, pool: Pool, tables: Tables, g: Local, x: Loca
   ])
 }
 
-const meanGrad = (scope: Scope, pool: Pool, tables: Tables, g: Local, sums: Local): Code => {
+const meanGrad = ({ scope, pool, tables }: Pooling, g: Local, sums: Local): Code => {
   const loops = planeLoops(scope, pool, tables)
   const [share, address] = [scope.local('f64'), scope.local('i32')]
   return loops.overWindows([
@@ -211,17 +214,18 @@ const tableStage = (
       starts: at.constants + starts,
       members: at.constants + members,
     }
+    const pooling = { scope, pool, tables }
     const [smallAt, largeAt] = grad ? [at.args[0], at.outs[0]] : [at.outs[0], at.args[0]]
     const inner = !grad
-      ? (divisors === null ? maximum : mean)(scope, pool, tables, large, small)
+      ? (divisors === null ? maximum : mean)(pooling, large, small)
       : throughDoubles(
           scope,
           size,
           sums,
           large,
           divisors === null
-            ? [x.set(affine(at.args[1], plane.get, 4 * size)), maximumGrad(scope, pool, tables, small, x, sums)]
-            : meanGrad(scope, pool, tables, small, sums),
+            ? [x.set(affine(at.args[1], plane.get, 4 * size)), maximumGrad(pooling, small, x, sums)]
+            : meanGrad(pooling, small, sums),
         )
     return [
       sums.set(affine(at.scratch, unit.get, lane)),

@@ -128,15 +128,11 @@ const stripsOf = (scope: Scope): readonly Strip[] =>
     limit: scope.local('i32'),
   }))
 
-/** Sets up the strips from the chunk's first element, the row's end, and where the chunk's counts and candidates go. */
-const placeStrips = (
-  plan: SelectionPlan,
-  strips: readonly Strip[],
-  from: Local,
-  rowEnd: Local,
-  counts: Local,
-  start: Local,
-): Code =>
+/** A chunk: its first element, the row's end, and where its counts and candidates go. */
+type Chunk = { readonly from: Local; readonly rowEnd: Local; readonly counts: Local; readonly start: Local }
+
+/** Sets up the strips of a chunk. */
+const placeStrips = (plan: SelectionPlan, strips: readonly Strip[], { from, rowEnd, counts, start }: Chunk): Code =>
   strips.map(({ p, end, out, limit }, s) => {
     const at = (strip: number): Code<'i32'> => i32.add(from.get, i32.const(4 * plan.strip * strip))
     const clipped = (local: Local): Code =>
@@ -200,7 +196,7 @@ export const filterChunk = (m: ModuleBuilder, plan: SelectionPlan): FilterChunk 
         bounds.lo.set(f32x4.splat(low.get)),
         bounds.hi.set(f32x4.splat(high.get)),
         tally.zero,
-        placeStrips(plan, strips, from, rowEnd, counts, start),
+        placeStrips(plan, strips, { from: from, rowEnd: rowEnd, counts: counts, start: start }),
         // The last strip is the shortest; what the others have more is done one by one.
         whileLoop(i32.le_u(i32.add(last.p.get, i32.const(BLOCK)), last.end.get), [
           pointers.map(tally.block),

@@ -57,13 +57,14 @@ const byList = (scope: Scope, plan: SelectionPlan, x: Local, lane: Local): Code 
   ]
 }
 
+/** A row and its memory, and the way to select in that. */
+type Row = { readonly x: Local; readonly lane: Local; readonly select: Selection }
+
 /** Stores the sample of rank `rank` (from 0) at `lane + offset`. */
 const bySelection = (
   scope: Scope,
   plan: SelectionPlan,
-  select: Selection,
-  x: Local,
-  lane: Local,
+  { x, lane, select }: Row,
   rank: number,
   offset: number,
 ): Code => {
@@ -85,12 +86,13 @@ export const sampleBounds = (m: ModuleBuilder, plan: SelectionPlan, select: Sele
     params: ['i32', 'i32'],
     body: (scope) => {
       const [x, lane] = scope.params
+      const row = { x, lane, select }
       const { side, rank, ranks, samples } = plan
-      if (side === 'between') return ranks.map((r, i) => bySelection(scope, plan, select, x, lane, r, 4 * i))
+      if (side === 'between') return ranks.map((r, i) => bySelection(scope, plan, row, r, 4 * i))
       // Up to this rank the best samples are kept in a sorted list; beyond it all are selected from.
       if (rank <= LISTED_SAMPLES) return byList(scope, plan, x, lane)
       return side === 'above'
-        ? bySelection(scope, plan, select, x, lane, samples - rank, 0)
-        : bySelection(scope, plan, select, x, lane, rank - 1, 4)
+        ? bySelection(scope, plan, row, samples - rank, 0)
+        : bySelection(scope, plan, row, rank - 1, 4)
     },
   })

@@ -7,7 +7,7 @@ import type { Kernel, KernelSpec, Places } from '../kernel.js'
 import { SHARE_NS } from '../machine.js'
 import { doubles, fromSingles, newWriter, toSingles, type Doubles } from './doubles.js'
 import { bump, perUnit, shares } from './loops.js'
-import { formulas } from './math.js'
+import { formulas } from './formulas.js'
 
 const { add, div, sub } = doubles
 

@@ -2,66 +2,23 @@
  * Sums and means over any axes, accumulated in double. Terms are added in an order of the shape's own (by lanes, runs and
  * chunks), whatever the threads; it isn't the reference's, so the last bit may differ.
  */
-import { sizeOf, type Shape } from '../../../data/shape.js'
+import { sizeOf } from '../../../data/shape.js'
 import type { Code } from '../asm/encode.js'
 import { control, f32, f32x4, f64, f64x2, i32, v128 } from '../asm/instructions.js'
 import { forLoop, type Func, type Local, type ModuleBuilder, type Scope, type Units } from '../asm/module.js'
 import type { Kernel, KernelSpec, Places, Stage } from '../kernel.js'
 import { affine, bump, doubleAt, perUnit, rounded, shares, whileLoop, wordAt } from './loops.js'
-import { JOINED_NS, ROW_NS, SUMMED_NS, SUM_PARTS, UNITS } from '../machine.js'
-
-/** Neighbouring axes that are all kept or all summed, as one; the stride is in bytes. */
-type Group = { readonly size: number; readonly stride: number; readonly kept: boolean }
-
-/** A reduction: its groups from the outermost in, the result's number of elements, and by what each sum is divided. */
-type Reduction = { readonly groups: readonly Group[]; readonly outs: number; readonly divisor: number }
-
-/** Axes of one element belong to any group; the rest are merged. */
-const groupsOf = (shape: Shape, kept: readonly boolean[]): readonly Group[] => {
-  const groups: Group[] = []
-  let stride = 4
-  for (let d = shape.length - 1; d >= 0; d--) {
-    if (shape[d] === 1) continue
-    const first = groups[0]
-    if (first !== undefined && first.kept === kept[d]) groups[0] = { ...first, size: first.size * shape[d] }
-    else groups.unshift({ size: shape[d], stride, kept: kept[d] })
-    stride *= shape[d]
-  }
-  return groups
-}
-
-const keptAxes = ({ op, attrs, shapes: [x], shape }: KernelSpec): readonly boolean[] | null => {
-  if (op === 'sumTo')
-    return x.map((n, d) => {
-      const own = shape[d - x.length + shape.length]
-      return own !== undefined && own === n
-    })
-  const { dims } = attrs
-  return (op === 'sum' || op === 'mean') && Array.isArray(dims) ? x.map((_, d) => !dims.includes(d)) : null
-}
-
-const reductionOf = (spec: KernelSpec): Reduction | null => {
-  const kept = keptAxes(spec)
-  const [x] = spec.shapes
-  if (kept === null || sizeOf(x) === 0) return null
-  const outs = sizeOf(spec.shape)
-  return { groups: groupsOf(x, kept), outs, divisor: spec.op === 'mean' ? sizeOf(x) / outs : 1 }
-}
-
-/** Offset in bytes of the element of the kept groups that has number `index`. */
-const offsetOf = (index: Code<'i32'>, kept: readonly Group[]): Code<'i32'> => {
-  let step = 1
-  let sum: Code<'i32'> = i32.const(0)
-  for (const { size, stride } of [...kept].reverse()) {
-    const digit = i32.rem_u(step === 1 ? index : i32.div_u(index, i32.const(step)), i32.const(size))
-    sum = i32.add(sum, i32.mul(digit, i32.const(stride)))
-    step *= size
-  }
-  return sum
-}
-
-/** A stretch of the outermost summed group. */
-type Stretch = { readonly from: Local; readonly to: Local }
+import {
+  dealOf,
+  offsetOf,
+  reductionOf,
+  stretchOf,
+  type Deal,
+  type Group,
+  type Reduction,
+  type Stretch,
+} from './reduction.js'
+import { JOINED_NS, ROW_NS, SUMMED_NS, UNITS } from '../machine.js'
 
 /** Loops over summed groups, the first of them in its stretch only, moving `p` along. */
 const overGroups = (scope: Scope, groups: readonly Group[], stretch: Stretch | null, p: Local, body: Code): Code => {
@@ -104,37 +61,6 @@ const sumRun = (m: ModuleBuilder): Func<Units, 'f64'> =>
       ]
     },
   })
-
-/** How a reduction is dealt out: pieces of the result, times parts of the outermost summed group. */
-type Deal = { readonly pieces: number; readonly parts: number; readonly each: number; readonly extent: number }
-
-const dealOf = (pieces: number, size: number, extent: number): Deal => {
-  const parts =
-    pieces >= SUM_PARTS.enough
-      ? 1
-      : Math.max(1, Math.min(Math.floor(size / SUM_PARTS.elements), Math.ceil(SUM_PARTS.most / pieces), extent))
-  const each = Math.ceil(extent / parts / 16) * 16
-  return parts === 1 || each >= extent
-    ? { pieces, parts: 1, each: extent, extent }
-    : { pieces, parts: Math.ceil(extent / each), each, extent }
-}
-
-/** Sets the stretch of part `part`. */
-const stretchOf = (
-  scope: Scope,
-  { each, extent }: Deal,
-  part: Code<'i32'>,
-): { readonly stretch: Stretch; readonly set: Code } => {
-  const stretch = { from: scope.local('i32'), to: scope.local('i32') }
-  const end = i32.add(stretch.from.get, i32.const(each))
-  return {
-    stretch,
-    set: [
-      stretch.from.set(i32.mul(part, i32.const(each))),
-      stretch.to.set(control.select(i32.const(extent), end, i32.gt_u(end, i32.const(extent)))),
-    ],
-  }
-}
 
 const divided = (sum: Code<'f64'>, divisor: number): Code<'f64'> =>
   divisor === 1 ? sum : f64.div(sum, f64.const(divisor))

@@ -1,7 +1,11 @@
 /** Small pieces of code that the product kernels share. */
 import type { Code } from '../../asm/encode.js'
 import { control, i32, v128 } from '../../asm/instructions.js'
-import type { Local, Scope } from '../../asm/module.js'
+import type { Local, ModuleBuilder, Scope } from '../../asm/module.js'
+import type { Places } from '../../kernel.js'
+
+/** What the code of a stage is written with: its module, where memory lies, and where locals come from. */
+export type Writing = { readonly m: ModuleBuilder; readonly at: Places; readonly scope: Scope }
 
 /** Numbers 0 … n-1. */
 export const range = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i)

@@ -16,7 +16,9 @@ import { isIdentity, planeBytes, planeStage } from './planes.js'
 import { macOf, type LinearOperands } from './operands.js'
 import { splitLevels } from './split.js'
 import { productStage } from './sweep.js'
-import { filterStage, filterWords, forTiles, suitsWinograd, winogradStage } from './winograd.js'
+import { winogradStage } from './winograd.js'
+import { filterStage, filterWords } from './winogradFilters.js'
+import { forTiles, suitsWinograd } from './winogradTiles.js'
 import { PRODUCTS_PER_NS, WIDEST_PANEL } from '../../machine.js'
 
 /** A kernel from its stages and its layout. */

@@ -6,8 +6,8 @@
 import { sizeOf, stridesOf } from '../../../../data/shape.js'
 import type { Code } from '../../asm/encode.js'
 import { control, f32, f32x4, i32, v128 } from '../../asm/instructions.js'
-import { forLoop, type Scope } from '../../asm/module.js'
-import type { Kernel, Stage } from '../../kernel.js'
+import { forLoop, type Local, type Scope } from '../../asm/module.js'
+import type { Kernel, Places, Stage } from '../../kernel.js'
 import { advance, indexed, range } from './code.js'
 import { correlationFlops, type Correlation } from './geometry.js'
 import { argument, newLayout, result, type Place } from './layout.js'
@@ -39,24 +39,39 @@ const weightSteps = (c: Correlation) => {
 const nested = (counts: readonly number[], loop: (d: number, inside: Code) => Code, body: Code): Code =>
   counts.reduceRight<Code>((inside, _, d) => loop(d, inside), body)
 
-const unitCode = (
-  c: Correlation,
-  tables: readonly Place[],
-  scope: Scope,
-): ((at: Parameters<Place>[0], unit: Code<'i32'>) => Code) => {
-  const w = weightSteps(c)
-  const plane = 4 * sizeOf(c.placement.source)
+/** Pointers of a unit, and for each axis: row of its table, tap, offset, and whether something stands there. */
+type Walk = {
+  readonly source: Local
+  readonly weight: Local
+  readonly out: Local
+  readonly group: Local
+  readonly p: Local
+  readonly q: Local
+  readonly end: Local
+  readonly missing: Local
+  readonly axes: readonly (readonly Local[])[]
+  readonly sum: Local<'f32'>
+}
+
+const newWalk = (c: Correlation, scope: Scope): Walk => {
   const [source, weight, out, group, p, q, end, missing] = range(8).map(() => scope.local('i32'))
   const axes = c.kernel.map(() => range(4).map(() => scope.local('i32')))
-  const sum = scope.local('f32')
-  const zero = f32.const(0)
+  return { source, weight, out, group, p, q, end, missing, axes, sum: scope.local('f32') }
+}
+
+const ZERO = f32.const(0)
+
+/** Adds the products of one position: all taps of all channels. */
+const positionCode = (c: Correlation, { source, weight, p, q, end, missing, axes, sum }: Walk): Code => {
+  const w = weightSteps(c)
+  const [, , lastOffset, lastSign] = axes[axes.length - 1]
   const meet = (x: Code<'f32'>): Code => [
     forLoop(q, weight.get, end.get, w.from, [
       sum.set(f32.add(sum.get, f32.mul(f32.load(q.get), x))),
-      advance(p, plane),
+      advance(p, 4 * sizeOf(c.placement.source)),
     ]),
   ]
-  const taps: Code = nested(
+  return nested(
     c.kernel,
     (d, inside) => {
       const [row, t, offset, sign] = axes[d]
@@ -69,14 +84,26 @@ const unitCode = (
       ])
     },
     [
-      missing.set(i32.lt_s(axes[axes.length - 1][3].get, i32.const(0))),
-      p.set(i32.add(source.get, axes[axes.length - 1][2].get)),
+      missing.set(i32.lt_s(lastSign.get, i32.const(0))),
+      p.set(i32.add(source.get, lastOffset.get)),
       end.set(i32.add(weight.get, i32.const(c.from * w.from))),
       // What the forward convolution is padded with are numbers that it multiplies; gaps of the backward one are none.
-      control.if(missing.get, c.flipped ? [] : meet(zero), meet(f32.load(p.get))),
+      control.if(missing.get, c.flipped ? [] : meet(ZERO), meet(f32.load(p.get))),
       advance(weight, w.tap),
     ],
   )
+}
+
+/** A unit: all positions of a channel of an image. */
+const unitCode = (
+  c: Correlation,
+  tables: readonly Place[],
+  scope: Scope,
+): ((at: Places, unit: Code<'i32'>) => Code) => {
+  const w = weightSteps(c)
+  const walk = newWalk(c, scope)
+  const { source, weight, out, group, axes, sum } = walk
+  const position = positionCode(c, walk)
   return (at, unit) => {
     const place = i32.div_u(unit, i32.const(c.to))
     const start = i32.add(
@@ -85,7 +112,7 @@ const unitCode = (
     )
     return [
       group.set(place),
-      source.set(indexed(i32.const(argument(0)(at)), group.get, c.from * plane)),
+      source.set(indexed(i32.const(argument(0)(at)), group.get, c.from * 4 * sizeOf(c.placement.source))),
       out.set(indexed(i32.const(result(at)), unit, 4 * sizeOf(c.positions))),
       nested(
         c.positions,
@@ -95,7 +122,7 @@ const unitCode = (
           const step = 4 * c.kernel[d]
           return forLoop(row, i32.const(from), i32.const(from + step * c.positions[d]), step, inside)
         },
-        [weight.set(start), sum.set(zero), taps, f32.store(out.get, sum.get), advance(out, 4)],
+        [weight.set(start), sum.set(ZERO), position, f32.store(out.get, sum.get), advance(out, 4)],
       ),
     ]
   }

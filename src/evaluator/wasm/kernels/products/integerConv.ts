@@ -18,13 +18,16 @@ import {
   tapPairs,
   weightStage,
   type Scales,
+  type WordRule,
 } from './integers.js'
 import { argument, newLayout, type Layout, type Place } from './layout.js'
 import { integerMac, integerName, perWord } from './operands.js'
 import { goesAlong } from './orientation.js'
 import { planeBytes, planeStage } from './planes.js'
 import { channelQuads, quadPlanes, tapQuads } from './quads.js'
-import { filterStage, filterWords, fitsWinograd, forTiles, suitsWinograd, winogradStage } from './winograd.js'
+import { winogradStage } from './winograd.js'
+import { filterStage, filterWords, fitsWinograd } from './winogradFilters.js'
+import { forTiles, suitsWinograd } from './winogradTiles.js'
 import { PAIRED_TAPS } from '../../machine.js'
 
 /** Are the integers of x bytes? */
@@ -40,15 +43,14 @@ const joinNeighbours = (scope: Scope, start: Code<'i32'>, bytes: number, distanc
   ]
 }
 
-/** Planes of words: of pairs of channels, or (`distance` > 0) of a number and the one so many elements further on. */
+/** What planes of words hold: integers up to `most`, of pairs of channels or (`distance` > 0) of a number and the one so many elements further on. */
+type WordPlanes = { readonly most: number; readonly target: Place; readonly distance: number; readonly bytes: Bytes }
+
 const wordPlanes = (
   c: Correlation,
   layout: Layout,
   s: Scales,
-  most: number,
-  target: Place,
-  distance: number,
-  bytes: Bytes,
+  { most, target, distance, bytes }: WordPlanes,
 ): Stage => {
   const perGroup = Math.ceil(c.from / 2)
   const size = bytes === null ? 4 : 1
@@ -118,8 +120,12 @@ const winogradKernel = (c: Correlation, licence: IntegerLicence, bytes: Bytes, f
   const weight = layout.scratch(c.to * words * 36)
   const filters = layout.scratch(4 * filterWords(c.to, words))
   const stages = [
-    wordPlanes(c, layout, scales, bound(licence.x), planes, 0, bytes),
-    weightStage(scales, bound(licence.w), c.to, c.from * 9, words * 9, weight, channelPairs(c.from, 9)),
+    wordPlanes(c, layout, scales, { most: bound(licence.x), target: planes, distance: 0, bytes }),
+    weightStage(
+      scales,
+      { most: bound(licence.w), channels: c.to, numbers: c.from * 9, words: words * 9, target: weight, per: 2 },
+      channelPairs(c.from, 9),
+    ),
     filterStage('i16', c.to, words, { base: weight, to: words * 36, word: 36, tap: 4 }, filters),
     winogradStage(c, layout, { mac: 'i16', planes, words, filters, scales: scales.products }),
   ]
@@ -131,11 +137,22 @@ const winogradKernel = (c: Correlation, licence: IntegerLicence, bytes: Bytes, f
 }
 
 /** How the weight becomes words. */
-const weightWords = (c: Correlation, per: 2 | 4, byTaps: boolean): ReturnType<typeof channelPairs> => {
+const weightWords = (c: Correlation, per: 2 | 4, byTaps: boolean): WordRule => {
   const taps = sizeOf(c.kernel)
   const columns = c.kernel[c.kernel.length - 1]
   if (byTaps) return (per === 4 ? tapQuads : tapPairs)(taps / columns, columns)
   return (per === 4 ? channelQuads : channelPairs)(c.from, taps)
+}
+
+/** Where the words of a kernel's taps are from a position, in elements: each tap, or the first of each word of a row. */
+const wordOffsets = (c: Correlation, per: 2 | 4, byTaps: boolean): readonly number[] => {
+  if (!byTaps) return tapOffsets(c.placement.target, c.kernel, c.dilation)
+  const last = c.kernel.length - 1
+  const strides = stridesOf(c.placement.target)
+  return gridOffsets(
+    [...c.kernel.slice(0, last), Math.ceil(c.kernel[last] / per)],
+    [...strides.slice(0, last).map((s, d) => s * c.dilation[d]), per * c.dilation[last]],
+  )
 }
 
 const directKernel = (c: Correlation, licence: IntegerLicence, bytes: Bytes, float: Kernel | null): Kernel => {
@@ -150,30 +167,24 @@ const directKernel = (c: Correlation, licence: IntegerLicence, bytes: Bytes, flo
   const perGroup = Math.ceil(c.from / per)
   const planes = layout.scratch(c.batch * c.groups * perGroup * plane)
   const scales = newScales(layout, licence, c.groups * c.to, bytes !== null)
-  const width = Math.ceil(c.kernel[last] / per)
-  const strides = stridesOf(c.placement.target)
-  const offsets = byTaps
-    ? gridOffsets(
-        [...c.kernel.slice(0, last), width],
-        [...strides.slice(0, last).map((s, d) => s * c.dilation[d]), per * c.dilation[last]],
-      )
-    : tapOffsets(c.placement.target, c.kernel, c.dilation)
-  const terms = termOffsets(perGroup, plane, offsets)
+  const terms = termOffsets(perGroup, plane, wordOffsets(c, per, byTaps))
   const weight = layout.scratch(c.groups * c.to * terms.length * 4)
   const distance = byTaps ? c.dilation[last] : 0
   const stages = [
     per === 4
       ? quadPlanes(c, layout, planes, distance)
-      : wordPlanes(c, layout, scales, bound(licence.x), planes, distance, bytes),
+      : wordPlanes(c, layout, scales, { most: bound(licence.x), target: planes, distance, bytes }),
     weightStage(
       scales,
-      bound(licence.w),
-      c.groups * c.to,
-      c.from * taps,
-      terms.length,
-      weight,
+      {
+        most: bound(licence.w),
+        channels: c.groups * c.to,
+        numbers: c.from * taps,
+        words: terms.length,
+        target: weight,
+        per,
+      },
       weightWords(c, per, byTaps),
-      `weight to i${per === 4 ? 8 : 16}`,
     ),
     ...correlationStages(c, layout, along, {
       mac: integerMac(bytes),

@@ -13,8 +13,11 @@ import { integerMac, integerName, perWord } from './operands.js'
 import { neighbourQuads } from './quads.js'
 import { NARROWED_PER_NS, QUANTIZED_PER_NS } from '../../machine.js'
 
+/** Rows of x and the words that they become: how many there are, how long each is, where they go. */
+type InputWords = { readonly rows: number; readonly terms: number; readonly words: number; readonly target: Place }
+
 /** Rows of bytes as words. */
-const byteStage = (signed: boolean, rows: number, terms: number, words: number, target: Place): Stage => ({
+const byteStage = (signed: boolean, { rows, terms, words, target }: InputWords): Stage => ({
   label: 'input to i16',
   units: rows,
   cost: terms / NARROWED_PER_NS,
@@ -40,7 +43,7 @@ const byteStage = (signed: boolean, rows: number, terms: number, words: number, 
 })
 
 /** Rows of bytes, each from a whole word on. */
-const rowStage = (rows: number, terms: number, words: number, target: Place): Stage => ({
+const rowStage = ({ rows, terms, words, target }: InputWords): Stage => ({
   label: 'input to i8',
   units: rows,
   cost: terms / NARROWED_PER_NS,
@@ -60,7 +63,7 @@ const rowStage = (rows: number, terms: number, words: number, target: Place): St
 })
 
 /** Rows of x as words. */
-const inputStage = (s: Scales, most: number, rows: number, terms: number, words: number, target: Place): Stage => ({
+const inputStage = (s: Scales, most: number, { rows, terms, words, target }: InputWords): Stage => ({
   label: 'input to i16',
   units: rows,
   cost: terms / QUANTIZED_PER_NS,
@@ -99,21 +102,15 @@ export const integerLinearKernel = (
   const scales = newScales(layout, licence, columns, bytes !== undefined)
   const input = asTheyLie ? argument(0) : layout.scratch(rows * words * 4)
   const weight = layout.scratch(columns * words * 4)
-  const ofBytes = (signed: boolean): Stage =>
-    per === 4 ? rowStage(rows, terms, words, input) : byteStage(signed, rows, terms, words, input)
-  const inputWords =
-    bytes === undefined ? inputStage(scales, bound(licence.x), rows, terms, words, input) : ofBytes(bytes.signed)
+  const asWords = { rows, terms, words, target: input }
+  const ofBytes = (signed: boolean): Stage => (per === 4 ? rowStage(asWords) : byteStage(signed, asWords))
+  const inputWords = bytes === undefined ? inputStage(scales, bound(licence.x), asWords) : ofBytes(bytes.signed)
   const stages = [
     ...(asTheyLie ? [] : [inputWords]),
     weightStage(
       scales,
-      bound(licence.w),
-      columns,
-      terms,
-      words,
-      weight,
+      { most: bound(licence.w), channels: columns, numbers: terms, words, target: weight, per },
       per === 4 ? neighbourQuads(terms) : neighbourPairs(terms),
-      `weight to i${per === 4 ? 8 : 16}`,
     ),
     ...linearStages(
       layout,

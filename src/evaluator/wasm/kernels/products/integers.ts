@@ -126,18 +126,27 @@ export const beginChannel = (s: Scales, q: Quantizer, at: Places, o: Code<'i32'>
   ]
 }
 
-/** A stage over output channels that brings the weight into words: `body` gets the quantizer, the channel, pointers to its numbers and words. */
+/** How the numbers of a channel become words: code that reads at one pointer and writes at the other; both may move. */
+export type WordRule = (scope: Scope, q: Quantizer, p: Local, t: Local) => Code
+
+/** A weight, of numbers up to `most`, and the words that it becomes: channels, and how much each has. */
+export type WeightWords = {
+  readonly most: number
+  readonly channels: number
+  readonly numbers: number
+  readonly words: number
+  readonly target: Place
+  /** Integers of a word. */
+  readonly per: 2 | 4
+}
+
+/** A stage over output channels that brings the weight into words. */
 export const weightStage = (
   s: Scales,
-  most: number,
-  channels: number,
-  numbers: number,
-  words: number,
-  target: Place,
-  body: (scope: Scope, q: Quantizer, p: Local, t: Local) => Code,
-  label = 'weight to i16',
+  { most, channels, numbers, words, target, per }: WeightWords,
+  rule: WordRule,
 ): Stage => ({
-  label,
+  label: per === 4 ? 'weight to i8' : 'weight to i16',
   units: channels,
   cost: numbers / QUANTIZED_PER_NS,
   emit: (m, at) =>
@@ -150,7 +159,7 @@ export const weightStage = (
           beginChannel(s, q, at, o.get),
           p.set(indexed(i32.const(argument(1)(at)), o.get, numbers * 4)),
           t.set(indexed(i32.const(target(at)), o.get, words * 4)),
-          body(scope, q, p, t),
+          rule(scope, q, p, t),
           q.end,
         ])
       },
@@ -159,13 +168,13 @@ export const weightStage = (
 
 /** Words of pairs of channels [from/2, taps] from a weight [from, taps]; an odd last channel has no partner. */
 export const channelPairs =
-  (from: number, taps: number) =>
-  (scope: Scope, q: Quantizer, p: Local, t: Local): Code => {
+  (from: number, taps: number): WordRule =>
+  (scope, q, p, t) => {
     const [i, a, b] = range(3).map(() => scope.local('i32'))
     const row = (second: boolean): Code => [
       a.set(p.get),
       b.set(t.get),
-      moveRow(scope, pairReader(q, second ? () => i32.add(a.get, i32.const(taps * 4)) : null), a, b, taps, 1),
+      moveRow(scope, pairReader(q, second ? () => i32.add(a.get, i32.const(taps * 4)) : null), { p: a, q: b }, taps),
     ]
     return [
       forLoop(i, i32.const(0), i32.const(Math.floor(from / 2)), 1, [
@@ -179,8 +188,8 @@ export const channelPairs =
 
 /** Words of pairs of neighbouring taps along the last axis of a kernel of `rows` rows: [rows, ceil(width/2)]. */
 export const tapPairs =
-  (rows: number, width: number) =>
-  (_scope: Scope, q: Quantizer, p: Local, t: Local): Code => {
+  (rows: number, width: number): WordRule =>
+  (_scope, q, p, t) => {
     const perRow = Math.ceil(width / 2)
     return range(rows * perRow).map((i) => {
       const from = 4 * (Math.floor(i / perRow) * width + 2 * (i % perRow))
@@ -193,8 +202,8 @@ export const tapPairs =
 
 /** Words of neighbouring numbers of one row: [ceil(n/2)]. */
 export const neighbourPairs =
-  (n: number) =>
-  (scope: Scope, q: Quantizer, p: Local, t: Local): Code => {
+  (n: number): WordRule =>
+  (scope, q, p, t) => {
     const i = scope.local('i32')
     const whole = (offset: number): Code<'v128'> =>
       i32x4.sub(q.words(v128.load(p.get, offset)), i32x4.const(0x4b400000))

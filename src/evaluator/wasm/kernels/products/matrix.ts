@@ -7,7 +7,8 @@ import { argument, newLayout, result, type Layout, type Place } from './layout.j
 import { copyStage, narrowStep, panelBytes, panelStage } from './pack.js'
 import { macOf, type LinearOperands } from './operands.js'
 import { splitLevels } from './split.js'
-import { productStage, type Axis, type Product } from './sweep.js'
+import type { Axis, Product } from './product.js'
+import { productStage } from './sweep.js'
 import { FEW_DOTS, PRODUCTS_PER_NS } from '../../machine.js'
 
 /** The sizes of `out [rows, columns] = Σ_k`. */

@@ -32,16 +32,16 @@ export type PanelPack = {
   }[]
 }
 
+/** Where a panel stands and goes, and its k. */
+type PackedSpan = {
+  readonly source: Code<'i32'>
+  readonly target: Code<'i32'>
+  readonly first: Code<'i32'>
+  readonly end: Code<'i32'>
+}
+
 /** One panel's k from `first` to `end`: transposes four by four, then single numbers. */
-const packPanel = (
-  p: PanelPack,
-  scope: Scope,
-  source: Code<'i32'>,
-  target: Code<'i32'>,
-  first: Code<'i32'>,
-  end: Code<'i32'>,
-  width: number,
-): Code => {
+const packPanel = (p: PanelPack, scope: Scope, { source, target, first, end }: PackedSpan, width: number): Code => {
   const vectors = Math.ceil(width / 4)
   const step = vectors * 16
   const rows = range(4).map(() => scope.local('v128'))
@@ -104,7 +104,8 @@ export const panelStage = (p: PanelPack): Stage => {
             o.targetTerms === undefined
               ? target.set(indexed(target.get, i.get, o.target ?? 0))
               : target.set(i32.add(target.get, i32.mul(i.get, stepOf(o.targetTerms))))
-          const pack = (width: number): Code => packPanel(p, scope, source.get, target.get, first.get, end.get, width)
+          const span = { source: source.get, target: target.get, first: first.get, end: end.get }
+          const pack = (width: number): Code => packPanel(p, scope, span, width)
           const packs = (): Code => {
             if (rest === 0) return pack(16)
             return wide === 0 ? pack(rest) : control.if(isWhole, pack(16), pack(rest))
@@ -192,15 +193,11 @@ export const copyStage = (label: string, source: Place, target: Place, bytes: nu
   }
 }
 
-/** Adds up `parts` arrays in order; `step` bytes from one to the next, a multiple of 64. A unit is 1024 numbers. */
-export const sumStage = (
-  label: string,
-  source: Place,
-  step: number,
-  parts: number,
-  target: Place,
-  count: number,
-): Stage => {
+/** Arrays in order, `step` bytes from one to the next, a multiple of 64. */
+export type Parts = { readonly place: Place; readonly step: number; readonly parts: number }
+
+/** Adds up arrays of `count` numbers in order. A unit is 1024 numbers. */
+export const sumStage = (label: string, { place: source, step, parts }: Parts, target: Place, count: number): Stage => {
   const block = 4 * SUM_BLOCK
   return {
     label,

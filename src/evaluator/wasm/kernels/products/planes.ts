@@ -62,8 +62,11 @@ const plain: Reader = {
   one: (p, offset) => v128.load32_zero(p.get, offset),
 }
 
+/** Pointers to where numbers are read, and to where they go. */
+export type Moving = { readonly p: Local; readonly q: Local }
+
 /** Moves `count` neighbours from pointer p to pointer q, where they go `step` apart; may move the pointers. */
-export const moveRow = (scope: Scope, reader: Reader, p: Local, q: Local, count: number, step: number): Code => {
+export const moveRow = (scope: Scope, reader: Reader, { p, q }: Moving, count: number, step = 1): Code => {
   const { size } = reader
   const from = (offset: number): number => (offset * size) / 4
   const one = (offset: number): Code => v128.store32_lane(0, q.get, reader.one(p, from(offset)), offset * step)
@@ -151,7 +154,7 @@ export const planeStage = (layout: Layout, copy: PlaneCopy): Stage => {
               p.set(i32.add(source.get, i32.load(entry.get))),
               q.set(i32.add(target.get, i32.load(entry.get, 4))),
               gaps || tail === 0 ? [] : z.set(i32.add(q.get, i32.const(4 * count))),
-              moveRow(scope, reader, p, q, count, placement.step[d]),
+              moveRow(scope, reader, { p, q }, count, placement.step[d]),
               gaps || tail === 0 ? [] : zeros,
             ]),
             after,

@@ -6,7 +6,7 @@ import { forLoop, type Local, type Scope } from '../../asm/module.js'
 import type { Stage } from '../../kernel.js'
 import { advance, indexed, range } from './code.js'
 import type { Correlation } from './geometry.js'
-import type { Quantizer } from './integers.js'
+import type { Quantizer, WordRule } from './integers.js'
 import { argument, type Layout, type Place } from './layout.js'
 import { moveRow, planeBytes, planeStage, type Reader } from './planes.js'
 
@@ -28,8 +28,8 @@ const quadReader = (q: Quantizer, offsets: readonly number[]): Reader => {
 
 /** Words of fours of channels [from/4, taps] from a weight [from, taps]; the last ones may hold fewer. */
 export const channelQuads =
-  (from: number, taps: number) =>
-  (scope: Scope, q: Quantizer, p: Local, t: Local): Code => {
+  (from: number, taps: number): WordRule =>
+  (scope, q, p, t) => {
     const [i, a, b] = range(3).map(() => scope.local('i32'))
     const row = (channels: number): Code => [
       a.set(p.get),
@@ -40,10 +40,8 @@ export const channelQuads =
           q,
           range(channels).map((k) => 4 * k * taps),
         ),
-        a,
-        b,
+        { p: a, q: b },
         taps,
-        1,
       ),
     ]
     return [
@@ -58,8 +56,8 @@ export const channelQuads =
 
 /** Words of four neighbouring taps along the last axis of a kernel of `rows` rows: [rows, ceil(width/4)]. */
 export const tapQuads =
-  (rows: number, width: number) =>
-  (_scope: Scope, q: Quantizer, p: Local, t: Local): Code => {
+  (rows: number, width: number): WordRule =>
+  (_scope, q, p, t) => {
     const perRow = Math.ceil(width / 4)
     return range(rows * perRow).map((i) => {
       const first = 4 * (i % perRow)
@@ -71,8 +69,8 @@ export const tapQuads =
 
 /** Words of neighbouring numbers of one row: [ceil(n/4)]. */
 export const neighbourQuads =
-  (n: number) =>
-  (scope: Scope, q: Quantizer, p: Local, t: Local): Code => {
+  (n: number): WordRule =>
+  (scope, q, p, t) => {
     const i = scope.local('i32')
     const whole = (k: number): Code<'v128'> => i32x4.sub(q.words(v128.load(p.get, 16 * k)), i32x4.const(0x4b400000))
     const half = (k: number): Code<'v128'> => i16x8.narrow_i32x4_s(whole(k), whole(k + 1))

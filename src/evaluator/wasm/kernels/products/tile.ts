@@ -8,7 +8,7 @@ import type { Code } from '../../asm/encode.js'
 import { control, f32x4, i32, i32x4, i8x16, relaxed, v128 } from '../../asm/instructions.js'
 import type { Func, Local, ModuleBuilder, Scope } from '../../asm/module.js'
 import type { Places } from '../../kernel.js'
-import { advance, range, repeatUntil, storeLanes, transpose4, zipHigh, zipLow } from './code.js'
+import { advance, range, repeatUntil, storeLanes, transpose4, zipHigh, zipLow, type Writing } from './code.js'
 import type { Place } from './layout.js'
 import { FLOAT_SUM_BLOCK } from '../../machine.js'
 
@@ -57,6 +57,15 @@ type Registers = {
   readonly av: Local<'v128'>
 }
 
+/** Where the operands stand as k goes on: rows of a, b, the table over k, and what it says of a. */
+type Standing = { readonly rows: readonly Local[]; readonly b: Local; readonly t: Local; readonly q: Local }
+
+/** What the code of a tile is written with. */
+type Tile = Writing & { readonly spec: TileSpec; readonly regs: Registers; readonly ptr: Standing }
+
+/** Does a table tell where an operand stands for the next k? */
+const isTabled = ({ a, b }: TileSpec): boolean => 'table' in a || 'table' in b
+
 /** `acc[i][j] += a * b`. */
 const multiplyAdd = (m: ModuleBuilder, mac: Mac, { acc, top, av, b }: Registers, i: number, j: number): Code => {
   const sum = acc[i][j]
@@ -85,17 +94,9 @@ const joinTops = ({ mac }: TileSpec, { acc, top }: Registers): Code =>
 const zero = (locals: readonly (readonly Local<'v128'>[])[]): Code => locals.flat().map((l) => l.set(i32x4.const(0)))
 
 /** The loop over k from where the pointers stand to `stop`. */
-const loopOverTerms = (
-  m: ModuleBuilder,
-  spec: TileSpec,
-  at: Places,
-  regs: Registers,
-  ptr: { readonly rows: readonly Local[]; readonly b: Local; readonly t: Local; readonly q: Local },
-  stop: Code<'i32'>,
-  scope: Scope,
-): Code => {
+const loopOverTerms = ({ m, at, scope, spec, regs, ptr }: Tile, stop: Code<'i32'>): Code => {
   const { a, b, height, rowStep } = spec
-  const tabled = 'table' in a || 'table' in b
+  const tabled = isTabled(spec)
   const from = scope.local('i32')
   const fromTable = 'table' in b ? from.set(i32.add(ptr.b.get, i32.load(ptr.t.get, b.table(at)))) : []
   const bAt = 'table' in b ? from.get : ptr.b.get
@@ -123,29 +124,31 @@ const loopOverTerms = (
   ])
 }
 
+/** Where a vector of columns is stored: its first column, bytes to the next one, how many there are. */
+type Columns = { readonly c: Code<'i32'>; readonly column: number; readonly lanes: number }
+
 /** Stores rows `i` … of one vector of columns so that rows are next to each other in memory. */
 const storeDown = (
-  column: number,
-  c: Code<'i32'>,
+  to: Columns,
   rows: readonly Local<'v128'>[],
   help: readonly Local<'v128'>[],
-  lanes: number,
   offset: number,
 ): Code => {
-  const to = (l: number): number => offset + l * column
+  const { c, column, lanes } = to
+  const place = (l: number): number => offset + l * column
   if (rows.length >= 4)
     return [
       transpose4(rows.slice(0, 4), help),
-      range(lanes).map((l) => v128.store(c, rows[l].get, to(l))),
-      rows.length > 4 ? storeDown(column, c, rows.slice(4), help, lanes, offset + 16) : [],
+      range(lanes).map((l) => v128.store(c, rows[l].get, place(l))),
+      rows.length > 4 ? storeDown(to, rows.slice(4), help, offset + 16) : [],
     ]
-  if (rows.length === 1) return range(lanes).map((l) => v128.store32_lane(l, c, rows[0].get, to(l)))
+  if (rows.length === 1) return range(lanes).map((l) => v128.store32_lane(l, c, rows[0].get, place(l)))
   const [low, high] = help
   return [
     low.set(zipLow(rows[0].get, rows[1].get)),
     high.set(zipHigh(rows[0].get, rows[1].get)),
-    range(lanes).map((l) => v128.store64_lane(l % 2, c, (l < 2 ? low : high).get, to(l))),
-    rows.length > 2 ? storeDown(column, c, rows.slice(2), help, lanes, offset + 8) : [],
+    range(lanes).map((l) => v128.store64_lane(l % 2, c, (l < 2 ? low : high).get, place(l))),
+    rows.length > 2 ? storeDown(to, rows.slice(2), help, offset + 8) : [],
   ]
 }
 
@@ -178,31 +181,22 @@ const storeTile = (spec: TileSpec, acc: readonly (readonly Local<'v128'>[])[], c
   const help = range(helpers).map(() => scope.local('v128'))
   return range(spec.vectors).map((j) =>
     storeDown(
-      column,
-      c,
+      { c, column, lanes: lanesOf(j) },
       acc.map((vs) => vs[j]),
       help,
-      lanesOf(j),
       4 * j * column,
     ),
   )
 }
 
 /** Emits the sums over all k: in one loop, or in blocks that are added up. Gives the locals that hold them. */
-const sums = (
-  m: ModuleBuilder,
-  spec: TileSpec,
-  at: Places,
-  regs: Registers,
-  ptr: Parameters<typeof loopOverTerms>[4],
-  end: Code<'i32'>,
-  scope: Scope,
-): { readonly code: Code; readonly held: Registers['acc'] } => {
-  const tabled = 'table' in spec.a || 'table' in spec.b
+const sums = (tile: Tile, end: Code<'i32'>): { readonly code: Code; readonly held: Registers['acc'] } => {
+  const { scope, spec, regs, ptr } = tile
+  const tabled = isTabled(spec)
   const blocks = spec.mac !== 'f32' || spec.terms === null ? 1 : Math.ceil(spec.terms / FLOAT_SUM_BLOCK)
   if (blocks === 1)
     return {
-      code: [zero(regs.acc), zero(regs.top), loopOverTerms(m, spec, at, regs, ptr, end, scope), joinTops(spec, regs)],
+      code: [zero(regs.acc), zero(regs.top), loopOverTerms(tile, end), joinTops(spec, regs)],
       held: regs.acc,
     }
   const totals = regs.acc.map((row) => row.map(() => scope.local('v128')))
@@ -217,7 +211,7 @@ const sums = (
         stop.set(i32.add(counter.get, i32.const(size))),
         stop.set(control.select(stop.get, end, i32.lt_u(stop.get, end))),
         zero(regs.acc),
-        loopOverTerms(m, spec, at, regs, ptr, stop.get, scope),
+        loopOverTerms(tile, stop.get),
         totals.map((row, i) => row.map((t, j) => t.set(f32x4.add(t.get, regs.acc[i][j].get)))),
       ]),
     ],
@@ -242,7 +236,7 @@ export const tileFunction = (m: ModuleBuilder, spec: TileSpec, at: Places): Tile
         b: range(spec.vectors).map(() => scope.local('v128')),
         av: scope.local('v128'),
       }
-      const tabled = 'table' in spec.a || 'table' in spec.b
+      const tabled = isTabled(spec)
       const ptr = {
         rows: range(spec.rowStep === null ? spec.height : 1).map(() => scope.local('i32')),
         b: scope.local('i32'),
@@ -253,7 +247,7 @@ export const tileFunction = (m: ModuleBuilder, spec: TileSpec, at: Places): Tile
       const stepB = 'step' in spec.b ? spec.b.step : 0
       const known = (terms: number): Code<'i32'> => (tabled ? i32.const(terms * 4) : last.get)
       const end = spec.terms === null ? to.get : known(spec.terms)
-      const { code, held } = sums(m, spec, at, regs, ptr, end, scope)
+      const { code, held } = sums({ m, at, scope, spec, regs, ptr }, end)
       return [
         tabled || spec.terms === null ? [] : last.set(i32.add(b.get, i32.const(spec.terms * stepB))),
         control.loop([

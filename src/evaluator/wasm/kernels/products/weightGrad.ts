@@ -3,8 +3,7 @@
  * images, in chunks that are summed one after the other, so that the result doesn't depend on who computed which chunk.
  */
 import { sizeOf } from '../../../../data/shape.js'
-import { i32 } from '../../asm/instructions.js'
-import type { Kernel, Stage } from '../../kernel.js'
+import type { Kernel } from '../../kernel.js'
 import { correlationBytes, kernelOf, placedPlanes } from './correlate.js'
 import { withFallback } from './fallback.js'
 import {
@@ -17,10 +16,9 @@ import {
 } from './geometry.js'
 import { argument, newLayout, result } from './layout.js'
 import { narrowStep, panelBytes, panelStage, sumStage } from './pack.js'
-import { isIdentity, planeBytes, planeStage } from './planes.js'
 import { splitLevels } from './split.js'
 import { productStage } from './sweep.js'
-import { forTiles } from './winograd.js'
+import { forTiles } from './winogradTiles.js'
 import { suitsWinogradWeight, winogradWeightStages } from './winogradWeight.js'
 import { GRADIENT_POSITIONS, PRODUCTS_PER_NS } from '../../machine.js'
 
@@ -70,23 +68,8 @@ const directKernel = (g: Geometry): Kernel => {
   const c = forwardOf(g)
   const positions = sizeOf(c.positions)
   const taps = tapOffsets(c.placement.target, c.kernel, c.dilation)
-  const planes = g.batch * g.groups * g.inPer
-  const source = sizeOf(g.input) * 4
-  const identity = isIdentity(c.placement)
-  const plane = identity ? source : planeBytes(c.placement.target)
-  const placed = identity ? argument(0) : layout.scratch(planes * plane)
-  const place: readonly Stage[] = identity
-    ? []
-    : [
-        planeStage(layout, {
-          label: 'place planes',
-          planes,
-          source: argument(0),
-          sourceOf: (unit) => i32.mul(unit.get, i32.const(source)),
-          target: placed,
-          placement: c.placement,
-        }),
-      ]
+  const placed = placedPlanes(c, layout, false)
+  const { plane } = placed
   const terms = g.batch * positions
   const size = panelBytes(terms, g.outPer)
   const packed = layout.scratch(g.groups * size)
@@ -131,11 +114,12 @@ const directKernel = (g: Geometry): Kernel => {
     columns: { count: g.outPer, block: blocks[2], panel: 64 * terms },
     terms: null,
     meanTerms,
-    a: { base: placed, k: { table } },
+    a: { base: placed.place, k: { table } },
     b: { base: packed, k: { step: 64 }, narrow: narrowStep(g.outPer) },
     c: { base: partial, row: 4, column: row * 4 },
   })
-  const sum = count === 1 ? [] : [sumStage('sum chunks', partial, step, count, result, weights)]
-  const bytes = 4 * (planes * sizeOf(g.input) + g.batch * g.groups * g.outPer * positions + weights)
-  return kernelOf('convWeightGrad f32', layout, [...place, pack, product, ...sum], correlationFlops(c), bytes)
+  const sum = count === 1 ? [] : [sumStage('sum chunks', { place: partial, step, parts: count }, result, weights)]
+  const bytes =
+    4 * (g.batch * g.groups * g.inPer * sizeOf(g.input) + g.batch * g.groups * g.outPer * positions + weights)
+  return kernelOf('convWeightGrad f32', layout, [...placed.stages, pack, product, ...sum], correlationFlops(c), bytes)
 }

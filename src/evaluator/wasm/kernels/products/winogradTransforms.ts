@@ -26,27 +26,23 @@ const INPUT: readonly (readonly [number, number, 'add' | 'sub'])[] = [
   [1, 3, 'sub'],
 ]
 
+/** Where the transforms of four tiles stand, and the bytes from one to the next. */
+export type Strided = { readonly at: Code<'i32'>; readonly step: number }
+
 /** What `inputRow` and its like work with. */
 export type Work = { readonly v: readonly Local<'v128'>[] }
 /** Locals for all transforms of one function. */
 export const newWork = (scope: Scope): Work => ({ v: range(20).map(() => scope.local('v128')) })
 
 /**
- * Four neighbouring tiles of one plane: rows of the plane are `row` bytes apart, the tiles' 4×4 inputs start at `source`
- * every two columns. Transform (i, j) goes to `target + (4i + j) * step`.
+ * Four neighbouring tiles of one plane: its rows are `source.step` bytes apart, the tiles' 4×4 inputs start at `source.at`
+ * every two columns. Transform (i, j) goes to `target.at + (4i + j) * target.step`.
  */
-export const inputTiles = (
-  s: Sums,
-  { v }: Work,
-  source: Code<'i32'>,
-  row: number,
-  target: Code<'i32'>,
-  step: number,
-): Code =>
+export const inputTiles = (s: Sums, { v }: Work, source: Strided, target: Strided): Code =>
   INPUT.map(([p, q, how], i) => {
     // Columns 0 … 3, 4 … 7, 2 … 5 and 6 … 9 of the rows' sums, from which even and odd columns of all tiles are picked.
     const sums = [0, 16, 8, 24].map((at, k) =>
-      v[k].set(s[how](v128.load(source, p * row + at), v128.load(source, q * row + at))),
+      v[k].set(s[how](v128.load(source.at, p * source.step + at), v128.load(source.at, q * source.step + at))),
     )
     const columns = [0, 0, 2, 2].map((k, j) =>
       v[4 + j].set(pick(v[k].get, v[k + 1].get, j % 2 === 0 ? [0, 2, 4, 6] : [1, 3, 5, 7])),
@@ -54,7 +50,9 @@ export const inputTiles = (
     return [
       sums,
       columns,
-      INPUT.map(([a, b, what], j) => v128.store(target, s[what](v[4 + a].get, v[4 + b].get), (4 * i + j) * step)),
+      INPUT.map(([a, b, what], j) =>
+        v128.store(target.at, s[what](v[4 + a].get, v[4 + b].get), (4 * i + j) * target.step),
+      ),
     ]
   })
 
@@ -84,20 +82,19 @@ export const filters = (
 }
 
 /**
- * Four neighbouring tiles of one plane of products: (i, j) is read at `source + (4i + j) * step`. `put(r, left, right)` is
+ * Four neighbouring tiles of one plane of products: (i, j) is read at `source.at + (4i + j) * source.step`. `put(r, left, right)` is
  * given the halves of eight numbers in row r (0 or 1) of the result, and the locals that hold all of them.
  */
 export const outputTiles = (
   s: Sums,
   { v }: Work,
-  source: Code<'i32'>,
-  step: number,
+  source: Strided,
   finish: (value: Code<'v128'>) => Code<'v128'>,
   put: (r: number, left: Code<'v128'>, right: Code<'v128'>, both: readonly Local<'v128'>[]) => Code,
 ): Code => {
   const m = (i: number): Code<'v128'> => v[i].get
   const halves = range(4).map((j) => [
-    range(4).map((i) => v[i].set(v128.load(source, (4 * i + j) * step))),
+    range(4).map((i) => v[i].set(v128.load(source.at, (4 * i + j) * source.step))),
     v[16].set(s.add(m(1), m(2))),
     v[17].set(s.sub(m(1), m(2))),
     v[4 + j].set(s.add(m(0), v[16].get)),
@@ -116,15 +113,12 @@ export const outputTiles = (
 
 /**
  * Four neighbouring 2×2 tiles of a cotangent, as the gradient of the filter needs them (A dY Aᵀ): rows at `first` and
- * `second` (ANDed with `mask`); (i, j) goes to `target + (4i + j) * step`.
+ * `second` (ANDed with `mask`); (i, j) goes to `target.at + (4i + j) * target.step`.
  */
 export const cotangentTiles = (
   { v }: Work,
-  first: Code<'i32'>,
-  second: Code<'i32'>,
-  mask: Code<'v128'> | null,
-  target: Code<'i32'>,
-  step: number,
+  rows: { readonly first: Code<'i32'>; readonly second: Code<'i32'>; readonly mask: Code<'v128'> | null },
+  target: Strided,
 ): Code => {
   const [a, b] = [v[0], v[1]]
   const spread = (row: number, address: Code<'i32'>, keep: Code<'v128'> | null): Code => {
@@ -142,12 +136,12 @@ export const cotangentTiles = (
   }
   const columns = [4, 10, 13, 7]
   return [
-    spread(0, first, null),
-    spread(1, second, mask),
+    spread(0, rows.first, null),
+    spread(1, rows.second, rows.mask),
     columns.map((k, j) => {
       const [p, q] = [v[k].get, v[k + 1].get]
       return [p, f32x4.add(p, q), f32x4.sub(p, q), f32x4.neg(q)].map((value, i) =>
-        v128.store(target, value, (4 * i + j) * step),
+        v128.store(target.at, value, (4 * i + j) * target.step),
       )
     }),
   ]

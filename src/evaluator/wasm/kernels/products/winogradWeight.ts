@@ -6,25 +6,18 @@
 import { stridesOf } from '../../../../data/shape.js'
 import type { Code } from '../../asm/encode.js'
 import { control, i32, i32x4, memory, v128 } from '../../asm/instructions.js'
-import { forLoop, type Body, type Local, type ModuleBuilder, type Scope, type Units } from '../../asm/module.js'
+import { forLoop, type Body, type Local, type ModuleBuilder, type Units } from '../../asm/module.js'
 import type { Places, Stage } from '../../kernel.js'
-import { advance, indexed, range, times, transpose4 } from './code.js'
+import { advance, indexed, least, range, times, transpose4 } from './code.js'
 import type { Correlation } from './geometry.js'
 import { argument, result, type Layout, type Place } from './layout.js'
 import { sumStage } from './pack.js'
 import { planeBytes } from './planes.js'
-import { productCode, type Product } from './sweep.js'
+import type { Product } from './product.js'
+import { productCode } from './sweep.js'
 import { newWatch } from './exact.js'
-import { eachRow, isTileable, type Tiling } from './winograd.js'
-import {
-  cotangentTiles,
-  filterGradients,
-  floatSums,
-  forFours,
-  inputTiles,
-  newWork,
-  type Work,
-} from './winogradTransforms.js'
+import { eachRow, isTileable, type Block, type Tiling } from './winogradTiles.js'
+import { cotangentTiles, filterGradients, floatSums, forFours, inputTiles, newWork } from './winogradTransforms.js'
 import {
   FILTER_NS,
   PRODUCTS_PER_NS,
@@ -72,17 +65,8 @@ type Hand = {
 }
 
 /** Inputs of four channels at a time, turned so that channels are next to each other. */
-const transformInputs = (
-  c: Correlation,
-  planes: Place,
-  t: Tiling,
-  at: Places,
-  scope: Scope,
-  work: Work,
-  hand: Hand,
-  first: Code<'i32'>,
-  end: Code<'i32'>,
-): Code => {
+const transformInputs = (b: Block, hand: Hand, planes: Place): Code => {
+  const { c, t, at, scope, work } = b
   const row = c.placement.target[1] * 4
   const plane = planeBytes(c.placement.target)
   const [base, source, target, k, p, q, r] = range(7).map(() => scope.local('i32'))
@@ -91,7 +75,11 @@ const transformInputs = (
   // Four channels' transforms wait in the corner, then each of the 16 is turned.
   const four: Code = [
     r.set(hand.corner.get),
-    times(scope, 4, [inputTiles(floatSums, work, p.get, row, r.get, 64), advance(p, plane), advance(r, 16)]),
+    times(scope, 4, [
+      inputTiles(floatSums, work, { at: p.get, step: row }, { at: r.get, step: 64 }),
+      advance(p, plane),
+      advance(r, 16),
+    ]),
     r.set(hand.corner.get),
     times(scope, 16, [
       rows.map((v, l) => v.set(v128.load(r.get, 16 * l))),
@@ -101,7 +89,7 @@ const transformInputs = (
       advance(q, channel),
     ]),
   ]
-  return eachRow(scope, t, first, end, (image, y, inBlock) => [
+  return eachRow(b, (image, y, inBlock) => [
     base.set(i32.add(indexed(i32.const(planes(at)), image, c.from * plane), i32.mul(y, i32.const(2 * row)))),
     forFours(scope, c.from, (first) => [
       k.set(first),
@@ -116,21 +104,13 @@ const transformInputs = (
   ])
 }
 
-const transformCotangents = (
-  c: Correlation,
-  t: Tiling,
-  at: Places,
-  scope: Scope,
-  work: Work,
-  hand: Hand,
-  first: Code<'i32'>,
-  end: Code<'i32'>,
-): Code => {
+const transformCotangents = (b: Block, hand: Hand): Code => {
+  const { c, t, at, scope, work } = b
   const [high, wide] = c.positions
   const [source, target, k, next, p, q] = range(6).map(() => scope.local('i32'))
   const mask = scope.local('v128')
   const odd = high % 2 === 1
-  return eachRow(scope, t, first, end, (image, y, inBlock) => [
+  return eachRow(b, (image, y, inBlock) => [
     source.set(
       i32.add(indexed(i32.const(argument(1)(at)), image, c.to * high * wide * 4), i32.mul(y, i32.const(2 * wide * 4))),
     ),
@@ -147,7 +127,11 @@ const transformCotangents = (
       forFours(scope, t.wide, (x) => [
         p.set(indexed(source.get, x, 8)),
         q.set(indexed(target.get, x, 4)),
-        cotangentTiles(work, p.get, i32.add(p.get, next.get), odd ? mask.get : null, q.get, c.to * hand.columns * 4),
+        cotangentTiles(
+          work,
+          { first: p.get, second: i32.add(p.get, next.get), mask: odd ? mask.get : null },
+          { at: q.get, step: c.to * hand.columns * 4 },
+        ),
       ]),
       advance(source, high * wide * 4),
       advance(target, hand.columns * 4),
@@ -155,8 +139,23 @@ const transformCotangents = (
   ])
 }
 
-/** The stages from placed planes and the cotangent (operand 1) to the gradient. */
-export const winogradWeightStages = (c: Correlation, layout: Layout, planes: Place): readonly Stage[] => {
+/** How the work and its memory are laid out. */
+type Plan = {
+  readonly c: Correlation
+  readonly t: Tiling
+  readonly planes: Place
+  /** Memory of the units, and the sums of each, in bytes. */
+  readonly room: Place
+  readonly slot: number
+  readonly partial: Place
+  readonly sums: number
+  readonly columns: number
+  readonly pitch: number
+  readonly inputBytes: number
+  readonly cotangentBytes: number
+}
+
+const planOf = (c: Correlation, layout: Layout, planes: Place): Plan => {
   const t = tilingOf(c)
   const columns = t.rows * t.wide
   const pitch = Math.ceil(c.from / 4) * 16
@@ -165,67 +164,79 @@ export const winogradWeightStages = (c: Correlation, layout: Layout, planes: Pla
   const slot = Math.ceil((inputBytes + cotangentBytes + 1024) / 64) * 64
   const room = layout.scratch(t.units * slot)
   const partial = layout.scratch(t.units * sums)
+  return { c, t, planes, room, slot, partial, sums, columns, pitch, inputBytes, cotangentBytes }
+}
+
+/** The 16 products of a block, added to the sums of its unit. */
+const productOf = ({ c, columns, pitch, room, partial }: Plan, terms: number): Product => ({
+  label: '',
+  mac: 'f32',
+  axes: [{ count: 16, block: 16, a: c.to * columns * 4, b: columns * pitch, c: c.to * pitch }],
+  rows: { count: c.to, block: c.to, at: { step: columns * 4 } },
+  columns: { count: c.from, block: 1, panel: 64 },
+  terms,
+  a: { base: room, k: { step: 4 } },
+  b: { base: room, k: { step: pitch } },
+  c: { base: partial, row: pitch, column: 4, adds: true },
+})
+
+/** The code of some units: each transforms, multiplies and sums its blocks. */
+const unitsCode = (p: Plan, m: ModuleBuilder, at: Places, scope: Body<Units>): Code => {
+  const { c, t, columns, pitch } = p
+  const [from, to] = scope.params
+  const [unit, block, first, end, inputs, cotangents, corner, own] = range(8).map(() => scope.local('i32'))
+  const hand = { inputs, cotangents, corner, columns, pitch }
+  const rows = { m, at, scope, c, t, work: newWork(scope), first: first.get, end: end.get }
   const total = c.batch * t.high
-  const productOf = (terms: number): Product => ({
-    label: '',
-    mac: 'f32',
-    axes: [{ count: 16, block: 16, a: c.to * columns * 4, b: columns * pitch, c: c.to * pitch }],
-    rows: { count: c.to, block: c.to, at: { step: columns * 4 } },
-    columns: { count: c.from, block: 1, panel: 64 },
-    terms,
-    a: { base: room, k: { step: 4 } },
-    b: { base: room, k: { step: pitch } },
-    c: { base: partial, row: pitch, column: 4, adds: true },
-  })
-  const body =
-    (m: ModuleBuilder, at: Places) =>
-    (scope: Body<Units>): Code => {
-      const [from, to] = scope.params
-      const [unit, block, first, end, inputs, cotangents, corner, own] = range(8).map(() => scope.local('i32'))
-      const hand = { inputs, cotangents, corner, columns, pitch }
-      const work = newWork(scope)
-      // A last block may be short: its product is over fewer tiles.
-      const short = (total % t.rows) * t.wide
-      const multiply = (terms: number): Code =>
-        productCode(productOf(terms), m, at, scope, { a: cotangents.get, b: inputs.get, c: own.get })
-      const whole = multiply(columns)
-      return [
-        inputs.set(indexed(i32.const(room(at)), from.get, slot)),
-        cotangents.set(i32.add(inputs.get, i32.const(inputBytes))),
-        corner.set(i32.add(cotangents.get, i32.const(cotangentBytes))),
-        forLoop(unit, from.get, to.get, 1, [
-          own.set(indexed(i32.const(partial(at)), unit.get, sums)),
-          memory.fill(own.get, i32.const(0), i32.const(sums)),
-          forLoop(
-            block,
-            i32.mul(unit.get, i32.const(t.blocks)),
-            i32.mul(i32.add(unit.get, i32.const(1)), i32.const(t.blocks)),
-            1,
-            [
-              first.set(i32.mul(block.get, i32.const(t.rows))),
-              end.set(i32.add(first.get, i32.const(t.rows))),
-              end.set(control.select(end.get, i32.const(total), i32.lt_u(end.get, i32.const(total)))),
-              control.if(i32.lt_u(first.get, i32.const(total)), [
-                transformInputs(c, planes, t, at, scope, work, hand, first.get, end.get),
-                transformCotangents(c, t, at, scope, work, hand, first.get, end.get),
-                short === 0
-                  ? whole
-                  : control.if(i32.eq(i32.sub(end.get, first.get), i32.const(t.rows)), whole, multiply(short)),
-              ]),
-            ],
-          ),
-        ]),
-      ]
-    }
+  // A last block may be short: its product is over fewer tiles.
+  const short = (total % t.rows) * t.wide
+  const multiply = (terms: number): Code =>
+    productCode({ p: productOf(p, terms), m, at, scope }, { a: cotangents.get, b: inputs.get, c: own.get })
+  const whole = multiply(columns)
+  return [
+    inputs.set(indexed(i32.const(p.room(at)), from.get, p.slot)),
+    cotangents.set(i32.add(inputs.get, i32.const(p.inputBytes))),
+    corner.set(i32.add(cotangents.get, i32.const(p.cotangentBytes))),
+    forLoop(unit, from.get, to.get, 1, [
+      own.set(indexed(i32.const(p.partial(at)), unit.get, p.sums)),
+      memory.fill(own.get, i32.const(0), i32.const(p.sums)),
+      forLoop(
+        block,
+        i32.mul(unit.get, i32.const(t.blocks)),
+        i32.mul(i32.add(unit.get, i32.const(1)), i32.const(t.blocks)),
+        1,
+        [
+          first.set(i32.mul(block.get, i32.const(t.rows))),
+          end.set(i32.add(first.get, i32.const(t.rows))),
+          end.set(least(end.get, total)),
+          control.if(i32.lt_u(first.get, i32.const(total)), [
+            transformInputs(rows, hand, p.planes),
+            transformCotangents(rows, hand),
+            short === 0
+              ? whole
+              : control.if(i32.eq(i32.sub(end.get, first.get), i32.const(t.rows)), whole, multiply(short)),
+          ]),
+        ],
+      ),
+    ]),
+  ]
+}
+
+/** The stages from placed planes and the cotangent (operand 1) to the gradient. */
+export const winogradWeightStages = (c: Correlation, layout: Layout, planes: Place): readonly Stage[] => {
+  const p = planOf(c, layout, planes)
+  const { t, partial, sums, columns } = p
   return [
     {
       label: `winograd ${t.rows}x${t.wide} tiles`,
       units: t.units,
       cost: ((t.blocks * columns * 16 * c.from * c.to) / PRODUCTS_PER_NS) * WINOGRAD_OVERHEAD,
-      emit: (m, at) => m.func({ params: ['i32', 'i32'], body: body(m, at) }),
+      emit: (m, at) => m.func({ params: ['i32', 'i32'], body: (scope) => unitsCode(p, m, at, scope) }),
     },
-    ...(t.units === 1 ? [] : [sumStage('sum units', partial, sums, t.units, partial, sums / 4)]),
-    finishStage(c, partial, pitch),
+    ...(t.units === 1
+      ? []
+      : [sumStage('sum units', { place: partial, step: sums, parts: t.units }, partial, sums / 4)]),
+    finishStage(c, partial, p.pitch),
   ]
 }
 
