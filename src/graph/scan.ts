@@ -27,21 +27,36 @@ const joined = (a: Grid | null, b: Grid | null): Grid | null => {
 
 const sameGrid = (a: Grid | null, b: Grid | null): boolean => JSON.stringify(a) === JSON.stringify(b)
 
+/** An input of a body: by its place, and as the program calls it. */
+const named = (place: string, name: string | undefined): string =>
+  name === undefined || name === '' ? place : `${place} ${name}`
+
 /** Declares the carries of a body. */
-const opened = (outer: Builder, child: Builder, carry: readonly Value[], ways: readonly Way[]): Opened => {
+const opened = (
+  outer: Builder,
+  child: Builder,
+  carry: readonly Value[],
+  ways: readonly Way[],
+  names: readonly string[],
+): Opened => {
   const inits: Value[] = []
-  const leaf = (init: Value, dtype = init.dtype): Value => {
+  const leaf = (init: Value, name: string, dtype = init.dtype): Value => {
     inits.push(init)
-    return child.input('branch', `carry${inits.length - 1}`, init.shape, float, dtype)
+    return child.input('branch', named(`carry${inits.length - 1}`, name), init.shape, float, dtype)
   }
   const given = carry.map((v, i): Value => {
     const way = ways[i]
     if (way.kind === 'shared') return v
-    if (way.kind === 'plain') return leaf(v)
-    const value = leaf(v, 'float')
+    const name = names[i] ?? ''
+    if (way.kind === 'plain') return leaf(v, name)
+    const value = leaf(v, name, 'float')
     const [scale, zeroPoint] = partsOf(outer, v)
-    const part = (p: Value): Value => (way.fixed ? (child.capture(p) ?? p) : leaf(p))
-    const ids = { scale: part(scale).id, zeroPoint: part(zeroPoint).id, bitWidth: child.constant(way.grid.bits).id }
+    const part = (p: Value, of: string): Value => (way.fixed ? (child.capture(p) ?? p) : leaf(p, `${name}.${of}`))
+    const ids = {
+      scale: part(scale, 'scale').id,
+      zeroPoint: part(zeroPoint, 'zeroPoint').id,
+      bitWidth: child.constant(way.grid.bits).id,
+    }
     return child.declare(value, onGrid(way.grid, ids))
   })
   return { inits, given }
@@ -54,8 +69,10 @@ const traced = (b: Builder, spec: ScanSpec, ways: readonly Way[]): Traced | null
   const carry = spec.carry.map((v, i) => (ways[i].kind === 'plain' ? plainOf(v) : v))
   const child = b.open(spec.path)
   try {
-    const start = opened(b, child, carry, ways)
-    const xs = spec.xs.map((x, i) => child.input('branch', `x${i}`, x.shape.slice(1), float, x.dtype))
+    const start = opened(b, child, carry, ways, spec.names?.carry ?? [])
+    const xs = spec.xs.map((x, i) =>
+      child.input('branch', named(`x${i}`, spec.names?.xs[i]), x.shape.slice(1), float, x.dtype),
+    )
     const out = spec.body(start.given, xs, child)
     const own = (v: Value): Value => child.capture(v) ?? v
     const done = { child, opened: start, carry: out.carry.map(own), ys: out.ys.map(own) }

@@ -277,4 +277,64 @@ test('a loop is a box that says its steps and states, with its body once, whose 
   assert.equal(unpack(JSON.parse(JSON.stringify(pack(scene)))), JSON.parse(JSON.stringify(scene)))
 })
 
+/** An LSTM whose states are `h` and `c`. */
+const recurrent = (mode: 'train' | 'eval') => {
+  const lstm = q.QuantLSTM({ inputSize: 2, hiddenSize: 2 })
+  const net = q.model({ lstm }, (layers, params, state, x: q.Value) => {
+    const [out, after] = layers.lstm(params.lstm, state.lstm, { x })
+    return [out.y, { lstm: after }]
+  })
+  return sceneOf(right(q.trace(net, q.tensorInput([5, 1, 2]), { mode })))
+}
+const openAll = (scene: ReturnType<typeof sceneOf>) =>
+  new Set(scene.boxes.filter((b) => b.kind === 'layer' || b.loop !== undefined).map((b) => b.id))
+
+test('in the body of a loop values are drawn as values, and each state leads back, by its name, from what a step hands back to where the next begins', () => {
+  const scene = recurrent('eval')
+  const v = visibleOf(scene, openAll(scene), false)
+  const backs = v.lines.filter((l) => l.back !== undefined)
+  assert.equal(
+    backs.map((l) => l.back?.name),
+    ['h', 'c'],
+  )
+  for (const l of backs) {
+    assert.is(v.at.get(l.to)?.node?.op, 'input')
+    assert.is(v.at.get(l.to)?.label, l.back?.name)
+    assert.is(l.source.box, l.back?.box)
+  }
+  // What only computes scales is not drawn without details, and the states of quantizers lead back with them.
+  const details = visibleOf(recurrent('train'), openAll(recurrent('train')), true)
+  const all = details.lines.flatMap((l) => (l.back === undefined ? [] : [l.back.name]))
+  assert.ok(all.includes('h') && all.some((n) => /counter/.test(n)), all.join())
+  // Nothing leads back where the body is closed; and a scene keeps its states when it is packed.
+  assert.ok(visibleOf(scene, firstOpen(scene), false).lines.every((l) => l.back === undefined || v.at.has(l.back.box)))
+  assert.equal(unpack(JSON.parse(JSON.stringify(pack(scene)))), JSON.parse(JSON.stringify(scene)))
+})
+
+test('a line that leads back keeps clear of all items of its body: down, up at the right, and in at the top', () => {
+  for (const scene of [recurrent('eval'), recurrent('train')])
+    for (const details of [false, true]) {
+      const v = visibleOf(scene, openAll(scene), details)
+      const layout = layoutOf(v)
+      const backs = v.lines.filter((l) => l.back !== undefined)
+      assert.ok(backs.length >= 2)
+      for (const l of backs) {
+        const way = layout.ways.get(l.id) ?? []
+        const [from, to, body] = [layout.rects.get(l.from), layout.rects.get(l.to), layout.rects.get(l.back?.box ?? '')]
+        if (from === undefined || to === undefined || body === undefined) throw new Error(l.id)
+        assert.equal(way.at(-1), [to.x + to.width / 2, to.y])
+        // The stretch at the right is between the items and the border of the body.
+        const right = Math.max(...way.map(([x]) => x))
+        assert.ok(right <= body.x + body.width, `${right} and ${body.x + body.width}`)
+        for (const i of v.at.values()) {
+          const r = layout.rects.get(i.id)
+          if (i.parent !== l.back?.box || r === undefined) continue
+          assert.ok(r.x + r.width < right, i.id)
+          const [low, high] = [Math.max(...way.map(([, y]) => y)), Math.min(...way.map(([, y]) => y))]
+          assert.ok(r.y > high && r.y + r.height < low, i.id)
+        }
+      }
+    }
+})
+
 test.run()

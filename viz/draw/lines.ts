@@ -1,12 +1,13 @@
 /** The marks of lines: their ways, the signs at their sources, their labels. */
 import type { Meta } from '../scene/scene.js'
+import { backText, nameSpot } from '../scene/back.js'
 import { ROW } from '../scene/type.js'
 import type { Layout } from '../scene/rect.js'
 import type { Line, Visible } from '../scene/visible.js'
 import { labelText, metaAttrs, NOTHING_YET, nowText, type Drawing } from './drawing.js'
 import { hueOf, plyOf } from './hues.js'
 import { mark, type Mark } from './mark.js'
-import { wayPath } from './path.js'
+import { backPath, tipPath, wayPath } from './path.js'
 import { lookOf, sayLine } from './words.js'
 
 /** Scissors, 12 units wide, around the origin: few fonts have them. */
@@ -35,7 +36,9 @@ export const signedLines = (v: Visible, layout: Layout): ReadonlySet<string> => 
     return a !== undefined && b !== undefined && b[1] < a[1]
   }
   const lost = (l: Line): number => (l.source.carry === 'stripped' ? 0 : 1)
-  const doubtful = v.lines.filter((l) => l.flow && ['stripped', 'claimed'].includes(lookOf(l.source)))
+  const doubtful = v.lines.filter(
+    (l) => l.flow && l.back === undefined && ['stripped', 'claimed'].includes(lookOf(l.source)),
+  )
   const at = new Map<string, string>()
   for (const l of [...doubtful].sort((a, b) => lost(a) - lost(b) || Number(isUp(a)) - Number(isUp(b))))
     if (!at.has(l.from)) at.set(l.from, l.id)
@@ -60,7 +63,13 @@ const signOf = (d: Drawing, l: Line): readonly Mark[] => {
 
 /** All that is written at a line, as one text. */
 const seenAt = (d: Drawing, l: Line): string =>
-  [labelText(d.over, l), d.over.wasted.get(l.source.id) ?? ''].filter((t) => t !== '').join('')
+  [
+    l.back === undefined ? '' : `back to the next step as ${l.back.name}, `,
+    labelText(d.over, l),
+    d.over.wasted.get(l.source.id) ?? '',
+  ]
+    .filter((t) => t !== '')
+    .join('')
 
 const labelOf = (d: Drawing, l: Line): readonly Mark[] => {
   const spot = d.spots.get(l.id)
@@ -87,17 +96,32 @@ export const movingLabel = (d: Drawing, l: Line): readonly Mark[] => {
   return marks.length === 0 ? [] : [mark('g', l.id, { class: `${lookOf(l.source)}${hueClass(d, l.source)}` }, marks)]
 }
 
+/** Of a line that leads a state back: its head, and whose next value it is. */
+const backMarks = (d: Drawing, l: Line): readonly Mark[] => {
+  const way = d.layout.ways.get(l.id) ?? []
+  const [text, [x, y]] = [backText(l, d.measure), nameSpot(way)]
+  return [
+    mark('path', 'tip', { class: 'way tip', d: tipPath(way), 'stroke-width': 1.6 }),
+    ...(text === '' ? [] : [mark('text', 'label', { class: 'label next', x, y }, text)]),
+  ]
+}
+
+const endsOf = (l: Line): Mark['attrs'] => {
+  if (l.back !== undefined) return { 'data-back': l.back.name, 'data-back-from': l.from, 'data-back-to': l.to }
+  return l.tail ? { 'data-tail': l.id } : { 'data-from': l.from, 'data-to': l.to, 'data-slot': l.slot }
+}
+
 /** A line: hit area, way, sign and label. */
 export const lineMark = (d: Drawing, l: Line): Mark => {
-  const path = wayPath(d.layout.ways.get(l.id) ?? [], d.layout.across.has(l.id))
-  const ends = l.tail ? { 'data-tail': l.id } : { 'data-from': l.from, 'data-to': l.to, 'data-slot': l.slot }
+  const way = d.layout.ways.get(l.id) ?? []
+  const path = l.back === undefined ? wayPath(way, d.layout.across.has(l.id)) : backPath(way)
   const free = l.source.loss === 'costly' || l.source.carry !== 'stripped' ? '' : ' free'
   return mark(
     'g',
     l.id,
     {
-      class: `line ${lookOf(l.source)}${free}${l.flow ? '' : ' quiet'}${hueClass(d, l.source)}`,
-      ...ends,
+      class: `line${l.back === undefined ? '' : ' back'} ${lookOf(l.source)}${free}${l.flow ? '' : ' quiet'}${hueClass(d, l.source)}`,
+      ...endsOf(l),
       ...metaAttrs(l.source),
       'data-line': l.id,
       role: 'button',
@@ -109,6 +133,7 @@ export const lineMark = (d: Drawing, l: Line): Mark => {
       mark('path', 'way', { class: 'way', d: path, 'stroke-width': thickness(l.source) }),
       ...coreOf(d, l, path),
       ...signOf(d, l),
+      ...(l.back === undefined ? [] : backMarks(d, l)),
       ...(d.now === NOTHING_YET ? labelOf(d, l) : []),
     ],
   )

@@ -47,6 +47,7 @@ const drawing = `
 .item.at-claimed .frame{stroke:var(--doubt-line);stroke-width:2;stroke-dasharray:6 3}
 .way{fill:none;stroke:var(--edge);stroke-linecap:butt}
 .core{fill:none;stroke:var(--halo);stroke-width:1.3;pointer-events:none}.core.ply2{stroke-width:1.8;stroke-dasharray:.01 6;stroke-linecap:round}
+.line.back .tip{stroke-dasharray:none;stroke-linejoin:round}.scene .line.back .next{font-weight:400}
 .hit{fill:none;stroke:transparent;stroke-width:12}
 .line.quiet .way{stroke-opacity:.55}
 .claimed .way{stroke:var(--doubt-line);stroke-dasharray:9 4}

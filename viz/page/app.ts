@@ -3,6 +3,7 @@ import { walkOf } from '../scene/causes.js'
 import { overlayOf } from '../draw/overlay.js'
 import { onSide, partnersOf, type Side } from '../scene/sides.js'
 import { indexOf, type Index } from '../scene/reach.js'
+import { isDetail } from '../scene/loops.js'
 import { allOpen, openingOf } from '../scene/opening.js'
 import { huesOf, type Hues } from '../draw/hues.js'
 import type { Scene } from '../scene/scene.js'
@@ -163,8 +164,6 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
     panel.scrollTop = top
     changed()
   }
-  const isDetail = (id: string): boolean =>
-    index.node.get(id)?.flow === false || scene.boxes.some((b) => b.id === id && b.kind === 'branch')
   const go = (id: string): void => {
     const parents = new Map(scene.boxes.map((b) => [b.id, b.parent]))
     const needed = new Set(open)
@@ -173,10 +172,10 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
     const hidden =
       side !== 'both' &&
       (index.node.get(id) ?? scene.boxes.find((b) => b.id === id))?.side !== (side === 'backward' ? side : undefined)
-    if (needed.size > open.size || (isDetail(id) && !details) || hidden) {
+    if (needed.size > open.size || (isDetail(scene, index.node.get(id), id) && !details) || hidden) {
       if (hidden) side = 'both'
       open = needed
-      details ||= isDetail(id)
+      details ||= isDetail(scene, index.node.get(id), id)
       redraw()
     }
     select(id)
@@ -186,7 +185,7 @@ export const start = (first: Scene, svg: SVGSVGElement): App => {
     const next = new Set(open)
     if (!next.delete(box)) next.add(box)
     else isAll = false
-    if (scene.boxes.some((b) => b.id === box && b.kind === 'phase')) details = true
+    details ||= isDetail(scene, undefined, box)
     open = next
     redraw()
     select(box)

@@ -1,79 +1,15 @@
 /** Coordinates for everything that is visible: boxes inside out, each level in layers; lines from border to border. */
 import type { Layout, Rect } from './rect.js'
 import { besideEachOther } from './turn.js'
-import { groupBy, isBackward, labelled, type Item, type Line, type Visible } from './visible.js'
+import { groupBy, isBackward, type Item, type Line, type Visible } from './visible.js'
 import { linkKey, placeLevel, type Link, type Placed, type Point, type Sized } from './level.js'
-import { lineOf, nameOf, piecesOf } from './text.js'
-import { cutTo, estimate, ROW, type Measure } from './type.js'
+import { backLinks, backRoom, backWay } from './back.js'
+import { aroundOf, labelsOf, plainSetting, sizeOf, type Labels, type Setting } from './sizes.js'
 
 export type { Layout, Rect } from './rect.js'
+export { ASIDE, cut, plainSetting, type Setting } from './sizes.js'
 
 const PAD = { side: 16, top: 34, ports: 8, bottom: 18, page: 24, columns: 100 }
-/** Heights of items with one line of text, and with two. */
-const HEIGHT = { one: 28, two: 40 }
-/** Beside the name of a box stands a sign to open it. */
-const ROOM = { box: 52, node: 26, result: 30 }
-const LEAST = 48
-/** No name is wider than this; the whole of it stands in the panel. */
-const MOST = 230
-/** From the middle of an item to the label of the line that leaves it. */
-export const ASIDE = 14
-
-/** How text is measured, the longest text that may be laid over an item, whose gradient is an estimate, and what is written at a line. */
-export type Setting = {
-  readonly measure: Measure
-  readonly badge: string
-  readonly estimated: (i: Item) => boolean
-  readonly rows: (l: Line) => readonly string[]
-}
-
-/** For drawings of which no more is known. */
-export const plainSetting: Setting = {
-  measure: estimate,
-  badge: '',
-  estimated: (i) => i.node?.estimator !== undefined,
-  rows: () => [],
-}
-
-/** A name as it is written: cut to what fits. */
-export const cut = (measure: Measure, text: string): string => cutTo(measure, text, 'strong', MOST)
-
-const sizeOf = (t: Setting, i: Item): Pick<Sized, 'width' | 'height'> => {
-  const estimated = t.estimated(i)
-  const sub = lineOf(piecesOf(i, { estimated }))
-  const over = t.badge === '' ? '' : lineOf(piecesOf(i, { estimated, badge: { text: t.badge, tone: 'plain' } }))
-  const texts = [sub, over].map((x) => (x === '' ? 0 : t.measure(x, 'sub')))
-  const title = t.measure(cut(t.measure, nameOf(i)), i.kind === 'box' ? 'strong' : 'title')
-  const width = i.open ? title + texts[1] + 16 : Math.max(title, ...texts)
-  return {
-    width: Math.ceil(Math.max(width + ROOM[i.kind], LEAST)),
-    height: sub === '' && i.kind !== 'box' ? HEIGHT.one : HEIGHT.two,
-  }
-}
-
-/** Room that the labels of the lines from an item need, on both sides of it and below. */
-type Around = Pick<Sized, 'pad' | 'below'>
-
-const aroundOf = (width: number, reach: number, rows: number): Around => ({
-  pad: Math.max(0, Math.ceil(reach - width / 2)),
-  below: Math.max(0, (rows - 1) * ROW),
-})
-
-/** How far the labels of an item reach, and how many lines of text they are. */
-type Labels = { readonly reach: number; readonly rows: number }
-
-const labelsOf = (v: Visible, t: Setting): ReadonlyMap<string, Labels> => {
-  const first = labelled(v)
-  const out = new Map<string, Labels>()
-  for (const l of v.lines) {
-    const rows = first.has(l.id) ? t.rows(l) : []
-    if (rows.length === 0) continue
-    const known = out.get(l.from) ?? { reach: 0, rows: 0 }
-    const reach = Math.max(known.reach, ...rows.map((r) => ASIDE + t.measure(r, 'label') + 6))
-    out.set(l.from, { reach, rows: known.rows + rows.length })
-  }
-  return out
-}
 
 /** `flip`: the backward pass stands beside the forward one, and is turned upside down at the end: gradients flow up. */
 type Tables = {
@@ -83,6 +19,8 @@ type Tables = {
   readonly flip: boolean
   readonly levels: Map<string, Placed>
   readonly links: ReadonlyMap<string, readonly Link[]>
+  /** Lines that lead states back, by the body in which they do. */
+  readonly backs: ReadonlyMap<string, readonly Line[]>
 }
 
 /** The chain of boxes above an item, from the page down to itself. */
@@ -118,24 +56,37 @@ const meeting = (v: Visible, line: Line): Meeting => {
   }
 }
 
-/** Room above the inside of a box: for its name, or for the lines that come in beside it. */
-const topOf = (inner: Placed | undefined, turned: boolean): number => {
-  if (inner?.ports === true) return PAD.ports
-  return turned ? PAD.bottom : PAD.top
-}
-
 const isTurned = (t: Tables, i: Item): boolean => t.flip && isBackward(i)
 
-const outerOf = (t: Tables, i: Item, inner: Placed): Pick<Sized, 'width' | 'height'> => ({
-  width: Math.max(inner.width + 2 * PAD.side, sizeOf(t.setting, i).width),
-  height: inner.height + topOf(inner, isTurned(t, i)) + (isTurned(t, i) ? PAD.top : PAD.bottom),
-})
+/** Room around the inside of a box: above for its name, or for the lines that come in beside it; and for lines that lead states back. */
+const roomOf = (t: Tables, i: Item, inner: Placed | undefined) => {
+  const backs = backRoom(t.backs.get(i.id) ?? [], t.setting.measure)
+  const [top, bottom] = isTurned(t, i) ? [PAD.bottom, PAD.top] : [PAD.top, PAD.bottom]
+  if (backs.lanes > 0) return { top: top + backs.lanes, bottom: bottom + backs.lanes, side: backs.side }
+  return { top: inner?.ports === true ? PAD.ports : top, bottom, side: 0 }
+}
 
-const portItem = (id: string): Sized => ({ id, width: 10, height: 1, pad: 0, below: 0, order: -1, port: true })
+const outerOf = (t: Tables, i: Item, inner: Placed): Pick<Sized, 'width' | 'height'> => {
+  const { top, bottom, side } = roomOf(t, i, inner)
+  return {
+    width: Math.max(inner.width + 2 * PAD.side + side, sizeOf(t.setting, i).width),
+    height: inner.height + top + bottom,
+  }
+}
+
+const portItem = (id: string): Sized => {
+  const none = { id, width: 10, height: 1, pad: 0, below: 0 }
+  return id.startsWith('>') ? { ...none, order: -1, port: true } : { ...none, order: Infinity, foot: true }
+}
 
 const insides = (t: Tables, i: Item): Placed => {
   const links = t.links.get(i.id) ?? []
-  const ports = [...new Set(links.map((l) => l.from).filter((f) => f.startsWith('>')))].map(portItem)
+  const ports = [
+    ...new Set([
+      ...links.map((l) => l.from).filter((f) => f.startsWith('>')),
+      ...links.map((l) => l.to).filter((f) => f.startsWith('<')),
+    ]),
+  ].map(portItem)
   const inner = placeLevel([...ports, ...i.children.map((c) => measure(t, c))], links)
   t.levels.set(i.id, inner)
   return inner
@@ -155,13 +106,17 @@ const absolute = (t: Tables, rects: Map<string, Rect>, items: readonly Item[], b
     const [x, y] = level?.corners.get(i.id) ?? [0, 0]
     const size = t.sizes.get(i.id) ?? { width: 0, height: 0 }
     rects.set(i.id, { x: origin[0] + x, y: origin[1] + y, width: size.width, height: size.height })
-    if (i.open) absolute(t, rects, i.children, i.id, insideOf(rects.get(i.id), t.levels.get(i.id), isTurned(t, i)))
+    if (i.open) absolute(t, rects, i.children, i.id, insideOf(t, i, rects.get(i.id)))
   }
 }
 
 /** Where the inside of a box begins; narrower contents stand in its middle. */
-const insideOf = (r: Rect | undefined, inner: Placed | undefined, turned: boolean): Point =>
-  r === undefined ? [0, 0] : [r.x + (r.width - (inner?.width ?? 0)) / 2, r.y + topOf(inner, turned)]
+const insideOf = (t: Tables, i: Item | undefined, r: Rect | undefined): Point => {
+  if (r === undefined || i === undefined) return [0, 0]
+  const inner = t.levels.get(i.id)
+  const { top, side } = roomOf(t, i, inner)
+  return [r.x + (r.width - side - (inner?.width ?? 0)) / 2, r.y + top]
+}
 
 /** Ports: where on an item's border each of its lines ends, spread in the order of the other ends. */
 const portsOf = (
@@ -199,10 +154,7 @@ const wayOf = (
   if (a === undefined || b === undefined) return []
   const middle = legs.flatMap((m, k) => {
     const level = t.levels.get(m.box)
-    const [x0, y0] =
-      m.box === ''
-        ? ([PAD.page, PAD.page] as const)
-        : insideOf(rects.get(m.box), level, t.flip && isBackward(v.at.get(m.box)))
+    const [x0, y0] = m.box === '' ? ([PAD.page, PAD.page] as const) : insideOf(t, v.at.get(m.box), rects.get(m.box))
     return (level?.ways.get(linkKey(m)) ?? []).slice(k === 0 ? 1 : 0, -1).map(([x, y]): Point => [x + x0, y + y0])
   })
   const up = a.y + a.height > b.y
@@ -249,17 +201,44 @@ const gatesOf = (v: Visible, t: Tables, rects: ReadonlyMap<string, Rect>): Reado
   new Map(
     [...t.levels].flatMap(([id, level]): readonly [string, readonly number[]][] => {
       const box = v.at.get(id)
-      if (box === undefined || !level.ports) return []
-      const [x0] = insideOf(rects.get(id), level, isTurned(t, box))
+      if (box === undefined || !level.ports || t.backs.has(id)) return []
+      const [x0] = insideOf(t, box, rects.get(id))
       return [[id, [...level.corners].filter(([port]) => port.startsWith('>')).map(([, [x]]) => x0 + x + 5)]]
     }),
   )
+
+/** The item in a box that holds another, however deep. */
+const childOf = (v: Visible, box: string, id: string): string => {
+  const chain = chainOf(v, id)
+  return chain[chain.indexOf(box) + 1] ?? id
+}
+
+/** Ways of the lines that lead states back. */
+const backWays = (v: Visible, t: Tables, rects: ReadonlyMap<string, Rect>): readonly [string, readonly Point[]][] =>
+  [...t.backs].flatMap(([id, lines]) => {
+    const [box, rect, level] = [v.at.get(id), rects.get(id), t.levels.get(id)]
+    if (box === undefined || rect === undefined || level === undefined) return []
+    const body = { rect, origin: insideOf(t, box, rect), level, lines }
+    return lines.map((l, k): [string, readonly Point[]] => {
+      const from = childOf(v, id, l.from)
+      const [a, b] = [rects.get(from), rects.get(l.to)]
+      const ends = a === undefined || b === undefined ? null : ([a, b] as const)
+      return [l.id, ends === null ? [] : backWay(body, k, ends, from, t.setting.measure)]
+    })
+  })
 
 /** Lays a visible scene out. */
 export const layoutOf = (v: Visible, setting: Setting = plainSetting): Layout => {
   const flip = v.items.some(isBackward) && !v.items.every((i) => isBackward(i))
   const isAcross = (l: Line): boolean => flip && isBackward(v.at.get(l.from)) !== isBackward(v.at.get(l.to))
-  const inside = v.lines.filter((l) => !isAcross(l))
+  const inside = v.lines.filter((l) => !isAcross(l) && l.back === undefined)
+  const backs = groupBy(
+    v.lines.filter((l) => l.back !== undefined),
+    (l) => l.back?.box ?? '',
+  )
+  const turns = [...backs].flatMap(([box, lines]) =>
+    lines.flatMap((l) => backLinks(l, childOf(v, box, l.from)).map((link): Meeting => ({ ...link, box }))),
+  )
   const meetings = inside.map((l) => meeting(v, l))
   const entries = inside.map((l) => entriesOf(v, l))
   const labels = labelsOf(v, setting)
@@ -269,19 +248,21 @@ export const layoutOf = (v: Visible, setting: Setting = plainSetting): Layout =>
     flip,
     sizes: new Map(),
     levels: new Map(),
-    links: groupBy([...meetings, ...entries.flat()], (m) => m.box),
+    links: groupBy([...meetings, ...entries.flat(), ...turns], (m) => m.box),
+    backs,
   }
   const { page, tall } = pageOf(t, v)
   t.levels.set('', page)
   const rects = new Map<string, Rect>()
   absolute(t, rects, v.items, '', [PAD.page, PAD.page])
   const [starts, ends] = [portsOf(inside, 'from', rects), portsOf(inside, 'to', rects)]
-  const ways = new Map(
-    inside.map((l, i) => [
+  const ways = new Map<string, readonly Point[]>([
+    ...inside.map((l, i): [string, readonly Point[]] => [
       l.id,
       wayOf(v, t, [meetings[i], ...entries[i]], rects, l, [starts.get(l.id) ?? 0, ends.get(l.id) ?? 0]),
     ]),
-  )
+    ...backWays(v, t, rects),
+  ])
   const layout: Layout = {
     width: page.width + 2 * PAD.page,
     height: page.height + 2 * PAD.page,
@@ -291,5 +272,12 @@ export const layoutOf = (v: Visible, setting: Setting = plainSetting): Layout =>
     gates: flip ? new Map() : gatesOf(v, t, rects),
     reach: new Map([...labels].map(([id, l]) => [id, l.reach])),
   }
-  return flip ? besideEachOther(v, layout, tall + 2 * PAD.page, v.lines.filter(isAcross)) : layout
+  return flip
+    ? besideEachOther(
+        v,
+        layout,
+        tall + 2 * PAD.page,
+        v.lines.filter((l) => isAcross(l) && l.back === undefined),
+      )
+    : layout
 }

@@ -23,6 +23,8 @@ export type Sized = {
   readonly below: number
   readonly order: number
   readonly port?: boolean
+  /** It stands below all others. */
+  readonly foot?: boolean
 }
 /** A connection between two of them; `main` where values flow that were computed. */
 export type Link = { readonly from: string; readonly to: string; readonly main?: boolean }
@@ -48,6 +50,12 @@ const FAR = { main: 250, other: 10 }
 
 type G = ReturnType<typeof graph<Sized, Link>>
 
+/** Ports stand above all others, feet below. */
+const rankOf = ({ port, foot }: Sized): number | undefined => {
+  if (port === true) return 0
+  return foot === true ? 1 : undefined
+}
+
 const operatorsFor = (n: number) => {
   const base = sugiyama()
     .nodeSize(({ data }: GraphNode<Sized, Link>) => [data.width + 2 * data.pad, data.height + data.below])
@@ -55,7 +63,7 @@ const operatorsFor = (n: number) => {
   if (n <= MANY)
     return (g: G) =>
       base
-        .layering(layeringSimplex().rank(({ data }: GraphNode<Sized, Link>) => (data.port === true ? 0 : undefined)))
+        .layering(layeringSimplex().rank(({ data }: GraphNode<Sized, Link>) => rankOf(data)))
         .decross(decrossTwoLayer().passes(24))
         .coord(coordSimplex())(g)
   return n <= HUGE
@@ -104,12 +112,21 @@ const belowPorts = (items: readonly Sized[], links: readonly Link[]): readonly L
     : items.filter((x) => x.port !== true && !led.has(x.id)).map((x) => ({ from: port.id, to: x.id }))
 }
 
+/** Holds whatever leads to nothing above the first foot. */
+const aboveFeet = (items: readonly Sized[], links: readonly Link[]): readonly Link[] => {
+  const foot = items.find((x) => x.foot)
+  const leads = new Set(links.map((l) => l.from))
+  return foot === undefined
+    ? []
+    : items.filter((x) => x.foot !== true && !leads.has(x.id)).map((x) => ({ from: x.id, to: foot.id }))
+}
+
 /** Places the items of a level, top to bottom. Connections between unknown items are not allowed. */
 export const placeLevel = (items: readonly Sized[], links: readonly Link[]): Placed => {
   if (items.length === 0) return { ports: false, width: 0, height: 0, corners: new Map(), ways: new Map() }
   const g = graph<Sized, Link>()
   const nodes = new Map(items.map((x) => [x.id, g.node(x)]))
-  for (const l of oriented(items, [...links, ...belowPorts(items, links)])) {
+  for (const l of oriented(items, [...links, ...belowPorts(items, links), ...aboveFeet(items, links)])) {
     const [a, b] = [nodes.get(l.from), nodes.get(l.to)]
     if (a !== undefined && b !== undefined) g.link(a, b, { from: l.from, to: l.to })
   }

@@ -9,6 +9,7 @@ import { identities } from './identity.js'
 import { isLicence, productLicence, whyFloat } from '../../src/graph/licence.js'
 import { estimatorOf } from './estimator.js'
 import { backwardFlowOf, flowOf, isValueOperand } from './flow.js'
+import { bodyFlow, bodyInputs, givenName, stateName, statesOf, type BodyInputs } from './loops.js'
 import { backBox, boxOf, branchScope, homeOf, type Scope } from './names.js'
 import { quantizes } from './quantizers.js'
 import type { Meta, SceneBox, SceneEdge, SceneNode } from './scene.js'
@@ -28,8 +29,9 @@ type Context = {
   readonly flow: readonly boolean[]
   readonly backFlow: readonly boolean[]
   readonly side?: 'backward'
-  /** In the body of a loop: how its inputs are divided. */
-  readonly loop?: { readonly carries: number; readonly xs: number }
+  /** In the body of a loop: how its inputs are divided, and what is on the way of the values of a step. */
+  readonly loop?: BodyInputs
+  readonly steps?: readonly boolean[]
   readonly boxes: ReadonlySet<string>
   readonly inputs: ReadonlyMap<number, ProgramInput>
   readonly formulas: Map<number, string>
@@ -91,13 +93,12 @@ const bodyInput = ({ loop, graph, scope }: Context, node: Node): Pick<SceneNode,
   const { carries, xs } = loop
   if (place < carries) {
     const from = `${scope.prefix}${graph.outputs[place]}`
-    return { label: `state ${place}`, origin: `state ${place}: what ${from} of the step before gave` }
+    const name = stateName(graph, place)
+    return { label: name, origin: `${name}: what ${from} of the step before gave` }
   }
+  const slice = givenName(node) ?? `slice ${place - carries}`
   return place < carries + xs
-    ? {
-        label: `slice ${place - carries}`,
-        origin: `slice ${place - carries}: this step's part of operand ${place} of the loop`,
-      }
+    ? { label: slice, origin: `${slice}: this step's part of operand ${place} of the loop` }
     : { label: 'shared', origin: `shared by all steps: operand ${place} of the loop` }
 }
 
@@ -153,6 +154,7 @@ const describe = (c: Context, node: Node): SceneNode => {
     ...metaOf(c, node),
     shape: node.shape,
     flow: c.flow[node.id] || c.backFlow[node.id],
+    ...(c.steps?.[node.id] === true ? { step: true } : {}),
     ...(attrs === '' ? {} : { attrs }),
     ...quantizerPart(node),
     ...productPart(c, node),
@@ -167,13 +169,14 @@ const edgesOf = (c: Context, node: Node): readonly SceneEdge[] =>
     to: `${c.scope.prefix}${node.id}`,
     slot,
     flow: (c.flow[node.id] && isValueOperand(node, slot)) || (c.backFlow[node.id] && c.backFlow[from]),
+    ...(c.steps?.[node.id] === true && isValueOperand(node, slot) ? { step: true } : {}),
   }))
 
 const branchesOf = (c: Context, node: Node): readonly Parts[] => {
   const id = `${c.scope.prefix}${node.id}`
   return (node.branches ?? []).map((graph, i) => {
     const scope = branchScope(id, node, i)
-    const inside = partsOf(graph, scope, [], c.boxes, [], { ...sidePart(sideOf(c, node)), ...bodyPart(node) })
+    const inside = partsOf(graph, scope, [], c.boxes, [], { ...sidePart(sideOf(c, node)), ...bodyPart(c, node, graph) })
     return {
       ...inside,
       boxes: [
@@ -183,6 +186,7 @@ const branchesOf = (c: Context, node: Node): readonly Parts[] => {
           parent: id,
           kind: 'branch' as const,
           ...loopPart(node),
+          ...(node.op === scanOp ? { states: statesOf(node, graph, scope.prefix) } : {}),
           ...sidePart(sideOf(c, node)),
         },
         ...inside.boxes,
@@ -194,9 +198,11 @@ const branchesOf = (c: Context, node: Node): readonly Parts[] => {
 const sideOf = (c: Context, node: Node): 'backward' | undefined => (node.backwardOf === undefined ? c.side : 'backward')
 const sidePart = (side: 'backward' | undefined): Pick<SceneBox, 'side'> => (side === undefined ? {} : { side })
 
-/** Of the body of a loop: how its inputs are divided. */
-const bodyPart = ({ op, attrs }: Node): Pick<Context, 'loop'> =>
-  op === scanOp ? { loop: { carries: Number(attrs.carries), xs: Number(attrs.xs) } } : {}
+/** Of the body of a loop: how its inputs are divided, and what is on the way of its values. */
+const bodyPart = (c: Context, node: Node, body: Graph): Pick<Context, 'loop' | 'steps'> => {
+  const loop = bodyInputs(node)
+  return loop === undefined ? {} : { loop, steps: bodyFlow(c.graph, node, body, c.steps ?? c.flow) }
+}
 
 /** Of a loop: its steps, and the states that go round. */
 const loopPart = ({ op, attrs }: Node): Pick<SceneBox, 'loop'> =>
@@ -220,7 +226,7 @@ export const partsOf = (
   roots: readonly number[],
   boxes: ReadonlySet<string>,
   inputs: readonly ProgramInput[],
-  of: Pick<Context, 'side' | 'loop'> = {},
+  of: Pick<Context, 'side' | 'loop' | 'steps'> = {},
 ): Parts => {
   const flow = flowOf(graph, roots)
   const c: Context = {

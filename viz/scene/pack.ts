@@ -17,7 +17,7 @@ type Rest = Pick<
 >
 type Ties = Pick<SceneNode, 'backwardOf' | 'cotangent'>
 
-/** A scene with its nodes and edges as numbers. Edges are four each: from, to, slot, flow; ties three: node, backwardOf, cotangent (-1: none). */
+/** A scene with its nodes and edges as numbers. Edges are four each: from, to, slot, flow (1) and step (2); ties three: node, backwardOf, cotangent (-1: none). */
 export type Packed = Omit<Scene, 'nodes' | 'edges'> & {
   readonly table: readonly unknown[]
   readonly nodes: readonly Row[]
@@ -75,6 +75,8 @@ const split = ({
   },
 ]
 
+const flowCode = ({ flow, step }: SceneEdge): number => (flow ? 1 : 0) + (step === true ? 2 : 0)
+
 /** Makes a scene small. */
 export const pack = ({ nodes, edges, ...others }: Scene): Packed => {
   const known = new Map<string, number>()
@@ -99,7 +101,7 @@ export const pack = ({ nodes, edges, ...others }: Scene): Packed => {
     table,
     nodes: rows,
     ties,
-    edges: edges.flatMap((e) => [place.get(e.from) ?? -1, place.get(e.to) ?? -1, e.slot, e.flow ? 1 : 0]),
+    edges: edges.flatMap((e) => [place.get(e.from) ?? -1, place.get(e.to) ?? -1, e.slot, flowCode(e)]),
   }
 }
 
@@ -127,6 +129,12 @@ export const unpack = ({ table, nodes: rows, edges: flat, ties, ...others }: Pac
   )
   const edges: SceneEdge[] = []
   for (let i = 0; i < flat.length; i += 4)
-    edges.push({ from: nodes[flat[i]].id, to: nodes[flat[i + 1]].id, slot: flat[i + 2], flow: flat[i + 3] === 1 })
+    edges.push({
+      from: nodes[flat[i]].id,
+      to: nodes[flat[i + 1]].id,
+      slot: flat[i + 2],
+      flow: (flat[i + 3] & 1) === 1,
+      ...((flat[i + 3] & 2) === 0 ? {} : { step: true as const }),
+    })
   return { ...others, nodes, edges }
 }

@@ -34,6 +34,8 @@ export type SceneNode = Meta & {
   readonly attrs?: string
   /** Is it on the way of the values, and not of scales, zero points and counters? */
   readonly flow: boolean
+  /** In the body of a loop: is it on the way of the values of a step? */
+  readonly step?: true
   /** Where metadata is lost: is it a place to change (a product runs in float for it), one that costs nothing, or does it only follow from another loss? A claim is `free`: it is drawn as a doubt, whatever it costs. */
   readonly loss?: 'costly' | 'free' | 'behind'
   /** Of a node that quantizes a value: onto the integers of its bits, or onto levels of its own. */
@@ -69,11 +71,20 @@ export type SceneBox = {
   readonly layer?: string
   /** Of a loop and of its body: how many steps there are, and how many states go from one to the next. */
   readonly loop?: { readonly steps: number; readonly states: number; readonly reverse: boolean }
+  /** Of a body: its states, each from the node that a step hands back to the input of the next step. */
+  readonly states?: readonly { readonly name: string; readonly from: string; readonly to: string }[]
   readonly side?: 'backward'
 }
 
 /** An operand of a node. */
-export type SceneEdge = { readonly from: string; readonly to: string; readonly slot: number; readonly flow: boolean }
+export type SceneEdge = {
+  readonly from: string
+  readonly to: string
+  readonly slot: number
+  readonly flow: boolean
+  /** In the body of a loop: does it carry values of a step? */
+  readonly step?: true
+}
 
 /** A named input or result of the program. */
 export type SceneValue = { readonly name: string; readonly node: string; readonly role: 'input' | 'result' }

@@ -1,6 +1,7 @@
 /** What is drawn of a scene when some of its boxes are open: a tree of items, and edges between the innermost ones shown. */
 import type { Index } from './reach.js'
 import { leavingOf } from './leaving.js'
+import { withSteps } from './loops.js'
 import type { Meta, Scene, SceneBox, SceneEdge, SceneNode, SceneValue } from './scene.js'
 
 /** A node, a closed or open box, or a result, as it is drawn. */
@@ -36,6 +37,8 @@ export type Line = {
   readonly flow: boolean
   /** Leads to the name of a result, not to a node. */
   readonly tail: boolean
+  /** Leads a state of a loop to the next step: its name, and the box of the body. */
+  readonly back?: { readonly name: string; readonly box: string }
 }
 
 /** A scene as it is drawn. */
@@ -207,7 +210,8 @@ const valuesOnly = (scene: Scene): Scene => {
  * Linear in the scene, but for the depth of boxes.
  */
 export const visibleOf = (whole: Scene, open: ReadonlySet<string>, details: boolean): Visible => {
-  const scene = details ? whole : valuesOnly(whole)
+  const drawn = withSteps(whole)
+  const scene = details ? drawn : valuesOnly(drawn)
   const t = tablesOf(scene)
   const results = scene.values.filter((v) => v.role === 'result')
   const items = [...itemsIn(t, '', open), ...results.map(resultItem)]
@@ -225,7 +229,11 @@ export const visibleOf = (whole: Scene, open: ReadonlySet<string>, details: bool
   return {
     items,
     at,
-    lines: [...merged(linesOf(scene.edges, t, place), closed), ...results.flatMap((v, i) => tailOf(v, i, t, place))],
+    lines: [
+      ...merged(linesOf(scene.edges, t, place), closed),
+      ...results.flatMap((v, i) => tailOf(v, i, t, place)),
+      ...scene.boxes.flatMap((b) => (at.get(b.id)?.open === true ? backsOf(b, t, place) : [])),
+    ],
   }
 }
 
@@ -245,12 +253,32 @@ const tailOf = (value: SceneValue, i: number, t: Tables, place: (id: string) => 
     : [{ id: `=${i}`, from: place(value.node), to: `=${i}`, slot: 0, source, flow: true, tail: true }]
 }
 
+/** Lines of the states of a body to its next step. */
+const backsOf = (box: SceneBox, t: Tables, place: (id: string) => string): readonly Line[] =>
+  (box.states ?? []).flatMap(({ name, from, to }) => {
+    const [source, begun] = [t.nodeOf.get(from), t.nodeOf.get(to)]
+    return source === undefined || begun === undefined || place(from) === to
+      ? []
+      : [
+          {
+            id: `~${to}`,
+            from: place(from),
+            to,
+            slot: 0,
+            source,
+            flow: source.flow && begun.flow,
+            tail: false,
+            back: { name, box: box.id },
+          },
+        ]
+  })
+
 /** Lines that tell what flows: of each value the first. */
 export const labelled = (v: Visible): ReadonlySet<string> => {
   const seen = new Set<string>()
   return new Set(
     v.lines.flatMap((l) => {
-      if (!l.flow || seen.has(l.source.id)) return []
+      if (!l.flow || l.back !== undefined || seen.has(l.source.id)) return []
       seen.add(l.source.id)
       return [l.id]
     }),

@@ -110,9 +110,13 @@ const direct = (run: Run, place: Place, x: Value, given: Begun, quantOut: boolea
   if (begun.c !== null && isInvalid(begun.c)) return begun.c
   const slots = [...new Set(cell.quantizers.map((q) => slotOf(cell, q.name, place)))]
   const cells = begun.c === null ? [] : [begun.c]
-  const states = slots.flatMap((slot) => leaves(isValue, run.states.get(slot)).map((l) => l.leaf))
+  const states = slots.flatMap((slot) => leaves(isValue, run.states.get(slot)).map((l) => ({ ...l, slot })))
   const looped = kit.scan({
-    carry: [begun.h, ...cells, ...states],
+    carry: [begun.h, ...cells, ...states.map((l) => l.leaf)],
+    names: {
+      carry: ['h', ...cells.map(() => 'c'), ...states.map((l) => `${l.slot}.${l.path}`)],
+      xs: inputs.map((i) => i.g.gate),
+    },
     xs: inputs.map((i) => i.product),
     length: steps,
     reverse: place.direction === 1,
