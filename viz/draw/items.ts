@@ -108,28 +108,34 @@ const saidOf = (d: Drawing, i: Item): readonly string[] => {
   ]
 }
 
+/** What names an item in the document. */
+const namesOf = (i: Item) =>
+  i.kind === 'result'
+    ? { 'data-result': i.label }
+    : { 'data-node': i.id, 'data-op': i.node?.op ?? i.box?.kind ?? 'layer' }
+
+/** Where the name of an item stands: over what is in an open box, else in the middle, above a second line if there is one. */
+const titleAt = (d: Drawing, i: Item, r: Rect, pieces: ReturnType<typeof piecesOf>) =>
+  i.open
+    ? { x: headAt(d.layout, i, r, d.measure), 'text-anchor': 'start', y: r.y + 22 }
+    : { x: middleOf(i, r), 'text-anchor': 'middle', y: r.y + (pieces.length > 0 ? 16.5 : r.height / 2 + 4.5) }
+
+/** How round its corners are: values are rounder than what is computed. */
+const roundOf = (i: Item, r: Rect): number => (kindOf(i) === 'op' || i.kind === 'box' ? 6 : Math.min(14, r.height / 2))
+
 /** An item: its frame, its name, what stands under it, and the sign that opens a box. */
 export const itemMark = (d: Drawing, i: Item): Mark => {
   const r = d.layout.rects.get(i.id) ?? { x: 0, y: 0, width: 0, height: 0 }
   const pieces = piecesOf(i, notesAt(d.over, i))
   const [value] = valuesShown(i)
   const name = cut(d.measure, value?.name ?? nameOf(i))
-  const names =
-    i.kind === 'result'
-      ? { 'data-result': i.label }
-      : { 'data-node': i.id, 'data-op': i.node?.op ?? i.box?.kind ?? 'layer' }
-  const twoLines = pieces.length > 0 && !i.open
-  const at = i.open
-    ? { x: headAt(d.layout, i, r, d.measure), 'text-anchor': 'start', y: r.y + 22 }
-    : { x: middleOf(i, r), 'text-anchor': 'middle', y: r.y + (twoLines ? 16.5 : r.height / 2 + 4.5) }
   const seen = [name, lineOf(pieces)].filter((t) => t !== '').join(' ')
-  const round = kindOf(i) === 'op' || i.kind === 'box' ? 6 : Math.min(14, r.height / 2)
   return mark(
     'g',
     i.id,
     {
       class: classOf(d, i),
-      ...names,
+      ...namesOf(i),
       'data-item': i.id,
       role: 'button',
       tabindex: -1,
@@ -137,11 +143,11 @@ export const itemMark = (d: Drawing, i: Item): Mark => {
       ...(i.kind === 'box' ? { 'aria-expanded': String(i.open) } : {}),
     },
     [
-      mark('rect', 'frame', { class: 'frame', ...r, rx: round }),
+      mark('rect', 'frame', { class: 'frame', ...r, rx: roundOf(i, r) }),
       mark(
         'text',
         'title',
-        { class: 'title', ...(value === undefined ? {} : valueAttrs(d, i, value.name)), ...at },
+        { class: 'title', ...(value === undefined ? {} : valueAttrs(d, i, value.name)), ...titleAt(d, i, r, pieces) },
         `${name}${pieces.length > 0 ? ' ' : ''}`,
       ),
       ...subMark(i, r, pieces),

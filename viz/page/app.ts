@@ -1,11 +1,8 @@
-/** State of the page and what changes it: which boxes are open, what is selected, what is lit. */
-import { walkOf } from '../scene/causes.js'
+/** The page of one program: its state, drawn. What a reader does comes in as actions; one function shows what they lead to. */
 import { overlayOf } from '../draw/overlay.js'
-import { onSide, partnersOf, type Side } from '../scene/sides.js'
-import { indexOf, type Index } from '../scene/reach.js'
-import { isDetail } from '../scene/loops.js'
-import { allOpen, openingOf } from '../scene/opening.js'
-import { huesOf, type Hues } from '../draw/hues.js'
+import type { Hues } from '../draw/hues.js'
+import type { Side } from '../scene/sides.js'
+import type { Index } from '../scene/reach.js'
 import type { Scene } from '../scene/scene.js'
 import { leavingLines, type Item } from '../scene/visible.js'
 import { byId } from './dom.js'
@@ -13,6 +10,8 @@ import { fill } from './fill.js'
 import { markOverlay } from './overlayButtons.js'
 import { boxParts, lineParts, nodeParts, type PanelContext } from './panel.js'
 import { overviewParts } from './overview.js'
+import { firstState, reduce, type Action, type PageState } from './state.js'
+import { storeOf } from './store.js'
 import { makeView, type Drawn, type View } from './view.js'
 
 /** The page, for keys, search and buttons. */
@@ -50,224 +49,188 @@ export type App = {
   readonly setNumbers: (numbers: Scene['numbers']) => void
 }
 
-/** Where a node is drawn now: itself, or the innermost closed box around it. */
-const shownAs = (index: Index, view: View, id: string): string => {
-  const parents = new Map(index.scene.boxes.map((b) => [b.id, b.parent]))
-  const chain: string[] = [id]
-  for (let at = index.node.get(id)?.box ?? parents.get(id); at !== undefined && at !== ''; at = parents.get(at))
-    chain.push(at)
-  return chain.find((x) => view.visible().at.has(x)) ?? id
+/** What is drawn of a state. */
+const drawnOf = (s: PageState): Drawn => ({
+  scene: s.seen,
+  open: s.open,
+  details: s.details,
+  over: overlayOf(s.facts.scene, { overlay: s.overlay, at: s.at, backward: s.side !== 'forward' }),
+  hues: s.facts.hues,
+})
+
+/** Do these two look the same, but for what is selected, lit and said beside? */
+const drawnAlike = (a: PageState, b: PageState): boolean =>
+  a.seen === b.seen &&
+  a.open === b.open &&
+  a.details === b.details &&
+  a.overlay === b.overlay &&
+  a.at === b.at &&
+  a.side === b.side &&
+  a.facts.hues === b.facts.hues
+
+/** What an action does besides: to the panel (told anew from its top, or where it stands; only its numbers), and to the camera. */
+const AFTER: {
+  readonly [D in Action['do']]: {
+    readonly panel?: 'top' | 'here' | 'numbers'
+    readonly look?: 'first' | 'selected' | 'lit'
+  }
+} = {
+  select: { panel: 'top' },
+  toggle: { panel: 'top', look: 'selected' },
+  openAll: { panel: 'top', look: 'first' },
+  details: { panel: 'top', look: 'first' },
+  side: { panel: 'top', look: 'first' },
+  overlay: {},
+  step: { panel: 'here' },
+  go: { panel: 'top', look: 'selected' },
+  loss: { panel: 'top', look: 'selected' },
+  light: { look: 'lit' },
+  scene: { panel: 'numbers' },
+  numbers: { panel: 'numbers' },
 }
 
-const showPanel = (parts: readonly Node[]): void => {
-  const panel = byId('panel')
-  panel.replaceChildren(...parts)
-  panel.scrollTop = 0
+/** Where a node is drawn now: itself, or the innermost closed box around it. */
+const shownAs = (s: PageState, view: View, id: string): string =>
+  s.facts.up(id).find((x) => view.visible().at.has(x)) ?? id
+
+/** What belongs to the selection in the other pass, where it is drawn now; of a line nothing. */
+const partnersShown = (s: PageState, view: View): ReadonlySet<string> =>
+  new Set(
+    (s.selected === null ? [] : s.facts.partners.of(s.selected))
+      .map((p) => shownAs(s, view, p))
+      .filter((p) => view.visible().at.has(p)),
+  )
+
+/** The lit nodes, or the boxes that hold them, and the lines that they send out. */
+const litShown = (s: PageState, view: View): ReadonlySet<string> | null => {
+  const { lit } = s
+  if (lit === null) return null
+  const lines = view.visible().lines.filter((l) => lit.includes(l.source.id))
+  return new Set([...lit.map((id) => shownAs(s, view, id)), ...lines.map((l) => l.id)])
 }
+
+/** What the panel says of an item. */
+const itemParts = (c: PanelContext, view: View, item: Item): readonly Node[] => {
+  const { at, lines } = view.visible()
+  if (item.kind === 'box' && item.box?.kind !== 'phase')
+    return boxParts(c, item, leavingLines(c.index, view.visible(), item))
+  const tail = lines.find((l) => l.tail && l.to === item.id)
+  const node = item.node ?? tail?.source
+  if (node === undefined) return []
+  return tail === undefined ? nodeParts(c, node) : lineParts(c, tail, at.get(tail.from), item)
+}
+
+/** What the panel says of the selection; without one, or one that isn't drawn, of the whole. */
+const panelParts = (c: PanelContext, view: View, selected: string | null): readonly Node[] => {
+  const { at, lines } = view.visible()
+  const item = selected === null ? undefined : at.get(selected)
+  const line = selected === null ? undefined : lines.find((l) => l.id === selected)
+  if (item !== undefined) return itemParts(c, view, item)
+  return line === undefined ? overviewParts(c) : lineParts(c, line, at.get(line.from), at.get(line.to))
+}
+
+/** Draws a state, and presses the buttons of what it shows. */
+const redraw = (s: PageState, view: View): void => {
+  // What stands beside the drawing takes its room first.
+  markOverlay(s.overlay)
+  view.draw(drawnOf(s))
+  byId('details').setAttribute('aria-pressed', String(s.details))
+  for (const b of document.querySelectorAll('[data-side]'))
+    b.setAttribute('aria-pressed', String(b.getAttribute('data-side') === s.side))
+}
+
+/** Tells the panel anew. */
+const tellPanel = (parts: readonly Node[], how: 'top' | 'here' | 'numbers'): void => {
+  const panel = byId('panel')
+  if (how === 'numbers') return fill(panel, parts)
+  const top = panel.scrollTop
+  panel.replaceChildren(...parts)
+  panel.scrollTop = how === 'top' ? 0 : top
+}
+
+/** A state that was shown, none at first, the one to show, and what led to it. */
+type Change = { readonly before: PageState | null; readonly now: PageState; readonly action: Action }
+
+/** Draws what has changed, and marks it. */
+const drawChange = (view: View, { before, now }: Change): void => {
+  const anew = before === null || !drawnAlike(before, now)
+  if (anew) redraw(now, view)
+  if (anew || before.selected !== now.selected || before.lit !== now.lit)
+    view.mark({ selected: now.selected, partners: partnersShown(now, view), lit: litShown(now, view) })
+}
+
+/** Says of the selection what there is to say, and moves the focus to it. */
+const tellChange = (view: View, context: PanelContext, { now, action }: Change): void => {
+  const { panel } = AFTER[action.do]
+  // Without a selection numbers that come in say nothing new of the whole.
+  if (panel === undefined || (action.do === 'numbers' && now.selected === null)) return
+  tellPanel(panelParts(context, view, now.selected), panel)
+  const keepsFocus = action.do === 'select' && action.focus === false
+  if (panel === 'top' && now.selected !== null && !keepsFocus)
+    view.element(now.selected)?.focus({ preventScroll: true })
+}
+
+/** Moves the drawing to what the reader asked for. */
+const lookAtChange = (view: View, { now, action }: Change): void => {
+  const { look } = AFTER[action.do]
+  const [first] = litShown(now, view) ?? []
+  if (look === 'first') view.firstLook()
+  if (look === 'selected' && now.selected !== null) view.reveal(now.selected)
+  if (look === 'lit' && first !== undefined && now.lit?.length === 1) view.reveal(first)
+}
+
+/** Shows a state where another one was shown. */
+const rendering =
+  (view: View, context: (s: PageState) => PanelContext, changed: () => void) =>
+  (before: PageState | null, now: PageState, action: Action): void => {
+    if (before === now) return
+    const change = { before, now, action }
+    drawChange(view, change)
+    tellChange(view, context(now), change)
+    if (['top', 'here'].includes(AFTER[action.do].panel ?? '')) changed()
+    lookAtChange(view, change)
+  }
 
 /** Starts the page. */
 export const start = (first: Scene, svg: SVGSVGElement): App => {
-  let scene = first
-  let index = indexOf(scene)
   const view = makeView(svg)
-  const all = location.hash.includes('expand=all')
-  let partners = partnersOf(index)
-  const sides = new Map<Side, Scene>()
-  const seen = (): Scene => {
-    const known = sides.get(side) ?? onSide(scene, side)
-    sides.set(side, known)
-    return known
-  }
-  let side: Side = all ? 'both' : 'forward'
-  let isAll = all
-  let details = all
-  let overlay: string | null = null
-  let at: number | null = null
-  let selected: string | null = null
-  let hues = huesOf(scene)
-  const drawnWith = (boxes: ReadonlySet<string>): Drawn => ({
-    scene: seen(),
-    open: boxes,
-    details,
-    over: overlayOf(scene, { overlay, at, backward: side !== 'forward' }),
-    hues,
-  })
-  const opening = (): ReadonlySet<string> => openingOf(seen(), (boxes) => view.fits(drawnWith(boxes)))
-  let open = all ? allOpen(scene) : opening()
+  const fits = (s: PageState): boolean => view.fits(drawnOf(s))
   const listeners: (() => void)[] = []
-  const changed = (): void => listeners.forEach((l) => l())
-  const context: PanelContext = {
-    get index() {
-      return index
-    },
-    partners: { of: (id) => partners.of(id) },
-    go: (id) => go(id),
-    at: () => at,
-  }
-  const partsOf = (id: string): readonly Node[] => {
-    const item = view.visible().at.get(id)
-    const line = view.visible().lines.find((l) => l.id === id)
-    if (item !== undefined) return partsOfItem(item)
-    return line === undefined
-      ? overviewParts(context)
-      : lineParts(context, line, view.visible().at.get(line.from), view.visible().at.get(line.to))
-  }
-  const partsOfItem = (item: Item): readonly Node[] => {
-    if (item.kind === 'box' && item.box?.kind !== 'phase')
-      return boxParts(context, item, leavingLines(index, view.visible(), item))
-    const tail = view.visible().lines.find((l) => l.tail && l.to === item.id)
-    const node = item.node ?? tail?.source
-    if (node === undefined) return []
-    return tail === undefined
-      ? nodeParts(context, node)
-      : lineParts(context, tail, view.visible().at.get(tail.from), item)
-  }
-  const select = (id: string | null, focus = true): void => {
-    selected = id
-    view.select(id, new Set(id === null ? [] : partnersFor(id)))
-    view.light(null)
-    showPanel(id === null ? overviewParts(context) : partsOf(id))
-    if (id !== null && focus) view.element(id)?.focus({ preventScroll: true })
-    changed()
-  }
-  /** What belongs to a node or a box in the other pass, where it is drawn now; of a line nothing. */
-  const partnersFor = (id: string): readonly string[] =>
-    partners
-      .of(id)
-      .map((p) => shownAs(index, view, p))
-      .filter((p) => view.visible().at.has(p))
-  const redraw = (): void => {
-    // What stands beside the drawing takes its room first.
-    markOverlay(overlay)
-    view.draw(drawnWith(open))
-    byId('details').setAttribute('aria-pressed', String(details))
-    for (const b of document.querySelectorAll('[data-side]'))
-      b.setAttribute('aria-pressed', String(b.getAttribute('data-side') === side))
-  }
-  const showSide = (wanted: Side): void => {
-    side = wanted
-    open = details && isAll ? allOpen(seen()) : opening()
-    redraw()
-    select(null)
-    view.firstLook()
-  }
-  const showOverlay = (wanted: string | null): void => {
-    overlay = wanted
-    redraw()
-  }
-  const goTo = (wanted: number | null): void => {
-    at = wanted
-    redraw()
-    const panel = byId('panel')
-    const top = panel.scrollTop
-    showPanel(selected === null ? overviewParts(context) : partsOf(selected))
-    panel.scrollTop = top
-    changed()
-  }
-  const go = (id: string): void => {
-    const parents = new Map(scene.boxes.map((b) => [b.id, b.parent]))
-    const needed = new Set(open)
-    for (let at = index.node.get(id)?.box ?? parents.get(id); at !== undefined && at !== ''; at = parents.get(at))
-      needed.add(at)
-    const hidden =
-      side !== 'both' &&
-      (index.node.get(id) ?? scene.boxes.find((b) => b.id === id))?.side !== (side === 'backward' ? side : undefined)
-    if (needed.size > open.size || (isDetail(scene, index.node.get(id), id) && !details) || hidden) {
-      if (hidden) side = 'both'
-      open = needed
-      details ||= isDetail(scene, index.node.get(id), id)
-      redraw()
-    }
-    select(id)
-    view.reveal(id)
-  }
-  const toggle = (box: string): void => {
-    const next = new Set(open)
-    if (!next.delete(box)) next.add(box)
-    else isAll = false
-    details ||= isDetail(scene, undefined, box)
-    open = next
-    redraw()
-    select(box)
-    view.reveal(box)
-  }
-  const lightUp = (nodes: readonly string[]): void => {
-    const ids = new Set(nodes.map((id) => shownAs(index, view, id)))
-    for (const l of view.visible().lines) if (nodes.includes(l.source.id)) ids.add(l.id)
-    view.light(ids)
-    const [first] = ids
-    if (first !== undefined && nodes.length === 1) view.reveal(first)
-  }
-  const showDetails = (wanted: boolean): void => {
-    details = wanted
-    redraw()
-    select(null)
-    view.firstLook()
-  }
-  let walk = walkOf(index)
-  let place = -1
-  const nextLoss = (step: number): void => {
-    if (walk.length === 0) return
-    place = place < 0 && step < 0 ? walk.length - 1 : (place + step + walk.length) % walk.length
-    go(walk[place])
-  }
-  const openAll = (all: boolean): void => {
-    isAll = all
-    details = all
-    open = all ? allOpen(seen()) : opening()
-    redraw()
-    select(null)
-    view.firstLook()
-  }
-  const replace = (next: Scene): void => {
-    scene = next
-    index = indexOf(next)
-    walk = walkOf(index)
-    place = Math.min(place, walk.length - 1)
-    partners = partnersOf(index)
-    hues = huesOf(next)
-    sides.clear()
-    const boxes = new Set(next.boxes.map((b) => b.id))
-    open = new Set([...open].filter((id) => boxes.has(id)))
-    redraw()
-    const id = selected !== null && view.element(selected) !== null ? selected : null
-    selected = id
-    view.select(id)
-    fill(byId('panel'), id === null ? overviewParts(context) : partsOf(id))
-  }
-  const setNumbers = (numbers: Scene['numbers']): void => {
-    scene = { ...scene, numbers }
-    index = { ...index, scene }
-    if (selected !== null) fill(byId('panel'), partsOf(selected))
-  }
-  redraw()
-  view.firstLook()
-  select(null)
+  const context = (s: PageState): PanelContext => ({
+    index: s.facts.index,
+    partners: s.facts.partners,
+    go: (id) => dispatch({ do: 'go', id }),
+    at: () => state().at,
+  })
+  const render = rendering(view, context, () => listeners.forEach((l) => l()))
+  const begin = firstState(first, location.hash.includes('expand=all'), fits)
+  const { state, dispatch } = storeOf(begin, reduce(fits), render)
+  render(null, begin, { do: 'openAll', all: begin.isAll })
   return {
     get scene() {
-      return scene
+      return state().facts.scene
     },
     get index() {
-      return index
+      return state().facts.index
     },
     view,
-    hues: () => hues,
-    selected: () => selected,
-    select,
-    toggle,
-    openAll,
-    showDetails,
-    go,
-    lightUp,
-    nextLoss,
-    showSide,
-    side: () => side,
-    showOverlay,
-    overlay: () => overlay,
-    at: () => at,
-    goTo,
+    hues: () => state().facts.hues,
+    selected: () => state().selected,
+    side: () => state().side,
+    overlay: () => state().overlay,
+    at: () => state().at,
+    select: (id, focus = true) => dispatch({ do: 'select', id, focus }),
+    toggle: (box) => dispatch({ do: 'toggle', box }),
+    openAll: (all) => dispatch({ do: 'openAll', all }),
+    showDetails: (details) => dispatch({ do: 'details', details }),
+    go: (id) => dispatch({ do: 'go', id }),
+    lightUp: (nodes) => dispatch({ do: 'light', nodes }),
+    nextLoss: (step) => dispatch({ do: 'loss', step }),
+    showSide: (side) => dispatch({ do: 'side', side }),
+    showOverlay: (id) => dispatch({ do: 'overlay', id }),
+    goTo: (at) => dispatch({ do: 'step', at }),
     onChange: (l) => void listeners.push(l),
-    replace,
-    setNumbers,
+    replace: (scene) => dispatch({ do: 'scene', scene }),
+    setNumbers: (numbers) => dispatch({ do: 'numbers', numbers }),
   }
 }

@@ -43,55 +43,87 @@ const showWords = (svg: Element, k: number): void => {
   if (note !== null && note !== undefined && note.textContent !== said) note.textContent = said
 }
 
+/** Would a drawing of this size be seen whole at a readable size? */
+export const isReadable = (size: Size, room: Size): boolean =>
+  size.width * SCALE.readable <= room.width && size.height * SCALE.readable <= room.height
+
+/** The ways to look at a drawing, of which the last one is taken again when the window changes. */
+export type Looks = { readonly fit: () => void; readonly firstLook: () => void }
+
+/** Remembers how the drawing was last shown; `settle` shows it so again, unless the reader has moved it. */
+export const looking = (camera: Camera, looks: Looks): Looks & { readonly settle: () => void } => {
+  let looked: () => void = looks.firstLook
+  const by = (look: () => void) => (): void => {
+    looked = look
+    look()
+  }
+  return {
+    fit: by(looks.fit),
+    firstLook: by(looks.firstLook),
+    settle: () => {
+      if (!camera.moved()) looked()
+    },
+  }
+}
+
+type Zoomed = {
+  readonly transform: { readonly k: number; toString(): string }
+  readonly sourceEvent: unknown
+}
+
+/** Moves and scales `sheet` by wheel, pinch and drag; `onMove` hears of every move, and whether the reader made it. */
+const movable = (
+  svg: SVGSVGElement,
+  sheet: SVGElement,
+  onMove: (byReader: boolean) => void,
+): ZoomBehavior<SVGSVGElement, unknown> => {
+  const behavior = zoom<SVGSVGElement, unknown>()
+    .scaleExtent([0.02, 4])
+    .on('zoom', ({ transform, sourceEvent }: Zoomed) => {
+      sheet.setAttribute('transform', transform.toString())
+      showWords(svg, transform.k)
+      onMove(sourceEvent !== null && sourceEvent !== undefined)
+    })
+  select(svg).call(behavior).on('dblclick.zoom', null)
+  return behavior
+}
+
+/** The window with the room that the map takes when the drawing is seen in part. */
+const frameOf = (svg: SVGSVGElement): Size => {
+  const box = (svg.parentElement ?? svg).getBoundingClientRect()
+  return { width: box.width, height: svg.getBoundingClientRect().height }
+}
+
+const mapWidth = (svg: SVGSVGElement): number => Number.parseFloat(getComputedStyle(svg).getPropertyValue('--map')) || 0
+
+const roomOf = (svg: SVGSVGElement): Size => {
+  const { width, height } = frameOf(svg)
+  return { width: width - MARGIN, height: height - MARGIN }
+}
+
+/** The scale of a drawing, and the room that is left for it beside the map. */
+const scaled = (svg: SVGSVGElement, size: Size, least: number): Size & { readonly k: number } => {
+  const [box, most] = [frameOf(svg), roomOf(svg)]
+  const whole = Math.min(most.width / size.width, most.height / size.height, SCALE.largest)
+  const k = Math.max(whole, least)
+  return { k, width: k > whole ? box.width - mapWidth(svg) : box.width, height: box.height }
+}
+
 /** Makes `sheet`, inside `svg`, movable by wheel, pinch and drag; `onMove` hears of every move. */
 export const makeCamera = (svg: SVGSVGElement, sheet: SVGElement, onMove: () => void): Camera => {
   let isMoved = false
-  const behavior: ZoomBehavior<SVGSVGElement, unknown> = zoom<SVGSVGElement, unknown>()
-    .scaleExtent([0.02, 4])
-    .on(
-      'zoom',
-      ({
-        transform,
-        sourceEvent,
-      }: {
-        readonly transform: { readonly k: number; toString(): string }
-        readonly sourceEvent: unknown
-      }) => {
-        sheet.setAttribute('transform', transform.toString())
-        showWords(svg, transform.k)
-        if (sourceEvent !== null && sourceEvent !== undefined) isMoved = true
-        onMove()
-      },
-    )
-  select(svg).call(behavior).on('dblclick.zoom', null)
+  const behavior = movable(svg, sheet, (byReader) => {
+    isMoved ||= byReader
+    onMove()
+  })
   const go = (k: number, x: number, y: number, time = moves()): void => {
     const target = zoomIdentity.translate(x, y).scale(k)
     if (time === 0) select(svg).call(behavior.transform, target)
     else select(svg).transition().duration(time).call(behavior.transform, target)
   }
-  /** The window with the room that the map takes when the drawing is seen in part. */
-  const frame = (): Size => {
-    const box = (svg.parentElement ?? svg).getBoundingClientRect()
-    return { width: box.width, height: svg.getBoundingClientRect().height }
-  }
-  const mapWidth = (): number => Number.parseFloat(getComputedStyle(svg).getPropertyValue('--map')) || 0
-  const room = (): Size => {
-    const { width, height } = frame()
-    return { width: width - MARGIN, height: height - MARGIN }
-  }
-  /** The scale of a drawing, and the width that is left for it beside the map. */
-  const scaled = (
-    size: Size,
-    least: number,
-  ): { readonly k: number; readonly width: number; readonly height: number } => {
-    const [box, most] = [frame(), room()]
-    const whole = Math.min(most.width / size.width, most.height / size.height, SCALE.largest)
-    const k = Math.max(whole, least)
-    return { k, width: k > whole ? box.width - mapWidth() : box.width, height: box.height }
-  }
   return {
     look: (size, least, first = { x: size.width / 2, y: 0, width: 0, height: 0 }) => {
-      const { k, width, height } = scaled(size, least)
+      const { k, width, height } = scaled(svg, size, least)
       const x = begin(size.width * k, width, width / 2 - (first.x + first.width / 2) * k)
       const y = begin(size.height * k, height, MARGIN - first.y * k)
       isMoved = false
@@ -108,9 +140,9 @@ export const makeCamera = (svg: SVGSVGElement, sheet: SVGElement, onMove: () => 
       if (k !== t.k || left < EDGE || y < EDGE || right > box.width - EDGE || y > box.height - EDGE)
         go(k, box.width / 2 - point[0] * k, box.height / 2 - point[1] * k)
     },
-    room,
+    room: () => roomOf(svg),
     window: (size, least) => {
-      const { k, width, height } = scaled(size, least)
+      const { k, width, height } = scaled(svg, size, least)
       return { width: width / k, height: height / k }
     },
     moved: () => isMoved,

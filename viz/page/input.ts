@@ -1,6 +1,7 @@
 /** Pointer, keyboard and search. */
 import type { App } from './app.js'
 import { byId, el } from './dom.js'
+import { ARROWS, isForBrowser, press, viewKeys, type Keys } from './keys.js'
 
 const targetOf = (e: Event): { readonly id: string; readonly isBox: boolean } | null => {
   const hit = e.target instanceof Element ? e.target.closest('[data-item],[data-line]') : null
@@ -35,38 +36,53 @@ const neighbour = (app: App, id: string, key: string): string | null => {
   return beside.sort((a, b) => a.distance - b.distance)[0]?.id ?? null
 }
 
-const onKey =
-  (app: App, help: HTMLDialogElement) =>
-  (e: KeyboardEvent): void => {
+/** Follows an arrow, or begins with the first node. */
+const follow = (app: App, key: string): void => {
+  const id = app.selected()
+  const { items } = app.view.visible()
+  const begin = (items.find((i) => i.kind === 'node') ?? items[0])?.id ?? null
+  const next = id === null ? begin : neighbour(app, id, key)
+  if (next === null) return
+  app.select(next)
+  app.view.reveal(next)
+}
+
+/** Opens or closes the selection, if it is a box. */
+const enter = (app: App): boolean => {
+  const id = app.selected()
+  const item = id === null ? undefined : app.view.visible().at.get(id)
+  if (item?.kind !== 'box') return false
+  app.toggle(item.id)
+  return true
+}
+
+/** What keys do, wherever the focus is. */
+const keysOf = (app: App, help: HTMLDialogElement): Keys => ({
+  ...viewKeys(app.view, help),
+  '/': () => byId('search').focus(),
+  n: () => app.nextLoss(1),
+  p: () => app.nextLoss(-1),
+})
+
+/** What keys do while the focus is in the drawing. */
+const drawingKeys = (app: App): Keys => ({
+  Enter: () => enter(app),
+  ' ': () => enter(app),
+  ...Object.fromEntries(ARROWS.map((key) => [key, () => follow(app, key)])),
+})
+
+const onKey = (app: App, help: HTMLDialogElement) => {
+  const [anywhere, inDrawing] = [keysOf(app, help), drawingKeys(app)]
+  return (e: KeyboardEvent): void => {
     const typing = e.target instanceof HTMLInputElement || e.target instanceof HTMLSelectElement
-    if (e.ctrlKey || e.metaKey || e.altKey || help.open) return
+    if (isForBrowser(e, help)) return
     if (e.key === 'Escape') {
       if (typing) byId('canvas').focus()
       app.select(null, false)
     }
-    if (typing) return
-    const id = app.selected()
-    const item = id === null ? undefined : app.view.visible().at.get(id)
-    const inDrawing =
-      e.target instanceof Element && e.target.closest('main, body') !== null && !(e.target instanceof HTMLButtonElement)
-    if (e.key === '/') byId('search').focus()
-    else if (e.key === 'n' || e.key === 'p') app.nextLoss(e.key === 'n' ? 1 : -1)
-    else if (e.key === 'f') app.view.fit()
-    else if (e.key === '+' || e.key === '-') app.view.zoomBy(e.key === '+' ? 1.3 : 1 / 1.3)
-    else if (e.key === '?') help.showModal()
-    else if ((e.key === 'Enter' || e.key === ' ') && inDrawing && item?.kind === 'box') app.toggle(item.id)
-    else if (e.key.startsWith('Arrow') && inDrawing) {
-      const next =
-        id === null
-          ? (app.view.visible().items.find((i) => i.kind === 'node')?.id ?? app.view.visible().items[0]?.id ?? null)
-          : neighbour(app, id, e.key)
-      if (next !== null) {
-        app.select(next)
-        app.view.reveal(next)
-      }
-    } else return
-    e.preventDefault()
+    if (!typing) press(e, anywhere, inDrawing)
   }
+}
 
 /** Everything that can be searched for, by its name. */
 const namesOf = (app: App): ReadonlyMap<string, string> =>

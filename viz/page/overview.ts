@@ -14,16 +14,17 @@ const MOST_ROWS = 20
 /** Where a node stands: its layer is enough, for the link leads to the node itself. */
 const place = (n: SceneNode): string => (n.box === '' ? nodeName(n) : n.box)
 
+/** What a row says of a node: how it looks, what it is, why, what to change, and what it costs. */
+type Row = {
+  readonly look: string
+  readonly head: string
+  readonly text: string
+  readonly advice: readonly Advice[]
+  readonly cost?: Node
+}
+
 /** What it costs first, for that is why one reads on; then why; then what to write instead. */
-const row = (
-  c: PanelContext,
-  n: SceneNode,
-  look: string,
-  head: string,
-  text: string,
-  [advice]: readonly Advice[],
-  cost: Node | null = null,
-): Node =>
+const row = (c: PanelContext, n: SceneNode, { look, head, text, advice: [advice], cost }: Row): Node =>
   el(
     'div',
     { class: 'row' },
@@ -32,7 +33,7 @@ const row = (
       {},
       button(`${head} ${place(n)}`, () => c.go(n.id), { class: look }),
     ),
-    ...(cost === null ? [] : [cost]),
+    ...(cost === undefined ? [] : [cost]),
     ...(text === '' ? [] : [el('p', {}, text)]),
     ...(advice === undefined
       ? []
@@ -58,25 +59,23 @@ const costs = (c: PanelContext, products: readonly string[]): Node => {
 }
 
 const costly = (c: PanelContext, causes: readonly Cause[]): readonly Node[] =>
-  causes
-    .slice(0, MOST_ROWS)
-    .map((x) =>
-      row(
-        c,
-        x.node,
-        'stripped-text',
-        'Stripped at',
-        `Why: ${x.node.why ?? ''}.`,
-        adviceFor(c, x.node),
-        costs(c, x.products),
-      ),
-    )
+  causes.slice(0, MOST_ROWS).map((x) =>
+    row(c, x.node, {
+      look: 'stripped-text',
+      head: 'Stripped at',
+      text: `Why: ${x.node.why ?? ''}.`,
+      advice: adviceFor(c, x.node),
+      cost: costs(c, x.products),
+    }),
+  )
 
 /** Products in float behind no loss: there an operand was never quantized, or comes as it can't be multiplied. */
 const bare = (c: PanelContext): readonly Node[] =>
   c.index.scene.floats.slice(0, MOST_ROWS).flatMap((f) => {
     const n = c.index.node.get(f.node)
-    return n === undefined ? [] : [row(c, n, 'stripped-text', 'In float:', `Why: ${f.why}.`, f.advice)]
+    return n === undefined
+      ? []
+      : [row(c, n, { look: 'stripped-text', head: 'In float:', text: `Why: ${f.why}.`, advice: f.advice })]
   })
 
 const wastes = (c: PanelContext): readonly Node[] =>
@@ -85,14 +84,12 @@ const wastes = (c: PanelContext): readonly Node[] =>
     return n === undefined
       ? []
       : [
-          row(
-            c,
-            n,
-            'claimed-text',
-            `${w.used.toFixed(1)} of ${w.bits} bits${w.calls.includes(w.node) ? '' : ` of ${w.quantizer}`} used at`,
-            w.advice[0]?.text ?? '',
-            w.advice,
-          ),
+          row(c, n, {
+            look: 'claimed-text',
+            head: `${w.used.toFixed(1)} of ${w.bits} bits${w.calls.includes(w.node) ? '' : ` of ${w.quantizer}`} used at`,
+            text: w.advice[0]?.text ?? '',
+            advice: w.advice,
+          }),
         ]
   })
 
@@ -102,14 +99,12 @@ const broken = (c: PanelContext): readonly Node[] =>
     return n === undefined || x === undefined
       ? []
       : [
-          row(
-            c,
-            n,
-            'stripped-text',
-            'First NaN or ∞ at',
-            `${number(x.nonfinite)} of ${number(x.count)} values, from finite operands.`,
-            [],
-          ),
+          row(c, n, {
+            look: 'stripped-text',
+            head: 'First NaN or ∞ at',
+            text: `${number(x.nonfinite)} of ${number(x.count)} values, from finite operands.`,
+            advice: [],
+          }),
         ]
   })
 
@@ -132,9 +127,16 @@ const quiet = (c: PanelContext, title: string, text: string, nodes: readonly Sce
 const claims = (c: PanelContext, nodes: readonly SceneNode[]): readonly Node[] =>
   section(
     'Claimed: kept, but maybe off the grid',
-    ...nodes
-      .slice(0, MOST_ROWS)
-      .map((n) => row(c, n, 'claimed-text', 'Claimed at', `Why: ${n.why ?? ''}.`, adviceFor(c, n), rest(c, n))),
+    ...nodes.slice(0, MOST_ROWS).map((n) => {
+      const cost = rest(c, n)
+      return row(c, n, {
+        look: 'claimed-text',
+        head: 'Claimed at',
+        text: `Why: ${n.why ?? ''}.`,
+        advice: adviceFor(c, n),
+        ...(cost === null ? {} : { cost }),
+      })
+    }),
   )
 
 /** Which products run in float for a claim, and which results rest on it. */

@@ -1,12 +1,13 @@
 /** The panel: what is it; has it metadata, formula then numbers; why not; what does it cost; what to change; pictures. */
-import { lineLabel, nodeName, number, saysOf, scaleName, setFormula, typeName } from '../draw/words.js'
+import { lineLabel, nodeName, saysOf } from '../draw/words.js'
 import { birthsOf, costOf } from '../scene/reach.js'
-import type { SceneNode, SceneNumbers } from '../scene/scene.js'
+import type { SceneNode } from '../scene/scene.js'
 import type { Item, Line } from '../scene/visible.js'
-import { histogramChart, scalesChart } from './charts.js'
 import { button, el } from './dom.js'
 import { gradientParts } from './gradientParts.js'
-import { codeOf, links, numbersFor, section, type PanelContext } from './parts.js'
+import { gridParts } from './gridParts.js'
+import { numberParts, wasteParts } from './numberParts.js'
+import { codeOf, links, section, type PanelContext } from './parts.js'
 import { exportParts } from './exportParts.js'
 import { fateParts } from './planParts.js'
 import { timeParts } from './timeParts.js'
@@ -21,49 +22,6 @@ const HEAD = {
   stripped: 'Stripped here',
   float: 'Never had metadata',
 } as const
-
-/** Netron's form: `−2.435 ≤ 0.0190·q ≤ 2.416`. */
-const rangeLine = (n: SceneNode, x: SceneNumbers): string => {
-  const [s, z] = [x.scales?.[0] ?? 1, x.zeroPoints?.[0] ?? 0]
-  const [lo, hi] = [n.lo ?? x.from, n.hi ?? x.to].map((q) => (q - z) * s)
-  return `${number(lo)} ≤ ${number(s)}·${z === 0 ? 'q' : `(q − ${number(z)})`} ≤ ${number(hi)}`
-}
-
-/** The scale as a formula, or in words where it has none. */
-const scaleLine = (c: PanelContext, scale: string, formula: string): string => {
-  const [name, text, op] = [scaleName(scale), setFormula(formula), c.index.node.get(scale)?.op]
-  if (text !== name) return `${name} = ${text}`
-  if (op === 'get') return `${name}: statistics while collecting, then a learned value`
-  return op === 'input' ? `${name}: given to the program` : name
-}
-
-const gridParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
-  if (n.scale === undefined) return []
-  const x = numbersFor(c, n)
-  const sure =
-    n.lo === undefined || n.hi === undefined || Math.abs(n.hi) > 1e15
-      ? ''
-      : `integers ${number(n.lo)} … ${number(n.hi)}`
-  const numeric =
-    x?.scales === undefined
-      ? [el('p', { class: 'soft' }, 'Numbers appear when the page is given a run: toHtml(program, { values }).')]
-      : [
-          el(
-            'p',
-            { class: 'range' },
-            (x.channels ?? 1) > 1
-              ? `${x.channels} channels, s = ${number(Math.min(...x.scales))} … ${number(Math.max(...x.scales))}`
-              : `s = ${number(x.scales[0])}, z = ${number(x.zeroPoints?.[0] ?? 0)}`,
-          ),
-          ...((x.channels ?? 1) > 1 ? [scalesChart(x.scales)] : [el('p', { class: 'range' }, rangeLine(n, x))]),
-        ]
-  return [
-    el('p', { class: 'formula' }, `${typeName(n)}${sure === '' ? '' : `, ${sure}`}`),
-    el('p', { class: 'formula' }, scaleLine(c, n.scale, n.formula ?? '')),
-    el('p', { class: 'formula' }, `z = ${n.zeroPoint === undefined ? '0' : setFormula(n.zeroPoint)}`),
-    ...numeric,
-  ]
-}
 
 const costParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
   if (!n.flow || (n.carry !== 'stripped' && n.carry !== 'claimed') || n.calm !== undefined) return []
@@ -105,78 +63,6 @@ const adviceParts = (c: PanelContext, n: SceneNode): readonly Node[] =>
       ...(c.index.scene.floats.find((f) => f.node === n.id)?.advice ?? []),
     ].flatMap((a) => [el('p', {}, a.text), ...(a.code === undefined ? [] : [codeOf(a.code)])]),
   )
-
-const share = (x: number): string => `${(x * 100).toFixed(x > 0 && x < 0.001 ? 3 : 1)} %`
-
-const endLines = ({ clipped, atEnds }: SceneNumbers): readonly Node[] => {
-  if (clipped !== undefined)
-    return [el('p', { class: 'soft' }, `clipped: ${share(clipped[0])} below, ${share(clipped[1])} above`)]
-  if (atEnds === undefined) return []
-  return [el('p', { class: 'soft' }, `at the ends: ${share(atEnds[0])} low, ${share(atEnds[1])} high`)]
-}
-
-const gridLines = (n: SceneNode, x: SceneNumbers): readonly Node[] =>
-  x.usedBits === undefined
-    ? [el('p', { class: 'range' }, `${number(x.min)} … ${number(x.max)}`)]
-    : [
-        el(
-          'p',
-          { class: 'range' },
-          `${x.usedBits.toFixed(1)} of ${n.bits ?? '?'} bits used${x.levels === undefined ? '' : `, ${number(x.levels)} of ${number(2 ** (n.bits ?? 0))} integers occur`}`,
-        ),
-        ...endLines(x),
-        ...(x.sqnr === undefined
-          ? []
-          : [
-              el(
-                'p',
-                { class: 'soft' },
-                x.sqnr === null
-                  ? 'quantization changed nothing'
-                  : `signal over quantization noise: ${x.sqnr.toFixed(1)} dB`,
-              ),
-            ]),
-      ]
-
-const numberParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
-  const x = numbersFor(c, n)
-  if (x === undefined || x.count === 0 || (n.side === 'backward' && x.bins.length === 0)) return []
-  const single = x.count === 1
-  const plainTitle = single ? 'Value' : 'Values'
-  return section(
-    x.usedBits === undefined ? plainTitle : 'Over the integer grid',
-    ...(single || x.bins.length === 0 ? [] : [histogramChart(x)]),
-    ...(single ? [el('p', { class: 'range' }, number(x.min))] : gridLines(n, x)),
-    ...(x.nonfinite > 0
-      ? [
-          el(
-            'p',
-            { class: 'stripped-text' },
-            `${x.nonfinite} of ${x.count} values are NaN or ∞${c.index.scene.nonfinite.includes(n.id) ? ': they were first made here' : ''}`,
-          ),
-        ]
-      : []),
-  )
-}
-
-const place = (c: PanelContext, id: string): string => {
-  const n = c.index.node.get(id)
-  return n === undefined || n.box === '' ? `%${id}` : n.box
-}
-
-const wasteParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
-  const w = c.index.scene.wasted.find((x) => x.node === n.id || x.calls.includes(n.id))
-  return w === undefined
-    ? []
-    : [
-        el(
-          'p',
-          { class: 'tag claimed-text' },
-          `${w.node === n.id ? 'Wastes' : `At ${place(c, w.node)} it wastes`} ${(w.bits - w.used).toFixed(1)} of ${w.bits} bits`,
-        ),
-        ...w.advice.flatMap((a) => [el('p', {}, a.text), ...(a.code === undefined ? [] : [codeOf(a.code)])]),
-      ]
-}
 
 /** What the panel says of a node. */
 export const nodeParts = (c: PanelContext, n: SceneNode): readonly Node[] => {

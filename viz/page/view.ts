@@ -9,7 +9,7 @@ import { layoutOf, type Layout } from '../scene/layout.js'
 import type { Scene } from '../scene/scene.js'
 import { visibleOf, type Visible } from '../scene/visible.js'
 import { startOf } from '../scene/start.js'
-import { makeCamera, SCALE } from './camera.js'
+import { isReadable, looking, makeCamera, SCALE, type Camera, type Size } from './camera.js'
 import { svgEl } from './dom.js'
 import { pageMeasure } from './measure.js'
 
@@ -20,6 +20,14 @@ export type Drawn = {
   readonly details: boolean
   readonly over: Overlay
   readonly hues: Hues
+}
+
+/** What is marked in a drawing. */
+export type Marked = {
+  readonly selected: string | null
+  readonly partners: ReadonlySet<string>
+  /** The others are dimmed; null: everything is lit. */
+  readonly lit: ReadonlySet<string> | null
 }
 
 /** The drawing. */
@@ -38,10 +46,8 @@ export type View = {
   /** Brings an item or a line into sight. */
   readonly reveal: (id: string) => void
   readonly zoomBy: (factor: number) => void
-  /** Selects, and marks what belongs to the selection in the other pass. */
-  readonly select: (id: string | null, partners?: ReadonlySet<string>) => void
-  /** Lights some items and lines and dims the others; null lights all. */
-  readonly light: (ids: ReadonlySet<string> | null) => void
+  /** Marks what is selected, what belongs to it in the other pass, and what is lit. */
+  readonly mark: (marked: Marked) => void
   readonly element: (id: string) => SVGElement | null
   readonly onMove: (listener: () => void) => void
   /** What a run says now: texts of scales on their lines, and branches that do not run. */
@@ -50,140 +56,149 @@ export type View = {
 
 const idOf = (e: Element): string => e.getAttribute('data-item') ?? e.getAttribute('data-line') ?? ''
 
-/** Makes the drawing inside an svg element. */
-export const makeView = (svg: SVGSVGElement): View => {
-  let now: Now = NOTHING_YET
-  const sheet = svgEl('g', { class: 'scene' })
-  let [visible, layout, selected]: [Visible, Layout, string | null] = [
-    { items: [], lines: [], at: new Map() },
-    {
-      width: 1,
-      height: 1,
-      rects: new Map(),
-      ways: new Map(),
-      across: new Set(),
-      gates: new Map(),
-      reach: new Map(),
-    },
-    null,
-  ]
-  const measure = pageMeasure()
-  let flat = layout
-  let before: Drawn | null = null
-  let partners: ReadonlySet<string> = new Set()
-  let lit: ReadonlySet<string> | null = null
-  const listeners: (() => void)[] = []
-  const elements = (): readonly SVGElement[] => [...sheet.querySelectorAll<SVGElement>('[data-item],[data-line]')]
-  const camera = makeCamera(svg, sheet, () => listeners.forEach((l) => l()))
+/** A drawing laid out: as it would be in one column, and as it is in this window. */
+type Arranged = { readonly visible: Visible; readonly flat: Layout; readonly layout: Layout }
+
+const EMPTY: Layout = {
+  width: 1,
+  height: 1,
+  rects: new Map(),
+  ways: new Map(),
+  across: new Set(),
+  gates: new Map(),
+  reach: new Map(),
+}
+const NOTHING: Arranged = { visible: { items: [], lines: [], at: new Map() }, flat: EMPTY, layout: EMPTY }
+
+/** Lays out what is visible; in columns where one would be too tall. */
+const arranged = (drawn: Drawn, look: Look, room: Size): Arranged => {
+  const visible = visibleOf(drawn.scene, drawn.open, drawn.details)
+  const flat = layoutOf(visible, settingOf(look))
+  return { visible, flat, layout: foldedInto(visible, flat, room) }
+}
+
+const lookOf = (measure: Look['measure'], now: Now, drawn: Drawn | null): Look => ({
+  measure,
+  now,
+  over: drawn?.over ?? noOverlay,
+  hues: drawn?.hues ?? new Map(),
+})
+
+/** Where something stands, for a camera that looks at it. */
+const middleOf = (layout: Layout, id: string): readonly [number, number] | null => {
+  const r = layout.rects.get(id)
+  const way = layout.ways.get(id)
+  if (r !== undefined) return [r.x + r.width / 2, r.y + Math.min(r.height, 200) / 2]
+  return way !== undefined && way.length > 0 ? [way[0][0], way[0][1]] : null
+}
+
+/** The sheet on which a drawing is painted, and what is painted on it. */
+type Sheet = {
+  readonly element: SVGElement
+  readonly shown: () => Arranged
+  readonly paint: (shown: Arranged, drawn: Drawn | null) => void
+  readonly mark: (marked: Marked) => void
+  readonly now: () => Now
+  /** Writes the texts of a run where they stand. */
+  readonly write: (now: Now) => void
+  /** The same numbers before anything is painted anew. */
+  readonly keep: (now: Now) => void
+}
+
+const makeSheet = (svg: SVGSVGElement, measure: Look['measure']): Sheet => {
+  const element = svgEl('g', { class: 'scene' })
+  let [shown, now]: [Arranged, Now] = [NOTHING, NOTHING_YET]
+  let marked: Marked = { selected: null, partners: new Set(), lit: null }
   const refresh = (): void => {
+    const { selected, partners, lit } = marked
     svg.classList.toggle('dimming', lit !== null)
-    for (const e of elements()) {
-      e.classList.toggle('lit', lit?.has(idOf(e)) === true)
-      e.classList.toggle('selected', idOf(e) === selected)
-      e.classList.toggle('partner', partners.has(idOf(e)))
-      e.classList.toggle('idle', now.idle.has(idOf(e)))
-      e.setAttribute('tabindex', idOf(e) === (selected ?? visible.items[0]?.id) ? '0' : '-1')
+    for (const e of element.querySelectorAll<SVGElement>('[data-item],[data-line]')) {
+      const id = idOf(e)
+      e.classList.toggle('lit', lit?.has(id) === true)
+      e.classList.toggle('selected', id === selected)
+      e.classList.toggle('partner', partners.has(id))
+      e.classList.toggle('idle', now.idle.has(id))
+      e.setAttribute('tabindex', id === (selected ?? shown.visible.items[0]?.id) ? '0' : '-1')
     }
-  }
-  const lookOf = (drawn: Drawn | null): Look => ({
-    measure,
-    now,
-    over: drawn?.over ?? noOverlay,
-    hues: drawn?.hues ?? new Map(),
-  })
-  const repaint = (): void => {
-    paint(sheet, marksOf(visible, layout, lookOf(before)))
-    refresh()
-  }
-  /** Lays out what is visible; in columns where one would be too tall. */
-  const arrange = (drawn: Drawn): void => {
-    visible = visibleOf(drawn.scene, drawn.open, drawn.details)
-    flat = layoutOf(visible, settingOf(lookOf(drawn)))
-    layout = foldedInto(visible, flat, camera.room())
-  }
-  const firstLook = (): void => {
-    const anew = foldedInto(visible, flat, camera.room())
-    if (anew.width !== layout.width || anew.height !== layout.height) {
-      layout = anew
-      repaint()
-    }
-    const { width, height, rects } = layout
-    const shown = { width, height, window: camera.window(layout, SCALE.readable) }
-    camera.look(layout, SCALE.readable, startOf([...visible.at.values()], rects, shown))
-  }
-  const fit = (): void => camera.look(layout, SCALE.smallest)
-  /** How the drawing was last shown. */
-  let looked = firstLook
-  const element = (id: string): SVGElement | null =>
-    sheet.querySelector(`[data-item="${CSS.escape(id)}"],[data-line="${CSS.escape(id)}"]`)
-  const middle = (id: string): readonly [number, number] | null => {
-    const r = layout.rects.get(id)
-    const way = layout.ways.get(id)
-    if (r !== undefined) return [r.x + r.width / 2, r.y + Math.min(r.height, 200) / 2]
-    return way !== undefined && way.length > 0 ? [way[0][0], way[0][1]] : null
   }
   return {
-    visible: () => visible,
-    layout: () => layout,
     element,
-    draw: (drawn) => {
-      const same =
-        before !== null &&
-        before.scene === drawn.scene &&
-        before.open === drawn.open &&
-        before.details === drawn.details
-      if (!same) arrange(drawn)
-      before = drawn
-      repaint()
-      if (sheet.parentNode === null) svg.append(sheet)
-      listeners.forEach((l) => l())
-    },
-    fits: (drawn) => {
-      const [v, room] = [visibleOf(drawn.scene, drawn.open, drawn.details), camera.room()]
-      const { width, height } = foldedInto(v, layoutOf(v, settingOf(lookOf(drawn))), room)
-      return width * SCALE.readable <= room.width && height * SCALE.readable <= room.height
-    },
-    fit: () => {
-      looked = fit
-      fit()
-    },
-    firstLook: () => {
-      looked = firstLook
-      firstLook()
-    },
-    settle: () => {
-      if (!camera.moved()) looked()
-    },
-    reveal: (id) => {
-      const at = middle(id)
-      if (at !== null) camera.reveal(at)
-    },
-    zoomBy: camera.zoomBy,
-    select: (id, others = new Set()) => {
-      selected = id
-      partners = others
+    shown: () => shown,
+    paint: (next, drawn) => {
+      shown = next
+      paint(element, marksOf(next.visible, next.layout, lookOf(measure, now, drawn)))
       refresh()
     },
-    light: (ids) => {
-      lit = ids
+    mark: (next) => {
+      marked = next
       refresh()
     },
-    onMove: (listener) => void listeners.push(listener),
-    setNow: (next) => {
-      if (now === NOTHING_YET && next !== now) {
-        now = next
-        // Numbers at the lines need room.
-        if (before !== null) arrange(before)
-        repaint()
-        return
-      }
+    now: () => now,
+    keep: (next) => {
+      now = next
+    },
+    write: (next) => {
       const sameIdle = next.idle.size === now.idle.size && [...next.idle].every((id) => now.idle.has(id))
       now = next
-      for (const e of sheet.querySelectorAll('[data-now]')) {
+      for (const e of element.querySelectorAll('[data-now]')) {
         const text = nowText(now, e.getAttribute('data-now') ?? '')
         if (e.textContent !== text) e.textContent = text
       }
       if (!sameIdle) refresh()
+    },
+  }
+}
+
+/** Looks at a drawing from where values come in, folded for the window as it is now. */
+const firstLookAt = (sheet: Sheet, camera: Camera, drawn: Drawn | null): void => {
+  const { visible, flat, layout } = sheet.shown()
+  const anew = foldedInto(visible, flat, camera.room())
+  if (anew.width !== layout.width || anew.height !== layout.height) sheet.paint({ visible, flat, layout: anew }, drawn)
+  const now = sheet.shown().layout
+  const shown = { width: now.width, height: now.height, window: camera.window(now, SCALE.readable) }
+  camera.look(now, SCALE.readable, startOf([...visible.at.values()], now.rects, shown))
+}
+
+const sameThings = (a: Drawn | null, b: Drawn): boolean =>
+  a !== null && a.scene === b.scene && a.open === b.open && a.details === b.details
+
+/** Makes the drawing inside an svg element. */
+export const makeView = (svg: SVGSVGElement): View => {
+  const measure = pageMeasure()
+  const sheet = makeSheet(svg, measure)
+  let before: Drawn | null = null
+  const listeners: (() => void)[] = []
+  const moved = (): void => listeners.forEach((l) => l())
+  const camera = makeCamera(svg, sheet.element, moved)
+  const arrange = (drawn: Drawn): Arranged => arranged(drawn, lookOf(measure, sheet.now(), drawn), camera.room())
+  return {
+    visible: () => sheet.shown().visible,
+    layout: () => sheet.shown().layout,
+    element: (id) => sheet.element.querySelector(`[data-item="${CSS.escape(id)}"],[data-line="${CSS.escape(id)}"]`),
+    draw: (drawn) => {
+      const next = sameThings(before, drawn) ? sheet.shown() : arrange(drawn)
+      before = drawn
+      sheet.paint(next, drawn)
+      if (sheet.element.parentNode === null) svg.append(sheet.element)
+      moved()
+    },
+    fits: (drawn) => isReadable(arrange(drawn).layout, camera.room()),
+    ...looking(camera, {
+      firstLook: () => firstLookAt(sheet, camera, before),
+      fit: () => camera.look(sheet.shown().layout, SCALE.smallest),
+    }),
+    reveal: (id) => {
+      const at = middleOf(sheet.shown().layout, id)
+      if (at !== null) camera.reveal(at)
+    },
+    zoomBy: camera.zoomBy,
+    mark: sheet.mark,
+    onMove: (listener) => void listeners.push(listener),
+    setNow: (next) => {
+      if (sheet.now() !== NOTHING_YET || next === NOTHING_YET) return sheet.write(next)
+      sheet.keep(next)
+      // Numbers at the lines need room.
+      sheet.paint(before === null ? sheet.shown() : arrange(before), before)
     },
   }
 }

@@ -144,23 +144,21 @@ const withCurves = (
   }
 }
 
+/** The boxes of layers: those of the forward pass, and their mirror images. */
+const layersOf = ({ graph: { nodes } }: Program): readonly SceneBox[] => {
+  const paths = (back: boolean): readonly string[] =>
+    nodes.filter((n) => (n.backwardOf !== undefined) === back).map((n) => n.path)
+  return [...layerBoxes(paths(false)), ...layerBoxes(paths(true), 'backward')]
+}
+
 /** The scene of a program. */
 export const sceneOf = (program: Program, options: SceneOptions = {}): Scene => {
   demandScene('sceneOf', program, options)
   const nameOf = options.nameOf ?? defaultName
-  const [front, back] = [
-    program.graph.nodes.filter((n) => n.backwardOf === undefined),
-    program.graph.nodes.filter((n) => n.backwardOf !== undefined),
-  ]
-  const layers = [
-    ...layerBoxes(front.map((n) => n.path)),
-    ...layerBoxes(
-      back.map((n) => n.path),
-      'backward',
-    ),
-  ]
+  const layers = layersOf(program)
   const roots = program.outputs.filter((o) => o.kind === 'result').map((o) => o.node)
-  const parts = partsOf(program.graph, top, roots, new Set(layers.map((b) => b.id)), program.inputs)
+  const boxes = new Set(layers.map((b) => b.id))
+  const parts = partsOf(program.graph, { scope: top, boxes, roots, inputs: program.inputs })
   const curved = withCurves(program, parts.nodes)
   const { curves } = curved
   const observed =

@@ -141,14 +141,16 @@ const portsOf = (
 
 const centre = (r: Rect | undefined): number => (r === undefined ? 0 : r.x + r.width / 2)
 
+/** How a line runs: the levels that it crosses, and where it leaves its source and meets its target. */
+type Course = { readonly legs: readonly Meeting[]; readonly xs: readonly [number, number] }
+
 /** The way of a line: from the bottom of its source by way of its level to the top of its target. */
 const wayOf = (
   v: Visible,
   t: Tables,
-  legs: readonly Meeting[],
   rects: ReadonlyMap<string, Rect>,
   line: Line,
-  xs: readonly [number, number],
+  { legs, xs }: Course,
 ): readonly Point[] => {
   const [a, b] = [rects.get(line.from), rects.get(line.to)]
   if (a === undefined || b === undefined) return []
@@ -259,7 +261,10 @@ export const layoutOf = (v: Visible, setting: Setting = plainSetting): Layout =>
   const ways = new Map<string, readonly Point[]>([
     ...inside.map((l, i): [string, readonly Point[]] => [
       l.id,
-      wayOf(v, t, [meetings[i], ...entries[i]], rects, l, [starts.get(l.id) ?? 0, ends.get(l.id) ?? 0]),
+      wayOf(v, t, rects, l, {
+        legs: [meetings[i], ...entries[i]],
+        xs: [starts.get(l.id) ?? 0, ends.get(l.id) ?? 0],
+      }),
     ]),
     ...backWays(v, t, rects),
   ])

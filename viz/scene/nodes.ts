@@ -176,7 +176,12 @@ const branchesOf = (c: Context, node: Node): readonly Parts[] => {
   const id = `${c.scope.prefix}${node.id}`
   return (node.branches ?? []).map((graph, i) => {
     const scope = branchScope(id, node, i)
+<<<<<<< HEAD
     const inside = partsOf(graph, scope, [], c.boxes, [], { ...sidePart(sideOf(c, node)), ...bodyPart(c, node, graph) })
+=======
+    const place = { scope, boxes: c.boxes, ...sidePart(sideOf(c, node)), ...bodyPart(node) }
+    const inside = partsOf(graph, { ...place, roots: [], inputs: [] })
+>>>>>>> 4612809 (Pages as reducers with one render; keys as tables; training's loop and update cut into steps; smaller panel, camera and views)
     return {
       ...inside,
       boxes: [
@@ -219,6 +224,7 @@ const phaseBox = (node: SceneNode, of: Node): SceneBox => ({
   ...sidePart(node.side),
 })
 
+<<<<<<< HEAD
 /** Describes a graph. `roots`: where its values end (none in a branch, which only computes scales). */
 export const partsOf = (
   graph: Graph,
@@ -228,15 +234,24 @@ export const partsOf = (
   inputs: readonly ProgramInput[],
   of: Pick<Context, 'side' | 'loop' | 'steps'> = {},
 ): Parts => {
+=======
+/** Where a graph stands in a program. */
+export type Within = Pick<Context, 'scope' | 'boxes' | 'side' | 'loop'> & {
+  /** Where its values end: none in a branch, which only computes scales. */
+  readonly roots: readonly number[]
+  readonly inputs: readonly ProgramInput[]
+}
+
+/** Describes a graph. */
+export const partsOf = (graph: Graph, { roots, inputs, ...within }: Within): Parts => {
+>>>>>>> 4612809 (Pages as reducers with one render; keys as tables; training's loop and update cut into steps; smaller panel, camera and views)
   const flow = flowOf(graph, roots)
   const c: Context = {
     graph,
-    scope,
-    boxes,
+    ...within,
     same: identities(graph),
     flow,
     backFlow: backwardFlowOf(graph, flow),
-    ...of,
     inputs: new Map(inputs.map((i) => [i.node, i])),
     formulas: new Map(),
   }

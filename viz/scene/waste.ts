@@ -182,18 +182,20 @@ const adviceFor = (site: Site, s: Standing | null, u: Use): readonly Advice[] =>
       },
     ]
   if (u.relus.length > 0 && u.low < 0) return cutOff(site, s, u)
+  return tighter(site, s, u)
+}
+
+/** A quantizer without a sign that it does not use, and with a scale for what occurs. */
+const tighter = (site: Site, s: Standing, u: Use): readonly Advice[] => {
   const positive = isPositive(u, s)
   const short = (positive ? spareUnsigned(site, s, u) : spareReach(u)) >= ENOUGH
   const scale = short ? smaller(s, u) : null
+  const sign = positive
+    ? [`Half of the integers of ${where(s)} are negative, and none of them occurs in this run: make it unsigned.`]
+    : []
+  if (short && scale === null) return [{ text: [...sign, tooLarge(u)].join(' ') }]
   const options = [...(positive ? unsigned(s) : []), ...(scale?.options ?? [])]
-  const text = [
-    ...(positive
-      ? [`Half of the integers of ${where(s)} are negative, and none of them occurs in this run: make it unsigned.`]
-      : []),
-    ...(scale === null ? [] : [scale.text]),
-    ...(short && scale === null ? [tooLarge(u)] : []),
-  ].join(' ')
-  return short && scale === null ? [{ text }] : [advise(site, text, set(s.layer.path, ...options))]
+  return [advise(site, [...sign, ...(scale === null ? [] : [scale.text])].join(' '), set(s.layer.path, ...options))]
 }
 
 /** Bits used of those there are, as a reader counts them. */
@@ -212,34 +214,31 @@ const groups = (nodes: readonly Node[]): readonly (readonly Node[])[] => {
   return [...found.values()]
 }
 
+/** Does a quantizer say anything about its grid: were there values, and are its integers few enough to count? */
+const isTold = (u: Use): boolean => u.bits >= 2 && u.bits <= WIDEST && u.given.some((x) => x !== 0)
+
+/** What one quantizer wastes over its calls: nothing, or a bit or more. */
+const wasteOf = (site: Site, calls: readonly Node[]): readonly SceneWaste[] => {
+  const s = quantizerOf(site, calls[0])
+  // The grid of a bias is that of the products to which it is added; nobody chose it.
+  if (s?.quantizer.use === 'bias' || calls[0].path.endsWith('biasQuant')) return []
+  const u = useOf(site, calls)
+  if (u === null || !isTold(u) || isFresh(site, s, u)) return []
+  const used = usedBits(u, s)
+  if (u.bits - used < ENOUGH) return []
+  const advice = adviceFor(site, s, u)
+  const [shown] = u.relus.length > 0 && u.low < 0 ? u.relus : calls
+  const { path } = calls[0]
+  return advice.length === 0
+    ? []
+    : [{ node: String(shown.id), calls: calls.map((c) => String(c.id)), quantizer: path, bits: u.bits, used, advice }]
+}
+
 /** The quantizers that waste a bit or more of their grids, over all their calls. */
 export const wastedOf = (site: Site, index: Index): readonly SceneWaste[] => {
   if (Object.keys(site.observed).length === 0) return []
   const births = site.graph.nodes.filter(
     (n) => quantizes(n) === 'integers' && n.backwardOf === undefined && index.node.get(String(n.id))?.flow === true,
   )
-  return groups(births).flatMap((calls): readonly SceneWaste[] => {
-    const s = quantizerOf(site, calls[0])
-    // The grid of a bias is that of the products to which it is added; nobody chose it.
-    if (s?.quantizer.use === 'bias' || calls[0].path.endsWith('biasQuant')) return []
-    const u = useOf(site, calls)
-    if (u === null || u.bits < 2 || u.bits > WIDEST || u.given.every((x) => x === 0)) return []
-    if (isFresh(site, s, u)) return []
-    const used = usedBits(u, s)
-    if (u.bits - used < ENOUGH) return []
-    const advice = adviceFor(site, s, u)
-    const [shown] = u.relus.length > 0 && u.low < 0 ? u.relus : calls
-    return advice.length === 0
-      ? []
-      : [
-          {
-            node: String(shown.id),
-            calls: calls.map((c) => String(c.id)),
-            quantizer: calls[0].path,
-            bits: u.bits,
-            used,
-            advice,
-          },
-        ]
-  })
+  return groups(births).flatMap((calls) => wasteOf(site, calls))
 }

@@ -94,26 +94,27 @@ const runGraph = (graph: Graph, inputs: readonly Tensor[]): readonly Tensor[] =>
 /** Options that all optimizers share, checked. */
 type Common = { readonly lr: number; readonly weightDecay: number; readonly mask: Mask }
 
-const updateLeaf = (
-  o: Pick<Optimizer, 'rule'>,
-  optim: OptimState,
-  leaf: string,
-  t: Tensor,
-  g: Tensor,
-  rule: Required<LeafRule>,
-  lr: number,
-) => {
-  const { graph, names } = leafProgram(o.rule, t, rule.weightDecay)
-  const updates = updatesSoFar(o.rule, optim, leaf) + 1
+/** What a leaf is updated by: the optimizer's rule and memory, what the mask says of it, and the rate of this step. */
+type LeafUpdate = {
+  readonly rule: UpdateRule
+  readonly optim: OptimState
+  readonly leaf: string
+  readonly asked: Required<LeafRule>
+  readonly lr: number
+}
+
+const updateLeaf = ({ rule, optim, leaf, asked, lr }: LeafUpdate, t: Tensor, g: Tensor) => {
+  const { graph, names } = leafProgram(rule, t, asked.weightDecay)
+  const updates = updatesSoFar(rule, optim, leaf) + 1
   const [p, ...next] = runGraph(graph, [
     t,
     g,
-    scalar(startsNow(o.rule, optim, leaf) ? 1 : 0),
-    ...o.rule.slots.map((s) => slotOf(o.rule, optim, leaf, s.name, t)),
-    ...Object.values(o.rule.hyper(updates, lr * rule.lrScale, rule.weightDecay)).map(scalar),
+    scalar(startsNow(rule, optim, leaf) ? 1 : 0),
+    ...rule.slots.map((s) => slotOf(rule, optim, leaf, s.name, t)),
+    ...Object.values(rule.hyper(updates, lr * asked.lrScale, asked.weightDecay)).map(scalar),
   ])
   const slots = Object.fromEntries(names.map((n, i) => [slotKey(n, leaf), next[i]] as const))
-  return { leaf: { ...t, data: p.data }, slots: { ...slots, ...countOfUpdates(o.rule, leaf, updates) } }
+  return { leaf: { ...t, data: p.data }, slots: { ...slots, ...countOfUpdates(rule, leaf, updates) } }
 }
 
 const UPDATE = {
@@ -150,7 +151,7 @@ export const optimizer = (
         const asked = orThrow(ruleOf({ name, weightDecay, mask }, { kind, path }))
         if (asked.frozen) return t
         if (!sameShape(g.shape, t.shape)) throw failure([otherShape(name, `${kind} ${path}`, g, t)])
-        const done = updateLeaf({ rule }, optim, `${kind}.${path}`, t, g, asked, lr)
+        const done = updateLeaf({ rule, optim, leaf: `${kind}.${path}`, asked, lr }, t, g)
         slots = { ...slots, ...done.slots }
         return done.leaf
       }) as T

@@ -56,6 +56,7 @@ const APPLY = {
 }
 
 /** One optimizer step from the outcome of a run. */
+/* oxlint-disable-next-line max-params -- published with these six arguments */
 export const applyStep = <P, S, O>(
   t: TrainState<P, S>,
   ran: Ran<S, O>,
@@ -102,15 +103,20 @@ const firstNonFinite = (program: Program, outputs: unknown, grads: Grads, kindOf
   return null
 }
 
+/** A batch that was run, and its rate. */
+type RunBatch<P, S, I, O, D extends Samples> = {
+  readonly ran: Ran<S, O>
+  readonly program: Program<P, S, I, O>
+  readonly batch: Fed<D>
+  readonly lr: number | undefined
+}
+
 /** A training behind a batch whose gradient joins those that wait, or makes the update with them. */
 const moved = <P, S, I, O, D extends Samples>(
   c: Stepping<P, S, I, O, D>,
   transform: (grads: Grads) => E.Either<QuantErrors, Grads>,
   t: TrainState<P, S>,
-  ran: Ran<S, O>,
-  program: Program,
-  batch: Fed<D>,
-  lr: number | undefined,
+  { ran, program, batch, lr }: RunBatch<P, S, I, O, D>,
 ): E.Either<QuantErrors, TrainState<P, S>> => {
   const wrong = c.checkFinite ? firstNonFinite(program, ran.outputs, ran.grads, 'gradient') : null
   if (wrong !== null) return E.left(wrong)
@@ -149,7 +155,7 @@ export const steppingOutside = <P, S, I, O, D extends Samples>(
       const args = { params: t.params, state: t.state, inputs: c.inputs(batch.tensors) }
       const ran = compiled.right.run(args, { trusted: c.trusted })
       if (E.isLeft(ran)) return ran
-      const next = moved(c, transform, t, ran.right, compiled.right.program, batch, lr)
+      const next = moved(c, transform, t, { ran: ran.right, program: compiled.right.program, batch, lr })
       if (E.isLeft(next)) return next
       const updated = next.right.step > t.step
       t = next.right

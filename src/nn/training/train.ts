@@ -11,7 +11,16 @@ import type { Position, Samples } from './loader.js'
 import type { Layer } from '../layers/layer.js'
 import { supervision, type Examples, type Recipe } from './supervised.js'
 import { steppingInside, steppingOutside, type Stepper, type Stepping } from './stepping.js'
-import { located, measured, noBatches, programGiven, transformed, trainProblems, withRagged } from './trainChecks.js'
+import {
+  located,
+  measured,
+  noBatches,
+  type Measured,
+  programGiven,
+  transformed,
+  trainProblems,
+  withRagged,
+} from './trainChecks.js'
 import type { TrainConfig, TrainEvent, Training } from './trainConfig.js'
 import type { TrainState } from './trainState.js'
 
@@ -69,13 +78,16 @@ const programsOf = <P, S, I, O, D extends Samples>(c: TrainConfig<P, S, I, O, D>
     known.set(key, program)
     return program
   }
+  let traced = false
   const first = (): E.Either<QuantErrors, null> => {
+    if (traced) return E.right(null)
     const [whole] = feed.samples
     for (const sample of feed.samples) {
       const program = programFor(sample)
       if (E.isLeft(program))
         return sample === whole ? program : E.left(withRagged(program.left, sample.size, whole.size))
     }
+    traced = true
     return E.right(null)
   }
   return { programFor, first }
@@ -103,6 +115,69 @@ const stepperOf = <P, S, I, O, D extends Samples>(
 /** Is it the error of a batch that may be passed over? */
 const isNonFinite = (errors: QuantErrors): boolean => errors.every((e) => e.tag === 'NonFinite')
 
+/** How far a training has come. */
+type Course<P, S> = {
+  readonly state: Later<P, S>
+  readonly step: number
+  readonly position: Position
+  readonly skipped: number
+}
+/** Behind a batch: how far the training has come, and what is told of it, or the errors that end it. */
+type Taken<P, S> = { readonly course: Course<P, S>; readonly told: E.Either<QuantErrors, Told<P, S>> }
+
+/** What takes the steps of a training. */
+type Pace<P, S, I, O, D extends Samples> = {
+  readonly c: TrainConfig<P, S, I, O, D>
+  readonly stepper: Stepper<P, S, O, D>
+  readonly batches: number
+}
+
+/** One batch: a step, or, where that is asked for, a batch passed over. */
+const taken = <P, S, I, O, D extends Samples>(
+  { c, stepper, batches }: Pace<P, S, I, O, D>,
+  course: Course<P, S>,
+  epoch: number,
+  batch: Fed<D>,
+): Taken<P, S> => {
+  const { step, state, skipped } = course
+  const { position, size } = batch
+  const lr = c.schedule?.(step)
+  const done = stepper.step(batch, lr)
+  const about = { epoch, batch: position.batch, batches, size, lr: lr ?? null, tag: 'step' as const }
+  if (E.isLeft(done)) {
+    const errors = located(done.left, step, batch)
+    if (c.nonFinite !== 'skip' || !isNonFinite(done.left)) return { course, told: E.left(errors) }
+    const nothing = { step, loss: NaN, accuracy: null, warnings: [], updated: false, skipped: skipped + 1, errors }
+    return {
+      course: { state: movedTo(state, position), step, position, skipped: skipped + 1 },
+      told: E.right({ ...about, ...nothing }),
+    }
+  }
+  // Whoever wants the state before this step has had the time to read it.
+  state.close()
+  const { warnings, updated, training, outputs } = done.right
+  const next = updated ? step + 1 : step
+  return {
+    course: { state: later(training), step: next, position, skipped },
+    told: E.map(({ loss, accuracy }: Measured) => ({
+      ...about,
+      step: next,
+      loss,
+      accuracy,
+      warnings,
+      updated,
+      skipped,
+      errors: [],
+    }))(measured(c.measure(outputs, batch.tensors))),
+  }
+}
+
+/** Why a batch is not trained on, before anything is computed. */
+const refusedBatch = <D extends Samples>(batch: Fed<D>, trace: () => E.Either<QuantErrors, null>) => {
+  const wrong = batchProblems(batch.tensors)
+  return wrong.length > 0 ? E.left(wrong) : trace()
+}
+
 /** Training as configured, from a state on. */
 async function* trainConfigured<P, S, I, O, D extends Samples>(
   c: TrainConfig<P, S, I, O, D>,
@@ -112,65 +187,34 @@ async function* trainConfigured<P, S, I, O, D extends Samples>(
   if (problems.length > 0) return E.left(problems)
   const feed = feedOf(c.data, c.loader, (c.accumulate ?? 1) > 1)
   const programs = programsOf(c, feed)
-  const stepper = stepperOf(c, programs.programFor, start)
-  let [state, step, position, skipped] = [later(() => start), start.step, start.position, 0]
-  let traced = false
+  const pace = { c, stepper: stepperOf(c, programs.programFor, start), batches: feed.total ?? 0 }
+  let course: Course<P, S> = { state: later(() => start), step: start.step, position: start.position, skipped: 0 }
   const breathe = newBreather()
   try {
     for (let epoch = start.position.epoch; epoch < c.epochs; epoch++) {
-      const from = epoch === position.epoch ? position : { epoch, batch: 0 }
+      const from = epoch === course.position.epoch ? course.position : { epoch, batch: 0 }
       let last: Told<P, S> | null = null
       for await (const batch of feed.epoch(from)) {
         await breathe()
-        if (c.signal?.aborted === true) return E.right(state.read())
-        const wrong = batchProblems(batch.tensors)
-        if (wrong.length > 0) return E.left(wrong)
-        const ready = traced ? E.right(null) : programs.first()
-        if (E.isLeft(ready)) return ready
-        traced = true
-        const lr = c.schedule?.(step)
-        // Whoever wants the state before this step has had the time to read it.
-        const before = state
-        const done = stepper.step(batch, lr)
-        if (E.isLeft(done) && !(c.nonFinite === 'skip' && isNonFinite(done.left)))
-          return E.left(located(done.left, step, batch))
-        position = batch.position
-        const about = { epoch, batch: batch.position.batch, batches: feed.total ?? 0, size: batch.size, lr: lr ?? null }
-        if (E.isLeft(done)) {
-          state = movedTo(before, position)
-          last = {
-            ...about,
-            tag: 'step',
-            step,
-            loss: NaN,
-            accuracy: null,
-            warnings: [],
-            updated: false,
-            skipped: ++skipped,
-            errors: located(done.left, step, batch),
-          }
-        } else {
-          before.close()
-          state = later(done.right.training)
-          const { warnings, updated } = done.right
-          if (updated) step++
-          const told = measured(c.measure(done.right.outputs, batch.tensors))
-          if (E.isLeft(told)) return told
-          const { loss, accuracy } = told.right
-          last = { ...about, tag: 'step', step, loss, accuracy, warnings, updated, skipped, errors: [] }
-        }
-        yield eventOf(last, state)
+        if (c.signal?.aborted === true) return E.right(course.state.read())
+        const refused = refusedBatch(batch, programs.first)
+        if (E.isLeft(refused)) return refused
+        const now: Taken<P, S> = taken(pace, course, epoch, batch)
+        course = now.course
+        if (E.isLeft(now.told)) return now.told
+        last = now.told.right
+        yield eventOf(last, course.state)
       }
       if (last === null && from.batch === 0) return E.left(noBatches(epoch))
-      position = { epoch: epoch + 1, batch: 0 }
-      state = movedTo(state, position)
-      if (last !== null) yield eventOf({ ...last, tag: 'epoch' }, state)
+      const position = { epoch: epoch + 1, batch: 0 }
+      course = { ...course, position, state: movedTo(course.state, position) }
+      if (last !== null) yield eventOf({ ...last, tag: 'epoch' }, course.state)
     }
-    return E.right(state.read())
+    return E.right(course.state.read())
   } finally {
     // The last event's state outlives the memory that it is copied from.
-    state.read()
-    stepper.dispose()
+    course.state.read()
+    pace.stepper.dispose()
   }
 }
 

@@ -87,10 +87,11 @@ export const programGiven = <A>(size: number, ask: () => E.Either<QuantErrors, A
       : E.left(wrongAnswer(`program(${size})`, given, "an Either: what grad(program, { output: 'loss' }) returned")),
   )(attempt(ask))
 
+/** What is told of a batch. */
+export type Measured = { readonly loss: number; readonly accuracy: number | null }
+
 /** What the caller's `measure` told of a step, or what is wrong with it. */
-export const measured = (
-  told: unknown,
-): E.Either<QuantErrors, { readonly loss: number; readonly accuracy: number | null }> => {
+export const measured = (told: unknown): E.Either<QuantErrors, Measured> => {
   const { loss, accuracy = null }: { loss?: unknown; accuracy?: unknown } =
     typeof told === 'object' && told !== null ? told : {}
   return typeof loss === 'number' && (accuracy === null || typeof accuracy === 'number')

@@ -182,6 +182,26 @@ const isPlain = (o: StepOptions): boolean => {
   return typeof weight === 'number' && weight > 0 && weight < Infinity && typeof closes === 'boolean'
 }
 
+/** Copies a training out of the memory in which it moves on. */
+const copier = <P, S, I, O>({ storage, ledger, updated: { program } }: Inner<P, S, I, O>) => {
+  const inputAt = new Map<string, number>(program.inputs.map((i, index) => [`${i.kind}:${i.path}`, index]))
+  const marks = stateMarks(program)
+  const copy =
+    (kind: 'param' | 'state') =>
+    (t: Tensor, path: string): Tensor => {
+      const index = inputAt.get(`${kind}:${path}`)
+      const said = kind === 'state' ? marks.get(path) : undefined
+      return index === undefined ? t : { ...t, ...said, data: storage.input(index).data.slice() }
+    }
+  return (training: TrainState<P, S>): TrainState<P, S> => ({
+    params: mapTree(isTensor, training.params, copy('param')) as P,
+    state: mapTree(isTensor, training.state, copy('state')) as S,
+    optim: ledger.optimAfter(training.optim, (path) => storage.input(inputAt.get(`slot:${path}`) ?? -1)),
+    position: training.position,
+    step: training.step + ledger.taken(),
+  })
+}
+
 const trainerOf = <P, S, I, O>(
   inner: Inner<P, S, I, O>,
   optimizer: Optimizer,
@@ -193,26 +213,10 @@ const trainerOf = <P, S, I, O>(
   const data = dataOf(program)
   const writeBatch = batchWriter(program, data.places, storage, inner.trust)
   const outputs = resultsOf<S, O>(program, storage)
-  const inputAt = new Map<string, number>(program.inputs.map((i, index) => [`${i.kind}:${i.path}`, index]))
-  const marks = stateMarks(program)
+  const copyOf = copier(inner)
   let training = start
   let [gone, loaded] = [false, false]
-  const copyOut = (): TrainState<P, S> => {
-    const copy =
-      (kind: 'param' | 'state') =>
-      (t: Tensor, path: string): Tensor => {
-        const index = inputAt.get(`${kind}:${path}`)
-        const said = kind === 'state' ? marks.get(path) : undefined
-        return index === undefined ? t : { ...t, ...said, data: storage.input(index).data.slice() }
-      }
-    return {
-      params: mapTree(isTensor, training.params, copy('param')) as P,
-      state: mapTree(isTensor, training.state, copy('state')) as S,
-      optim: ledger.optimAfter(training.optim, (path) => storage.input(inputAt.get(`slot:${path}`) ?? -1)),
-      position: training.position,
-      step: training.step + ledger.taken(),
-    }
-  }
+  const copyOut = (): TrainState<P, S> => copyOf(training)
   // What training() gives once the memory is gone.
   let ended: TrainState<P, S> | null = null
   return {

@@ -211,6 +211,58 @@ const draftOf = (program: Program, optimizer: Optimizer, { checked, accumulating
 
 const UPDATE: Fields<UpdateOptions> = { checked: flag, accumulating: flag }
 
+/** A differentiated program on its way: its draft, and the value of each of its nodes. */
+type Drafted = ReturnType<typeof draftOf> & { readonly program: Program }
+
+/** Asks that losses be finite. */
+const checkLosses = ({ draft, values, program }: Drafted): void => {
+  for (const o of lossesIn(program))
+    draft.checks.push({ path: '', says: `the result ${o.path || '(unnamed)'}`, value: allOf(values[o.node]) })
+}
+
+/** Appends the new values of what is learned. */
+const updateLeaves = ({ draft, values, program }: Drafted, grads: NonNullable<Program['structure']['grads']>): void => {
+  const { outputs, extra } = draft
+  for (const i of program.inputs) {
+    if (i.kind !== 'param' && !(i.kind === 'state' && i.learned)) continue
+    const index = at(i.kind === 'param' ? at(grads, 'params') : at(grads, 'state'), i.path)
+    const g = typeof index === 'number' ? values[program.outputs[index].node] : undefined
+    const place = outputs.findIndex((o) => o.kind === 'state' && o.path === i.path)
+    if (i.kind === 'state' && (place < 0 || g === undefined)) continue
+    // The gradient of learned state is taken at the value that this forward assigned, and so is the update.
+    const old = i.kind === 'param' ? values[i.node] : values[outputs[place].node]
+    const next = g === undefined ? old : updated(draft, { kind: i.kind, path: i.path }, old, g)
+    extra.push(next)
+    if (i.kind === 'param') outputs.push({ kind: 'param', path: i.path, node: next.id })
+    else outputs[place] = { kind: 'state', path: i.path, node: next.id }
+  }
+}
+
+/** The program with all that was appended. */
+const finished = <P, S, I, O>(
+  program: Program<P, S, I, O>,
+  { draft: d, values }: Pick<Drafted, 'draft' | 'values'>,
+): WithUpdate<P, S, I, O> => {
+  const { accumulation: a } = d
+  return {
+    program: freeze<Program<P, S, I, O>>(
+      {
+        ...program,
+        graph: d.b.finish([...seenOutputs(program).map((id) => values[id]), ...d.extra]),
+        inputs: d.inputs,
+        outputs: d.outputs.filter((o) => o.kind !== 'grad'),
+        structure: { ...program.structure, grads: null },
+      },
+      true,
+    ),
+    groups: [...d.groups.values()].map(({ values: _, ...group }) => group),
+    leaves: d.leaves,
+    fresh: d.fresh,
+    checked: d.checks.map(({ path, says }) => ({ path, says })),
+    accumulation: a === null ? null : { weight: a.weight.index, share: a.share.index, apply: a.apply.index },
+  }
+}
+
 /** Appends an optimizer's update to a differentiated program. */
 export const withUpdate = <P, S, I, O>(
   program: Program<P, S, I, O>,
@@ -226,48 +278,15 @@ export const withUpdate = <P, S, I, O>(
   const { checked = false, accumulating = false } = options
   const { grads } = program.structure
   if (grads === null) return noGradients()
-  const { draft: d, values } = draftOf(program, optimizer, { checked, accumulating })
-  const { b, outputs, extra } = d
-  if (checked)
-    for (const o of lossesIn(program))
-      d.checks.push({ path: '', says: `the result ${o.path || '(unnamed)'}`, value: allOf(values[o.node]) })
-  for (const i of program.inputs) {
-    if (i.kind !== 'param' && !(i.kind === 'state' && i.learned)) continue
-    const index = at(i.kind === 'param' ? at(grads, 'params') : at(grads, 'state'), i.path)
-    const g = typeof index === 'number' ? values[program.outputs[index].node] : undefined
-    const place = outputs.findIndex((o) => o.kind === 'state' && o.path === i.path)
-    if (i.kind === 'state' && (place < 0 || g === undefined)) continue
-    // The gradient of learned state is taken at the value that this forward assigned, and so is the update.
-    const old = i.kind === 'param' ? values[i.node] : values[outputs[place].node]
-    const next = g === undefined ? old : updated(d, { kind: i.kind, path: i.path }, old, g)
-    extra.push(next)
-    if (i.kind === 'param') outputs.push({ kind: 'param', path: i.path, node: next.id })
-    else outputs[place] = { kind: 'state', path: i.path, node: next.id }
-  }
-  if (checked && d.checks.length > 0)
+  const drafted = { ...draftOf(program, optimizer, { checked, accumulating }), program }
+  const { b, checks } = drafted.draft
+  if (checked) checkLosses(drafted)
+  updateLeaves(drafted, grads)
+  if (checks.length > 0)
     b.emit(
       'checkFinite',
-      d.checks.map((c) => c.value),
-      { names: d.checks.map((c) => c.says) },
+      checks.map((c) => c.value),
+      { names: checks.map((c) => c.says) },
     )
-  if (b.errors.length > 0) return E.left(b.errors)
-  const graph = b.finish([...seenOutputs(program).map((id) => values[id]), ...extra])
-  const { accumulation: a } = d
-  return E.right({
-    program: freeze<Program<P, S, I, O>>(
-      {
-        ...program,
-        graph,
-        inputs: d.inputs,
-        outputs: outputs.filter((o) => o.kind !== 'grad'),
-        structure: { ...program.structure, grads: null },
-      },
-      true,
-    ),
-    groups: [...d.groups.values()].map(({ values: _, ...group }) => group),
-    leaves: d.leaves,
-    fresh: d.fresh,
-    checked: checked ? d.checks.map(({ path, says }) => ({ path, says })) : [],
-    accumulation: a === null ? null : { weight: a.weight.index, share: a.share.index, apply: a.apply.index },
-  })
+  return b.errors.length > 0 ? E.left(b.errors) : E.right(finished(program, drafted))
 }

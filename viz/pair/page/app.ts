@@ -1,13 +1,23 @@
-/** State of the page of two programs, and what changes it: which boxes are open on both sides, what is selected, what is lit. */
+/** The page of two programs: its state, drawn. What a reader does comes in as actions; one function shows what they lead to. */
 import { partnersOf } from '../../scene/sides.js'
 import { byId } from '../../page/dom.js'
 import { markOverlay } from '../../page/overlayButtons.js'
-import { allOpen, openings } from '../../scene/opening.js'
-import { indexOf } from '../../scene/reach.js'
-import { across, SIDES, type PairScene, type Side, type SideId } from '../sides.js'
-import { twinsOf } from '../twins.js'
+import { storeOf } from '../../page/store.js'
+import { SIDES, type PairScene, type Side, type SideId } from '../sides.js'
 import { sideParts, type PanelsContext } from './panels.js'
-import { makePairView, type Ids, type PairView } from './view.js'
+import {
+  firstPair,
+  pairFactsOf,
+  reducePair,
+  shownAs,
+  sideOf,
+  type Ids,
+  type PairAction,
+  type PairState,
+} from './state.js'
+import { makePairView, type PairView } from './view.js'
+
+export { sideOf } from './state.js'
 
 /** The page, for keys and buttons. */
 export type PairApp = {
@@ -28,185 +38,101 @@ export type PairApp = {
   readonly nextDifference: (step: number) => void
 }
 
-type Open = readonly [ReadonlySet<string>, ReadonlySet<string>]
+/** What an action does besides: to the panels, and to the camera. */
+const AFTER: {
+  readonly [D in PairAction['do']]: { readonly tells: boolean; readonly look?: 'first' | 'selected' }
+} = {
+  select: { tells: true },
+  selectBoth: { tells: true, look: 'selected' },
+  toggle: { tells: true, look: 'selected' },
+  openAll: { tells: true, look: 'first' },
+  details: { tells: true, look: 'first' },
+  overlay: { tells: false },
+  go: { tells: true, look: 'selected' },
+  light: { tells: false },
+  difference: { tells: true, look: 'selected' },
+}
 
-/** A target of a phrase, taken apart. */
-export const sideOf = (target: SideId): { readonly side: Side; readonly id: string } => ({
-  side: target.startsWith('1:') ? 1 : 0,
-  id: target.slice(2),
-})
+const tellPanels = (context: PanelsContext, ids: Ids): void =>
+  SIDES.forEach((s) => {
+    const panel = byId(`panel-${s}`)
+    panel.replaceChildren(...sideParts(context, s, ids))
+    panel.scrollTop = 0
+  })
+
+/** What is lit, or the boxes that hold it. */
+const litShown = (s: PairState): ReadonlySet<SideId> | null =>
+  s.lit === null
+    ? null
+    : new Set(
+        s.lit.map((t): SideId => {
+          const at = sideOf(t)
+          return `${at.side}:${shownAs(s, at)}`
+        }),
+      )
+
+/** Draws a state, and presses the buttons of what it shows. */
+const redraw = (s: PairState, view: PairView): void => {
+  markOverlay(s.overlay)
+  view.draw(s.visible, s.overlay)
+  byId('details').setAttribute('aria-pressed', String(s.details))
+}
+
+/** Moves the focus to what was selected last. */
+const focusOn = ({ ids, side }: PairState, view: PairView): void => {
+  const id = ids[side]
+  if (id !== null) view.element(side, id)?.focus({ preventScroll: true })
+}
+
+/** Shows a state where another one was shown. */
+const rendering =
+  (view: PairView, context: PanelsContext) =>
+  (before: PairState | null, now: PairState, action: PairAction): void => {
+    if (before === now) return
+    const { tells, look } = AFTER[action.do]
+    if (before === null || before.visible !== now.visible || before.overlay !== now.overlay) redraw(now, view)
+    view.mark(now.ids, litShown(now))
+    if (tells) tellPanels(context, now.ids)
+    if (tells && !(action.do === 'select' && action.focus === false)) focusOn(now, view)
+    if (look === 'first') view.firstLook()
+    if (look === 'selected') view.reveal(now.ids)
+  }
 
 /** Starts the page. */
 export const startPair = (pair: PairScene, svg: SVGSVGElement): PairApp => {
-  const twins = twinsOf(pair)
+  const facts = pairFactsOf(pair)
+  const { twins, indices } = facts
   const view = makePairView(svg, pair, twins)
-  const indices = [indexOf(pair.scenes[0]), indexOf(pair.scenes[1])] as const
-  const parents = SIDES.map((s) => new Map(pair.scenes[s].boxes.map((b) => [b.id, b.parent])))
-  /** Opens on each side what is open on the other. */
-  const synced = (open: Open): Open => {
-    const mapped = (from: Side): readonly string[] => [...open[from]].flatMap((id) => twins[from].partner.get(id) ?? [])
-    return [new Set([...open[0], ...mapped(1)]), new Set([...open[1], ...mapped(0)])]
-  }
-  const levels = [openings(pair.scenes[0]), openings(pair.scenes[1])] as const
-  /** Of what may be open at first the most that fits; where nothing does, the least. */
-  const opening = (): Open => {
-    const at = (s: Side, k: number): ReadonlySet<string> => levels[s][Math.min(k, levels[s].length - 1)]
-    const both = Array.from({ length: Math.max(levels[0].length, levels[1].length) }, (_, k) =>
-      synced([at(0, k), at(1, k)]),
-    )
-    return both.find((o) => view.fits(o, false)) ?? both[both.length - 1]
-  }
-  const wanted = (all: boolean): Open => (all ? synced([allOpen(pair.scenes[0]), allOpen(pair.scenes[1])]) : opening())
-  const isAll = location.hash.includes('expand=all')
-  let open = wanted(isAll)
-  let details = isAll
-  let [ids, side]: [Ids, Side] = [[null, null], 0]
+  const sides = (side: Side) => ({
+    index: indices[side],
+    partners: partnersOf(indices[side]),
+    at: () => null,
+    go: (id: string) => dispatch({ do: 'go', side, id }),
+  })
   const context: PanelsContext = {
     pair,
     twins,
     visible: () => view.drawing().visible,
-    sides: [
-      { index: indices[0], partners: partnersOf(indices[0]), at: () => null, go: (id) => go(0, id) },
-      { index: indices[1], partners: partnersOf(indices[1]), at: () => null, go: (id) => go(1, id) },
-    ],
+    sides: [sides(0), sides(1)],
   }
-  const showPanels = (): void =>
-    SIDES.forEach((s) => {
-      const panel = byId(`panel-${s}`)
-      panel.replaceChildren(...sideParts(context, s, ids))
-      panel.scrollTop = 0
-    })
-  const show = (next: Ids, focusOn: Side | null): void => {
-    ids = next
-    view.select(next)
-    view.light(null)
-    showPanels()
-    const id = focusOn === null ? null : next[focusOn]
-    if (focusOn !== null && id !== null) view.element(focusOn, id)?.focus({ preventScroll: true })
-  }
-  /** The line on the other side between the partners of this line's ends. */
-  const twinLine = (s: Side, id: string): string | null => {
-    const [own, other] = [view.drawing().visible[s], view.drawing().visible[across(s)]]
-    const line = own.lines.find((l) => l.id === id)
-    const [from, to] = [twins[s].partner.get(line?.from ?? ''), twins[s].partner.get(line?.to ?? '')]
-    const found = other.lines.filter((l) => l.from === from && l.to === to)
-    return (found.find((l) => l.slot === line?.slot) ?? found[0])?.id ?? null
-  }
-  const twinOf = (s: Side, id: string): string | null => {
-    const { visible } = view.drawing()
-    if (!visible[s].at.has(id)) return twinLine(s, id)
-    const partner = twins[s].partner.get(id)
-    return partner !== undefined && visible[across(s)].at.has(partner) ? partner : null
-  }
-  const select = (s: Side, id: string | null, focus = true): void => {
-    side = s
-    const other = id === null ? null : twinOf(s, id)
-    show(s === 0 ? [id, other] : [other, id], focus ? s : null)
-  }
-  const selectBoth = (next: Ids): void => {
-    side = next[0] === null ? 1 : 0
-    show(next, side)
-    view.reveal(next)
-  }
-  const redraw = (): void => {
-    view.draw(open, details)
-    byId('details').setAttribute('aria-pressed', String(details))
-  }
-  const go = (s: Side, id: string): void => {
-    const needed = new Set(open[s])
-    for (
-      let at = indices[s].node.get(id)?.box ?? parents[s].get(id);
-      at !== undefined && at !== '';
-      at = parents[s].get(at)
-    )
-      needed.add(at)
-    const isDetail = indices[s].node.get(id)?.flow === false
-    if (needed.size > open[s].size || (isDetail && !details)) {
-      open = synced(s === 0 ? [needed, open[1]] : [open[0], needed])
-      details ||= isDetail
-      redraw()
-    }
-    select(s, id)
-    view.reveal(ids)
-  }
-  const toggle = (s: Side, box: string): void => {
-    const partner = twins[s].partner.get(box)
-    const isOpen = open[s].has(box)
-    const flip = (set: ReadonlySet<string>, id: string | undefined): ReadonlySet<string> => {
-      const next = new Set(set)
-      if (id !== undefined && isOpen) next.delete(id)
-      if (id !== undefined && !isOpen) next.add(id)
-      return next
-    }
-    open = s === 0 ? [flip(open[0], box), flip(open[1], partner)] : [flip(open[0], partner), flip(open[1], box)]
-    if (pair.scenes[s].boxes.some((b) => b.id === box && b.kind === 'phase')) details = true
-    redraw()
-    select(s, box)
-    view.reveal(ids)
-  }
-  const openAll = (all: boolean): void => {
-    open = wanted(all)
-    details = all
-    redraw()
-    show([null, null], null)
-    view.firstLook()
-  }
-  const showDetails = (next: boolean): void => {
-    details = next
-    redraw()
-    show([null, null], null)
-    view.firstLook()
-  }
-  let overlay: string | null = null
-  const showOverlay = (id: string | null): void => {
-    overlay = overlay === id ? null : id
-    markOverlay(overlay)
-    view.colour(overlay)
-    redraw()
-  }
-  /** Where something is drawn now: itself, or the innermost closed box around it. */
-  const shownAs = (s: Side, id: string): string => {
-    const chain = [id]
-    for (
-      let at = indices[s].node.get(id)?.box ?? parents[s].get(id);
-      at !== undefined && at !== '';
-      at = parents[s].get(at)
-    )
-      chain.push(at)
-    return chain.find((x) => view.drawing().visible[s].at.has(x)) ?? id
-  }
-  const lightUp = (targets: readonly SideId[]): void =>
-    view.light(
-      new Set(
-        targets.map((t): SideId => {
-          const at = sideOf(t)
-          return `${at.side}:${shownAs(at.side, at.id)}`
-        }),
-      ),
-    )
-  let at = -1
-  const nextDifference = (step: number): void => {
-    const { chips } = view.drawing()
-    if (chips.length === 0) return
-    at = at < 0 && step < 0 ? chips.length - 1 : (at + step + chips.length) % chips.length
-    selectBoth(chips[at].ids)
-  }
-  redraw()
-  view.firstLook()
-  show([null, null], null)
+  const eyes = { fits: view.fits, notes: () => view.drawing().chips.map((c) => c.ids) }
+  const begin = firstPair(facts, location.hash.includes('expand=all'), view.fits)
+  const render = rendering(view, context)
+  const { state, dispatch } = storeOf(begin, reducePair(eyes), render)
+  render(null, begin, { do: 'openAll', all: begin.details })
   new ResizeObserver(() => view.settle()).observe(svg)
   return {
     pair,
     view,
-    selected: () => ({ ids, side }),
-    select,
-    selectBoth,
-    toggle,
-    openAll,
-    showDetails,
-    showOverlay,
-    go,
-    lightUp,
-    nextDifference,
+    selected: () => ({ ids: state().ids, side: state().side }),
+    select: (side, id, focus = true) => dispatch({ do: 'select', side, id, focus }),
+    selectBoth: (ids) => dispatch({ do: 'selectBoth', ids }),
+    toggle: (side, box) => dispatch({ do: 'toggle', side, box }),
+    openAll: (all) => dispatch({ do: 'openAll', all }),
+    showDetails: (details) => dispatch({ do: 'details', details }),
+    showOverlay: (id) => dispatch({ do: 'overlay', id }),
+    go: (side, id) => dispatch({ do: 'go', side, id }),
+    lightUp: (targets) => dispatch({ do: 'light', targets }),
+    nextDifference: (step) => dispatch({ do: 'difference', step }),
   }
 }

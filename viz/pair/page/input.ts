@@ -1,5 +1,6 @@
 /** Pointer and keyboard of the page of two programs. */
 import { byId } from '../../page/dom.js'
+import { ARROWS, isForBrowser, press, viewKeys, type Keys } from '../../page/keys.js'
 import { across, type Side } from '../sides.js'
 import type { PairApp } from './app.js'
 import { targetOf, type Ids } from './view.js'
@@ -38,25 +39,31 @@ const move = (app: PairApp, key: string): void => {
   app.view.reveal(app.selected().ids)
 }
 
-const onKey =
-  (app: PairApp, help: HTMLDialogElement) =>
-  (e: KeyboardEvent): void => {
-    if (e.ctrlKey || e.metaKey || e.altKey || help.open) return
-    const { ids, side } = app.selected()
-    const id = ids[side]
-    const isBox = id !== null && app.view.drawing().visible[side].at.get(id)?.kind === 'box'
-    const inDrawing =
-      e.target instanceof Element && e.target.closest('main, body') !== null && !(e.target instanceof HTMLButtonElement)
-    if (e.key === 'Escape') app.select(0, null, false)
-    else if (e.key === 'n' || e.key === 'p') app.nextDifference(e.key === 'n' ? 1 : -1)
-    else if (e.key === 'f') app.view.fit()
-    else if (e.key === '+' || e.key === '-') app.view.zoomBy(e.key === '+' ? 1.3 : 1 / 1.3)
-    else if (e.key === '?') help.showModal()
-    else if ((e.key === 'Enter' || e.key === ' ') && inDrawing && isBox) app.toggle(side, id)
-    else if (e.key.startsWith('Arrow') && inDrawing) move(app, e.key)
-    else return
-    e.preventDefault()
+/** Opens or closes the selection, if it is a box. */
+const enter = (app: PairApp): boolean => {
+  const { ids, side } = app.selected()
+  const id = ids[side]
+  if (id === null || app.view.drawing().visible[side].at.get(id)?.kind !== 'box') return false
+  app.toggle(side, id)
+  return true
+}
+
+const onKey = (app: PairApp, help: HTMLDialogElement) => {
+  const anywhere: Keys = {
+    ...viewKeys(app.view, help),
+    Escape: () => app.select(0, null, false),
+    n: () => app.nextDifference(1),
+    p: () => app.nextDifference(-1),
   }
+  const inDrawing: Keys = {
+    Enter: () => enter(app),
+    ' ': () => enter(app),
+    ...Object.fromEntries(ARROWS.map((key) => [key, () => move(app, key)])),
+  }
+  return (e: KeyboardEvent): void => {
+    if (!isForBrowser(e, help)) press(e, anywhere, inDrawing)
+  }
+}
 
 const chipOf = (e: Event): Ids | null => {
   const chip = e.target instanceof Element ? e.target.closest('.chip') : null
