@@ -64,13 +64,18 @@ type Trained = {
   readonly report: ReturnType<typeof progress>
 }
 
+/** How a network is trained: under which name, with what, and whether it is looked at and handed out afterwards. */
+type Run = {
+  readonly name: string
+  readonly options: Options
+  readonly backend: Backend
+  readonly signal: AbortSignal
+  readonly watched: boolean
+}
+
 const trainAndEvaluate = async <P, S>(
   net: Layer<P, S>,
-  name: string,
-  o: Options,
-  backend: Backend,
-  signal: AbortSignal,
-  watched: boolean,
+  { name, options: o, backend, signal, watched }: Run,
 ): Promise<Trained | null> => {
   const report = progress(name, o.epochs)
   const recipe: Recipe = { epochs: o.epochs, seed: o.seed, batchSize: 32, lr: 1e-3 }
@@ -151,8 +156,9 @@ const main = async (): Promise<void> => {
   console.log(
     `training at ${o.bits} bits on ${o.limit} digits, ${o.epochs} ${o.epochs === 1 ? 'epoch' : 'epochs'}, then its float twin, on ${opened.right.uses}`,
   )
-  const trained = await trainAndEvaluate(quantNet(o.bits), `${o.bits}bit`, o, backend, abort.signal, true)
-  const float = trained === null ? null : await trainAndEvaluate(floatNet(), 'float', o, backend, abort.signal, false)
+  const run = { options: o, backend, signal: abort.signal }
+  const trained = await trainAndEvaluate(quantNet(o.bits), { ...run, name: `${o.bits}bit`, watched: true })
+  const float = trained === null ? null : await trainAndEvaluate(floatNet(), { ...run, name: 'float', watched: false })
   const floatAccuracy = float?.evaluation.accuracy ?? null
   opened.right.dispose()
   if (trained === null) return

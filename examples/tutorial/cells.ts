@@ -1,20 +1,6 @@
 /** The notebook from top to bottom: which cell hands what to which. */
-import {
-  cell1,
-  cell2,
-  cell3,
-  cell4,
-  cell5,
-  cell6,
-  cell7,
-  cell8,
-  cell9,
-  cell10,
-  cell11,
-  cell12,
-  cell13,
-  cell14,
-} from './activations.js'
+import { cell1, cell2, cell3, cell4, cell5, cell6, cell7, cell8, cell9, cell10, cell11, cell12 } from './activations.js'
+import { cell13, cell14 } from './reluOrder.js'
 import { cell15, cell16, cell17, cell18, cell19, cell20, cell21, cell22, cell23, cell24 } from './statistics.js'
 import type { Cell } from './notebook.js'
 

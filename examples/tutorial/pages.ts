@@ -280,13 +280,8 @@ export const ideas = (): readonly Idea[] => {
   ]
 }
 
-const optionsOf = ({ title, ways: [a, b] }: Idea): PairOptions => ({
-  title,
-  sides: [
-    { title: a.name, outputs: a.outputs },
-    { title: b.name, outputs: b.outputs },
-  ],
-})
+const sideOf = ({ name, outputs }: Way) => ({ title: name, outputs })
+const optionsOf = ({ title, ways: [a, b] }: Idea): PairOptions => ({ title, sides: [sideOf(a), sideOf(b)] })
 
 /** The page of an idea. */
 export const pageOf = (idea: Idea): string => toHtml([idea.ways[0].program, idea.ways[1].program], optionsOf(idea))

@@ -125,15 +125,11 @@ const clean = (hint: string): string => {
   return name === '' ? 'value' : name
 }
 
-/** Starts an empty graph; `taken` are the names of its inputs and outputs. */
-export const newWriter = (taken: readonly Name[]): Writer => {
-  const nodes: NodeProto[] = []
-  const initializers: TensorProto[] = []
-  const domains = new Set<string>()
+/** Gives names that nobody has yet. */
+const namer = (taken: readonly Name[]): ((hint: string) => Name) => {
   const used = new Set<string>(taken)
   const next = new Map<string, number>()
-  const scalars = new Map<string, Name>()
-  const fresh = (hint: string): Name => {
+  return (hint) => {
     const base = clean(hint)
     let name = base
     for (let k = next.get(base) ?? 1; used.has(name); k++) {
@@ -143,6 +139,21 @@ export const newWriter = (taken: readonly Name[]): Writer => {
     used.add(name)
     return name
   }
+}
+
+/** Operands without the absent ones at the end; those in the middle are empty names. */
+const withoutAbsent = (input: readonly Name[]): Name[] => input.slice(0, input.findLastIndex((name) => name !== '') + 1)
+
+const attributesOf = (attributes: Attributes) =>
+  Object.entries(attributes).flatMap(([k, a]) => (a === undefined ? [] : [attribute(k, a)]))
+
+/** Starts an empty graph; `taken` are the names of its inputs and outputs. */
+export const newWriter = (taken: readonly Name[]): Writer => {
+  const nodes: NodeProto[] = []
+  const initializers: TensorProto[] = []
+  const domains = new Set<string>()
+  const scalars = new Map<string, Name>()
+  const fresh = namer(taken)
   const initializer = (dataType: DataType, shape: Shape, rawData: Uint8Array, hint: string): Name => {
     const key = rawData.length <= 8 ? `${dataType}:${shape.join()}:${rawData.join()}` : null
     const known = key === null ? undefined : scalars.get(key)
@@ -160,19 +171,15 @@ export const newWriter = (taken: readonly Name[]): Writer => {
     node: (opType, input, attributes = {}, { domain = '', hint = opType, path = '' } = {}) => {
       const output = fresh(hint)
       if (domain !== '') domains.add(domain)
-      const given = Object.entries(attributes).flatMap(([k, a]) => (a === undefined ? [] : [attribute(k, a)]))
-      // Absent operands at the end are left out, in the middle they are empty names.
-      let last = input.length
-      while (last > 0 && input[last - 1] === '') last--
       const name = fresh(`${path === '' ? '' : `${path}/`}${opType}`)
       nodes.push(
         create(NodeProtoSchema, {
           opType,
           domain,
           name,
-          input: input.slice(0, last),
+          input: withoutAbsent(input),
           output: [output],
-          attribute: given,
+          attribute: attributesOf(attributes),
         }),
       )
       return output

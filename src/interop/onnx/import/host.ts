@@ -108,51 +108,60 @@ const fromRaw = (type: DataType, bytes: Uint8Array, n: number): Host['data'] | s
   return isWide(element) ? wide(element, bytes, n) : numbersFrom(element, bytes, 0, n)
 }
 
-/** The field of the message that holds numbers of this type. */
+/** How a tensor's fields hold numbers of a type: one by one, each read like this, or packed in bytes. */
+type Field =
+  | { readonly from: (t: TensorProto) => readonly (number | bigint)[]; readonly read?: (x: number) => number }
+  | { readonly packed: (t: TensorProto, n: number) => Host['data'] | string }
+
+const integers: Field = { from: (t) => t.int32Data }
+const longs: Field = { from: (t) => t.uint64Data }
+
+const packedNibbles = (signed: boolean): Field => ({
+  packed: (t, n) =>
+    t.int32Data.length === Math.ceil(n / 2)
+      ? fourBits(t.int32Data, n, signed)
+      : `it holds ${t.int32Data.length} packed numbers where its shape needs ${Math.ceil(n / 2)}`,
+})
+
+const packedFloats = (type: Parameters<typeof fromFloat8>[0]): Field => ({
+  packed: (t, n) =>
+    t.int32Data.length === n
+      ? fromFloat8(type, t.int32Data, n)
+      : `it holds ${t.int32Data.length} numbers where its shape needs ${n}`,
+})
+
+const FIELDS: { readonly [T in DataType]?: Field } = {
+  [DataType.FLOAT]: { from: (t) => t.floatData },
+  [DataType.DOUBLE]: { from: (t) => t.doubleData },
+  [DataType.INT64]: { from: (t) => t.int64Data },
+  [DataType.UINT32]: longs,
+  [DataType.UINT64]: longs,
+  [DataType.FLOAT16]: { from: (t) => t.int32Data, read: fromHalf },
+  [DataType.BFLOAT16]: { from: (t) => t.int32Data, read: fromBrain },
+  [DataType.BOOL]: { from: (t) => t.int32Data, read: (x) => (x === 0 ? 0 : 1) },
+  [DataType.INT8]: integers,
+  [DataType.UINT8]: integers,
+  [DataType.INT16]: integers,
+  [DataType.UINT16]: integers,
+  [DataType.INT32]: integers,
+  [DataType.INT4]: packedNibbles(true),
+  [DataType.UINT4]: packedNibbles(false),
+  [DataType.FLOAT8E4M3FN]: packedFloats(DataType.FLOAT8E4M3FN),
+  [DataType.FLOAT8E5M2]: packedFloats(DataType.FLOAT8E5M2),
+  [DataType.FLOAT8E4M3FNUZ]: packedFloats(DataType.FLOAT8E4M3FNUZ),
+  [DataType.FLOAT8E5M2FNUZ]: packedFloats(DataType.FLOAT8E5M2FNUZ),
+}
+
+/** The numbers of a tensor that stand in the field of their type. */
 const typed = (t: TensorProto, type: DataType, n: number): Host['data'] | string => {
-  const all = (from: readonly (number | bigint)[], f: (x: number) => number = (x) => x): Host['data'] | string => {
-    if (from.length !== n) return `it holds ${from.length} numbers where its shape needs ${n}`
-    const out = roomFor(type, n)
-    for (let i = 0; i < n; i++) out[i] = f(Number(from[i]))
-    return out
-  }
-  switch (type) {
-    case DataType.FLOAT:
-      return all(t.floatData)
-    case DataType.DOUBLE:
-      return all(t.doubleData)
-    case DataType.INT64:
-      return all(t.int64Data)
-    case DataType.UINT32:
-    case DataType.UINT64:
-      return all(t.uint64Data)
-    case DataType.FLOAT16:
-      return all(t.int32Data, fromHalf)
-    case DataType.BFLOAT16:
-      return all(t.int32Data, fromBrain)
-    case DataType.BOOL:
-      return all(t.int32Data, (x) => (x === 0 ? 0 : 1))
-    case DataType.INT8:
-    case DataType.UINT8:
-    case DataType.INT16:
-    case DataType.UINT16:
-    case DataType.INT32:
-      return all(t.int32Data)
-    case DataType.INT4:
-    case DataType.UINT4:
-      return t.int32Data.length === Math.ceil(n / 2)
-        ? fourBits(t.int32Data, n, type === DataType.INT4)
-        : `it holds ${t.int32Data.length} packed numbers where its shape needs ${Math.ceil(n / 2)}`
-    case DataType.FLOAT8E4M3FN:
-    case DataType.FLOAT8E5M2:
-    case DataType.FLOAT8E4M3FNUZ:
-    case DataType.FLOAT8E5M2FNUZ:
-      return t.int32Data.length === n
-        ? fromFloat8(type, t.int32Data, n)
-        : `it holds ${t.int32Data.length} numbers where its shape needs ${n}`
-    default:
-      return `its element type ${DataType[type] ?? type} is not known`
-  }
+  const field = FIELDS[type]
+  if (field === undefined) return `its element type ${DataType[type] ?? type} is not known`
+  if ('packed' in field) return field.packed(t, n)
+  const [numbers, read] = [field.from(t), field.read ?? ((x: number) => x)]
+  if (numbers.length !== n) return `it holds ${numbers.length} numbers where its shape needs ${n}`
+  const out = roomFor(type, n)
+  for (let i = 0; i < n; i++) out[i] = read(Number(numbers[i]))
+  return out
 }
 
 const whole = (text: string | undefined): number => (text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : NaN)

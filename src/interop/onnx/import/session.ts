@@ -1,34 +1,17 @@
 /** Walks an ONNX graph, node by node, with a rule for each; collects errors and the leaves that rules ask for. */
-import { isFailure, failure, type QuantError } from '../../../data/error.js'
+import { isFailure, type QuantError } from '../../../data/error.js'
 import { nearestName } from '../../../data/fields.js'
-import { quantOf, type NodeId } from '../../../data/quant.js'
 import { MOST_ELEMENTS, showShape, sizeOf } from '../../../data/shape.js'
-import type { Tensor } from '../../../data/tensor.js'
 import { isInvalid } from '../../../graph/builder.js'
-import type { Kit, Value } from '../../../graph/op.js'
+import type { Value } from '../../../graph/op.js'
 import { isValue } from '../../../graph/trace.js'
-import { dequantize } from '../../../nn/functions/index.js'
-import type { Entry, Importing, ImportRule, Known, Role } from './entry.js'
+import type { Entry, Importing, ImportRule } from './entry.js'
 import { folds } from './fold.js'
-import { DataType, float32, listOf, uniform, type Host } from './host.js'
-import { importError, type Attribute, type Model, type ModelNode } from './model.js'
-import { typeOf, valueOf } from './values.js'
+import { DataType, type Host } from './host.js'
+import { importError, type Model, type ModelNode } from './model.js'
+import { importing, REEXPORT, refusing, type Memory, type Visit, type Walk } from './visit.js'
 
-/** Gives the value of a leaf: made when the model is first looked at, found in parameters and state when it is traced. */
-export type Leaves = (known: Known, role: Role, kit: Kit) => Value
-
-/** One walk. */
-export type Walk = {
-  readonly kit: Kit
-  readonly leaves: Leaves
-  readonly rules: { readonly [op: string]: ImportRule | undefined }
-  /** Takes note of errors, at least one, and gives the value that stands for what failed. */
-  readonly refuse: (errors: readonly QuantError[]) => Value
-  /** Errors that ops of the trace have recorded so far; those of a node are taken over under its name. */
-  readonly recorded: QuantError[] | null
-  /** Tensors that are computed once for the model. */
-  readonly cache: Map<string, Host>
-}
+export type { Leaves, Walk } from './visit.js'
 
 /** The key of an operator in the table of rules: its name, behind its domain if it has one. */
 export const keyOf = (node: Pick<ModelNode, 'op' | 'domain'>): string =>
@@ -43,137 +26,6 @@ export const pathOf = (node: ModelNode): string => {
   const last = parts[parts.length - 1] ?? ''
   const own = last === node.op || last.startsWith(`${node.op}_`)
   return parts.slice(0, own && parts.length > 1 ? -1 : parts.length).join('.')
-}
-
-const kinds: { readonly [K in Attribute['is']]: string } = {
-  number: 'a number',
-  text: 'a text',
-  numbers: 'a list of numbers',
-  texts: 'a list of texts',
-  tensor: 'a tensor',
-  other: 'something else',
-}
-
-const refusing =
-  (node: ModelNode) =>
-  (why: string, fix: string): never => {
-    throw failure([importError(`${node.op} (node ${node.name}): ${why}`, fix, node.op, node.name)])
-  }
-
-const REEXPORT = 'export the model again, or mend that node with the onnx package'
-
-/** The attributes of a node, each asked for by its kind; what nobody asks for is not known. */
-const attributesOf = (node: ModelNode, asked: Set<string>) => {
-  const refuse = refusing(node)
-  const get = (name: string, is: Attribute['is']): Attribute | null => {
-    asked.add(name)
-    const a = node.attributes.get(name)
-    if (a === undefined) return null
-    return a.is === is ? a : refuse(`attribute ${name} is ${kinds[a.is]}; it must be ${kinds[is]}`, REEXPORT)
-  }
-  return {
-    number: (name: string, otherwise: number): number => {
-      const a = get(name, 'number')
-      return a?.is === 'number' ? a.value : otherwise
-    },
-    text: (name: string, otherwise: string): string => {
-      const a = get(name, 'text')
-      return a?.is === 'text' ? a.value : otherwise
-    },
-    list: (name: string): readonly number[] | null => {
-      const a = get(name, 'numbers')
-      return a?.is === 'numbers' ? a.value : null
-    },
-    tensor: (name: string): Host | null => {
-      const a = get(name, 'tensor')
-      return a?.is === 'tensor' ? a.value : null
-    },
-  }
-}
-
-/** The numbers of a leaf or of a constant; of anything computed they are not known. */
-const numbersOf = (v: Value, leaves: ReadonlyMap<NodeId, Tensor>, constants: ReadonlyMap<NodeId, number>) => {
-  const c = constants.get(v.id)
-  return leaves.get(v.id)?.data ?? (c === undefined ? null : Float32Array.of(c))
-}
-
-/** What a rule sees of its node. */
-const importing = (
-  walk: Walk,
-  model: Model,
-  node: ModelNode,
-  names: ReadonlyMap<string, Entry>,
-  memory: Memory,
-  asked: Set<string>,
-): Importing => {
-  const refuse = refusing(node)
-  const { kit } = walk
-  const attributes = attributesOf(node, asked)
-  const has = (i: number): boolean => (node.inputs[i] ?? '') !== ''
-  const entry = (i: number): Entry =>
-    names.get(node.inputs[i] ?? '') ?? refuse(`operand ${i} is missing`, 'check the model with onnx.checker')
-  const leaf = (known: Known, role: Role): Value => {
-    const fill = uniform(known.host)
-    if (fill !== null && (role === 'constant' || (role === 'zero' && fill === 0))) {
-      const c = kit.constant(fill, role === 'zero' ? [] : known.host.shape)
-      memory.constants.set(c.id, fill)
-      return c
-    }
-    const v = walk.leaves(known, role, kit)
-    memory.leaves.set(v.id, { shape: known.host.shape, data: float32(known.host) })
-    return v
-  }
-  const x: Importing = {
-    kit,
-    opset: model.opset,
-    node,
-    has,
-    entry,
-    type: (i) => typeOf(entry(i)),
-    leaf,
-    value: (i, role = 'constant') => valueOf(x, entry(i), role),
-    plain: (i, role = 'constant') => {
-      const v = valueOf(x, entry(i), role)
-      return quantOf(v.carried) === null ? v : dequantize(v, `${node.op} of ONNX takes and gives plain floats`)
-    },
-    known: (i) => {
-      const e = has(i) ? entry(i) : null
-      return e?.is === 'known' ? e.host : null
-    },
-    numbers: (i, what) => {
-      const e = entry(i)
-      return e.is === 'known'
-        ? listOf(e.host)
-        : refuse(`its ${what} depends on data`, 'only sizes and constants may say how a graph is shaped')
-    },
-    ...attributes,
-    has_: (name) => {
-      asked.add(name)
-      return node.attributes.has(name)
-    },
-    setting: (name, i) => {
-      const given = attributes.list(name)
-      return has(i) ? x.numbers(i, name) : given
-    },
-    transposed: (v) => memory.transposes.get(v.id) ?? null,
-    noteTranspose: (v, of) => void memory.transposes.set(v.id, of),
-    note: (v, data) => void memory.leaves.set(v.id, { shape: v.shape, data }),
-    cached: (key, make) => {
-      const known = walk.cache.get(key) ?? make()
-      walk.cache.set(key, known)
-      return known
-    },
-    numbersOf: (v) => numbersOf(v, memory.leaves, memory.constants),
-    refuse,
-  }
-  return x
-}
-
-/** What is known of nodes beside the graph: numbers of leaves and constants, and whose transpose a value is. */
-type Memory = {
-  readonly leaves: Map<NodeId, Tensor>
-  readonly constants: Map<NodeId, number>
-  readonly transposes: Map<NodeId, Value>
 }
 
 const resultsOf = (made: ReturnType<ImportRule>): readonly Entry[] => {
@@ -238,17 +90,10 @@ const faultsOf = (walk: Walk, node: ModelNode, before: number, thrown: unknown):
 const RESULT: ModelNode = { name: 'result', op: 'result', domain: '', inputs: [], outputs: [], attributes: new Map() }
 
 /** Puts the results of a node under their names; gives what was thrown, or null. */
-const attempted = (
-  walk: Walk,
-  model: Model,
-  node: ModelNode,
-  rule: ImportRule,
-  names: Map<string, Entry>,
-  memory: Memory,
-): unknown => {
-  const asked = new Set<string>()
+const attempted = (visit: Visit, rule: ImportRule, names: Map<string, Entry>): unknown => {
+  const { node, asked } = visit
   try {
-    const made = apply(importing(walk, model, node, names, memory, asked), rule, asked)
+    const made = apply(importing(visit), rule, asked)
     node.outputs.forEach((o, i) => {
       if (o === '') return
       if (made[i] === undefined) refusing(node)(`it has no result number ${i} here`, REEXPORT)
@@ -263,6 +108,7 @@ const attempted = (
 /** Walks all nodes; `names` holds the inputs and is filled with every result. Gives what can trace those that nobody traced yet. */
 export const walkModel = (walk: Walk, model: Model, names: Map<string, Entry>): Importing => {
   const memory: Memory = { leaves: new Map(), constants: new Map(), transposes: new Map() }
+  const here = { walk, model, names, memory }
   const known = Object.keys(walk.rules)
   for (const [name, host] of model.initializers) names.set(name, { is: 'known', host, leaf: name })
   const spoil = (node: ModelNode, value: Value): void => {
@@ -281,8 +127,8 @@ export const walkModel = (walk: Walk, model: Model, names: Map<string, Entry>): 
       continue
     }
     const before = walk.recorded?.length ?? 0
-    const faults = faultsOf(walk, node, before, attempted(walk, model, node, rule, names, memory))
+    const faults = faultsOf(walk, node, before, attempted({ ...here, node, asked: new Set() }, rule, names))
     if (faults.length > 0) spoil(node, walk.refuse(faults))
   }
-  return importing(walk, model, RESULT, names, memory, new Set())
+  return importing({ ...here, node: RESULT, asked: new Set() })
 }

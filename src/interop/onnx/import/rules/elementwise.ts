@@ -146,8 +146,11 @@ export const clip: ImportRule = (x) => {
   const known = [1, 2].every((i) => !x.has(i) || x.entry(i).is === 'known')
   if (!known) return openClip(x)
   const [lo, hi] = [bound(x, 1, 'min'), bound(x, 2, 'max')]
-  const levels = clippedLevels(x, lo, hi)
-  if (levels !== null) return levels
+  return clippedLevels(x, lo, hi) ?? between(x, lo, hi)
+}
+
+/** A float between two bounds that are known, null: none. */
+const between = (x: Importing, lo: number | null, hi: number | null): Value | Entry => {
   const v = x.value(0)
   // Where the bounds cross, the upper one holds.
   const min = lo !== null && hi !== null && lo > hi ? hi : lo

@@ -100,6 +100,17 @@ const transposedPads = (
   })
 }
 
+type Pads = ReturnType<typeof transposedPads>
+
+/** Can a transposed convolution say these pads itself, with a padding and elements more on one side? */
+const areEven = (
+  pads: Pads,
+  full: readonly number[],
+  stride: readonly number[],
+  dilation: readonly number[],
+): boolean =>
+  pads.every(([b, a], d) => b >= a && b >= 0 && b - a < Math.max(stride[d], dilation[d]) && 2 * b <= full[d])
+
 /** ConvTranspose. Uneven pads are cut off a result without any. */
 export const convTranspose: ImportRule = (x) => {
   const [v, w] = [x.value(0), x.value(1, 'weight')]
@@ -111,12 +122,9 @@ export const convTranspose: ImportRule = (x) => {
   const size = v.shape.slice(2)
   const full = size.map((s, d) => (s - 1) * stride[d] + dilation[d] * (kernel[d] - 1) + 1)
   const pads = transposedPads(x, full, size, stride)
-  const even = pads.every(
-    ([b, a], d) => b >= a && b >= 0 && b - a < Math.max(stride[d], dilation[d]) && 2 * b <= full[d],
-  )
   const none = kernel.map(() => 0)
   const attrs = { stride, dilation, groups, correct: true }
-  const y = even
+  const y = areEven(pads, full, stride, dilation)
     ? x.kit.emit('convTranspose', [v, w], {
         ...attrs,
         padding: pads.map(([b]) => b),
@@ -132,6 +140,13 @@ export const convTranspose: ImportRule = (x) => {
 
 const swapped = (v: Value): Value => v.kit.emit('permute', [v], { dims: [1, 0] })
 
+/** Is the third operand one number per column, a bias? */
+const isBias = (x: Importing, y: Value): boolean => {
+  if (!x.has(2)) return false
+  const c = x.entry(2)
+  return c.is === 'stored' || (c.is === 'known' && c.host.shape.length === 1 && c.host.data.length === y.shape[1])
+}
+
 /** Gemm: `alpha A' B' + beta C`. */
 export const gemm: ImportRule = (x) => {
   const [a, b] = [x.value(0), x.value(1, 'weight')]
@@ -142,12 +157,7 @@ export const gemm: ImportRule = (x) => {
   const v = x.number('transA', 0) !== 0 ? swapped(a) : a
   const w = x.number('transB', 0) !== 0 ? b : (x.transposed(b) ?? swapped(b))
   const y = x.kit.emit('linear', [v, w])
-  if (alpha === 1 && beta === 1 && x.has(2)) {
-    const c = x.entry(2)
-    const vector =
-      c.is === 'stored' || (c.is === 'known' && c.host.shape.length === 1 && c.host.data.length === y.shape[1])
-    if (vector) return biased(x, v, w, y)
-  }
+  if (alpha === 1 && beta === 1 && isBias(x, y)) return biased(x, v, w, y)
   const product = alpha === 1 ? y : mul(y, alpha)
   if (!x.has(2) || beta === 0) return product
   const c = x.plain(2, 'weight')

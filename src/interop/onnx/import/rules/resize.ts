@@ -148,26 +148,48 @@ const filled = (x: Importing, v: Value, d: number, rows: readonly (object | null
   return x.kit.emit('select', [numbersAs(x, `inside_${d}`, shape, inside), v, x.kit.constant(outside)])
 }
 
+/** How an image is resized by a primitive: the axes of its plane, and whether each size is a whole multiple. */
+type Plane = { readonly how: How; readonly axes: readonly Axis[]; readonly whole: boolean }
+
+const isHalf = ({ how, axes }: Plane): boolean =>
+  how.transform === 'half_pixel' || (how.transform === 'pytorch_half_pixel' && axes.every((a) => a.size > 1))
+
+const isNearest = ({ how }: Plane, transform: string, nearest: string): boolean =>
+  how.mode === 'nearest' && how.transform === transform && how.nearest === nearest
+
+const isLinear = ({ how }: Plane): boolean => how.mode === 'linear' && !how.antialias && !how.exclude
+
+/** torch's own resizings: where one computes the same, and the one. */
+const PRIMITIVES: readonly (readonly [
+  same: (p: Plane) => boolean,
+  made: (v: Value, attrs: { readonly size: readonly number[]; readonly scales: readonly (number | null)[] }) => Value,
+])[] = [
+  [
+    (p) => isNearest(p, 'asymmetric', 'floor') || (p.whole && isNearest(p, 'half_pixel', 'round_prefer_floor')),
+    (v, attrs) => v.kit.emit('upsampleNearest', [v], attrs),
+  ],
+  [
+    (p) => isNearest(p, 'half_pixel', 'round_prefer_ceil'),
+    (v, attrs) => v.kit.emit('upsampleNearestExact', [v], attrs),
+  ],
+  [
+    (p) => isLinear(p) && p.how.transform === 'align_corners' && p.axes.every((a) => a.size === a.length * a.scale),
+    (v, attrs) => v.kit.emit('upsampleLinear', [outOf(v)], { ...attrs, alignCorners: true }),
+  ],
+  [
+    (p) => isLinear(p) && isHalf(p),
+    (v, attrs) => v.kit.emit('upsampleLinear', [outOf(v)], { ...attrs, alignCorners: false }),
+  ],
+]
+
 /** torch's own resizing, where it computes the same: whole planes, one rule, no cubic. */
-const primitive = (x: Importing, v: Value, axes: readonly Axis[], how: How, given: boolean): Value | null => {
+const primitive = (v: Value, axes: readonly Axis[], how: How, given: boolean): Value | null => {
   const spatial = axes.slice(2)
   if (spatial.length === 0 || spatial.length > 3 || axes.slice(0, 2).some((a) => a.length !== a.size)) return null
   const whole = spatial.every((a) => a.size === a.length * a.scale && Number.isInteger(a.scale))
   const attrs = { size: spatial.map((a) => a.size), scales: spatial.map((a) => (given ? a.scale : null)) }
-  const floor = how.transform === 'asymmetric' && how.nearest === 'floor'
-  if (
-    how.mode === 'nearest' &&
-    (floor || (whole && how.transform === 'half_pixel' && how.nearest === 'round_prefer_floor'))
-  )
-    return x.kit.emit('upsampleNearest', [v], attrs)
-  if (how.mode === 'nearest' && how.transform === 'half_pixel' && how.nearest === 'round_prefer_ceil')
-    return x.kit.emit('upsampleNearestExact', [v], attrs)
-  if (how.mode !== 'linear' || how.antialias || how.exclude) return null
-  if (how.transform === 'align_corners' && axes.every((a) => a.size === a.length * a.scale))
-    return x.kit.emit('upsampleLinear', [outOf(v)], { ...attrs, alignCorners: true })
-  const half =
-    how.transform === 'half_pixel' || (how.transform === 'pytorch_half_pixel' && spatial.every((a) => a.size > 1))
-  return half ? x.kit.emit('upsampleLinear', [outOf(v)], { ...attrs, alignCorners: false }) : null
+  const found = PRIMITIVES.find(([same]) => same({ how, axes: spatial, whole }))
+  return found === undefined ? null : found[1](v, attrs)
 }
 
 /** The ratio that all axes share where the picture keeps its shape, or null. */
@@ -214,7 +236,7 @@ const resized =
     const v = x.value(0)
     const how = read(x)
     const { axes, given } = axesOf(x, v.shape, scalesAt, sizesAt)
-    const known = primitive(x, v, axes, how, given)
+    const known = primitive(v, axes, how, given)
     if (known !== null) return typed(known, x.type(0))
     const plain = outOf(v)
     const y = axes.reduce((u, axis, d) => {
