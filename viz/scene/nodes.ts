@@ -176,12 +176,8 @@ const branchesOf = (c: Context, node: Node): readonly Parts[] => {
   const id = `${c.scope.prefix}${node.id}`
   return (node.branches ?? []).map((graph, i) => {
     const scope = branchScope(id, node, i)
-<<<<<<< HEAD
-    const inside = partsOf(graph, scope, [], c.boxes, [], { ...sidePart(sideOf(c, node)), ...bodyPart(c, node, graph) })
-=======
-    const place = { scope, boxes: c.boxes, ...sidePart(sideOf(c, node)), ...bodyPart(node) }
+    const place = { scope, boxes: c.boxes, ...sidePart(sideOf(c, node)), ...bodyPart(c, node, graph) }
     const inside = partsOf(graph, { ...place, roots: [], inputs: [] })
->>>>>>> 4612809 (Pages as reducers with one render; keys as tables; training's loop and update cut into steps; smaller panel, camera and views)
     return {
       ...inside,
       boxes: [
@@ -224,19 +220,8 @@ const phaseBox = (node: SceneNode, of: Node): SceneBox => ({
   ...sidePart(node.side),
 })
 
-<<<<<<< HEAD
-/** Describes a graph. `roots`: where its values end (none in a branch, which only computes scales). */
-export const partsOf = (
-  graph: Graph,
-  scope: Scope,
-  roots: readonly number[],
-  boxes: ReadonlySet<string>,
-  inputs: readonly ProgramInput[],
-  of: Pick<Context, 'side' | 'loop' | 'steps'> = {},
-): Parts => {
-=======
 /** Where a graph stands in a program. */
-export type Within = Pick<Context, 'scope' | 'boxes' | 'side' | 'loop'> & {
+export type Within = Pick<Context, 'scope' | 'boxes' | 'side' | 'loop' | 'steps'> & {
   /** Where its values end: none in a branch, which only computes scales. */
   readonly roots: readonly number[]
   readonly inputs: readonly ProgramInput[]
@@ -244,7 +229,6 @@ export type Within = Pick<Context, 'scope' | 'boxes' | 'side' | 'loop'> & {
 
 /** Describes a graph. */
 export const partsOf = (graph: Graph, { roots, inputs, ...within }: Within): Parts => {
->>>>>>> 4612809 (Pages as reducers with one render; keys as tables; training's loop and update cut into steps; smaller panel, camera and views)
   const flow = flowOf(graph, roots)
   const c: Context = {
     graph,
