@@ -29,7 +29,7 @@ const FUNCTIONS: { readonly [F in LaneFunction]: true } = {
 export const isLaneFunction = (op: LaneOp): op is LaneFunction => Object.hasOwn(FUNCTIONS, op)
 
 type Binary = 'add' | 'sub' | 'mul' | 'div' | 'min' | 'max' | 'pmin' | 'pmax'
-type Comparison = 'lt' | 'le' | 'gt' | 'ge' | 'eq' | 'ne'
+type Comparison = 'lt' | 'le' | 'gt' | 'ge' | 'eq' | 'ne' | 'same'
 
 /** An operation of an expression. */
 export type LaneOp =
@@ -58,7 +58,8 @@ type Comparisons = { readonly [O in Comparison]: (a: Lane, b: Lane) => LaneMask 
 
 /**
  * With what expressions are written. `nearest` rounds ties to even, `fround` to float32; `min` and `max` are Math's (NaN
- * wins), while `pmin(a, b)` is `b < a ? b : a` and `pmax(a, b)` is `a < b ? b : a`, so that a NaN in `a` stays.
+ * wins), while `pmin(a, b)` is `b < a ? b : a` and `pmax(a, b)` is `a < b ? b : a`, so that a NaN in `a` stays. `same` is Object.is of two
+ * float32 numbers, one of which was made of the other: a NaN that was handed on is the same.
  */
 export type Lanes = UnaryOps &
   BinaryOps &
@@ -99,7 +100,7 @@ export type LaneList = {
 }
 
 const MASKS: ReadonlySet<LaneOp> = new Set<LaneOp>([
-  ...(['lt', 'le', 'gt', 'ge', 'eq', 'ne'] as const),
+  ...(['lt', 'le', 'gt', 'ge', 'eq', 'ne', 'same'] as const),
   ...(['and', 'or', 'not', 'atColumn'] as const),
 ])
 /** Does the operation give a condition? */
@@ -205,6 +206,7 @@ export const newLanes = (): LaneList => {
     ge: (a, b) => add('ge', [a, b]) as LaneMask,
     eq: (a, b) => add('eq', [a, b]) as LaneMask,
     ne: (a, b) => add('ne', [a, b]) as LaneMask,
+    same: (a, b) => add('same', [a, b]) as LaneMask,
     // x - 0 is x, of either sign.
     sub: (a, b) => (isZero(b) ? a : (add('sub', [a, b]) as Lane)),
     zero: constant(0),

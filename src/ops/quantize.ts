@@ -145,8 +145,9 @@ export const quantized = (e: Lanes, [x, s, z]: readonly Lane[], a: QuantizeAttrs
   const [lo, hi] = limits(a).map((limit) => e.constant(limit))
   const p = e.fround(e.div(x, s))
   const r = ROUNDING_LANES[a.rounding](e, e.fround(e.add(p, z)))
-  const q = e.fround(e.sub(e.pmax(e.pmin(r, hi), lo), z))
-  return { p, q, clipped: () => e.or(e.gt(r, hi), e.lt(r, lo)) }
+  const inside = e.pmax(e.pmin(r, hi), lo)
+  // NaN stays, and counts as not clipped.
+  return { p, q: e.fround(e.sub(inside, z)), clipped: () => e.not(e.same(r, inside)) }
 }
 
 /** Integer quantization of x with scale s and zero point z: `(clamp(round(x/s + z)) - z) * s`. */

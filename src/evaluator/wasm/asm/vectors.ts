@@ -150,6 +150,7 @@ export const f64x2 = {
 
 /** Two 64-bit integers, as far as bits of two float64 are built from them. */
 export const i64x2 = {
+  eq: simd2(214),
   shl: shift(203),
   shr_u: shift(205),
 } as const

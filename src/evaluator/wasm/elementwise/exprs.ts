@@ -13,6 +13,7 @@ export type VectorOp =
       | 'exponent'
       | 'inverse'
       | 'column'
+      | 'same'
       | 'atColumn'
       | 'exp'
       | 'exp2'
@@ -65,7 +66,7 @@ const ALWAYS: ReadonlySet<LaneOp> = new Set<LaneOp>([
 /** Of float32 operands the result is one. */
 const STAYS: ReadonlySet<LaneOp> = new Set<LaneOp>([
   ...(['neg', 'abs', 'nearest', 'floor', 'ceil', 'trunc', 'min', 'max', 'pmin', 'pmax', 'select'] as const),
-  ...(['lt', 'le', 'gt', 'ge', 'eq', 'ne', 'and', 'or', 'not'] as const),
+  ...(['lt', 'le', 'gt', 'ge', 'eq', 'ne', 'same', 'and', 'or', 'not'] as const),
 ])
 
 /** An operation with all that tells it from others. */
@@ -157,6 +158,7 @@ const newLowering = (source: readonly LaneExpr[], push: (e: Expr) => number): ((
     // The bits of the exponent: those of Infinity.
     if (isOfBits(op)) return ofBits(op, args.map(single))
     if (op === 'column') return push({ op: 'itof', args: [iota(value)] })
+    if (op === 'same') return push({ op: 'ieq', args: args.map(single) })
     if (op === 'atColumn') return push({ op: 'ieq', args: [iota(value), single(args[0])] })
     return push({ op: op as VectorOp, args: args.map(single) })
   }

@@ -50,6 +50,7 @@ export const compared = {
   ge: pairs(f64x2.ge),
   eq: pairs(f64x2.eq),
   ne: pairs(f64x2.ne),
+  same: pairs(i64x2.eq),
 } as const
 
 /** Bits of doubles. */
