@@ -65,6 +65,16 @@ const valuesField: Field = {
   holds: (x) => x instanceof Map && [...x].every(([id, t]) => typeof id === 'number' && tensorField.holds(t)),
 }
 
+/** Values over the steps of loops. */
+const overStepsField: Field = {
+  says: 'what watch collects over the steps of loops',
+  like: 'watch(program, args).overSteps',
+  holds: (x) =>
+    x instanceof Map &&
+    [...x].every(([id, s]) => typeof id === 'string' && SERIES.every((k) => Array.isArray(Object(s)[k]))),
+}
+const SERIES = ['min', 'max', 'mean'] as const
+
 /** A report of an export. */
 const reportField: Field = {
   ...shaped('what exportReport gave, unwrapped', {
@@ -105,6 +115,7 @@ export const SCENE = {
   title: text,
   outputs: anything,
   values: valuesField,
+  overSteps: overStepsField,
   log: recordsField,
   profile: profileField,
   plan: planField,

@@ -8,16 +8,17 @@ import { demandProgram, type Program } from '../src/graph/program.js'
 import type { RunArgs } from '../src/nn/program/program.js'
 
 import { runArgsField } from './border.js'
+import { newStepWatch, type StepWatch } from './scene/overSteps.js'
 
-/** Values by node: those of the program's inputs at once, all others as the run that is given `observe` computes them (copied). */
-export type Watch = {
+/** Values by node, and over the steps of loops where the run is given `observeStep`, too. By node: those of the program's inputs at once, all others as the run that is given `observe` computes them (copied). */
+export type Watch = StepWatch & {
   readonly values: ReadonlyMap<number, Tensor>
   readonly observe: NonNullable<RunOptions['observe']>
 }
 
 /**
  * Watches a run.
- * @example const w = watch(program, args); run(program, args, { observe: w.observe }); toHtml(program, { values: w.values })
+ * @example const w = watch(program, args); const { observe, observeStep } = w; run(program, args, { observe, observeStep }); toHtml(program, { values: w.values, overSteps: w.overSteps })
  */
 export const watch = <P, S, I, O>(program: Program<P, S, I, O>, args: RunArgs<P, S, I>): Watch => {
   demandProgram('watch', program)
@@ -28,5 +29,9 @@ export const watch = <P, S, I, O>(program: Program<P, S, I, O>, args: RunArgs<P,
     const t: unknown = i.part === 'tensor' ? at(trees[i.kind], i.path) : undefined
     if (isTensor(t)) values.set(i.node, t)
   }
-  return { values, observe: (node, v) => void values.set(node.id, { shape: v.shape, data: v.data.slice() }) }
+  return {
+    ...newStepWatch(),
+    values,
+    observe: (node, v) => void values.set(node.id, { shape: v.shape, data: v.data.slice() }),
+  }
 }

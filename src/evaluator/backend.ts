@@ -22,6 +22,8 @@ export type RunOptions = TrustOptions & {
   readonly debugNonFinite?: boolean
   /** Called with each node's value as it is computed (top-level nodes only). Don't keep or change the storage. */
   readonly observe?: (node: Node, value: Tensor) => void
+  /** Called with each value of the body of a top-level loop as a step computes it, what the step is given included; `step`: its place in the sequence. Don't keep or change the storage. */
+  readonly observeStep?: (loop: Node, step: number, node: Node, value: Tensor) => void
 }
 
 /** The outcome of one run: one tensor per `program.graph.outputs`, in that order. */

@@ -38,7 +38,7 @@ export const prepareOn = (backend: Backend, program: Program): Either<QuantError
       ])
 }
 
-const RUN: Fields<RunOptions> = { debugNonFinite: flag, observe: func, trusted: flag }
+const RUN: Fields<RunOptions> = { debugNonFinite: flag, observe: func, observeStep: func, trusted: flag }
 
 /** What is wrong with the options of a run. */
 export const runOptionProblems = (options: unknown): QuantErrors =>

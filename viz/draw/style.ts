@@ -133,7 +133,7 @@ body:has(.below:not([hidden])) #timeline{display:none}body:has(.below:not([hidde
 #steps{height:auto;max-height:34vh}#steps table{width:auto;min-width:0}#steps tbody tr{cursor:auto}#steps :is(th,td):first-child{text-align:left}#steps tbody th{position:static;font-weight:400;padding:2px 8px}#steps thead th{padding:3px 8px}#steps th button{font-weight:400;padding:0;border:0;text-decoration:underline;text-underline-offset:3px;white-space:normal;overflow-wrap:anywhere;text-align:left}
 .below .meter{display:block;width:76px;height:4px;margin:1px 0 2px auto}.below .meter rect{fill:var(--rule)}.below .meter .fill{fill:var(--h0)}
 .chart.curve{height:172px}.curve path{fill:none;stroke-width:1.6}.curve .forward{stroke:var(--h0)}.curve .ideal{stroke:var(--edge);stroke-width:1;stroke-dasharray:3 3}.curve .gradient{stroke:var(--doubt-line);stroke-width:2}.curve .zero{stroke:var(--edge);stroke-dasharray:2 3}
-.chart{display:block;width:100%;height:84px}.chart rect{fill:var(--h0)}.chart .end{fill:var(--lost)}.chart line{stroke:var(--edge)}.chart text{fill:var(--soft);font-size:12px}
+.chart{display:block;width:100%;height:84px}.chart rect{fill:var(--h0)}.chart .end{fill:var(--lost)}.strip .band{fill:var(--h0);fill-opacity:.28;stroke:var(--h0);stroke-opacity:.55}.strip .mean{fill:none;stroke:var(--ink);stroke-width:1.6}.chart line{stroke:var(--edge)}.chart text{fill:var(--soft);font-size:12px}
 footer{grid-column:1/-1;display:flex;flex-wrap:wrap;gap:4px 18px;padding:7px 20px;border-top:1px solid var(--rule);background:var(--panel);color:var(--soft);font-size:12px}
 footer span{display:inline-flex;align-items:center;gap:7px}
 footer svg{width:34px;height:12px}

@@ -54,13 +54,13 @@ export const histogramChart = (n: SceneNumbers): SVGElement => {
 }
 
 /** Scales of the channels. */
-export const scalesChart = (scales: readonly number[]): SVGElement =>
+export const scalesChart = (scales: readonly number[], one: 'channel' | 'head' = 'channel'): SVGElement =>
   ends(
     bars(
       scales,
-      `Scales of ${scales.length} channels, ${number(Math.min(...scales))} to ${number(Math.max(...scales))}`,
+      `Scales of ${scales.length} ${one}s, ${number(Math.min(...scales))} to ${number(Math.max(...scales))}`,
       () => false,
     ),
-    'channel 0',
-    `channel ${scales.length - 1}`,
+    `${one} 0`,
+    `${one} ${scales.length - 1}`,
   )

@@ -1,5 +1,6 @@
 /** Part of the panel: the integer grid on which a value lies. */
 import { number, scaleName, setFormula, typeName } from '../draw/words.js'
+import { headsOf } from '../scene/around.js'
 import type { SceneNode, SceneNumbers } from '../scene/scene.js'
 import { scalesChart } from './charts.js'
 import { el } from './dom.js'
@@ -23,6 +24,7 @@ const scaleLine = (c: PanelContext, scale: string, formula: string): string => {
 /** The numbers of a grid, as a run gives them. */
 const gridNumbers = (c: PanelContext, n: SceneNode): readonly Node[] => {
   const x = numbersFor(c, n)
+  const unit = x?.channels !== undefined && headsOf(c.index.scene, n.id) === x.channels ? 'head' : 'channel'
   if (x?.scales === undefined)
     return [el('p', { class: 'soft' }, 'Numbers appear when the page is given a run: toHtml(program, { values }).')]
   return (x.channels ?? 1) > 1
@@ -30,9 +32,9 @@ const gridNumbers = (c: PanelContext, n: SceneNode): readonly Node[] => {
         el(
           'p',
           { class: 'range' },
-          `${x.channels} channels, s = ${number(Math.min(...x.scales))} … ${number(Math.max(...x.scales))}`,
+          `${x.channels} ${unit}s, s = ${number(Math.min(...x.scales))} … ${number(Math.max(...x.scales))}`,
         ),
-        scalesChart(x.scales),
+        scalesChart(x.scales, unit),
       ]
     : [
         el('p', { class: 'range' }, `s = ${number(x.scales[0])}, z = ${number(x.zeroPoints?.[0] ?? 0)}`),

@@ -10,6 +10,7 @@ import { numberParts, wasteParts } from './numberParts.js'
 import { codeOf, links, section, type PanelContext } from './parts.js'
 import { exportParts } from './exportParts.js'
 import { fateParts } from './planParts.js'
+import { stepParts } from './stepParts.js'
 import { timeParts } from './timeParts.js'
 import { trackParts } from './trackParts.js'
 
@@ -95,6 +96,7 @@ export const nodeParts = (c: PanelContext, n: SceneNode): readonly Node[] => {
     ...adviceParts(c, n),
     ...(births.length === 0 ? [] : section('Where its metadata was born', links(c, births))),
     ...numberParts(c, n),
+    ...stepParts(c, n),
     ...wasteParts(c, n),
     ...trackParts(c, n),
     ...gradientParts(c, n),
@@ -145,7 +147,7 @@ export const boxParts = (c: PanelContext, i: Item, leaving: readonly Line[]): re
     el(
       'p',
       { class: 'soft' },
-      `${i.box?.layer ?? i.box?.kind ?? 'layer'} · ${i.open ? 'Enter closes it' : 'Enter opens it'}`,
+      `${i.box?.layer ?? i.box?.kind ?? 'layer'}${i.box?.heads === undefined ? '' : ` · ${i.box.heads} heads`} · ${i.open ? 'Enter closes it' : 'Enter opens it'}`,
     ),
     ...section(
       'What leaves it',

@@ -11,3 +11,9 @@ export const around = (scene: Pick<Scene, 'boxes' | 'nodes'>): ((id: string) => 
     return out
   }
 }
+
+/** The heads of the attention around a node; none outside of one. */
+export const headsOf = (scene: Pick<Scene, 'boxes' | 'nodes'>, id: string): number | undefined => {
+  const heads = new Map(scene.boxes.map((b) => [b.id, b.heads]))
+  return around(scene)(id).flatMap((at) => heads.get(at) ?? [])[0]
+}

@@ -17,6 +17,7 @@ import { siteOf, type Site } from './site.js'
 import { boxOf, layerBoxes, top } from './names.js'
 import { numbersOf } from './numbers.js'
 import { partsOf } from './nodes.js'
+import { seriesOf, type OverSteps } from './overSteps.js'
 import { firstNonfinite, observedOf, type Values } from './observed.js'
 import { timesOf } from './profile.js'
 import { planFacts } from './plan.js'
@@ -36,6 +37,8 @@ export type SceneOptions = {
    * Values of a run by node, as `watch` collects them: fills in histograms, clipped shares, quantization errors.
    */
   readonly values?: Values
+  /** Values over the steps of loops, as `watch` collects them: fills in how they go from step to step. */
+  readonly overSteps?: OverSteps
   /** A training log, as `addEvent` makes it: fills in the time axis. */
   readonly log?: readonly LogRecord[]
   /** Where the time of this program goes, as `profile` measures it: fills in the table of steps and colours nodes by time. */
@@ -72,10 +75,12 @@ const valuesOf = (
 
 /** Boxes of layers with their classes, where those are known. */
 const classed = (site: Site, boxes: readonly SceneBox[]): readonly SceneBox[] => {
-  const classes = new Map([...site.written.values()].map((l) => [boxOf(l.path), l.layer]))
+  const classes = new Map([...site.written.values()].map((l) => [boxOf(l.path), l]))
   return boxes.map((b) => {
-    const layer = b.side === undefined ? classes.get(b.id) : undefined
-    return layer === undefined ? b : { ...b, layer }
+    const written = b.side === undefined ? classes.get(b.id) : undefined
+    if (written === undefined) return b
+    const [, heads] = written.given.find(([option]) => option === 'numHeads') ?? []
+    return { ...b, layer: written.layer, ...(heads === undefined ? {} : { heads: Number(heads) }) }
   })
 }
 
@@ -151,6 +156,21 @@ const layersOf = ({ graph: { nodes } }: Program): readonly SceneBox[] => {
   return [...layerBoxes(paths(false)), ...layerBoxes(paths(true), 'backward')]
 }
 
+/** What stands in a scene beside the program, because it was given. */
+const givenParts = (
+  program: Program,
+  options: SceneOptions,
+  nodes: readonly SceneNode[],
+  boxes: readonly SceneBox[],
+): Pick<Scene, 'log' | 'profile' | 'plan' | 'exported' | 'steps' | 'series'> => ({
+  ...(options.overSteps === undefined ? {} : { series: seriesOf(options.overSteps, nodes) }),
+  ...(options.log === undefined || options.log.length === 0 ? {} : { log: columnsOf(program, options.log) }),
+  ...(options.profile === undefined ? {} : { profile: timesOf(options.profile) }),
+  ...(options.plan === undefined ? {} : { plan: planFacts(options.plan) }),
+  ...(options.exported === undefined ? {} : { exported: exportOf(options.exported, nodes, boxes) }),
+  ...(options.steps === undefined ? {} : { steps: stepErrors(options.steps, boxes) }),
+})
+
 /** The scene of a program. */
 export const sceneOf = (program: Program, options: SceneOptions = {}): Scene => {
   demandScene('sceneOf', program, options)
@@ -180,13 +200,7 @@ export const sceneOf = (program: Program, options: SceneOptions = {}): Scene => 
     nonfinite: firstNonfinite(program, observed),
     wasted: [],
     curves,
-    ...(options.log === undefined || options.log.length === 0 ? {} : { log: columnsOf(program, options.log) }),
-    ...(options.profile === undefined ? {} : { profile: timesOf(options.profile) }),
-    ...(options.plan === undefined ? {} : { plan: planFacts(options.plan) }),
-    ...(options.exported === undefined
-      ? {}
-      : { exported: exportOf(options.exported, nodes, [...layers, ...parts.boxes]) }),
-    ...(options.steps === undefined ? {} : { steps: stepErrors(options.steps, layers) }),
+    ...givenParts(program, options, nodes, [...layers, ...parts.boxes]),
   }
   const index = indexOf(scene)
   const kinds = kindsOfLoss(index)

@@ -4,7 +4,7 @@ import { showFormat } from '../../src/data/minifloat.js'
 import type { Graph, Node } from '../../src/graph/graph.js'
 import { formula, showAttrs } from '../../src/graph/print.js'
 import type { ProgramInput } from '../../src/graph/program.js'
-import { constantOf, constOp, scanOp } from '../../src/graph/structural.js'
+import { constantOf, constOp, inputOp, scanOp } from '../../src/graph/structural.js'
 import { identities } from './identity.js'
 import { isLicence, productLicence, whyFloat } from '../../src/graph/licence.js'
 import { estimatorOf } from './estimator.js'
@@ -139,6 +139,13 @@ const productPart = (c: Context, node: Node): Pick<SceneNode, 'product' | 'integ
   }
 }
 
+/** What an input holds that is no float, and of what a node picks rows: said by the roles of its operands. */
+const kindPart = (c: Context, { op, attrs, inputs }: Node): Pick<SceneNode, 'dtype' | 'rows'> => {
+  if (op === inputOp) return attrs.dtype === 'integer' || attrs.dtype === 'boolean' ? { dtype: attrs.dtype } : {}
+  const [of, by] = Array.isArray(op.operands) ? op.operands : []
+  return of === 'table' && by === 'indices' ? { rows: c.graph.nodes[inputs[0]].shape[0] } : {}
+}
+
 const quantizerPart = (node: Node): Pick<SceneNode, 'quantizes'> => {
   const onto = quantizes(node)
   return onto === undefined ? {} : { quantizes: onto }
@@ -157,6 +164,7 @@ const describe = (c: Context, node: Node): SceneNode => {
     ...(c.steps?.[node.id] === true ? { step: true } : {}),
     ...(attrs === '' ? {} : { attrs }),
     ...quantizerPart(node),
+    ...kindPart(c, node),
     ...productPart(c, node),
     ...(node.location === undefined ? {} : { location: node.location }),
     ...tiesOf(c, node),

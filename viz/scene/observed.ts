@@ -29,7 +29,12 @@ export const sqnrOf = (x: Float32Array, y: Float32Array): number | null => {
 const isRounding = (x: unknown): x is Rounding => typeof x === 'string' && Object.hasOwn(ROUNDINGS, x)
 
 /** Shares of a quantizer's operand that fall below and above its integers. */
-const clippedOf = (node: Node, x: Tensor, scale: Tensor, zeroPoint: Tensor): readonly [number, number] | null => {
+export const clippedOf = (
+  node: Node,
+  x: Tensor,
+  scale: Tensor,
+  zeroPoint: Tensor,
+): readonly [number, number] | null => {
   const { bits, signed, narrow, rounding } = node.attrs
   if (quantizes(node) !== 'integers' || typeof bits !== 'number' || !isRounding(rounding)) return null
   const [lo, hi] = [intMin(bits, signed === true, narrow === true), intMax(bits, signed === true, narrow === true)]

@@ -1,5 +1,7 @@
 /** What the page draws, as plain JSON: nodes, layers, edges and named values of a program. Knows no coordinates. */
-import type { ProfileRow } from '../../src/evaluator/insight.js'
+import type { ScenePlan, SceneProfile } from './timing.js'
+
+export type { ScenePlan, SceneProfile, SceneStep } from './timing.js'
 
 /** How a value stands with metadata. */
 export type Carry = 'carries' | 'claimed' | 'stripped' | 'float'
@@ -44,6 +46,10 @@ export type SceneNode = Meta & {
   readonly product?: string
   readonly integer?: boolean
   readonly whyFloat?: string
+  /** Of an input that is no float: whole numbers, or 0 and 1. */
+  readonly dtype?: 'integer' | 'boolean'
+  /** Of a node that picks rows out of a table by indices: how many rows the table has. */
+  readonly rows?: number
   /** `param conv1.weight`, for inputs of the program. */
   readonly origin?: string
   readonly location?: string
@@ -69,6 +75,8 @@ export type SceneBox = {
   readonly kind: 'layer' | 'phase' | 'branch'
   /** Of a layer its class, where that is known: `QuantConv2d`. */
   readonly layer?: string
+  /** Of an attention layer: its heads. */
+  readonly heads?: number
   /** Of a loop and of its body: how many steps there are, and how many states go from one to the next. */
   readonly loop?: { readonly steps: number; readonly states: number; readonly reverse: boolean }
   /** Of a body: its states, each from the node that a step hands back to the input of the next step. */
@@ -151,6 +159,15 @@ export type SceneNumbers = {
   readonly sqnr?: number | null
 }
 
+/** What the values of a node of a loop's body were, step by step of the sequence. */
+export type SceneSeries = {
+  readonly min: readonly number[]
+  readonly max: readonly number[]
+  readonly mean: readonly number[]
+  /** Of a quantizer: the share of values that it cut off. */
+  readonly clipped?: readonly number[]
+}
+
 /** A grid of which a value uses at most half: bits that buy nothing. */
 export type SceneWaste = {
   /** Where it is seen: the quantizer, or the ReLU that cuts off what it spent bits on. */
@@ -203,52 +220,6 @@ export type Phrase = {
   readonly targets?: readonly string[]
 }
 
-/** One step of a profiled plan; times in milliseconds of one thread, `nodes` are those that it computes. */
-export type SceneStep = Omit<ProfileRow, 'nodes' | 'stages'> & {
-  readonly nodes: readonly string[]
-  readonly stages: number
-}
-
-/** Where the time of one execution goes; `total` is the sum of the steps, `ms` an execution timed as a whole. */
-export type SceneProfile = {
-  readonly ms: number
-  readonly total: number
-  readonly bytes: number
-  readonly limits: {
-    readonly cacheGBs: number
-    readonly memoryGBs: number
-    readonly gflops: number
-    readonly integerGops: number
-  }
-  readonly steps: readonly SceneStep[]
-}
-
-/** What the compiler made of a program: counts after its passes, and its steps; addresses in bytes. */
-export type ScenePlan = {
-  readonly bytes: number
-  readonly phases: readonly { readonly path: string; readonly phase: 'collecting' | 'learned' }[]
-  readonly passes: {
-    readonly programNodes: number
-    readonly flatNodes: number
-    readonly loops: number
-    readonly kernels: number
-    readonly hostSteps: number
-    readonly storedValues: number
-    readonly inPlace: number
-  }
-  readonly levels: number
-  /** `ops`: how many flat nodes; `nodes`: the traced nodes from which they come. */
-  readonly steps: readonly {
-    readonly kernel: string
-    readonly on: 'wasm' | 'host'
-    readonly level: number
-    readonly once: boolean
-    readonly ops: number
-    readonly nodes: readonly string[]
-    readonly stores: readonly number[]
-  }[]
-}
-
 /** What an exported model can't say. `about`: the nodes, or the box, that an entry is about; none where it is the whole. */
 export type SceneExport = {
   readonly target: 'qcdq' | 'qonnx'
@@ -287,6 +258,8 @@ export type Scene = {
   readonly numbers: { readonly [name: string]: SceneNumbers }
   /** Numbers of a run by node. */
   readonly observed: { readonly [node: string]: SceneNumbers }
+  /** Values over the steps of loops, by node of their bodies. */
+  readonly series?: { readonly [node: string]: SceneSeries }
   /** Nodes that made the first NaN or infinity out of finite operands. */
   readonly nonfinite: readonly string[]
   readonly wasted: readonly SceneWaste[]

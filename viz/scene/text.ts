@@ -15,6 +15,14 @@ const unitOf = (i: Item): readonly Piece[] => {
   return integer === undefined ? [] : [{ text: integer ? 'int' : 'float', tone: integer ? 'good' : 'lost' }]
 }
 
+const KINDS = { integer: 'integers', boolean: 'booleans' } as const
+
+/** What a node gives: its shape, and what is no float, or is picked out of a table. */
+const nodeText = ({ dtype, rows, shape }: NonNullable<Item['node']>): string => {
+  const kind = dtype === undefined ? '' : KINDS[dtype]
+  return [rows === undefined ? kind : `rows of ${rows}`, shapeText(shape)].filter((t) => t !== '').join(BETWEEN)
+}
+
 /** What a box says that loses nothing. */
 const calmText = (box: Item['box'], leaving: Item['leaving']): string => {
   const { loop, kind } = box ?? {}
@@ -39,8 +47,9 @@ const boxPieces = ({ box, hidden, leaving }: Item): readonly Piece[] => {
     ...(free > 0 ? [{ text: `${free} stripped, no cost`, tone: 'soft' as const }] : []),
   ]
   const calm = calmText(box, leaving)
-  if (losses.length > 0) return losses
-  return calm === '' ? [] : [{ text: calm, tone: 'soft' }]
+  const heads: readonly Piece[] = box?.heads === undefined ? [] : [{ text: `${box.heads} heads`, tone: 'soft' }]
+  if (losses.length > 0) return [...heads, ...losses]
+  return calm === '' ? heads : [...heads, { text: calm, tone: 'soft' }]
 }
 
 /** What an overlay has to say of an item, and whether its gradient is an estimate. */
@@ -58,7 +67,7 @@ export const piecesOf = (
   if (i.open) return over
   if (i.node?.op === 'const') return []
   const plain = (): readonly Piece[] =>
-    i.kind === 'box' ? boxPieces(i) : [{ text: shapeText(i.node?.shape ?? []), tone: 'soft' }]
+    i.kind === 'box' ? boxPieces(i) : [{ text: i.node === undefined ? '' : nodeText(i.node), tone: 'soft' }]
   const own = badge === undefined ? plain() : over
   return [...unitOf(i), ...own, ...(estimated ? [ESTIMATED] : [])]
 }

@@ -3,7 +3,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { sizeOf } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Graph, Node } from '../../graph/graph.js'
-import { evaluate, evaluateScan, liveNodes, sliceOf } from './reference.js'
+import { evaluate, evaluateScan, liveNodes, NOBODY, sliceOf } from './reference.js'
 
 /** Which outputs of a body must be known for some of them to be: theirs, and those of carries that feed them. */
 const outputsFor = (body: Graph, carries: number, index: number): readonly number[] => {
@@ -40,7 +40,7 @@ export const oneOfLoop = (node: Node, index: number): ((arg: (operand: number) =
       const t = node.attrs.reverse === true ? length - 1 - k : k
       const slices = args.slice(carries, carries + xs).map((x) => (x === null ? null : sliceOf(x, t)))
       const given = [...carry, ...slices, ...args.slice(carries + xs)].map((a) => a ?? nothing)
-      const done = evaluate(own, given, { options: {}, warnings: [] }, false)
+      const done = evaluate(own, given, { options: {}, warnings: [] }, NOBODY)
       if (E.isLeft(done)) return new Float32Array(sizeOf(body.nodes[body.outputs[index]].shape)).fill(NaN)
       const { right } = done
       carry = carry.map((c, i) => (outputs.includes(i) ? right[outputs.indexOf(i)] : c))
@@ -60,7 +60,7 @@ export const loopByReference = (
 ): ((args: readonly Tensor[], outs: readonly (Tensor | null)[]) => string | null) => {
   const bodies = (loop.branches ?? []).map(liveNodes)
   return (args, outs) => {
-    const done = evaluateScan(loop, bodies[0], args, { options: {}, warnings: [] })
+    const done = evaluateScan(loop, bodies[0], args, { options: {}, warnings: [] }, NOBODY)
     if (E.isLeft(done)) return done.left.message
     done.right.forEach((t, i) => outs[i]?.data.set(t.data))
     return null

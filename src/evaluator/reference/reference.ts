@@ -38,6 +38,11 @@ export const liveNodes = (graph: Graph): Live => {
 /** What one evaluation of a graph needs besides its inputs. */
 type Context = { readonly options: RunOptions; readonly warnings: QuantWarning[] }
 
+/** Who is told of the values of a graph, and of those of the steps of its loops. */
+type Tell = { readonly node?: RunOptions['observe']; readonly step?: RunOptions['observeStep'] }
+/** Nobody is. */
+export const NOBODY: Tell = {}
+
 const finite = (t: Tensor): boolean => {
   for (let i = 0; i < t.data.length; i++) if (!Number.isFinite(t.data[i])) return false
   return true
@@ -102,7 +107,7 @@ export const evaluate = (
   l: Live,
   inputs: readonly Tensor[],
   ctx: Context,
-  top: boolean,
+  tell: Tell,
 ): E.Either<QuantError, readonly Tensor[]> => {
   const { graph, live } = l
   const values = new Array<Tensor>(graph.nodes.length)
@@ -121,6 +126,7 @@ export const evaluate = (
         body,
         node.inputs.map((id) => values[id]),
         ctx,
+        tell,
       )
       if (E.isLeft(done)) return done
       tuples.set(node.id, done.right)
@@ -134,7 +140,7 @@ export const evaluate = (
         ctx.warnings.push(stillCollecting(node.path, counter, Number(node.attrs.warnSteps)))
       const branches = l.branches.get(node.id)
       if (branches === undefined) continue
-      const done = evaluate(branches[collecting ? 0 : 1], args.slice(1), ctx, false)
+      const done = evaluate(branches[collecting ? 0 : 1], args.slice(1), ctx, NOBODY)
       if (E.isLeft(done)) return done
       tuples.set(node.id, done.right)
       values[node.id] = done.right[0]
@@ -148,7 +154,7 @@ export const evaluate = (
       const bad = ctx.options.debugNonFinite === true ? madeNonFinite(node, args, out) : null
       if (bad !== null) return E.left(bad)
     }
-    if (top) ctx.options.observe?.(node, values[node.id])
+    tell.node?.(node, values[node.id])
   }
   return E.right(graph.outputs.map((id) => values[id]))
 }
@@ -166,6 +172,7 @@ export const evaluateScan = (
   body: Live,
   args: readonly Tensor[],
   ctx: Context,
+  { step }: Tell,
 ): E.Either<QuantError, readonly Tensor[]> => {
   const [carries, xs, length] = [node.attrs.carries, node.attrs.xs, node.attrs.length].map(Number)
   const { outputs, nodes } = body.graph
@@ -178,7 +185,10 @@ export const evaluateScan = (
   for (let k = 0; k < length; k++) {
     const t = node.attrs.reverse === true ? length - 1 - k : k
     const slices = args.slice(carries, carries + xs).map((x) => sliceOf(x, t))
-    const done = evaluate(body, [...carry, ...slices, ...shared], ctx, false)
+    const given = [...carry, ...slices, ...shared]
+    const inner: Tell = step === undefined ? NOBODY : { node: (n, v) => step(node, t, n, v) }
+    given.forEach((v, i) => inner.node?.(nodes[body.graph.inputs[i]], v))
+    const done = evaluate(body, given, ctx, inner)
     if (E.isLeft(done)) return done
     carry = done.right.slice(0, carries)
     stacks.forEach((s, i) => sliceOf(s, t).data.set(done.right[carries + i].data))
@@ -201,7 +211,12 @@ export const reference: Backend = {
         }
         const warnings: QuantWarning[] = []
         return withMemory('reference', () => {
-          const done = evaluate(live, inputs, { options, warnings }, true)
+          const done = evaluate(
+            live,
+            inputs,
+            { options, warnings },
+            { node: options.observe, step: options.observeStep },
+          )
           return E.isLeft(done) ? E.left<QuantErrors>([done.left]) : E.right({ outputs: done.right, warnings })
         })
       },

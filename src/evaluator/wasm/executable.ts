@@ -170,7 +170,7 @@ export const executableOf = (program: Program, machine: Machine): Executable => 
   return {
     run: (inputs, options: RunOptions = {}) => {
       // Watching needs every node's own value, which a fused plan never makes.
-      if (options.debugNonFinite === true || options.observe !== undefined)
+      if (options.debugNonFinite === true || options.observe !== undefined || options.observeStep !== undefined)
         return E.chain((e: Executable) => e.run(inputs, options))(reference.prepare(program))
       const entry = plans.find((i) => inputs[i].data)
       return E.isLeft(entry) ? entry : runOn(entry.right, inputs)
