@@ -1,4 +1,5 @@
 /** A quantizer as plain data, composed of the pieces of Brevitas' presets. Knows no values and no layers. */
+import type { STATISTICS } from './builtIns.js'
 import { demandArguments, record, required, shaped, text, type Field } from '../data/fields.js'
 import type { Value } from '../graph/op.js'
 import type { Rounding } from '../ops/rounding.js'
@@ -8,12 +9,8 @@ import type { Rounding } from '../ops/rounding.js'
  * state. `UNIT`: the constant scale 1, of minifloats that are taken as they are.
  */
 export type ScalingImplType = 'PARAMETER_FROM_STATS' | 'PARAMETER' | 'CONST' | 'STATS' | 'DYNAMIC' | 'UNIT'
-/**
- * Statistic of a tensor that becomes its threshold (Brevitas `StatsOp`). `ZERO_MIN_MAX` is ours: `max(max, 0) - min(min, 0)`,
- * which spans all-negative weights where Brevitas' `MIN_MAX` cuts them (a quirk). `MAX_L2` is the root mean square of the channels' maxima.
- */
-export type StatsOp =
-  'PERCENTILE' | 'PERCENTILE_INTERVAL' | 'MAX' | 'MIN_MAX' | 'ZERO_MIN_MAX' | 'AVE' | 'MAX_AVE' | 'MAX_L2'
+/** Name of a statistic of a tensor that becomes its threshold (Brevitas `StatsOp`), of the table in `builtIns.ts`. */
+export type StatsOp = keyof typeof STATISTICS
 /**
  * A statistic of anyone's own, which may stand wherever a `StatsOp` may: it collects, switches over and learns like those.
  * @example

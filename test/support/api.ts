@@ -105,7 +105,7 @@ const reader = (folder: string) => {
   })
   /** A signature whose options derive from schemas, and these schemas: a change of an option is to be seen, too. */
   const withSchemas = (m: Module, signature: string): string => {
-    const schemas = /OptionsOf<|PlaceOptions</.test(signature)
+    const schemas = /OptionsOf<|PlaceOptions<|keyof typeof/.test(signature)
       ? [...signature.matchAll(/typeof (\w+)/g)].map((x) => x[1])
       : []
     const found = [...new Set(schemas)].flatMap((name) => find(m, name)?.signature ?? [])
