@@ -31,6 +31,13 @@ const sequence = { x: f([4, 2, 3]), h: f([1, 2, 2]) }
 const tokens = { x: f([5, 2, 4]) }
 const attention = q.QuantScaledDotProductAttention()
 
+/** A loop whose carry is one number in a list. */
+const looping = (body: (c: Value) => Value) =>
+  q.functionLayer('loop', (x: Value) => {
+    const start = q.mul(q.reshape(q.sum(x), [1]), 0)
+    return q.scan((c: Value, step: Value) => [body(c), step], start, x)[0]
+  })
+
 type Refusal = readonly [what: string, of: () => E.Either<q.QuantErrors, unknown>, message: RegExp, fix: RegExp]
 
 const LAYERS: readonly Refusal[] = [
@@ -125,6 +132,34 @@ const LAYERS: readonly Refusal[] = [
     /given a tensor of floats/,
     /integerInput/,
   ],
+  [
+    'heads that do not divide embedDim',
+    () => traced(mha({ numHeads: 3 }), tokens, (i) => ({ query: i.x })),
+    /4 features can't be split among 3 heads/,
+    /a number of heads that divides embedDim/,
+  ],
+  [
+    'a padding index outside the table',
+    () =>
+      traced(
+        q.QuantEmbedding({ numEmbeddings: 5, embeddingDim: 2, paddingIdx: 7 }),
+        { x: q.integerInput([3]) },
+        (i) => i.x,
+      ),
+    /5 rows, and row 7 was named/,
+    /name a row from -5 to 4/,
+  ],
+  [
+    'a body that changes the shape of a carry',
+    () =>
+      traced(
+        looping((c) => q.cat([c, c], 0)),
+        { x: f([3, 2]) },
+        (i) => i.x,
+      ),
+    /its carry has shape \[1\], but the body hands it back as \[2\]/,
+    /in the shapes in which it was given them/,
+  ],
 ]
 
 const errorsOf = (r: E.Either<q.QuantErrors, unknown>, what: string): q.QuantErrors => {
@@ -140,29 +175,31 @@ for (const [what, of, message, fix] of LAYERS)
     assert.is(first.path, 'inner')
   })
 
-test('heads that do not divide embedDim, a padding index outside the table', () => {
-  const [heads] = errorsOf(q.init(mha({ numHeads: 3 }), 0), 'heads')
-  assert.match(heads.message, /4 features can't be split among 3 heads/)
-  const table = q.QuantEmbedding({ numEmbeddings: 5, embeddingDim: 2, paddingIdx: 7 })
-  assert.match(errorsOf(q.init(table, 0), 'padding')[0].message, /5 rows, and row 7 was named/)
-})
-
 test('an index beyond the table, below it, fractional or none', () => {
-  const table = q.QuantEmbedding({ numEmbeddings: 5, embeddingDim: 2 })
+  const table = q.chain({ words: q.QuantEmbedding({ numEmbeddings: 5, embeddingDim: 2 }) })
   const program = q.orThrow(q.trace(table, q.integerInput([3]), { mode: 'eval' }))
   const start = q.orThrow(q.init(table, 0))
-  const cases: readonly (readonly [readonly number[], RegExp])[] = [
-    [[0, 1, 5], /index 2 is 5, and the table has rows 0 to 4/],
-    [[0, -1, 2], /index 1 is -1/],
-    [[0, 1.5, 2], /element 1 is 1.5, which is not a whole number/],
-    [[NaN, 1, 2], /element 0 is NaN, which is not a whole number/],
+  // What the table refuses is said of its layer, what is no index of the input.
+  const cases: readonly (readonly [given: readonly number[], message: RegExp, path: string, fix: RegExp])[] = [
+    [
+      [0, 1, 5],
+      /index 2 is 5, and the table has rows 0 to 4/,
+      'words',
+      /numEmbeddings\) as large as the largest index/,
+    ],
+    [[0, -1, 2], /index 1 is -1/, 'words', /count rows from 0/],
+    [[0, 1.5, 2], /element 1 is 1.5, which is not a whole number/, '', /give numbers of that kind/],
+    [[NaN, 1, 2], /element 0 is NaN, which is not a whole number/, '', /give numbers of that kind/],
   ]
   for (const backend of [q.wasm, q.reference])
-    for (const [data, message] of cases) {
+    for (const [data, message, path, fix] of cases) {
       const compiled = q.orThrow(q.compile(program, backend))
       const ran = compiled.run({ ...start, inputs: q.tensorOf([3], data) })
       compiled.dispose()
-      assert.match(errorsOf(ran, String(data))[0].message, message)
+      const [first] = errorsOf(ran, String(data))
+      assert.match(first.message, message)
+      assert.match(first.fix, fix)
+      assert.is(first.path, path)
     }
 })
 
