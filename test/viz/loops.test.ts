@@ -138,6 +138,26 @@ test('indices, masks, rows of a table and heads are said', () => {
   )
 })
 
+test('products in the body of a loop count: the page says that they run in float, and the start that mends it does', () => {
+  const said = (given: boolean): ReturnType<typeof sceneOf> => {
+    const net = q.model({ lstm: q.QuantLSTM({ inputSize: 3, hiddenSize: 2 }) }, (layers, params, state, i: never) => {
+      const { x: seq, h, c } = i as { readonly x: Value; readonly h: Value; readonly c: Value }
+      const [out, lstm] = layers.lstm(params.lstm, state.lstm, given ? { x: seq, hx: h, cx: c } : { x: seq })
+      return [out.y, { lstm }]
+    })
+    const states = q.tensorInput([1, 2, 2])
+    const inputs = { x: q.tensorInput([T, 2, 3]), h: states, c: states }
+    return sceneOf(right(q.trace(net as never, inputs as never, { mode: 'eval' })))
+  }
+  const text = (s: ReturnType<typeof sceneOf>): string => s.sentence.map((p) => p.text).join('')
+  const [bare, mended] = [said(false), said(true)]
+  assert.match(text(bare), /^4 of 8 linear layers run in float: loop %\d+\./)
+  assert.is(bare.floats.length, 4)
+  assert.ok(bare.floats.every((f) => /hx and cx/.test(f.advice[0].text)))
+  assert.match(text(mended), /^All 8 linear layers run on integers/)
+  assert.equal(mended.floats, [])
+})
+
 test('in a browser: the body opens without scales, states lead back, and a node shows its strip', async () => {
   const { program, seen } = watched()
   const html = toHtml(program, { values: seen.values, overSteps: seen.overSteps })

@@ -1,5 +1,6 @@
 /** What the panel says when nothing is selected: what to change, the most costly first; then what is lost at no cost. */
 import { nodeName, number } from '../draw/words.js'
+import { boxSaid } from '../scene/loops.js'
 import { calmCauses, claimedCauses, strippedCauses, type Cause } from '../scene/causes.js'
 import { costOf } from '../scene/reach.js'
 import { names } from '../scene/written.js'
@@ -12,7 +13,7 @@ import { passParts } from './planParts.js'
 const MOST_ROWS = 20
 
 /** Where a node stands: its layer is enough, for the link leads to the node itself. */
-const place = (n: SceneNode): string => (n.box === '' ? nodeName(n) : n.box)
+const place = (n: SceneNode): string => (n.box === '' ? nodeName(n) : boxSaid(n))
 
 /** What a row says of a node: how it looks, what it is, why, what to change, and what it costs. */
 type Row = {

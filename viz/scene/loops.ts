@@ -41,6 +41,13 @@ export const statesOf = (loop: Node, body: Graph, prefix: string): NonNullable<S
     to: `${prefix}${body.inputs[i]}`,
   }))
 
+/** The box in which a node stands, as a reader would say: of a body, its loop. */
+export const boxSaid = ({ box, step }: SceneNode): string =>
+  step === true ? `loop %${box.replace(/\.[^.]+$/, '')}` : box
+
+/** Is a node on the way of the values, of the program or of a step of a loop? */
+export const isDrawn = (n: SceneNode): boolean => n.flow || n.step === true
+
 /** The scene as it is drawn: in a body the values of a step are values, though what is said of a program counts those outside. */
 export const withSteps = (scene: Scene): Scene =>
   scene.nodes.some((n) => n.step)

@@ -8,6 +8,7 @@ import { quantOf } from '../../src/data/quant.js'
 import { claimedCauses, strippedCauses } from './causes.js'
 import { doubtAdvice, rootsOf } from './doubts.js'
 import { advise, multiplying, reaches, requantizing, returning, returningAsIs } from './mend.js'
+import { isDrawn } from './loops.js'
 import { layerAt, type Site } from './site.js'
 import { costOf, type Index } from './reach.js'
 import type { Advice, SceneFloat, SceneLoss, SceneNode } from './scene.js'
@@ -110,6 +111,11 @@ const shiftedAlone = (site: Site, product: Node): readonly Node[] => {
   return obstacles.length === 1 && q !== null && q.zero !== 'zero' && q.bits <= WIDEST_INTEGER ? [x] : []
 }
 
+/** Of a product in the body of a loop, whose graph is its own: no edit is offered, but what mostly mends it is said. */
+const IN_BODY: Advice = {
+  text: 'It stands in the body of a loop. A state carries metadata from step to step only where the loop starts on its grid, too: give the loop a quantized start (of a recurrent layer hx and cx).',
+}
+
 /** Products in float that no loss in front of them explains. */
 export const floatsOf = (site: Site, index: Index): readonly SceneFloat[] => {
   const { nodes } = index.scene
@@ -123,8 +129,9 @@ export const floatsOf = (site: Site, index: Index): readonly SceneFloat[] => {
   const isCalm = (n: SceneNode): boolean =>
     (index.in.get(n.id) ?? []).some((e) => e.flow && index.node.get(e.from)?.calm !== undefined)
   return nodes
-    .filter((n) => n.flow && n.side === undefined && n.integer === false && !explained.has(n.id) && !isCalm(n))
+    .filter((n) => isDrawn(n) && n.side === undefined && n.integer === false && !explained.has(n.id) && !isCalm(n))
     .map((n) => {
+      if (n.step === true) return { node: n.id, why: n.whyFloat ?? '', advice: [IN_BODY] }
       const node = nodeOf(site, n)
       // Where nothing but one zero point is in the way, it can be mended where it begins.
       const births = shiftedAlone(site, node).flatMap((x) => birthsOf(site, x))

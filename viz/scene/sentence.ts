@@ -1,5 +1,6 @@
 /** The sentence at the top: whether metadata survives, where it is lost, and what that costs. */
 import { calmCauses, claimedCauses, strippedCauses, type Cause } from './causes.js'
+import { boxSaid, isDrawn } from './loops.js'
 import type { Index } from './reach.js'
 import type { Phrase, SceneNode } from './scene.js'
 
@@ -8,7 +9,7 @@ const plain = (text: string): Phrase => ({ text, tone: 'plain' })
 const ids = (ns: readonly SceneNode[]): readonly string[] => ns.map((n) => n.id)
 
 /** Where a node stands, as a reader would say. */
-const place = (n: SceneNode): string => (n.box === '' ? `${n.label} %${n.id}` : n.box)
+const place = (n: SceneNode): string => (n.box === '' ? `${n.label} %${n.id}` : boxSaid(n))
 
 const listed = (nodes: readonly SceneNode[]): string => {
   const names = [...new Set(nodes.map(place))]
@@ -139,7 +140,10 @@ export const sentenceOf = (index: Index): readonly Phrase[] => {
     nonfinitePhrases(index),
     andSo(
       lost.filter((p) => p.tone === 'stripped'),
-      productPhrases(flow, needed),
+      productPhrases(
+        index.scene.nodes.filter((n) => isDrawn(n) && n.side === undefined),
+        needed,
+      ),
     ),
     wastePhrases(index),
     claims.length === 0
