@@ -7,10 +7,12 @@ export const CLASSES = 6
 /** A colour for each class, the lowest first. */
 type Colours = readonly string[]
 
-/** A way to colour nodes and layers. Everything that the page needs for it stands here: to add one, add its file and a line in `index.ts`. */
+/** A way to colour nodes and layers. Everything that the page needs for it stands here: to add one, add its file and a line in `all.ts`. */
 export type Colouring = {
   /** One word; marks have the class `error3`, the button the id `errors`. */
   readonly id: string
+  /** Where its button stands among the others: the lowest first. */
+  readonly place: number
   /** On its button, and what that does. */
   readonly button: string
   readonly title: string

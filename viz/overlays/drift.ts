@@ -23,6 +23,7 @@ export const dBClass = (dB: number): number => Math.max(0, Math.min(CLASSES - 1,
 /** Results of the network's layers against those of the float network, which `layerErrors` measured. */
 export const drift: Colouring = {
   id: 'drift',
+  place: 2,
   button: 'From float',
   title: 'Colour layers by how far their results are from those of the float network, and list what each step gained',
   knows: (scene) => scene.steps?.layers.some((l) => l.box !== null && l.errors.at(-1) !== null) ?? false,

@@ -16,6 +16,7 @@ const errorsOf = (scene: Scene): ReadonlyMap<string, number> => {
 /** Signal over quantization noise in dB. */
 export const error: Colouring = {
   id: 'error',
+  place: 1,
   button: 'Error',
   title: 'Colour layers by signal over quantization noise',
   knows: (scene) => Object.values(scene.observed).some((x) => typeof x.sqnr === 'number'),

@@ -24,6 +24,7 @@ const worst = (scene: Scene): ReadonlyMap<string, number> => {
 /** What an export can't say: 0 noted, 1 floats, 2 refused. */
 export const exported: Colouring = {
   id: 'export',
+  place: 4,
   button: 'Export',
   title: 'Colour layers by what an exported model can’t say',
   knows: (scene) => (scene.exported?.entries.length ?? 0) > 0,

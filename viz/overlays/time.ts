@@ -32,6 +32,7 @@ export const shareText = (share: number): string => `${(share * 100).toFixed(sha
 /** Shares of the time. */
 export const time: Colouring = {
   id: 'time',
+  place: 3,
   button: 'Time',
   title: 'Where the time goes: colours nodes, lists steps',
   knows: (scene) => scene.profile !== undefined,
