@@ -9,7 +9,8 @@ import { attempt } from '../data/fields.js'
 import type { NodeId } from '../data/quant.js'
 import type { Tree } from '../data/tree.js'
 import { at, mapTree } from '../data/tree.js'
-import { isInvalid, newBuilder } from '../graph/builder.js'
+import { isInvalid, newBuilder, type Builder } from '../graph/builder.js'
+import type { Graph } from '../graph/graph.js'
 import type { OpTable, Value } from '../graph/op.js'
 import type { Program, ProgramInput, ProgramOutput } from '../graph/program.js'
 import { backward } from './backward.js'
@@ -53,17 +54,16 @@ export const vjpProgram =
     // A loop gives up at its first error: its steps can't go on without the value.
     E.flatten(attempt(() => differentiated(table, program, options)))
 
-const differentiated = (table: OpTable, program: Program, options: VjpOptions): E.Either<QuantErrors, Program> => {
-  const results = program.outputs.filter((o) => o.kind === 'result')
-  const target = targetOf(program, results, options.output)
-  if (target === undefined)
-    return wrong(
-      `grad, vjp: ${options.output === undefined ? 'there is no single result' : `there is no result ${options.output}`}; the program has ${results.map((o) => o.path || '(unnamed)').join(', ')}`,
-      `name one of them: { output: '${results[0]?.path ?? ''}' }`,
-    )
-  const b = newBuilder({ table, mode: program.mode, metadata: false })
+const noTarget = (results: readonly ProgramOutput[], name: string | undefined): E.Either<QuantErrors, never> =>
+  wrong(
+    `grad, vjp: ${name === undefined ? 'there is no single result' : `there is no result ${name}`}; the program has ${results.map((o) => o.path || '(unnamed)').join(', ')}`,
+    `name one of them: { output: '${results[0]?.path ?? ''}' }`,
+  )
+
+/** The nodes of a program in a builder, tied to those that they come from; gives their values. */
+const copied = (b: Builder, { graph }: Program): readonly Value[] => {
   const values: Value[] = []
-  for (const node of program.graph.nodes) {
+  for (const node of graph.nodes) {
     values.push(
       b.copy(
         withSteps(node),
@@ -72,6 +72,91 @@ const differentiated = (table: OpTable, program: Program, options: VjpOptions): 
     )
     b.tie(node.id, node)
   }
+  return values
+}
+
+/** The inputs that a gradient is wanted for. */
+const wantedOf = (program: Program, { inputs }: VjpOptions): readonly ProgramInput[] =>
+  program.inputs.filter((i) => {
+    if (i.kind === 'param' || (i.kind === 'state' && i.learned)) return true
+    return i.kind === 'data' && i.dtype === undefined && inputs === true && (i.part === 'tensor' || i.part === 'value')
+  })
+
+/** The nodes at which an input's gradient arrives: its own, and those that assign it a new value. */
+const arrivals = (graph: Graph): ((i: ProgramInput) => readonly NodeId[]) => {
+  const versions = new Map<string, NodeId[]>()
+  for (const n of graph.nodes)
+    if (n.op.updates === true) versions.set(String(n.attrs.leaf), [...(versions.get(String(n.attrs.leaf)) ?? []), n.id])
+  return (i) => [i.node, ...(i.kind === 'state' ? (versions.get(i.path) ?? []) : [])]
+}
+
+/** Runs the backward pass from `target` on; gives each input's gradient, which is 0 where no path leads to it. */
+const gradients = (
+  b: Builder,
+  graph: Graph,
+  values: readonly Value[],
+  wanted: readonly ProgramInput[],
+  cts: Cotangents,
+): ((i: ProgramInput) => Value) => {
+  const nodesOf = arrivals(graph)
+  const leaves = new Set(wanted.flatMap((i) => (i.kind === 'state' ? [i.path] : [])))
+  const found = new Map<string, Value>()
+  backward(b, graph, (id) => values[id], cts, { wanted: new Set(wanted.flatMap(nodesOf)), leaves, found, backward })
+  return (i) =>
+    b.differentiating(
+      i.node,
+      () =>
+        [...nodesOf(i).map((id) => cts.get(id)), i.kind === 'state' ? found.get(i.path) : undefined]
+          .filter((c): c is Value => c !== undefined)
+          .reduce<Value | null>((sum, c) => (sum === null ? c : b.emit('add', [sum, c])), null) ??
+        b.constant(0, i.shape),
+    )
+}
+
+const isIndex = (x: unknown): x is number => typeof x === 'number'
+
+/** The trees of gradients; `indexOf`: the output that holds an input's. */
+const gradTrees = (
+  { inputs, structure }: Program,
+  indexOf: ReadonlyMap<ProgramInput, number>,
+  ofData: boolean,
+): NonNullable<Program['structure']['grads']> => {
+  const tree = (t: Tree<number>): Tree<number> => prune(mapTree(isIndex, t, (i) => indexOf.get(inputs[i]) ?? -1))
+  return {
+    params: tree(structure.params),
+    state: tree(structure.state),
+    ...(ofData ? { inputs: tree(structure.data) } : {}),
+  }
+}
+
+/** What the program takes, where a cotangent is given beside its inputs: these stand under `inputs` then. */
+const withCotangent = (
+  { inputs, structure }: Program,
+  seed: Value | null,
+): Pick<Program, 'inputs'> & { readonly data: Tree<number> } => {
+  if (seed === null) return { inputs, data: structure.data }
+  const nested = (i: ProgramInput): ProgramInput =>
+    i.kind === 'data' ? { ...i, path: i.path === '' ? 'inputs' : `inputs.${i.path}` } : i
+  const cotangent: ProgramInput = {
+    kind: 'data',
+    path: 'cotangent',
+    node: seed.id,
+    shape: seed.shape,
+    learned: false,
+    part: 'tensor',
+  }
+  return {
+    inputs: [...inputs.map(nested), cotangent],
+    data: { inputs: structure.data, cotangent: inputs.length },
+  }
+}
+
+const differentiated = (table: OpTable, program: Program, options: VjpOptions): E.Either<QuantErrors, Program> => {
+  const results = program.outputs.filter((o) => o.kind === 'result')
+  const target = targetOf(program, results, options.output)
+  if (target === undefined) return noTarget(results, options.output)
+  const b = newBuilder({ table, mode: program.mode, metadata: false })
+  const values = copied(b, program)
   const seedFor = values[target.node]
   const given = options.cotangent === 'given'
   if (!given && seedFor.shape.some((n) => n !== 1))
@@ -82,77 +167,23 @@ const differentiated = (table: OpTable, program: Program, options: VjpOptions): 
   const seed = b.differentiating(seedFor.id, () =>
     given ? b.input('data', 'cotangent', seedFor.shape) : b.constant(1, seedFor.shape),
   )
-
-  const wantedInputs = program.inputs.filter(
-    (i) =>
-      i.kind === 'param' ||
-      (i.kind === 'state' && i.learned) ||
-      (i.kind === 'data' &&
-        i.dtype === undefined &&
-        options.inputs === true &&
-        (i.part === 'tensor' || i.part === 'value')),
-  )
-  const versions = new Map<string, NodeId[]>()
-  for (const n of program.graph.nodes)
-    if (n.op.updates === true) versions.set(String(n.attrs.leaf), [...(versions.get(String(n.attrs.leaf)) ?? []), n.id])
-  const nodesOf = (i: ProgramInput): readonly NodeId[] => [
-    i.node,
-    ...(i.kind === 'state' ? (versions.get(i.path) ?? []) : []),
-  ]
-  const wanted = new Set(wantedInputs.flatMap(nodesOf))
-  const cts: Cotangents = new Map([[target.node, seed]])
-  const leaves = new Set(wantedInputs.flatMap((i) => (i.kind === 'state' ? [i.path] : [])))
-  const found = new Map<string, Value>()
-  backward(b, program.graph, (id) => values[id], cts, { wanted, leaves, found, backward })
-
-  const gradOf = (i: ProgramInput): Value =>
-    b.differentiating(
-      i.node,
-      () =>
-        [...nodesOf(i).map((id) => cts.get(id)), i.kind === 'state' ? found.get(i.path) : undefined]
-          .filter((c): c is Value => c !== undefined)
-          .reduce<Value | null>((sum, c) => (sum === null ? c : b.emit('add', [sum, c])), null) ??
-        b.constant(0, i.shape),
-    )
+  const wanted = wantedOf(program, options)
+  const gradOf = gradients(b, program.graph, values, wanted, new Map([[target.node, seed]]))
   const outputs: ProgramOutput[] = [...program.outputs]
   const indexOf = new Map<ProgramInput, number>()
-  for (const i of wantedInputs) {
+  for (const i of wanted) {
     const g = gradOf(i)
     if (!isInvalid(g)) indexOf.set(i, outputs.push({ kind: 'grad', path: i.path, node: g.id }) - 1)
   }
   if (b.errors.length > 0) return E.left(b.errors)
-  const isIndex = (x: unknown): x is number => typeof x === 'number'
-  const gradTree = (tree: Tree<number>): Tree<number> =>
-    prune(mapTree(isIndex, tree, (i) => indexOf.get(program.inputs[i]) ?? -1))
-  const { structure } = program
-  const grads = {
-    params: gradTree(structure.params),
-    state: gradTree(structure.state),
-    ...(options.inputs === true ? { inputs: gradTree(structure.data) } : {}),
-  }
-  const nested = (i: ProgramInput): ProgramInput =>
-    i.kind === 'data' ? { ...i, path: i.path === '' ? 'inputs' : `inputs.${i.path}` } : i
-  const inputs = given
-    ? [
-        ...program.inputs.map(nested),
-        {
-          kind: 'data',
-          path: 'cotangent',
-          node: seed.id,
-          shape: seed.shape,
-          learned: false,
-          part: 'tensor',
-        } satisfies ProgramInput,
-      ]
-    : program.inputs
-  const data: Tree<number> = given ? { inputs: structure.data, cotangent: inputs.length - 1 } : structure.data
+  const grads = gradTrees(program, indexOf, options.inputs === true)
+  const { inputs, data } = withCotangent(program, given ? seed : null)
   const graph = b.finish([
     ...program.graph.outputs.map((id) => values[id]),
     ...outputs.slice(program.outputs.length).map((o) => b.value(o.node)),
   ])
-  return E.right(
-    freeze<Program>({ ...program, graph, inputs, outputs, structure: { ...structure, data, grads } }, true),
-  )
+  const structure = { ...program.structure, data, grads }
+  return E.right(freeze<Program>({ ...program, graph, inputs, outputs, structure }, true))
 }
 
 /** Drops leaves without a gradient, and the records that this empties; arrays keep their places. */

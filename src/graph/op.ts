@@ -234,25 +234,26 @@ const isOperands = (x: unknown): boolean =>
     ? x.every((name) => typeof name === 'string')
     : typeof x === 'object' && x !== null && 'least' in x && Number.isSafeInteger(x.least) && 'each' in x
 
+const isFunction = (x: unknown): boolean => typeof x === 'function'
+const isText = (x: unknown): boolean => typeof x === 'string'
+const isExample = (x: unknown): boolean => typeof x === 'object' && x !== null && 'args' in x && Array.isArray(x.args)
+
+/** What the fields of an op hold; the last two may be absent. */
+const FIELDS: readonly (readonly [name: string, holds: (x: unknown) => boolean])[] = [
+  ['name', isText],
+  ['doc', isText],
+  ['shape', isFunction],
+  ['carry', isFunction],
+  ['evaluate', isFunction],
+  ['vjp', (x) => isFunction(x) || (typeof x === 'object' && x !== null && 'none' in x)],
+  ['examples', (x) => Array.isArray(x) && x.every(isExample)],
+  ['operands', (x) => x === undefined || isOperands(x)],
+  ['attributes', (x) => x === undefined || isSchema(x)],
+]
+
 /** Is it the record of an op? */
 export const isOp = (x: unknown): x is Op =>
-  typeof x === 'object' &&
-  x !== null &&
-  'name' in x &&
-  typeof x.name === 'string' &&
-  'doc' in x &&
-  typeof x.doc === 'string' &&
-  'shape' in x &&
-  'carry' in x &&
-  'evaluate' in x &&
-  [x.shape, x.carry, x.evaluate].every((rule) => typeof rule === 'function') &&
-  'examples' in x &&
-  Array.isArray(x.examples) &&
-  x.examples.every((e: unknown) => typeof e === 'object' && e !== null && 'args' in e && Array.isArray(e.args)) &&
-  (!('operands' in x) || x.operands === undefined || isOperands(x.operands)) &&
-  (!('attributes' in x) || x.attributes === undefined || isSchema(x.attributes)) &&
-  'vjp' in x &&
-  (typeof x.vjp === 'function' || (typeof x.vjp === 'object' && x.vjp !== null && 'none' in x.vjp))
+  typeof x === 'object' && x !== null && FIELDS.every(([name, holds]) => holds(Reflect.get(x, name)))
 
 /** Throws where something is no op. */
 export const demandOp = (asker: string, x: unknown): void => {

@@ -174,13 +174,46 @@ const operandFault = (op: Op, operands: readonly Node[], id: NodeId): string | n
     : `the metadata of operand ${early.id} names node ${latestNamed(early.carried)}, which does not stand before its user`
 }
 
+/** What a node says of itself: all but what it is computed from. */
+const readSaid = (r: Readers, raw: Raw, where: string): Pick<Node, 'shape' | 'carried' | 'path'> & Partial<Node> => ({
+  shape: r.shape(raw.shape, `${where}.shape`),
+  carried: readCarried(r, raw.carried, `${where}.carried`),
+  path: raw.path === undefined ? '' : r.text(raw.path, `${where}.path`),
+  ...(raw.location === undefined ? {} : { location: r.text(raw.location, `${where}.location`) }),
+  ...readTies(r, raw, where),
+})
+
+/** The branches of a phase or a scan, `depth` phases deep; none of others, which must have none. */
+const readBranches = (reading: Reading, op: Op, raw: Raw, where: string, depth: number): readonly Graph[] => {
+  const { r, doubts } = reading
+  if ((op === phaseOp || op === scanOp) !== (raw.branches !== undefined))
+    r.doubt(where, 'a phase or a scan, and nothing else, has branches')
+  if (depth > DEEPEST) r.doubt(where, 'phases are nested too deeply')
+  if (doubts.length > 0 || raw.branches === undefined) return []
+  return r.list((g, at) => readGraph(reading, g, at, depth + 1))(raw.branches, `${where}.branches`)
+}
+
+/** What is wrong with a node, whose parts were read, beside those before it: where, and why. */
+const nodeFault = (node: Node, earlier: readonly Node[]): Fault | null => {
+  const { op, inputs, attrs, branches = [], shape, id } = node
+  const operands = inputs.map((i) => earlier[i])
+  const wrong = operandFault(op, operands, id)
+  if (wrong !== null) return { at: '.in', message: wrong }
+  const derived = derivedShape({ op, inputs: operands, attrs, branches, shape })
+  if (isFault(derived)) return derived
+  return sameShape(derived, shape)
+    ? null
+    : { at: '.shape', message: `${op.name} gives ${showShape(derived)}, but ${showShape(shape)} is stored` }
+}
+
 const readNode = (
-  { r, doubts, how }: Reading,
+  reading: Reading,
   x: unknown,
   where: string,
   earlier: readonly Node[],
   depth: number,
 ): Node | null => {
+  const { r, doubts, how } = reading
   const raw = r.record(x, where)
   const id = earlier.length
   const name = r.text(raw.op, `${where}.op`)
@@ -190,47 +223,17 @@ const readNode = (
   const inputs = r.list(r.whole)(raw.in, `${where}.in`)
   if (inputs.some((i) => i >= id)) r.doubt(`${where}.in`, `node ${id} uses a node that does not stand before it`)
   const attrs = readAttrs(r, raw.attrs, `${where}.attrs`)
-  const shape = r.shape(raw.shape, `${where}.shape`)
-  const said = readCarried(r, raw.carried, `${where}.carried`)
+  const said = readSaid(r, raw, where)
   // What a body is given is not looked at when a program runs: nothing there is more than claimed.
   const carried =
-    op === inputOp && depth > 0 && said.tag === 'carries'
-      ? claimed(said.quant, 'a stored loop says what its carries carry, which nothing confirms')
-      : said
-  const path = raw.path === undefined ? '' : r.text(raw.path, `${where}.path`)
-  const location = raw.location === undefined ? {} : { location: r.text(raw.location, `${where}.location`) }
-  const ties = readTies(r, raw, where)
-  if ((op === phaseOp || op === scanOp) !== (raw.branches !== undefined))
-    r.doubt(where, 'a phase or a scan, and nothing else, has branches')
-  if (depth > DEEPEST) r.doubt(where, 'phases are nested too deeply')
+    op === inputOp && depth > 0 && said.carried.tag === 'carries'
+      ? claimed(said.carried.quant, 'a stored loop says what its carries carry, which nothing confirms')
+      : said.carried
+  const branches = readBranches(reading, op, raw, where, depth)
   if (doubts.length > 0) return null
-  const branches =
-    raw.branches === undefined
-      ? []
-      : r.list((g, at) => readGraph({ r, doubts, how }, g, at, depth + 1))(raw.branches, `${where}.branches`)
-  if (doubts.length > 0) return null
-  const operands = inputs.map((i) => earlier[i])
-  const wrong = operandFault(op, operands, id)
-  if (wrong !== null) return (r.doubt(`${where}.in`, wrong), null)
-  const derived = derivedShape({ op, inputs: operands, attrs, branches, shape })
-  if (isFault(derived)) return (r.doubt(`${where}${derived.at}`, derived.message), null)
-  if (!sameShape(derived, shape))
-    return (
-      r.doubt(`${where}.shape`, `${op.name} gives ${showShape(derived)}, but ${showShape(shape)} is stored`),
-      null
-    )
-  return {
-    id,
-    op,
-    inputs,
-    attrs,
-    shape,
-    carried,
-    path,
-    ...(branches.length > 0 ? { branches } : {}),
-    ...location,
-    ...ties,
-  }
+  const node: Node = { id, op, inputs, attrs, ...said, carried, ...(branches.length > 0 ? { branches } : {}) }
+  const fault = nodeFault(node, earlier)
+  return fault === null ? node : (r.doubt(`${where}${fault.at}`, fault.message), null)
 }
 
 /** A graph, `depth` phases deep. Empty where anything is wrong. */

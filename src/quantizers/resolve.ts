@@ -112,24 +112,20 @@ const channelProblems = (q: Quantizer): readonly QuantError[] => {
   return out
 }
 
+/** A weight's threshold that is given, or is missing under the name that Brevitas has for it. */
+const thresholdProblems = (q: Quantizer): readonly QuantError[] => {
+  const isConst = q.scalingImplType === 'CONST'
+  const given = isConst ? (q.scalingConst ?? q.scalingInit) : (q.scalingInit ?? q.scalingConst)
+  if (given !== null) return []
+  const [option, name] = isConst
+    ? (['weightScalingConst', 'scaling_const'] as const)
+    : (['weightScalingInit', 'scaling_init'] as const)
+  return [missing(q, option, name, `give ${option}: 0.5, the threshold of the weights`)]
+}
+
 const rangeProblems = (q: Quantizer): readonly QuantError[] => {
   if (q.use === 'bias' || (q.scalingImplType !== 'PARAMETER' && q.scalingImplType !== 'CONST')) return []
-  if (q.use === 'weight') {
-    const [given, name] =
-      q.scalingImplType === 'CONST'
-        ? ([q.scalingConst ?? q.scalingInit, 'scaling_const'] as const)
-        : ([q.scalingInit ?? q.scalingConst, 'scaling_init'] as const)
-    return given === null
-      ? [
-          missing(
-            q,
-            name === 'scaling_const' ? 'weightScalingConst' : 'weightScalingInit',
-            name,
-            `give weight${name === 'scaling_const' ? 'ScalingConst' : 'ScalingInit'}: 0.5, the threshold of the weights`,
-          ),
-        ]
-      : []
-  }
+  if (q.use === 'weight') return thresholdProblems(q)
   if (q.scalingInit !== null || q.scalingConst !== null) return []
   if (q.maxVal === null) return [missing(q, 'maxVal', 'max_val', 'give the range: maxVal: 1 and minVal: -1')]
   if (q.minVal === null && q.signed)

@@ -83,68 +83,88 @@ const draftGroups = (l: Leveled, rules: FuseRules): readonly Draft[] => {
 
 const MOST_INLINED = 3
 
-/** Decides what is stored. Later groups are settled first, so that each knows which of its members others want. */
-const settle = (l: Leveled, drafts: readonly Draft[], rules: FuseRules): { readonly groups: readonly GroupStep[] } => {
-  const { nodes } = l.flat
+/** What is decided so far: which nodes are stored, and which group each is in (-1: none). */
+type Settling = {
+  readonly l: Leveled
+  readonly rules: FuseRules
+  readonly needed: Uint8Array
+  readonly groupOf: Int32Array
+}
+
+/** The nodes that outputs and single ops read. */
+const neededOf = ({ flat, kinds }: Leveled): Uint8Array => {
+  const { nodes } = flat
   const needed = new Uint8Array(nodes.length)
-  for (const o of l.flat.outputs) needed[o.id] = 1
+  for (const o of flat.outputs) needed[o.id] = 1
   for (const node of nodes)
-    if (l.kinds[node.id] === 'op')
+    if (kinds[node.id] === 'op')
       for (const a of [...node.args, ...(typeof node.licence === 'object' ? node.licence.scales : [])]) needed[a.id] = 1
-  const groupOf = new Int32Array(nodes.length).fill(-1)
+  return needed
+}
+
+/** Would computing the node again, with what it reads, be cheap, and does nobody else want it stored? */
+const isInlinable = (t: Settling, i: number, depth: number): boolean => {
+  const { l, rules, needed } = t
+  const { nodes } = l.flat
+  const stored = (k: number): boolean => l.kinds[k] !== 'map' || needed[k] === 1 || l.sizes[k] === 1
+  if (depth >= MOST_INLINED || l.cached[i] !== 0 || stored(i) || l.sizes[i] === 0 || !rules.cheap(nodes[i]))
+    return false
+  return nodes[i].args.every(
+    (a) =>
+      nodes[a.id].op === constOp || stored(a.id) || (l.sizes[a.id] === l.sizes[i] && isInlinable(t, a.id, depth + 1)),
+  )
+}
+
+/** The group of draft `g`: what its stores and sums need of it, and what it computes again of earlier ones; null where nobody needs any. */
+const settled = (t: Settling, d: Draft, g: number): GroupStep | null => {
+  const { l, rules, needed, groupOf } = t
+  const { nodes } = l.flat
+  const wanted = new Set<number>()
+  let { cuts } = d
+  const reduces = d.members.filter((i) => l.kinds[i] === 'reduce')
+  const stores = d.members.filter((i) => l.kinds[i] === 'map' && needed[i] === 1)
+  const waiting = [...stores, ...reduces]
+  if (waiting.length === 0) return null
+  /** An operand is a member too, is computed again here, or is stored by the group that it is in. */
+  const want = (id: number): void => {
+    if (l.kinds[id] !== 'map') return
+    const both =
+      groupOf[id] !== g && l.sizes[id] === d.size && isInlinable(t, id, 0)
+        ? joined(cuts, rules.cuts(nodes[id]), d.size)
+        : null
+    if (groupOf[id] !== g && both === null) needed[id] = 1
+    else waiting.push(id)
+    cuts = both ?? cuts
+  }
+  for (let i = waiting.pop(); i !== undefined; i = waiting.pop()) {
+    if (wanted.has(i)) continue
+    wanted.add(i)
+    for (const a of nodes[i].args) want(a.id)
+  }
+  const members = [...wanted].sort((a, b) => a - b)
+  return { kind: 'group', level: d.level, cached: d.cached, size: d.size, members, stores, reduces }
+}
+
+/** Decides what is stored. Later groups are settled first, so that each knows which of its members others want. */
+const settle = (l: Leveled, drafts: readonly Draft[], rules: FuseRules): readonly GroupStep[] => {
+  const groupOf = new Int32Array(l.flat.nodes.length).fill(-1)
   drafts.forEach((d, g) =>
     d.members.forEach((i) => {
       groupOf[i] = g
     }),
   )
-  const stored = (i: number): boolean => l.kinds[i] !== 'map' || needed[i] === 1 || l.sizes[i] === 1
-  const inlinable = (i: number, depth: number): boolean =>
-    depth < MOST_INLINED &&
-    l.kinds[i] === 'map' &&
-    needed[i] === 0 &&
-    l.cached[i] === 0 &&
-    l.sizes[i] > 1 &&
-    rules.cheap(nodes[i]) &&
-    nodes[i].args.every(
-      (a) => nodes[a.id].op === constOp || stored(a.id) || (l.sizes[a.id] === l.sizes[i] && inlinable(a.id, depth + 1)),
-    )
+  const settling = { l, rules, needed: neededOf(l), groupOf }
   const groups: GroupStep[] = []
   for (let g = drafts.length - 1; g >= 0; g--) {
-    const d = drafts[g]
-    const wanted = new Set<number>()
-    const extra: number[] = []
-    let { cuts } = d
-    const reduces = d.members.filter((i) => l.kinds[i] === 'reduce')
-    const stores = d.members.filter((i) => l.kinds[i] === 'map' && needed[i] === 1)
-    const waiting = [...stores, ...reduces]
-    for (let i = waiting.pop(); i !== undefined; i = waiting.pop()) {
-      if (wanted.has(i)) continue
-      wanted.add(i)
-      if (groupOf[i] !== g) extra.push(i)
-      for (const a of nodes[i].args) {
-        if (l.kinds[a.id] !== 'map' || groupOf[a.id] === g) {
-          if (groupOf[a.id] === g && l.kinds[a.id] === 'map') waiting.push(a.id)
-          continue
-        }
-        const both =
-          l.sizes[a.id] === d.size && inlinable(a.id, 0) ? joined(cuts, rules.cuts(nodes[a.id]), d.size) : null
-        if (both === null) needed[a.id] = 1
-        else {
-          cuts = both
-          waiting.push(a.id)
-        }
-      }
-    }
-    const members = [...d.members.filter((i) => wanted.has(i)), ...extra].sort((a, b) => a - b)
-    if (stores.length + reduces.length > 0)
-      groups.push({ kind: 'group', level: d.level, cached: d.cached, size: d.size, members, stores, reduces })
+    const group = settled(settling, drafts[g], g)
+    if (group !== null) groups.push(group)
   }
-  return { groups: groups.reverse() }
+  return groups.reverse()
 }
 
 /** Groups and single ops, in an order in which everything is made before it is read; what is cached comes first. */
 export const stepsOf = (l: Leveled, rules: FuseRules): readonly Step[] => {
-  const { groups } = settle(l, draftGroups(l, rules), rules)
+  const groups = settle(l, draftGroups(l, rules), rules)
   const ops: readonly OpStep[] = l.flat.nodes
     .filter((n) => l.kinds[n.id] === 'op' && n.ofLoop === undefined)
     .map((n) => ({ kind: 'op', level: l.levels[n.id], cached: l.cached[n.id] === 1, node: n.id }))

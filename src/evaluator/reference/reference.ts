@@ -102,6 +102,34 @@ const nanInput = (i: ProgramInput, { data }: Tensor): QuantError => ({
       : 'look at the steps that led here: a smaller learning rate, or a debug run of the first of them',
 })
 
+/** A phase or a loop: gives what it gives, by `get`. Null where its branches are not there: nobody reads it. */
+const evaluateNested = (
+  l: Live,
+  node: Node,
+  args: readonly Tensor[],
+  ctx: Context,
+  tell: Tell,
+): E.Either<QuantError, readonly Tensor[]> | null => {
+  const branches = l.branches.get(node.id)
+  if (node.op === scanOp) {
+    const [body] = branches ?? []
+    return body === undefined ? null : evaluateScan(node, body, args, ctx, tell)
+  }
+  const counter = args[0].data[0]
+  const collecting = counter < Number(node.attrs.limit)
+  if (collecting && node.attrs.warnSteps !== null)
+    ctx.warnings.push(stillCollecting(node.path, counter, Number(node.attrs.warnSteps)))
+  return branches === undefined ? null : evaluate(branches[collecting ? 0 : 1], args.slice(1), ctx, NOBODY)
+}
+
+/** One node by its own rule, or why the run ends with it. */
+const evaluateOp = (node: Node, args: readonly Tensor[], ctx: Context): Tensor | QuantError => {
+  const out = { shape: node.shape, data: new Float32Array(sizeOf(node.shape)) }
+  const failure = node.op.evaluate(args, node.attrs, out)
+  if (failure !== null) return failedCheck(node, failure)
+  return (ctx.options.debugNonFinite === true ? madeNonFinite(node, args, out) : null) ?? out
+}
+
 /** Evaluates the live nodes in order; returns the values of the outputs, or the error that ended the run. */
 export const evaluate = (
   l: Live,
@@ -115,44 +143,29 @@ export const evaluate = (
   for (let i = 0; i < graph.inputs.length; i++) values[graph.inputs[i]] = inputs[i]
   for (const node of graph.nodes) {
     if (live[node.id] === 0 || node.op === inputOp) continue
-    if (node.op === getOp) {
-      const got = (tuples.get(node.inputs[0]) ?? [])[Number(node.attrs.index)]
-      values[node.id] = got
-    } else if (node.op === scanOp) {
-      const [body] = l.branches.get(node.id) ?? []
-      if (body === undefined) continue
-      const done = evaluateScan(
+    if (node.op === scanOp || node.op === phaseOp) {
+      const done = evaluateNested(
+        l,
         node,
-        body,
         node.inputs.map((id) => values[id]),
         ctx,
         tell,
       )
+      if (done === null) continue
       if (E.isLeft(done)) return done
       tuples.set(node.id, done.right)
       values[node.id] = done.right[0]
       continue
-    } else if (node.op === phaseOp) {
-      const args = node.inputs.map((id) => values[id])
-      const counter = args[0].data[0]
-      const collecting = counter < Number(node.attrs.limit)
-      if (collecting && node.attrs.warnSteps !== null)
-        ctx.warnings.push(stillCollecting(node.path, counter, Number(node.attrs.warnSteps)))
-      const branches = l.branches.get(node.id)
-      if (branches === undefined) continue
-      const done = evaluate(branches[collecting ? 0 : 1], args.slice(1), ctx, NOBODY)
-      if (E.isLeft(done)) return done
-      tuples.set(node.id, done.right)
-      values[node.id] = done.right[0]
-      continue
-    } else {
-      const args = node.inputs.map((id) => values[id])
-      const out = { shape: node.shape, data: new Float32Array(sizeOf(node.shape)) }
-      const failure = node.op.evaluate(args, node.attrs, out)
-      if (failure !== null) return E.left(failedCheck(node, failure))
-      values[node.id] = out
-      const bad = ctx.options.debugNonFinite === true ? madeNonFinite(node, args, out) : null
-      if (bad !== null) return E.left(bad)
+    }
+    if (node.op === getOp) values[node.id] = (tuples.get(node.inputs[0]) ?? [])[Number(node.attrs.index)]
+    else {
+      const made = evaluateOp(
+        node,
+        node.inputs.map((id) => values[id]),
+        ctx,
+      )
+      if ('tag' in made) return E.left(made)
+      values[node.id] = made
     }
     tell.node?.(node, values[node.id])
   }

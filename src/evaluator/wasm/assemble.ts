@@ -3,12 +3,12 @@
  * segment, calls them in order, splits the long ones among threads and waits at barriers.
  */
 import { atomics, i32 } from './asm/instructions.js'
-import { newModule, type DataPiece } from './asm/module.js'
-import { BASE, emitBarrier } from './barrier.js'
+import { newModule, type DataPiece, type ModuleBuilder } from './asm/module.js'
+import { BASE, emitBarrier, type Barrier } from './barrier.js'
 import type { Places } from './kernel.js'
 import type { Plan, PlannedStep } from './placing.js'
 import { newWriter, type EmittedKernel, type Part } from './segment.js'
-import { newSharing } from './sharing.js'
+import { newSharing, type SharedKernel } from './sharing.js'
 import { WORTH_WAKING } from './machine.js'
 
 /** A run of steps without the host: `segment0`, … of the module; `parallel` if threads have work in it. */
@@ -57,6 +57,93 @@ const sharedWork = (k: EmittedKernel | null, splitAbove: number): number =>
     ? 0
     : k.stages.reduce((t, s) => t + (s.units < 2 || s.units * s.cost < splitAbove ? 0 : s.units * s.cost), 0)
 
+/** A kernel in the module, and what stands in front of its calls. */
+type Written = SharedKernel | null
+
+/** What segments are written with. */
+type Context = {
+  readonly m: ModuleBuilder
+  readonly plan: Plan
+  readonly written: readonly Written[]
+  readonly barrier: Barrier | null
+  readonly splitAbove: number
+}
+
+/** Steps without the host between them, some of them in part. */
+type RunOfSteps = { readonly steps: (readonly [step: number, part: Part])[]; readonly cached: boolean }
+
+/** Writes a run of steps as one function. */
+const emitSegment = (
+  { m, plan, written, barrier, splitAbove }: Context,
+  { steps, cached }: RunOfSteps,
+  name: string,
+): Segment => {
+  let parallel = false
+  m.func({
+    name,
+    params: ['i32', 'i32'],
+    result: 'i32',
+    body: ({ params: [thread, threads], local }) => {
+      const round = local('i32')
+      const work = steps.reduce(
+        (t, [k]) => t + (plan.steps[k].alone ? 0 : sharedWork(written[k]?.kernel ?? null, splitAbove)),
+        0,
+      )
+      const own = work >= WORTH_WAKING * splitAbove ? barrier : null
+      const w = newWriter(thread, threads, round, own, splitAbove)
+      const begin = own === null ? [] : round.set(atomics.load(i32.const(BASE)))
+      const body = steps.map(([k, part]) => [
+        written[k]?.begin ?? [],
+        w.step(written[k]?.kernel ?? { stages: [], fallback: null }, plan.steps[k].alone, part),
+      ])
+      parallel = w.isParallel()
+      return [begin, body, w.finish()]
+    },
+  })
+  return { kind: 'segment', name, parallel, cached, steps: steps.map(([k]) => k) }
+}
+
+/** Writes all segments; gives the order in which they and the host are called. What is done once comes first, unless an image holds it. */
+const orderOf = (c: Context, isInImage: boolean): Assembled['order'] => {
+  const { steps } = c.plan
+  const order: (Segment | HostStep)[] = []
+  let run: RunOfSteps | null = null
+  let count = 0
+  const close = (): void => {
+    if (run !== null) order.push(emitSegment(c, run, `segment${count++}`))
+    run = null
+  }
+  const add = (k: number, cached: boolean, part: Part): void => {
+    if (run !== null && run.cached !== cached) close()
+    if (run === null) run = { steps: [[k, part]], cached }
+    else run.steps.push([k, part])
+  }
+  const one = (s: PlannedStep, k: number): void => {
+    if (c.written[k] !== null) return add(k, s.step.cached, s.split ? 'rest' : 'all')
+    close()
+    order.push({ kind: 'host', step: k, cached: s.step.cached })
+  }
+  const ahead = steps.filter((s) => s.step.cached).length
+  steps.slice(0, ahead).forEach(one)
+  steps.forEach((s, k) => {
+    if (s.split && !isInImage) add(k, true, 'once')
+  })
+  steps.slice(ahead).forEach((s, k) => one(s, ahead + k))
+  close()
+  return order
+}
+
+/** Exports the stages of a kernel, for the profiler. */
+const exported = (m: ModuleBuilder, kernel: EmittedKernel): Assembled['stages'][number] =>
+  kernel.stages.map((s) => {
+    m.func({
+      name: s.name,
+      params: ['i32', 'i32'],
+      body: ({ params: [from, to] }) => s.func.call(from.get, to.get),
+    })
+    return { name: s.name, units: s.units, label: s.label }
+  })
+
 /** Assembles a plan's module. */
 export const assemble = (plan: Plan, options: AssembleOptions): Assembled => {
   const m = newModule(options)
@@ -66,69 +153,10 @@ export const assemble = (plan: Plan, options: AssembleOptions): Assembled => {
   const written = plan.steps.map((s, k) =>
     s.kernel === null ? null : emit(s, s.kernel, placesOf(plan, s), `step${k}`),
   )
-  const emitted = written.map((w) => w?.kernel ?? null)
-  const order: (Segment | HostStep)[] = []
-  let run: { readonly steps: (readonly [step: number, part: Part])[]; readonly cached: boolean } | null = null
-  let count = 0
-  const close = (): void => {
-    if (run === null) return
-    const { steps, cached } = run
-    run = null
-    let parallel = false
-    const name = `segment${count++}`
-    m.func({
-      name,
-      params: ['i32', 'i32'],
-      result: 'i32',
-      body: ({ params: [thread, threads], local }) => {
-        const round = local('i32')
-        const work = steps.reduce(
-          (t, [k]) => t + (plan.steps[k].alone ? 0 : sharedWork(emitted[k], options.splitAbove)),
-          0,
-        )
-        const own = work >= WORTH_WAKING * options.splitAbove ? barrier : null
-        const w = newWriter(thread, threads, round, own, options.splitAbove)
-        const begin = own === null ? [] : round.set(atomics.load(i32.const(BASE)))
-        const body = steps.map(([k, part]) => [
-          written[k]?.begin ?? [],
-          w.step(emitted[k] ?? { stages: [], fallback: null }, plan.steps[k].alone, part),
-        ])
-        parallel = w.isParallel()
-        return [begin, body, w.finish()]
-      },
-    })
-    order.push({ kind: 'segment', name, parallel, cached, steps: steps.map(([k]) => k) })
-  }
-  const add = (k: number, cached: boolean, part: Part): void => {
-    if (run !== null && run.cached !== cached) close()
-    if (run === null) run = { steps: [[k, part]], cached }
-    else run.steps.push([k, part])
-  }
-  const one = (s: PlannedStep, k: number): void => {
-    if (emitted[k] !== null) return add(k, s.step.cached, s.split ? 'rest' : 'all')
-    close()
-    order.push({ kind: 'host', step: k, cached: s.step.cached })
-  }
-  const ahead = plan.steps.filter((s) => s.step.cached).length
-  plan.steps.slice(0, ahead).forEach(one)
-  plan.steps.forEach((s, k) => {
-    if (s.split && options.image === undefined) add(k, true, 'once')
-  })
-  plan.steps.slice(ahead).forEach((s, k) => one(s, ahead + k))
-  close()
-  const stages = emitted.map((e) =>
-    e === null || !options.stages
-      ? []
-      : e.stages.map((s) => {
-          m.func({
-            name: s.name,
-            params: ['i32', 'i32'],
-            body: ({ params: [from, to] }) => s.func.call(from.get, to.get),
-          })
-          return { name: s.name, units: s.units, label: s.label }
-        }),
-  )
+  const { splitAbove, image } = options
+  const order = orderOf({ m, plan, written, barrier, splitAbove }, image !== undefined)
+  const stages = written.map((w) => (w === null || !options.stages ? [] : exported(m, w.kernel)))
   const memory = { pages: options.pages, maximum: options.pages, shared: options.threads }
-  const bytes = m.bytes(options.image === undefined ? memory : { ...memory, image: options.image })
+  const bytes = m.bytes(image === undefined ? memory : { ...memory, image })
   return { bytes, order, stages }
 }

@@ -1,7 +1,25 @@
 /** Threads of a backend: workers that share the arenas of its plans. Effects stand here. */
-import type { Crew } from './load.js'
 import { MOST_THREADS, WORDS, WORKER_TEXT } from './workerText.js'
 import { PAGE_BYTES, CREW_MS, IDLE_MEMORIES } from './machine.js'
+
+/** What threads need to take part in a plan. */
+export type Crew = {
+  readonly threads: number
+  /** May this thread sleep (a page's main thread may not)? */
+  readonly mayWait: boolean
+  /** Work of fewer nanoseconds stays with one thread. */
+  readonly splitAbove: number
+  /** Makes a plan known to the other threads; gives a number for it. */
+  readonly enlist: (module: WebAssembly.Module, memory: WebAssembly.Memory) => number
+  readonly dismiss: (plan: number) => void
+  /** Starts a segment on the other threads; gives how many threads, this one included, take part. */
+  readonly start: (plan: number, segment: string) => number
+  /** Memory of at least so many pages, perhaps used before: threads let go of memory late, so it is not made anew each time. */
+  readonly take: (pages: number) => WebAssembly.Memory
+  readonly give: (memory: WebAssembly.Memory) => void
+  /** Called after a thread did not come. */
+  readonly lost: () => void
+}
 
 /** A worker, in Node or in a page. */
 type Hand = { readonly post: (message: object) => void; readonly end: () => void }
@@ -75,6 +93,59 @@ const newMemories = (): Pick<Crew, 'take' | 'give'> => {
 /** May this thread sleep? A page's main thread may not. */
 const maySleep = (): boolean => isNode() || typeof document === 'undefined'
 
+/** What is told to and heard from `count` workers through the words that all share. */
+type Signals = {
+  /** Wakes the workers, if one of them sleeps. */
+  readonly wake: () => void
+  /** How many threads, this one included, know a plan: those up to the first that does not. */
+  readonly knowing: (plan: number) => number
+  /** Waits until all know a plan, but not for long. */
+  readonly awaitAll: (plan: number) => void
+  /** Workers that have not said that they are there. */
+  readonly missing: () => number
+}
+
+const newSignals = (control: Int32Array, count: number): Signals => {
+  const knowing = (plan: number): number => {
+    let t = 1
+    while (t <= count && Atomics.load(control, WORDS.known + t) >= plan) t++
+    return t
+  }
+  return {
+    knowing,
+    wake: () => {
+      Atomics.add(control, WORDS.generation, 1)
+      for (let t = 1; t <= count; t++) {
+        if (Atomics.load(control, WORDS.asleep + t) === 1) {
+          Atomics.notify(control, WORDS.generation)
+          return
+        }
+      }
+    },
+    awaitAll: (plan) => {
+      const until = performance.now() + (maySleep() ? CREW_MS.reading : CREW_MS.readingAwake)
+      for (let t = knowing(plan); t <= count && performance.now() < until; t = knowing(plan)) {
+        // Sleeping leaves the core to the worker that is waited for.
+        if (maySleep()) Atomics.wait(control, WORDS.known + t, Atomics.load(control, WORDS.known + t), 5)
+      }
+    },
+    missing: () => {
+      let silent = 0
+      for (let t = 1; t <= count; t++) if (Atomics.load(control, WORDS.known + t) < 0) silent++
+      return silent
+    },
+  }
+}
+
+/** Waits a while for all workers to say that they are there; gives how many did not. */
+const startUp = async ({ missing }: Signals): Promise<number> => {
+  for (const until = performance.now() + CREW_MS.startup; missing() > 0 && performance.now() < until;)
+    await new Promise((done) => {
+      setTimeout(done, 1)
+    })
+  return missing()
+}
+
 /** Hires `threads - 1` workers. */
 export const newCrew = async (threads: number, splitAbove: number): Promise<OwnedCrew> => {
   const count = Math.min(threads, MOST_THREADS) - 1
@@ -92,60 +163,59 @@ export const newCrew = async (threads: number, splitAbove: number): Promise<Owne
         alive = false
       }),
     )
-  const wake = (): void => {
-    Atomics.add(control, WORDS.generation, 1)
-    for (let t = 1; t <= count; t++) {
-      if (Atomics.load(control, WORDS.asleep + t) === 1) {
-        Atomics.notify(control, WORDS.generation)
-        return
-      }
-    }
-  }
+  const signals = newSignals(control, count)
   const tell = (message: (thread: number) => object): void => {
     hands.forEach((h, i) => h.post(message(i + 1)))
     Atomics.add(control, WORDS.messages, 1)
-    wake()
+    signals.wake()
   }
   control.fill(-1, WORDS.known)
   tell((thread) => ({ tag: 'hello', control, thread }))
-  const ready = (): boolean => hands.every((_, i) => Atomics.load(control, WORDS.known + i + 1) >= 0)
-  for (const until = performance.now() + CREW_MS.startup; !ready() && performance.now() < until;)
-    await new Promise((done) => {
-      setTimeout(done, 1)
-    })
-  const missing = hands.filter((_, i) => Atomics.load(control, WORDS.known + i + 1) < 0).length
-  const waited = new Set<number>()
-  let plans = 0
-  const knowing = (plan: number): number => {
-    let t = 1
-    while (t <= count && Atomics.load(control, WORDS.known + t) >= plan) t++
-    return t
-  }
-  const awaitAll = (plan: number): void => {
-    waited.add(plan)
-    const until = performance.now() + (maySleep() ? CREW_MS.reading : CREW_MS.readingAwake)
-    for (let t = knowing(plan); t <= count && performance.now() < until; t = knowing(plan)) {
-      // Sleeping leaves the core to the worker that is waited for.
-      if (maySleep()) Atomics.wait(control, WORDS.known + t, Atomics.load(control, WORDS.known + t), 5)
-    }
-  }
+  const missing = await startUp(signals)
   return {
     threads: count + 1,
     splitAbove,
     mayWait: maySleep(),
+    ...newMemories(),
+    ...newPlans(
+      control,
+      signals,
+      (message) => {
+        if (alive) tell(() => message)
+      },
+      () => alive,
+    ),
+    lost: end,
+    end,
+    missing,
+  }
+}
+
+/** The plans that workers are told of. `tell` says nothing once the crew is gone. */
+const newPlans = (
+  control: Int32Array,
+  { wake, knowing, awaitAll }: Signals,
+  tell: (message: object) => void,
+  isAlive: () => boolean,
+): Pick<Crew, 'enlist' | 'dismiss' | 'start'> => {
+  const waited = new Set<number>()
+  let plans = 0
+  return {
     enlist: (module, memory) => {
       const plan = ++plans
-      if (alive) tell(() => ({ tag: 'enlist', plan, module, memory }))
+      tell({ tag: 'enlist', plan, module, memory })
       return plan
     },
-    ...newMemories(),
     dismiss: (plan) => {
       waited.delete(plan)
-      if (alive) tell(() => ({ tag: 'dismiss', plan }))
+      tell({ tag: 'dismiss', plan })
     },
     start: (plan, segment) => {
-      if (!alive) return 1
-      if (!waited.has(plan)) awaitAll(plan)
+      if (!isAlive()) return 1
+      if (!waited.has(plan)) {
+        waited.add(plan)
+        awaitAll(plan)
+      }
       const present = knowing(plan)
       if (present === 1) return 1
       // First of all: a worker that still reads the words of an earlier start, of which it was no part, sees that they change.
@@ -156,8 +226,5 @@ export const newCrew = async (threads: number, splitAbove: number): Promise<Owne
       wake()
       return present
     },
-    lost: end,
-    end,
-    missing,
   }
 }

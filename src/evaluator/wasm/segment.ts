@@ -88,10 +88,7 @@ export const newWriter = (thread: Local, threads: Local, round: Local, barrier: 
     const words = [...(part === 'once' ? [] : [f.flag]), ...(part === 'rest' ? [] : [f.flag + 4])].map(clearWord)
     const clear: Code = barrier === null ? words : control.if(i32.eqz(thread.get), words)
     pending = barrier !== null
-    if (part === 'once') {
-      pending = barrier !== null
-      return [clear, own(k.stages)]
-    }
+    if (part === 'once') return [clear, own(k.stages)]
     const first = own(k.stages.slice(0, f.after + 1))
     const settle = pending ? wait() : []
     pending = false

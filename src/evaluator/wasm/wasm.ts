@@ -92,45 +92,50 @@ export const createWasm = async (options: WasmOptions = {}): Promise<E.Either<Qu
   if (threads !== undefined && (!Number.isInteger(threads) || threads < 1)) return badThreads(threads)
   const wrong = fieldProblems('createWasm', options, OPTIONS)
   if (wrong.length > 0) return E.left(wrong)
-  const [simd, relaxedSimd, sharedMemory] = [hasSimd(), hasRelaxedSimd(), hasSharedMemory()]
-  const found = { simd, relaxedSimd, sharedMemory }
-  const chosen = rungsHere({ relaxed: simd && relaxedSimd, simd: options.simd, fma: options.fma })
+  const found = { simd: hasSimd(), relaxedSimd: hasRelaxedSimd(), sharedMemory: hasSharedMemory() }
+  const chosen = rungsHere({ relaxed: found.simd && found.relaxedSimd, simd: options.simd, fma: options.fma })
   if (E.isLeft(chosen)) return chosen
   const { rungs, note } = chosen.right
-  if (!simd)
-    return E.right({
-      ...reference,
-      features: {
-        ...found,
-        threads: 1,
-        level: 'plain',
-        notes: ['no WebAssembly SIMD: the reference backend runs'],
-        rungs: described(BASELINE),
-      },
-      dispose: () => undefined,
-    })
+  if (!found.simd) return E.right(stoodIn(found))
   const wanted = threads ?? Math.min(MOST_THREADS_BY_DEFAULT, await coresHere())
-  const notes = [
-    ...note,
-    ...(wanted > 1 && !sharedMemory ? ['no shared memory (a page needs cross-origin isolation): one thread'] : []),
-  ]
-  const crew: OwnedCrew | null =
-    wanted > 1 && sharedMemory ? await newCrew(wanted, options.splitAbove ?? SPLIT_ABOVE_NS) : null
+  const crew = wanted > 1 && found.sharedMemory ? await newCrew(wanted, options.splitAbove ?? SPLIT_ABOVE_NS) : null
+  const alone =
+    wanted > 1 && crew === null ? ['no shared memory (a page needs cross-origin isolation): one thread'] : []
   return E.right({
     name: 'wasm',
-    features: {
-      ...found,
-      threads: (crew?.threads ?? 1) - (crew?.missing ?? 0),
-      level: crew === null ? 'simd' : 'threads × simd',
-      notes:
-        crew === null || crew.missing === 0
-          ? notes
-          : [...notes, `${crew.missing} workers did not start in five seconds; they join when they come`],
-      rungs: described(rungs),
-    },
+    features: featuresOf(found, crew, rungs, [...note, ...alone]),
     prepare: (program) => E.right(executableOf(program, { crew, rungs })),
     explain: (program, inputs) => explain(program, inputs, rungs),
     profile: (program, inputs, given) => profileProgram(program, inputs, given, rungs),
     dispose: () => crew?.end(),
   })
+}
+
+/** What the engine has. */
+type Found = Pick<Features, 'simd' | 'relaxedSimd' | 'sharedMemory'>
+
+/** The reference backend, where there is no SIMD. */
+const stoodIn = (found: Found): WasmBackend => ({
+  ...reference,
+  features: {
+    ...found,
+    threads: 1,
+    level: 'plain',
+    notes: ['no WebAssembly SIMD: the reference backend runs'],
+    rungs: described(BASELINE),
+  },
+  dispose: () => undefined,
+})
+
+/** What is used, and why no more. */
+const featuresOf = (found: Found, crew: OwnedCrew | null, rungs: Rungs, notes: readonly string[]): Features => {
+  const missing = crew?.missing ?? 0
+  const late = `${missing} workers did not start in five seconds; they join when they come`
+  return {
+    ...found,
+    threads: (crew?.threads ?? 1) - missing,
+    level: crew === null ? 'simd' : 'threads × simd',
+    notes: missing === 0 ? notes : [...notes, late],
+    rungs: described(rungs),
+  }
 }

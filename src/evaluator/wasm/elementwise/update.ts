@@ -7,9 +7,10 @@ import type { JoinedStep, LoopSignature } from '../../plan/join.js'
 import type { GroupStep } from '../../plan/fuse.js'
 import type { Code } from '../asm/encode.js'
 import { control, i32, i32x4, v128 } from '../asm/instructions.js'
-import type { Func, ModuleBuilder, Units } from '../asm/module.js'
+import type { Func, Local, ModuleBuilder, Scope, Units } from '../asm/module.js'
 import type { Places } from '../kernel.js'
-import { costOf, loopOf, type GroupKernel, type Loop } from './group.js'
+import { costOf, type GroupKernel } from './group.js'
+import { loopOf, type Loop } from './loop.js'
 import { exprKey } from './exprs.js'
 import { lanesOf, newConstants, type Scalars } from './lanes.js'
 import { LOOP_ELEMENTS, LOOP_START_NS, MOST_UNROLLED } from '../machine.js'
@@ -60,6 +61,82 @@ const callOf = (loop: Loop, leaves: readonly LeafPlaces[]): Call => {
   return { pointers, numbers, operand, store }
 }
 
+/** What the code of a sweep is written with: pointers that move along, and numbers that are held. */
+type Sweep = {
+  readonly scope: Scope
+  readonly loop: Loop
+  readonly call: Call
+  readonly scalars: () => Scalars
+  readonly pointers: readonly Local[]
+  readonly held: readonly Local<'v128'>[]
+  readonly constants: ReturnType<typeof newConstants>
+}
+
+/** Four elements, or (`lane`) one, `offset` bytes behind the pointers. */
+const partCode = (
+  { scope, loop, call, scalars, pointers, held, constants }: Sweep,
+  offset: number,
+  lane: boolean,
+): Code => {
+  const loads = loop.exprs.list.flatMap((e, i) =>
+    e.op === 'load' && loop.operands[e.load ?? 0].kind === 'whole' ? [i] : [],
+  )
+  const load = (k: number): Code<'v128'> => {
+    if (loop.operands[k].kind !== 'whole') return held[call.operand[k]].get
+    return (lane ? v128.load32_splat : v128.load)(pointers[call.operand[k]].get, offset)
+  }
+  const code = lanesOf(
+    {
+      scope,
+      list: loop.exprs.list,
+      load,
+      scalars: scalars(),
+      constant: constants.get,
+      iota: () => i32x4.lanes([0, 1, 2, 3]),
+    },
+    [...loads, ...loop.stores.map(([, e]) => e)],
+  )
+  // Everything is read before anything is stored: results take their operands' places.
+  const read = loads.map((e) => control.drop(code(e)))
+  return [
+    read,
+    loop.stores.map(([, e], j): Code => {
+      const value = code(e)
+      const to = pointers[call.store[j]].get
+      return lane ? v128.store32_lane(0, to, value, offset) : v128.store(to, value, offset)
+    }),
+  ]
+}
+
+const moved = (pointers: readonly Local[], by: number): Code =>
+  pointers.map((p) => p.set(i32.add(p.get, i32.const(by))))
+
+/** `body`, `step` bytes at a time, as far as `stop`. */
+const repeated = (pointers: readonly Local[], stop: Local, step: number, body: Code): Code =>
+  control.block(
+    control.loop([
+      control.br_if(1, i32.gt_u(i32.add(pointers[0].get, i32.const(step)), stop.get)),
+      body,
+      moved(pointers, step),
+      control.br(0),
+    ]),
+  )
+
+/** Whole chunks. Memory gives more to two streams than to one: the two vectors of a turn come from the two halves of a chunk. */
+const chunksCode = (s: Sweep, stop: Local, bytes: Local): Code => {
+  const half = LOOP_ELEMENTS * 2
+  return control.block(
+    control.loop([
+      control.br_if(1, i32.lt_u(bytes.get, i32.const(2 * half))),
+      stop.set(i32.add(s.pointers[0].get, i32.const(half))),
+      repeated(s.pointers, stop, 16, [partCode(s, 0, false), partCode(s, half, false)]),
+      moved(s.pointers, half),
+      bytes.set(i32.sub(bytes.get, i32.const(2 * half))),
+      control.br(0),
+    ]),
+  )
+}
+
 /** `(pointers…, numbers…, bytes)`: one leaf. Bits don't depend on how many elements a turn takes. */
 const emitSweep = (
   m: ModuleBuilder,
@@ -73,76 +150,20 @@ const emitSweep = (
     body: (scope) => {
       const pointers = scope.params.slice(0, call.pointers.length)
       const bytes = scope.params[scope.params.length - 1]
-      const first = pointers[0]
       const stop = scope.local('i32')
       const held = call.numbers.map(() => scope.local('v128'))
-      const constants = newConstants(scope)
-      const loads = loop.exprs.list.flatMap((e, i) =>
-        e.op === 'load' && loop.operands[e.load ?? 0].kind === 'whole' ? [i] : [],
-      )
-      const roots = [...loads, ...loop.stores.map(([, e]) => e)]
-      const turn = (offset: number, lane: boolean): Code => {
-        const load = (k: number): Code<'v128'> => {
-          if (loop.operands[k].kind !== 'whole') return held[call.operand[k]].get
-          return (lane ? v128.load32_splat : v128.load)(pointers[call.operand[k]].get, offset)
-        }
-        const code = lanesOf(
-          {
-            scope,
-            list: loop.exprs.list,
-            load,
-            scalars: scalars(m),
-            constant: constants.get,
-            iota: () => i32x4.lanes([0, 1, 2, 3]),
-          },
-          roots,
-        )
-        // Everything is read before anything is stored: results take their operands' places.
-        const read = loads.map((e) => control.drop(code(e)))
-        return [
-          read,
-          loop.stores.map(([, e], j): Code => {
-            const value = code(e)
-            const to = pointers[call.store[j]].get
-            return lane ? v128.store32_lane(0, to, value, offset) : v128.store(to, value, offset)
-          }),
-        ]
-      }
-      const move = (by: number): Code => pointers.map((p) => p.set(i32.add(p.get, i32.const(by))))
-      const end = stop.set(i32.add(first.get, bytes.get))
-      const sweep = (step: number, body: Code): Code =>
-        control.block(
-          control.loop([
-            control.br_if(1, i32.gt_u(i32.add(first.get, i32.const(step)), stop.get)),
-            body,
-            move(step),
-            control.br(0),
-          ]),
-        )
+      const s = { scope, loop, call, scalars: () => scalars(m), pointers, held, constants: newConstants(scope) }
       const [largest, unroll] = [Math.max(...sizes), loop.exprs.list.length <= MOST_UNROLLED ? 2 : 1]
-      // Memory gives more to two streams than to one: the two vectors of a turn come from the two halves of a chunk.
-      const half = LOOP_ELEMENTS * 2
-      const chunks: Code =
-        unroll < 2 || largest < LOOP_ELEMENTS
-          ? []
-          : control.block(
-              control.loop([
-                control.br_if(1, i32.lt_u(bytes.get, i32.const(2 * half))),
-                stop.set(i32.add(first.get, i32.const(half))),
-                sweep(16, [turn(0, false), turn(half, false)]),
-                move(half),
-                bytes.set(i32.sub(bytes.get, i32.const(2 * half))),
-                control.br(0),
-              ]),
-            )
-      const pairs = unroll < 2 || largest < 8 ? [] : sweep(32, [turn(0, false), turn(16, false)])
-      const vectors = largest < 4 ? [] : sweep(16, turn(0, false))
-      const lanes = sizes.every((n) => n % 4 === 0) ? [] : sweep(4, turn(0, true))
+      const chunks = unroll < 2 || largest < LOOP_ELEMENTS ? [] : chunksCode(s, stop, bytes)
+      const pairs =
+        unroll < 2 || largest < 8 ? [] : repeated(pointers, stop, 32, [partCode(s, 0, false), partCode(s, 16, false)])
+      const vectors = largest < 4 ? [] : repeated(pointers, stop, 16, partCode(s, 0, false))
+      const lanes = sizes.every((n) => n % 4 === 0) ? [] : repeated(pointers, stop, 4, partCode(s, 0, true))
       return [
-        constants.fill(),
+        s.constants.fill(),
         held.map((h, k) => h.set(v128.load32_splat(scope.params[call.pointers.length + k].get))),
         chunks,
-        end,
+        stop.set(i32.add(pointers[0].get, bytes.get)),
         pairs,
         vectors,
         lanes,
