@@ -270,8 +270,11 @@ const built = (
  */
 export const QuantMultiheadAttention = (
   o: MultiheadOptions,
-): Layer<MultiheadParams, MultiheadState, MultiheadInput, MultiheadOutput> =>
-  quantizedLayer({
+): Layer<MultiheadParams, MultiheadState, MultiheadInput, MultiheadOutput> => {
+  // Asked only once the options are known to be right, and made once.
+  let made: Projections | null = null
+  const layers = (): Projections => (made ??= projectionsOf(o))
+  return quantizedLayer({
     name: NAME,
     options: o,
     own: OWN,
@@ -279,11 +282,12 @@ export const QuantMultiheadAttention = (
     places: HERE,
     returns: null,
     problems: () => [
-      ...Object.entries(projectionsOf(o))
+      ...Object.entries(layers())
         .filter(([name]) => name !== 'kProj' && name !== 'vProj')
         .flatMap(([, l]) => l.problems),
       ...headProblems(o),
     ],
-    inside: (found) => insideOf(projectionsOf(o), found),
-    build: (quantizers) => built(o, projectionsOf(o), quantizers),
+    inside: (found) => insideOf(layers(), found),
+    build: (quantizers) => built(o, layers(), quantizers),
   })
+}
