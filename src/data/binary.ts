@@ -10,7 +10,7 @@ import type { QuantErrors } from './error.js'
 import { showGiven } from './fields.js'
 import { marksOf, UNTOLD, type Marked, type Marks } from './marks.js'
 import { sizeOf, type Shape } from './shape.js'
-import type { Tensor } from './tensor.js'
+import { isTensor, type Tensor } from './tensor.js'
 import { leaves, mapTree, type IsLeaf, type Tree } from './tree.js'
 
 const MAGIC = 0x43525451
@@ -19,17 +19,12 @@ const PREFIX = 12
 const DEEPEST = 64
 const LONGEST_SHAPE = 64
 
-const isTensor: IsLeaf<Marked> = (x): x is Marked =>
-  typeof x === 'object' &&
-  x !== null &&
-  'data' in x &&
-  x.data instanceof Float32Array &&
-  'shape' in x &&
-  Array.isArray(x.shape)
+/** Whatever it is marked with. */
+const isMarked: IsLeaf<Marked> = (x): x is Marked => isTensor(x)
 
 /** A tree of tensors as bytes; the marks of leaves and empty records are kept, and so is every bit of every number. */
 export const tensorsToBytes = (tree: unknown): Uint8Array => {
-  const found = leaves(isTensor, tree)
+  const found = leaves(isMarked, tree)
   let next = 0
   let offset = 0
   const tensors = found.map(({ path, leaf }) => {
@@ -37,7 +32,7 @@ export const tensorsToBytes = (tree: unknown): Uint8Array => {
     offset += leaf.data.length * 4
     return entry
   })
-  const header = new TextEncoder().encode(JSON.stringify({ tree: mapTree(isTensor, tree, () => next++), tensors }))
+  const header = new TextEncoder().encode(JSON.stringify({ tree: mapTree(isMarked, tree, () => next++), tensors }))
   const bytes = new Uint8Array(PREFIX + header.length + offset + 4)
   const view = new DataView(bytes.buffer)
   ;[MAGIC, VERSION, header.length].forEach((n, i) => view.setUint32(4 * i, n, true))

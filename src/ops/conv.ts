@@ -2,6 +2,7 @@
 import type { Op } from '../graph/op.js'
 import { sizeOf } from '../data/shape.js'
 import { accumulated } from './support/accumulate.js'
+import { convExamples } from './support/convExamples.js'
 import { convForward, planConv } from './support/convLoops.js'
 import type { ConvAttrs } from './support/convShape.js'
 import { convolution, convShape } from './support/convShape.js'
@@ -32,22 +33,7 @@ export const conv: Op<ConvAttrs> = {
     return null
   },
   examples: [
-    {
-      args: [{ shape: [2, 2, 4, 3] }, { shape: [3, 2, 2, 2] }],
-      attrs: {
-        stride: [1, 1],
-        padding: [
-          [0, 0],
-          [0, 0],
-        ],
-        dilation: [1, 1],
-        groups: 1,
-      },
-    },
-    {
-      args: [{ shape: [1, 4, 5] }, { shape: [2, 2, 2] }],
-      attrs: { stride: [2], padding: [[1, 2]], dilation: [2], groups: 2 },
-    },
+    ...convExamples.map(({ x, w, attrs }) => ({ args: [x, w], attrs })),
     {
       args: [{ shape: [1, 1, 2, 3, 2] }, { shape: [2, 1, 1, 2, 2] }],
       attrs: {

@@ -3,6 +3,7 @@ import { shape } from '../graph/attr.js'
 import type { AttrsOf } from '../graph/attributes.js'
 import type { Op } from '../graph/op.js'
 import { strips } from './support/elementwise.js'
+import { convExamples } from './support/convExamples.js'
 import { convToInput, planConv } from './support/convLoops.js'
 import { convolution, gradientShape } from './support/convShape.js'
 
@@ -27,25 +28,7 @@ export const convInputGrad: Op<ConvInputGradAttrs> = {
     convToInput(g.data, w.data, planConv(attrs.inputShape, w.shape, g.shape, attrs), out.data)
     return null
   },
-  examples: [
-    {
-      args: [{ shape: [2, 3, 3, 2] }, { shape: [3, 2, 2, 2] }],
-      attrs: {
-        stride: [1, 1],
-        padding: [
-          [0, 0],
-          [0, 0],
-        ],
-        dilation: [1, 1],
-        groups: 1,
-        inputShape: [2, 2, 4, 3],
-      },
-    },
-    {
-      args: [{ shape: [1, 2, 3] }, { shape: [2, 2, 2] }],
-      attrs: { stride: [2], padding: [[1, 2]], dilation: [2], groups: 2, inputShape: [1, 4, 5] },
-    },
-  ],
+  examples: convExamples.map(({ x, w, out, attrs }) => ({ args: [out, w], attrs: { ...attrs, inputShape: x.shape } })),
   smooth: true,
 }
 

@@ -3,6 +3,7 @@ import { shape } from '../graph/attr.js'
 import type { AttrsOf } from '../graph/attributes.js'
 import type { Op } from '../graph/op.js'
 import { strips } from './support/elementwise.js'
+import { convExamples } from './support/convExamples.js'
 import { convToWeight, planConv } from './support/convLoops.js'
 import { convolution, gradientShape } from './support/convShape.js'
 
@@ -27,25 +28,7 @@ export const convWeightGrad: Op<ConvWeightGradAttrs> = {
     convToWeight(x.data, g.data, planConv(x.shape, attrs.weightShape, g.shape, attrs), out.data)
     return null
   },
-  examples: [
-    {
-      args: [{ shape: [2, 2, 4, 3] }, { shape: [2, 3, 3, 2] }],
-      attrs: {
-        stride: [1, 1],
-        padding: [
-          [0, 0],
-          [0, 0],
-        ],
-        dilation: [1, 1],
-        groups: 1,
-        weightShape: [3, 2, 2, 2],
-      },
-    },
-    {
-      args: [{ shape: [1, 4, 5] }, { shape: [1, 2, 3] }],
-      attrs: { stride: [2], padding: [[1, 2]], dilation: [2], groups: 2, weightShape: [2, 2, 2] },
-    },
-  ],
+  examples: convExamples.map(({ x, w, out, attrs }) => ({ args: [x, out], attrs: { ...attrs, weightShape: w.shape } })),
   smooth: true,
 }
 

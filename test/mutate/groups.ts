@@ -47,7 +47,7 @@ export const GROUPS: readonly Group[] = [
   },
   {
     name: 'specialize',
-    sources: /^src\/graph\/specialize\.ts$/,
+    sources: /^src\/graph\/specialize(?:\.ts$|\/)/,
     stages: [...tests('graph/specialize', 'fuzz/fuzz', 'interop/onnx/export', 'integer/toInteger'), CASES],
   },
   {

@@ -1,8 +1,9 @@
 /** linear on pairs of 16-bit integers: both operands become rows of words, of which the smaller one is packed. */
 import { sizeOf } from '../../../../data/shape.js'
+import type { Code } from '../../asm/encode.js'
 import { i16x8, i32, memory, v128 } from '../../asm/instructions.js'
-import { forLoop } from '../../asm/module.js'
-import type { IntegerLicence, Kernel, KernelSpec, Stage } from '../../kernel.js'
+import { forLoop, type Local, type Scope } from '../../asm/module.js'
+import type { IntegerLicence, Kernel, KernelSpec, Places, Stage } from '../../kernel.js'
 import { advance, indexed, range } from './code.js'
 import { kernelOf } from './correlate.js'
 import { onIntegers } from './fallback.js'
@@ -16,75 +17,69 @@ import { NARROWED_PER_NS, QUANTIZED_PER_NS } from '../../machine.js'
 /** Rows of x and the words that they become: how many there are, how long each is, where they go. */
 type InputWords = { readonly rows: number; readonly terms: number; readonly words: number; readonly target: Place }
 
-/** Rows of bytes as words. */
-const byteStage = (signed: boolean, { rows, terms, words, target }: InputWords): Stage => ({
-  label: 'input to i16',
-  units: rows,
-  cost: terms / NARROWED_PER_NS,
-  emit: (m, at) =>
-    m.func({
-      params: ['i32', 'i32'],
-      body: (scope) => {
-        const [r, p, t, i] = range(4).map(() => scope.local('i32'))
-        const extend = signed ? i16x8.extend_low_i8x16_s : i16x8.extend_low_i8x16_u
-        // What stands behind the last number meets a weight of 0.
-        return forLoop(r, scope.params[0].get, scope.params[1].get, 1, [
-          p.set(indexed(i32.const(argument(0)(at)), r.get, terms)),
-          t.set(indexed(i32.const(target(at)), r.get, words * 4)),
-          forLoop(i, i32.const(0), i32.const(Math.floor(words / 4)), 1, [
-            v128.store(t.get, extend(v128.load64_zero(p.get))),
-            advance(p, 8),
-            advance(t, 16),
-          ]),
-          range(words % 4).map((k) => v128.store32_lane(0, t.get, extend(v128.load16_splat(p.get, 2 * k)), 4 * k)),
-        ])
-      },
-    }),
-})
+/** Code around all rows of a unit, and for each: `p` stands at its numbers and `t` at its words; both may move. */
+type RowCode = { readonly before: Code; readonly row: Code; readonly after: Code }
 
-/** Rows of bytes, each from a whole word on. */
-const rowStage = ({ rows, terms, words, target }: InputWords): Stage => ({
-  label: 'input to i8',
+/** A stage that makes words of rows, whose numbers are of `size` bytes; `perNs`: how many a nanosecond. */
+const rowsStage = (
+  label: string,
+  { rows, terms, words, target }: InputWords,
+  { size, perNs }: { readonly size: 1 | 4; readonly perNs: number },
+  codeOf: (scope: Scope, at: Places, p: Local, t: Local) => RowCode,
+): Stage => ({
+  label,
   units: rows,
-  cost: terms / NARROWED_PER_NS,
-  emit: (m, at) =>
-    m.func({
-      params: ['i32', 'i32'],
-      body: (scope) => {
-        const [r, from, to] = range(3).map(() => scope.local('i32'))
-        // What stands behind the last number meets a weight of 0.
-        return forLoop(r, scope.params[0].get, scope.params[1].get, 1, [
-          from.set(indexed(i32.const(argument(0)(at)), r.get, terms)),
-          to.set(indexed(i32.const(target(at)), r.get, words * 4)),
-          memory.copy(to.get, from.get, i32.const(words * 4)),
-        ])
-      },
-    }),
-})
-
-/** Rows of x as words. */
-const inputStage = (s: Scales, most: number, { rows, terms, words, target }: InputWords): Stage => ({
-  label: 'input to i16',
-  units: rows,
-  cost: terms / QUANTIZED_PER_NS,
+  cost: terms / perNs,
   emit: (m, at) =>
     m.func({
       params: ['i32', 'i32'],
       body: (scope) => {
         const [r, p, t] = range(3).map(() => scope.local('i32'))
-        const q = newQuantizer(scope, most, i32.const(s.flag(at)), s.declared)
+        const { before, row, after } = codeOf(scope, at, p, t)
         return [
-          q.begin(i32.const(s.x(at))),
+          before,
           forLoop(r, scope.params[0].get, scope.params[1].get, 1, [
-            p.set(indexed(i32.const(argument(0)(at)), r.get, terms * 4)),
+            p.set(indexed(i32.const(argument(0)(at)), r.get, terms * size)),
             t.set(indexed(i32.const(target(at)), r.get, words * 4)),
-            neighbourPairs(terms)(scope, q, p, t),
+            row,
           ]),
-          q.end,
+          after,
         ]
       },
     }),
 })
+
+/** Rows of bytes as words. What stands behind the last number meets a weight of 0. */
+const byteStage = (signed: boolean, input: InputWords): Stage =>
+  rowsStage('input to i16', input, { size: 1, perNs: NARROWED_PER_NS }, (scope, _at, p, t) => {
+    const { words } = input
+    const i = scope.local('i32')
+    const extend = signed ? i16x8.extend_low_i8x16_s : i16x8.extend_low_i8x16_u
+    const row = [
+      forLoop(i, i32.const(0), i32.const(Math.floor(words / 4)), 1, [
+        v128.store(t.get, extend(v128.load64_zero(p.get))),
+        advance(p, 8),
+        advance(t, 16),
+      ]),
+      range(words % 4).map((k) => v128.store32_lane(0, t.get, extend(v128.load16_splat(p.get, 2 * k)), 4 * k)),
+    ]
+    return { before: [], row, after: [] }
+  })
+
+/** Rows of bytes, each from a whole word on. What stands behind the last number meets a weight of 0. */
+const rowStage = (input: InputWords): Stage =>
+  rowsStage('input to i8', input, { size: 1, perNs: NARROWED_PER_NS }, (_scope, _at, p, t) => ({
+    before: [],
+    row: memory.copy(t.get, p.get, i32.const(input.words * 4)),
+    after: [],
+  }))
+
+/** Rows of x as words. */
+const inputStage = (s: Scales, most: number, input: InputWords): Stage =>
+  rowsStage('input to i16', input, { size: 4, perNs: QUANTIZED_PER_NS }, (scope, at, p, t) => {
+    const q = newQuantizer(scope, most, i32.const(s.flag(at)), s.declared)
+    return { before: q.begin(i32.const(s.x(at))), row: neighbourPairs(input.terms)(scope, q, p, t), after: q.end }
+  })
 
 /** x [rows, terms] times the transpose of w [columns, terms]; where the integers don't fit, the float kernel takes over, or, of bytes, the guard is raised. */
 export const integerLinearKernel = (
