@@ -1,10 +1,12 @@
 /** Calibration: quantizers collect their statistics over samples, then learn from them. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../data/error.js'
-import { anything, count, flag, func, type Fields } from '../data/fields.js'
+import { anything, count, flag, func, oneOf, type Fields } from '../data/fields.js'
 import type { Backend } from '../evaluator/backend.js'
 import { askedProblems } from './asked.js'
+import type { TensorTree } from '../nn/layers/layer.js'
 import { finishCollection } from '../nn/program/collection.js'
+import { floatCollection } from './floatCollection.js'
 import { notesOf } from './notes.js'
 import { placed } from './plan.js'
 import { quantizersOf } from './convert.js'
@@ -28,6 +30,11 @@ export type CalibrateOptions = Cut & {
    * more batches in another call.
    */
   readonly finish?: boolean
+  /**
+   * What quantizers collect: `float` (default), what comes in the float network, as in Brevitas' `calibration_mode`;
+   * `quantized`, what comes when all layers before quantize already, as in training.
+   */
+  readonly collect?: 'quantized' | 'float'
   /** Told after each batch. */
   readonly onProgress?: (progress: Progress) => void
   /** Where it runs (default: `wasm` where the engine has SIMD, else the reference). */
@@ -38,9 +45,12 @@ const OPTIONS: Fields<CalibrateOptions> = {
   batches: count,
   batchSize: count,
   finish: flag,
+  collect: oneOf('quantized', 'float'),
   onProgress: func,
   backend: anything,
 }
+
+const same = (state: TensorTree): TensorTree => state
 
 /** Layers without quantizers go on as in evaluation: no dropout, no statistics of batch norms. */
 export const floatLayers = <I, O>({ net }: Quantized<I, O>): ((path: string) => boolean) => {
@@ -52,11 +62,11 @@ export const floatLayers = <I, O>({ net }: Quantized<I, O>): ((path: string) => 
 
 /**
  * Shows samples to a quantized network: activation quantizers collect as their presets say (percentile, largest, least
- * squared error), batch by batch, in order, and are switched over to what they have learned. Everything else goes on as
- * in evaluation. Parameters stay as they are. With
+ * squared error), batch by batch, in order, and are switched over to what they have learned. Nothing is quantized
+ * meanwhile (`collect`), and everything else goes on as in evaluation. Parameters stay as they are. With
  * `finish: false` the collection stays open, and a later call goes on with it, bit for bit as one call over all batches
  * would.
- * Source: Brevitas `calibration_mode`, with activations quantized while they collect, as in training.
+ * Source: Brevitas `calibration_mode`.
  * Errors: samples of a wrong shape or with numbers that aren't finite, before anything runs; a quantizer that saw
  * nothing. One that saw nothing but zeros stands in `report.notes`.
  * @example
@@ -80,14 +90,18 @@ export const calibrate = <I, O>(
   if (wrong.length > 0) return E.left(wrong)
   const feed = feedOf<I>('calibrate', quantized.inputs, data, options)
   if (E.isLeft(feed)) return feed
-  const { net, inputs, params } = quantized
-  const { backend, finish = true, onProgress } = options
-  const runner = runnerOf(net, inputs, {
+  const { net, inputs } = quantized
+  const { backend, finish = true, onProgress, collect = 'float' } = options
+  const how = collect === 'float' ? floatCollection(quantized) : E.right({ collecting: quantized, back: same })
+  if (E.isLeft(how)) return how
+  const { collecting, back } = how.right
+  const runner = runnerOf(collecting.net, inputs, {
     mode: 'train',
     freeze: floatLayers(quantized),
     backend,
   })
-  let [state, batch, samples] = [quantized.state, 0, 0]
+  const { params } = collecting
+  let [state, batch, samples] = [collecting.state, 0, 0]
   try {
     for (const given of feed.right.each()) {
       if (E.isLeft(given)) return given
@@ -101,7 +115,8 @@ export const calibrate = <I, O>(
   } finally {
     runner.dispose()
   }
-  const ended = finish ? finishCollection(net)(state) : E.right(state)
+  const collected = back(state)
+  const ended = finish ? finishCollection(net)(collected) : E.right(collected)
   if (E.isLeft(ended)) return ended
   const notes = [...(quantized.report.notes ?? []), ...notesOf(net, quantized.state, ended.right)]
   return E.right({ ...quantized, state: ended.right, report: { ...quantized.report, notes } })

@@ -21,7 +21,8 @@ export type Draft = {
 
 const isConstructor = (x: unknown): x is (options: Options) => AnyLayer => typeof x === 'function'
 
-const make = (layer: string, options: Options): AnyLayer | null => {
+/** A layer of ours by name; null: there is none of that name. */
+export const made = (layer: string, options: Options): AnyLayer | null => {
   const constructor: unknown = Reflect.get(layers, layer)
   return isConstructor(constructor) ? constructor(options) : null
 }
@@ -50,7 +51,7 @@ const twinOf = (source: Source): { readonly layer: string; readonly options: Opt
 /** The quantized form of a layer; null: it has none, or it is one already. */
 export const draftOf = ({ source }: AnyLayer): Draft | null => {
   const twin = source === undefined ? null : twinOf(source)
-  const places = twin === null ? undefined : make(twin.layer, twin.options)?.source?.quantizers
+  const places = twin === null ? undefined : made(twin.layer, twin.options)?.source?.quantizers
   if (twin === null || places === undefined) return null
   const known = Object.entries(places).flatMap(([k, q]) => (isQuantizer(q) ? [[k, q] as const] : []))
   return { ...twin, role: roleOf(Object.keys(places)), places: Object.fromEntries(known) }
@@ -141,11 +142,11 @@ const quantizersFor = (draft: Draft, choice: Choice, { input, output, unsigned }
 
 /** The quantized form of a layer with the quantizers of a choice. */
 export const quantizedForm = (draft: Draft, choice: Choice, around: Around): AnyLayer | null =>
-  make(draft.layer, { ...draft.options, ...quantizersFor(draft, choice, around) })
+  made(draft.layer, { ...draft.options, ...quantizersFor(draft, choice, around) })
 
 /** The same layer with other options; null: it does not say how it was written. */
 export const remade = ({ source }: AnyLayer, options: Options): AnyLayer | null =>
-  source === undefined ? null : make(source.layer, { ...source.options, ...options })
+  source === undefined ? null : made(source.layer, { ...source.options, ...options })
 
 /** A quantizer in a few words. */
 export const wordsOf = (q: Quantizer): string =>

@@ -8,7 +8,8 @@ import type { Layer, TensorTree } from '../nn/layers/layer.js'
 import { init } from '../nn/program/program.js'
 import type { Trained } from './types.js'
 
-const taking = (fresh: TensorTree, had: TensorTree): TensorTree =>
+/** The leaves of one tree, each from another where that has one of the same path and shape. */
+export const taking = (fresh: TensorTree, had: TensorTree): TensorTree =>
   mapTree(isMarked, fresh, (t, path) => {
     const old = at(had, path)
     return isMarked(old) && sameShape(old.shape, t.shape) ? old : t

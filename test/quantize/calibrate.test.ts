@@ -21,6 +21,8 @@ import {
   type Tensor,
 } from '../../src/index.js'
 import { calibrate, quantize, schemes, showQuantize, type Progress } from '../../src/quantize/index.js'
+import { isTensor } from '../../src/data/tensor.js'
+import { leaves } from '../../src/data/tree.js'
 import { suite } from '../support/suite.js'
 
 const test = suite('quantize: calibrate')
@@ -103,6 +105,20 @@ test('a quantizer that saw nothing but zeros is named, with what to do about it'
   const open = orThrow(calibrate(fresh, zeros, { finish: false }))
   assert.equal(open.report.notes, [])
   assert.equal(orThrow(calibrate(open, samples)).report.notes, [])
+})
+
+test('ranges are those of the float network, whatever bits there are; on request those of what is quantized already', () => {
+  const rangesAt = (bits: number, collect: 'float' | 'quantized'): readonly number[] => {
+    const rules = [...schemes.int8, { to: { weightBitWidth: bits, actBitWidth: bits } }]
+    const { net: few, state } = orThrow(calibrate(orThrow(quantize(net, inputs, trained, rules)), samples, { collect }))
+    assert.equal(Object.keys(state), Object.keys(orThrow(init(few, 0)).state))
+    return leaves(isTensor, state).flatMap(({ path, leaf }) => (path.endsWith('scale.value') ? [...leaf.data] : []))
+  }
+  assert.ok(rangesAt(8, 'float').length >= 2)
+  assert.equal(rangesAt(2, 'float'), rangesAt(8, 'float'))
+  assert.not.equal(rangesAt(2, 'quantized'), rangesAt(8, 'quantized'))
+  // The first quantizer has none before it.
+  assert.is(rangesAt(2, 'quantized')[0], rangesAt(2, 'float')[0])
 })
 
 test('what counts as zero is the least statistic of the quantizer itself', () => {
