@@ -4,7 +4,7 @@ import { boxSaid } from '../scene/loops.js'
 import { calmCauses, claimedCauses, strippedCauses, type Cause } from '../scene/causes.js'
 import { costOf } from '../scene/reach.js'
 import { names } from '../scene/written.js'
-import type { Advice, SceneNode } from '../scene/scene.js'
+import type { Advice, SceneFloat, SceneNode } from '../scene/scene.js'
 import { button, el } from './dom.js'
 import { codeOf, links, section, type PanelContext } from './parts.js'
 import { exportSummary } from './exportParts.js'
@@ -70,14 +70,25 @@ const costly = (c: PanelContext, causes: readonly Cause[]): readonly Node[] =>
     }),
   )
 
-/** Products in float behind no loss: there an operand was never quantized, or comes as it can't be multiplied. */
-const bare = (c: PanelContext): readonly Node[] =>
-  c.index.scene.floats.slice(0, MOST_ROWS).flatMap((f) => {
-    const n = c.index.node.get(f.node)
-    return n === undefined
-      ? []
-      : [row(c, n, { look: 'stripped-text', head: 'In float:', text: `Why: ${f.why}.`, advice: f.advice })]
-  })
+/** Products in float behind no loss: there an operand was never quantized, or comes as it can't be multiplied. Those of one place with one reason are told once. */
+const bare = (c: PanelContext): readonly Node[] => {
+  const told = new Map<string, { readonly node: SceneNode; readonly float: SceneFloat; readonly count: number }>()
+  for (const float of c.index.scene.floats) {
+    const node = c.index.node.get(float.node)
+    if (node === undefined) continue
+    const key = JSON.stringify([place(node), float.why, float.advice])
+    const first = told.get(key)
+    told.set(key, { ...(first ?? { node, float }), count: (first?.count ?? 0) + 1 })
+  }
+  return [...told.values()].slice(0, MOST_ROWS).map(({ node, float, count }) =>
+    row(c, node, {
+      look: 'stripped-text',
+      head: 'In float:',
+      text: `${count === 1 ? '' : `${count} products of it. `}Why: ${float.why}.`,
+      advice: float.advice,
+    }),
+  )
+}
 
 const wastes = (c: PanelContext): readonly Node[] =>
   c.index.scene.wasted.slice(0, MOST_ROWS).flatMap((w) => {
