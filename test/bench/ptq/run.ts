@@ -1,5 +1,5 @@
 /**
- * Post-training quantization of digits, step by step, beside Brevitas': `npm run bench:ptq -- [--seeds 3] [--folder out/ptq] [--python PYTHON]`.
+ * Post-training quantization of digits, step by step, beside Brevitas': `npm run bench:ptq -- [--seeds 3] [--folder out/ptq] [--net Lenet] [--python PYTHON]`.
  * Trains the float networks once (minutes), then prints accuracies as means over the seeds. With a Python that has torch and Brevitas
  * the whole flow (1,024 images, calibration and correction) is timed alternately with theirs; with `--same` Brevitas takes its steps from the
  * very float networks of ours, and both accuracies stand beside each other.
@@ -22,6 +22,7 @@ const { values } = parseArgs({
     threads: { type: 'string', default: '2' },
     'only-time': { type: 'boolean', default: false },
     same: { type: 'boolean', default: false },
+    net: { type: 'string' },
   },
 })
 const { train, test } = loadDigits()
@@ -114,6 +115,6 @@ const timed = async (python: string): Promise<void> => {
 
 if (!values['only-time']) {
   const theirs = await asked()
-  for (const name of Object.keys(nets)) await accuracies(name, theirs)
+  for (const name of values.net === undefined ? Object.keys(nets) : [values.net]) await accuracies(name, theirs)
 }
 if (values.python !== undefined && !values.same) await timed(values.python)
