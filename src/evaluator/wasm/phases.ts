@@ -31,24 +31,23 @@ export type Phases = {
 /** Looks at the counters of a flat program. */
 export const phasesOf = (flat: Flat): Phases => {
   const tests = flat.tests.map((t) => ({ ...t, now: counterReader(flat, t) }))
-  const open = tests.some((t) => t.open)
+  const closed = tests.filter((t) => !t.open)
+  const opened = tests.filter((t) => t.open)
   const warned = tests.filter((t) => t.collecting && t.warnSteps !== null)
+  // Asked before each execution.
+  const decided = (read: Read): boolean => {
+    for (let i = 0; i < closed.length; i++)
+      if (closed[i].now(read) < closed[i].limit !== closed[i].collecting) return false
+    return true
+  }
   return {
-    fits: (read) => {
-      let wanted = !open
-      for (let i = 0; i < tests.length; i++) {
-        const collecting = tests[i].now(read) < tests[i].limit
-        if (tests[i].open) wanted ||= collecting
-        else if (collecting !== tests[i].collecting) return false
-      }
-      return wanted
-    },
+    fits: opened.length === 0 ? decided : (read) => decided(read) && opened.some((t) => t.now(read) < t.limit),
     endsWithin: (read, steps) =>
       tests.some((t) => {
         const left = t.limit - t.now(read)
         return left > 0 && left < steps
       }),
-    open,
+    open: opened.length > 0,
     warnings: (read) =>
       warned.length === 0 ? NO_WARNINGS : warned.map((t) => stillCollecting(t.path, t.now(read), t.warnSteps ?? 0)),
   }
