@@ -3,7 +3,7 @@
     ocr.py fetch FOLDER                      the model of the package rapidocr-onnxruntime into FOLDER/cls.onnx
     ocr.py classes MODEL PICTURES.npz ...    JSON: of each file the class of each picture (array x)
     ocr.py brevitas MODEL SAMPLES.npz THREADS OTHERS.npz ...
-                                             JSON: seconds, best of five, of the calibration and of the whole way from the file; classes of each file
+                                             JSON: seconds, best of nine, of the calibration and of the whole way from the file; classes of each file
 
 Needs onnx, onnxruntime, brevitas and onnx2torch (pip install --no-deps onnx2torch)."""
 import json
@@ -91,7 +91,7 @@ def brevitas(path, samples, threads, *others):
     torch.set_num_threads(int(threads))
     x, *ys = (torch.from_numpy(np.load(f)['x']) for f in (samples, *others))
     calibration, whole = [], []
-    for _ in range(5):
+    for _ in range(9):
         start = seconds()
         model = quantized(path)
         ready = seconds()

@@ -21,7 +21,7 @@ const { values } = parseArgs({
 })
 const FOLDER = join(root, 'out/ocr')
 const BATCH = 16
-const [SAMPLES, OTHERS, RUNS] = [64, 500, 5]
+const [SAMPLES, OTHERS, RUNS] = [64, 500, 9]
 const ALL: readonly number[] = Array.from({ length: 10 }, (_, digit) => digit)
 
 /** 8 bits everywhere. Activations behind hard swish reach a little below 0 and far above: a zero point there saves a bit; sums stay float. */
