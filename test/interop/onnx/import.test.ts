@@ -256,6 +256,28 @@ test('quantizers of other tools: per axis, no zero point, 4 and 16 bits, a Clip 
   assert.equal([...y.data], [2, 0.75, 4])
 })
 
+test('metadata that keeps an old shape says nothing behind a Reshape: sums and products of it are plain', () => {
+  const grid = [
+    node('QuantizeLinear', ['x', 's', 'z'], ['q'], { attributes: { axis: 1 } }),
+    node('DequantizeLinear', ['q', 's', 'z'], ['d'], { attributes: { axis: 1 } }),
+    node('Reshape', ['d', 'shape'], ['r']),
+  ]
+  const x = q.tensorOf([2, 3], [0.5, 1, 0.25, -0.5, 2, -0.75])
+  const tensors = { s: f32([3], [0.5, 1, 0.25]), z: ints8([3], [1, 2, 3], 'int8'), w: f32([3, 2], [1, 2, 3, 4, 5, 6]) }
+  const made = (op: string, second: string, shape: readonly number[]) =>
+    computed(
+      encode({
+        inputs: { x: [2, 3] },
+        outputs: ['y'],
+        nodes: [...grid, node(op, ['r', second], ['y'])],
+        tensors: { ...tensors, shape: i64(shape) },
+      }),
+      x,
+    )
+  assert.equal([...made('Add', 'w', [3, 2]).data], [1.5, 3, 3.25, 3.5, 7, 5.25])
+  assert.equal([...made('Mul', 'r', [3, 2]).data], [0.25, 1, 0.0625, 0.25, 4, 0.5625])
+})
+
 test('external data comes from a reader, and only from where it reads', () => {
   const spec: Spec = {
     inputs: { x: [2] },

@@ -10,6 +10,7 @@ import { folds } from './fold.js'
 import { DataType, type Host } from './host.js'
 import { importError, type Model, type ModelNode } from './model.js'
 import { importing, REEXPORT, refusing, type Memory, type Visit, type Walk } from './visit.js'
+import { lyingOver } from './values.js'
 
 export type { Leaves, Walk } from './visit.js'
 
@@ -61,7 +62,9 @@ const apply = (x: Importing, rule: ImportRule, asked: ReadonlySet<string>): read
   const made =
     folded !== null
       ? folded.map((host, i): Entry => ({ is: 'known', host, leaf: x.node.outputs[i] ?? '' }))
-      : resultsOf(x.kit.scoped(pathOf(x.node), () => rule(x)))
+      : x.kit.scoped(pathOf(x.node), () =>
+          resultsOf(rule(x)).map((e) => (e.is === 'value' ? { ...e, value: lyingOver(e.value) } : e)),
+        )
   const large = made.find((e) => e.is === 'value' && !(sizeOf(e.value.shape) <= MOST_ELEMENTS))
   if (large?.is === 'value')
     x.refuse(

@@ -1,6 +1,6 @@
 /** From what stands under a name to a traced value. */
-import { quantOf } from '../../../data/quant.js'
-import { broadcastShapes, showShape, type Shape } from '../../../data/shape.js'
+import { gridOf, quantOf } from '../../../data/quant.js'
+import { broadcastShapes, sameShape, showShape, type Shape } from '../../../data/shape.js'
 import { isInvalid } from '../../../graph/builder.js'
 import type { Value } from '../../../graph/op.js'
 import { dequantize, isQuantValue } from '../../../nn/functions/index.js'
@@ -42,6 +42,20 @@ export const numbersAs = (x: Importing, name: string, shape: Shape, numbers: Arr
 
 /** The value without metadata, where it has any. */
 export const outOf = (v: Value): Value => plainOf(v, 'its metadata does not fit the operation')
+
+/**
+ * The value as it is where its scale and zero point lie over it, else its plain one: a Reshape leaves both in the old shape, in which they say nothing
+ * of the result, and no op that follows could compute with them.
+ */
+export const lyingOver = (v: Value): Value => {
+  const g = gridOf(v.carried)
+  if (g === null || g.group !== undefined || isInvalid(v)) return v
+  const fits = [g.scale, g.zeroPoint].every((id) => {
+    const over = broadcastShapes(v.shape, v.kit.value(id).shape)
+    return over !== null && sameShape(over, v.shape)
+  })
+  return fits ? v : plainOf(v, 'its scale and zero point kept the shape from before')
+}
 
 /**
  * Quant tensors as they are where they all lie on one grid; else their plain values. Models of other tools add and join tensors of different
