@@ -1,13 +1,14 @@
 /** How far the integers are from the float program's, layer by layer, on data. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../data/error.js'
-import { argumentProblems, list, required } from '../data/fields.js'
+import { runSubstituting } from '../evaluator/reference/reference.js'
+import { argumentProblems, fieldProblems, list, oneOf, record, required, type Fields } from '../data/fields.js'
 import type { NodeId } from '../data/quant.js'
 import type { Tensor } from '../data/tensor.js'
 import { programProblems, type Program } from '../graph/program.js'
 import type { Specialized } from '../graph/specialize.js'
-import { run } from '../nn/program/program.js'
-import { integersOfValues, plainInputs, quantizeInputs } from './borders.js'
+import { bindInputs } from '../nn/program/binding.js'
+import { integersOfValues, plainInputs, quantizeInputs, valuesOfIntegers } from './borders.js'
 import { fixedProblems, integerProgramProblems } from './checks.js'
 import { evaluateInteger } from './evaluate.js'
 import type { IntegerProgram } from './program.js'
@@ -29,6 +30,24 @@ export type LayerComparison = {
   readonly most: number
 }
 
+/** What the float program is given of the integer program's: data alone, the layers in front of each layer, or its sums too. */
+type Given = 'data' | 'layers' | 'sums'
+
+/** How two programs are compared. */
+export type CompareOptions = Pick<IntegerOptions, 'quantInputs'> & {
+  /**
+   * `data` (default): both programs are given the data, and differences of layers add up. `layers`: each layer of the float program is given the integers that
+   * the integer program's layers in front of it made, so that a difference is its own. `sums`: its sums are given too, exactly, so that what is compared is the
+   * requantization alone, without the rounding of float32 sums.
+   */
+  readonly given?: Given
+}
+
+const FIELDS: Fields<CompareOptions> = { given: oneOf('data', 'layers', 'sums'), quantInputs: record }
+
+/** For each tap the integers of both programs; null where one has none. */
+type Pairs = readonly (readonly [ArrayLike<number>, ArrayLike<number>] | null)[]
+
 type Count = { elements: number; one: number; further: number; most: number }
 
 const compared = (count: Count, a: ArrayLike<number>, b: ArrayLike<number>): void => {
@@ -41,30 +60,50 @@ const compared = (count: Count, a: ArrayLike<number>, b: ArrayLike<number>): voi
   }
 }
 
-/** Both programs on one batch, each layer's integers side by side. */
-const onBatch = (p: IntegerProgram, float: Specialized, data: unknown, counts: readonly Count[]): QuantErrors => {
-  const given = quantizeInputs(p, data)
-  if (E.isLeft(given)) return given.left
+/** The float program's values at the taps, where what `given` says is the integer program's. */
+const floatsOf = (
+  p: IntegerProgram,
+  float: Specialized,
+  data: unknown,
+  { given, integers }: { readonly given: Given; readonly integers: ReadonlyMap<NodeId, IntegerTensor> },
+): E.Either<QuantErrors, ReadonlyMap<NodeId, Tensor>> => {
+  const { nodes } = float.program.graph
   const floats = new Map<NodeId, Tensor>()
   const wanted = new Set(p.taps.map((t) => t.float))
-  const ran = run(
-    float.program,
-    { params: float.constants, state: {}, inputs: plainInputs(float.program, data) },
-    { observe: (node, value) => void (wanted.has(node.id) && floats.set(node.id, value)) },
-  )
-  if (E.isLeft(ran)) return ran.left
-  const integers = new Map<NodeId, IntegerTensor>(p.inputs.map((i) => [i.node, given.right[i.name]]))
-  evaluateInteger(p, given.right, (node, value) => integers.set(node.id, value))
-  p.taps.forEach((t, k) => {
-    const [value, own] = [floats.get(t.float), integers.get(t.integer)]
-    if (value !== undefined && own !== undefined) compared(counts[k], integersOfValues(value, t.grid).data, own.data)
+  const layers = given === 'data' ? [] : p.taps.filter((t) => nodes[t.float].op.births === true)
+  const standIns = new Map([...layers, ...(given === 'sums' ? p.inner : [])].map((t) => [t.float, t] as const))
+  const inputs = bindInputs(float.program, {
+    params: float.constants,
+    state: {},
+    inputs: plainInputs(float.program, data),
   })
-  return []
+  if (E.isLeft(inputs)) return inputs
+  const ran = runSubstituting(float.program, inputs.right, (node, value) => {
+    if (wanted.has(node.id)) floats.set(node.id, value)
+    const tap = standIns.get(node.id)
+    const own = tap === undefined ? undefined : integers.get(tap.integer)
+    return tap === undefined || own === undefined ? value : valuesOfIntegers(own, tap.grid)
+  })
+  return E.map(() => floats)(ran)
+}
+
+/** Both programs on one batch, each layer's integers side by side. */
+const onBatch = (p: IntegerProgram, float: Specialized, data: unknown, given: Given): E.Either<QuantErrors, Pairs> => {
+  const entered = quantizeInputs(p, data)
+  if (E.isLeft(entered)) return entered
+  const integers = new Map<NodeId, IntegerTensor>(p.inputs.map((i) => [i.node, entered.right[i.name]]))
+  evaluateInteger(p, entered.right, (node, value) => integers.set(node.id, value))
+  return E.map((floats: ReadonlyMap<NodeId, Tensor>) =>
+    p.taps.map((t): Pairs[number] => {
+      const [value, own] = [floats.get(t.float), integers.get(t.integer)]
+      return value === undefined || own === undefined ? null : [integersOfValues(value, t.grid).data, own.data]
+    }),
+  )(floatsOf(p, float, data, { given, integers }))
 }
 
 /**
- * Runs an integer program and the float program that it was made from on batches of data, and counts per quantizer and result how many integers differ.
- * `program` and `fixed` are those that `toInteger` was given, `options` too; each batch is what a run takes as `inputs`. Errors: those of a run.
+ * Runs an integer program and the float program that it was made from on batches of data, and counts per quantizer and result how many integers differ;
+ * with `given: 'layers'` each layer's own differences alone. `program` and `fixed` are those that `toInteger` was given, `options` too; each batch is what a run takes as `inputs`. Errors: those of a run.
  *
  * @example
  * const [first] = orThrow(compareInteger(integer, program, { params, state }, [x])) // { path, elements, equal, oneApart, further, most }
@@ -74,7 +113,7 @@ export const compareInteger = <P, S, I, O>(
   program: Program<P, S, I, O>,
   fixed: { readonly params: P; readonly state: S },
   data: readonly I[],
-  options: Pick<IntegerOptions, 'quantInputs'> = {},
+  options: CompareOptions = {},
 ): E.Either<QuantErrors, readonly LayerComparison[]> => {
   const bad = [
     ...integerProgramProblems('compareInteger', integer),
@@ -85,14 +124,18 @@ export const compareInteger = <P, S, I, O>(
       { data },
       { data: required({ ...list, like: '[x]', says: 'a list of batches' }) },
     ),
+    ...fieldProblems('compareInteger', options, FIELDS),
   ]
   if (bad.length > 0) return E.left(bad)
   const special = fixedOf(program as Program, fixed, options.quantInputs)
   if (E.isLeft(special)) return special
   const counts = integer.taps.map((): Count => ({ elements: 0, one: 0, further: 0, most: 0 }))
   for (const batch of data) {
-    const errors = onBatch(integer, special.right, batch, counts)
-    if (errors.length > 0) return E.left(errors)
+    const pairs = onBatch(integer, special.right, batch, options.given ?? 'data')
+    if (E.isLeft(pairs)) return pairs
+    pairs.right.forEach((pair, k) => {
+      if (pair !== null) compared(counts[k], ...pair)
+    })
   }
   return E.right(
     integer.taps.map((t, k) => {

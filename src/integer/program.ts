@@ -44,8 +44,10 @@ export type IntegerProgram = {
   readonly requantizations: readonly RequantizationProof[]
   /** Biases that a requantization took in. */
   readonly biases: readonly OffGridBias[]
-  /** Where it can be compared with the float program. */
+  /** Where it can be compared with the float program: quantizers and results. */
   readonly taps: readonly Tap[]
+  /** The same of sums and of what only moves elements, in front of a quantizer. */
+  readonly inner: readonly Tap[]
 }
 
 /** Bytes of all constants, unpacked. */

@@ -10,7 +10,7 @@ import type { Specialized } from '../graph/specialize.js'
 import { specialize } from '../nn/program/specialize.js'
 import { entryOf } from './borders.js'
 import { fixedProblems } from './checks.js'
-import { lowerAll, settleResults, type Border as LoweredBorder } from './lower/lower.js'
+import { innerTaps, lowerAll, settleResults, type Border as LoweredBorder } from './lower/lower.js'
 import { newSession, type Integer, type Requantization, type Session } from './lower/session.js'
 import type { Border, IntegerProgram } from './program.js'
 import { bitsFor } from './values.js'
@@ -122,8 +122,9 @@ const nothingQuantized: QuantErrors = [
 /**
  * The network as a program of integers only, for one set of parameters and state. Convolutions and linear layers sum products of integers in accumulators
  * whose range is proved from the actual weights; whatever stands between an accumulator and the next quantizer (bias, batch norm, ReLU, tanh) is one function
- * of an integer, found by asking the float ops themselves, and becomes a multiplier and shift, thresholds, or a table. The result is the same integers as the
- * float program's where all is exact, else at most one step apart here and there: `compareInteger` measures it. Errors: an ExportError for every place that
+ * of an integer, found by asking the float ops themselves, and becomes a multiplier and shift, thresholds, or a table. Where all scales are powers of two the
+ * integers are those of the float program; else a layer that is given the same integers gives the same ones or, here and there, one a step apart, and with
+ * `requantization: 'thresholds'` only where float32's own sums fall to the other side of a tie. `compareInteger` measures each of these. Errors: an ExportError for every place that
  * prevents it, with layer, reason and fix, all at once.
  * @example
  * ```ts
@@ -176,6 +177,7 @@ const lowered = (s: Session): E.Either<QuantErrors, IntegerProgram> => {
     requantizations: s.requantizations,
     biases: s.biases,
     taps: s.taps,
+    inner: innerTaps(s),
   })
 }
 

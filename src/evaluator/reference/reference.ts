@@ -6,7 +6,7 @@ import { sizeOf } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Graph, Node } from '../../graph/graph.js'
 import { getOp, inputOp, phaseOp, scanOp } from '../../graph/structural.js'
-import type { ProgramInput } from '../../graph/program.js'
+import type { Program, ProgramInput } from '../../graph/program.js'
 import type { Backend, Executable, RunOptions } from '../backend.js'
 import { tooLarge, withMemory } from '../memory.js'
 import { failedCheck, stillCollecting } from '../messages.js'
@@ -38,8 +38,15 @@ export const liveNodes = (graph: Graph): Live => {
 /** What one evaluation of a graph needs besides its inputs. */
 type Context = { readonly options: RunOptions; readonly warnings: QuantWarning[] }
 
-/** Who is told of the values of a graph, and of those of the steps of its loops. */
-type Tell = { readonly node?: RunOptions['observe']; readonly step?: RunOptions['observeStep'] }
+/** What stands for a node's value from there on: that value, or another of its shape. */
+export type Substitute = (node: Node, value: Tensor) => Tensor
+
+/** Who is told of the values of a graph, and of those of the steps of its loops; and who may put others in their places. */
+type Tell = {
+  readonly node?: RunOptions['observe']
+  readonly step?: RunOptions['observeStep']
+  readonly stand?: Substitute
+}
 /** Nobody is. */
 export const NOBODY: Tell = {}
 
@@ -165,7 +172,7 @@ export const evaluate = (
         ctx,
       )
       if ('tag' in made) return E.left(made)
-      values[node.id] = made
+      values[node.id] = tell.stand === undefined ? made : tell.stand(node, made)
     }
     tell.node?.(node, values[node.id])
   }
@@ -207,6 +214,21 @@ export const evaluateScan = (
     stacks.forEach((s, i) => sliceOf(s, t).data.set(done.right[carries + i].data))
   }
   return E.right([...carry, ...stacks])
+}
+
+/** The values of a program's outputs, where others stand for some of its values. */
+export const runSubstituting = (
+  program: Program,
+  inputs: readonly Tensor[],
+  stand: Substitute,
+): E.Either<QuantErrors, readonly Tensor[]> => {
+  const large = tooLarge(program, 'reference')
+  if (large !== null) return E.left(large)
+  return withMemory('reference', () =>
+    E.mapLeft((e: QuantError): QuantErrors => [e])(
+      evaluate(liveNodes(program.graph), inputs, { options: {}, warnings: [] }, { stand }),
+    ),
+  )
 }
 
 /** Plain TypeScript, exact float32 order, one freshly allocated tensor per node and run. */

@@ -15,7 +15,16 @@ import { gridOf, moved, uniform, whyPlain } from './grids.js'
 import { mapped } from './map.js'
 import { PASSING, rules } from './rules.js'
 import { settle, settlePlain } from './settle.js'
-import { append, constantOf, inputOf, prevented, type Integer, type Lowered, type Session } from './session.js'
+import {
+  append,
+  constantOf,
+  inputOf,
+  prevented,
+  type Integer,
+  type Lowered,
+  type Session,
+  type Tap,
+} from './session.js'
 
 /** Where integers come from: the nodes of the float program whose values are quantized by floats, and their inputs in the integer graph. */
 export type Border = {
@@ -251,6 +260,16 @@ export const lowerAll = (s: Session): readonly Border[] => {
   }
   return borders
 }
+
+/** Where what is no quantizer's stands for a float value: sums of products, of branches and of windows, and what only moves. */
+export const innerTaps = (s: Session): readonly Tap[] =>
+  s.fixed.program.graph.nodes.flatMap((node): readonly Tap[] => {
+    const x = s.lowered.get(node.id)
+    if (node.op.births === true || node.op === inputOp || x?.tag !== 'integer') return []
+    const { value, grid } = x.integer
+    const { path, shape } = node
+    return sameShape(shape, value.shape) ? [{ path, float: node.id, integer: value.id, grid, shape }] : []
+  })
 
 /** The first input of the program behind a node. */
 const behind = (graph: Graph, node: Node): number => {
