@@ -13,16 +13,24 @@ import { append, prevented, type Integer, type Session } from './session.js'
 
 const WIDEST_FACTOR = 2 ** 15
 
-/** Factors that bring two scales to one grid: exact where one is a power of two times the other. */
+/**
+ * Factors that bring two scales to one grid: the `n / m` nearest to their ratio of all that fit, found by its continued fraction. Where one is a power
+ * of two times the other it is exact; elsewhere most of them are off by less than 1/m², so that a sum is off by less than a step of its grid.
+ */
 const factorsFor = (a: number, b: number, room: number): readonly [number, number, number] => {
   const [large, small] = [Math.max(a, b), Math.min(a, b)]
   const ratio = large / small
-  let best: readonly [number, number] = [Math.max(1, Math.round(ratio)), 1]
-  for (let m = 1; m <= WIDEST_FACTOR; m *= 2) {
-    const n = Math.round(ratio * m)
-    if ((n + m) * room > INT32.hi) break
-    best = [n, m]
-    if (n === ratio * m) break
+  const off = ([n, m]: readonly [number, number]): number => Math.abs(n / m - ratio)
+  let before: readonly [number, number] = [1, 0]
+  let best: readonly [number, number] = [Math.max(1, Math.floor(ratio)), 1]
+  for (let rest = ratio - Math.floor(ratio); rest > 0 && off(best) > 0; rest = 1 / rest - Math.floor(1 / rest)) {
+    const whole = Math.floor(1 / rest)
+    const most = (INT32.hi / room - before[0] - before[1]) / (best[0] + best[1])
+    const times = Math.min(whole, Math.floor((WIDEST_FACTOR - before[1]) / best[1]), Math.floor(most))
+    const next = [times * best[0] + before[0], times * best[1] + before[1]] as const
+    if (times < 1 || off(next) >= off(best)) break
+    ;[before, best] = [best, next]
+    if (times < whole) break
   }
   const grid = small / best[1]
   return a >= b ? [best[0], best[1], grid] : [best[1], best[0], grid]
