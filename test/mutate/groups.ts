@@ -1,58 +1,40 @@
-/** What is mutated, and the tests that shall notice it, the fastest first. */
+/** What is mutated, and the tests that are asked. */
 
 /** One group of sources with its tests. */
 export type Group = {
   readonly name: string
   readonly sources: RegExp
-  /** Commands, each in turn until one fails; `FILE` stands for the mutated file. */
-  readonly stages: readonly (readonly string[])[]
+  /** Files whose tests may notice a change; those that start processes or threads are left out (`bundle.ts`). */
+  readonly tests: RegExp
 }
 
-const tests = (...files: readonly string[]): readonly (readonly string[])[] => files.map((f) => [`test/${f}.test.ts`])
-const LAWS = ['test/mutate/laws.ts', 'FILE']
-const CASES = ['test/conformance/run.ts', '--backend', 'reference', 'test/conformance/cases']
+const OWN = 'mutate/tests'
 
 /** All groups. */
 export const GROUPS: readonly Group[] = [
   {
     name: 'ops',
-    sources: /^src\/ops\/[^/]+\.ts$/,
-    stages: [
-      LAWS,
-      ...tests(
-        'laws/registry',
-        'ops/conv',
-        'ops/pool',
-        'ops/shape',
-        'ops/resample',
-        'ops/activations',
-        'ops/matmul',
-        'ops/nonfinite',
-      ),
-      CASES,
-    ],
+    sources: /^src\/ops\/.*\.ts$/,
+    tests: new RegExp(`^test/(${OWN}|laws|ops|autodiff|nn|graph|evaluator)/`),
   },
   {
     name: 'autodiff',
     sources: /^src\/autodiff\/.*\.ts$/,
-    stages: [...tests('autodiff/vjp', 'fuzz/fuzz', 'nn/train', 'graph/scan', 'evaluator/commits'), CASES],
+    tests: new RegExp(`^test/(${OWN}|autodiff|laws|nn|graph)/`),
   },
   {
     name: 'quantizers',
     sources: /^src\/quantizers\/.*\.ts$/,
-    stages: [
-      ...tests('laws/faults', 'laws/quantizers', 'nn/presets', 'nn/collection', 'laws/presets', 'nn/comparisons'),
-      CASES,
-    ],
+    tests: new RegExp(`^test/(${OWN}|laws|nn|quantize|interop/brevitas|readme)/`),
   },
   {
     name: 'specialize',
     sources: /^src\/graph\/specialize(?:\.ts$|\/)/,
-    stages: [...tests('graph/specialize', 'fuzz/fuzz', 'interop/onnx/export', 'integer/toInteger'), CASES],
+    tests: new RegExp(`^test/(${OWN}|graph|interop/onnx|integer|runtime)/`),
   },
   {
     name: 'exporters',
     sources: /^src\/interop\/onnx\/(?!proto|import).*\.ts$/,
-    stages: [...tests('fuzz/fuzz', 'interop/onnx/export', 'interop/onnx/import', 'interop/onnx/report'), [...CASES]],
+    tests: new RegExp(`^test/(${OWN}|interop/onnx|quantize)/`),
   },
 ]

@@ -1,26 +1,19 @@
 /**
- * `npm run mutate -- --group ops --sample 50 --seed 1`: changes one operator, number or name at a time, and asks the tests whether they notice. What was asked
- * before, of the same file and the same tests, is taken from `out/mutants.json`. Prints the share that was killed, and every survivor.
+ * `npm run mutate -- --group ops --sample 50 --seed 1`: changes one operator, number or name at a time, and asks the tests whether they notice. All mutants
+ * stand in one bundle and are chosen at run time; each is asked of the tests that reach its place. What was asked before, of the same file and the same
+ * tests, is taken from `out/mutants.json`. Prints the share that was killed, and every survivor that `equivalent.ts` does not explain.
  */
 import { createHash } from 'node:crypto'
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { random } from '../hostile/mutate.js'
-import { root, run } from '../support/process.js'
+import { root } from '../support/process.js'
+import { newAsking, type Fate } from './asking.js'
+import { bundled, sourcesOf, testsOf, type Bundle } from './bundle.js'
+import { whyEquivalent } from './equivalent.js'
 import { GROUPS, type Group } from './groups.js'
-import { mutantsOf, mutated, type Mutant } from './mutants.js'
+import { surveyed } from './survey.js'
 
 const { values } = parseArgs({
   options: {
@@ -29,19 +22,18 @@ const { values } = parseArgs({
     sample: { type: 'string', default: 'Infinity' },
     seed: { type: 'string', default: '1' },
     minutes: { type: 'string', default: 'Infinity' },
+    anew: { type: 'boolean', default: false },
   },
 })
 const start = performance.now()
+const minutes = (): number => (performance.now() - start) / 60_000
 const out = join(root, 'out')
 const ledgerFile = join(out, 'mutants.json')
 mkdirSync(out, { recursive: true })
-const ledger: Record<string, string> = existsSync(ledgerFile) ? JSON.parse(readFileSync(ledgerFile, 'utf8')) : {}
-
-/** A copy of the tree, in which sources can be changed. */
-const copy = mkdtempSync(join(tmpdir(), 'quantrace-mutants-'))
-for (const name of ['src', 'test', 'viz', 'examples', 'package.json', 'tsconfig.json'])
-  cpSync(join(root, name), join(copy, name), { recursive: true })
-symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
+const stored = (): Record<string, Fate> => (existsSync(ledgerFile) ? JSON.parse(readFileSync(ledgerFile, 'utf8')) : {})
+const ledger = stored()
+/** Beside what another run may have written meanwhile. */
+const keep = (): void => writeFileSync(ledgerFile, JSON.stringify({ ...stored(), ...ledger }, null, 1))
 
 const sha = (...texts: readonly string[]): string => {
   const h = createHash('sha256')
@@ -49,68 +41,82 @@ const sha = (...texts: readonly string[]): string => {
   return h.digest('hex').slice(0, 24)
 }
 
-const filesOf = (g: Group): readonly string[] =>
-  readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
-    .map((f) => `src/${f}`)
-    .filter((f) => g.sources.test(f) && f.includes(values.file))
-    .toSorted()
-
-const testsOf = (g: Group): string =>
-  g.stages
-    .flat()
-    .map((f) => (f.endsWith('.ts') && existsSync(join(root, f)) ? readFileSync(join(root, f), 'utf8') : f))
-    .join('\n')
-
-/** The first command that notices the change, or `survived`. */
-const verdictOf = async (g: Group, m: Mutant): Promise<string> => {
-  for (const stage of g.stages) {
-    const args = stage.map((a) => (a === 'FILE' ? m.file : a))
-    const ended = await run(process.execPath, ['--import', 'tsx', ...args], { limit: 240_000, cwd: copy })
-    if (ended.code !== 0) return args[0]
-  }
-  return 'survived'
-}
-
-const sampled = (all: readonly Mutant[]): readonly Mutant[] => {
+const sampled = (all: readonly number[]): readonly number[] => {
   const r = random(Number(values.seed))
   const rest = [...all]
   const most = Math.min(Number(values.sample), rest.length)
   return Array.from({ length: most }, () => rest.splice(r.int(rest.length), 1)[0])
 }
 
-/** The unchanged tree must pass, or everything would count as noticed. */
-const soundness = async (g: Group): Promise<void> => {
-  const [file] = filesOf(g)
-  const found = await verdictOf(g, { file, at: 0, from: '', to: '', line: 0 })
-  if (found !== 'survived') throw new Error(`${g.name}: ${found} fails without a change`)
+const lineOf = ({ mutants, sources }: Bundle, id: number): string =>
+  (sources.get(mutants[id].file) ?? '').split('\n')[mutants[id].line - 1].trim()
+
+/** Keys of a bundle's mutants: a mutant that was killed stays so while its file is the same, one that survived while the tests are, too. */
+const keysOf = ({ mutants, sources, files }: Bundle) => {
+  const tests = sha(...files.map((f) => readFileSync(join(root, f), 'utf8')))
+  const key = (id: number, ...more: readonly string[]): string => {
+    const { file, at, from, to } = mutants[id]
+    return sha(sources.get(file) ?? '', String(at), from, to, ...more)
+  }
+  return { killed: (id: number) => key(id), survived: (id: number) => key(id, tests) }
 }
 
-for (const g of GROUPS.filter((group) => group.name.includes(values.group))) {
-  const sources = new Map(filesOf(g).map((f) => [f, readFileSync(join(root, f), 'utf8')]))
-  const all = [...sources].flatMap(([f, s]) => mutantsOf(f, s))
-  const tests = testsOf(g)
-  if (all.length === 0) continue
-  await soundness(g)
-  let [killed, asked] = [0, 0]
-  for (const m of sampled(all)) {
-    if ((performance.now() - start) / 60_000 > Number(values.minutes)) break
-    const source = sources.get(m.file) ?? ''
-    const key = sha(source, tests, String(m.at), m.to)
-    if (!(key in ledger)) {
-      writeFileSync(join(copy, m.file), mutated(source, m))
-      ledger[key] = await verdictOf(g, m)
-      writeFileSync(join(copy, m.file), source)
-      writeFileSync(ledgerFile, JSON.stringify(ledger, null, 1))
+const report = (bundle: Bundle, id: number, fate: Fate): void => {
+  if (fate.is === 'killed') return
+  const { file, line, from, to } = bundle.mutants[id]
+  console.log(`${fate.is.padEnd(9)} ${file}:${line}  ${from} → ${to === '' ? 'nothing' : to}   ${lineOf(bundle, id)}`)
+}
+
+/** Counts of a group. */
+type Tally = { killed: number; equivalent: number; left: number; anew: number }
+
+const ofGroup = async (g: Group): Promise<void> => {
+  const sources = sourcesOf(g, values.file)
+  if (sources.length === 0) return
+  const bundle = await bundled(join(out, `mutate/${g.name}.mjs`), sources, testsOf(g))
+  const { killed, survived } = keysOf(bundle)
+  const known = (id: number): Fate | undefined =>
+    values.anew ? undefined : (ledger[killed(id)] ?? ledger[survived(id)])
+  const all = bundle.mutants.map((_, id) => id)
+  const chosen = sampled(all)
+  const tally: Tally = { killed: 0, equivalent: 0, left: 0, anew: 0 }
+  const count = (id: number, fate: Fate): void => {
+    if (fate.is === 'killed') tally.killed++
+    else if (whyEquivalent(bundle.mutants[id], lineOf(bundle, id)) !== null) tally.equivalent++
+    else {
+      tally.left++
+      report(bundle, id, fate)
     }
-    asked++
-    if (ledger[key] === 'survived')
-      console.log(
-        `survived  ${m.file}:${m.line}  ${m.from.trim()} → ${m.to.trim()}   ${source.split('\n')[m.line - 1].trim()}`,
-      )
-    else killed++
   }
+  for (const id of chosen) {
+    const fate = known(id)
+    if (fate !== undefined) count(id, fate)
+  }
+  const open = chosen.filter(
+    (id) => known(id) === undefined && whyEquivalent(bundle.mutants[id], lineOf(bundle, id)) === null,
+  )
+  if (open.length > 0) {
+    const survey = await surveyed(bundle)
+    console.log(
+      `${g.name}: ${survey.tests.length} tests in ${(survey.tests.reduce((ms, t) => ms + t.ms, 0) / 1000).toFixed(0)} s; ${open.length} of ${all.length} mutants to ask, of ${survey.atLoad.size} in fresh processes`,
+    )
+    for (const b of survey.broken) console.log(`not asked: ${b}`)
+    const asking = newAsking(bundle, survey)
+    for (const id of open) {
+      if (minutes() > Number(values.minutes)) break
+      const fate = await asking.fateOf(id)
+      tally.anew++
+      ledger[fate.is === 'killed' ? killed(id) : survived(id)] = fate
+      count(id, fate)
+      if (tally.anew % 20 === 0) keep()
+    }
+    keep()
+    asking.end()
+  }
+  const asked = tally.killed + tally.left
   console.log(
-    `${g.name}: ${killed} of ${asked} killed (${((100 * killed) / Math.max(1, asked)).toFixed(1)} %), of ${all.length} mutants`,
+    `${g.name}: ${tally.killed} of ${asked} killed (${((100 * tally.killed) / Math.max(1, asked)).toFixed(1)} %), ${tally.equivalent} equivalent, of ${all.length} mutants; ${tally.anew} asked now, ${(tally.anew / Math.max(0.01, minutes())).toFixed(0)} a minute`,
   )
 }
-rmSync(copy, { recursive: true, force: true })
+
+for (const g of GROUPS.filter((group) => group.name.includes(values.group))) await ofGroup(g)

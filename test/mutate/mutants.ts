@@ -1,7 +1,8 @@
 /**
- * Mutants of a source file, found in its text. The formatter writes binary operators between spaces and generics without, so that operators can be told
- * from types without a parser (TypeScript 7 has none that can be called).
+ * Mutants of a source file, and the file with all of them in it: each is chosen at run time by its number (`runtime.ts`), so that thousands of mutants
+ * need one bundle.
  */
+import { below, isAst, parse, textOf, type Ast } from './syntax.js'
 
 /** One change of one place. */
 export type Mutant = {
@@ -12,74 +13,187 @@ export type Mutant = {
   readonly at: number
 }
 
-type Rule = { readonly pattern: RegExp; readonly to: (found: string) => string }
+/** How a place is written so that the number of a mutant chooses; `part` gives a part of it, with its own mutants in it. */
+type Written = (id: number, part: (node: Ast) => string) => string
 
-const swap = (pattern: RegExp, pairs: { readonly [from: string]: string }): Rule => ({
-  pattern,
-  to: (found) => {
-    const word = found.trim()
-    return found.replace(word, pairs[word])
-  },
-})
-
-const RULES: readonly Rule[] = [
-  swap(/ (?:<=|<|>=|>) /g, { '<': '<=', '<=': '<', '>': '>=', '>=': '>' }),
-  swap(/ (?:===|!==) /g, { '===': '!==', '!==': '===' }),
-  swap(/ (?:&&|\|\|) /g, { '&&': '||', '||': '&&' }),
-  swap(/ [+*/-] /g, { '+': '-', '-': '+', '*': '/', '/': '*' }),
-  swap(/\b(?:true|false)\b/g, { true: 'false', false: 'true' }),
-  swap(/\bMath\.(?:min|max|floor|ceil)\b/g, {
-    'Math.min': 'Math.max',
-    'Math.max': 'Math.min',
-    'Math.floor': 'Math.ceil',
-    'Math.ceil': 'Math.floor',
-  }),
-  swap(/'(?:mul|div|add|sub|minimum|maximum|less|lessEqual|floor|ceil)'(?=, \[)/g, {
-    "'mul'": "'div'",
-    "'div'": "'mul'",
-    "'add'": "'sub'",
-    "'sub'": "'add'",
-    "'minimum'": "'maximum'",
-    "'maximum'": "'minimum'",
-    "'less'": "'lessEqual'",
-    "'lessEqual'": "'less'",
-    "'floor'": "'ceil'",
-    "'ceil'": "'floor'",
-  }),
-  { pattern: /(?<![\w.'"[])(?:0|1|2|0\.5)(?![\w.'"\]:])/g, to: (n) => String(Number(n) + 1) },
-  { pattern: /!(?=[a-z(])/g, to: () => '' },
-]
-
-/** The text with comments and texts blanked out, but for the names of ops that rules emit; places stay. */
-const bare = (source: string): string => {
-  const blank = (s: string): string => s.replace(/[^\n]/g, ' ')
-  return source
-    .replace(/\/\*[\s\S]*?\*\//g, blank)
-    .replace(/(?<=^|\s)\/\/.*$/gm, blank)
-    .replace(/`(?:[^`\\]|\\.)*`/g, blank)
-    .replace(/'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"/g, (s, at: number) =>
-      source.slice(at + s.length, at + s.length + 3) === ', [' ? s : blank(s),
-    )
-    .replace(/^import [\s\S]*?from .*$/gm, blank)
-    .replace(/^(?:export )?(?:type|interface) [\s\S]*?^(?:\}|\S.*)$/gm, blank)
-    .replace(/^declare module[\s\S]*/gm, blank)
+/** A place that can be changed. */
+type Place = {
+  readonly start: number
+  readonly end: number
+  readonly from: string
+  readonly to: string
+  readonly written: Written
 }
 
-/** Everything of an op that only says how it is sampled or called. */
-const withoutExamples = (text: string): string =>
-  text.replace(/^ {2}examples: \[[\s\S]*?^ {2}\],$/gm, (s) => s.replace(/[^\n]/g, ' '))
+/** Operators with both operands computed: the name of their function in `runtime.ts` is that of both. */
+const BINARY: { readonly [op: string]: readonly [to: string, helper: string] | undefined } = {
+  '<': ['<=', 'less'],
+  '<=': ['<', 'lessEqual'],
+  '>': ['>=', 'greater'],
+  '>=': ['>', 'greaterEqual'],
+  '===': ['!==', 'equal'],
+  '!==': ['===', 'unequal'],
+  '+': ['-', 'plus'],
+  '-': ['+', 'minus'],
+  '*': ['/', 'times'],
+  '/': ['*', 'over'],
+  '%': ['*', 'modulo'],
+  '**': ['*', 'power'],
+}
+const LOGICAL: { readonly [op: string]: readonly [to: string, helper: string] | undefined } = {
+  '&&': ['||', 'and'],
+  '||': ['&&', 'or'],
+}
+const OF_MATH: { readonly [name: string]: string | undefined } = {
+  min: 'max',
+  max: 'min',
+  floor: 'ceil',
+  ceil: 'floor',
+}
+const OF_LISTS: { readonly [name: string]: string | undefined } = { some: 'every', every: 'some' }
+const EMITTED: { readonly [op: string]: string | undefined } = {
+  mul: 'div',
+  div: 'mul',
+  add: 'sub',
+  sub: 'add',
+  minimum: 'maximum',
+  maximum: 'minimum',
+  less: 'lessEqual',
+  lessEqual: 'less',
+  floor: 'ceil',
+  ceil: 'floor',
+}
+const NUMBERS: ReadonlySet<unknown> = new Set([0, 1, 2, 0.5])
 
-/** All mutants of a file. */
-export const mutantsOf = (file: string, source: string): readonly Mutant[] => {
-  const text = withoutExamples(bare(source))
-  return RULES.flatMap(({ pattern, to }) =>
-    [...text.matchAll(pattern)].map((m): Mutant => {
-      const [from] = m
-      return { file, at: m.index, from, to: to(from), line: source.slice(0, m.index).split('\n').length }
-    }),
-  ).toSorted((a, b) => a.at - b.at)
+/** What only says how something is called, drawn or described. */
+const SAID: ReadonlySet<string> = new Set(['examples', 'doc', 'like', 'says', 'infix'])
+
+const operator = (node: Ast): string => String(node.operator)
+
+/** Is there a node of one of these kinds in it? */
+const within = (node: Ast, kinds: readonly string[]): boolean =>
+  kinds.includes(node.type) || below(node).some(([, child]) => within(child, kinds))
+
+/** The one place of a node itself, where it has one. */
+const placeOf = (node: Ast, source: string): Place | null => {
+  const { start, end } = node
+  const place = (from: string, to: string, written: Written): Place => ({ start, end, from, to, written })
+  const value = (to: string): Place => {
+    const from = source.slice(start, end)
+    return place(from, to, (id) => `($M.on(${id}) ? ${to} : ${from})`)
+  }
+  const { left, right, argument } = node
+  switch (node.type) {
+    case 'BinaryExpression':
+    case 'LogicalExpression': {
+      const found = (node.type === 'BinaryExpression' ? BINARY : LOGICAL)[operator(node)]
+      if (found === undefined || !isAst(left) || !isAst(right)) return null
+      const [to, helper] = found
+      const late = node.type === 'LogicalExpression' ? '() => ' : ''
+      if (late !== '' && within(right, ['AwaitExpression', 'YieldExpression'])) return null
+      return place(operator(node), to, (id, part) => `$M.${helper}(${id}, (${part(left)}), ${late}(${part(right)}))`)
+    }
+    case 'AssignmentExpression': {
+      const found = BINARY[operator(node).slice(0, -1)]
+      if (!/^[-+*/]=$/.test(operator(node)) || found === undefined || !isAst(left) || !isAst(right)) return null
+      // Written as `l = l + r`, where reading `l` twice changes nothing.
+      if (within(left, ['UpdateExpression', 'CallExpression', 'AssignmentExpression'])) return null
+      const [to, helper] = found
+      const target = source.slice(left.start, left.end)
+      return place(
+        operator(node),
+        `${to}=`,
+        (id, part) => `${target} = $M.${helper}(${id}, ${part(left)}, (${part(right)}))`,
+      )
+    }
+    case 'UnaryExpression': {
+      if (!isAst(argument) || !['!', '-'].includes(operator(node))) return null
+      const helper = operator(node) === '!' ? 'not' : 'negative'
+      return place(operator(node), '', (id, part) => `$M.${helper}(${id}, (${part(argument)}))`)
+    }
+    case 'BooleanLiteral':
+      return value(String(node.value !== true))
+    case 'NumericLiteral':
+      return NUMBERS.has(node.value) ? value(String(Number(node.value) + 1)) : null
+    default:
+      return null
+  }
 }
 
-/** The source with the change. */
-export const mutated = (source: string, { at, from, to }: Mutant): string =>
-  source.slice(0, at) + to + source.slice(at + from.length)
+/** Names that are changed: a function of Math, some and every, the op that a rule emits. */
+const namedPlace = (node: Ast, source: string): readonly Place[] => {
+  const { object, property, callee } = node
+  if (node.type === 'MemberExpression' && isAst(property) && isAst(object)) {
+    const name = textOf(property) ?? ''
+    if (node.computed === true || node.optional === true) return []
+    const to = textOf(object) === 'Math' ? OF_MATH[name] : OF_LISTS[name]
+    if (to === undefined) return []
+    const { start } = property
+    const before = source.lastIndexOf('.', start)
+    const written: Written = (id) => `[$M.on(${id}) ? '${to}' : '${name}']`
+    return [{ start: before, end: property.end, from: name, to, written }]
+  }
+  if (node.type !== 'CallExpression' || !isAst(callee) || !isAst(callee.property)) return []
+  const [first] = Array.isArray(node.arguments) ? node.arguments : []
+  if (textOf(callee.property) !== 'emit' || !isAst(first) || first.type !== 'StringLiteral') return []
+  const [op] = String(first.value).split('~')
+  const to = EMITTED[op]
+  return to === undefined || op !== first.value
+    ? []
+    : [
+        {
+          start: first.start,
+          end: first.end,
+          from: `'${op}'`,
+          to: `'${to}'`,
+          written: (id) => `($M.on(${id}) ? '${to}' : '${op}')`,
+        },
+      ]
+}
+
+/** Is this where nothing is changed: types, texts, keys, places of a list, what is only said? */
+const isLeftOut = (key: string, child: Ast, node: Ast): boolean => {
+  if (child.type === 'TemplateLiteral' || child.type === 'ImportDeclaration') return true
+  if (child.type.startsWith('TS')) return !/^TS(?:As|Satisfies|NonNull)Expression$/.test(child.type)
+  if (key === 'typeAnnotation' || key === 'typeParameters' || key === 'typeArguments') return true
+  if (node.type === 'ObjectProperty' && key === 'value') return SAID.has(textOf(node.key) ?? '')
+  if (key === 'key' && node.computed !== true) return true
+  return node.type === 'MemberExpression' && key === 'property' && child.type === 'NumericLiteral'
+}
+
+/** All places, outer ones before what they hold. */
+const placesOf = (node: Ast, source: string): readonly Place[] => {
+  const own = placeOf(node, source)
+  const inner = below(node).flatMap(([key, child]) => (isLeftOut(key, child, node) ? [] : placesOf(child, source)))
+  return [...(own === null ? [] : [own]), ...namedPlace(node, source), ...inner]
+}
+
+/** A source with its mutants, and with all of them written into it. */
+export type Mutated = { readonly mutants: readonly Mutant[]; readonly text: string }
+
+/** Writes the places of a range, each with those inside it. */
+const writer = (source: string, places: readonly Place[], first: number) => {
+  const numbered = places
+    .map((p, i) => ({ ...p, id: first + i }))
+    .toSorted((a, b) => a.start - b.start || b.end - a.end)
+  const range = (start: number, end: number): string => {
+    let [text, at] = ['', start]
+    for (const p of numbered) {
+      if (p.start < at || p.end > end) continue
+      text += source.slice(at, p.start) + p.written(p.id, (node) => range(node.start, node.end))
+      at = p.end
+    }
+    return text + source.slice(at, end)
+  }
+  return range
+}
+
+/** All mutants of a file; the first has this number. */
+export const mutantsOf = async (file: string, source: string, first = 0): Promise<Mutated> => {
+  const places = placesOf(await parse(source), source)
+  const lineAt = (at: number): number => source.slice(0, at).split('\n').length
+  return {
+    mutants: places.map(({ start, from, to }) => ({ file, at: start, from, to, line: lineAt(start) })),
+    text: writer(source, places, first)(0, source.length),
+  }
+}
