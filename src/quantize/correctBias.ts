@@ -140,13 +140,22 @@ const errorsOver = <I, O>(
   )
 }
 
-/** The same network whose layer has a bias. */
-export const withBiasAt = <I, O>(q: Quantized<I, O>, { path, layer }: Placed, size: number): Quantized<I, O> => {
-  if (leafAt(q, path, 'bias') !== null) return q
-  const form = remade(layer, { bias: true })
-  if (form === null) return q
+/** A network and its parameters, whose layer at a path has a bias. */
+export const biasedAt = <I, O>(
+  t: Trained<I, O>,
+  { path, layer }: Placed,
+  size: number,
+): Pick<Trained<I, O>, 'net' | 'params'> => {
+  const form = leafAt(t, path, 'bias') === null ? remade(layer, { bias: true }) : null
+  if (form === null) return t
   const bias = { shape: [size], data: new Float32Array(size) }
-  return { ...q, net: withLayer(q.net, path, form), params: withLeaf(q.params, path, 'bias', bias) }
+  return { net: withLayer(t.net, path, form), params: withLeaf(t.params, path, 'bias', bias) }
+}
+
+/** The same network whose layer has a bias. */
+export const withBiasAt = <I, O>(q: Quantized<I, O>, at: Placed, size: number): Quantized<I, O> => {
+  const { net, params } = biasedAt(q, at, size)
+  return net === q.net ? q : { ...q, net, params }
 }
 
 /**

@@ -17,8 +17,11 @@ const isOf = (place: string, option: string): boolean => {
   return option === place || (option.startsWith(prefix) && /^[A-Z]/.test(option.slice(prefix.length)))
 }
 
-/** A layer without quantizers of weights and biases, whose others hand on what they are given; null: it has none. */
-const silent = ({ source }: AnyLayer): AnyLayer | null => {
+/**
+ * A layer without quantizers of weights and biases, whose others hand on what they are given, or `act`; null: it has
+ * none.
+ */
+const silent = ({ source }: AnyLayer, act: boolean): AnyLayer | null => {
   const quantizers = Object.entries(source?.quantizers ?? {}).filter(([, q]) => q !== null)
   if (source === undefined || quantizers.length === 0) return null
   const off = quantizers.flatMap(([place, q]) => (q?.use === 'act' ? [] : [place]))
@@ -26,9 +29,26 @@ const silent = ({ source }: AnyLayer): AnyLayer | null => {
   return made(source.layer, {
     ...Object.fromEntries(kept),
     ...Object.fromEntries(
-      quantizers.map(([place, q]) => [place, q?.use === 'act' ? { ...q, quantDelaySteps: FOREVER } : null]),
+      quantizers.flatMap(([place, q]): readonly (readonly [string, unknown])[] => {
+        if (q?.use !== 'act') return [[place, null]]
+        return act ? [] : [[place, { ...q, quantDelaySteps: FOREVER }]]
+      }),
     ),
   })
+}
+
+/**
+ * A network with weights as they are and activations not quantized, but for those of the layers at some paths.
+ */
+export const silenced = <I, O>(
+  q: Trained<I, O>,
+  acting: (path: string) => boolean,
+): E.Either<QuantErrors, Trained<I, O>> => {
+  const others = placed(q.net).flatMap(({ path, layer }) => {
+    const other = silent(layer, acting(path))
+    return other === null ? [] : [[path, other] as const]
+  })
+  return numbersFrom(withLayers(q.net, new Map(others)), q)
 }
 
 /** The network that collects on floats, and how its state becomes one of the quantized network. */
@@ -41,13 +61,8 @@ export type FloatCollection<I, O> = {
  * The same network with weights as they are and activations not quantized, its quantizers collecting.
  * Source: Brevitas `calibration_mode`, which disables quantization while statistics are collected.
  */
-export const floatCollection = <I, O>(q: Quantized<I, O>): E.Either<QuantErrors, FloatCollection<I, O>> => {
-  const others = placed(q.net).flatMap(({ path, layer }) => {
-    const other = silent(layer)
-    return other === null ? [] : [[path, other] as const]
-  })
-  return E.map((collecting: Trained<I, O>) => ({
+export const floatCollection = <I, O>(q: Quantized<I, O>): E.Either<QuantErrors, FloatCollection<I, O>> =>
+  E.map((collecting: Trained<I, O>) => ({
     collecting,
     back: (state: TensorTree) => taking(q.state, state),
-  }))(numbersFrom(withLayers(q.net, new Map(others)), q))
-}
+  }))(silenced(q, () => false))

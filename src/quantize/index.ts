@@ -18,12 +18,8 @@ export type { Cut, Samples } from './samples.js'
 export { correctBias, type CorrectOptions } from './correctBias.js'
 export { roundWeights, type RoundOptions, type RoundedLayer, type RoundedWeights } from './roundWeights.js'
 export { equalize, type Equalized, type EqualizeOptions } from './equalize.js'
-export {
-  sensitivity,
-  type LayerSensitivity,
-  type LayerSize,
-  type Sensitivity,
-  type SensitivityOptions,
-} from './sensitivity.js'
+export type { LayerSize } from './choosable.js'
+export type { ActivationSensitivity } from './activationLosses.js'
+export { sensitivity, type LayerSensitivity, type Sensitivity, type SensitivityOptions } from './sensitivity.js'
 export { searchBits, type BitPlan, type BitSearch, type Budget, type SearchOptions } from './searchBits.js'
 export { layerErrors, showSteps, type ErrorOptions, type LayerError, type StepErrors } from './errors.js'

@@ -90,7 +90,7 @@ export const weightQuantizer = ({ layer }: Weighted): Quantizer | null => {
 }
 
 /** The bias that takes the mean error away: `b + w_float·mean_float - w·mean`. */
-const biasFor = (bias: Tensor, w: Float32Array, float: Tensor, m: Moments, target: Asked['target']): Tensor => {
+export const biasFor = (bias: Tensor, w: Float32Array, float: Tensor, m: Moments, target: Asked['target']): Tensor => {
   const means = target === 'own' ? m.ownMeans : m.floatMeans
   const perGroup = float.shape[0] / m.groups
   const data = bias.data.map((b, o) => {

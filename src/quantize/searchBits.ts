@@ -2,18 +2,17 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantError, QuantErrors } from '../data/error.js'
 import { count, func, record, required, shaped, type Fields } from '../data/fields.js'
+import { choosable, type Choosables, type LayerSize } from './choosable.js'
+import { frontOf } from './knapsack.js'
 import {
-  choosable,
   DEFAULT_BITS,
   SENSITIVITY,
   sensitivity,
   sensitivityProblems,
-  type Choosables,
-  type LayerSize,
+  type LayerSensitivity,
   type Sensitivity,
   type SensitivityOptions,
 } from './sensitivity.js'
-import { frontOf, type Choosable } from './knapsack.js'
 import type { Rule } from './rules.js'
 import type { Samples } from './samples.js'
 import type { Quantized } from './types.js'
@@ -33,7 +32,10 @@ export type SearchOptions<I = unknown, O = unknown> = SensitivityOptions<I, O> &
 
 /** Bits by the path of the layer, what they cost and what is expected to be lost. */
 export type BitPlan = {
+  /** Of weights. */
   readonly bits: { readonly [path: string]: number }
+  /** Of the activations that layers quantize; absent where these keep the bits that they have. */
+  readonly actBits?: { readonly [path: string]: number }
   readonly cost: number
   readonly loss: number
 }
@@ -73,9 +75,9 @@ const OPTIONS: Fields<SearchOptions> = {
   }),
 }
 
-/** What a layer costs at so many bits. */
-const costOf = (layer: LayerSize, bits: number, budget: Budget): number =>
-  'bytes' in budget ? Math.ceil((layer.weights * bits) / 8) : layer.multiplications * layer.actBits * bits
+/** What a layer costs at so many bits of weights, and of what it multiplies. */
+const costOf = (layer: LayerSize, bits: number, actBits: number, budget: Budget): number =>
+  'bytes' in budget ? Math.ceil((layer.weights * bits) / 8) : layer.multiplications * actBits * bits
 
 const tooLittle = (least: number, budget: Budget): QuantError => {
   const [name, asked] = Object.entries(budget)[0]
@@ -89,10 +91,10 @@ const tooLittle = (least: number, budget: Budget): QuantError => {
 }
 
 /**
- * Chooses bits for the weights of each layer so that the loss is least under a budget: the sum of the layers' own
- * losses, as `sensitivity` measures them (or measured), is minimised exactly, over all combinations (a knapsack by
- * dynamic programming over what can't be beaten). The result is rules: quantize again with them. Errors: a budget below
- * the least possible, which is said before anything is measured.
+ * Chooses bits for the weights of each layer so that the loss is least under a budget, and bits for activations where
+ * `activations` says which to try: the sum of the layers' own losses, as `sensitivity` measures them (or measured), is
+ * minimised exactly, over all combinations (a knapsack by dynamic programming over what can't be beaten). The result is
+ * rules: quantize again with them. Errors: a budget below the least possible, which is said before anything is measured.
  * @example
  * const found = searchBits(q, images, { budget: { bitOperations: 2e7 } })
  * pipe(found, E.chain(({ rules }) => quantize(net, inputs, trained, [...schemes.int8, ...rules])))
@@ -105,7 +107,7 @@ export const searchBits = <I, O>(
   const wrong = sensitivityProblems('searchBits', quantized, options, OPTIONS)
   if (wrong.length > 0) return E.left(wrong)
   const { budget, sensitivity: known, ...measuring } = options
-  const least = known === undefined ? leastOf(quantized, budget, options.bits) : E.right(leastKnown(known, budget))
+  const least = known === undefined ? leastOf(quantized, budget, options) : E.right(leastKnown(known, budget))
   if (E.isLeft(least)) return least
   if (least.right > mostOf(budget)) return E.left([tooLittle(least.right, budget)])
   const measured = known === undefined ? sensitivity(quantized, data, measuring) : E.right(known)
@@ -118,34 +120,102 @@ const mostOf = (budget: Budget): number => ('bytes' in budget ? budget.bytes : b
 const leastOf = <I, O>(
   quantized: Quantized<I, O>,
   budget: Budget,
-  bits: readonly number[] = DEFAULT_BITS,
+  { bits = DEFAULT_BITS, activations }: SensitivityOptions<I, O>,
 ): E.Either<QuantErrors, number> =>
-  E.map(({ layers }: Choosables) => layers.reduce((sum, { size }) => sum + costOf(size, Math.min(...bits), budget), 0))(
-    choosable(quantized),
-  )
+  E.map(({ layers }: Choosables) =>
+    layers.reduce((sum, { size }) => {
+      const actBits = activations === undefined || size.reads === undefined ? size.actBits : Math.min(...activations)
+      return sum + costOf(size, Math.min(...bits), actBits, budget)
+    }, 0),
+  )(choosable(quantized))
 
-const leastKnown = ({ layers }: Sensitivity, budget: Budget): number =>
-  layers.reduce((sum, l) => sum + Math.min(...l.losses.map(({ bits }) => costOf(l, bits, budget))), 0)
+/** Bits of the activations that some layers multiply (null: as they are), and of the weights of each of these layers. */
+type Choice = {
+  readonly actBits: number | null
+  readonly bits: readonly number[]
+  readonly cost: number
+  readonly loss: number
+}
+
+/** Layers that multiply the activations of one layer, or one whose activations stay as they are. */
+type Group = {
+  readonly reads: string | null
+  readonly layers: readonly LayerSensitivity[]
+  /** By rising cost, none beaten by another. */
+  readonly choices: readonly Choice[]
+}
+
+/** The best of several lists of choices. */
+const best = (all: readonly Choice[]): readonly Choice[] =>
+  frontOf([all.map(({ cost, loss }, k) => ({ bits: k, cost, loss }))]).map(({ bits: [k] }) => all[k])
+
+const groupOf = (layers: readonly LayerSensitivity[], s: Sensitivity, budget: Budget): Group => {
+  const over = (loss: number): number => Math.max(0, loss - s.float)
+  const weightsAt = (actBits: number | null, before: number): readonly Choice[] =>
+    frontOf(
+      layers.map((l) =>
+        l.losses.map(({ bits, loss }) => ({
+          bits,
+          cost: costOf(l, bits, actBits ?? l.actBits, budget),
+          loss: over(loss),
+        })),
+      ),
+    ).map(({ bits, cost, loss }) => ({ actBits, bits, cost, loss: before + loss }))
+  const acts = s.activations?.find((a) => a.path === layers[0].reads)
+  return acts === undefined
+    ? { reads: null, layers, choices: weightsAt(null, 0) }
+    : { reads: acts.path, layers, choices: best(acts.losses.flatMap(({ bits, loss }) => weightsAt(bits, over(loss)))) }
+}
+
+/** Layers whose bits are chosen together: what they cost depends on the bits of the same activations. */
+const groupsOf = (s: Sensitivity, budget: Budget): readonly Group[] => {
+  const chosen = new Set(s.activations?.map((a) => a.path))
+  const together = new Map<string, readonly LayerSensitivity[]>()
+  for (const l of s.layers) {
+    const key = l.reads !== undefined && chosen.has(l.reads) ? `reads ${l.reads}` : `alone ${l.path}`
+    together.set(key, [...(together.get(key) ?? []), l])
+  }
+  return [...together.values()].map((layers) => groupOf(layers, s, budget))
+}
+
+const leastKnown = (s: Sensitivity, budget: Budget): number =>
+  groupsOf(s, budget).reduce((sum, { choices }) => sum + choices[0].cost, 0)
+
+/** Every plan that nothing beats. */
+const plansOf = (s: Sensitivity, budget: Budget): readonly BitPlan[] => {
+  const groups = groupsOf(s, budget)
+  const order = new Map(s.layers.map((l, k) => [l.path, k]))
+  return frontOf(groups.map((g) => g.choices.map(({ cost, loss }, k) => ({ bits: k, cost, loss })))).map((plan) => {
+    const taken = groups.map(({ reads, layers, choices }, k) => ({ reads, layers, choice: choices[plan.bits[k]] }))
+    const bits = taken
+      .flatMap(({ layers, choice }) => layers.map((l, i) => [l.path, choice.bits[i]] as const))
+      .sort(([a], [b]) => (order.get(a) ?? 0) - (order.get(b) ?? 0))
+    const acts = taken.flatMap(({ reads, choice: { actBits } }) =>
+      reads === null || actBits === null ? [] : [[reads, actBits] as const],
+    )
+    return {
+      bits: Object.fromEntries(bits),
+      ...(s.activations === undefined ? {} : { actBits: Object.fromEntries(acts) }),
+      cost: plan.cost,
+      loss: plan.loss,
+    }
+  })
+}
+
+/** What the chosen bits are as rules. */
+const rulesOf = ({ bits, actBits = {} }: BitPlan): readonly Rule[] =>
+  [...new Set([...Object.keys(bits), ...Object.keys(actBits)])].map((path) => ({
+    ...(path === '' ? {} : { path }),
+    to: {
+      ...(bits[path] === undefined ? {} : { weightBitWidth: bits[path] }),
+      ...(actBits[path] === undefined ? {} : { actBitWidth: actBits[path] }),
+    },
+  }))
 
 /** The best plan under the budget, and all others that nothing beats. */
 const chosenFrom = (s: Sensitivity, budget: Budget): E.Either<QuantErrors, BitSearch> => {
-  const parts = s.layers.map((layer): Choosable =>
-    layer.losses.map(({ bits, loss }) => ({
-      bits,
-      cost: costOf(layer, bits, budget),
-      loss: Math.max(0, loss - s.float),
-    })),
-  )
-  const front = frontOf(parts).map(({ bits, cost, loss }): BitPlan => ({
-    bits: Object.fromEntries(s.layers.map((l, k) => [l.path, bits[k]] as const)),
-    cost,
-    loss,
-  }))
+  const front = plansOf(s, budget)
   const chosen = front.filter((p) => p.cost <= mostOf(budget)).at(-1)
   if (chosen === undefined) return E.left([tooLittle(front[0].cost, budget)])
-  const rules = Object.entries(chosen.bits).map(([path, bits]): Rule => ({
-    ...(path === '' ? {} : { path }),
-    to: { weightBitWidth: bits },
-  }))
-  return E.right({ ...chosen, rules, front, sensitivity: s })
+  return E.right({ ...chosen, rules: rulesOf(chosen), front, sensitivity: s })
 }

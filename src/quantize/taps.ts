@@ -22,6 +22,8 @@ export type Product = {
   readonly size: number
   /** Bits of the integers that it multiplies weights with; null: floats. */
   readonly bits: number | null
+  /** Where the scale of these integers is made: the path of a quantizer (`relu.actQuant`); null: floats. */
+  readonly grid: string | null
 }
 
 /** A layer with weights and its products, one for each call. */
@@ -29,15 +31,19 @@ export type Weighted = { readonly path: string; readonly layer: AnyLayer; readon
 
 type Net<I, O> = Layer<TensorTree, TensorTree, I, O>
 
-const productOf = (nodes: readonly Emitted[], { id, inputs: [x, w], attrs, shape }: Emitted): Product => ({
-  node: id,
-  x,
-  weight: nodes[w].shape,
-  attrs,
-  rank: shape.length,
-  size: sizeOf(shape),
-  bits: gridOf(nodes[x].carried)?.bits ?? null,
-})
+const productOf = (nodes: readonly Emitted[], { id, inputs: [x, w], attrs, shape }: Emitted): Product => {
+  const grid = gridOf(nodes[x].carried)
+  return {
+    node: id,
+    x,
+    weight: nodes[w].shape,
+    attrs,
+    rank: shape.length,
+    size: sizeOf(shape),
+    bits: grid?.bits ?? null,
+    grid: grid === null ? null : nodes[grid.scale].path,
+  }
+}
 
 /**
  * Layers whose parameter `weight` is a factor of products, in the order of their first calls, among the nodes of a trace. A network that stands

@@ -133,6 +133,46 @@ test('a loss of the user counts, and so does rounding to nearest', () => {
   assert.ok(sum(measured) < sum(near), `${sum(measured)} ${sum(near)}`)
 })
 
+test('activations are measured too where widths are given; what multiplies the same ones has one width', () => {
+  const told: string[] = []
+  const onProgress = ({ layer, total, path }: { layer: number; total: number; path: string }) =>
+    void told.push(`${layer}/${total} ${path}`)
+  const s = orThrow(sensitivity(q, samples, { bits: [3, 8], activations: [8, 2, 4], onProgress }))
+  // Who quantizes what each layer multiplies, pools in between.
+  assert.equal(
+    s.layers.map((l) => [l.path, l.reads]),
+    [
+      ['stem', 'stem'],
+      ['depthwise', 'relu'],
+      ['block.body.a', 'relu2'],
+      ['block.body.b', 'block.body.relu'],
+      ['fc', 'fc'],
+    ],
+  )
+  assert.equal(
+    s.activations?.map((a) => a.path),
+    ['stem', 'relu', 'relu2', 'block.body.relu', 'fc'],
+  )
+  for (const { losses } of s.activations ?? []) {
+    assert.equal(
+      losses.map((l) => l.bits),
+      [2, 4, 8],
+    )
+    losses.forEach((l, i) => assert.ok(l.loss >= (losses[i + 1]?.loss ?? 0)))
+    assert.ok(losses[0].loss > losses[2].loss)
+  }
+  assert.is(told.at(-1), '10/10 fc')
+})
+
+test('without a bias to move, the mean error of few bits counts', () => {
+  const two = (bias: boolean): number =>
+    orThrow(sensitivity(q, samples, { bits: [2], rounding: 'nearest', bias })).layers.reduce(
+      (n, l) => n + l.losses[0].loss,
+      0,
+    )
+  assert.ok(two(true) < two(false), `${two(true)} ${two(false)}`)
+})
+
 const brute = (parts: readonly (readonly { bits: number; cost: number; loss: number }[])[], most: number): number =>
   parts.length === 0
     ? 0
@@ -156,6 +196,52 @@ test('the front is exact: for each budget it has what trying all combinations fi
           assert.ok(p.bits.length === parts.length && p.bits.every((b, k) => parts[k].some((c) => c.bits === b)))
       },
     ),
+  )
+})
+
+test('layers that multiply the same activations share their bits, and no combination is better', () => {
+  const losses = fc
+    .array(fc.nat(50), { minLength: 2, maxLength: 3 })
+    .map((xs) => xs.map((loss, k) => ({ bits: k + 2, loss })))
+  const layer = fc.record({
+    multiplications: fc.integer({ min: 1, max: 9 }),
+    reads: fc.constantFrom('a', 'b', 'none'),
+    losses,
+  })
+  fc.assert(
+    fc.property(fc.array(layer, { minLength: 1, maxLength: 4 }), losses, losses, fc.nat(400), (all, a, b, most) => {
+      const layers = all.map((l, k) => ({ ...l, path: `l${k}`, weights: 1, actBits: 8 }))
+      const activations = [
+        { path: 'a', losses: a },
+        { path: 'b', losses: b },
+      ].filter(({ path }) => layers.some((l) => l.reads === path))
+      const s = { float: 0, layers, activations, kept: [] }
+      const got = searchBits(q, samples, { budget: { bitOperations: most + 1 }, sensitivity: s })
+      // All combinations of the activations' bits, then of each layer's by itself.
+      const acts = activations.reduce<readonly (readonly [ReadonlyMap<string, number>, number])[]>(
+        (before, { path, losses: ls }) =>
+          before.flatMap(([at, sum]) => ls.map((l) => [new Map([...at, [path, l.bits]]), sum + l.loss] as const)),
+        [[new Map(), 0]],
+      )
+      const least = acts.map(([at, sum]) => {
+        const parts = layers.map((l) =>
+          l.losses.map((x) => ({ ...x, cost: l.multiplications * x.bits * (at.get(l.reads) ?? l.actBits) })),
+        )
+        return sum + brute(parts, most + 1)
+      })
+      const expected = Math.min(...least)
+      if (E.isLeft(got)) return assert.is(expected, Infinity)
+      assert.is(got.right.loss, expected)
+      assert.ok(got.right.cost <= most + 1)
+      assert.equal(
+        Object.keys(got.right.bits),
+        layers.map((l) => l.path),
+      )
+      assert.equal(
+        Object.keys(got.right.actBits ?? {}).sort(),
+        activations.map((x) => x.path),
+      )
+    }),
   )
 })
 
@@ -183,6 +269,32 @@ test('a budget below the least possible is refused before anything runs, and so 
   assert.ok(programs() > 0)
   const nan = sensitivity(q, samples, { bits: [2], rounding: 'nearest', loss: () => NaN })
   assert.match(E.isLeft(nan) ? explainAll(nan.left) : '', 'the loss of the samples is NaN')
+})
+
+test('weights and activations together: no plan of the front is beaten by equal bits, and rules bring both', () => {
+  const options = { bits: [2, 4, 8], activations: [2, 4, 8] }
+  const s = orThrow(sensitivity(q, samples, options))
+  const full = s.layers.reduce((n, l) => n + l.multiplications * 64, 0)
+  const found = orThrow(searchBits(q, samples, { ...options, budget: { bitOperations: full / 2 }, sensitivity: s }))
+  for (const w of options.bits)
+    for (const a of options.activations) {
+      const bitsOf = (l: (typeof s.layers)[number]): number => (l.reads === undefined ? l.actBits : a)
+      const cost = s.layers.reduce((n, l) => n + l.multiplications * w * bitsOf(l), 0)
+      const lost = [...s.layers.map((l) => [l, w] as const), ...(s.activations ?? []).map((x) => [x, a] as const)]
+      const loss = lost.reduce((n, [{ losses }, b]) => n + (losses.find((x) => x.bits === b)?.loss ?? NaN), 0)
+      assert.ok(found.front.some((p) => p.cost <= cost && p.loss <= loss * (1 + 1e-12)))
+      // What the fewest bits cost is known before anything runs.
+      const { backend, programs } = counting()
+      const got = searchBits(q, samples, { bits: [w], activations: [a], budget: { bitOperations: 1 }, backend })
+      assert.match(E.isLeft(got) ? explainAll(got.left) : '', `below what the fewest bits cost, ${cost}`)
+      assert.is(programs(), 0)
+    }
+  const again = orThrow(quantize(net, inputs, trained, [...schemes.int8, ...found.rules]))
+  const now = orThrow(sensitivity(again, samples, { bits: [8], batches: 1, rounding: 'nearest', bias: false }))
+  for (const l of now.layers) if (l.reads !== undefined) assert.is(l.actBits, found.actBits?.[l.reads])
+  const cost = now.layers.reduce((n, l) => n + l.multiplications * (found.bits[l.path] ?? NaN) * l.actBits, 0)
+  assert.is(cost, found.cost)
+  assert.ok(found.cost <= full / 2)
 })
 
 test('bits fit the budget, and are rules', () => {

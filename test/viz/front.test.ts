@@ -63,6 +63,23 @@ test('each plan is a point; the chosen one lies on top, and equal bits stand bes
     assert.ok(found.front.some((p) => p.cost <= u.cost && p.loss <= u.loss))
 })
 
+test('bits of activations are told with a plan; what they lose at the bits that they have counts beside equal bits', () => {
+  const { sensitivity } = found
+  const layers = sensitivity.layers.map((l) => ({ ...l, reads: 'act' }))
+  const act = (bits: number) => ({ path: 'act', losses: [{ bits, loss: 0.25 }] })
+  const at = (bits: number) =>
+    pointsOf(
+      { ...found, actBits: { act: 6 }, sensitivity: { ...sensitivity, layers, activations: [act(bits)] } },
+      'bytes',
+    )
+  assert.match(at(8).at(-1)?.says ?? '', /^conv \d, <fc> \d; activations of act 6$/)
+  const equal = (points: ReturnType<typeof at>) => points.filter((p) => p.is === 'uniform').map((p) => p.loss)
+  const before = equal(pointsOf(found, 'bytes'))
+  equal(at(8)).forEach((loss, k) => assert.ok(Math.abs(loss - 0.25 - before[k]) < 1e-9))
+  assert.is(equal(at(8)).length, WIDTHS.length)
+  assert.equal(equal(at(4)), [])
+})
+
 test('thousands of plans are as many points as can be told apart, one plan is a picture, too', () => {
   const front = Array.from({ length: 5000 }, (_, k) => ({ bits: { a: 2 }, cost: 100 + k, loss: 1 / (k + 1) }))
   const many = { ...found, ...front[70], front }

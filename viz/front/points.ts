@@ -1,6 +1,6 @@
 /** What a picture of a search for bits shows: the front, the chosen plan, and all layers with the same bits. Pure. */
 import type { BitPlan, BitSearch } from '../../src/quantize/searchBits.js'
-import type { LayerSize } from '../../src/quantize/sensitivity.js'
+import type { LayerSize } from '../../src/quantize/choosable.js'
 
 /** In what costs are counted. */
 export type Unit = 'bytes' | 'bitOperations'
@@ -15,15 +15,18 @@ export type FrontPoint = {
 }
 
 /** What a search found, as far as its picture needs it. */
-export type Found = Pick<BitSearch, 'front' | 'bits' | 'cost' | 'loss' | 'sensitivity'>
+export type Found = Pick<BitSearch, 'front' | 'bits' | 'actBits' | 'cost' | 'loss' | 'sensitivity'>
 
 /** So many points are drawn at most: more could not be told apart. */
 const MOST = 240
 
-const saysOf = (bits: BitPlan['bits']): string =>
+const listed = (bits: BitPlan['bits']): string =>
   Object.entries(bits)
     .map(([path, b]) => `${path === '' ? 'the network' : path} ${b}`)
     .join(', ')
+
+const saysOf = ({ bits, actBits = {} }: Pick<BitPlan, 'bits' | 'actBits'>): string =>
+  Object.keys(actBits).length === 0 ? listed(bits) : `${listed(bits)}; activations of ${listed(actBits)}`
 
 /** As many plans as can be told apart, evenly over their costs; the ends stay. */
 const thinned = (front: readonly BitPlan[]): readonly BitPlan[] => {
@@ -36,17 +39,27 @@ const thinned = (front: readonly BitPlan[]): readonly BitPlan[] => {
 const costOf = (layer: LayerSize, bits: number, unit: Unit): number =>
   unit === 'bytes' ? Math.ceil((layer.weights * bits) / 8) : layer.multiplications * layer.actBits * bits
 
-/** All layers with the same bits, for each width that all were measured at. */
-const uniform = ({ sensitivity: { layers, float } }: Found, unit: Unit): readonly FrontPoint[] => {
+/** What activations lose at the bits that they have; undefined: that was not measured. */
+const lostByActivations = ({ layers, activations = [], float }: Found['sensitivity']): number | undefined =>
+  activations.reduce<number | undefined>((sum, { path, losses }) => {
+    const now = layers.find((l) => l.reads === path)?.actBits
+    const at = losses.find((l) => l.bits === now)
+    return sum === undefined || at === undefined ? undefined : sum + Math.max(0, at.loss - float)
+  }, 0)
+
+/** All layers with the same bits, for each width that all were measured at; activations as they are. */
+const uniform = ({ sensitivity }: Found, unit: Unit): readonly FrontPoint[] => {
+  const { layers, float } = sensitivity
+  const before = lostByActivations(sensitivity)
   const widths = layers[0]?.losses.map((l) => l.bits) ?? []
   return widths.flatMap((bits): readonly FrontPoint[] => {
     const losses = layers.map((l) => l.losses.find((x) => x.bits === bits)?.loss)
-    if (losses.some((l) => l === undefined)) return []
+    if (before === undefined || losses.some((l) => l === undefined)) return []
     return [
       {
         is: 'uniform',
         cost: layers.reduce((sum, l) => sum + costOf(l, bits, unit), 0),
-        loss: losses.reduce<number>((sum, l) => sum + Math.max(0, (l ?? 0) - float), 0),
+        loss: losses.reduce<number>((sum, l) => sum + Math.max(0, (l ?? 0) - float), before),
         says: `all layers ${bits} bits`,
       },
     ]
@@ -58,6 +71,6 @@ export const pointsOf = (found: Found, unit: Unit): readonly FrontPoint[] => [
   ...uniform(found, unit),
   ...thinned(found.front)
     .filter((p) => p.cost !== found.cost)
-    .map(({ cost, loss, bits }): FrontPoint => ({ is: 'front', cost, loss, says: saysOf(bits) })),
-  { is: 'chosen', cost: found.cost, loss: found.loss, says: saysOf(found.bits) },
+    .map((p): FrontPoint => ({ is: 'front', cost: p.cost, loss: p.loss, says: saysOf(p) })),
+  { is: 'chosen', cost: found.cost, loss: found.loss, says: saysOf(found) },
 ]

@@ -2,7 +2,8 @@
  * Post-training quantization of digits, step by step, beside Brevitas': `npm run bench:ptq -- [--seeds 3] [--folder out/ptq] [--net Lenet] [--python PYTHON]`.
  * Trains the float networks once (minutes), then prints accuracies as means over the seeds. With a Python that has torch and Brevitas
  * the whole flow (1,024 images, calibration and correction) is timed alternately with theirs; with `--same` Brevitas takes its steps from the
- * very float networks of ours, and both accuracies stand beside each other.
+ * very float networks of ours, and both accuracies stand beside each other. `--search`: bits by `searchBits` for half of the bit operations of
+ * 8 bits instead, beside uniform bits of the same cost.
  */
 import { execFileSync } from 'node:child_process'
 import { parseArgs } from 'node:util'
@@ -12,7 +13,8 @@ import { calibrate, correctBias, quantize, schemes, type Trained } from '../../.
 import { loadDigits } from '../../../examples/digits/data.js'
 import { nets, trainedNet } from './nets.js'
 import { theirsOf } from './same.js'
-import { accuracyOf, after, COMBINATIONS, equalised, samplesOf } from './steps.js'
+import { searched } from './search.js'
+import { accuracyOf, after, COMBINATIONS, equalised, rulesFor, samplesOf } from './steps.js'
 
 const { values } = parseArgs({
   options: {
@@ -23,6 +25,8 @@ const { values } = parseArgs({
     'only-time': { type: 'boolean', default: false },
     same: { type: 'boolean', default: false },
     net: { type: 'string' },
+    search: { type: 'boolean', default: false },
+    budget: { type: 'string', default: '0.5' },
   },
 })
 const { train, test } = loadDigits()
@@ -53,7 +57,7 @@ const accuracies = async (name: string, theirs: Theirs): Promise<void> => {
   console.log(`| bits | ${COMBINATIONS.join(' | ')} |\n|---|${COMBINATIONS.map(() => '---|').join('')}`)
   for (const bits of BITS) {
     const row = COMBINATIONS.map((steps) => {
-      const ours = mean(floats.map((t, i) => accuracyOf(after(t, equals[i], bits, steps, samples), test)))
+      const ours = mean(floats.map((t, i) => accuracyOf(after(t, equals[i], rulesFor(bits), steps, samples), test)))
       const peer = theirs(name, `w${bits[0]}a${bits[1]}`, steps)
       return peer === null ? ours.toFixed(2) : `${ours.toFixed(2)} / ${peer.toFixed(2)}`
     })
@@ -113,8 +117,11 @@ const timed = async (python: string): Promise<void> => {
   }
 }
 
-if (!values['only-time']) {
+if (values.search) {
+  for (const name of values.net === undefined ? Object.keys(nets) : [values.net])
+    console.log(searched(name, await floatsOf(name), { samples, test }, Number(values.budget)))
+} else if (!values['only-time']) {
   const theirs = await asked()
   for (const name of values.net === undefined ? Object.keys(nets) : [values.net]) await accuracies(name, theirs)
 }
-if (values.python !== undefined && !values.same) await timed(values.python)
+if (values.python !== undefined && !values.same && !values.search) await timed(values.python)

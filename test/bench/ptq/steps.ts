@@ -19,24 +19,34 @@ type Net = Trained<Value, Value>
 type QuantNet = Quantized<Value, Value>
 
 const BATCH = 500
-const inputs = tensorInput([64, 1, 28, 28])
+export const inputs = tensorInput([64, 1, 28, 28])
 
-/** Right answers in percent. */
-export const accuracyOf = ({ net, params, state }: Net, { images, labels }: Digits): number => {
+/** The class that a network sees in each image. */
+export const classesOf = ({ net, params, state }: Net, { images, labels }: Digits): Uint8Array => {
   const program = orThrow(trace(net, tensorInput([BATCH, 1, 28, 28]), { mode: 'eval' }))
   const compiled = orThrow(compile(program))
-  let right = 0
+  const classes = new Uint8Array(labels.data.length)
   for (let from = 0; from < labels.data.length; from += BATCH) {
     const batch = { shape: [BATCH, 1, 28, 28], data: images.data.subarray(from * 784, (from + BATCH) * 784) }
     const { data } = orThrow(compiled.run({ params, state, inputs: batch })).outputs as Tensor
     for (let i = 0; i < BATCH; i++) {
       const row = data.subarray(i * 10, i * 10 + 10)
-      if (row.indexOf(Math.max(...row)) === labels.data[from + i]) right++
+      classes[from + i] = row.indexOf(Math.max(...row))
     }
   }
   compiled.dispose()
-  return (100 * right) / labels.data.length
+  return classes
 }
+
+/** In how many of a hundred places two lists agree. */
+export const agreement = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
+  let same = 0
+  for (let i = 0; i < a.length; i++) if (a[i] === b[i]) same++
+  return (100 * same) / a.length
+}
+
+/** Right answers in percent. */
+export const accuracyOf = (net: Net, digits: Digits): number => agreement(classesOf(net, digits), digits.labels.data)
 
 /** The first images of the training set, as many as Brevitas is shown. */
 export const samplesOf = ({ images }: Digits): Tensor => ({
@@ -45,7 +55,7 @@ export const samplesOf = ({ images }: Digits): Tensor => ({
 })
 
 /** Grey levels are never negative, as in the yardstick. */
-const rulesFor = (bits: readonly [weights: number, activations: number]): readonly Rule[] => [
+export const rulesFor = (bits: readonly [weights: number, activations: number]): readonly Rule[] => [
   ...schemes.int8,
   { to: { actQuant: Uint8ActPerTensorFloat, weightBitWidth: bits[0], actBitWidth: bits[1] } },
 ]
@@ -65,17 +75,17 @@ export const COMBINATIONS = [
 /** As `gptq_mode`: its own float results, scales of the largest weight, no descent. */
 const GPTQ: RoundOptions = { target: 'own', scales: 'keep', bias: false, sweeps: 0 }
 
-/** A network after a combination of steps, at these bits. */
+/** A network after a combination of steps, quantized by these rules. */
 export const after = (
   float: Net,
   equal: Net,
-  bits: readonly [number, number],
+  rules: readonly Rule[],
   steps: (typeof COMBINATIONS)[number],
   samples: Tensor,
 ): QuantNet => {
   const from = steps === '+ equalise' || steps === 'equalise + correct' || steps === 'all' ? equal : float
   const calibrated = orThrow(
-    calibrate<Value, Value>(orThrow(quantize(from.net, inputs, from, rulesFor(bits))), samples, { batchSize: 64 }),
+    calibrate<Value, Value>(orThrow(quantize(from.net, inputs, from, rules)), samples, { batchSize: 64 }),
   )
   const rounded = ['+ GPTQ', 'GPTQ + correct', 'all'].includes(steps)
     ? orThrow(roundWeights(calibrated, calibrated.float, samples, GPTQ))
