@@ -2,6 +2,7 @@
 import type { Shape } from '../../src/data/shape.js'
 import { sizeOf } from '../../src/data/shape.js'
 import type { Kernel, KernelSpec } from '../../src/evaluator/wasm/kernel.js'
+import { byteAverageKernel } from '../../src/evaluator/wasm/kernels/byteAverages.js'
 import { extremeKernel } from '../../src/evaluator/wasm/kernels/extreme.js'
 import { poolKernel } from '../../src/evaluator/wasm/kernels/pools.js'
 import { softmaxKernel } from '../../src/evaluator/wasm/kernels/softmax.js'
@@ -136,6 +137,11 @@ const cases: readonly Case[] = [
     three,
   ),
   ofOp(poolKernel, 'avgPool', [[32, 16, 28, 28]], average),
+  {
+    ...ofOp((spec) => byteAverageKernel(spec, false), 'avgPool', [[32, 16, 28, 28]], average),
+    name: 'avgPool bytes 32x16x28x28',
+    args: [[32, 16, 28, 28], [1]],
+  },
   ofOp(poolKernel, 'avgPoolGrad', [[32, 16, 14, 14]], { ...average, inputShape: [32, 16, 28, 28] }),
   ofOp(poolKernel, 'adaptiveAvgPool', [[32, 64, 8, 8]], { outputSize: [1, 1] }),
   ofOp(softmaxKernel, 'softmax', [[128, 10]], { dim: 1 }),

@@ -5,7 +5,7 @@ import { isRight, type Either } from 'fp-ts/lib/Either.js'
 import * as q from '../../src/index.js'
 import type { Tensor } from '../../src/data/tensor.js'
 import { newMath } from '../../src/evaluator/wasm/kernels/math.js'
-import { load, loadGuarded, type Loaded } from '../../src/evaluator/wasm/load.js'
+import { load, loadGuarded } from '../../src/evaluator/wasm/load.js'
 import type { Plan } from '../../src/evaluator/wasm/placing.js'
 import { planOf } from '../../src/evaluator/wasm/planning.js'
 import { hasRelaxedSimd } from '../../src/evaluator/wasm/features.js'
@@ -13,50 +13,13 @@ import { BASELINE, newProbe, type Rungs } from '../../src/evaluator/wasm/rungs.j
 import { bindInputs } from '../../src/nn/program/binding.js'
 import { randomNet } from '../integer/random.js'
 import { suite } from '../support/suite.js'
+import { changed, compared, outputsOf, plansOf, type Args } from './support/bytes.js'
 import { misplaced } from './support/placement.js'
 import { assertSame, get, runOn } from './support/programs.js'
 
 const test = suite('wasm: bytes')
 
 const leftOf = (e: Either<q.QuantErrors, unknown>): q.QuantErrors => (isRight(e) ? [] : e.left)
-
-type Args = { readonly params: unknown; readonly state: unknown; readonly inputs: unknown }
-
-const plansOf = (program: q.Program, inputs: readonly Tensor[]): { readonly bytes: Plan; readonly plain: Plan } => {
-  const plan = (bytes: boolean): Plan => planOf(program, (i) => inputs[i].data, [], newMath(), { bytes })
-  return { bytes: plan(true), plain: plan(false) }
-}
-
-const outputsOf = (loaded: Loaded, inputs: readonly Tensor[], all: boolean): readonly Tensor[] => {
-  inputs.forEach((t, i) => loaded.inputs[i].data.set(t.data))
-  assert.equal(loaded.execute(all), null)
-  return loaded.outputs.map((t) => ({ ...t, data: t.data.slice() }))
-}
-
-/** Both plans over several inputs, one after the other; gives how many values were bytes, and how often the guard was raised. */
-const compared = (program: q.Program, args: Args, others: readonly Tensor[], what: string) => {
-  const first = get(bindInputs(program, args))
-  const at = program.inputs.findIndex((p) => p.kind === 'data')
-  const { bytes, plain } = plansOf(program, first)
-  assert.deepEqual(misplaced(bytes, []), [], what)
-  const a = get(load(program, plain, null))
-  const b = get(loadGuarded(program, bytes, (read) => planOf(program, read, [], newMath()), null))
-  let raised = 0
-  for (const [k, x] of [first[at], ...others, first[at]].entries()) {
-    const inputs = first.with(at, x)
-    const expected = outputsOf(a, inputs, k === 0)
-    outputsOf(b, inputs, k === 0).forEach((t, i) => assertSame(t, expected[i], `${what}: output ${i} of input ${k}`))
-    if (b.isUnfit()) raised++
-  }
-  a.dispose()
-  b.dispose()
-  return { bytes: bytes.byteGrids.size, raised }
-}
-
-const changed = (x: Tensor, at: number, value: number): Tensor => ({
-  ...x,
-  data: x.data.map((v, i) => (i === at % x.data.length ? value : v)),
-})
 
 test('random networks give the bits of a plan without bytes, with NaN and infinities too', () => {
   let [values, raised] = [0, 0]

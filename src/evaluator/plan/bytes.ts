@@ -1,7 +1,7 @@
 /**
  * Which values an eval plan stores as bytes: integers of a quantizer that nothing but integer kernels reads, so that its
  * scale needs not be multiplied in by who makes it and divided out again by each reader. Grids come from the licences of
- * the products behind them; pools that pick elements hand them back to what they read.
+ * the products behind them and from the quantizers that make them; ops that pick elements hand them on, both ways.
  */
 import { sizeOf } from '../../data/shape.js'
 import { constantOf, constOp } from '../../graph/structural.js'
@@ -22,8 +22,10 @@ export const NO_BYTES: ByteGrids = new Map()
 export type ByteRules = {
   /** Is it a product whose kernel reads the integers of operand 0? */
   readonly takes: (node: FlatNode) => boolean
-  /** Is each element of its result one of operand 0, and has it a kernel from bytes to bytes? */
-  readonly picks: (node: FlatNode) => boolean
+  /** The operands of which each element of its result is one, where it has a kernel from bytes to bytes; null of other ops. */
+  readonly picks: (node: FlatNode) => readonly number[] | null
+  /** Has it a kernel that makes numbers of operand 0 in bytes, the same whatever the sign of its zeros is? */
+  readonly averages: (node: FlatNode) => boolean
   /** Does the loop, which stores bytes alone, give the same ones where it reads these as bytes (for which -0 is 0)? */
   readonly reads: (step: GroupStep, bytes: ByteGrids) => boolean
 }
@@ -40,8 +42,17 @@ const isScale = ({ op, attrs }: FlatNode): boolean =>
 
 const isSame = (a: ByteGrid, b: ByteGrid): boolean => a.scale === b.scale && a.lo === b.lo && a.hi === b.hi
 
-/** Grids of what products and pools read; null where two readers see two. */
-const gridsOf = (nodes: readonly FlatNode[], rules: ByteRules): ReadonlyMap<number, ByteGrid | null> => {
+/** The grid of what a licensed product reads. */
+const licensedGrid = ({ licence }: FlatNode): ByteGrid | null =>
+  typeof licence === 'object' && sizeOf(licence.scales[0].shape) === 1
+    ? { scale: licence.scales[0].id, lo: licence.x[0], hi: licence.x[1] }
+    : null
+
+const picked = (node: FlatNode, rules: ByteRules): readonly number[] =>
+  rules.picks(node)?.map((k) => node.args[k].id) ?? []
+
+/** Grids of what products and those that pick elements read; null where two readers see two. */
+const gridsOfReaders = (nodes: readonly FlatNode[], rules: ByteRules): Map<number, ByteGrid | null> => {
   const grids = new Map<number, ByteGrid | null>()
   const note = (id: number, grid: ByteGrid): void => {
     const known = grids.get(id)
@@ -49,11 +60,24 @@ const gridsOf = (nodes: readonly FlatNode[], rules: ByteRules): ReadonlyMap<numb
   }
   for (let i = nodes.length - 1; i >= 0; i--) {
     const node = nodes[i]
-    const own = grids.get(i) ?? null
-    if (typeof node.licence === 'object' && rules.takes(node)) {
-      const { scales, x } = node.licence
-      if (sizeOf(scales[0].shape) === 1) note(node.args[0].id, { scale: scales[0].id, lo: x[0], hi: x[1] })
-    } else if (own !== null && rules.picks(node)) note(node.args[0].id, own)
+    const [own, read] = [grids.get(i) ?? null, licensedGrid(node)]
+    if (read !== null && rules.takes(node)) note(node.args[0].id, read)
+    else if (own !== null) for (const id of picked(node, rules)) note(id, own)
+  }
+  return grids
+}
+
+/** The grids of all values: as their readers see them, else as they were quantized or picked. */
+const gridsOf = (nodes: readonly FlatNode[], rules: ByteRules): ReadonlyMap<number, ByteGrid | null> => {
+  const grids = gridsOfReaders(nodes, rules)
+  for (const node of nodes) {
+    if (grids.has(node.id)) continue
+    const { grid, args } = node
+    if (grid !== undefined) grids.set(node.id, { scale: args[grid.scale].id, lo: grid.lo, hi: grid.hi })
+    else if (grids.size > 0) {
+      const [first = null, ...rest] = picked(node, rules).map((id) => grids.get(id) ?? null)
+      if (first !== null && rest.every((g) => g !== null && isSame(g, first))) grids.set(node.id, first)
+    }
   }
   return grids
 }
@@ -89,15 +113,20 @@ const badInLoop = (
 /** The same of an op of its own. */
 const badInOp = (node: FlatNode, bytes: ByteGrids, rules: ByteRules): readonly number[] => {
   const [first, ...rest] = node.args.map((a) => a.id)
-  const others = rest.filter((a) => bytes.has(a))
-  const reads = first !== undefined && bytes.has(first)
-  const makes = bytes.has(node.id)
-  if (rules.picks(node) && reads === makes) return others
-  return [
-    ...others,
-    ...(reads && !(typeof node.licence === 'object' && rules.takes(node)) ? [first] : []),
-    ...(makes ? [node.id] : []),
-  ]
+  const makes = bytes.get(node.id)
+  const own = picked(node, rules)
+  if (own.length > 0) {
+    const alike = own.every((id) => {
+      const grid = bytes.get(id)
+      return grid === undefined || makes === undefined ? grid === makes : isSame(grid, makes)
+    })
+    return alike ? [] : [...own, node.id].filter((id) => bytes.has(id))
+  }
+  const read = bytes.get(first)
+  const licensed = licensedGrid(node)
+  const reads =
+    read === undefined || rules.averages(node) || (licensed !== null && rules.takes(node) && isSame(licensed, read))
+  return [...rest.filter((a) => bytes.has(a)), ...(reads ? [] : [first]), ...(makes === undefined ? [] : [node.id])]
 }
 
 /** The values that are stored as bytes. */

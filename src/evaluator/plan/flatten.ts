@@ -6,7 +6,7 @@ import type { NodeId } from '../../data/quant.js'
 import { sameShape, sizeOf, type Shape } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Graph, Node } from '../../graph/graph.js'
-import { isLicence, obstacleText, productLicence } from '../../graph/licence.js'
+import { inputGrid, isLicence, obstacleText, productLicence } from '../../graph/licence.js'
 import type { Attrs, Op } from '../../graph/op.js'
 import { exactText } from './exactText.js'
 import { liveIn } from './live.js'
@@ -38,6 +38,8 @@ export type FlatNode = {
   readonly path: string
   /** Products only: may it run on integers, or why not. */
   readonly licence?: Licence | string
+  /** A quantizer's integers, where they have a zero point of 0: which operand is their scale, and which integers occur. */
+  readonly grid?: { readonly scale: number; readonly lo: number; readonly hi: number }
   /** A loop: the traced node, with its body. It has no elements; its results are nodes of their own behind it, which it writes. */
   readonly loop?: Node
   /** A result of a loop, as the host computes it alone, for counters behind the loop. */
@@ -66,6 +68,14 @@ const licenceOf = (graph: Graph, node: Node, refOf: (id: NodeId) => Ref): Licenc
   if (!isLicence(licensed)) return obstacleText(licensed)
   const { x, w, declared } = licensed
   return { scales: [refOf(x.scale), refOf(w.scale)], x: [x.lo, x.hi], w: [w.lo, w.hi], declared }
+}
+
+/** The integers of a quantizer whose scale is one number, where metadata prove them. */
+const bornGrid = (graph: Graph, node: Node): FlatNode['grid'] => {
+  if (node.op.births !== true) return undefined
+  const q = inputGrid(graph, node.id)
+  const scale = typeof q === 'string' ? -1 : node.inputs.indexOf(q.scale)
+  return typeof q === 'string' || scale < 0 ? undefined : { scale, lo: q.lo, hi: q.hi }
 }
 
 /** Evaluates small flat nodes on the host with the ops' own reference; `read` gives inputs. Memoised per call. */
@@ -97,7 +107,12 @@ export const hostEvaluator = (
 }
 
 /** The flat list while it grows. */
-type From = { readonly origin: NodeId; readonly path: string; readonly licence?: Licence | string | undefined }
+type From = {
+  readonly origin: NodeId
+  readonly path: string
+  readonly licence?: Licence | string | undefined
+  readonly grid?: FlatNode['grid']
+}
 
 type Builder = {
   readonly nodes: FlatNode[]
@@ -138,7 +153,7 @@ const newFlat = (): Builder => {
       : null
   }
   const add: Builder['add'] = (op, args, attrs, shape, from) => {
-    const { origin, path, licence } = from
+    const { origin, path, licence, grid } = from
     const value = folded(op, args, attrs, shape)
     if (value !== null) return add(constOp, [], constantAttrs(value), shape, { origin, path })
     const key = `${op.name}|${args.map((a) => `${a.id}:${a.shape.join()}`).join('|')}|${attrsText(attrs)}|${shape.join()}${typeof licence === 'object' ? '|integers' : ''}`
@@ -155,6 +170,7 @@ const newFlat = (): Builder => {
       origin,
       path,
       ...(licence === undefined ? {} : { licence }),
+      ...(grid === undefined ? {} : { grid }),
     })
     return { id, shape }
   }
@@ -214,11 +230,11 @@ const computed = (
   node: Node,
   args: readonly Ref[],
   { origin, path }: From,
-  licence: () => Licence | string | undefined,
+  integers: () => Pick<From, 'licence' | 'grid'>,
 ): Ref => {
   const { op, attrs, shape } = node
   if (isView(op) && sizeOf(args[0].shape) === sizeOf(shape)) return { id: args[0].id, shape }
-  const made = b.add(op, args, attrs, shape, { origin, path, licence: licence() })
+  const made = b.add(op, args, attrs, shape, { origin, path, ...integers() })
   return op.guards === true && sameShape(args[0].shape, shape) ? { id: args[0].id, shape } : made
 }
 
@@ -267,7 +283,10 @@ export const flatten = (graph: Graph, read: (input: number) => Float32Array, ope
         tuples.set(node.id, outs)
         return outs[0] ?? args[0]
       }
-      return computed(b, node, args, from, () => licenceOf(g, node, (id) => refs[id]))
+      return computed(b, node, args, from, () => ({
+        licence: licenceOf(g, node, (id) => refs[id]),
+        grid: bornGrid(g, node),
+      }))
     }
     for (const node of g.nodes) {
       const place = places.get(node.id)

@@ -100,6 +100,8 @@ export const JOINED_NS = 2
 export const TABLED_NS = 2
 /** An element of windows of 2×2, which need no table. O 'maxPool', W5. */
 export const POOLED_NS = 0.5
+/** An element of a window that is averaged from bytes, and a window. O 'avgPool bytes'. */
+export const AVERAGED_NS = { element: 0.25, window: 0.8 }
 /** An element that is picked, or added, at a place which is read. W3 (collecting). */
 export const PICKED_NS = 5
 /** Elements that are copied before one of each row is added to, per nanosecond. W3 (collecting). */
@@ -150,6 +152,10 @@ export const SORTED_ROW = 1024
 export const SHORT_ROW = 128
 /** Windows of 2×2 in a row whose code is written out. W6. */
 export const UNROLLED_WINDOWS = 256
+/** Columns of a window whose sum is written out. O 'avgPool bytes'. */
+export const UNROLLED_TAPS = 8
+/** Numbers of one scale of at most 8 bits that doubles add up without rounding: multiples, below 2^32, of the scale's last place. */
+export const EXACT_DOUBLES = 2 ** 21
 /** Samples that are kept in a sorted list while they are drawn. O 'kthValue'. */
 export const LISTED_SAMPLES = 48
 /** Rows of at least so many elements are cut into chunks, where there are fewer than so many rows. O 'kthValue', O 'maxAll'. */

@@ -23,7 +23,7 @@ import { phasesOf } from './phases.js'
 import { placed, type Choice, type Plan } from './placing.js'
 import type { Scalars } from './elementwise/lanes.js'
 import { scalarFunction } from './elementwise/scalar.js'
-import { absorbsAbs, newKernels, picksBytes, takesBytes, type OpKernel } from './kernels/index.js'
+import { absorbsAbs, newKernels, picksBytes, readsAverages, takesBytes, type OpKernel } from './kernels/index.js'
 import type { Kernel } from './kernel.js'
 import { loopKernel, type PlanBody } from './loopKernel.js'
 import type { MathOf } from './kernels/math.js'
@@ -131,15 +131,21 @@ export type PlanOptions = {
 /** Everything is stored as numbers: a plan that can be executed alone. */
 const ALONE: PlanOptions = { bytes: false }
 
+/** An answer for each node, looked for once. */
+const once = <A>(answer: (node: FlatNode) => A): ((node: FlatNode) => A) => {
+  const known = new Map<number, A>()
+  return (node) => {
+    const found = known.get(node.id) ?? answer(node)
+    known.set(node.id, found)
+    return found
+  }
+}
+
 const byteRules = (nodes: readonly FlatNode[]): ByteRules => {
-  const known = new Map<number, boolean>()
   return {
     takes: takesBytes,
-    picks: (node) => {
-      const found = known.get(node.id) ?? picksBytes(node)
-      known.set(node.id, found)
-      return found
-    },
+    picks: once(picksBytes),
+    averages: once(readsAverages),
     reads: (step, bytes) => readsBytes(step, nodes, bytes),
   }
 }

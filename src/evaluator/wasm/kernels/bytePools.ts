@@ -6,7 +6,7 @@ import { forLoop, type Local, type Scope } from '../asm/module.js'
 import type { Kernel, KernelSpec, Places, Stage } from '../kernel.js'
 import { affine, bump, perUnit, shares, wordAt } from './loops.js'
 import { halved, type Halved } from './pool2x2.js'
-import { maxWindows, type MaxWindows } from './pools.js'
+import { maxWindows, type MaxWindows } from './poolWindows.js'
 import { pack } from './tables.js'
 import { OPERATION_NS, TABLED_NS, UNITS, UNROLLED_WINDOWS } from '../machine.js'
 

@@ -6,6 +6,9 @@ import type { Places, Stage } from '../kernel.js'
 import { bump, perUnit, shares, whileLoop } from './loops.js'
 import { COPY_PARTS, LARGEST_NS, MOVED_NS, NATIVE_COPY_ELEMENTS, ROW_NS, RUN_NS, UNITS } from '../machine.js'
 
+/** Bytes of an element: a float, or an integer of a quantizer that is stored as a byte. */
+export type ElementSize = 1 | 4
+
 /** An axis of a copy: its size, and the steps in elements from one index to the next in the source and in the result. */
 export type CopyAxis = { readonly size: number; readonly from: number; readonly to: number }
 
@@ -33,31 +36,45 @@ const merged = (axes: readonly CopyAxis[]): readonly CopyAxis[] => {
   return out.length === 0 ? [{ size: 1, from: 1, to: 1 }] : out
 }
 
-type Ends = { readonly from: Local; readonly to: Local; readonly count: Local; readonly plusZero: boolean }
+type Ends = {
+  readonly from: Local
+  readonly to: Local
+  readonly count: Local
+  readonly plusZero: boolean
+  readonly size: ElementSize
+}
 
-/** Moves on over `count` elements, four at a time where both sides are dense. `value(vector)` loads and advances. */
-const dense = (scope: Scope, { from, to, count, plusZero }: Ends, repeat: boolean): Code => {
+const scaled = (index: Code<'i32'>, size: ElementSize): Code<'i32'> =>
+  size === 1 ? index : i32.shl(index, i32.const(2))
+
+/** Moves one element as it is. */
+const moveOne = (to: Local, from: Local, size: ElementSize): Code =>
+  size === 1 ? i32.store8(to.get, i32.load8_u(from.get)) : f32.store(to.get, f32.load(from.get))
+
+/** Moves on over `count` elements, a vector at a time where both sides are dense. */
+const dense = (scope: Scope, { from, to, count, plusZero, size }: Ends, repeat: boolean): Code => {
   const [end, filler] = [scope.local('i32'), scope.local('v128')]
-  const read = plusZero
-    ? { four: f32x4.add(v128.load(from.get), f32x4.const(0)), one: f32.add(f32.load(from.get), f32.const(0)) }
-    : { four: v128.load(from.get), one: f32.load(from.get) }
-  const { four, one } = repeat ? { four: filler.get, one: f32x4.extract(0, filler.get) } : read
+  const read = plusZero ? f32x4.add(v128.load(from.get), f32x4.const(0)) : v128.load(from.get)
+  const fill = size === 1 ? v128.load8_splat(from.get) : v128.load32_splat(from.get)
+  const one = plusZero ? f32.store(to.get, f32.add(f32.load(from.get), f32.const(0))) : moveOne(to, from, size)
   const advance = (n: number): Code => [repeat ? [] : bump(from, n), bump(to, n)]
   return [
-    repeat ? filler.set(f32x4.splat(f32.load(from.get))) : [],
-    end.set(i32.add(to.get, i32.shl(count.get, i32.const(2)))),
-    whileLoop(i32.le_u(i32.add(to.get, i32.const(16)), end.get), [v128.store(to.get, four), advance(16)]),
-    whileLoop(i32.lt_u(to.get, end.get), [f32.store(to.get, one), advance(4)]),
+    repeat ? filler.set(fill) : [],
+    end.set(i32.add(to.get, scaled(count.get, size))),
+    whileLoop(i32.le_u(i32.add(to.get, i32.const(16)), end.get), [
+      v128.store(to.get, repeat ? filler.get : read),
+      advance(16),
+    ]),
+    whileLoop(i32.lt_u(to.get, end.get), [one, advance(size)]),
   ]
 }
 
-const strided = (scope: Scope, { from, to, count, plusZero }: Ends, axis: CopyAxis): Code => {
+const strided = (scope: Scope, { from, to, count, plusZero, size }: Ends, axis: CopyAxis): Code => {
   const i = scope.local('i32')
-  const x = f32.load(from.get)
   return forLoop(i, i32.const(0), count.get, 1, [
-    f32.store(to.get, plusZero ? f32.add(x, f32.const(0)) : x),
-    bump(from, 4 * axis.from),
-    bump(to, 4 * axis.to),
+    plusZero ? f32.store(to.get, f32.add(f32.load(from.get), f32.const(0))) : moveOne(to, from, size),
+    bump(from, size * axis.from),
+    bump(to, size * axis.to),
   ])
 }
 
@@ -65,7 +82,7 @@ const strided = (scope: Scope, { from, to, count, plusZero }: Ends, axis: CopyAx
 const innermost = (scope: Scope, ends: Ends, axis: CopyAxis): Code => {
   if (axis.to !== 1 || axis.from > 1) return strided(scope, ends, axis)
   if (axis.from === 1 && axis.size >= NATIVE_COPY_ELEMENTS && !ends.plusZero)
-    return memory.copy(ends.to.get, ends.from.get, i32.shl(ends.count.get, i32.const(2)))
+    return memory.copy(ends.to.get, ends.from.get, scaled(ends.count.get, ends.size))
   return dense(scope, ends, axis.from === 0)
 }
 
@@ -73,8 +90,7 @@ const innermost = (scope: Scope, ends: Ends, axis: CopyAxis): Code => {
 const nested = (
   scope: Scope,
   axes: readonly CopyAxis[],
-  from: Local,
-  to: Local,
+  { from, to, size }: Pick<Ends, 'from' | 'to' | 'size'>,
   inner: (from: Local, to: Local) => Code,
 ): Code => {
   const [axis, ...rest] = axes
@@ -84,20 +100,24 @@ const nested = (
     p.set(from.get),
     q.set(to.get),
     forLoop(i, i32.const(0), i32.const(axis.size), 1, [
-      nested(scope, rest, p, q, inner),
-      bump(p, 4 * axis.from),
-      bump(q, 4 * axis.to),
+      nested(scope, rest, { from: p, to: q, size }, inner),
+      bump(p, size * axis.from),
+      bump(q, size * axis.to),
     ]),
   ]
 }
 
 /** Adds the offsets of index `index` of the outer axes to both pointers. */
-const descend = (axes: readonly CopyAxis[], index: Local, from: Local, to: Local): Code => {
+const descend = (
+  axes: readonly CopyAxis[],
+  index: Local,
+  { from, to, size: bytes }: Pick<Ends, 'from' | 'to' | 'size'>,
+): Code => {
   let step = 1
   const moves: Code[] = []
   for (const { size, from: f, to: t } of [...axes].reverse()) {
     const digit = i32.rem_u(step === 1 ? index.get : i32.div_u(index.get, i32.const(step)), i32.const(size))
-    moves.push(bump(from, i32.mul(digit, i32.const(4 * f))), bump(to, i32.mul(digit, i32.const(4 * t))))
+    moves.push(bump(from, i32.mul(digit, i32.const(bytes * f))), bump(to, i32.mul(digit, i32.const(bytes * t))))
     step *= size
   }
   return moves
@@ -110,7 +130,7 @@ type Task = {
   readonly code: (scope: Scope, unit: Code<'i32'>, at: Places) => Code
 }
 
-const taskOf = (copy: Copy): Task => {
+const taskOf = (copy: Copy, bytes: ElementSize): Task => {
   const axes = merged(copy.axes)
   const last = axes[axes.length - 1]
   let cut = 0
@@ -129,31 +149,31 @@ const taskOf = (copy: Copy): Task => {
       const [piece, outer, part, from, to, count, rest] = Array.from({ length: 7 }, () => scope.local('i32'))
       return work.loop(scope, unit, piece, [
         outer.set(parts === 1 ? piece.get : i32.div_u(piece.get, i32.const(parts))),
-        from.set(i32.const(at.args[copy.arg] + 4 * copy.from)),
-        to.set(i32.const(at.outs[0] + 4 * copy.to)),
-        descend(axes.slice(0, cut), outer, from, to),
+        from.set(i32.const(at.args[copy.arg] + bytes * copy.from)),
+        to.set(i32.const(at.outs[0] + bytes * copy.to)),
+        descend(axes.slice(0, cut), outer, { from, to, size: bytes }),
         count.set(i32.const(last.size)),
         parts === 1
           ? []
           : [
               part.set(i32.mul(i32.rem_u(piece.get, i32.const(parts)), i32.const(each))),
-              bump(from, i32.mul(part.get, i32.const(4 * last.from))),
-              bump(to, i32.mul(part.get, i32.const(4 * last.to))),
+              bump(from, i32.mul(part.get, i32.const(bytes * last.from))),
+              bump(to, i32.mul(part.get, i32.const(bytes * last.to))),
               rest.set(i32.sub(i32.const(last.size), part.get)),
               count.set(control.select(i32.const(each), rest.get, i32.lt_s(i32.const(each), rest.get))),
               count.set(control.select(count.get, i32.const(0), i32.gt_s(count.get, i32.const(0)))),
             ],
-        nested(scope, inside, from, to, (p, q) =>
-          innermost(scope, { from: p, to: q, count, plusZero: copy.plusZero === true }, last),
+        nested(scope, inside, { from, to, size: bytes }, (p, q) =>
+          innermost(scope, { from: p, to: q, count, plusZero: copy.plusZero === true, size: bytes }, last),
         ),
       ])
     },
   }
 }
 
-/** One stage that does several copies, which must not overlap in the result. */
-export const copyStage = (label: string, copies: readonly Copy[]): Stage => {
-  const tasks = copies.map(taskOf)
+/** One stage that does several copies of elements of so many bytes, which must not overlap in the result. */
+export const copyStage = (label: string, copies: readonly Copy[], bytes: ElementSize = 4): Stage => {
+  const tasks = copies.map((copy) => taskOf(copy, bytes))
   const units = tasks.reduce((n, t) => n + t.units, 0)
   return {
     label,

@@ -99,6 +99,25 @@ const stagesOf = (spec: KernelSpec): readonly Stage[] | null => {
   return copies === null ? null : [copyStage(op, copies)]
 }
 
+/** Operands whose elements are all of the result, where each is one of theirs and strides tell its place; null of other ops. */
+export const movedOperands = (spec: KernelSpec): readonly number[] | null =>
+  sizeOf(spec.shape) === 0 ? null : (copiesOf(spec)?.map((c) => c.arg) ?? null)
+
+/** The same from bytes to bytes, or null: the spec is none. */
+export const byteMoveKernel = (spec: KernelSpec): Kernel | null => {
+  const copies = copiesOf(spec)
+  if (copies === null) return null
+  const { op, shapes, shape } = spec
+  return {
+    name: `${op} bytes by strides`,
+    scratch: 0,
+    constants: null,
+    stages: [copyStage(op, copies, 1)],
+    flops: 0,
+    bytes: sizeOf(shape) + shapes.reduce((n, s) => n + sizeOf(s), 0),
+  }
+}
+
 /** Concatenation, slices, permutations, broadcasting, shuffles, padding, resizing and reshaping. */
 export const moveKernel = (spec: KernelSpec): Kernel | null => {
   const { op, shapes, shape } = spec

@@ -1,68 +1,14 @@
 /** Pools over any windows, read from tables of element numbers; the pool of 2 by 2 elements has its own kernel. */
 import { sizeOf } from '../../../data/shape.js'
-import type { Attrs } from '../../../graph/op.js'
-import { type AvgPoolAttrs, divisorsOf } from '../../../ops/support/averages.js'
-import {
-  adaptiveAxes,
-  countsOf,
-  type PoolAttrs,
-  pooledShape,
-  slidingAxes,
-  type Windows,
-  windowsOf,
-} from '../../../ops/support/windows.js'
 import type { Code } from '../asm/encode.js'
 import { control, f32, f32x4, f64, i32, i32x4, memory, v128 } from '../asm/instructions.js'
 import { forLoop, type Local, type Scope } from '../asm/module.js'
 import type { Kernel, KernelSpec, Places, Stage } from '../kernel.js'
 import { affine, bump, doubleAt, perUnit, rounded, shares, wordAt } from './loops.js'
 import { pool2x2 } from './pool2x2.js'
+import { poolOf, type Pool } from './poolWindows.js'
 import { pack } from './tables.js'
 import { MOST_ENTRIES, TABLED_NS, UNITS } from '../machine.js'
-
-/** A pool of `planes` planes of `size` elements each; its windows, and by what an average divides them. */
-type Pool = {
-  readonly planes: number
-  readonly size: number
-  readonly windows: Windows
-  readonly divisors: Float64Array | null
-}
-
-const numbersOf = (attrs: Attrs, name: string): readonly number[] => {
-  const list = attrs[name]
-  return Array.isArray(list) ? list.filter((n): n is number => typeof n === 'number') : []
-}
-
-const geometryOf = (attrs: Attrs): PoolAttrs => ({
-  kernel: numbersOf(attrs, 'kernel'),
-  stride: numbersOf(attrs, 'stride'),
-  padding: numbersOf(attrs, 'padding'),
-  ceilMode: attrs.ceilMode === true,
-})
-
-/** The pool that an op or its gradient is about. */
-const poolOf = ({ op, attrs, shapes, shape }: KernelSpec): Pool => {
-  const grad = op.endsWith('Grad')
-  const [input, output] = grad ? [shape, shapes[0]] : [shapes[0], shape]
-  const sliding = !op.startsWith('adaptive')
-  const average = op.includes('vgPool')
-  const geometry = geometryOf(attrs)
-  const dilation = average ? geometry.kernel.map(() => 1) : numbersOf(attrs, 'dilation')
-  const outputSize = numbersOf(attrs, 'outputSize')
-  const axes = sliding ? slidingAxes(input, output, geometry, dilation) : adaptiveAxes(input, outputSize)
-  const plane = pooledShape(input, axes.length)
-  const windows = windowsOf(axes, plane)
-  const size = sizeOf(plane)
-  const over = attrs.divisorOverride
-  const averaging: AvgPoolAttrs = {
-    ...geometry,
-    countIncludePad: attrs.countIncludePad === true,
-    divisorOverride: typeof over === 'number' ? over : null,
-  }
-  const counts = (): Float64Array => (sliding ? divisorsOf(input, output, averaging) : countsOf(windows))
-  const divisors = average ? counts() : null
-  return { planes: sizeOf(input) / size, size, windows, divisors }
-}
 
 /** Addresses of the tables: divisors, starts, members. */
 type Tables = { readonly divisors: number; readonly starts: number; readonly members: number }
@@ -245,20 +191,6 @@ const tableStage = (
     },
     scratch: grad ? lane * work.count : 0,
   }
-}
-
-/** Windows of a max pool, each of one element at least: where the members of each begin, and their numbers in the plane. */
-export type MaxWindows = { readonly planes: number; readonly size: number } & Windows
-
-/** The windows of a max pool; null of other ops, and where a window is empty or there are too many. */
-export const maxWindows = (spec: KernelSpec): MaxWindows | null => {
-  const { op, shapes, shape } = spec
-  if ((op !== 'maxPool' && op !== 'adaptiveMaxPool') || [shape, ...shapes].some((s) => sizeOf(s) === 0)) return null
-  const { planes, size, windows } = poolOf(spec)
-  const { starts, members } = windows
-  return members.length <= MOST_ENTRIES && starts.every((s, i) => i === 0 || s > starts[i - 1])
-    ? { planes, size, starts, members }
-    : null
 }
 
 /** The pools, their gradients, and the adaptive ones. Source: torch.nn.functional.max_pool2d, avg_pool2d, adaptive_avg_pool2d. */
