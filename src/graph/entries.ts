@@ -1,7 +1,7 @@
 /** What a program starts from: its parameters, state and inputs as nodes of the graph, in the trees that they were declared in. */
 import { declarationProblem } from '../data/declaration.js'
 import type { Carried } from '../data/quant.js'
-import { carries, claimed, exactly, HALF_ULP, intMax, intMin } from '../data/quant.js'
+import { carries, claimed, exactly, HALF_ULP, intMax, intMin, reach } from '../data/quant.js'
 import { showShape, type Shape } from '../data/shape.js'
 import { mapTree, type Tree } from '../data/tree.js'
 import type { Builder } from './builder.js'
@@ -34,7 +34,7 @@ const declared = (
   parts: { readonly value: Value; readonly scale: Value; readonly zeroPoint: Value },
 ): Value => {
   const [lo, hi] = [intMin(d.bits, d.signed), intMax(d.bits, d.signed)]
-  const quant = {
+  const grid = {
     scale: parts.scale.id,
     zeroPoint: parts.zeroPoint.id,
     bitWidth: b.constant(d.bits).id,
@@ -44,8 +44,10 @@ const declared = (
     zero: d.zeroPoint,
     lo,
     hi,
-    slack: HALF_ULP * Math.max(Math.abs(lo), hi),
+    slack: 0,
   }
+  // A value is the rounded product of its scale and `int - zeroPoint`.
+  const quant = { ...grid, slack: HALF_ULP * reach(grid) }
   return b.declare(parts.value, carriedBy(d, quant))
 }
 

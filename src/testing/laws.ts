@@ -3,7 +3,7 @@
  * where the good comparison does: a NaN is close to nothing, so that an op or quantizer which makes one is a counterexample.
  */
 import { orThrow } from '../data/error.js'
-import type { Carried } from '../data/quant.js'
+import { isFloatGrid, type Carried } from '../data/quant.js'
 import { isQuantTensor, isValidQuantTensor, valueOf, type QuantTensor } from '../data/quantTensor.js'
 import { broadcastStrides } from '../data/shape.js'
 import { isTensor, type Tensor } from '../data/tensor.js'
@@ -42,14 +42,33 @@ export const carriedBy = (op: Op, example: Example): Carried => {
   return program.graph.nodes[program.outputs[0].node].carried
 }
 
-/** Carry soundness: if the rule says `carries`, the result lies on its grid and in its range. */
+/** How far the value lies from its grid, in steps of its scale; of groups, whose scales lie elsewhere, 0. */
+const offGrid = ({ value, scale, zeroPoint }: QuantTensor): number => {
+  let most = 0
+  if (scale.shape.length > value.shape.length || zeroPoint.shape.length > value.shape.length) return most
+  const strides = [value, scale, zeroPoint].map((t) => broadcastStrides(t.shape, value.shape))
+  walk(value.shape, strides, (_, [i, j, k]) => {
+    const steps = value.data[i] / scale.data[j] + zeroPoint.data[k]
+    most = Math.max(most, Math.abs(steps - Math.round(steps)))
+  })
+  return most
+}
+
+/** Carry soundness: if the rule says `carries`, the result lies on its grid and in its range, no farther from it than its `slack` says. */
 export const carrySound = (op: Op, example: Example, operands: readonly Operand[]): string | null => {
   demandLaw('carrySound', [op], { example, operands })
-  if (carriedBy(op, example).tag !== 'carries') return null
+  const carried = carriedBy(op, example)
+  if (carried.tag !== 'carries') return null
   const out = outcome(programOf(op, example), operands).outputs as Operand
-  return isQuantTensor(out) && isValidQuantTensor(out)
+  if (!isQuantTensor(out) || !isValidQuantTensor(out))
+    return `${op.name} says carries, but the result is ${isQuantTensor(out) ? 'not valid' : 'no quant tensor'}`
+  const { quant } = carried
+  if (isFloatGrid(quant) || quant.group !== undefined || quant.zero === 'any' || quant.zero === 'equalScales')
+    return null
+  const off = offGrid(out)
+  return off <= quant.slack
     ? null
-    : `${op.name} says carries, but the result is ${isQuantTensor(out) ? 'not valid' : 'no quant tensor'}`
+    : `${op.name} says a slack of ${quant.slack} steps, but the result is ${off} off its grid`
 }
 
 const plainOperands = (operands: readonly Operand[]): readonly Tensor[] => operands.map(valueOf)

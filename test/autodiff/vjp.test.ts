@@ -2,6 +2,7 @@
 import * as assert from 'uvu/assert'
 import * as E from 'fp-ts/lib/Either.js'
 import * as q from '../../src/index.js'
+import { programOfRecipe } from '../../src/testing/index.js'
 import { suite } from '../support/suite.js'
 
 const test = suite('autodiff')
@@ -107,6 +108,68 @@ test('while collecting, the learned value gets exactly 0; once learned, the stat
   assert.is(valueGrad(collecting.grads), 0)
   assert.ok(valueGrad(learned.grads) !== 0)
   assert.equal([...(learned.grads.inputs as q.Tensor).data], [1, 1, 1])
+})
+
+test('the gradient of a phase is that of the branch that ran, also where a rule reads the result', () => {
+  for (const [counter, name] of [
+    [0, 'sigmoid'],
+    [3, 'exp'],
+  ] as const) {
+    const steps = [{ op: 'phase:sigmoid:exp', example: 0, picks: [0, counter, 0] }]
+    const recipe = { mode: 'train', steps, numbers: [0.25, -1.5, 2], wholeSums: false } as const
+    const { program, args } = q.orThrow(programOfRecipe(recipe))
+    const [x] = Object.values(args.inputs)
+    const cotangent = q.tensorOf([3, 2], [1, -2, 3, 0.5, 4, 2])
+    const [a, b] = [program as q.Program<unknown, unknown>, traced((v) => v.kit.emit(name, [v]), [3, 2])].map((p) =>
+      q.orThrow(q.vjp(p, { inputs: true })),
+    )
+    const inPhase = q.orThrow(q.run(a, { ...args, inputs: { inputs: args.inputs, cotangent } } as never))
+    const alone = q.orThrow(q.run(b, { ...(none as object), inputs: { inputs: x, cotangent } } as never))
+    const [found] = Object.values(inPhase.grads.inputs as Record<string, q.Tensor>)
+    assert.equal([...found.data], [...(alone.grads.inputs as q.Tensor).data], name)
+  }
+})
+
+test('a backward pass carries no metadata, and its cotangent is no parameter', () => {
+  const layer = q.chain({
+    act: q.QuantReLU({ returnQuantTensor: true }),
+    out: q.QuantReLU({ returnQuantTensor: true }),
+  })
+  const forward = q.orThrow(q.trace(layer, q.tensorInput([2, 3]), { mode: 'train' }))
+  const program = q.orThrow(q.vjp(forward, { inputs: true }))
+  const back = program.graph.nodes.filter((n) => n.backwardOf !== undefined)
+  assert.ok(back.length > 0)
+  assert.equal([...new Set(back.map((n) => n.carried.tag))], ['float'])
+  assert.equal(
+    program.inputs.filter((i) => i.path === 'cotangent').map((i) => [i.kind, i.learned]),
+    [['data', false]],
+  )
+})
+
+test('a gradient rule that returns something else is a typed error', () => {
+  const rules: readonly q.Vjp[] = [
+    () => null as never,
+    ({ g }) => [g, g],
+    () => [],
+    () => [1 as never],
+    ({ g }) => ({ length: 1, every: () => true, g }) as never,
+  ]
+  for (const vjp of rules) {
+    const op = q.unary({
+      name: 'mine',
+      doc: 'An op of a test.',
+      attrs: {},
+      f: (x) => x,
+      carry: q.strips('an op of a test'),
+      vjp,
+    })
+    const made = q.grad(
+      traced((x) => q.sum(x.kit.apply(op, [x])), [2]),
+      { inputs: true },
+    )
+    assert.ok(E.isLeft(made))
+    if (E.isLeft(made)) assert.match(made.left[0].message, /the gradient rule of mine returned/)
+  }
 })
 
 test('a debug run names the first node that makes a NaN', () => {

@@ -58,4 +58,17 @@ test('a transposition moves the axis of groups, a flatten that tears them says s
   assert.match(torn.why, /tears the groups of 2 along axis 1/)
 })
 
+test('a quant input with a zero point may be as many steps from 0 as its range is wide', () => {
+  const input = q.quantInput([2], { bits: 4, signed: true, zeroPoint: 'integer' })
+  const program = q.orThrow(
+    q.trace(
+      q.functionLayer('same', (x: q.Value) => x),
+      input as never,
+      { mode: 'eval' },
+    ),
+  )
+  const { carried } = program.graph.nodes[program.outputs[0].node]
+  assert.ok(carried.tag === 'carries' && 'slack' in carried.quant && carried.quant.slack === 15 * 2 ** -24)
+})
+
 test.run()

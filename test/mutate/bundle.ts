@@ -37,9 +37,12 @@ export const testsOf = (g: Group): readonly string[] =>
         (f.endsWith('.test.ts') && !OUTSIDE.test(readFileSync(join(root, f), 'utf8')))),
   )
 
+/** All sources. */
+export const sourceFiles = (): readonly string[] => under('src')
+
 /** The sources of a group. */
 export const sourcesOf = (g: Group, only = ''): readonly string[] =>
-  under('src').filter((f) => g.sources.test(f) && f.includes(only))
+  sourceFiles().filter((f) => g.sources.test(f) && f.includes(only))
 
 const entryOf = (sources: readonly string[], files: readonly string[]): string =>
   [

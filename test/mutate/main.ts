@@ -4,13 +4,13 @@
  * tests, is taken from `out/mutants.json`. Prints the share that was killed, and every survivor that `equivalent.ts` does not explain.
  */
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { random } from '../hostile/mutate.js'
 import { root } from '../support/process.js'
 import { newAsking, type Fate } from './asking.js'
-import { bundled, sourcesOf, testsOf, type Bundle } from './bundle.js'
+import { bundled, sourceFiles, sourcesOf, testsOf, type Bundle } from './bundle.js'
 import { whyEquivalent } from './equivalent.js'
 import { GROUPS, type Group } from './groups.js'
 import { surveyed } from './survey.js'
@@ -61,6 +61,13 @@ const keysOf = ({ mutants, sources, files }: Bundle) => {
   return { killed: (id: number) => key(id), survived: (id: number) => key(id, tests) }
 }
 
+/** Where what is known of a test file is kept: until it or any source changes. */
+const surveyPath = ({ mutants }: Bundle): ((file: string) => string) => {
+  const corpus = readdirSync(join(root, 'test/fuzz/corpus')).join()
+  const sources = sha(JSON.stringify(mutants), corpus, ...sourceFiles().map((f) => readFileSync(join(root, f), 'utf8')))
+  return (file) => join(out, 'mutate/survey', `${sha(sources, readFileSync(join(root, file), 'utf8'))}.json`)
+}
+
 const report = (bundle: Bundle, id: number, fate: Fate): void => {
   if (fate.is === 'killed') return
   const { file, line, from, to } = bundle.mutants[id]
@@ -96,7 +103,7 @@ const ofGroup = async (g: Group): Promise<void> => {
     (id) => known(id) === undefined && whyEquivalent(bundle.mutants[id], lineOf(bundle, id)) === null,
   )
   if (open.length > 0) {
-    const survey = await surveyed(bundle)
+    const survey = await surveyed(bundle, surveyPath(bundle))
     console.log(
       `${g.name}: ${survey.tests.length} tests in ${(survey.tests.reduce((ms, t) => ms + t.ms, 0) / 1000).toFixed(0)} s; ${open.length} of ${all.length} mutants to ask, of ${survey.atLoad.size} in fresh processes`,
     )
