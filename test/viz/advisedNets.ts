@@ -360,6 +360,29 @@ export const advised: { readonly [name: string]: Advised } = {
   sigmoid: squashed('Sigmoid'),
   tanh: squashed('Tanh'),
   hardtanh: squashed('Hardtanh'),
+  'tanh of what is never negative': flat([4, 16], (at) => ({
+    input: at.layer('input', 'QuantSigmoid', keep),
+    squash: at.layer('squash', 'Tanh'),
+    fc: at.layer('fc', 'QuantLinear', { inFeatures: 16, outFeatures: 4 }),
+  })),
+  'hardtanh, then ReLU, of mostly negative values': flat(
+    [4, 16],
+    (at) => ({
+      input: input(at),
+      squash: at.layer('squash', 'Hardtanh'),
+      relu: at.layer('relu', 'ReLU'),
+    }),
+    { data: { shape: [4, 16], data: positive([4, 16], 1.2).data.map((v) => v - 0.9) } },
+  ),
+  'average pool with padding, of a shifted result': image((at) => ({
+    conv: at.layer(
+      'conv',
+      'QuantConv2d',
+      conv(4, 4, { inputQuant: q.Uint8ActPerTensorFloat, outputQuant: q.ShiftedUint8ActPerTensorFloat }),
+    ),
+    pool: at.layer('pool', 'AvgPool2d', { kernelSize: 3, stride: 1, padding: 1 }),
+    act: at.layer('act', 'QuantSigmoid'),
+  })),
   relu6: squashed('ReLU6'),
   elu: squashed('ELU'),
   softmax: flat([4, 16], (at) => ({

@@ -17,10 +17,12 @@ const operands = (site: Site, node: Node): readonly Node[] => node.inputs.map((i
 const quantOperand = (site: Site, node: Node, wanted: (x: Node) => boolean): Node | undefined =>
   operands(site, node).find((x) => quantOf(x.carried) !== null && wanted(x))
 
-/** Where a zero point that may be a fraction, or that is not 0, begins: the first node that has it though no operand does. */
+/** Where a zero point that may be a fraction, or that is not 0, begins: a quantizer, or the first node that has it though no operand does. */
 const shiftRoot = (site: Site, from: Node): Node => {
   let at = from
   for (;;) {
+    // What a quantizer was given had metadata of its own.
+    if (at.op.births === true) return at
     const before = quantOperand(site, at, (x) => quantOf(x.carried)?.zero !== 'zero')
     if (before === undefined) return at
     at = before
@@ -69,6 +71,7 @@ const withoutBias = (site: Site, sum: Node): readonly Advice[] => {
 /** What ends a zero point that is not 0, where it begins. */
 const unshift = (site: Site, node: Node): readonly Advice[] => {
   const root = shiftRoot(site, node)
+  if (root.op.births === true) return unshifted(site, root)
   const layer = layerAt(site, root.path)
   const [, added] = operands(site, root)
   if (added !== undefined && quantOf(added.carried) === null && isBias(site, added, root.path))
@@ -143,7 +146,8 @@ const between = (site: Site, node: Node, given: Options): Options | null => {
   const positive = presetFor(site, x).startsWith('Uint') || isCutOff(site, [node])
   const bound = positive ? value('maxVal') : Math.max(-value('minVal'), value('maxVal'))
   const seen = site.observed[x.id]
-  if (!(bound > 0) || (seen !== undefined && Math.max(-seen.min, seen.max) < 0.55 * bound)) return null
+  const most = seen === undefined ? bound : Math.max(positive ? 0 : -seen.min, seen.max)
+  if (!(bound > 0) || most < 0.55 * bound) return null
   return positive
     ? merged(given, [
         ['actQuant', 'Uint8ActPerTensorFloatMaxInit'],

@@ -9,7 +9,7 @@ import { claimedCauses, strippedCauses } from './causes.js'
 import { doubtAdvice, rootsOf } from './doubts.js'
 import { advise, multiplying, reaches, requantizing, returning, returningAsIs } from './mend.js'
 import { isDrawn } from './loops.js'
-import { layerAt, type Site } from './site.js'
+import { layerAt, presetFor, type Site } from './site.js'
 import { costOf, type Index } from './reach.js'
 import type { Advice, SceneFloat, SceneLoss, SceneNode } from './scene.js'
 import { unshifted, birthsOf } from './births.js'
@@ -44,7 +44,10 @@ const activated = (site: Site, node: Node, n: SceneNode, products: readonly Node
   const x = site.graph.nodes[node.inputs[0]]
   // A quantized ReLU takes the metadata of its operand, and would pass on a doubt about its zero point.
   const doubtful = own === 'QuantReLU' && quantOf(x.carried)?.zero !== 'zero'
-  const signed = own !== 'QuantReLU' && own !== 'QuantSigmoid'
+  // The sign of these is that of what they are given; of a quantizer without it half would be wasted.
+  const odd = twin?.layer === 'QuantTanh' && presetFor(site, x).startsWith('Uint')
+  const unsigned = odd && (twin?.given ?? []).every(([k]) => k !== 'actQuant')
+  const signed = own !== 'QuantReLU' && own !== 'QuantSigmoid' && !unsigned
   return twin === undefined || node.path === '' || doubtful || !reaches(site, node, eightBits(signed), products)
     ? []
     : [
@@ -52,7 +55,7 @@ const activated = (site: Site, node: Node, n: SceneNode, products: readonly Node
           do: 'replace',
           path: node.path,
           layer: twin.layer,
-          options: [...twin.given, RETURNS],
+          options: [...twin.given, ...(unsigned ? [['actQuant', 'Uint8ActPerTensorFloat'] as const] : []), RETURNS],
         }),
       ]
 }

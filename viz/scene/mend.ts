@@ -4,7 +4,7 @@ import type { Node } from '../../src/graph/graph.js'
 import { weightGrid } from '../../src/graph/licence.js'
 import type { ProgramLayer } from '../../src/graph/program.js'
 import type { Advice, Edit } from './scene.js'
-import { layerAt, presetFor, ready, type Site } from './site.js'
+import { isCutOff, layerAt, presetFor, ready, takersOf, type Site } from './site.js'
 import { between, eightBits, ifQuantized } from './whatIf.js'
 import { codeOf, split, takes, type Options } from './written.js'
 
@@ -129,8 +129,17 @@ const linkOf = (site: Site, path: string): string | null => {
   return null
 }
 
+/** The ReLU that cuts off most of a value, if there is one alone: a scale from the magnitudes in front of it would be too large. */
+const cutting = (site: Site, value: Node): Node | null => {
+  const seen = site.observed[value.id]
+  const [relu, ...others] = isCutOff(site, [value]) ? takersOf(site, value.id) : []
+  return relu !== undefined && others.length === 0 && seen !== undefined && -seen.min > 1.8 * seen.max ? relu : null
+}
+
 /** A quantizer behind the link of a chain that holds a node; `value` is what leaves it. */
 export const requantizing = (site: Site, node: Node, value: Node = node): readonly Advice[] => {
+  const behind = cutting(site, node)
+  if (behind !== null && behind.path !== node.path) return requantizing(site, behind, value === node ? behind : value)
   const link = linkOf(site, node.path)
   if (link === null) return []
   const [around] = split(link)

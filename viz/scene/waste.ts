@@ -81,14 +81,15 @@ const field = (s: Standing, name: string, code: string): Options[number] => [fie
 /** Options that end a scale too large, with what to say; null where only collecting anew would. */
 const smaller = (s: Standing, u: Use): { readonly text: string; readonly options: Options } | null => {
   const { quantizer: q } = s
-  const most = Math.max(-u.given[0], u.given[1])
+  // Without a sign what is negative is cut off anyway.
+  const most = Math.max(u.signed ? -u.given[0] : 0, u.given[1])
   const spare = spareReach(u)
   if (q.restrictScalingType === 'POWER_OF_TWO' && spare < 1.05)
     return {
       text: 'Its scale is a power of two, nearly twice of what the values need: a float scale would fit them (and is no shift any more).',
       options: [field(s, 'restrictScalingType', "'FP'")],
     }
-  if (q.scalingImplType !== 'PARAMETER' && q.scalingImplType !== 'CONST') return null
+  if ((q.scalingImplType !== 'PARAMETER' && q.scalingImplType !== 'CONST') || most === 0) return null
   const text = `The values of this run end long before the range that was given: give ${upTo(most)}. What lies beyond is cut off then; the state must be made anew.`
   if (q.scalingConst !== null) return { text, options: [field(s, 'scalingConst', upTo(most))] }
   if (q.scalingInit !== null) return { text, options: [field(s, 'scalingInit', upTo(most))] }
