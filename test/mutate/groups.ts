@@ -30,7 +30,7 @@ export const GROUPS: readonly Group[] = [
   {
     name: 'specialize',
     sources: /^src\/graph\/specialize(?:\.ts$|\/)/,
-    tests: new RegExp(`^test/(${OWN}|graph|interop/onnx|integer|runtime)/`),
+    tests: new RegExp(`^test/(${OWN}/|graph/|interop/onnx/|integer/|runtime/|nn/equalScales)`),
   },
   {
     name: 'exporters',

@@ -11,6 +11,8 @@ export type Mutant = {
   readonly from: string
   readonly to: string
   readonly at: number
+  /** Which of the changes of its line from and to the same. */
+  readonly nth: number
 }
 
 /** How a place is written so that the number of a mutant chooses; `part` gives a part of it, with its own mutants in it. */
@@ -151,9 +153,17 @@ const namedPlace = (node: Ast, source: string): readonly Place[] => {
       ]
 }
 
+/** Is it how an op is sampled: operands and attributes? */
+const isExample = (node: Ast): boolean => {
+  const keys = below(node).map(([, child]) => textOf(child.key))
+  return node.type === 'ObjectExpression' && keys.includes('args') && keys.includes('attrs') && keys.length === 2
+}
+
 /** Is this where nothing is changed: types, texts, keys, places of a list, what is only said? */
 const isLeftOut = (key: string, child: Ast, node: Ast): boolean => {
   if (child.type === 'TemplateLiteral' || child.type === 'ImportDeclaration') return true
+  if (isExample(child)) return true
+  if (node.type === 'VariableDeclarator' && key === 'init' && /examples$/i.test(textOf(node.id) ?? '')) return true
   if (child.type.startsWith('TS')) return !/^TS(?:As|Satisfies|NonNull)Expression$/.test(child.type)
   if (key === 'typeAnnotation' || key === 'typeParameters' || key === 'typeArguments') return true
   if (node.type === 'ObjectProperty' && key === 'value') return SAID.has(textOf(node.key) ?? '')
@@ -192,8 +202,14 @@ const writer = (source: string, places: readonly Place[], first: number) => {
 export const mutantsOf = async (file: string, source: string, first = 0): Promise<Mutated> => {
   const places = placesOf(await parse(source), source)
   const lineAt = (at: number): number => source.slice(0, at).split('\n').length
+  const mutants: Mutant[] = []
+  for (const { start, from, to } of places) {
+    const line = lineAt(start)
+    const nth = mutants.filter((m) => m.line === line && m.from === from && m.to === to && m.at < start).length
+    mutants.push({ file, at: start, from, to, line, nth })
+  }
   return {
-    mutants: places.map(({ start, from, to }) => ({ file, at: start, from, to, line: lineAt(start) })),
+    mutants,
     text: writer(source, places, first)(0, source.length),
   }
 }

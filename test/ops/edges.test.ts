@@ -2,6 +2,8 @@
 import * as assert from 'uvu/assert'
 import * as q from '../../src/index.js'
 import { isRefusal } from '../../src/graph/op.js'
+import { ceilLog2 } from '../../src/ops/support/metadata.js'
+import { carriedBy } from '../../src/testing/index.js'
 import { suite } from '../support/suite.js'
 
 const test = suite('ops: edges')
@@ -116,6 +118,79 @@ test('what is claimed is still claimed once it is detached, and its scale takes 
   const { carried } = program.graph.nodes[program.outputs[0].node]
   assert.is(carried.tag, 'claimed')
   if (carried.tag === 'claimed') assert.is(program.graph.nodes[carried.quant.scale].op.name, 'detach')
+})
+
+test('padding crops to nothing, not to less, and what one side adds does not make up for it', () => {
+  const cropped = (n: number, pad: readonly [number, number]) =>
+    q.ops.pad.shape([[n]], { pad: [pad], mode: 'constant', value: 0 } as never)
+  assert.equal(cropped(2, [-1, -1]), [0])
+  assert.ok(isRefusal(cropped(1, [-1, -1])))
+  assert.ok(isRefusal(cropped(1, [1, -2])))
+  assert.ok(isRefusal(cropped(1, [-2, 1])))
+})
+
+test('a single number is a row of one', () => {
+  assert.equal(q.ops.kthValue.shape([[]], { k: 1 } as never), [])
+  refuses('kthValue', [[]], { k: 2 })
+})
+
+test('0 to the power of 0: no gradient to the exponent', () => {
+  const zero = { a: q.tensorOf([1], [0]), b: q.tensorOf([1], [0]) }
+  assert.equal(
+    gradients(({ a, b }) => a.kit.emit('pow', [a, b]), zero),
+    { a: [0], b: [0] },
+  )
+})
+
+test('scale and zero point must both broadcast to what is quantized', () => {
+  for (const op of ['quantize', 'fromSteps'])
+    for (const shapes of [
+      [[2], [], [3]],
+      [[2], [3], []],
+    ])
+      refuses(op, shapes)
+})
+
+test('an op of a user needs a gradient rule, or says why there is none', () => {
+  for (const vjp of [null, {}, 1, undefined]) {
+    const spec = {
+      name: 'mine',
+      doc: 'An op of a test.',
+      attrs: {},
+      f: (x: number) => x,
+      carry: q.strips('a test'),
+      vjp,
+    }
+    assert.throws(() => q.unary(spec as never), /vjp/)
+  }
+})
+
+test('bits of a sum: those that the largest number takes', () => {
+  for (let bits = 1; bits <= 24; bits++) {
+    const p = 2 ** bits
+    assert.is(ceilLog2(p), bits, `2^${bits}`)
+    assert.is(ceilLog2(p + 1), bits < 21 ? bits + 1 : bits, `2^${bits} + 1`)
+    if (bits > 1) assert.is(ceilLog2(p - 1), bits, `2^${bits} - 1`)
+  }
+  assert.is(ceilLog2(1), 0)
+})
+
+test('one bit, two bits, and the widest grid that float32 holds', () => {
+  const tags = (op: 'quantize' | 'fromSteps', bits: number, signed: boolean): string => {
+    const [example] = q.ops[op].examples
+    return carriedBy(q.ops[op], { ...example, attrs: { ...example.attrs, bits, signed } }).tag
+  }
+  for (const op of ['quantize', 'fromSteps'] as const)
+    for (const [bits, signed, tag] of [
+      [1, false, 'claimed'],
+      [2, false, 'carries'],
+      [2, true, 'carries'],
+      [21, false, 'carries'],
+      [22, false, 'claimed'],
+      [22, true, 'carries'],
+      [23, true, 'claimed'],
+    ] as const)
+      assert.is(tags(op, bits, signed), tag, `${op} ${bits} ${signed}`)
 })
 
 test.run()
