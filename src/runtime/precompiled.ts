@@ -1,7 +1,7 @@
 /** Programs that were compiled ahead of time (`precompile`), loaded from their file and run in the calling thread. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { Declaration } from '../data/declaration.js'
-import type { QuantErrors, QuantWarning } from '../data/error.js'
+import type { QuantError, QuantErrors, QuantWarning } from '../data/error.js'
 import { fieldProblems, flag, type Field, type Fields } from '../data/fields.js'
 import type { Output } from '../data/quantTensor.js'
 import type { Shape } from '../data/shape.js'
@@ -9,7 +9,7 @@ import type { Tensor } from '../data/tensor.js'
 import { mapTree, type Tree } from '../data/tree.js'
 import type { TrustOptions } from '../evaluator/backend.js'
 import { backendError } from '../evaluator/messages.js'
-import type { Place } from '../evaluator/precompiled/header.js'
+import type { Header, Place, StoredCalls } from '../evaluator/precompiled/header.js'
 import { isOp, type OpTable } from '../graph/op.js'
 import type { ProgramInput } from '../graph/program.js'
 import { outputOf } from '../graph/results.js'
@@ -56,21 +56,84 @@ const opsField: Field = {
 const LOAD: Fields<LoadOptions> = { ops: opsField }
 const RUN: Fields<TrustOptions> = { trusted: flag }
 
+/** One way to compute the results: where inputs go, what is called, where results lie. */
+type Way = {
+  readonly storage: readonly (Float32Array | null)[]
+  readonly calls: readonly Call[]
+  readonly results: Header['results']
+}
+
 /** The calls of one execution, in order. */
-const callsOf = ({ header, functions, memory }: Opened, ops: OpTable): E.Either<QuantErrors, readonly Call[]> => {
+const callsOf = (
+  { order, hosts }: StoredCalls,
+  { functions, memory }: Opened,
+  where: string,
+  ops: OpTable,
+): E.Either<QuantErrors, readonly Call[]> => {
   const known = opsByName(ops)
   const calls: Call[] = []
-  for (const o of header.order) {
+  for (const o of order) {
     const f = typeof o === 'string' ? functions.get(o) : undefined
     if (f !== undefined) {
       calls.push(() => (f(0, 1) === 0 ? null : backendError('precompiled', `${o} did not end well`, RELOAD)))
       continue
     }
-    const made = hostCall(header.hosts[Number(o)], `hosts[${o}]`, memory, known)
+    const made = hostCall(hosts[Number(o)], `${where}hosts[${o}]`, memory, known)
     if (E.isLeft(made)) return refused(made.left)
     calls.push(made.right)
   }
   return E.right(calls)
+}
+
+/** The way with bytes, with the word that says whether it could be gone; what both have in common is copied. */
+const bytesWay = (
+  opened: Opened,
+  ops: OpTable,
+): E.Either<QuantErrors, (Way & { readonly guard: Float32Array }) | null> => {
+  const { header, memory } = opened
+  const { bytes } = header
+  if (bytes === undefined) return E.right(null)
+  for (const copy of bytes.copies) {
+    const [from, to] = [viewOf(memory, copy.from).data, viewOf(memory, copy.to).data]
+    to.set(from.subarray(0, to.length))
+  }
+  return E.map((calls: readonly Call[]) => ({
+    calls,
+    results: bytes.results,
+    storage: bytes.inputs.map((place) => (place === null ? null : viewOf(memory, place).data)),
+    guard: viewOf(memory, bytes.guard).data,
+  }))(callsOf(bytes, opened, 'bytes.', ops))
+}
+
+/** All ways, the one to try first in front. */
+const waysOf = (opened: Opened, ops: OpTable): E.Either<QuantErrors, Ways> => {
+  const { header, memory } = opened
+  const calls = callsOf(header, opened, '', ops)
+  if (E.isLeft(calls)) return calls
+  const storage = header.inputs.map(({ at, shape }) => (at === null ? null : viewOf(memory, { at, shape }).data))
+  const plain: Way = { storage, calls: calls.right, results: header.results }
+  return E.map((bytes: Ways['bytes']): Ways => ({ plain, bytes }))(bytesWay(opened, ops))
+}
+
+type Ways = { readonly plain: Way; readonly bytes: (Way & { readonly guard: Float32Array }) | null }
+
+const goneBy = ({ storage, calls }: Way, given: readonly Tensor[]): QuantError | null => {
+  given.forEach((t, i) => storage[i]?.set(t.data))
+  for (const call of calls) {
+    const failure = call()
+    if (failure !== null) return failure
+  }
+  return null
+}
+
+/** Computes; gives where the results lie. */
+const computed = ({ plain, bytes }: Ways, given: readonly Tensor[]): E.Either<QuantError, Header['results']> => {
+  bytes?.guard.fill(0)
+  const failure = bytes === null ? null : goneBy(bytes, given)
+  if (failure !== null) return E.left(failure)
+  if (bytes !== null && bytes.guard[0] === 0) return E.right(bytes.results)
+  const other = goneBy(plain, given)
+  return other === null ? E.right(plain.results) : E.left(other)
 }
 
 const RELOAD = 'make the file again with precompile, and load it anew'
@@ -78,23 +141,19 @@ const RELOAD = 'make the file again with precompile, and load it anew'
 const isIndex = (x: unknown): x is number => typeof x === 'number'
 
 /** A file opened, with its calls, as a program. */
-const programOf = <I, O>({ header, memory }: Opened, calls: readonly Call[]): Precompiled<I, O> => {
+const programOf = <I, O>({ header, memory }: Opened, ways: Ways): Precompiled<I, O> => {
   const inputs = header.inputs.map(({ at: _, ...input }, node): ProgramInput => ({
     ...input,
     kind: 'data',
     node,
     learned: false,
   }))
-  let storage = header.inputs.map(({ at, shape }) => (at === null ? null : viewOf(memory, { at, shape }).data))
-  let gone = false
+  let left: Ways | null = ways
   const copyOf = (place: Place): Tensor => ({ shape: place.shape, data: viewOf(memory, place).data.slice() })
-  const execute = (given: readonly Tensor[]): E.Either<QuantErrors, PrecompiledRun<O>> => {
-    given.forEach((t, i) => storage[i]?.set(t.data))
-    for (const call of calls) {
-      const failure = call()
-      if (failure !== null) return E.left([failure])
-    }
-    const results = header.results.map((r): Output => outputOf(r, copyOf))
+  const execute = (all: Ways, given: readonly Tensor[]): E.Either<QuantErrors, PrecompiledRun<O>> => {
+    const done = computed(all, given)
+    if (E.isLeft(done)) return E.left([done.left])
+    const results = done.right.map((r): Output => outputOf(r, copyOf))
     return E.right({
       outputs: mapTree(isIndex, header.tree, (i) => results[i]) as O,
       warnings: header.warnings,
@@ -103,21 +162,20 @@ const programOf = <I, O>({ header, memory }: Opened, calls: readonly Call[]): Pr
   return {
     inputs: header.inputs.map(({ at: _, ...input }) => input),
     run: (given, options = {}) => {
-      if (gone) return E.left(disposed('this precompiled program', 'precompiled'))
+      if (left === null) return E.left(disposed('this precompiled program', 'precompiled'))
       const wrong = fieldProblems('run', options, RUN)
       if (wrong.length > 0) return E.left(wrong)
       const bound = bindInputs({ inputs }, { params: null, state: null, inputs: given }, options)
       if (E.isLeft(bound)) return bound
       try {
-        return execute(bound.right)
+        return execute(left, bound.right)
       } catch (e) {
         // Only the code of a file that precompile did not write ends like this.
         return E.left([backendError('precompiled', `the program was stopped: ${String(e)}`, RELOAD)])
       }
     },
     dispose: () => {
-      gone = true
-      storage = []
+      left = null
     },
   }
 }
@@ -141,6 +199,6 @@ export const loadPrecompiled = async <I = unknown, O = Tree<Output>>(
   if (wrong.length > 0) return E.left(wrong)
   const opened = await open(bytes)
   if (E.isLeft(opened)) return opened
-  const calls = callsOf(opened.right, options.ops ?? {})
-  return E.isLeft(calls) ? calls : E.right(programOf<I, O>(opened.right, calls.right))
+  const ways = waysOf(opened.right, options.ops ?? {})
+  return E.isLeft(ways) ? ways : E.right(programOf<I, O>(opened.right, ways.right))
 }

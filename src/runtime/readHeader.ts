@@ -9,6 +9,9 @@ import {
   VERSION,
   type Header,
   type Place,
+  type StoredBytes,
+  type StoredCalls,
+  type StoredCopy,
   type StoredHost,
   type StoredInput,
 } from '../evaluator/precompiled/header.js'
@@ -144,6 +147,44 @@ const warningReader =
     }
   }
 
+const readCalls = (
+  r: Readers,
+  raw: { readonly [key: string]: unknown },
+  at: string,
+  { fits, functions }: Known,
+): StoredCalls => {
+  const hosts = r.list(hostReader(r, fits))(raw.hosts, `${at}hosts`)
+  const call: Read<string | number> = (o, where) => {
+    const known = typeof o === 'string' ? functions.has(o) : typeof o === 'number' && hosts[o] !== undefined
+    return known ? (o as string | number) : (r.doubt(where, 'neither a function of the module nor a host step'), 0)
+  }
+  return {
+    results: r.list(resultReader(r, fits))(raw.results, `${at}results`),
+    order: r.list(call)(raw.order, `${at}order`),
+    hosts,
+  }
+}
+
+const readBytes = (r: Readers, x: unknown, wanted: number, known: Known): StoredBytes => {
+  const raw = r.record(x, 'bytes')
+  const calls = readCalls(r, raw, 'bytes.', known)
+  if (calls.results.length !== wanted) r.doubt('bytes.results', `${wanted} were expected`)
+  const place = placeReader(r, known.fits)
+  const copy: Read<StoredCopy> = (y, where) => {
+    const both = r.record(y, where)
+    return { from: place(both.from, `${where}.from`), to: place(both.to, `${where}.to`) }
+  }
+  return {
+    ...calls,
+    guard: place(raw.guard, 'bytes.guard'),
+    inputs: r.list<Place | null>((y, where) => (y === null ? null : place(y, where)))(raw.inputs, 'bytes.inputs'),
+    copies: r.list(copy)(raw.copies, 'bytes.copies'),
+  }
+}
+
+/** What is known of the module: which places lie in its memory, and the functions that it exports. */
+type Known = { readonly fits: Fits; readonly functions: ReadonlySet<string> }
+
 /** Reads a header; doubts are noted by the readers. `functions` are those that the module exports. */
 export const readHeader = (r: Readers, x: unknown, fits: Fits, functions: ReadonlySet<string>): Header => {
   const raw = r.record(x, '')
@@ -154,20 +195,15 @@ export const readHeader = (r: Readers, x: unknown, fits: Fits, functions: Readon
     const problem = inputProblem(inputs, i)
     if (problem !== null) r.doubt(`inputs[${i}]`, problem)
   })
-  const results = r.list(resultReader(r, fits))(raw.results, 'results')
-  const hosts = r.list(hostReader(r, fits))(raw.hosts, 'hosts')
-  const call: Read<string | number> = (o, where) => {
-    const known = typeof o === 'string' ? functions.has(o) : typeof o === 'number' && hosts[o] !== undefined
-    return known ? (o as string | number) : (r.doubt(where, 'neither a function of the module nor a host step'), 0)
-  }
+  const own = readCalls(r, raw, '', { fits, functions })
+  const bytes = raw.bytes === undefined ? null : readBytes(r, raw.bytes, own.results.length, { fits, functions })
   return {
     format: FORMAT,
     version: VERSION,
     inputs,
-    results,
-    tree: treeReader(r, (i) => results[i] !== undefined)(raw.tree, 'tree'),
-    order: r.list(call)(raw.order, 'order'),
-    hosts,
+    ...own,
+    tree: treeReader(r, (i) => own.results[i] !== undefined)(raw.tree, 'tree'),
+    ...(bytes === null ? {} : { bytes }),
     warnings: r.list(warningReader(r))(raw.warnings, 'warnings'),
   }
 }

@@ -3,7 +3,6 @@ import * as assert from 'uvu/assert'
 import fc from 'fast-check'
 import * as E from 'fp-ts/lib/Either.js'
 import * as q from '../../src/index.js'
-import { crc32 } from '../../src/data/crc32.js'
 import { loadPrecompiled, type Precompiled } from '../../src/runtime/index.js'
 import { flatten, sized, text } from '../../src/evaluator/wasm/asm/encode.js'
 import { newLoopRules } from '../../src/evaluator/wasm/elementwise/lowering.js'
@@ -13,7 +12,7 @@ import { shapeOfCall } from '../../src/graph/signature.js'
 import { primitiveOps } from '../../src/ops/index.js'
 import { hostOps } from '../../src/runtime/hostOps.js'
 import { suite } from '../support/suite.js'
-import { sameBits } from './support.js'
+import { mended, moduleEnd, sameBits, withHeader } from './support.js'
 
 const test = suite('precompile')
 
@@ -277,37 +276,6 @@ test('the file is smaller than its float parameters where these are quantized, a
   const weight = (fixed.params as { readonly fc1: { readonly weight: q.Tensor } }).fc1.weight
   assert.is(Buffer.from(bytes).includes(Buffer.from(weight.data.buffer, 0, 64)), false)
 })
-
-/** Where the last section of a module begins: sections are walked from the front. */
-const moduleEnd = (bytes: Uint8Array): number => {
-  let [at, last] = [8, 8]
-  while (at < bytes.length) {
-    last = at++
-    let [size, shift] = [0, 0]
-    for (;;) {
-      const b = bytes[at++]
-      size |= (b & 127) << shift
-      shift += 7
-      if (b < 128) break
-    }
-    at += size
-  }
-  return last
-}
-
-const mended = (bytes: Uint8Array): Uint8Array => {
-  const out = bytes.slice()
-  new DataView(out.buffer).setUint32(out.length - 4, crc32(out.subarray(0, out.length - 4)), true)
-  return out
-}
-
-/** The same file with another header, checksum mended. */
-const withHeader = (bytes: Uint8Array, change: (text: string) => string): Uint8Array => {
-  const [section] = WebAssembly.Module.customSections(new WebAssembly.Module(bytes.slice()), 'quantrace')
-  const json = change(new TextDecoder().decode(new Uint8Array(section, 0, section.byteLength - 4)))
-  const content = flatten([text('quantrace'), new TextEncoder().encode(json), 0, 0, 0, 0])
-  return mended(flatten([bytes.subarray(0, moduleEnd(bytes)), 0, sized(content)]))
-}
 
 test('a file that was cut off or changed anywhere is a ParseError', async () => {
   const bytes = file(nets.integers)

@@ -47,17 +47,38 @@ export type StoredHost = {
   }
 }
 
-/** All that a reader must know besides the module. */
-export type Header = {
-  readonly format: typeof FORMAT
-  readonly version: typeof VERSION
-  readonly inputs: readonly StoredInput[]
+/** One way to compute the results. */
+export type StoredCalls = {
   readonly results: readonly Result<Place>[]
-  /** The tree in which a run gives them: each leaf is the number of a result. */
-  readonly tree: Tree<number>
   /** Calls in order: a function of the module, or the number of a host step. */
   readonly order: readonly (string | number)[]
   readonly hosts: readonly StoredHost[]
+}
+
+/**
+ * A way that is tried first: the word at `guard`, which the reader clears before, is none after it where a number came that is no integer of its
+ * grid (a NaN); its results are none then, and the other way is gone.
+ */
+export type StoredBytes = StoredCalls & {
+  readonly guard: Place
+  /** Where each input lies, in their order; null where no step reads it. */
+  readonly inputs: readonly (Place | null)[]
+  /** What it has in common with the other way: stretches of memory that are copied once, when the file is loaded. */
+  readonly copies: readonly StoredCopy[]
+}
+
+/** What lies at one place belongs to another, too. */
+export type StoredCopy = { readonly from: Place; readonly to: Place }
+
+/** All that a reader must know besides the module. */
+export type Header = StoredCalls & {
+  readonly format: typeof FORMAT
+  readonly version: typeof VERSION
+  readonly inputs: readonly StoredInput[]
+  /** The tree in which a run gives the results: each leaf is the number of one. */
+  readonly tree: Tree<number>
+  /** The same with integers of quantizers stored as bytes; absent where there are none. A reader may leave it aside. */
+  readonly bytes?: StoredBytes
   /** What comes with each run. */
   readonly warnings: readonly QuantWarning[]
 }

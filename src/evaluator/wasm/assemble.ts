@@ -26,6 +26,8 @@ export type HostStep = { readonly kind: 'host'; readonly step: number; readonly 
 export type Assembled = {
   readonly bytes: Uint8Array<ArrayBuffer>
   readonly order: readonly (Segment | HostStep)[]
+  /** That of the second plan. */
+  readonly second: readonly (Segment | HostStep)[]
   readonly stages: readonly (readonly { readonly name: string; readonly units: number; readonly label: string }[])[]
 }
 
@@ -67,6 +69,8 @@ type Context = {
   readonly written: readonly Written[]
   readonly barrier: Barrier | null
   readonly splitAbove: number
+  /** In front of the names of segments. */
+  readonly prefix: string
 }
 
 /** Steps without the host between them, some of them in part. */
@@ -110,7 +114,7 @@ const orderOf = (c: Context, isInImage: boolean): Assembled['order'] => {
   let run: RunOfSteps | null = null
   let count = 0
   const close = (): void => {
-    if (run !== null) order.push(emitSegment(c, run, `segment${count++}`))
+    if (run !== null) order.push(emitSegment(c, run, `${c.prefix}segment${count++}`))
     run = null
   }
   const add = (k: number, cached: boolean, part: Part): void => {
@@ -144,19 +148,32 @@ const exported = (m: ModuleBuilder, kernel: EmittedKernel): Assembled['stages'][
     return { name: s.name, units: s.units, label: s.label }
   })
 
-/** Assembles a plan's module. */
-export const assemble = (plan: Plan, options: AssembleOptions): Assembled => {
+/** Writes a plan into a module; `prefix` tells its names from those of another. */
+const emitted = (
+  m: ModuleBuilder,
+  plan: Plan,
+  barrier: Barrier | null,
+  { stages: all, splitAbove, image }: AssembleOptions,
+  prefix: string,
+): Pick<Assembled, 'order' | 'stages'> => {
+  // Where each stage is exported it must find its addresses by itself.
+  const emit = newSharing(m, plan.steps, !all)
+  const written = plan.steps.map((s, k) =>
+    s.kernel === null ? null : emit(s, s.kernel, placesOf(plan, s), `${prefix}step${k}`),
+  )
+  const order = orderOf({ m, plan, written, barrier, splitAbove, prefix }, image !== undefined)
+  const stages = written.map((w) => (w === null || !all ? [] : exported(m, w.kernel)))
+  return { order, stages }
+}
+
+/** Assembles a plan's module; `second` stands in it, too, and is called in an order of its own. */
+export const assemble = (plan: Plan, options: AssembleOptions, second: Plan | null = null): Assembled => {
   const m = newModule(options)
   const barrier = options.threads ? emitBarrier(m, options.mayWait) : null
-  // Where each stage is exported it must find its addresses by itself.
-  const emit = newSharing(m, plan.steps, !options.stages)
-  const written = plan.steps.map((s, k) =>
-    s.kernel === null ? null : emit(s, s.kernel, placesOf(plan, s), `step${k}`),
-  )
-  const { splitAbove, image } = options
-  const order = orderOf({ m, plan, written, barrier, splitAbove }, image !== undefined)
-  const stages = written.map((w) => (w === null || !options.stages ? [] : exported(m, w.kernel)))
+  const first = emitted(m, plan, barrier, options, '')
+  const other = second === null ? null : emitted(m, second, barrier, options, 'second')
   const memory = { pages: options.pages, maximum: options.pages, shared: options.threads }
+  const { image } = options
   const bytes = m.bytes(image === undefined ? memory : { ...memory, image })
-  return { bytes, order, stages }
+  return { bytes, ...first, second: other?.order ?? [] }
 }

@@ -158,8 +158,8 @@ const demandPlaces = (flat: Flat, steps: readonly Chosen[], addresses: Float64Ar
         )
 }
 
-/** Gives everything its place. `keeps` says of an input that no step reads whether it has one all the same. */
-export const placed = (choice: Choice, keeps: (input: number) => boolean): Plan => {
+/** Gives everything its place, from byte `start` on. `keeps` says of an input that no step reads whether it has one all the same. */
+export const placed = (choice: Choice, keeps: (input: number) => boolean, start = CONTROL_BYTES): Plan => {
   const { flat, leveled, commits, steps } = choice
   const over = inPlace(choice)
   const { from, to } = lifetimes(choice)
@@ -175,7 +175,7 @@ export const placed = (choice: Choice, keeps: (input: number) => boolean): Plan 
       bufferOf.set(id, add({ bytes: sizeOf(shape) * (choice.bytes.has(id) ? 1 : 4), from: from[id], to: to[id] }))
   }
   const areas = steps.map((s, k) => areasOf(s, k, isSplit(s, leveled), add))
-  const arena = place(buffers, CONTROL_BYTES)
+  const arena = place(buffers, start)
   const addressOf = (buffer = -1): number => (buffer < 0 ? -1 : arena.addresses[buffer])
   const addresses = Float64Array.from(flat.nodes, (n) =>
     addressOf(bufferOf.get(over.get(n.id) ?? heirs.get(n.id) ?? n.id)),

@@ -223,10 +223,11 @@ export const planOf = (
 /**
  * What is left of an eval plan once everything that depends on parameters and state alone has been done: the other steps, placed anew, so that
  * what only the first needed takes no memory. What these left behind and the others read must be put into its place before the first execution.
+ * `start`: the first byte that is free, where another plan lies in front of it.
  */
-export const restOf = (program: Program, { flat, leveled, steps, byteGrids: bytes }: Plan): Plan => {
+export const restOf = (program: Program, plan: Plan, start?: number): Plan => {
+  const { flat, leveled, steps, byteGrids: bytes } = plan
   const data = new Set(program.inputs.flatMap((p, i) => (p.kind === 'data' ? [flat.inputs[i]] : [])))
-  return placed({ flat, leveled, commits: [], steps: steps.filter((s) => !s.step.cached), bytes }, (input) =>
-    data.has(input),
-  )
+  const left = { flat, leveled, commits: [], steps: steps.filter((s) => !s.step.cached), bytes }
+  return placed(left, (input) => data.has(input), start)
 }

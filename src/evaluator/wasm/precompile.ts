@@ -6,7 +6,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { crc32 } from '../../data/crc32.js'
 import type { QuantErrors, QuantWarning } from '../../data/error.js'
-import { bytesOf, sizeOf, type Shape } from '../../data/shape.js'
+import { sizeOf, type Shape } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import { mapTree, type Tree } from '../../data/tree.js'
 import { attrsFor, computes } from '../../graph/op.js'
@@ -23,21 +23,23 @@ import {
   VERSION,
   type Header,
   type Place,
+  type StoredCalls,
+  type StoredCopy,
   type StoredHost,
 } from '../precompiled/header.js'
 import { flatten, text, u32, type Code } from './asm/encode.js'
 import type { DataPiece } from './asm/module.js'
 import { assemble, type Assembled } from './assemble.js'
+import { GUARD } from './barrier.js'
 import { hasSimd } from './features.js'
+import { imageOf, withoutCopies } from './image.js'
+import { rounded } from './kernels/loops.js'
 import { newMath } from './kernels/math.js'
 import { load } from './load.js'
 import { phasesOf } from './phases.js'
 import type { Plan } from './placing.js'
 import { planOf, restOf } from './planning.js'
 import { PAGE_BYTES } from './machine.js'
-
-/** A stretch of zeros from this length on isn't stored: memory begins as zeros. */
-const GAP_WORDS = 16
 
 /** The program without its next state: what state becomes is not asked. */
 const withResultsOnly = (program: Program): Program => {
@@ -47,52 +49,8 @@ const withResultsOnly = (program: Program): Program => {
   return { ...program, graph: { ...program.graph, outputs: [...new Set(nodes)] } }
 }
 
-/** The parts of a stretch of memory that aren't zeros, beginning at `address` of the other memory. */
-const pieces = (memory: ArrayBuffer, from: number, address: number, bytes: number): readonly DataPiece[] => {
-  const words = new Uint32Array(memory, from, Math.ceil(bytes / 4))
-  const out: DataPiece[] = []
-  let start = -1
-  let last = -1
-  const close = (): void => {
-    if (start >= 0)
-      out.push({
-        address: address + 4 * start,
-        bytes: new Uint8Array(memory, from + 4 * start, 4 * (last + 1 - start)).slice(),
-      })
-  }
-  for (let i = 0; i < words.length; i++) {
-    if (words[i] === 0) continue
-    if (start < 0 || i - last > GAP_WORDS) {
-      close()
-      start = i
-    }
-    last = i
-  }
-  close()
-  return out
-}
-
-/** What the steps of `rest` find in memory: what those before them left in that of the whole plan, and their constants. */
-const imageOf = (plan: Plan, rest: Plan, memory: ArrayBuffer): readonly DataPiece[] => {
-  const { nodes, outputs } = rest.flat
-  const made = new Set(rest.steps.flatMap((s) => s.outs))
-  const read = new Set([...rest.steps.flatMap((s) => s.args), ...outputs.map((o) => o.id)])
-  const values = [...read].filter((id) => !made.has(id) && plan.leveled.cached[id] === 1)
-  const former = plan.steps.filter((s) => !s.step.cached)
-  return [
-    ...values.flatMap((id) => pieces(memory, plan.addresses[id], rest.addresses[id], bytesOf(nodes[id].shape))),
-    ...rest.steps.flatMap((s, k) => [
-      ...(s.split && s.kernel !== null ? pieces(memory, former[k].scratch, s.scratch, s.kernel.scratch) : []),
-      ...(s.split && s.flags >= 0 ? pieces(memory, former[k].flags, s.flags, 8) : []),
-      ...(s.kernel === null || s.kernel.constants === null
-        ? []
-        : [{ address: s.constants, bytes: s.kernel.constants }]),
-    ]),
-  ]
-}
-
 /** The host steps of a plan, by number of the step. */
-const hostsOf = (program: Program, plan: Plan, { order }: Assembled): ReadonlyMap<number, StoredHost> => {
+const hostsOf = (program: Program, plan: Plan, order: Assembled['order']): ReadonlyMap<number, StoredHost> => {
   const place = (id: number, shape: Shape): Place => ({ at: plan.addresses[id], shape })
   return new Map(
     order.flatMap((o): readonly (readonly [number, StoredHost])[] => {
@@ -120,9 +78,10 @@ const resultTree = ({ outputs, structure }: Program): Tree<number> => {
   return mapTree(isIndex, structure.results, (i) => index.get(i) ?? 0)
 }
 
-const headerOf = (program: Program, plan: Plan, assembled: Assembled, warnings: readonly QuantWarning[]): Header => {
+/** Calls and results of a plan, whose module calls it in this order. */
+const callsOf = (program: Program, plan: Plan, order: Assembled['order']): StoredCalls => {
   const { flat, addresses } = plan
-  const hosts = hostsOf(program, plan, assembled)
+  const hosts = hostsOf(program, plan, order)
   const numbers = new Map([...hosts.keys()].map((step, k) => [step, k] as const))
   const where = new Map(program.graph.outputs.map((id, i) => [id, flat.outputs[i]] as const))
   const outputAt = (node: number): Place => {
@@ -130,21 +89,94 @@ const headerOf = (program: Program, plan: Plan, assembled: Assembled, warnings: 
     return { at: addresses[ref.id], shape: ref.shape }
   }
   return {
-    format: FORMAT,
-    version: VERSION,
-    inputs: program.inputs.flatMap(({ kind, path, part, shape, quant, dtype }, i) => {
-      const at = flat.inputs[i] < 0 ? null : addresses[flat.inputs[i]]
-      const declared = { ...(quant === undefined ? {} : { quant }), ...(dtype === undefined ? {} : { dtype }) }
-      return kind === 'data' ? [{ path, part, shape, at, ...declared }] : []
-    }),
     results: program.outputs.filter((o) => o.kind === 'result').map((o) => resultOf(program, o, outputAt)),
-    tree: resultTree(program),
-    order: assembled.order.flatMap((o): readonly (string | number)[] => {
+    order: order.flatMap((o): readonly (string | number)[] => {
       const call = o.kind === 'segment' ? o.name : numbers.get(o.step)
       return call === undefined ? [] : [call]
     }),
     hosts: [...hosts.values()],
-    warnings,
+  }
+}
+
+/** Where the inputs of data lie. */
+const inputsAt = (program: Program, { flat, addresses }: Plan): readonly (number | null)[] =>
+  program.inputs.flatMap(({ kind }, i) =>
+    kind === 'data' ? [flat.inputs[i] < 0 ? null : addresses[flat.inputs[i]]] : [],
+  )
+
+/** What is left of a plan once all that depends on parameters and state alone is done, and what that left in memory. */
+type Ready = { readonly rest: Plan; readonly image: readonly DataPiece[]; readonly warnings: readonly QuantWarning[] }
+
+/** Does what depends on parameters and state alone. Null: there are numbers among it that can't be stored as bytes. */
+const readied = (
+  program: Program,
+  plan: Plan,
+  inputs: readonly Tensor[],
+  start?: number,
+): E.Either<QuantErrors, Ready | null> => {
+  const loaded = load(program, plan, null)
+  if (E.isLeft(loaded)) return loaded
+  const { memory, ahead, isUnfit, inputs: places } = loaded.right
+  program.inputs.forEach((p, i) => {
+    if (p.kind !== 'data') places[i].data.set(inputs[i].data)
+  })
+  const failure = ahead()
+  if (failure !== null) return E.left([failure])
+  if (isUnfit()) return E.right(null)
+  const rest = restOf(program, plan, start)
+  const warnings = phasesOf(plan.flat).warnings((i) => inputs[i].data)
+  return E.right({ rest, image: imageOf(plan, rest, memory.buffer), warnings })
+}
+
+/** The way with bytes, behind the other one in memory; null where no value is one. */
+const withBytes = (
+  program: Program,
+  plan: Plan,
+  inputs: readonly Tensor[],
+  other: Ready,
+): E.Either<QuantErrors, (Ready & { readonly copies: readonly StoredCopy[] }) | null> =>
+  plan.byteGrids.size === 0
+    ? E.right(null)
+    : E.map((made: Ready | null) => {
+        if (made === null) return null
+        const { own, copies } = withoutCopies(made.image, other.image)
+        return { ...made, image: own, copies }
+      })(readied(program, plan, inputs, rounded(other.rest.bytes)))
+
+const headerOf = (
+  program: Program,
+  plain: Ready,
+  bytes: (Ready & { readonly copies: readonly StoredCopy[] }) | null,
+  assembled: Assembled,
+): Header => {
+  const places = inputsAt(program, plain.rest)
+  const shapes = program.inputs.flatMap(({ kind, shape }) => (kind === 'data' ? [shape] : []))
+  return {
+    format: FORMAT,
+    version: VERSION,
+    inputs: program.inputs
+      .filter(({ kind }) => kind === 'data')
+      .map(({ path, part, shape, quant, dtype }, i) => ({
+        path,
+        part,
+        shape,
+        at: places[i],
+        ...(quant === undefined ? {} : { quant }),
+        ...(dtype === undefined ? {} : { dtype }),
+      })),
+    ...callsOf(program, plain.rest, assembled.order),
+    tree: resultTree(program),
+    warnings: plain.warnings,
+    ...(bytes === null
+      ? {}
+      : {
+          bytes: {
+            ...callsOf(program, bytes.rest, assembled.second),
+            guard: { at: GUARD, shape: [] },
+            inputs: inputsAt(program, bytes.rest).map((at, i) => (at === null ? null : { at, shape: shapes[i] })),
+            copies: bytes.copies,
+          },
+        }),
   }
 }
 
@@ -187,21 +219,22 @@ export const precompileProgram = (whole: Program, inputs: readonly Tensor[]): E.
   const program = withResultsOnly(whole)
   const read = (i: number): Float32Array => inputs[i].data
   return withMemory('wasm', () => {
-    const plan = planOf(program, read, [], newMath())
-    const loaded = load(program, plan, null)
-    if (E.isLeft(loaded)) return loaded
-    const { memory, ahead, inputs: places } = loaded.right
-    program.inputs.forEach((p, i) => {
-      if (p.kind !== 'data') places[i].data.set(inputs[i].data)
-    })
-    const failure = ahead()
-    if (failure !== null) return E.left([failure])
-    const rest = restOf(program, plan)
+    const math = newMath()
+    const planned = (bytes: boolean): Plan => planOf(program, read, [], math, { bytes })
+    const plain = readied(program, planned(false), inputs)
+    if (E.isLeft(plain)) return plain
+    // A plan without bytes is always fit.
+    if (plain.right === null) return E.left([noSimd])
+    const { rest, image } = plain.right
     const loops = loopsOf(program, rest)
     if (loops.length > 0) return E.left(loops)
-    const image = imageOf(plan, rest, memory.buffer)
-    const pages = Math.ceil(rest.bytes / PAGE_BYTES) + 1
-    const assembled = assemble(rest, { threads: false, mayWait: false, pages, stages: false, splitAbove: 0, image })
-    return E.right(fileOf(assembled.bytes, headerOf(program, rest, assembled, phasesOf(plan.flat).warnings(read))))
+    const second = withBytes(program, planned(true), inputs, plain.right)
+    if (E.isLeft(second)) return second
+    const bytes = second.right
+    const pages = Math.ceil((bytes?.rest ?? rest).bytes / PAGE_BYTES) + 1
+    const options = { threads: false, mayWait: false, pages, stages: false, splitAbove: 0 }
+    const whole = { ...options, image: [...image, ...(bytes?.image ?? [])] }
+    const assembled = assemble(rest, whole, bytes?.rest)
+    return E.right(fileOf(assembled.bytes, headerOf(program, plain.right, bytes, assembled)))
   })
 }
