@@ -134,6 +134,16 @@ test('a single number is a row of one', () => {
   refuses('kthValue', [[]], { k: 2 })
 })
 
+test('gradients of a truncation: to the steps, the scale and a zero point that is not 0', () => {
+  const attrs = { bits: 4, signed: true, rounding: 'FLOOR', clamp: 'mask', training: true, zero: 'integer' } as const
+  const found = gradients(({ u, s, z }) => u.kit.emit('fromSteps', [u, s, z], attrs), {
+    u: q.tensorOf([3], [2.5, -20, 5]),
+    s: q.scalar(0.5),
+    z: q.scalar(3),
+  })
+  assert.equal(found, { u: [0.5, 0, 0.5], s: [2 - 3 + (-8 - 3) + (5 - 3)], z: [-1.5] })
+})
+
 test('0 to the power of 0: no gradient to the exponent', () => {
   const zero = { a: q.tensorOf([1], [0]), b: q.tensorOf([1], [0]) }
   assert.equal(

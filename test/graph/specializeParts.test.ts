@@ -1,0 +1,191 @@
+/** What specializing a program rests on, part by part: loops written out, kept nodes, zero points, inputs that are fixed, errors. */
+import * as assert from 'uvu/assert'
+import * as E from 'fp-ts/lib/Either.js'
+import * as q from '../../src/index.js'
+import { quantOf } from '../../src/data/quant.js'
+import type { Kit, Value } from '../../src/graph/op.js'
+import { suite } from '../support/suite.js'
+
+const test = suite('specialize: parts')
+const none = { params: {}, state: {} }
+
+/** A layer of named parameters. */
+const withParams = (
+  params: Readonly<Record<string, q.Tensor>>,
+  apply: (p: Readonly<Record<string, Value>>, x: Value, kit: Kit) => Value,
+): q.Layer => ({
+  layer: 'mine',
+  problems: [],
+  config: { name: 'mine', parts: [] },
+  params: Object.fromEntries(
+    Object.entries(params).map(([name, t]) => [
+      name,
+      { shape: t.shape, learned: true, init: (g: q.Generator) => [t, g] },
+    ]),
+  ) as never,
+  state: {},
+  apply: (p: unknown, _s: unknown, x: unknown, kit: Kit) => [apply(p as never, x as Value, kit), {}] as never,
+})
+
+const specialized = (net: q.Layer, input: unknown, options: q.SpecializeOptions = {}) => {
+  const program = q.orThrow(q.trace(net, input as never, { mode: 'eval' }))
+  const start = q.orThrow(q.init(net, 0))
+  return { program, start, fixed: q.orThrow(q.specialize(program, start as never, options)) }
+}
+
+test('a loop written out gives what the loop gives: carries, slices and stacks of other shapes', () => {
+  const net = q.functionLayer('loop', (x: { readonly a: Value; readonly b: Value }) => {
+    const body = (
+      [h, c]: readonly Value[],
+      [a, b]: readonly Value[],
+    ): readonly [readonly Value[], readonly Value[]] => {
+      const next = q.tanh(q.add(h, q.sum(a)))
+      return [
+        [next, q.mul(c, b)],
+        [q.reshape(next, [1]), q.add(a, c), q.mul(b, b)],
+      ]
+    }
+    const kit = x.a.kit
+    const [carry, ys] = q.scan(body, [kit.constant(0.5, []), kit.constant(2, [])], [x.a, x.b], { reverse: true })
+    return { carry: carry[0], last: carry[1], first: ys[0], second: ys[1], third: ys[2] }
+  })
+  const declared = { a: q.tensorInput([3, 2]), b: q.tensorInput([3]) }
+  const inputs = { a: q.tensorOf([3, 2], [1, -2, 0.5, 0.25, -1, 3]), b: q.tensorOf([3], [0.5, 2, -1]) }
+  const { program, fixed } = specialized(net as never, declared, { unroll: true })
+  assert.not(fixed.program.graph.nodes.some((n) => n.op.name === 'scan'))
+  assert.equal(
+    q.orThrow(q.run(fixed.program, { params: fixed.constants, state: {}, inputs } as never)).outputs,
+    q.orThrow(q.run(program, { ...none, inputs } as never)).outputs,
+  )
+})
+
+test('a recurrent layer written out says the same of its results', () => {
+  const net = q.QuantRNN({ inputSize: 3, hiddenSize: 2 })
+  const { program, fixed } = specialized(net as never, { x: q.tensorInput([4, 2, 3]) }, { unroll: true })
+  const said = (p: q.Program) =>
+    p.outputs
+      .filter((o) => o.kind === 'result')
+      .map((o) => {
+        const grid = quantOf(p.graph.nodes[o.node].carried)
+        return [o.path, grid?.bits, grid?.signed]
+      })
+  assert.equal(said(fixed.program as never), said(program as never))
+})
+
+test('nothing is kept unless it is asked for; what reads a kept node is kept with it', () => {
+  const params = { w: q.tensorOf([2], [0.3, -0.7]), k: q.tensorOf([2], [2, 3]) }
+  const net = withParams(params, (p, x, kit) => {
+    const attrs = {
+      bits: 4,
+      signed: true,
+      narrow: false,
+      rounding: 'ROUND',
+      clamp: 'mask',
+      training: false,
+      zero: 'zero',
+    } as const
+    const on = q.dequantize(kit.emit('quantize', [p.w, kit.constant(0.1), kit.constant(0)], attrs))
+    return q.add(x, q.mul(on, p.k))
+  })
+  const inputs = q.tensorOf([2], [1, 2])
+  const names = (options: q.SpecializeOptions): readonly string[] => {
+    const { program, start, fixed } = specialized(net, q.tensorInput([2]), options)
+    assert.equal(
+      q.orThrow(q.run(fixed.program, { params: fixed.constants, state: {}, inputs } as never)).outputs,
+      q.orThrow(q.run(program, { ...start, inputs } as never)).outputs,
+    )
+    assert.is(fixed.program.version, 1)
+    return fixed.program.graph.nodes.map((n) => n.op.name).filter((n) => n === 'quantize' || n === 'mul')
+  }
+  assert.equal(names({}), [])
+  assert.equal(names({ keep: (n) => n.op.name === 'quantize' }), ['quantize', 'mul'])
+})
+
+test('a zero point is 0, whole or neither in all its channels', () => {
+  const zeroOf = (zeros: readonly number[]): string | undefined => {
+    const net = withParams({ z: q.tensorOf([2], zeros) }, (p, x, kit) => {
+      const attrs = {
+        bits: 4,
+        signed: true,
+        narrow: false,
+        rounding: 'ROUND',
+        clamp: 'mask',
+        training: false,
+        zero: 'any',
+      } as const
+      return kit.emit('quantize', [x, kit.constant(0.1), p.z], attrs)
+    })
+    const { fixed } = specialized(net, q.tensorInput([3, 2]))
+    const [result] = fixed.program.outputs
+    return quantOf(fixed.program.graph.nodes[result.node].carried)?.zero
+  }
+  assert.is(zeroOf([0, 0]), 'zero')
+  assert.is(zeroOf([0, 3]), 'integer')
+  assert.is(zeroOf([-8, 7]), 'integer')
+  assert.is(zeroOf([0, 0.5]), 'any')
+  assert.is(zeroOf([0, 8]), 'any')
+  assert.is(zeroOf([-9, 0]), 'any')
+})
+
+test('scale and zero point of an input can be fixed: its value is left, a plain tensor', () => {
+  const net = q.functionLayer('f', (x: Value) => q.relu(x))
+  const declared = q.quantInput([3], { bits: 4, signed: true, zeroPoint: 'integer' })
+  const program = q.orThrow(q.trace(net, declared as never, { mode: 'eval' }))
+  const given = { scale: q.scalar(0.5), zeroPoint: q.scalar(2) }
+  const fixed = q.orThrow(q.specialize(program, none as never, { quantInputs: { '': given } }))
+  assert.equal(
+    fixed.program.inputs.filter((i) => i.kind === 'data').map((i) => [i.part, i.quant]),
+    [['tensor', undefined]],
+  )
+  const grid = quantOf(fixed.program.graph.nodes[fixed.program.outputs[0].node].carried)
+  assert.equal(
+    [grid?.scale, grid?.zeroPoint].map((id) => [...(fixed.valueOf(id ?? -1)?.data ?? [])]),
+    [[0.5], [2]],
+  )
+  const wrong = q.specialize(program, none as never, { quantInputs: { '': { ...given, scale: q.zeros([3]) } } })
+  assert.ok(E.isLeft(wrong) && wrong.left.length === 1)
+  if (E.isLeft(wrong)) assert.match(wrong.left[0].message, /^scale of .* has shape \[3\]/)
+})
+
+test('one leaf that is missing is an error that names it; a constant stands in the layer that it comes from', () => {
+  const net = q.chain({ block: q.chain({ fc: q.QuantLinear({ inFeatures: 3, outFeatures: 2 }) }) })
+  const { program, start, fixed } = specialized(net as never, q.tensorInput([1, 3]))
+  const { weight } = (start.params as { readonly block: { readonly fc: { readonly weight: q.Tensor } } }).block.fc
+  const missing = q.specialize(program, { params: { block: { fc: { weight } } }, state: start.state } as never)
+  assert.ok(E.isLeft(missing) && missing.left.length === 1)
+  if (E.isLeft(missing)) assert.match(missing.left[0].message, /no parameter block\.fc\.bias/)
+  const paths = fixed.program.graph.nodes
+    .filter((n) => n.op.name === 'input' && n.attrs.kind === 'param')
+    .map((n) => n.path)
+  assert.ok(paths.length > 0 && paths.every((p) => p.startsWith('block.fc')), paths.join())
+})
+
+test('a phase that data decides can not be decided beforehand', () => {
+  const net = q.functionLayer('f', (x: Value, kit: Kit) => {
+    const branch = ([v]: readonly Value[]): readonly Value[] => [q.neg(v)]
+    return (kit as never as { phase: (p: object) => readonly Value[] }).phase({
+      counter: q.sum(x),
+      limit: 1,
+      warnSteps: null,
+      args: [x],
+      collect: branch,
+      learned: ([v]: readonly Value[]) => [q.abs(v)],
+    })[0]
+  })
+  const program = q.orThrow(q.trace(net, q.tensorInput([2]), { mode: 'eval' }))
+  const fixed = q.specialize(program, none as never)
+  assert.ok(E.isLeft(fixed))
+  if (E.isLeft(fixed)) assert.is(fixed.left[0].tag, 'StateError')
+})
+
+test('a check that nobody reads is made all the same', () => {
+  const net = q.functionLayer('f', (x: Value, kit: Kit) => {
+    kit.emit('checkFinite', [x], { names: ['x'] })
+    return q.neg(x)
+  })
+  const { program, fixed } = specialized(net as never, q.tensorInput([1]))
+  for (const p of [program, fixed.program])
+    assert.is(E.isLeft(q.run(p as q.Program, { ...none, inputs: q.tensorOf([1], [NaN]) } as never)), true)
+})
+
+test.run()
