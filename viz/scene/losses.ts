@@ -13,6 +13,7 @@ import { layerAt, presetFor, type Site } from './site.js'
 import { costOf, type Index } from './reach.js'
 import type { Advice, SceneFloat, SceneLoss, SceneNode } from './scene.js'
 import { unshifted, birthsOf } from './births.js'
+import type { Options } from './written.js'
 import { eightBits } from './whatIf.js'
 
 /** Layers that hold nothing but one function: a step that makes the value bare, and the function itself. */
@@ -36,28 +37,39 @@ const ACTIVATIONS: readonly (readonly [op: Op, layer: string])[] = [
   [tanh, 'QuantTanh'],
 ]
 
-/** A layer that holds one function alone gives way to the one that quantizes its result. */
-const activated = (site: Site, node: Node, n: SceneNode, products: readonly Node[]): readonly Advice[] => {
+/** The layer that quantizes what one function gives, and the sign of its grid; null where there is none. */
+const twinOf = (site: Site, node: Node, n: SceneNode): { layer: string; options: Options; signed: boolean } | null => {
   const layer = layerAt(site, node.path)
   const [, own] = ACTIVATIONS.find(([op]) => computes(node.op) === op || n.why?.startsWith(`torch.${op.name} `)) ?? []
   const twin = layer?.twin ?? (layer === undefined && own !== undefined ? { layer: own, given: [] } : undefined)
   const x = site.graph.nodes[node.inputs[0]]
   // A quantized ReLU takes the metadata of its operand, and would pass on a doubt about its zero point.
-  const doubtful = own === 'QuantReLU' && quantOf(x.carried)?.zero !== 'zero'
-  // The sign of these is that of what they are given; of a quantizer without it half would be wasted.
-  const odd = twin?.layer === 'QuantTanh' && presetFor(site, x).startsWith('Uint')
-  const unsigned = odd && (twin?.given ?? []).every(([k]) => k !== 'actQuant')
-  const signed = own !== 'QuantReLU' && own !== 'QuantSigmoid' && !unsigned
-  return twin === undefined || node.path === '' || doubtful || !reaches(site, node, eightBits(signed), products)
-    ? []
-    : [
-        advise(site, `Use ${twin.layer}: it quantizes what the function gives, to 8 bits.`, {
-          do: 'replace',
-          path: node.path,
-          layer: twin.layer,
-          options: [...twin.given, ...(unsigned ? [['actQuant', 'Uint8ActPerTensorFloat'] as const] : []), RETURNS],
-        }),
-      ]
+  if (twin === undefined || (own === 'QuantReLU' && quantOf(x.carried)?.zero !== 'zero')) return null
+  // Its sign is that of what it is given: where that has none, half of a signed grid would be wasted.
+  const unsigned =
+    twin.layer === 'QuantTanh' &&
+    presetFor(site, x).startsWith('Uint') &&
+    twin.given.every(([option]) => option !== 'actQuant')
+  return {
+    layer: twin.layer,
+    options: [...twin.given, ...(unsigned ? [['actQuant', 'Uint8ActPerTensorFloat'] as const] : []), RETURNS],
+    signed: own !== 'QuantReLU' && own !== 'QuantSigmoid' && !unsigned,
+  }
+}
+
+/** A layer that holds one function alone gives way to the one that quantizes its result. */
+const activated = (site: Site, node: Node, n: SceneNode, products: readonly Node[]): readonly Advice[] => {
+  const twin = twinOf(site, node, n)
+  if (twin === null || node.path === '' || !reaches(site, node, eightBits(twin.signed), products)) return []
+  const { layer, options } = twin
+  return [
+    advise(site, `Use ${layer}: it quantizes what the function gives, to 8 bits.`, {
+      do: 'replace',
+      path: node.path,
+      layer,
+      options,
+    }),
+  ]
 }
 
 const says = (n: SceneNode, pattern: RegExp): boolean => pattern.test(n.why ?? '')
