@@ -34,12 +34,11 @@ const netOf = (how: 'unrolled' | 'loop' | 'deep'): q.Layer => ({
       return walk(t) as never
     }
     const step = ([h, ...now]: readonly Value[], [row]: readonly Value[]): readonly Value[] => {
-      const first = perChannel.apply({} as never, rebuilt(s.a, now.slice(0, a.length)), q.add(h, row), kit)
-      const second = perTensor.apply(
-        {} as never,
-        rebuilt(s.b, now.slice(a.length)),
-        q.mul(q.dequantize(first[0]), row),
-        kit,
+      const first = kit.scoped('a', () =>
+        perChannel.apply({} as never, rebuilt(s.a, now.slice(0, a.length)), q.add(h, row), kit),
+      )
+      const second = kit.scoped('b', () =>
+        perTensor.apply({} as never, rebuilt(s.b, now.slice(a.length)), q.mul(q.dequantize(first[0]), row), kit),
       )
       return [q.dequantize(second[0]), ...[first[1], second[1]].flatMap((t) => leaves(isValue, t).map((l) => l.leaf))]
     }

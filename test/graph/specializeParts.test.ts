@@ -160,6 +160,45 @@ test('one leaf that is missing is an error that names it; a constant stands in t
   assert.ok(paths.length > 0 && paths.every((p) => p.startsWith('block.fc')), paths.join())
 })
 
+test('what an optimizer keeps belongs to no network, and leaves must have their shape', () => {
+  const net = withParams({ w: q.tensorOf([2, 3], [1, 2, 3, 4, 5, 6]) }, (p, x) => q.mul(x, p.w))
+  const { program } = specialized(net, q.tensorInput([2, 3]))
+  const given = (w: unknown, kind: q.Program['inputs'][number]['kind'] = 'param') =>
+    q.specialize(
+      { ...program, inputs: program.inputs.map((i) => (i.kind === 'param' ? { ...i, kind } : i)) } as typeof program,
+      { params: { w }, state: { w } } as never,
+    )
+  const says = (made: ReturnType<typeof given>): string =>
+    E.isLeft(made) ? `${made.left[0].message}; ${made.left[0].fix}` : 'made'
+  assert.is(says(given(q.zeros([2, 3]))), 'made')
+  assert.match(
+    says(given(q.zeros([3, 2]))),
+    /parameter w has shape \[3,2\], but the program has \[2,3\]; give params and state/,
+  )
+  assert.match(says(given({ shape: [2, 3], data: new Float32Array(5) })), /parameter w/)
+  assert.match(says(given(undefined)), /there is no parameter w/)
+  assert.match(says(given(undefined, 'state')), /there is no leaf of state w; give params and state/)
+  for (const kind of ['slot', 'hyper'] as const)
+    assert.match(
+      says(given(q.zeros([2, 3]), kind)),
+      new RegExp(`takes the ${kind} w of an optimizer.*; give the program of a forward`),
+    )
+})
+
+test('constants are inputs behind those of data, none of them learned', () => {
+  const params = { a: q.tensorOf([2], [1, 2]), b: q.tensorOf([2], [3, 4]) }
+  const { fixed } = specialized(
+    withParams(params, (p, x) => q.add(q.mul(x, p.a), p.b)),
+    q.tensorInput([2]),
+  )
+  const { inputs, structure } = fixed.program
+  assert.equal(
+    Object.entries(structure.params as Record<string, number>).map(([key, i]) => inputs[i].path === key),
+    [true, true],
+  )
+  assert.ok(inputs.every((i) => !i.learned))
+})
+
 test('a phase that data decides can not be decided beforehand', () => {
   const net = q.functionLayer('f', (x: Value, kit: Kit) => {
     const branch = ([v]: readonly Value[]): readonly Value[] => [q.neg(v)]

@@ -22,6 +22,17 @@ export const OF_SPECIALIZE: readonly Equivalent[] = [
     ],
     'a check writes what it hands on into its result too: only a copy is saved',
   ),
+  ...of(
+    WALK,
+    'if (live[i] === 0 && node.op.guards !== true) continue',
+    [
+      ['0', '1'],
+      ['===', '!=='],
+      ['!==', '==='],
+      ['true', 'false'],
+    ],
+    'what nobody needs is walked too then, and dropped when the graph is finished: it only takes time',
+  ),
   ...of(WALK, 'if (w.errors.length > 0) return []', [['0', '1']], AT_THE_END),
   ...of(
     WALK,
