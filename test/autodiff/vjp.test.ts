@@ -130,6 +130,26 @@ test('the gradient of a phase is that of the branch that ran, also where a rule 
   }
 })
 
+test('a phase of two results hands each rule the result that is its own', () => {
+  const gradient = (f: (x: q.Value) => readonly q.Value[]): readonly number[] => {
+    const program = q.orThrow(
+      q.grad(
+        traced((x) => q.sum(f(x).reduce((a, b) => q.mul(a, b))), [2]),
+        { inputs: true },
+      ),
+    )
+    const ran = q.orThrow(q.run(program, { ...(none as object), inputs: q.tensorOf([2], [0.5, -1]) } as never))
+    return [...(ran.grads.inputs as q.Tensor).data]
+  }
+  const two = (v: q.Value): readonly q.Value[] => [v.kit.emit('exp', [v]), v.kit.emit('sigmoid', [v])]
+  const inPhase = (x: q.Value): readonly q.Value[] => {
+    const branch = ([v]: readonly q.Value[]): readonly q.Value[] => two(v)
+    const [counter, args] = [x.kit.constant(0), [x]]
+    return x.kit.phase({ counter, limit: 1, warnSteps: null, args, collect: branch, learned: branch })
+  }
+  assert.equal(gradient(inPhase), gradient(two))
+})
+
 test('a backward pass carries no metadata, and its cotangent is no parameter', () => {
   const layer = q.chain({
     act: q.QuantReLU({ returnQuantTensor: true }),
@@ -170,6 +190,12 @@ test('a gradient rule that returns something else is a typed error', () => {
     assert.ok(E.isLeft(made))
     if (E.isLeft(made)) assert.match(made.left[0].message, /the gradient rule of mine returned/)
   }
+  const half: q.Op = { ...q.ops.add, name: 'half', vjp: ({ g }) => [g, 1 as never] }
+  const made = q.grad(
+    traced((x) => q.sum(x.kit.apply(half, [x, x])), [2]),
+    { inputs: true },
+  )
+  assert.ok(E.isLeft(made))
 })
 
 test('a debug run names the first node that makes a NaN', () => {

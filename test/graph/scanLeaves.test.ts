@@ -166,6 +166,29 @@ test('a carry that no gradient is wanted of goes no way back', () => {
   assert.is(carries, 1)
 })
 
+test('slices that no gradient is wanted of have no cotangents', () => {
+  const { layer, problems, config, state } = q.functionLayer('none', (x: Value) => x)
+  const net: q.Layer = {
+    layer,
+    problems,
+    config,
+    state,
+    params: { w: { shape: [2], learned: true, init: (g: q.Generator) => [q.tensorOf([2], [0.5, 2]), g] } } as never,
+    apply: (p: unknown, _s: unknown, x: unknown) => {
+      const { w } = p as { readonly w: Value }
+      const step = ([h]: readonly Value[], [row]: readonly Value[]): readonly [readonly Value[], readonly Value[]] => {
+        const next = q.tanh(q.add(q.mul(h, w), row))
+        return [[next], [next]]
+      }
+      const [, [ys]] = q.scan(step, [zeros(w)], [x as Value])
+      return [q.sum(ys), {}] as never
+    },
+  }
+  const program = q.orThrow(q.grad(q.orThrow(q.trace(net, q.tensorInput([3, 2]), { mode: 'train' }))))
+  const [back] = program.graph.nodes.filter((n) => n.op.name === 'scan' && n.backwardOf !== undefined)
+  assert.is(back.branches?.[0].outputs.length, 2)
+})
+
 test('a loop without carries has the gradient of its body', () => {
   const { gradient } = loopBack(
     (_, [x]) => [[], [q.mul(x, x)]],

@@ -25,7 +25,7 @@ export const GROUPS: readonly Group[] = [
   {
     name: 'quantizers',
     sources: /^src\/quantizers\/.*\.ts$/,
-    tests: new RegExp(`^test/(${OWN}|laws|nn|quantize|interop/brevitas|readme)/`),
+    tests: new RegExp(`^test/(${OWN}|laws|nn|quantize|interop/brevitas)/`),
   },
   {
     name: 'specialize',

@@ -99,9 +99,7 @@ const ofGroup = async (g: Group): Promise<void> => {
     const fate = known(id)
     if (fate !== undefined) count(id, fate)
   }
-  const open = chosen.filter(
-    (id) => known(id) === undefined && whyEquivalent(bundle.mutants[id], lineOf(bundle, id)) === null,
-  )
+  const open = chosen.filter((id) => known(id) === undefined)
   if (open.length > 0) {
     const survey = await surveyed(bundle, surveyPath(bundle))
     console.log(
