@@ -99,8 +99,28 @@ test('what is just enough is accepted', () => {
     linear({ inputQuant: row, bias: false }),
     linear({ weightQuant: q.Int8WeightPerChannelFloatHQO }),
     act({ ...MX, groupSize: 8 }),
+    act({ ...MX, groupSize: 1 }),
+    act({ ...MX, groupDim: 0 }),
+    act({ ...LEARNED, bitWidth: 3, minBitWidth: 3 }),
+    act({ ...LEARNED, bitWidthOffsetMinVal: 2, bitWidthOffsetMaxVal: 32 }),
+    act({ ...LEARNED, bitWidthOffsetMinVal: 4, bitWidthOffsetMaxVal: 4 }),
+    linear({ ...A2Q, weightAccumulatorBitWidth: 64 }),
+    act({ ...FP, bitWidth: 5, exponentBitWidth: 1, mantissaBitWidth: 3 }),
+    act({ ...FP, bitWidth: 11, exponentBitWidth: 7, mantissaBitWidth: 3 }),
+    act({ ...FP, bitWidth: 6, exponentBitWidth: 5, mantissaBitWidth: 0 }),
+    act({ ...FP, bitWidth: 28, exponentBitWidth: 5, mantissaBitWidth: 22 }),
   ]
   for (const layer of good) assert.ok(E.isRight(q.trace(layer, q.tensorInput([2, 8]), { mode: 'train' })))
+})
+
+test('names of minifloats say their widths', () => {
+  const presets = Object.entries(q).filter(([name]) => /^Fp8e\dm\d/.test(name)) as unknown as readonly [
+    string,
+    q.Quantizer,
+  ][]
+  assert.ok(presets.length >= 12)
+  for (const [name, preset] of presets)
+    assert.is(`Fp8e${preset.exponentBitWidth}m${preset.mantissaBitWidth}`, name.slice(0, 7), name)
 })
 
 test('an accumulator of just enough bits lets some weight through', () => {
