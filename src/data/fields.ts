@@ -45,8 +45,11 @@ const isNumber = (x: unknown): x is number => typeof x === 'number' && Number.is
 const isWhole = (x: unknown): x is number => Number.isSafeInteger(x)
 
 /** Is it a record, not a list, a map, a date, a promise, …? */
-const isRecord = (x: unknown): x is { readonly [name: string]: unknown } =>
-  typeof x === 'object' && x !== null && /^\[object (Object|Module)\]$/.test(Object.prototype.toString.call(x))
+const isRecord = (x: unknown): x is { readonly [name: string]: unknown } => {
+  if (typeof x !== 'object' || x === null) return false
+  return Object.getPrototypeOf(x) === Object.prototype || /^\[object (Object|Module)\]$/.test(toText.call(x))
+}
+const toText = Object.prototype.toString
 
 /** The same field, which must be given. */
 export const required = <T>(field: Field<T>): Needed<T> => ({ ...field, required: true })
@@ -179,25 +182,54 @@ const leaveOut = (names: readonly string[]): string =>
     ? 'leave it out: there are no options'
     : `leave it out; known: ${names.slice(0, NAMES_SHOWN).join(', ')}${names.length > NAMES_SHOWN ? ', …' : ''}`
 
-const fieldProblem = (asker: string, name: string, field: Field, given: unknown): readonly QuantError[] => {
+const fieldProblem = (asker: string, name: string, field: Field, given: unknown): QuantError | null => {
   if (given === undefined)
-    return field.required !== true
-      ? []
-      : [
-          configError(
-            name,
-            `${asker} needs ${name}: ${field.says}`,
-            `give ${name}, for instance ${name}: ${field.like}`,
-          ),
-        ]
-  if (field.holds(given)) return []
-  return [
-    configError(
-      name,
-      `${asker} was given ${name}: ${showGiven(given)}; it must be ${field.says}`,
-      `give ${name}: ${field.like}, for instance`,
-    ),
-  ]
+    return field.required === true
+      ? configError(name, `${asker} needs ${name}: ${field.says}`, `give ${name}, for instance ${name}: ${field.like}`)
+      : null
+  if (field.holds(given)) return null
+  return configError(
+    name,
+    `${asker} was given ${name}: ${showGiven(given)}; it must be ${field.says}`,
+    `give ${name}: ${field.like}, for instance`,
+  )
+}
+
+/** An option as a caller would write it first: those that are required, or else the first one. */
+const shownOptions = (fields: { readonly [name: string]: Field }): string => {
+  const names = Object.keys(fields)
+  const needed = names.filter((n) => fields[n].required)
+  const shown = needed.length > 0 ? needed : names.slice(0, 1)
+  return `{ ${shown.map((n) => `${n}: ${fields[n].like}`).join(', ')} }`
+}
+
+const noRecord = (asker: string, given: unknown, fields: { readonly [name: string]: Field }): QuantError =>
+  configError(
+    'options',
+    `${asker} takes a record of options, and was given ${showGiven(given)}`,
+    Object.keys(fields).length === 0 ? `call it without: ${asker}()` : `write ${asker}(${shownOptions(fields)})`,
+  )
+
+const unknownOption = (asker: string, name: string, fields: { readonly [name: string]: Field }): QuantError => {
+  const names = Object.keys(fields)
+  const near = nearestName(name, names)
+  return configError(
+    name,
+    `${asker} has no option ${JSON.stringify(name)}`,
+    near === undefined ? leaveOut(names) : `did you mean ${near}?`,
+  )
+}
+
+const addProblems = (
+  problems: QuantError[],
+  asker: string,
+  given: { readonly [name: string]: unknown },
+  fields: { readonly [name: string]: Field },
+): void => {
+  for (const name in fields) {
+    const problem = fieldProblem(asker, name, fields[name], given[name])
+    if (problem !== null) problems.push(problem)
+  }
 }
 
 /**
@@ -209,29 +241,13 @@ export const fieldProblems = (
   given: unknown,
   fields: { readonly [name: string]: Field },
 ): readonly QuantError[] => {
-  const names = Object.keys(fields)
-  const shown = `{ ${(names.some((n) => fields[n].required) ? names.filter((n) => fields[n].required) : names.slice(0, 1)).map((n) => `${n}: ${fields[n].like}`).join(', ')} }`
-  if (!isRecord(given))
-    return [
-      configError(
-        'options',
-        `${asker} takes a record of options, and was given ${showGiven(given)}`,
-        names.length === 0 ? `call it without: ${asker}()` : `write ${asker}(${shown})`,
-      ),
-    ]
-  const entries: { readonly [name: string]: unknown } = { ...given }
-  const unknown = Object.keys(entries).filter((k) => !Object.hasOwn(fields, k))
-  return [
-    ...unknown.map((k) => {
-      const near = nearestName(k, names)
-      return configError(
-        k,
-        `${asker} has no option ${JSON.stringify(k)}`,
-        near === undefined ? leaveOut(names) : `did you mean ${near}?`,
-      )
-    }),
-    ...names.flatMap((name) => fieldProblem(asker, name, fields[name], entries[name])),
-  ]
+  if (!isRecord(given)) return [noRecord(asker, given, fields)]
+  // Asked for every layer of every trace: where all is well, nothing is made.
+  const problems: QuantError[] = []
+  for (const name in given)
+    if (Object.hasOwn(given, name) && !Object.hasOwn(fields, name)) problems.push(unknownOption(asker, name, fields))
+  addProblems(problems, asker, given, fields)
+  return problems
 }
 
 /** Options that are right, after the defaults of their schema have been filled in. */
@@ -265,7 +281,11 @@ export const argumentProblems = (
   asker: string,
   given: { readonly [name: string]: unknown },
   fields: { readonly [name: string]: Field },
-): readonly QuantError[] => Object.keys(fields).flatMap((name) => fieldProblem(asker, name, fields[name], given[name]))
+): readonly QuantError[] => {
+  const problems: QuantError[] = []
+  addProblems(problems, asker, given, fields)
+  return problems
+}
 
 /** What `f` gives, or the errors of a `QuantFailure` that it throws; anything else that it throws goes through. */
 export const attempt = <A>(f: () => A): Either<QuantErrors, A> => {

@@ -107,13 +107,10 @@ const differentiating = <A>(d: GraphDraft, of: NodeId, body: () => A): A => {
 }
 
 const tie = (d: GraphDraft, id: NodeId, { backwardOf, cotangent }: Pick<Node, 'backwardOf' | 'cotangent'>): void => {
-  const node = d.nodes[id - d.base]
-  if (node === undefined) return
-  d.nodes[id - d.base] = {
-    ...node,
-    ...(backwardOf === undefined ? {} : { backwardOf }),
-    ...(cotangent === undefined ? {} : { cotangent }),
-  }
+  const at = id - d.base
+  if (d.nodes[at] === undefined) return
+  if (backwardOf !== undefined) d.nodes[at] = { ...d.nodes[at], backwardOf }
+  if (cotangent !== undefined) d.nodes[at] = { ...d.nodes[at], cotangent }
 }
 
 /** `Kit.emit` without the types of the attributes, which the table has looked at by then. */

@@ -84,26 +84,30 @@ export const append = (
   carried: Carried = float,
   branches?: Node['branches'],
 ): Value => {
+  const { path, backwardOf } = d
   const id = d.base + d.nodes.length
-  const plain: Node = { id, op, inputs: ids, attrs, shape, carried, path: d.path }
+  const plain: Node =
+    backwardOf === null
+      ? { id, op, inputs: ids, attrs, shape, carried, path }
+      : { id, op, inputs: ids, attrs, shape, carried, path, backwardOf }
   // Most nodes have none of the rest, and traces make many.
-  const isPlain = branches === undefined && d.options.locations !== true && d.backwardOf === null
-  const node: Node = isPlain
-    ? plain
-    : {
-        ...plain,
-        ...(branches === undefined ? {} : { branches }),
-        ...(d.options.locations === true ? { location: callSite() } : {}),
-        ...(d.backwardOf === null ? {} : { backwardOf: d.backwardOf }),
-      }
-  d.nodes.push(node)
+  const isPlain = branches === undefined && d.options.locations !== true
+  d.nodes.push(
+    isPlain
+      ? plain
+      : {
+          ...plain,
+          ...(branches === undefined ? {} : { branches }),
+          ...(d.options.locations === true ? { location: callSite() } : {}),
+        },
+  )
   const dtype = dtypeOf(d, op, ids, attrs)
   if (dtype !== 'float') d.dtypes.set(id, dtype)
   if (key !== null) {
     d.keys.set(key, id)
     d.keyList.push(key)
   }
-  return valueOf(d, node)
+  return valueOf(d, d.nodes[d.nodes.length - 1])
 }
 
 const constantKey = (d: GraphDraft, value: number, shape: Shape): string =>

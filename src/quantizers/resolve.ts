@@ -236,9 +236,10 @@ const KINDS: Fields<Quantizer> = {
   quantDelaySteps: aNumber,
 }
 
+const NEEDED = Object.fromEntries(Object.entries(KINDS).map(([name, field]) => [name, required(field)]))
+
 /** Values of the wrong kind, which only JavaScript or stored configurations can bring here, and fields that nobody knows. */
-const kindProblems = (q: Quantizer): readonly QuantError[] =>
-  fieldProblems(q.name, q, Object.fromEntries(Object.entries(KINDS).map(([name, f]) => [name, required(f)])))
+const kindProblems = (q: Quantizer): readonly QuantError[] => fieldProblems(q.name, q, NEEDED)
 
 /** Everything that is wrong with a quantizer; empty if nothing is. */
 export const quantizerProblems = (q: Quantizer): readonly QuantError[] => {

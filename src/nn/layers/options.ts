@@ -19,12 +19,23 @@ export type Given = { readonly [option: string]: unknown }
 const capital = (s: string): string => s.charAt(0).toUpperCase() + s.slice(1)
 const optionName = (prefix: string, field: string): string => (prefix === '' ? field : prefix + capital(field))
 
+const OPTIONS: ReadonlySet<string> = new Set<string>(quantizerOptionNames)
+
+/** The field of a quantizer that an option behind a prefix is about, or null: `bitWidth` of `inputBitWidth`. */
+export const fieldBehind = (prefix: string, option: string): string | null => {
+  if (!option.startsWith(prefix)) return null
+  const rest = option.slice(prefix.length)
+  const field = prefix === '' ? rest : rest.charAt(0).toLowerCase() + rest.slice(1)
+  return OPTIONS.has(field) && optionName(prefix, field) === option ? field : null
+}
+
 /** A preset with the options that carry its prefix laid over it. */
 export const overridden = (preset: Quantizer, given: Given, prefix: string): Quantizer => {
-  const own = quantizerOptionNames
-    .filter((f) => given[optionName(prefix, f)] !== undefined)
-    .map((f) => [f, given[optionName(prefix, f)]] as const)
-  return { ...preset, ...Object.fromEntries(own) }
+  const own = Object.keys(given).flatMap((option) => {
+    const field = given[option] === undefined ? null : fieldBehind(prefix, option)
+    return field === null ? [] : [[field, given[option]] as const]
+  })
+  return own.length === 0 ? preset : { ...preset, ...Object.fromEntries(own) }
 }
 
 /** The option for one field of the quantizer at a place of a layer: `inputBitWidth` of `inputQuant`, `bitWidth` of `actQuant`. */
@@ -54,17 +65,18 @@ export const optionProblems = (
   fields: { readonly [name: string]: Field },
 ): readonly QuantError[] => [
   ...fieldProblems(layer, given, fields),
-  ...Object.entries(recordOf(given)).flatMap(([option, v]): readonly QuantError[] =>
-    v === undefined && Object.hasOwn(fields, option) && fields[option].required !== true
-      ? [
-          {
-            tag: 'ConfigError',
-            option,
-            path: '',
-            message: `${layer} was given ${option}: undefined`,
-            fix: `leave ${option} out for the default${option.endsWith('Quant') ? ', give null for no quantizer, or mend the name of the preset' : ''}`,
-          },
-        ]
-      : [],
-  ),
+  ...unsetOf(recordOf(given), fields).map((option) => unset(layer, option)),
 ]
+
+const unsetOf = (given: Given, fields: Schema): readonly string[] =>
+  Object.keys(given).filter(
+    (option) => given[option] === undefined && Object.hasOwn(fields, option) && fields[option].required !== true,
+  )
+
+const unset = (layer: string, option: string): QuantError => ({
+  tag: 'ConfigError',
+  option,
+  path: '',
+  message: `${layer} was given ${option}: undefined`,
+  fix: `leave ${option} out for the default${option.endsWith('Quant') ? ', give null for no quantizer, or mend the name of the preset' : ''}`,
+})

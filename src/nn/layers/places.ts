@@ -5,7 +5,7 @@ import type { TruncQuantizer } from '../../quantizers/presets.js'
 import type { Quantizer } from '../../quantizers/quantizer.js'
 import { quantizerProblems } from '../../quantizers/resolve.js'
 import type { Config } from './layer.js'
-import { overridden, quantizerFields, type Given, type Prefixed, type Schema } from './options.js'
+import { fieldBehind, overridden, quantizerFields, type Given, type Prefixed, type Schema } from './options.js'
 import { optionalConfig } from './quantizing.js'
 
 /** Where a layer has a quantizer. */
@@ -57,10 +57,28 @@ const bitWidths: Field<number> = {
 const roundings = oneOf('ROUND', 'FLOOR', 'CEIL', 'ROUND_TO_ZERO', 'DPU')
 const truncations = orNull<unknown>({ says: 'a truncation', like: 'RoundTo8bit', holds: isTrunc })
 
+const TRUNC: Schema = { bitWidth: bitWidths, floatToIntImplType: roundings }
+
 const optionFields = ({ prefix, use }: Place | TruncPlace): Schema => ({
   ...quantizerFields(prefix),
-  ...(use === 'trunc' ? { bitWidth: bitWidths, floatToIntImplType: roundings } : {}),
+  ...(use === 'trunc' ? TRUNC : {}),
 })
+
+const fieldAt = ({ prefix, use }: Place | TruncPlace, option: string): Field | null => {
+  if (fieldBehind(prefix, option) === null) return null
+  return use === 'trunc' && Object.hasOwn(TRUNC, option) ? TRUNC[option] : anything
+}
+
+/** The fields of some options behind the prefixes of places; null where one is behind none of them. */
+export const fieldsBehind = (places: NamedPlaces, options: readonly string[]): Schema | null => {
+  const fields: Record<string, Field> = {}
+  for (const option of options) {
+    const found = places.map(([, p]) => fieldAt(p, option)).findLast((f) => f !== null)
+    if (found === undefined || found === null) return null
+    fields[option] = found
+  }
+  return fields
+}
 
 /** Places with their names, those of a layer that it has. */
 export type NamedPlaces = readonly (readonly [string, Place | TruncPlace])[]
@@ -101,7 +119,7 @@ export const chosen = (layer: string, given: Given, place: string, at: Place): C
       `${layer}: ${asked.name} quantizes ${usedFor(asked.use)}, but ${place} quantizes ${usedFor(at.use)}`,
       `give a preset for ${usedFor(at.use)}`,
     )
-  const quantizer = overridden({ ...asked, ...at.decides }, given, at.prefix)
+  const quantizer = overridden(at.decides === undefined ? asked : { ...asked, ...at.decides }, given, at.prefix)
   return { quantizer, problems: quantizerProblems(quantizer) }
 }
 

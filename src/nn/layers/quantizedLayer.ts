@@ -15,6 +15,7 @@ import {
   behindPlaces,
   choiceConfig,
   chosenAll,
+  fieldsBehind,
   placeFields,
   RETURNS,
   type NamedPlaces,
@@ -75,9 +76,13 @@ const partsOf = (
   ...Object.entries(quantizers ?? {}).map(([place, q]) => [place, choiceConfig(q)] as const),
 ]
 
-/** All options that a layer knows. Those of its quantizers are many: they are listed only where a name is given that is none of the others. */
-const allFields = (given: Given, few: Schema, places: NamedPlaces): Schema =>
-  Object.keys(given).every((option) => Object.hasOwn(few, option)) ? few : { ...few, ...behindPlaces(places) }
+/** All options that a layer knows. Those of its quantizers are many: they are listed only where a name is given that nobody knows. */
+const allFields = (given: Given, few: Schema, places: NamedPlaces): Schema => {
+  const others = Object.keys(given).filter((option) => !Object.hasOwn(few, option))
+  if (others.length === 0) return few
+  const known = fieldsBehind(places, others)
+  return { ...few, ...(known ?? behindPlaces(places)) }
+}
 
 /** What a description and the given options come to, right or wrong. */
 const chosenBy = <F extends Schema, L extends Places, P, S, I, O, B extends Built<P, S, I, O>>(

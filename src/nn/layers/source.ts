@@ -40,20 +40,19 @@ const given = (options: Options): ProgramLayer['given'] =>
 const statisticName = ({ scalingStatsOp: op }: Quantizer): string => (typeof op === 'string' ? op : op.name)
 
 /** Fields that are not as in a bare quantizer. Most are, and then no text is made of them. */
-const unlikePlain = (q: { readonly [field: string]: unknown }): Attrs => {
+const unlikePlain = (q: Quantizer): Attrs => {
   const out: Record<string, unknown> = {}
-  for (const k of Object.keys(q)) {
-    const [own, plain]: readonly unknown[] = [q[k], Reflect.get(plainQuantizer, k)]
-    if (own !== plain && JSON.stringify(own) !== JSON.stringify(plain)) out[k] = own
+  const [fields, bare]: readonly { readonly [field: string]: unknown }[] = [q, plainQuantizer]
+  for (const k in fields) {
+    const own = k === 'scalingStatsOp' ? statisticName(q) : fields[k]
+    if (own !== bare[k] && JSON.stringify(own) !== JSON.stringify(bare[k])) out[k] = own
   }
   return out as Attrs
 }
 
 /** What of a quantizer is not as in a bare one. */
 const fieldsOf = (q: Quantizer | TruncQuantizer): Attrs =>
-  q.use === 'trunc'
-    ? { name: q.name, bitWidth: q.bitWidth, floatToIntImplType: q.floatToIntImplType }
-    : unlikePlain({ ...q, scalingStatsOp: statisticName(q) })
+  q.use === 'trunc' ? { name: q.name, bitWidth: q.bitWidth, floatToIntImplType: q.floatToIntImplType } : unlikePlain(q)
 
 const entry = (path: string, s: Source): ProgramLayer => ({
   path,

@@ -82,6 +82,8 @@ const convolution = (n: number) => ({
   /** What is padded with (default zeros). */
   paddingMode: byDefault(oneOf('zeros', 'reflect', 'replicate', 'circular'), 'zeros'),
 })
+/** By the number of axes. */
+const CONVOLUTIONS = [1, 2, 3].map(convolution)
 type Convolution = ReturnType<typeof convolution>
 /** Convolutions. `padding: 'same'` gives `ceil(L/stride)` elements per axis. */
 export interface ConvOptions extends OptionsOf<ReturnType<typeof convolution>> {}
@@ -121,7 +123,7 @@ const conv = (name: string, n: number, quantized: boolean): Made<Convolution> =>
   name,
   quantized,
   inputAxis: 1,
-  own: convolution(n),
+  own: CONVOLUTIONS[n - 1],
   problems: (o) => groupProblems(name, o),
   kindOf: (o) => convKindOf(n, o),
 })
@@ -133,6 +135,8 @@ const transposed = (n: number) => ({
   /** Elements more on one side, where several lengths of an output have one input (default 0). */
   outputPadding: byDefault(perAxis(n, whole), 0),
 })
+/** By the number of axes. */
+const TRANSPOSED = [1, 2, 3].map(transposed)
 type Transposed = ReturnType<typeof transposed>
 /** Transposed convolutions. */
 export interface ConvTransposeOptions extends OptionsOf<ReturnType<typeof transposed>> {}
@@ -165,7 +169,7 @@ const convTranspose = (name: string, n: number): Made<Transposed> => ({
   name,
   quantized: true,
   inputAxis: 1,
-  own: transposed(n),
+  own: TRANSPOSED[n - 1],
   problems: (o) => groupProblems(name, o),
   kindOf: (o, correct) => convTransposeKindOf(n, o, correct),
 })

@@ -145,21 +145,18 @@ export const unary = <A extends Attrs>(spec: UnarySpec<A>): Op<A> => {
   }
 }
 
-const demandRule = (asker: string, f: unknown, v: unknown): void =>
-  demandArguments(
-    asker,
-    { f, v },
-    {
-      f: required(func),
-      v: required(
-        shaped('what a gradient rule is given: { g, args, attrs, kit }', {
-          g: required(record),
-          args: required(list),
-          kit: required(record),
-        }),
-      ),
-    },
-  )
+const RULE = {
+  f: required(func),
+  v: required(
+    shaped('what a gradient rule is given: { g, args, attrs, kit }', {
+      g: required(record),
+      args: required(list),
+      kit: required(record),
+    }),
+  ),
+}
+
+const demandRule = (asker: string, f: unknown, v: unknown): void => demandArguments(asker, { f, v }, RULE)
 
 /** The gradient rule of a unary op: the cotangent times `factor`, element by element. */
 export const scaledBy =
