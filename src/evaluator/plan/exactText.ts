@@ -5,5 +5,13 @@ const exactly = (_name: string, x: unknown): unknown => {
   return Object.is(x, -0) ? '#-0' : `#${x}`
 }
 
+/** Does JSON tell all of it as it is? Then no number needs to be looked at while the text is made. */
+const isPlain = (x: unknown): boolean => {
+  if (typeof x === 'number') return Number.isFinite(x) && !Object.is(x, -0)
+  if (typeof x !== 'object' || x === null) return true
+  if (Array.isArray(x)) return x.every(isPlain)
+  return Object.getPrototypeOf(x) === Object.prototype && Object.values(x).every(isPlain)
+}
+
 /** JSON that tells -0 from 0, and NaN and the infinities from null. */
-export const exactText = (x: unknown): string => JSON.stringify(x, exactly)
+export const exactText = (x: unknown): string => (isPlain(x) ? JSON.stringify(x) : JSON.stringify(x, exactly))

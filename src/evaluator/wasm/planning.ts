@@ -39,9 +39,10 @@ const classify =
   (node: FlatNode): 'map' | 'reduce' | 'op' => {
     if (node.op.guards === true || sizeOf(node.shape) === 0) return 'op'
     if (isMap(node) && (isPlain(node) || commonSpace([node], sizeOf(node.shape)) !== null)) return 'map'
-    return isReduction(node) &&
+    return node.op.reduces !== undefined &&
       sizeOf(node.args[0].shape) > 0 &&
       endsLoop(node) &&
+      isReduction(node) &&
       commonSpace([node], sizeOf(node.args[0].shape)) !== null
       ? 'reduce'
       : 'op'
@@ -170,9 +171,9 @@ const choose = (
     keepsInner: (node) =>
       node.op.reduces?.term !== undefined &&
       node.op.reduces.join === 'sum' &&
-      loops.isReduction(node) &&
       !sizesOf(node).includes(0) &&
-      !endsLoop(node),
+      !endsLoop(node) &&
+      loops.isReduction(node),
   }
   const rules: FuseRules = { cuts: cutsOf, cheap: loops.isCheap, most: MOST_MEMBERS }
   const flat = sparseSums(rewrite(flatFor(program, read, options.steps ?? 0), rewrites), rewrites)

@@ -7,9 +7,11 @@ import type { FlatNode } from '../../plan/flatten.js'
 import { newExprs, type Expr, type Exprs } from './exprs.js'
 import { CALL_NS, DIVISION_NS, OPERATION_NS, RECOMPUTED_NS } from '../machine.js'
 
+const itself: NonNullable<Op['lanes']> = (_lanes, [x]) => x
+
 /** The rule of a node's elements, or of the terms of its sum: its own, or the operand as it is. */
 const ruleOf = ({ lanes, reduces }: Op): Op['lanes'] =>
-  lanes ?? (reduces === undefined ? undefined : (reduces.term ?? ((_e, [x]) => x)))
+  lanes ?? (reduces === undefined ? undefined : (reduces.term ?? itself))
 
 /** Writes a node into a loop: its operands' elements in; out comes that of its result, or the term of its sum. */
 export const write = ({ op, attrs }: FlatNode, e: Exprs, args: readonly Lane[]): Lane => {
@@ -33,6 +35,7 @@ type Written = { readonly cheap: boolean } | null
 const tryToWrite = (op: Op, attrs: Attrs, operands: number): Written => {
   const rule = ruleOf(op)
   if (rule === undefined) return null
+  if (rule === itself) return { cheap: true }
   const e = newExprs()
   try {
     e.lower(
