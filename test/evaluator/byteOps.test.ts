@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { isLeft } from 'fp-ts/lib/Either.js'
 import * as q from '../../src/index.js'
-import { cat, permute } from '../../src/nn/functions/index.js'
+import { cat, pad, permute } from '../../src/nn/functions/index.js'
 import { suite } from '../support/suite.js'
 import { changed, compared } from './support/bytes.js'
 import { get } from './support/programs.js'
@@ -108,6 +108,45 @@ test('what is moved and joined stays bytes', () => {
         const what = JSON.stringify({ given, dim, size, turned, seed })
         const seen = seenOf(net, [2, 4, size, size], seed, what)
         assert.ok(seen !== null && seen.bytes >= 2, `${what}: ${seen?.bytes} values as bytes`)
+      },
+    ),
+    { numRuns: 40 },
+  )
+})
+
+/** A quantized value is repeated, padded and convolved. */
+const padded = (
+  given: { readonly signed: boolean; readonly bitWidth: number },
+  sides: readonly number[],
+  mode: 'constant' | 'reflect' | 'replicate' | 'circular',
+) =>
+  q.model(
+    {
+      quant: quantizer(given),
+      up: q.QuantUpsamplingNearest2d({ scaleFactor: 2 }),
+      conv: q.QuantConv2d({ inChannels: 2, outChannels: 3, kernelSize: 3 }),
+    },
+    (l, p, s, x: q.Value) => {
+      const [a, quant] = l.quant(p.quant, s.quant, x)
+      const [b, up] = l.up(p.up, s.up, a)
+      const [y, conv] = l.conv(p.conv, s.conv, pad(b, sides, 0, mode))
+      return [y, { quant, up, conv }]
+    },
+  )
+
+test('what is repeated and padded stays bytes', () => {
+  fc.assert(
+    fc.property(
+      quantizers,
+      fc.tuple(fc.integer({ min: 0, max: 2 }), fc.integer({ min: 1, max: 2 })),
+      fc.constantFrom('constant', 'reflect', 'replicate', 'circular'),
+      fc.integer({ min: 3, max: 14 }),
+      fc.nat(1000),
+      (given, sides, mode, size, seed) => {
+        const net = padded(given, [sides[0], sides[1], sides[1], sides[0]], mode)
+        const what = JSON.stringify({ given, sides, mode, size, seed })
+        const seen = seenOf(net, [2, 2, size, size + 1], seed, what)
+        assert.ok(seen !== null && seen.bytes >= 3, `${what}: ${seen?.bytes} values as bytes`)
       },
     ),
     { numRuns: 40 },

@@ -9,11 +9,12 @@ import type { IntegerLicence, Kernel, KernelSpec } from '../kernel.js'
 import { isSigned } from '../elementwise/bytes.js'
 import { alongKernel } from './along.js'
 import { averagesBytes, byteAverageKernel } from './byteAverages.js'
+import { byteLookupKernel } from './byteLookups.js'
 import { bytePoolKernel } from './bytePools.js'
 import { extremeKernel } from './extreme.js'
 import { perUnit, shares, wordAt } from './loops.js'
 import type { MathOf } from './math.js'
-import { lookupKernel } from './lookups.js'
+import { lookupKernel, picksOf } from './lookups.js'
 import { atPlaces, firstIndex } from './places.js'
 import { byteMoveKernel, movedOperands, moveKernel } from './moves.js'
 import { mseKernel } from './mse.js'
@@ -118,11 +119,11 @@ const plainKernel = (spec: KernelSpec, abs: boolean, math: MathOf): Kernel | nul
 /** May its first operand be bytes, because its kernel reads integers? Of a licensed product. */
 export const takesBytes = (node: FlatNode): boolean => takesIntegers(specOf(node))
 
-/** The operands of which each element of its result is one: of a pool of greatest elements, or of an op that moves them. */
+/** The operands of which each element of its result is one: of a pool of greatest elements, or of an op that moves, repeats or pads them. */
 export const picksBytes = (node: FlatNode): readonly number[] | null => {
   if (node.args.length === 0) return null
   const spec = specOf(node)
-  return maxWindows(spec) === null ? movedOperands(spec) : [0]
+  return maxWindows(spec) === null && picksOf(spec) === null ? movedOperands(spec) : [0]
 }
 
 /** May its operand be bytes, because it is an average pool whose kernel reads them? */
@@ -182,7 +183,7 @@ const byteKernel = (node: FlatNode, bytes: ByteGrids): OpKernel | null | undefin
   const kernel =
     made === undefined
       ? byteAverageKernel(spec, read !== undefined && isSigned(read))
-      : (bytePoolKernel(spec, isSigned(made)) ?? byteMoveKernel(spec))
+      : (bytePoolKernel(spec, isSigned(made)) ?? byteMoveKernel(spec) ?? byteLookupKernel(spec))
   if (kernel !== null) return { kernel, args: operandsOf(node, bytes) }
   return made === undefined ? undefined : null
 }

@@ -75,6 +75,29 @@ const OPS = [
   'upsampleLinearGrad',
 ]
 
+/** Where each element of the result's planes stands in those of x, or -1 for a zero of the padding. */
+export type Picks = { readonly planes: number; readonly inner: number; readonly table: Int32Array }
+
+/** The table of an op that pads with zeros or with what is there, or that repeats; null of others, of mixtures and gradients. */
+export const picksOf = (spec: KernelSpec): Picks | null => {
+  const {
+    op,
+    attrs,
+    shapes: [x],
+    shape,
+  } = spec
+  const pads = op.startsWith('pad')
+  const fills = pads && attrs.mode === 'constant' && !Object.is(attrs.value, 0)
+  if (!OPS.includes(op) || op.endsWith('Grad') || fills || sizeOf(x) === 0 || sizeOf(shape) === 0) return null
+  const map = pads ? padding(x, spec) : resizing(x, spec)
+  if (map === null || map.weights !== null || map.starts.length > MOST_ENTRIES) return null
+  const { starts, members, inner } = map
+  const table = Int32Array.from({ length: starts.length - 1 }, (_, i) =>
+    starts[i + 1] > starts[i] ? members[starts[i]] : -1,
+  )
+  return { planes: sizeOf(x) / inner, inner, table }
+}
+
 type Plane = {
   readonly map: LinearMap
   readonly at: Places
