@@ -196,6 +196,7 @@ test('a gradient rule that returns something else is a typed error', () => {
     { inputs: true },
   )
   assert.ok(E.isLeft(made))
+  if (E.isLeft(made)) assert.match(made.left[0].message, /the gradient rule of half returned/)
 })
 
 test('a debug run names the first node that makes a NaN', () => {

@@ -41,7 +41,7 @@ test('a loop written out gives what the loop gives: carries, slices and stacks o
     ): readonly [readonly Value[], readonly Value[]] => {
       const next = q.tanh(q.add(h, q.sum(a)))
       return [
-        [next, q.mul(c, b)],
+        [next, q.mul(c, q.mean(b))],
         [q.reshape(next, [1]), q.add(a, c), q.mul(b, b)],
       ]
     }
@@ -49,8 +49,14 @@ test('a loop written out gives what the loop gives: carries, slices and stacks o
     const [carry, ys] = q.scan(body, [kit.constant(0.5, []), kit.constant(2, [])], [x.a, x.b], { reverse: true })
     return { carry: carry[0], last: carry[1], first: ys[0], second: ys[1], third: ys[2] }
   })
-  const declared = { a: q.tensorInput([3, 2]), b: q.tensorInput([3]) }
-  const inputs = { a: q.tensorOf([3, 2], [1, -2, 0.5, 0.25, -1, 3]), b: q.tensorOf([3], [0.5, 2, -1]) }
+  const declared = { a: q.tensorInput([3, 2]), b: q.tensorInput([3, 4]) }
+  const inputs = {
+    a: q.tensorOf([3, 2], [1, -2, 0.5, 0.25, -1, 3]),
+    b: q.tensorOf(
+      [3, 4],
+      Array.from({ length: 12 }, (_, i) => ((i * 5) % 7) / 4 - 0.5),
+    ),
+  }
   const { program, fixed } = specialized(net as never, declared, { unroll: true })
   assert.not(fixed.program.graph.nodes.some((n) => n.op.name === 'scan'))
   assert.equal(
@@ -70,6 +76,37 @@ test('a recurrent layer written out says the same of its results', () => {
         return [o.path, grid?.bits, grid?.signed]
       })
   assert.equal(said(fixed.program as never), said(program as never))
+})
+
+test('what a loop gives on a grid still lies on it once the loop is written out', () => {
+  const attrs = {
+    bits: 4,
+    signed: true,
+    narrow: false,
+    rounding: 'ROUND',
+    clamp: 'mask',
+    training: false,
+    zero: 'zero',
+  } as const
+  const net = q.functionLayer('loop', (x: Value, kit: Kit) => {
+    const [scale, zero] = [kit.constant(0.5), kit.constant(0)]
+    const onGrid = (v: Value): Value => kit.emit('quantize', [v, scale, zero], attrs)
+    const body = ([h]: readonly Value[], [row]: readonly Value[]): readonly [readonly Value[], readonly Value[]] => {
+      const next = h.kit.emit('quantize', [q.add(q.dequantize(h), row), scale, zero], attrs)
+      return [[next], [q.dequantize(next)]]
+    }
+    const [[last], [ys]] = q.scan(body, [onGrid(kit.constant(0, [2]))], [x])
+    return { last, ys }
+  })
+  const { program, fixed } = specialized(net as never, q.tensorInput([3, 2]), { unroll: true })
+  for (const p of [program, fixed.program] as readonly q.Program[])
+    assert.equal(
+      p.outputs.filter((o) => o.kind === 'result').map((o) => [o.path, quantOf(p.graph.nodes[o.node].carried)?.bits]),
+      [
+        ['last', 4],
+        ['ys', undefined],
+      ],
+    )
 })
 
 test('nothing is kept unless it is asked for; what reads a kept node is kept with it', () => {
@@ -147,6 +184,24 @@ test('scale and zero point of an input can be fixed: its value is left, a plain 
   if (E.isLeft(wrong)) assert.match(wrong.left[0].message, /^scale of .* has shape \[3\]/)
 })
 
+test('of two quant inputs one can be fixed, and the other keeps its declaration', () => {
+  const net = q.functionLayer('f', (x: { readonly a: Value; readonly b: Value }) => ({
+    a: q.relu(x.a),
+    b: q.relu(x.b),
+  }))
+  const declared = q.quantInput([3], { bits: 4, signed: true })
+  const program = q.orThrow(q.trace(net, { a: declared, b: declared } as never, { mode: 'eval' }))
+  const given = { scale: q.scalar(0.5), zeroPoint: q.scalar(0) }
+  const fixed = q.orThrow(q.specialize(program, none as never, { quantInputs: { a: given } }))
+  const said = (p: q.Program) => p.inputs.filter((i) => i.kind === 'data').map((i) => [i.path, i.part, i.quant?.bits])
+  assert.equal(said(fixed.program as never), [
+    ['a', 'tensor', undefined],
+    ['b', 'value', 4],
+    ['b', 'scale', undefined],
+    ['b', 'zeroPoint', undefined],
+  ])
+})
+
 test('one leaf that is missing is an error that names it; a constant stands in the layer that it comes from', () => {
   const net = q.chain({ block: q.chain({ fc: q.QuantLinear({ inFeatures: 3, outFeatures: 2 }) }) })
   const { program, start, fixed } = specialized(net as never, q.tensorInput([1, 3]))
@@ -183,6 +238,13 @@ test('what an optimizer keeps belongs to no network, and leaves must have their 
       says(given(q.zeros([2, 3]), kind)),
       new RegExp(`takes the ${kind} w of an optimizer.*; give the program of a forward`),
     )
+})
+
+test('a leaf stands in the layer that it is of', () => {
+  const mine = withParams({ w: q.tensorOf([2], [1, 2]) }, (p, x) => q.mul(x, p.w))
+  const { fixed } = specialized(q.chain({ outer: q.chain({ block: q.chain({ mine }) }) }) as never, q.tensorInput([2]))
+  const paths = fixed.program.graph.nodes.filter((n) => n.attrs.kind === 'param').map((n) => n.path)
+  assert.equal(paths, ['outer.block.mine'])
 })
 
 test('constants are inputs behind those of data, none of them learned', () => {

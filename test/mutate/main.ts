@@ -1,10 +1,11 @@
 /**
  * `npm run mutate -- --group ops --sample 50 --seed 1`: changes one operator, number or name at a time, and asks the tests whether they notice. All mutants
  * stand in one bundle and are chosen at run time; each is asked of the tests that reach its place. What was asked before, of the same file and the same
- * tests, is taken from `out/mutants.json`. Prints the share that was killed, and every survivor that `equivalent.ts` does not explain.
+ * tests, is taken from `out/mutants.json`; `--anew` asks again, `--tests nn/` asks fewer test files, and `--report` asks none and counts whatever of the
+ * sample was never killed as left. Prints the share that was killed, and every survivor that `equivalent.ts` does not explain.
  */
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { random } from '../hostile/mutate.js'
@@ -22,7 +23,9 @@ const { values } = parseArgs({
     sample: { type: 'string', default: 'Infinity' },
     seed: { type: 'string', default: '1' },
     minutes: { type: 'string', default: 'Infinity' },
+    tests: { type: 'string', default: '' },
     anew: { type: 'boolean', default: false },
+    report: { type: 'boolean', default: false },
   },
 })
 const start = performance.now()
@@ -30,6 +33,8 @@ const minutes = (): number => (performance.now() - start) / 60_000
 const out = join(root, 'out')
 const ledgerFile = join(out, 'mutants.json')
 mkdirSync(out, { recursive: true })
+/** Bundles of this run alone: another one may be under way. */
+const bundles = join(out, `mutate/${process.pid}`)
 const stored = (): Record<string, Fate> => (existsSync(ledgerFile) ? JSON.parse(readFileSync(ledgerFile, 'utf8')) : {})
 const ledger = stored()
 /** Beside what another run may have written meanwhile. */
@@ -80,7 +85,8 @@ type Tally = { killed: number; equivalent: number; left: number; anew: number }
 const ofGroup = async (g: Group): Promise<void> => {
   const sources = sourcesOf(g, values.file)
   if (sources.length === 0) return
-  const bundle = await bundled(join(out, `mutate/${g.name}.mjs`), sources, testsOf(g))
+  const files = testsOf(g).filter((f) => new RegExp(values.tests).test(f))
+  const bundle = await bundled(join(bundles, `${g.name}.mjs`), sources, files)
   const { killed, survived } = keysOf(bundle)
   const known = (id: number): Fate | undefined =>
     values.anew ? undefined : (ledger[killed(id)] ?? ledger[survived(id)])
@@ -98,8 +104,9 @@ const ofGroup = async (g: Group): Promise<void> => {
   for (const id of chosen) {
     const fate = known(id)
     if (fate !== undefined) count(id, fate)
+    else if (values.report) count(id, { is: 'survived', asked: 0 })
   }
-  const open = chosen.filter((id) => known(id) === undefined)
+  const open = values.report ? [] : chosen.filter((id) => known(id) === undefined)
   if (open.length > 0) {
     const survey = await surveyed(bundle, surveyPath(bundle))
     console.log(
@@ -125,3 +132,4 @@ const ofGroup = async (g: Group): Promise<void> => {
 }
 
 for (const g of GROUPS.filter((group) => group.name.includes(values.group))) await ofGroup(g)
+rmSync(bundles, { recursive: true, force: true })

@@ -46,6 +46,13 @@ export const OF_SPECIALIZE: readonly Equivalent[] = [
     [['1', '2']],
     'it stands for a leaf that was refused, and no program is made then',
   ),
+  ...of('src/graph/specialize.ts', 'if (w.errors.length > 0) return E.left(w.errors)', [['0', '1']], AT_THE_END),
+  ...of(
+    'src/graph/specialize/assembled.ts',
+    "if (before?.zero === 'equalScales' && after?.zero === 'zero')",
+    [['&&', '||']],
+    'elsewhere the node of the zero point is the one that stands there',
+  ),
   ...of(
     'src/graph/specialize.ts',
     'const b = newBuilder({ table, mode: program.mode',
