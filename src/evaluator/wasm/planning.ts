@@ -136,9 +136,11 @@ const ALONE: PlanOptions = { bytes: false }
 const once = <A>(answer: (node: FlatNode) => A): ((node: FlatNode) => A) => {
   const known = new Map<number, A>()
   return (node) => {
-    const found = known.get(node.id) ?? answer(node)
-    known.set(node.id, found)
-    return found
+    const found = known.get(node.id)
+    if (found !== undefined) return found
+    const made = answer(node)
+    known.set(node.id, made)
+    return made
   }
 }
 
