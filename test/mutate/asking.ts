@@ -144,10 +144,11 @@ export const newAsking = (bundle: Bundle, { tests, atLoad }: Survey): Asking => 
       const fate = await inWarm(file, ordered(file, reaching), mutant)
       return fate === 'spoiled' ? inFresh(file, ordered(file, reaching), mutant) : fate
     }
-    // What is evaluated once shows wherever its file is used.
+    // What is evaluated once shows wherever its file is used; and data of a file, where nothing of it runs.
     const ofFile = new Set(bundle.mutants.flatMap((m, id) => (m.file === file ? [id] : [])))
-    const near = tests.filter((t) => [...t.reached.keys()].some((id) => ofFile.has(id)))
-    return inFresh(file, ordered(file, near), mutant)
+    const near = new Set(tests.filter((t) => [...t.reached.keys()].some((id) => ofFile.has(id))))
+    const rest = tests.filter((t) => !near.has(t))
+    return inFresh(file, [...ordered(file, [...near]), ...ordered(file, rest)], mutant)
   }
   return { fateOf, end: dropped }
 }

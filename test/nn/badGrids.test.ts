@@ -44,6 +44,8 @@ const BAD: readonly (readonly [string, AnyLayer, RegExp, RegExp])[] = [
   ['A2Q, unsigned', linear({ ...UNSIGNED, weightAccumulatorBitWidth: 9 }), /8 unsigned bits/, /: 10 or more/],
   ['A2Q+', linear({ ...A2Q_PLUS, weightAccumulatorBitWidth: 8 }), /too narrow/, /: 9 or more/],
   ['A2Q of no bits', linear({ ...A2Q, weightAccumulatorBitWidth: NaN }), /from 2 to 64/, /: 16/],
+  ['A2Q+ of no bits', linear({ ...A2Q_PLUS, weightAccumulatorBitWidth: NaN }), /from 2 to 64/, /: 16/],
+  ['A2Q of 65 bits', linear({ ...A2Q, weightAccumulatorBitWidth: 65 }), /from 2 to 64/, /: 16/],
   ['learned from 1', act({ ...LEARNED, bitWidth: 1 }), /at least 2/, /2 or more/],
   ['learned from NaN', act({ ...LEARNED, bitWidth: NaN }), /NaN/, /bitWidth: 8/],
   ['learned above 0', act({ ...LEARNED, minBitWidth: 0 }), /at least 2/, /minBitWidth: 2/],

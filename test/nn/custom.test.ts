@@ -22,7 +22,7 @@ test('widths from 1 to 32', () => {
   for (const bits of [0, -1, 33, 1.5, NaN]) {
     const made = traced({ bits })
     assert.ok(E.isLeft(made), `${bits}`)
-    if (E.isLeft(made)) assert.match(made.left[0].message, 'a whole number from 1 to 32')
+    if (E.isLeft(made)) assert.match(made.left[0].message, `mine: a bit width of ${bits} was asked for`)
   }
 })
 
@@ -40,7 +40,12 @@ test('the scale is the threshold over the most steps to that side', () => {
 })
 
 test('what is quantized already is quantized anew, and what is no value is refused', () => {
-  const quantizer = q.customQuantizer({ name: 'mine', bits: 4, signed: true, threshold: (x) => q.max(q.abs(x)) })
+  const seen = new Set<string>()
+  const threshold = (x: q.Value): q.Value => {
+    seen.add(x.carried.tag)
+    return q.max(q.abs(x))
+  }
+  const quantizer = q.customQuantizer({ name: 'mine', bits: 4, signed: true, threshold })
   for (const mode of ['train', 'eval'] as const) {
     const twice = q.functionLayer('twice', (x: q.Value) => quantizer(quantizer(x)))
     const program = q.orThrow(q.trace(twice, q.tensorInput([4]), { mode }))
@@ -50,6 +55,7 @@ test('what is quantized already is quantized anew, and what is no value is refus
     assert.equal([out.scale.data[0], out.training], [0.5, mode === 'train'])
     assert.equal([...out.value.data], [1, -4, 2, 0])
   }
+  assert.not(seen.has('carries'))
   assert.throws(() => quantizer(3 as never), /a traced value/)
 })
 
