@@ -4,12 +4,12 @@ import * as assert from 'uvu/assert'
 import { noOverlay } from '../../viz/draw/overlay.js'
 import { plainLook, rowsAt, settingOf } from '../../viz/draw/drawing.js'
 import { hueOf, huesOf, plyOf } from '../../viz/draw/hues.js'
-import { placeLabels } from '../../viz/draw/place.js'
+import { paintedInOrder, placeLabels } from '../../viz/draw/place.js'
 import { layoutOf, type Rect } from '../../viz/scene/layout.js'
 import { allOpen, firstOpen, openingOf, openings } from '../../viz/scene/opening.js'
 import { startOf } from '../../viz/scene/start.js'
 import { cutTo, estimate } from '../../viz/scene/type.js'
-import { labelled, visibleOf } from '../../viz/scene/visible.js'
+import { labelled, visibleOf, type Line } from '../../viz/scene/visible.js'
 import { sceneOf } from '../../viz/index.js'
 import { suite } from '../support/suite.js'
 import { programs } from './programs.js'
@@ -75,7 +75,7 @@ for (const [name, make] of Object.entries(programs)) {
         .filter((l) => first.has(l.id))
         .map((line) => ({ line, rows: rowsAt({ over: noOverlay, now: plainLook.now }, line) }))
         .filter((w) => w.rows.length > 0)
-      const spots = placeLabels(v, layout, estimate, written)
+      const { spots, through } = placeLabels(v, layout, estimate, written)
       const labels = written.flatMap(({ line, rows }): readonly Rect[] => {
         const spot = spots.get(line.id)
         const width = Math.max(...rows.map((r) => estimate(r, 'label')))
@@ -90,6 +90,18 @@ for (const [name, make] of Object.entries(programs)) {
               },
             ]
       })
+      // A label lies on top of the lines that run through it, unless these run through each other's labels.
+      const painted = paintedInOrder(v.lines, through)
+      assert.equal(new Set(painted), new Set(v.lines))
+      const under = (a: Line, b: Line, seen = new Set<Line>()): boolean =>
+        !seen.has(b) &&
+        (through.get(b.id) ?? []).some((x) => x.flow === b.flow && (x === a || under(a, x, seen.add(b))))
+      for (const [id, others] of through) {
+        const line = v.lines.find((l) => l.id === id)
+        for (const other of others)
+          if (line !== undefined && other.flow === line.flow && !under(line, other))
+            assert.ok(painted.indexOf(other) < painted.indexOf(line), `${other.id} over the label of ${id}`)
+      }
       // Most find a place: room for them is made when things are laid out.
       assert.ok(labels.length >= 0.8 * written.length, `${labels.length} of ${written.length}`)
       labels.forEach((a, k) => assert.ok(labels.every((b, n) => n <= k || !meet(a, b))))

@@ -5,7 +5,7 @@ import { NOTHING_YET, plainLook, rowsAt, type Drawing, type Look } from './drawi
 import { itemMark } from './items.js'
 import { lineMark, movingLabel, signedLines } from './lines.js'
 import { mark, type Mark } from './mark.js'
-import { placeLabels } from './place.js'
+import { paintedInOrder, placeLabels } from './place.js'
 
 /** Open boxes first, outer before inner, so that what is inside lies in front. */
 const inPaintingOrder = (items: readonly Item[]): readonly Item[] =>
@@ -14,18 +14,22 @@ const inPaintingOrder = (items: readonly Item[]): readonly Item[] =>
 /** All marks, in layers: open boxes, lines (quiet ones first), closed boxes and nodes. */
 export const marksOf = (v: Visible, layout: Layout, look: Look = plainLook): readonly Mark[] => {
   const items = inPaintingOrder(v.items)
-  const lines = [...v.lines].sort((a, b) => Number(a.flow) - Number(b.flow))
   const first = labelled(v)
   const written = v.lines.flatMap((line) => {
     const rows = first.has(line.id) ? rowsAt(look, line) : []
     return rows.length === 0 ? [] : [{ line, rows }]
   })
+  const { spots, through } = placeLabels(v, layout, look.measure, written)
+  const lines = paintedInOrder(
+    [...v.lines].sort((a, b) => Number(a.flow) - Number(b.flow)),
+    through,
+  )
   const d: Drawing = {
     ...look,
     v,
     layout,
     signed: signedLines(v, layout),
-    spots: placeLabels(v, layout, look.measure, written),
+    spots,
   }
   return [
     mark(

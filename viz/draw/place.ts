@@ -20,8 +20,8 @@ const MANY_LINES = 1500
 const CELL = 96
 
 /** Rectangles by where they are, to find those that one meets. */
-const grid = (): { readonly add: (r: Rect) => void; readonly met: (r: Rect) => number } => {
-  const cells = new Map<string, Rect[]>()
+const grid = <R extends Rect>(): { readonly add: (r: R) => void; readonly met: (r: Rect) => readonly R[] } => {
+  const cells = new Map<string, R[]>()
   const keys = (r: Rect): readonly string[] => {
     const out: string[] = []
     for (let x = Math.floor(r.x / CELL); x <= Math.floor((r.x + r.width) / CELL); x++)
@@ -38,7 +38,7 @@ const grid = (): { readonly add: (r: Rect) => void; readonly met: (r: Rect) => n
         else known.push(r)
       }
     },
-    met: (r) => new Set(keys(r).flatMap((key) => (cells.get(key) ?? []).filter((o) => meets(r, o)))).size,
+    met: (r) => [...new Set(keys(r).flatMap((key) => (cells.get(key) ?? []).filter((o) => meets(r, o))))],
   }
 }
 
@@ -103,14 +103,17 @@ const candidates = (way: readonly Point[], across: boolean, lost: boolean, rows:
   return [...near, ...beside(x1, 8, y1 + 4), ...far]
 }
 
-/** Points along the lines, as small rectangles. */
-const lineDots = (v: Visible, layout: Layout): readonly Rect[] =>
+/** A point of a line, as a small rectangle. */
+type Dot = Rect & { readonly line: Line }
+
+/** Points along the lines. */
+const lineDots = (v: Visible, layout: Layout): readonly Dot[] =>
   v.lines.length > MANY_LINES
     ? []
     : v.lines.flatMap((l) => {
         const way = layout.ways.get(l.id) ?? []
         const upright = !layout.across.has(l.id)
-        return way.slice(1).flatMap(([x1, y1], k): readonly Rect[] => {
+        return way.slice(1).flatMap(([x1, y1], k): readonly Dot[] => {
           const [x0, y0] = way[k]
           const steps = Math.max(2, Math.min(24, Math.ceil(Math.hypot(x1 - x0, y1 - y0) / 12)))
           return Array.from({ length: steps + 1 }, (_, n) => {
@@ -119,19 +122,22 @@ const lineDots = (v: Visible, layout: Layout): readonly Rect[] =>
             const [x, y] = upright
               ? [x0 + (x1 - x0) * bend, y0 + (y1 - y0) * t]
               : [x0 + (x1 - x0) * t, y0 + (y1 - y0) * bend]
-            return { x: x - 1, y: y - 1, width: 2, height: 2 }
+            return { line: l, x: x - 1, y: y - 1, width: 2, height: 2 }
           })
         })
       })
 
-/** Places of labels by the line at which they stand. */
-export const placeLabels = (
-  v: Visible,
-  layout: Layout,
-  measure: Measure,
-  written: readonly Written[],
-): ReadonlyMap<string, Spot> => {
-  const [taken, dots] = [grid(), grid()]
+/** Where the labels of a drawing stand. */
+export type Placed = {
+  /** By the line at which they stand. */
+  readonly spots: ReadonlyMap<string, Spot>
+  /** Which other lines run through the label of a line. */
+  readonly through: ReadonlyMap<string, readonly Line[]>
+}
+
+/** Places of labels, and what they could not keep clear of. */
+export const placeLabels = (v: Visible, layout: Layout, measure: Measure, written: readonly Written[]): Placed => {
+  const [taken, dots] = [grid(), grid<Dot>()]
   for (const i of v.at.values()) {
     const r = layout.rects.get(i.id)
     if (r === undefined) continue
@@ -139,20 +145,39 @@ export const placeLabels = (
     else taken.add({ x: r.x - 2, y: r.y - 1, width: r.width + 4, height: r.height + 2 })
   }
   lineDots(v, layout).forEach(dots.add)
-  const out = new Map<string, Spot>()
+  const [spots, through] = [new Map<string, Spot>(), new Map<string, readonly Line[]>()]
   for (const { line, rows } of written) {
     const way = layout.ways.get(line.id) ?? []
     if (way.length < 2) continue
     const width = Math.max(...rows.map((r) => measure(r, 'label')))
     const free = candidates(way, layout.across.has(line.id), lookOf(line.source) !== 'carries', rows.length)
       .map((spot, k) => ({ spot, r: rectOf(spot, width, rows.length), k }))
-      .filter(({ r }) => r.x >= 2 && r.x + r.width <= layout.width - 2 && taken.met(r) === 0)
+      .filter(({ r }) => r.x >= 2 && r.x + r.width <= layout.width - 2 && taken.met(r).length === 0)
     const best = free
-      .map((c) => ({ ...c, cost: Math.min(3, dots.met(c.r)) + c.k / 8 }))
+      .map((c) => ({ ...c, cost: Math.min(3, dots.met(c.r).length) + c.k / 8 }))
       .sort((a, b) => a.cost - b.cost)[0]
     if (best === undefined) continue
-    out.set(line.id, best.spot)
+    spots.set(line.id, best.spot)
+    const others = dots.met(best.r).flatMap((dot) => (dot.line === line ? [] : [dot.line]))
+    through.set(line.id, [...new Set(others)])
     taken.add(best.r)
   }
+  return { spots, through }
+}
+
+/**
+ * The order in which lines are painted: one that runs through the label of another comes before it, so that the label
+ * lies on top; otherwise as they are given.
+ */
+export const paintedInOrder = (lines: readonly Line[], through: Placed['through']): readonly Line[] => {
+  const [out, begun] = [[] as Line[], new Set<Line>()]
+  const paint = (l: Line): void => {
+    if (begun.has(l)) return
+    begun.add(l)
+    // Quiet lines stay below all others.
+    for (const other of through.get(l.id) ?? []) if (other.flow === l.flow) paint(other)
+    out.push(l)
+  }
+  lines.forEach(paint)
   return out
 }

@@ -81,7 +81,7 @@ input{width:180px}
 .scene .item:focus-visible .frame{stroke:var(--focus);stroke-width:3}.scene .line:focus-visible .hit{stroke:var(--focus);stroke-opacity:.35}
 #sentence{grid-column:1/-1;margin:0;padding:10px 20px;border-bottom:1px solid var(--rule);background:var(--panel);font-size:16px;line-height:1.5}
 #sentence p{margin:0}
-#sentence button{font:inherit;font-weight:600;padding:0;border:0;border-bottom:1.5px solid;border-radius:0;background:none;text-align:left}
+#sentence button{font:inherit;font-weight:600;padding:0;border:0;border-radius:0;background:none;text-align:left;text-decoration:underline 1.5px;text-underline-offset:.28em;max-width:calc(100% - .6em)}
 .good{color:var(--good)}.claimed-text{color:var(--doubt)}.stripped-text{color:var(--lost)}
 main{display:grid;grid-template:minmax(0,1fr) auto/minmax(0,1fr) auto;min-height:0;overflow:hidden;--map:129}
 #canvas{grid-area:1/1;width:100%;height:calc(100% - 1px);min-height:0;display:block;cursor:grab;touch-action:none}
