@@ -127,7 +127,8 @@ export const weightLayer = <F extends Schema>(made: Made<F>, options: object): W
 
 /** What is wrong with a weight quantizer for a weight of this shape: groups that are longer than the axis, searches that don't know the rank. */
 const weightProblems = (layer: string, q: Quantizer, kind: Kind): readonly QuantError[] => {
-  const group = groupProblem({ ...q, groupDim: 1 - kind.axis }, { shape: kind.weightShape })
+  const inGroups = q.scalingOver === 'GROUP'
+  const group = inGroups ? groupProblem({ ...q, groupDim: 1 - kind.axis }, { shape: kind.weightShape }) : null
   const search = searchProblem(q, kind.weightShape.length)
   const said = (option: string, { refuse, fix }: { readonly refuse: string; readonly fix: string }): QuantError => ({
     tag: 'ConfigError',
