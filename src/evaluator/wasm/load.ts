@@ -132,7 +132,7 @@ export const load = (
     inputs,
     outputs,
     memory,
-    ...executionOf(calls, control, commit),
+    ...executionOf(calls, plan.byteGrids.size > 0 ? control : null, commit),
     isUnfit: () => control[CONTROL_WORDS.guard] !== 0 || control[CONTROL_WORDS.guard + 1] !== 0,
     call: (name, from, to) => functions.get(name)?.(from, to) ?? 0,
     host: (step) => calls.hosts.get(step)?.() ?? null,
@@ -145,10 +145,10 @@ export const load = (
   })
 }
 
-/** Runs calls: those that depend on parameters and state alone, or all. No allocation. */
+/** Runs calls: those that depend on parameters and state alone, or all. No allocation. `guard`: the words by which loops say that a number is no byte. */
 const executionOf = (
   { all: calls }: Calls,
-  control: Int32Array,
+  guard: Int32Array | null,
   commit: () => void,
 ): Pick<Loaded, 'ahead' | 'execute'> => {
   let begun = false
@@ -163,8 +163,10 @@ const executionOf = (
     execute: (all) => {
       // What depends on constants alone runs the first time too, where there are no parameters and no state that could have changed.
       const every = all || !begun
-      control[CONTROL_WORDS.guard] = 0
-      if (every) control[CONTROL_WORDS.guard + 1] = 0
+      if (guard !== null) {
+        guard[CONTROL_WORDS.guard] = 0
+        if (every) guard[CONTROL_WORDS.guard + 1] = 0
+      }
       for (let i = 0; i < calls.length; i++) {
         if (calls[i].cached && !every) continue
         const failure = calls[i].call()

@@ -10,13 +10,25 @@ export type Read = (input: number) => Float32Array
 
 const NO_WARNINGS: readonly QuantWarning[] = []
 
+/** A counter that is no input itself: computed from those. */
+const computedCounter = ({ nodes, inputs }: Flat, { counter }: PhaseTest): ((read: Read) => number) =>
+  nodes[counter.id].op === inputOp
+    ? () => NaN
+    : (read) => hostEvaluator(nodes, (id) => read(inputs.indexOf(id)))(counter)[0]
+
+/** A test of a counter; `own` is the input that the counter is, -1 where it is none. */
+type Counter = PhaseTest & { readonly own: number; readonly computed: (read: Read) => number }
+
 /** A counter's number now, without allocation where it is an input itself. */
-const counterReader = ({ nodes, inputs }: Flat, test: PhaseTest): ((read: Read) => number) => {
-  const own = inputs.indexOf(test.counter.id)
-  if (own >= 0) return (read) => read(own)[0]
-  if (nodes[test.counter.id].op === inputOp) return () => NaN
-  return (read) => hostEvaluator(nodes, (id) => read(inputs.indexOf(id)))(test.counter)[0]
-}
+const nowOf = (t: Counter, read: Read): number => (t.own >= 0 ? read(t.own)[0] : t.computed(read))
+
+/** Tests that all others follow from: phases of one quantizer, forward and backward, share their counter. */
+const distinct = (tests: readonly Counter[]): readonly Counter[] =>
+  tests.filter(
+    (t, i) =>
+      tests.findIndex((s) => s.counter.id === t.counter.id && s.limit === t.limit && s.collecting === t.collecting) ===
+      i,
+  )
 
 /** The phases of a plan. */
 export type Phases = {
@@ -30,26 +42,29 @@ export type Phases = {
 
 /** Looks at the counters of a flat program. */
 export const phasesOf = (flat: Flat): Phases => {
-  const tests = flat.tests.map((t) => ({ ...t, now: counterReader(flat, t) }))
-  const closed = tests.filter((t) => !t.open)
+  const tests = flat.tests.map((t): Counter => {
+    const own = flat.inputs.indexOf(t.counter.id)
+    return { ...t, own, computed: computedCounter(flat, t) }
+  })
+  const closed = distinct(tests.filter((t) => !t.open))
   const opened = tests.filter((t) => t.open)
   const warned = tests.filter((t) => t.collecting && t.warnSteps !== null)
   // Asked before each execution.
   const decided = (read: Read): boolean => {
     for (let i = 0; i < closed.length; i++)
-      if (closed[i].now(read) < closed[i].limit !== closed[i].collecting) return false
+      if (nowOf(closed[i], read) < closed[i].limit !== closed[i].collecting) return false
     return true
   }
   return {
-    fits: opened.length === 0 ? decided : (read) => decided(read) && opened.some((t) => t.now(read) < t.limit),
+    fits: opened.length === 0 ? decided : (read) => decided(read) && opened.some((t) => nowOf(t, read) < t.limit),
     endsWithin: (read, steps) =>
       tests.some((t) => {
-        const left = t.limit - t.now(read)
+        const left = t.limit - nowOf(t, read)
         return left > 0 && left < steps
       }),
     open: opened.length > 0,
     warnings: (read) =>
-      warned.length === 0 ? NO_WARNINGS : warned.map((t) => stillCollecting(t.path, t.now(read), t.warnSteps ?? 0)),
+      warned.length === 0 ? NO_WARNINGS : warned.map((t) => stillCollecting(t.path, nowOf(t, read), t.warnSteps ?? 0)),
   }
 }
 
