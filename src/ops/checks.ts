@@ -19,7 +19,7 @@ import {
 import { roundHalfEven } from '../data/math.js'
 import { leastStep, stepOf } from '../data/minifloat.js'
 import { floatWidths } from './quantizeFloat.js'
-import { broadcastStrides, type Shape } from '../data/shape.js'
+import { broadcastShapes, broadcastStrides, type Shape } from '../data/shape.js'
 import { isValid } from '../data/quantTensor.js'
 import { flag, list, optional, text, whole } from '../graph/attr.js'
 import type { AttrsOf, AttrSchema, NoAttrs } from '../graph/attributes.js'
@@ -65,7 +65,7 @@ type Message = AttrsOf<typeof saying>
 const close = (a: number, b: number): boolean => a === b || Math.abs(a - b) <= 1e-8 + 1e-5 * Math.abs(b)
 
 const firstApart = (a: Tensor, b: Tensor): readonly [number, number] | null => {
-  const shape = a.data.length >= b.data.length ? a.shape : b.shape
+  const shape = broadcastShapes(a.shape, b.shape) ?? []
   let apart: readonly [number, number] | null = null
   walk(shape, [broadcastStrides(a.shape, shape), broadcastStrides(b.shape, shape)], (_i, [j, k]) => {
     if (apart === null && !close(a.data[j], b.data[k])) apart = [a.data[j], b.data[k]]
@@ -226,17 +226,7 @@ export const allClose: Op = {
   carry: () => ({ tag: 'stripped', why: 'a comparison gives 0 or 1' }),
   vjp: ({ args }) => args.map(() => null),
   evaluate: ([a, b], _attrs, out) => {
-    const rank = Math.max(a.shape.length, b.shape.length)
-    const fits = Array.from({ length: rank }, (_, i) => [
-      a.shape[i - rank + a.shape.length] ?? 1,
-      b.shape[i - rank + b.shape.length] ?? 1,
-    ])
-    const shape = fits.map(([m, n]) => Math.max(m, n))
-    let apart = false
-    walk(shape, [broadcastStrides(a.shape, shape), broadcastStrides(b.shape, shape)], (_i, [j, k]) => {
-      if (!close(a.data[j], b.data[k])) apart = true
-    })
-    out.data[0] = apart ? 0 : 1
+    out.data[0] = firstApart(a, b) === null ? 1 : 0
     return null
   },
   examples: [{ args: [{ shape: [2] }, { shape: [2] }], attrs: {} }],

@@ -55,7 +55,7 @@ export type RouteOptions = {
 type Compare = (found: Computed) => string | null
 
 /** One way: its name and what it finds to differ, or null. */
-type Way = { readonly route: string; readonly differs: () => string | null }
+export type Way = { readonly route: string; readonly differs: () => string | null }
 
 /** What threads get wrong only now and then is told from what they always do. */
 const threaded = (compare: Compare, run: () => Computed): string | null => {
@@ -153,7 +153,7 @@ const specialized = (d: DrawnProgram, results: Compare, isOnWasm: boolean): read
 }
 
 /** ONNX has no checks, no NaN behind a quantizer, no signs of zeros, and functions of its own: what it computes for log2, say, has other last bits. */
-const exported = (d: DrawnProgram, expected: Computed): readonly Way[] => {
+export const exported = (d: DrawnProgram, expected: Computed): readonly Way[] => {
   const mine = unsigned(resultsOf(expected))
   if (E.isLeft(mine) || !allFinite(mine.right)) return []
   const bound = boundTo(d.program, d.args)

@@ -90,6 +90,18 @@ test('allClose compares each element, however the shapes broadcast', () => {
   assert.equal(computed('allClose', [q.tensorOf([1], [1]), a]), [0])
   assert.equal(computed('allClose', [a, q.tensorOf([2, 1], [1, 1])]), [0])
   assert.equal(computed('allClose', [q.full([2, 2], 1), q.tensorOf([1], [1 + 5e-6])]), [1])
+  // Of nothing, all is close.
+  assert.equal(computed('allClose', [q.zeros([0, 2]), q.full([2], 1)]), [1])
+  assert.equal(computed('allClose', [q.full([1], 1), q.zeros([0])]), [1])
+})
+
+test('a check of closeness compares each with each that broadcasting lets meet', () => {
+  const [x, attrs] = [q.scalar(1), { message: 'apart' }]
+  const apart = (a: q.Tensor, b: q.Tensor): string | null =>
+    q.ops.checkClose.evaluate([x, a, b], attrs as never, { shape: [], data: new Float32Array(1) })
+  assert.is(apart(q.tensorOf([2, 1], [1, 1]), q.tensorOf([1, 3], [1, 1, 1])), null)
+  assert.match(apart(q.tensorOf([2, 1], [1, 2]), q.tensorOf([1, 3], [1, 1, 1])) ?? '', 'apart')
+  assert.is(apart(q.zeros([0]), q.full([1], 1)), null)
 })
 
 test('joined training tensors have the mean of their zero points', () => {

@@ -124,4 +124,14 @@ export const OF_OPS: readonly Equivalent[] = [
     [['0', '1']],
     'an axis of nothing is refused a line later, and one element more is not too many',
   ),
+  ...of('src/ops/support/products.ts', 'for (let j = 0; j < n; j++) acc[j] += a0', [['<', '<=']], BEYOND),
+  ...of('src/ops/support/products.ts', 'for (; k + 4 <= count', [['<=', '<']], UNROLLED),
+  ...of('src/ops/clamp.ts', 'const raised = min !== null && x < min', [['<', '<=']], EQUAL),
+  ...of('src/ops/kthValue.ts', 'return q < r ? r : q', [['<', '<=']], EQUAL),
+  ...of(
+    'src/ops/rounding.ts',
+    'const toZero = (x: number): number => (x > 0',
+    [['>', '>=']],
+    'both roundings of a zero are that zero, with its sign',
+  ),
 ]

@@ -1,0 +1,106 @@
+/** Every op that ONNX knows, on its own examples: written as a file and read again it computes the same; with an open batch, for other batches too. */
+import * as assert from 'uvu/assert'
+import * as E from 'fp-ts/lib/Either.js'
+import * as q from '../../../src/index.js'
+import { exportOnnx, importOnnx } from '../../../src/interop/onnx/index.js'
+import { rules } from '../../../src/interop/onnx/ops/index.js'
+import { computed } from '../../../src/interop/onnx/rule.js'
+import { primitiveOps } from '../../../src/ops/index.js'
+import { programOfRecipe, type DrawnProgram } from '../../../src/testing/index.js'
+import { exported } from '../../fuzz/routes.js'
+import { boundTo, onBackend } from '../../fuzz/ways.js'
+import { suite } from '../../support/suite.js'
+
+const test = suite('ONNX: ops')
+
+const NUMBERS = [0.5, -1.25, 2, 0.75, -0.3, 1.5, 3, -2, 0.1, -0.6]
+/** How operands are found: fresh data; data, then parameters; earlier values, onto a grid where a quant tensor is wanted. */
+const PICKS = { data: [15, 14, 13], parameters: [15, 30, 29], earlier: [0, 7, 6] } as const
+type How = keyof typeof PICKS
+
+const drawn = (op: string, example: number, how: How): DrawnProgram | null => {
+  const before =
+    how === 'earlier'
+      ? [
+          { op: 'reshape', example: 0, picks: [15] },
+          { op: 'sub', example: 1, picks: [0, 14] },
+        ]
+      : []
+  const steps = [...before, { op, example, picks: PICKS[how] }]
+  const made = programOfRecipe({ mode: 'eval', steps, numbers: NUMBERS, wholeSums: false })
+  return E.isLeft(made) ? null : made.right
+}
+const known = primitiveOps.filter((op) => rules[computed(op)] !== undefined)
+
+for (const op of known)
+  test(`${op.name}: out and in again`, () => {
+    for (const [example] of op.examples.slice(0, 6).entries())
+      for (const how of ['data', 'parameters', 'earlier'] as const) {
+        const d = drawn(op.name, example, how)
+        const bound = d === null ? null : boundTo(d.program, d.args)
+        if (d === null || bound === null || E.isLeft(bound)) continue
+        for (const way of exported(d, onBackend(q.reference, d.program, bound.right)))
+          assert.is(way.differs(), null, `${way.route}\n${d.code}`)
+      }
+  })
+
+type Inputs = Readonly<Record<string, q.Tensor>>
+/** The same rows twice. */
+const doubled = ({ shape, data }: q.Tensor): q.Tensor => ({
+  shape: [2 * shape[0], ...shape.slice(1)],
+  data: Float32Array.from([...data, ...data]),
+})
+
+/** Whether a file leaves the batch open; where it does, it must compute twice as many rows. */
+const isOpen = (d: DrawnProgram): boolean => {
+  if (Object.keys(d.args.inputs).length === 0) return false
+  const made = exportOnnx(d.program as q.Program<unknown, unknown>, d.args)
+  if (E.isLeft(made)) return false
+  const inputs = Object.fromEntries(Object.entries(d.args.inputs as Inputs).map(([k, t]) => [k, doubled(t)]))
+  const shapes = Object.fromEntries(Object.entries(inputs).map(([k, t]) => [k, t.shape]))
+  const read = importOnnx(made.right, { inputs: shapes })
+  if (E.isLeft(read)) return false
+  const wide = q.trace(
+    d.layer as never,
+    Object.fromEntries(Object.entries(shapes).map(([k, s]) => [k, q.tensorInput(s)])) as never,
+    { mode: 'eval' },
+  )
+  assert.ok(E.isRight(wide), d.code)
+  if (E.isLeft(wide)) return false
+  const { model, declared, names } = read.right
+  const program = q.orThrow(q.trace(model, declared as never, { mode: 'eval' }))
+  const given = Object.fromEntries(Object.keys(declared).map((key) => [key, inputs[names[key] ?? '']]))
+  const theirs = q.orThrow(q.run(program, { ...q.orThrow(q.init(model, 0)), inputs: given } as never))
+    .outputs as Readonly<Record<string, q.Output>>
+  const ours = q.orThrow(q.run(wide.right, { ...d.args, inputs } as never)).outputs as unknown as Readonly<
+    Record<string, q.Output>
+  >
+  const [a, b] = [q.valueOf(Object.values(ours)[0]), q.valueOf(Object.values(theirs)[0])]
+  assert.equal(b.shape, a.shape, d.code)
+  a.data.forEach((x, i) =>
+    assert.ok(Object.is(x, b.data[i]) || Math.abs(x - b.data[i]) <= 1e-4 * (1 + Math.abs(x)), d.code),
+  )
+  return true
+}
+
+/** Ops of which some example leaves the batch open. */
+const OPEN =
+  'add addBias avgPool conv convTranspose div equal less lessEqual linear logSoftmax matmul maxLast maxPool maximum mean minimum mul pad pow quantize ' +
+  'softmax sub sum'
+
+test('an open batch takes any number of rows, and is as open as it was', () => {
+  const open = known.filter((op) =>
+    op.examples.some((_, example) => {
+      const d = drawn(op.name, example, 'parameters')
+      return (
+        d !== null &&
+        Object.values(d.declared).every((i) => i.input !== 'quant') &&
+        Object.values(d.args.inputs as Inputs).every((t) => t.shape.length > 1) &&
+        isOpen(d)
+      )
+    }),
+  )
+  assert.is(open.map((op) => op.name).join(' '), OPEN)
+})
+
+test.run()
