@@ -1,0 +1,163 @@
+/** Which programs leave the first axis of their file open: those in which every op works row by row, however many rows there are. */
+import { fromBinary } from '@bufbuild/protobuf'
+import * as assert from 'uvu/assert'
+import * as q from '../../../src/index.js'
+import { exportOnnx, importOnnx } from '../../../src/interop/onnx/index.js'
+import { ModelProtoSchema } from '../../../src/interop/onnx/proto/onnx_pb.js'
+import { suite } from '../../support/suite.js'
+
+const test = suite('ONNX: open batch')
+type Inputs = { readonly [name: string]: q.Value }
+
+const file = (f: (x: Inputs) => q.Value, shapes: { readonly [name: string]: q.Shape }): Uint8Array => {
+  const declared = Object.fromEntries(Object.entries(shapes).map(([k, s]) => [k, q.tensorInput(s)]))
+  const program = q.orThrow(q.trace(q.functionLayer('f', f), declared, { mode: 'eval' }))
+  return q.orThrow(exportOnnx(program as q.Program<unknown, unknown>, { params: {}, state: {} }))
+}
+const isOpen = (f: (x: Inputs) => q.Value, shapes: { readonly [name: string]: q.Shape } = { x: [2, 3] }): boolean =>
+  q.orThrow(importOnnx(file(f, shapes))).inputs.every((i) => typeof i.sizes[0] === 'string')
+
+const emit = (x: q.Value, op: 'softmax' | 'logSoftmax' | 'slice', attrs: object): q.Value =>
+  x.kit.apply(q.ops[op], [x], attrs as never)
+
+test('ops along other axes leave it open, along the first they close it', () => {
+  for (const op of ['softmax', 'logSoftmax'] as const) {
+    assert.is(
+      isOpen(({ x }) => emit(x, op, { dim: 1 })),
+      true,
+      op,
+    )
+    assert.is(
+      isOpen(({ x }) => emit(x, op, { dim: 0 })),
+      false,
+      op,
+    )
+  }
+  assert.is(
+    isOpen(({ x }) => emit(x, 'slice', { dim: 1, start: 0, end: 2 })),
+    true,
+  )
+  assert.is(
+    isOpen(({ x }) => emit(x, 'slice', { dim: 0, start: 0, end: 2 })),
+    false,
+  )
+  assert.is(
+    isOpen(({ x }) => x.kit.emit('sum', [x], { dims: [1], keepdim: true })),
+    true,
+  )
+  assert.is(
+    isOpen(({ x }) => x.kit.emit('sum', [x], { dims: [0], keepdim: true })),
+    false,
+  )
+  assert.is(
+    isOpen(({ x }) => x.kit.emit('sum', [x], { dims: [0], keepdim: true }), { x: [1, 3] }),
+    false,
+  )
+})
+
+test('joined with itself along another axis it stays open, with numbers of its own or along the first it does not', () => {
+  assert.is(
+    isOpen(({ x }) => q.cat([x, x], 1)),
+    true,
+  )
+  assert.is(
+    isOpen(({ x }) => q.cat([x, x], 0)),
+    false,
+  )
+  assert.is(
+    isOpen(({ x }) => q.cat([x, x.kit.constant(1, [2, 3])], 1)),
+    false,
+  )
+})
+
+test('a reshape keeps rows as they are, or closes it', () => {
+  assert.is(
+    isOpen(({ x }) => q.reshape(x, [2, 3, 1])),
+    true,
+  )
+  assert.is(
+    isOpen(({ x }) => q.reshape(x, [2, 6]), { x: [2, 3, 2] }),
+    true,
+  )
+  assert.is(
+    isOpen(({ x }) => q.reshape(x, [6])),
+    false,
+  )
+  assert.is(
+    isOpen(({ x }) => q.reshape(x, [3, 2])),
+    false,
+  )
+})
+
+test('numbers that meet rows are one, or one for each column, or close it', () => {
+  assert.is(
+    isOpen(({ x }) => q.add(x, 1)),
+    true,
+  )
+  assert.is(
+    isOpen(({ x }) => q.add(x, x.kit.constant(1, [3]))),
+    true,
+  )
+  assert.is(
+    isOpen(({ x }) => q.add(x, x.kit.constant(1, [1, 3]))),
+    true,
+  )
+  assert.is(
+    isOpen(({ x }) => q.add(x, x.kit.constant(1, [2, 3]))),
+    false,
+  )
+  assert.is(
+    isOpen(({ x }) => q.add(x, x.kit.constant(1, [2, 1]))),
+    false,
+  )
+  assert.is(
+    isOpen(({ x }) => q.add(x.kit.constant(1, [2, 3]), x)),
+    false,
+  )
+})
+
+test('all inputs have it, and it is an axis beside others', () => {
+  assert.is(
+    isOpen(({ x }) => q.neg(x), { x: [3] }),
+    false,
+  )
+  assert.is(
+    isOpen(({ a, b }) => q.add(a, b), { a: [2, 3], b: [2, 3] }),
+    true,
+  )
+  assert.is(
+    isOpen(({ a, b }) => q.add(a, b), { a: [2, 3], b: [1, 3] }),
+    false,
+  )
+  assert.is(
+    isOpen(({ a, b }) => q.add(a, b), { a: [2, 3], b: [3] }),
+    false,
+  )
+  assert.is(
+    isOpen(({ a, b }) => q.add(a, b), { a: [2, 2, 3], b: [2, 3] }),
+    false,
+  )
+})
+
+test('flags are written as 0 and 1', () => {
+  const bytes = file(
+    ({ x }) =>
+      x.kit.emit('avgPool', [x], {
+        kernel: [2],
+        stride: [1],
+        padding: [1],
+        ceilMode: true,
+        countIncludePad: true,
+        divisorOverride: null,
+      }),
+    { x: [1, 2, 5] },
+  )
+  const nodes = fromBinary(ModelProtoSchema, bytes).graph?.node ?? []
+  const flags = nodes
+    .flatMap((n) => n.attribute)
+    .filter((a) => ['ceil_mode', 'count_include_pad', 'keepdims'].includes(a.name))
+  assert.ok(flags.length > 0)
+  assert.ok(flags.every((a) => a.i === 0n || a.i === 1n))
+})
+
+test.run()
