@@ -8,6 +8,7 @@ import { f32, f64, i32, memory } from '../asm/instructions.js'
 import { forLoop, type Local, type Scope } from '../asm/module.js'
 import type { Kernel, KernelSpec, Places } from '../kernel.js'
 import { affine, bump, perUnit, rounded, shares } from './loops.js'
+import { pickKernel, type Picks } from './picks.js'
 import { pack } from './tables.js'
 import { MOST_ENTRIES, TABLED_NS, UNITS } from '../machine.js'
 
@@ -74,9 +75,6 @@ const OPS = [
   'upsampleLinear',
   'upsampleLinearGrad',
 ]
-
-/** Where each element of the result's planes stands in those of x, or -1 for a zero of the padding. */
-export type Picks = { readonly planes: number; readonly inner: number; readonly table: Int32Array }
 
 /** The table of an op that pads with zeros or with what is there, or that repeats; null of others, of mixtures and gradients. */
 export const picksOf = (spec: KernelSpec): Picks | null => {
@@ -167,6 +165,12 @@ const backward = (scope: Scope, plane: Plane, g: Local, sums: Local, out: Local)
   ]
 }
 
+/** The kernel from bytes to bytes; null where an element of the result is none of x, and no zero either. */
+export const byteLookupKernel = (spec: KernelSpec): Kernel | null => {
+  const picks = picksOf(spec)
+  return picks === null ? null : pickKernel(spec, picks, 1)
+}
+
 /** Padding and resizing by table, plane by plane. */
 export const lookupKernel = (spec: KernelSpec): Kernel | null => {
   const {
@@ -178,6 +182,8 @@ export const lookupKernel = (spec: KernelSpec): Kernel | null => {
   if (!OPS.includes(op) || sizeOf(arg) === 0 || sizeOf(shape) === 0) return null
   const grad = op.endsWith('Grad')
   const x = grad ? shape : arg
+  const picks = picksOf(spec)
+  if (picks !== null && !picks.table.includes(-1)) return pickKernel(spec, picks, 4)
   const map = op.startsWith('pad') ? padding(x, spec) : resizing(x, spec)
   if (map === null || map.members.length > MOST_ENTRIES || map.starts.length > MOST_ENTRIES) return null
   const planes = sizeOf(x) / map.inner
