@@ -96,10 +96,10 @@ test('the same with code and all but the weights: at most 60 KB', async () => {
   assert.ok(gzip + module <= 60 * KB, `the runtime takes ${gzip} bytes, the module ${module}`)
 })
 
-// Ops bring their gradients and claims, the backend the kernels of training and what it says of its plans (`Backend.explain`): where the program is compiled in the page, this is the price. It may not grow unseen: 1.5 KB of it are averages and moves of bytes.
+// Ops bring their gradients and claims, the backend the kernels of training and what it says of its plans (`Backend.explain`): where the program is compiled in the page, this is the price. It may not grow unseen: 2 KB of it are averages, moves and picks of bytes.
 test('a stored program compiled in the page: no layers, no training', async () => {
   const { gzip, files } = await bundle(['parseProgram', 'parseTensors', 'ops', 'compile', 'wasm'])
-  assert.ok(gzip <= 162 * KB, `inference takes ${gzip} bytes`)
+  assert.ok(gzip <= 163 * KB, `inference takes ${gzip} bytes`)
   assert.equal(
     files.filter((f) => /^src\/(nn\/(layers|training|functions)|autodiff|testing|interop)\//.test(f)),
     [],
