@@ -98,7 +98,12 @@ const checkFiles = (manifest: Manifest, installed: string): void => {
         throw new Error(`${document} links to ${link}, which is not in the tarball`)
     }
   }
-  console.log('ok   the tarball holds what exports names, and no tests')
+  // Declarations tell what comments would tell again.
+  const commented = readdirSync(join(installed, 'dist'), { recursive: true, encoding: 'utf8' }).find(
+    (file) => file.endsWith('.js') && /^(\/\/ |\/\*\*)/m.test(readFileSync(join(installed, 'dist', file), 'utf8')),
+  )
+  if (commented !== undefined) throw new Error(`dist/${commented} is packed with its comments`)
+  console.log('ok   the tarball holds what exports names, no tests and no comments')
 }
 
 /** The command as `npx` finds it in the folder of a user, with nothing fetched. */

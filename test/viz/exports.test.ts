@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import * as assert from 'uvu/assert'
 import * as q from '../../src/index.js'
 import { knownValues, sceneOf, toHtml, toMermaid, toSvg, watch } from '../../viz/index.js'
+import { withoutComments } from '../../viz/build/bare.js'
 import { assetsModule, assetsPath } from '../../viz/build/bundle.js'
 import { right } from '../graph/fixtures/programs.js'
 import { suite } from '../support/suite.js'
@@ -12,6 +13,15 @@ const test = suite('exports')
 
 test('the generated script is that of these sources: run `npm run viz` where this fails', async () => {
   assert.ok(readFileSync(assetsPath, 'utf8') === (await assetsModule()))
+})
+
+test('a compiled file loses its comments, and keeps what bundlers and its licence ask for', () => {
+  const code =
+    '#!/usr/bin/env node\n/** Why. */\nconst f = (x) => x // so\n/*! Licence */\nexport const y = /* @__PURE__ */ f("// no comment, é")\n'
+  const bare = withoutComments(code)
+  assert.not.match(bare, /Why|so\b/)
+  for (const kept of [/^#!\/usr\/bin\/env node\n/, /@__PURE__/, /! Licence/, /"\/\/ no comment, é"/])
+    assert.match(bare, kept)
 })
 
 test('a page names its script and style by their hashes, and allows nothing else', () => {
