@@ -8,7 +8,6 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { random } from '../hostile/mutate.js'
 import { root } from '../support/process.js'
 import { newAsking, type Fate } from './asking.js'
 import { bundled, sourceFiles, sourcesOf, testsOf, type Bundle } from './bundle.js'
@@ -46,15 +45,20 @@ const sha = (...texts: readonly string[]): string => {
   return h.digest('hex').slice(0, 24)
 }
 
-const sampled = (all: readonly number[]): readonly number[] => {
-  const r = random(Number(values.seed))
-  const rest = [...all]
-  const most = Math.min(Number(values.sample), rest.length)
-  return Array.from({ length: most }, () => rest.splice(r.int(rest.length), 1)[0])
-}
-
 const lineOf = ({ mutants, sources }: Bundle, id: number): string =>
   (sources.get(mutants[id].file) ?? '').split('\n')[mutants[id].line - 1].trim()
+
+/** A sample by what is changed and not by where, so that it is the same one when other lines are added. */
+const sampled = (bundle: Bundle): readonly number[] => {
+  const drawn = bundle.mutants.map(({ file, from, to, nth }, id) => ({
+    id,
+    at: sha(values.seed, file, lineOf(bundle, id), from, to, String(nth)),
+  }))
+  return drawn
+    .toSorted((a, b) => (a.at < b.at ? -1 : 1))
+    .slice(0, Math.min(Number(values.sample), drawn.length))
+    .map(({ id }) => id)
+}
 
 /** Keys of a bundle's mutants: a mutant that was killed stays so while its file is the same, one that survived while the tests are, too. */
 const keysOf = ({ mutants, sources, files }: Bundle) => {
@@ -90,8 +94,8 @@ const ofGroup = async (g: Group): Promise<void> => {
   const { killed, survived } = keysOf(bundle)
   const known = (id: number): Fate | undefined =>
     values.anew ? undefined : (ledger[killed(id)] ?? ledger[survived(id)])
-  const all = bundle.mutants.map((_, id) => id)
-  const chosen = sampled(all)
+  const all = bundle.mutants
+  const chosen = sampled(bundle)
   const tally: Tally = { killed: 0, equivalent: 0, left: 0, anew: 0 }
   const count = (id: number, fate: Fate): void => {
     if (fate.is === 'killed') tally.killed++

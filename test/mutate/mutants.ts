@@ -67,6 +67,10 @@ const EMITTED: { readonly [op: string]: string | undefined } = {
 }
 const NUMBERS: ReadonlySet<unknown> = new Set([0, 1, 2, 0.5])
 
+/** What a table itself has: no name that every object has. */
+const own = (table: { readonly [name: string]: string | undefined }, name: string): string | undefined =>
+  Object.hasOwn(table, name) ? table[name] : undefined
+
 /** What only says how something is called, drawn or described. */
 const SAID: ReadonlySet<string> = new Set(['examples', 'doc', 'like', 'says', 'infix'])
 
@@ -128,7 +132,7 @@ const namedPlace = (node: Ast, source: string): readonly Place[] => {
   if (node.type === 'MemberExpression' && isAst(property) && isAst(object)) {
     const name = textOf(property) ?? ''
     if (node.computed === true || node.optional === true) return []
-    const to = textOf(object) === 'Math' ? OF_MATH[name] : OF_LISTS[name]
+    const to = own(textOf(object) === 'Math' ? OF_MATH : OF_LISTS, name)
     if (to === undefined) return []
     const { start } = property
     const before = source.lastIndexOf('.', start)
@@ -139,7 +143,7 @@ const namedPlace = (node: Ast, source: string): readonly Place[] => {
   const [first] = Array.isArray(node.arguments) ? node.arguments : []
   if (textOf(callee.property) !== 'emit' || !isAst(first) || first.type !== 'StringLiteral') return []
   const [op] = String(first.value).split('~')
-  const to = EMITTED[op]
+  const to = own(EMITTED, op)
   return to === undefined || op !== first.value
     ? []
     : [
