@@ -103,4 +103,38 @@ test('an open batch takes any number of rows, and is as open as it was', () => {
   assert.is(open.map((op) => op.name).join(' '), OPEN)
 })
 
+test('quant tensors as inputs: scale and zero point become constants, and the file takes the value', () => {
+  let written = 0
+  for (const op of known)
+    for (const [example] of op.examples.slice(0, 4).entries()) {
+      const d = drawn(op.name, example, 'data')
+      if (d === null || Object.values(d.declared).every((i) => i.input !== 'quant')) continue
+      const entries = Object.entries(d.args.inputs)
+      const quantInputs = Object.fromEntries(
+        entries.flatMap(([k, t]) => (q.isQuantTensor(t) ? [[k, { scale: t.scale, zeroPoint: t.zeroPoint }]] : [])),
+      )
+      const made = exportOnnx(d.program as q.Program<unknown, unknown>, d.args, { quantInputs, openBatch: false })
+      const ours = q.run(d.program, d.args as never)
+      if (E.isLeft(made) || E.isLeft(ours)) continue
+      const { model, declared, names } = q.orThrow(importOnnx(made.right))
+      const program = q.orThrow(q.trace(model, declared as never, { mode: 'eval' }))
+      const given = Object.fromEntries(
+        Object.keys(declared).map((key) => {
+          const t = entries.find(([k]) => k === names[key])?.[1]
+          return [key, t === undefined ? t : q.valueOf(t)]
+        }),
+      )
+      const theirs = q.orThrow(q.run(program, { ...q.orThrow(q.init(model, 0)), inputs: given } as never))
+      const [a, b] = [ours.right.outputs, theirs.outputs].map((o) =>
+        q.valueOf(Object.values(o as unknown as Readonly<Record<string, q.Output>>)[0]),
+      )
+      assert.equal(b.shape, a.shape, d.code)
+      a.data.forEach((x, i) =>
+        assert.ok(Object.is(x, b.data[i]) || Math.abs(x - b.data[i]) <= 1e-5 * (1 + Math.abs(x)), d.code),
+      )
+      written++
+    }
+  assert.ok(written > 20, `${written}`)
+})
+
 test.run()
