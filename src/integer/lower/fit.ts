@@ -79,25 +79,29 @@ export const apart = (a: Affine, steps: Steps, range: Range, out: Range): Apart 
     if (step * shifted(a, at[k]) >= level && step * shifted(a, at[k] - 1) < level) continue
     const t = reaches(a, step, level, at[k], range)
     integers += Math.abs(t - at[k])
-    most = Math.max(most, steps.counts === undefined ? crossed(at, at[k], t) : away(a, step, level, at[k]))
+    most = Math.max(most, steps.counts === undefined ? crossed(at, k, t) : away(a, step, level, at[k]))
   }
   // Listed places stand for all.
   return { integers: Math.ceil((integers * total(steps)) / Math.max(1, at.length)), most }
 }
 
-/** How many steps the form is off where its own step stands at `t` instead of `place`. */
-const crossed = (at: Float64Array, place: number, t: number): number =>
-  t > place ? countIn(at, place, t) : countIn(at, t, place) + 1
+/** How many steps the form is off just before it makes step `k` at `t`, or at `t` where that is too early. Of several steps at one place the form may have made some. */
+const crossed = (at: Float64Array, k: number, t: number): number =>
+  t > at[k] ? countBelow(at, t) - k : k + 1 - countBelow(at, t + 1)
 
 /** How many steps the form is off just before and at a place. */
 const away = (a: Affine, step: 1 | -1, level: number, place: number): number =>
   Math.max(level - step * shifted(a, place), step * shifted(a, place - 1) - (level - 1), 1)
 
-/** How many steps stand in `from … to-1`. */
-const countIn = (at: Float64Array, from: number, to: number): number => {
-  let n = 0
-  for (let i = 0; i < at.length; i++) if (at[i] >= from && at[i] < to) n++
-  return n
+/** How many steps stand below `x`; they are in order. */
+const countBelow = (at: Float64Array, x: number): number => {
+  let [low, high] = [0, at.length]
+  while (low < high) {
+    const mid = (low + high) >> 1
+    if (at[mid] < x) low = mid + 1
+    else high = mid
+  }
+  return low
 }
 
 /** Feasible heights of a line of slope m through the steps, as the gap between lowest and highest: negative where there is none. */
