@@ -4,6 +4,7 @@ import * as q from '../../src/index.js'
 import { at } from '../../src/data/tree.js'
 import type { Commit } from '../../src/evaluator/backend.js'
 import { newMath } from '../../src/evaluator/wasm/kernels/math.js'
+import { place, roomFor, type Buffer } from '../../src/evaluator/plan/place.js'
 import { planOf } from '../../src/evaluator/wasm/planning.js'
 import { suite } from '../support/suite.js'
 import { misplaced } from './support/placement.js'
@@ -103,4 +104,16 @@ for (const [name, net] of Object.entries<q.Layer>(nets))
     }
   })
 
+test('small values keep no large one out of the room that another leaves', () => {
+  const [large, small] = [2 ** 20, 256]
+  const arena = (buffers: readonly Buffer[]): number => place(buffers, 0).bytes
+  // The first large value ends, a small one begins that lives longer, and a large one comes behind it.
+  const buffers: readonly Buffer[] = [
+    { bytes: large, from: 0, to: 1 },
+    { bytes: large, from: 1, to: 4 },
+    { bytes: small, from: 2, to: 4 },
+    { bytes: large, from: 3, to: 4 },
+  ]
+  assert.ok(arena(buffers) < 2 * large + 2 * roomFor(small), `${arena(buffers)} bytes`)
+})
 test.run()

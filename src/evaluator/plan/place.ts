@@ -15,8 +15,34 @@ export const roomFor = (bytes: number): number => Math.ceil((bytes + 16) / ALIGN
 
 type Hole = { from: number; to: number }
 
-/** Places buffers by first use: each takes the smallest hole that holds it, else the end. */
+/** A value so much smaller than the largest one is small: in a hole of a large value it would keep the next one out. */
+const SMALL = 1 / 256
+
+/** Small buffers first, large ones behind them, each kind in holes of its own. */
+const apart = (buffers: readonly Buffer[], start: number): Placement => {
+  const limit = buffers.reduce((n, b) => Math.max(n, b.bytes), 0) * SMALL
+  const all = buffers.map((_, i) => i)
+  const addresses = new Float64Array(buffers.length)
+  let bytes = start
+  for (const kind of [all.filter((i) => buffers[i].bytes <= limit), all.filter((i) => buffers[i].bytes > limit)]) {
+    const placed = inHoles(
+      kind.map((i) => buffers[i]),
+      bytes,
+    )
+    kind.forEach((i, k) => (addresses[i] = placed.addresses[k]))
+    bytes = placed.bytes
+  }
+  return { addresses, bytes }
+}
+
+/** Places buffers, all together or small and large ones apart, whichever takes less memory. */
 export const place = (buffers: readonly Buffer[], start: number): Placement => {
+  const [one, two] = [inHoles(buffers, start), apart(buffers, start)]
+  return two.bytes < one.bytes ? two : one
+}
+
+/** Places buffers by first use: each takes the smallest hole that holds it, else the end. */
+const inHoles = (buffers: readonly Buffer[], start: number): Placement => {
   const addresses = new Float64Array(buffers.length)
   const order = buffers
     .map((_, i) => i)
