@@ -47,9 +47,10 @@ const isWhole = (x: unknown): x is number => Number.isSafeInteger(x)
 /** Is it a record, not a list, a map, a date, a promise, …? */
 const isRecord = (x: unknown): x is { readonly [name: string]: unknown } => {
   if (typeof x !== 'object' || x === null) return false
-  return Object.getPrototypeOf(x) === Object.prototype || /^\[object (Object|Module)\]$/.test(toText.call(x))
+  // Most are plain, and then no text is made.
+  if (Object.getPrototypeOf(x) === Object.prototype) return true
+  return /^\[object (Object|Module)\]$/.test(Object.prototype.toString.call(x))
 }
-const toText = Object.prototype.toString
 
 /** The same field, which must be given. */
 export const required = <T>(field: Field<T>): Needed<T> => ({ ...field, required: true })

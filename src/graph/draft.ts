@@ -92,22 +92,21 @@ export const append = (
       : { id, op, inputs: ids, attrs, shape, carried, path, backwardOf }
   // Most nodes have none of the rest, and traces make many.
   const isPlain = branches === undefined && d.options.locations !== true
-  d.nodes.push(
-    isPlain
-      ? plain
-      : {
-          ...plain,
-          ...(branches === undefined ? {} : { branches }),
-          ...(d.options.locations === true ? { location: callSite() } : {}),
-        },
-  )
+  const node: Node = isPlain
+    ? plain
+    : {
+        ...plain,
+        ...(branches === undefined ? {} : { branches }),
+        ...(d.options.locations === true ? { location: callSite() } : {}),
+      }
+  d.nodes.push(node)
   const dtype = dtypeOf(d, op, ids, attrs)
   if (dtype !== 'float') d.dtypes.set(id, dtype)
   if (key !== null) {
     d.keys.set(key, id)
     d.keyList.push(key)
   }
-  return valueOf(d, d.nodes[d.nodes.length - 1])
+  return valueOf(d, node)
 }
 
 const constantKey = (d: GraphDraft, value: number, shape: Shape): string =>

@@ -172,6 +172,7 @@ const CALLS: readonly (readonly [string, () => unknown, RegExp])[] = [
     /QuantLinear takes a record of options[^]*inFeatures: 1/,
   ],
   ['numbers instead of options', () => js.QuantLinear(4, 2), /takes a record of options, and was given 4/],
+  ['a number for an activation', () => js.QuantReLU(4), /write QuantReLU\(\{ inputQuant: Int8ActPerTensorFloat \}\)/],
   [
     'a size per axis too many',
     () => js.MaxPool2d({ kernelSize: [2, 2, 2] }),

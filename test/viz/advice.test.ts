@@ -154,7 +154,7 @@ for (const mode of ['train', 'eval'] as const)
           fc.pre(traces(net, mode))
           keepsItsPromises(net, mode, false)
         }),
-        // The chains of `npm test` are the same each time; RUNS=1000 searches further, about one chain in a thousand still found a gap.
+        // The chains of `npm test` are the same each time; RUNS=1000 searches further.
         process.env['RUNS'] === undefined
           ? { numRuns: 40, seed: 7, includeErrorInReport: true }
           : { numRuns: Number(process.env['RUNS']), includeErrorInReport: true },

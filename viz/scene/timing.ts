@@ -1,5 +1,5 @@
 /** Where the time of a program goes, and what the compiler made of it, as a page shows it. */
-import type { ProfileRow } from '../../src/evaluator/insight.js'
+import type { PlanDescription, ProfileRow } from '../../src/evaluator/insight.js'
 
 /** One step of a profiled plan; times in milliseconds of one thread, `nodes` are those that it computes. */
 export type SceneStep = Omit<ProfileRow, 'nodes' | 'stages'> & {
@@ -24,16 +24,8 @@ export type SceneProfile = {
 /** What the compiler made of a program: counts after its passes, and its steps; addresses in bytes. */
 export type ScenePlan = {
   readonly bytes: number
-  readonly phases: readonly { readonly path: string; readonly phase: 'collecting' | 'learned' }[]
-  readonly passes: {
-    readonly programNodes: number
-    readonly flatNodes: number
-    readonly loops: number
-    readonly kernels: number
-    readonly hostSteps: number
-    readonly storedValues: number
-    readonly inPlace: number
-  }
+  readonly phases: PlanDescription['phases']
+  readonly passes: Omit<PlanDescription['passes'], 'byteValues'>
   readonly levels: number
   /** `ops`: how many flat nodes; `nodes`: the traced nodes from which they come. */
   readonly steps: readonly {

@@ -224,7 +224,8 @@ export const precompileProgram = (whole: Program, inputs: readonly Tensor[]): E.
     const plain = readied(program, planned(false), inputs)
     if (E.isLeft(plain)) return plain
     // A plan without bytes is always fit.
-    if (plain.right === null) return E.left([noSimd])
+    if (plain.right === null)
+      throw new RangeError('internal: a plan without bytes is unfit for its numbers; report this as a bug of quantrace')
     const { rest, image } = plain.right
     const loops = loopsOf(program, rest)
     if (loops.length > 0) return E.left(loops)

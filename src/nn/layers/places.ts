@@ -83,9 +83,18 @@ export const fieldsBehind = (places: NamedPlaces, options: readonly string[]): S
 /** Places with their names, those of a layer that it has. */
 export type NamedPlaces = readonly (readonly [string, Place | TruncPlace])[]
 
+/** A quantizer of some use. Whether what is given is one, the place itself says. */
+const quantizerLike = (like: string): Field => ({ says: 'a quantizer, or null for none', like, holds: () => true })
+const FOR_USE: { readonly [U in Place['use'] | 'trunc']: Field } = {
+  act: quantizerLike('Int8ActPerTensorFloat'),
+  weight: quantizerLike('Int8WeightPerTensorFloat'),
+  bias: quantizerLike('Int8Bias'),
+  trunc: truncations,
+}
+
 /** The options that choose quantizers. */
 export const placeFields = (places: NamedPlaces): Schema =>
-  Object.fromEntries(places.map(([place, p]) => [place, p.use === 'trunc' ? truncations : anything]))
+  Object.fromEntries(places.map(([place, p]) => [place, FOR_USE[p.use]]))
 
 /** The options behind the prefixes of places; those of weights first, which a name without prefix is mostly meant for. */
 export const behindPlaces = (places: NamedPlaces): Schema => {

@@ -126,10 +126,10 @@ const survivesStorage = (s: Subject, xs: readonly Data[]): string | null => {
   const before = xs.slice(0, middle).reduce((now: unknown, x) => step(s.train, params, now, x).state, first)
   const read = parseTensors(tensorsToBytes({ params, state: before }))
   if (E.isLeft(read)) return `what was stored can't be read: ${read.left[0].message}`
-  const saved = read.right as unknown as { readonly params: unknown; readonly state: unknown }
+  const [savedParams, savedState] = ['params', 'state'].map((part) => at(read.right, part))
   const go = (p: unknown, from: unknown): unknown =>
     xs.slice(middle).reduce((now: unknown, x) => step(s.train, p, now, x).state, from)
-  return sameTrees(go(params, before), go(saved.params, saved.state))
+  return sameTrees(go(params, before), go(savedParams, savedState))
     ? null
     : 'a training that was stored and read goes on otherwise'
 }
