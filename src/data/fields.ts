@@ -150,12 +150,6 @@ export const counts: Field<number | readonly number[]> = {
   like: '2',
   holds: (x) => (Array.isArray(x) ? x : [x]).every((n) => isWhole(n) && n > 0),
 }
-/** One whole number from 0 on, or a list of them. */
-export const wholes: Field<number | readonly number[]> = {
-  says: 'a whole number from 0 on, or a list of them',
-  like: '1',
-  holds: (x) => (Array.isArray(x) ? x : [x]).every((n) => isWhole(n) && n >= 0),
-}
 const isTyped = (x: unknown): boolean =>
   ArrayBuffer.isView(x) && 'length' in x && !(x instanceof BigInt64Array) && !(x instanceof BigUint64Array)
 /** Is it a list of numbers, or a typed array of them? Written as a loop: lists of samples pass here. */

@@ -49,7 +49,3 @@ export type IntegerProgram = {
   /** The same of sums and of what only moves elements, in front of a quantizer. */
   readonly inner: readonly Tap[]
 }
-
-/** Bytes of all constants, unpacked. */
-export const constantBytes = (p: IntegerProgram): number =>
-  Object.values(p.constants).reduce((n, t) => n + t.data.byteLength, 0)
