@@ -1,9 +1,11 @@
 /** A plan as data: what it says is what is loaded and run. */
 import * as q from '../../src/index.js'
+import { isTensor } from '../../src/data/tensor.js'
+import { leaves, mapTree } from '../../src/data/tree.js'
 import { planOf } from '../../src/evaluator/wasm/planning.js'
 import { newMath } from '../../src/evaluator/wasm/kernels/math.js'
 import { load } from '../../src/evaluator/wasm/load.js'
-import { get, same, says } from '../nn/support.js'
+import { close, get, same, sameBits, says } from '../nn/support.js'
 import { suite } from '../support/suite.js'
 import { isRight } from 'fp-ts/lib/Either.js'
 
@@ -42,6 +44,37 @@ test('products of quantized operands run on integers, others say which operand p
     ['float'],
   )
   says(e.products[0].why, /^input %\d+: it never had metadata$/)
+})
+
+test('the unit of a scale costs no operation for each element, and a scale that is none still makes NaN', async () => {
+  const identity = q.QuantIdentity({ collectStatsSteps: 2 })
+  const program = get(q.vjp(get(q.trace(identity, q.tensorInput([4, 3, 5]), { mode: 'train' })), { inputs: true }))
+  const begun = get(q.init(identity, 0))
+  const [inputs, r] = q.randn([4, 3, 5])(q.manualSeed(1))
+  const [cotangent] = q.randn([4, 3, 5])(r)
+  const wasm = get(await q.createWasm({ threads: 1 }))
+  const scalarOf = (value: number): q.Tensor => q.tensorOf([], [value])
+  for (const scale of [1, 0, -0.5, 1e30, NaN, Infinity]) {
+    const state = mapTree(isTensor, begun.state, (t, path) => {
+      if (path.endsWith('counter')) return scalarOf(2 ** 32)
+      return path.endsWith('value') ? scalarOf(scale) : t
+    }) as typeof begun.state
+    const args = { params: begun.params, state, inputs: { inputs, cotangent } }
+    const plan = get(q.explainPlan(program, args))
+    same(
+      plan.steps.filter((s) => s.kernel.startsWith('loop[60]')).map((s) => s.ops.join()),
+      ['quantize,quantizeGradInput,quantizeGradScale,add'],
+    )
+    const [ours, reference] = [get(get(q.compile(program, wasm)).run(args)), get(q.run(program, args))]
+    const expected = new Map(leaves(isTensor, reference.grads).map((l) => [l.path, l.leaf]))
+    for (const { path, leaf } of leaves(isTensor, ours.grads)) {
+      const other = expected.get(path) ?? leaf
+      // A sum may be taken in another order.
+      if (leaf.data.length > 1 || Number.isNaN(leaf.data[0])) sameBits(leaf, other)
+      else close(leaf.data[0], other.data[0], 1e-5)
+    }
+  }
+  wasm.dispose()
 })
 
 test('one row: the weight is not brought into integers, and the plan says so', () => {

@@ -2,11 +2,15 @@
  * Rewrites of the flat program that a backend asks for: pairs of ops that one kernel does at once, and ops whose work
  * shrinks when an index is known. Each new op has a reference of its own, so every rewrite can be checked.
  */
-import { sizeOf, type Shape } from '../../data/shape.js'
-import type { Attrs, Op } from '../../graph/op.js'
+import { sameShape, sizeOf, type Shape } from '../../data/shape.js'
+import { computes, type Attrs, type Op } from '../../graph/op.js'
+import { constantAttrs, constantOf, constOp } from '../../graph/structural.js'
+import { add } from '../../ops/add.js'
+import { div } from '../../ops/div.js'
 import { gatherLast, scatterLast } from '../../ops/gatherLast.js'
 import { gatherRows, scatterRows } from '../../ops/gatherRows.js'
 import { scatterToFirst } from '../../ops/kthValue.js'
+import { mul } from '../../ops/mul.js'
 import { sumTo } from '../../ops/sumTo.js'
 import { unmoved } from './along.js'
 import { exactText } from './exactText.js'
@@ -125,8 +129,36 @@ const ofMagnitudes: Rewrite = ({ nodes, rules, push }, node) => {
   return push({ ...node, args: [{ id: from.args[0].id, shape: operand.shape }, ...others], absolute: true })
 }
 
+/** `x/x`: 1 or NaN, by which gradients of quantizers are multiplied. */
+const isUnit = ({ op, args: [a, b] }: FlatNode): boolean =>
+  computes(op) === div && a.id === b.id && sameShape(a.shape, b.shape)
+
+const isZero = ({ op, attrs }: FlatNode): boolean => op === constOp && Object.is(constantOf(attrs), 0)
+
+/** `y*u + 0` with a unit u is `y + 0*u`, whatever y is: where u has fewer elements than y that is an operation less for each. */
+const unitOnZero: Rewrite = ({ nodes, push }, node) => {
+  if (node.op !== add) return null
+  const [product, zero] = isZero(nodes[node.args[0].id]) ? node.args.toReversed() : node.args
+  const { op, args: factors, shape } = nodes[product.id]
+  if (op !== mul || !isZero(nodes[zero.id]) || !sameShape(shape, product.shape)) return null
+  const [y, unit] = isUnit(nodes[factors[0].id]) ? factors.toReversed() : factors
+  if (!isUnit(nodes[unit.id]) || sizeOf(unit.shape) >= sizeOf(shape)) return null
+  const small = { shape: unit.shape, origin: node.origin, path: node.path }
+  const none = { id: push({ ...small, op: constOp, args: [], attrs: constantAttrs(0) }), shape: unit.shape }
+  const noneOfUnit = { id: push({ ...small, op: mul, args: [none, unit], attrs: {} }), shape: unit.shape }
+  return push({ ...node, args: [y, noneOfUnit] })
+}
+
 /** In the order in which they are asked. */
-const REWRITES: readonly Rewrite[] = [scattered, onColumns, checkedRows, simplified, termsApart, ofMagnitudes]
+const REWRITES: readonly Rewrite[] = [
+  scattered,
+  onColumns,
+  checkedRows,
+  simplified,
+  unitOnZero,
+  termsApart,
+  ofMagnitudes,
+]
 
 /** Applies the rewrites; ids stay in an order in which operands come first. */
 export const rewrite = (flat: Flat, rules: RewriteRules): Flat =>
