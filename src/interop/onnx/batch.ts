@@ -24,6 +24,10 @@ const notAlongRows: Keeps = (node) => Number(node.attrs.dim) !== 0
 /** By factors: a size that was given, the batch's among it, would be written down. */
 const byFactors: Keeps = (node, [x]) =>
   x.shape.length > 2 && Array.isArray(node.attrs.scales) && node.attrs.scales.every((f) => typeof f === 'number')
+/** Is it one number for all rows? */
+const isForAllRows = (node: Node, o: Node): boolean => o.shape.length < node.shape.length || o.shape[0] === 1
+/** A scale of each row, computed or known, is written with as many numbers as there are rows. */
+const scalesAlongOthers: Keeps = (node, [, ...own], rows) => own.every((o) => !rows.has(o.id) && isForAllRows(node, o))
 const notOverRows: Keeps = (node) => !numbers(node, 'dims').includes(0)
 
 /** Ops that are not element-wise over their rows. */
@@ -50,9 +54,9 @@ const KEEPS: { readonly [op: string]: Keeps | undefined } = {
   upsampleNearestExact: byFactors,
   upsampleLinear: byFactors,
   maxLast: (_node, [x]) => x.shape.length > 1,
-  // A scale of each row is written with as many numbers as there are rows.
-  quantize: (_node, [, ...own], rows) => own.every((o) => !rows.has(o.id)),
-  quantizeFloat: (_node, [, ...own], rows) => own.every((o) => !rows.has(o.id)),
+  addBias: (node, [, bias], rows) => Number(node.attrs.axis) !== 0 && !rows.has(bias.id),
+  quantize: scalesAlongOthers,
+  quantizeFloat: scalesAlongOthers,
   joinGroups: never,
   trimGroups: never,
   maxAll: never,
@@ -61,11 +65,7 @@ const KEEPS: { readonly [op: string]: Keeps | undefined } = {
 }
 
 const broadcasts = (node: Node, operands: readonly Node[], rows: ReadonlySet<NodeId>): boolean =>
-  operands.every((o) =>
-    rows.has(o.id)
-      ? o.shape.length === node.shape.length
-      : o.shape.length < node.shape.length || o.shape.length === 0 || o.shape[0] === 1,
-  )
+  operands.every((o) => (rows.has(o.id) ? o.shape.length === node.shape.length : isForAllRows(node, o)))
 
 /** Does the node keep the rows apart? Of an op of somebody's own nobody knows. */
 const keepsRows = (node: Node, operands: readonly Node[], rows: ReadonlySet<NodeId>): boolean => {

@@ -6,9 +6,9 @@ import type { Graph } from '../../graph/graph.js'
 import { programToJSON } from '../../graph/json.js'
 import type { Program } from '../../graph/program.js'
 import { QONNX } from './ops/quantizers.js'
-import { ModelProtoSchema, type ValueInfoProto } from './proto/onnx_pb.js'
+import { ModelProtoSchema, type NodeProto, type ValueInfoProto } from './proto/onnx_pb.js'
 import type { Exporting } from './rule.js'
-import { DataType, valueInfo, type Name } from './writer.js'
+import { DataType, valueInfo, type Name, type Writer } from './writer.js'
 
 /** Names that the caller chose. */
 type Naming = { readonly name?: string; readonly names?: { readonly [path: string]: string } }
@@ -27,8 +27,13 @@ export const nameOf = (options: Pick<Naming, 'names'>, path: string, otherwise: 
   options.names?.[path] ?? (path === '' ? otherwise : path)
 
 /** Types and shapes of what lies between inputs and outputs, for tools that draw models or plan their memory. */
-const shapesBetween = (s: Written, graph: Graph, known: ReadonlySet<Name>): readonly ValueInfoProto[] => {
-  const made = new Set(s.x.w.nodes.flatMap((n) => n.output))
+const shapesBetween = (
+  s: Written,
+  graph: Graph,
+  known: ReadonlySet<Name>,
+  written: readonly NodeProto[],
+): readonly ValueInfoProto[] => {
+  const made = new Set(written.flatMap((n) => n.output))
   const said = new Set(known)
   // A name may stand for several nodes: of a tensor that was cut into groups the model has the whole.
   const last = new Map(graph.nodes.flatMap((node) => [[s.names.get(node.id) ?? '', node.id] as const]))
@@ -38,6 +43,17 @@ const shapesBetween = (s: Written, graph: Graph, known: ReadonlySet<Name>): read
     said.add(name)
     return [valueInfo(name, DataType.FLOAT, node.shape, s.rows.has(node.id))]
   })
+}
+
+/** The nodes that a result needs: what only a check reads, or what a rule says by other means, is not in the file. */
+const neededBy = (results: readonly Name[], { nodes }: Writer): readonly NodeProto[] => {
+  const read = new Set(results)
+  const needed = nodes.toReversed().filter((n) => {
+    if (!n.output.some((name) => read.has(name))) return false
+    for (const name of n.input) read.add(name)
+    return true
+  })
+  return needed.toReversed()
 }
 
 /** Versions of the file format that go with versions of the operators. */
@@ -61,7 +77,12 @@ export const modelOf = (s: Written, program: Program, options: Naming, hash: str
   const inputs = program.inputs.flatMap((i) =>
     i.kind === 'data' ? [valueInfo(nameOf(options, i.path, 'input'), DataType.FLOAT, i.shape, x.openBatch)] : [],
   )
-  const between = shapesBetween(s, program.graph, new Set([...inputs, ...outputs].map((v) => v.name)))
+  const nodes = neededBy(
+    outputs.map((v) => v.name),
+    x.w,
+  )
+  const read = new Set(nodes.flatMap((n) => n.input))
+  const between = shapesBetween(s, program.graph, new Set([...inputs, ...outputs].map((v) => v.name)), nodes)
   const domains = [...x.w.domains].map((domain) => ({ domain, version: domain === QONNX ? 2n : 1n }))
   const model = create(ModelProtoSchema, {
     irVersion: irVersion(x.opset),
@@ -69,8 +90,8 @@ export const modelOf = (s: Written, program: Program, options: Naming, hash: str
     opsetImport: [{ domain: '', version: BigInt(x.opset) }, ...domains],
     graph: {
       name: options.name ?? LIBRARY,
-      node: [...x.w.nodes],
-      initializer: [...x.w.initializers],
+      node: [...nodes],
+      initializer: x.w.initializers.filter((t) => read.has(t.name)),
       input: inputs,
       output: outputs,
       valueInfo: [...between],

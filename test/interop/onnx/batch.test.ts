@@ -12,7 +12,7 @@ type Inputs = { readonly [name: string]: q.Value }
 const file = (f: (x: Inputs) => q.Value, shapes: { readonly [name: string]: q.Shape }): Uint8Array => {
   const declared = Object.fromEntries(Object.entries(shapes).map(([k, s]) => [k, q.tensorInput(s)]))
   const program = q.orThrow(q.trace(q.functionLayer('f', f), declared, { mode: 'eval' }))
-  return q.orThrow(exportOnnx(program as q.Program<unknown, unknown>, { params: {}, state: {} }))
+  return q.orThrow(exportOnnx(program as q.Program<unknown, unknown>, { params: {}, state: {} }, { opset: 21 }))
 }
 const isOpen = (f: (x: Inputs) => q.Value, shapes: { readonly [name: string]: q.Shape } = { x: [2, 3] }): boolean =>
   q.orThrow(importOnnx(file(f, shapes))).inputs.every((i) => typeof i.sizes[0] === 'string')
@@ -135,6 +135,61 @@ test('all inputs have it, and it is an axis beside others', () => {
   )
   assert.is(
     isOpen(({ a, b }) => q.add(a, b), { a: [2, 2, 3], b: [2, 3] }),
+    false,
+  )
+})
+
+const onGrid = (x: q.Value, scale: q.Shape): q.Value =>
+  x.kit.emit('quantize', [x, x.kit.constant(0.5, scale), x.kit.constant(0)], {
+    bits: 4,
+    signed: true,
+    narrow: false,
+    rounding: 'ROUND',
+    clamp: 'mask',
+    training: false,
+    zero: 'zero',
+  })
+const minifloats = (x: q.Value, scale: q.Shape): q.Value =>
+  x.kit.emit('quantizeFloat', [x, x.kit.constant(0.5, scale)], {
+    exponentBits: 4,
+    mantissaBits: 3,
+    bias: 7,
+    saturating: true,
+    infValues: null,
+    nanValues: ['111'],
+    signed: true,
+    training: false,
+  })
+
+test('scales that are known are those of columns, or of rows, which close it', () => {
+  for (const f of [onGrid, minifloats]) {
+    for (const scale of [[], [1], [3], [1, 1], [1, 3]])
+      assert.is(
+        isOpen(({ x }) => f(x, scale)),
+        true,
+        `[${scale}]`,
+      )
+    assert.is(
+      isOpen(({ x }) => f(x, [2, 1])),
+      false,
+    )
+  }
+})
+
+const biased = (x: q.Value, b: q.Value, axis: number): q.Value =>
+  x.kit.emit('addBias', [x, b], { axis, sameScale: false })
+
+test('a bias along columns keeps it open, along rows or made of them it closes it', () => {
+  assert.is(
+    isOpen(({ x }) => biased(x, x.kit.constant(1, [3]), 1)),
+    true,
+  )
+  assert.is(
+    isOpen(({ x }) => biased(x, x.kit.constant(1, [2]), 0)),
+    false,
+  )
+  assert.is(
+    isOpen(({ x }) => biased(x, x.kit.emit('maxLast', [x], {}), 1), { x: [3, 3] }),
     false,
   )
 })

@@ -6,37 +6,21 @@ import { exportOnnx, importOnnx } from '../../../src/interop/onnx/index.js'
 import { rules } from '../../../src/interop/onnx/ops/index.js'
 import { computed } from '../../../src/interop/onnx/rule.js'
 import { primitiveOps } from '../../../src/ops/index.js'
-import { programOfRecipe, type DrawnProgram } from '../../../src/testing/index.js'
+import type { DrawnProgram } from '../../../src/testing/index.js'
 import { exported } from '../../fuzz/routes.js'
 import { boundTo, onBackend } from '../../fuzz/ways.js'
 import { suite } from '../../support/suite.js'
+import { drawnOf, HOWS } from './drawn.js'
 
 const test = suite('ONNX: ops')
 
-const NUMBERS = [0.5, -1.25, 2, 0.75, -0.3, 1.5, 3, -2, 0.1, -0.6]
-/** How operands are found: fresh data; data, then parameters; earlier values, onto a grid where a quant tensor is wanted. */
-const PICKS = { data: [15, 14, 13], parameters: [15, 30, 29], earlier: [0, 7, 6] } as const
-type How = keyof typeof PICKS
-
-const drawn = (op: string, example: number, how: How): DrawnProgram | null => {
-  const before =
-    how === 'earlier'
-      ? [
-          { op: 'reshape', example: 0, picks: [15] },
-          { op: 'sub', example: 1, picks: [0, 14] },
-        ]
-      : []
-  const steps = [...before, { op, example, picks: PICKS[how] }]
-  const made = programOfRecipe({ mode: 'eval', steps, numbers: NUMBERS, wholeSums: false })
-  return E.isLeft(made) ? null : made.right
-}
 const known = primitiveOps.filter((op) => rules[computed(op)] !== undefined)
 
 for (const op of known)
   test(`${op.name}: out and in again`, () => {
     for (const [example] of op.examples.slice(0, 6).entries())
-      for (const how of ['data', 'parameters', 'earlier'] as const) {
-        const d = drawn(op.name, example, how)
+      for (const how of HOWS) {
+        const d = drawnOf(op.name, example, how)
         const bound = d === null ? null : boundTo(d.program, d.args)
         if (d === null || bound === null || E.isLeft(bound)) continue
         for (const way of exported(d, onBackend(q.reference, d.program, bound.right)))
@@ -91,7 +75,7 @@ const OPEN =
 test('an open batch takes any number of rows, and is as open as it was', () => {
   const open = known.filter((op) =>
     op.examples.some((_, example) => {
-      const d = drawn(op.name, example, 'parameters')
+      const d = drawnOf(op.name, example, 'parameters')
       return (
         d !== null &&
         Object.values(d.declared).every((i) => i.input !== 'quant') &&
@@ -107,7 +91,7 @@ test('quant tensors as inputs: scale and zero point become constants, and the fi
   let written = 0
   for (const op of known)
     for (const [example] of op.examples.slice(0, 4).entries()) {
-      const d = drawn(op.name, example, 'data')
+      const d = drawnOf(op.name, example, 'data')
       if (d === null || Object.values(d.declared).every((i) => i.input !== 'quant')) continue
       const entries = Object.entries(d.args.inputs)
       const quantInputs = Object.fromEntries(

@@ -164,11 +164,18 @@ export const qcdq = (x: Exporting, node: Node, g: Grid, v: Name, steps?: Name): 
   return dequantized(x, node, p, clipped(x, node, g, p, quantized))
 }
 
+const WIDER: Said = {
+  what: 'its range is narrow, and there is no Clip of 4 bits',
+  instead: 'its integers are the same; who reads the model takes all 16 of them to be allowed',
+  fix: 'leave out int4, or take a quantizer with narrowRange: false',
+}
+
 /** Integers → Clip → DequantizeLinear of a weight or bias. */
 export const stored = (x: Exporting, node: Node, g: Grid, value: Tensor): Name | Unsupported => {
   const p = parametersOf(x, node, g, value.shape, true)
   if ('unsupported' in p) return p
   const integers = x.w.integers(p.type, value.shape, integersOf(value, p), `${node.path}.integers`)
+  if (g.narrow && (p.type === DataType.INT4 || p.type === DataType.UINT4)) x.remark(node, WIDER)
   const isBias = x.users(node.id).some((u) => u.op.name === 'addBias')
   return dequantized(x, node, p, isBias || p.type === DataType.INT32 ? integers : clipped(x, node, g, p, integers))
 }
