@@ -32,11 +32,15 @@ const overGrid = (
     (i, [j, k]) => visit(i, grid.scale.data[j], grid.zeroPoint.data[k]),
   )
 
-/** The integers of values on a grid: `round(value / scale + zeroPoint)`. */
-export const integersOfValues = (value: Tensor, grid: Pick<Border, 'scale' | 'zeroPoint'>): IntegerTensor => {
+/** The integers of values on a grid: `round(value / scale + zeroPoint)`; halves go to even numbers, as in quantizers. */
+export const integersOfValues = (
+  value: Tensor,
+  grid: Pick<Border, 'scale' | 'zeroPoint'>,
+  round: (x: number) => number = roundHalfEven,
+): IntegerTensor => {
   const data = new Int32Array(value.data.length)
   overGrid(value, grid, (i, s, z) => {
-    data[i] = roundHalfEven(Math.fround(Math.fround(value.data[i] / s) + z))
+    data[i] = round(Math.fround(Math.fround(value.data[i] / s) + z))
   })
   return { shape: value.shape, data }
 }

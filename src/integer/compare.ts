@@ -10,6 +10,7 @@ import type { Specialized } from '../graph/specialize.js'
 import { bindInputs } from '../nn/program/binding.js'
 import { integersOfValues, plainInputs, quantizeInputs, valuesOfIntegers } from './borders.js'
 import { fixedProblems, integerProgramProblems } from './checks.js'
+import { roundHalfEven } from '../data/math.js'
 import { evaluateInteger } from './evaluate.js'
 import type { IntegerProgram } from './program.js'
 import { fixedOf, type IntegerOptions } from './toInteger.js'
@@ -96,7 +97,9 @@ const onBatch = (p: IntegerProgram, float: Specialized, data: unknown, given: Gi
   return E.map((floats: ReadonlyMap<NodeId, Tensor>) =>
     p.taps.map((t): Pairs[number] => {
       const [value, own] = [floats.get(t.float), integers.get(t.integer)]
-      return value === undefined || own === undefined ? null : [integersOfValues(value, t.grid).data, own.data]
+      // A result that no quantizer made has its constants in whole steps, rounded so: of n + 1.5 that is n + 2, whatever n is.
+      const round = float.program.graph.nodes[t.float].op.births === true ? roundHalfEven : Math.round
+      return value === undefined || own === undefined ? null : [integersOfValues(value, t.grid, round).data, own.data]
     }),
   )(floatsOf(p, float, data, { given, integers }))
 }
