@@ -31,7 +31,9 @@ const summed = (s: Session, node: Node, x: Integer, sum: Summed): Lowered => {
   const range = { lo: Math.min(0, x.range.lo - zero) * terms, hi: Math.max(0, x.range.hi - zero) * terms }
   if (range.lo < INT32.lo || range.hi > INT32.hi || Math.max(-x.range.lo, x.range.hi) >= FLOAT_WHOLE)
     return prevented(s, node, `the sum reaches ${range.lo} … ${range.hi}, too wide`, ANEW)
-  const { scale } = x.grid
+  // One number has no axes: those that are summed may be gone.
+  const one = uniform(x.grid.scale)
+  const scale = one === null ? x.grid.scale : single(one)
   const divided = { shape: scale.shape, data: scale.data.map((v) => v / divisor) }
   return integer(emit(zero, range), range, { scale: divided, zeroPoint: single(0) })
 }
