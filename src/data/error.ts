@@ -1,5 +1,5 @@
 /** Every way in which quantrace can refuse, as one tagged union. A message says what was asked and what is wrong; `fix` says how to mend it. */
-import { isLeft, type Either } from 'fp-ts/lib/Either.js'
+import type { Either } from 'fp-ts/lib/Either.js'
 
 type Common = {
   /** Layer path, `net.conv1`, or the empty string at the top level. */
@@ -113,19 +113,18 @@ export const isFailure = (x: unknown): x is QuantFailure =>
  * keep errors as values.
  */
 export const orThrow = <A>(either: Either<QuantErrors, A>): A => {
-  if (!isEither(either))
-    throw failure([
-      {
-        tag: 'InputError',
-        input: 'either',
-        path: '',
-        message: `orThrow unwraps an Either, and was given something else`,
-        fix: 'give what trace, init, run, … returned, as it came',
-      },
-    ])
-  if (isLeft(either)) throw failure(either.left)
-  return either.right
+  // What plain JavaScript gives may be no Either.
+  const given: Either<QuantErrors, A> | null | undefined = either
+  if (given?._tag === 'Right') return given.right
+  throw failure(given?._tag === 'Left' ? given.left : notEither)
 }
 
-const isEither = (x: unknown): boolean =>
-  typeof x === 'object' && x !== null && '_tag' in x && (x._tag === 'Left' || x._tag === 'Right')
+const notEither: QuantErrors = [
+  {
+    tag: 'InputError',
+    input: 'either',
+    path: '',
+    message: `orThrow unwraps an Either, and was given something else`,
+    fix: 'give what trace, init, run, … returned, as it came',
+  },
+]

@@ -25,6 +25,14 @@ export const allocate = (bytes: number, crew: Crew | null): E.Either<QuantErrors
 /** What of a result is kept, or copied onto an input, once all is computed. */
 type Copy = readonly [from: Float32Array, to: Float32Array]
 
+/** Up to so many numbers are copied one by one: a call of `set` takes as long as a dozen of them. */
+const FEW = 16
+
+const copy = ([from, to]: Copy): void => {
+  if (to.length <= FEW) for (let i = 0; i < to.length; i++) to[i] = from[i]
+  else to.set(from)
+}
+
 /** Views of a plan's memory. */
 export type Storage = {
   /** The values of a flat node. */
@@ -57,10 +65,13 @@ export const storageOf = (program: Program, plan: Plan, memory: WebAssembly.Memo
   const kept = plan.flat.outputs.flatMap((o, i): readonly Copy[] =>
     overwritten.has(o.id) ? [[view(o.id, o.shape).data, outputs[i].data]] : [],
   )
-  const copies = plan.copies.map((c): Copy => [outputs[c.output].data, inputs[c.input].data])
+  // An input that stays as it is needs none.
+  const copies = plan.copies
+    .filter((c) => plan.flat.outputs[c.output].id !== plan.flat.inputs[c.input])
+    .map((c): Copy => [outputs[c.output].data, inputs[c.input].data])
   const commit = (): void => {
-    for (let i = 0; i < kept.length; i++) kept[i][1].set(kept[i][0])
-    for (let i = 0; i < copies.length; i++) copies[i][1].set(copies[i][0])
+    for (let i = 0; i < kept.length; i++) copy(kept[i])
+    for (let i = 0; i < copies.length; i++) copy(copies[i])
   }
   return { view, inputs, outputs, commit }
 }
