@@ -60,22 +60,22 @@ export const leakyRelu: Rule = (x, node) =>
 /** F.elu. */
 export const elu: Rule = (x, node) => x.emit(node, 'Elu', [operand(x, node, 0)], { alpha: float(attr(node, 'alpha')) })
 
-/** F.gelu by the error function: `x/2 * (1 + erf(x/√2))`; the op Gelu exists from opset 20 on. */
+/** F.gelu by the error function: `x * (1 + erf(x/√2))/2`, halved before x is large; the op Gelu exists from opset 20 on. */
 export const gelu: Rule = (x, node) => {
   const v = operand(x, node, 0)
   if (x.opset >= 20) return x.emit(node, 'Gelu', [v], { approximate: text('none') })
   const scaled = x.emit(node, 'Div', [v, scalarOf(x, Math.SQRT2, 'sqrt2')])
   const one = x.emit(node, 'Add', [x.emit(node, 'Erf', [scaled]), scalarOf(x, 1, 'one')])
-  return x.emit(node, 'Mul', [x.emit(node, 'Mul', [v, one]), scalarOf(x, 0.5, 'half')])
+  return x.emit(node, 'Mul', [v, x.emit(node, 'Mul', [one, scalarOf(x, 0.5, 'half')])])
 }
 
-/** F.hardswish: `x * clip(x + 3, 0, 6) / 6`; ONNX has it from opset 14 on. */
+/** F.hardswish: `x * (clip(x + 3, 0, 6) / 6)`, divided before x is large; ONNX has it from opset 14 on. */
 export const hardswish: Rule = (x, node) => {
   const v = operand(x, node, 0)
   if (x.opset >= 14) return x.emit(node, 'HardSwish', [v])
   const moved = x.emit(node, 'Add', [v, scalarOf(x, 3, 'three')])
   const cut = x.emit(node, 'Clip', [moved, scalarOf(x, 0, 'min'), scalarOf(x, 6, 'max')])
-  return x.emit(node, 'Div', [x.emit(node, 'Mul', [v, cut]), scalarOf(x, 6, 'six')])
+  return x.emit(node, 'Mul', [v, x.emit(node, 'Div', [cut, scalarOf(x, 6, 'six')])])
 }
 
 /** 2^x. */
