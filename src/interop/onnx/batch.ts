@@ -5,15 +5,10 @@ import type { Graph, Node } from '../../graph/graph.js'
 import { computes } from '../../graph/op.js'
 import type { Program } from '../../graph/program.js'
 import { rules } from './ops/index.js'
-import { computed } from './rule.js'
+import { computed, numbers } from './rule.js'
 
 /** Does the op leave rows apart? Asked only of nodes whose first operand has rows. */
 type Keeps = (node: Node, operands: readonly Node[], rows: ReadonlySet<NodeId>) => boolean
-
-const numbers = (node: Node, key: string): readonly number[] => {
-  const v = node.attrs[key]
-  return Array.isArray(v) ? v.map(Number) : []
-}
 
 const never: Keeps = () => false
 const withBatchAxis =
@@ -53,6 +48,8 @@ const KEEPS: { readonly [op: string]: Keeps | undefined } = {
   upsampleNearest: byFactors,
   upsampleNearestExact: byFactors,
   upsampleLinear: byFactors,
+  // Of three axes the first are channels.
+  pixelShuffle: (_node, [x]) => x.shape.length > 3,
   maxLast: (_node, [x]) => x.shape.length > 1,
   addBias: (node, [, bias], rows) => Number(node.attrs.axis) !== 0 && !rows.has(bias.id),
   quantize: scalesAlongOthers,

@@ -24,6 +24,22 @@ const modeProblems = (program: Program): readonly QuantError[] =>
         },
       ]
 
+/** Names of inputs and outputs in the model, which must differ: both may have the empty path. */
+const nameProblems = (asker: string, { inputs, outputs }: Program, options: ExportOptions): readonly QuantError[] => {
+  const names = [
+    ...inputs.flatMap((i) => (i.kind === 'data' ? [nameOf(options, i.path, 'input')] : [])),
+    ...outputs.map((o) => nameOf(options, o.path, 'output')),
+  ]
+  const twice = new Set(names.filter((name, i) => names.indexOf(name) < i))
+  return [...twice].map((name) => ({
+    tag: 'ConfigError',
+    option: 'names',
+    path: '',
+    message: `${asker} would call two inputs or outputs of the model ${JSON.stringify(name)}`,
+    fix: 'give them other names, by their paths: names: { x: … }',
+  }))
+}
+
 /** A program whose nodes are written, as far as they can be, with the errors of the others. */
 export type Attempt = { readonly session: Session; readonly made: Program }
 
@@ -48,6 +64,8 @@ export const attempted = (
   })
   if (E.isLeft(special)) return special
   const made = special.right.program
+  const shared = nameProblems(asker, made, options)
+  if (shared.length > 0) return E.left(shared)
   const rows = options.openBatch === false ? null : rowsOf(made.graph, made)
   const session = sessionOf(special.right, options, rows)
   for (const i of made.inputs) if (i.kind === 'data') session.names.set(i.node, nameOf(options, i.path, 'input'))

@@ -1,6 +1,6 @@
 /** What an ONNX model can't say of a program: read off the rules that write it, and off the metadata of the trace. */
 import * as E from 'fp-ts/lib/Either.js'
-import type { QuantError, QuantErrors } from '../../data/error.js'
+import type { QuantErrors } from '../../data/error.js'
 import { argumentProblems, demandArguments, list, oneOf, required, shaped, text } from '../../data/fields.js'
 import { COUNT, BEYOND_COUNTING } from '../../data/marks.js'
 import { quantOf, type NodeId } from '../../data/quant.js'
@@ -12,7 +12,7 @@ import type { Fixed } from '../../graph/specialize.js'
 import { lossesOf, type Loss } from '../../graph/view.js'
 import { attempted, type Attempt } from './export.js'
 import type { ExportOptions } from './options.js'
-import type { OnnxFormat } from './rule.js'
+import { isExportError, type ExportError, type OnnxFormat } from './rule.js'
 
 /** One place where a format can't say what a program says. */
 export type ReportEntry = {
@@ -34,13 +34,13 @@ export type ReportEntry = {
   readonly fix: string
 }
 
-/** All such places, in the order of the program, the blocking ones first. */
+/** All such places: the blocking ones, warnings, notes, each in the order of the program. */
 export type ExportReport = { readonly target: OnnxFormat; readonly entries: readonly ReportEntry[] }
 
-const blocked = (error: QuantError): ReportEntry => ({
+const blocked = (error: ExportError): ReportEntry => ({
   severity: 'blocking',
   path: error.path,
-  op: error.tag === 'ExportError' ? error.op : '',
+  op: error.op,
   node: null,
   what: error.message,
   instead: 'exportOnnx refuses: nothing is written',
@@ -121,12 +121,14 @@ const standIn = (program: Program): Fixed => {
   return { params: filled(program.structure.params), state: filled(program.structure.state) }
 }
 
-const WEIGHT = { blocking: 0, warning: 1, note: 2 } as const
-
-const reported = (program: Program, target: OnnxFormat, attempt: Attempt | null, errors: QuantErrors): ExportReport => {
+const reported = (
+  program: Program,
+  target: OnnxFormat,
+  attempt: Attempt | null,
+  errors: readonly ExportError[],
+): ExportReport => {
   const remarks = (attempt?.session.remarks ?? []).map((r): ReportEntry => ({ severity: 'note', node: null, ...r }))
-  const entries = [...errors.map(blocked), ...lossEntries(program), ...remarks, ...resultEntries(program)]
-  return { target, entries: entries.sort((a, b) => WEIGHT[a.severity] - WEIGHT[b.severity]) }
+  return { target, entries: [...errors.map(blocked), ...lossEntries(program), ...remarks, ...resultEntries(program)] }
 }
 
 /**
@@ -149,7 +151,7 @@ export const exportReport = (
   if (wrong.length > 0) return E.left(wrong)
   const tried = attempted('exportReport', program, fixed ?? standIn(program), { ...options, format: target })
   if (E.isRight(tried)) return E.right(reported(program, target, tried.right, tried.right.session.errors))
-  return tried.left.every((e) => e.tag === 'ExportError') ? E.right(reported(program, target, null, tried.left)) : tried
+  return tried.left.every(isExportError) ? E.right(reported(program, target, null, tried.left)) : tried
 }
 
 const REPORT = {

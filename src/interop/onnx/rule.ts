@@ -1,6 +1,7 @@
 /** How an op is said in ONNX: what every rule is given, and may answer. */
 import { computes, type Op } from '../../graph/op.js'
 import type { Node } from '../../graph/graph.js'
+import type { QuantError } from '../../data/error.js'
 import type { NodeId } from '../../data/quant.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Shape } from '../../data/shape.js'
@@ -15,6 +16,11 @@ export type Unsupported = { readonly unsupported: string; readonly fix: string }
 export const unsupported = (why: string, fix: string): Unsupported => ({ unsupported: why, fix })
 /** Is the answer a refusal? */
 export const isUnsupported = (x: Name | Unsupported): x is Unsupported => typeof x !== 'string'
+
+/** The error of what can't be said. */
+export type ExportError = Extract<QuantError, { readonly tag: 'ExportError' }>
+/** Is it one? */
+export const isExportError = (e: QuantError): e is ExportError => e.tag === 'ExportError'
 
 /** Something that is said by other means than the format's own, so that the numbers are right and something else is lost. */
 export type Said = { readonly what: string; readonly instead: string; readonly fix: string }
@@ -49,6 +55,15 @@ export type Rule = (x: Exporting, node: Node) => Name | Unsupported
 
 /** Operand number `i` of a node, by name. */
 export const operand = (x: Exporting, node: Node, i: number): Name => x.name(node.inputs[i])
+
+const numbersIn = (v: unknown): readonly number[] => (Array.isArray(v) ? v.map(Number) : [])
+/** An attribute that is a list of numbers. */
+export const numbers = (node: Node, key: string): readonly number[] => numbersIn(node.attrs[key])
+/** An attribute that is a list of pairs. */
+export const pairs = (node: Node, key: string): readonly (readonly number[])[] => {
+  const v = node.attrs[key]
+  return Array.isArray(v) ? v.map(numbersIn) : []
+}
 
 /** A list of integers as an int64 constant, as Reshape, Slice, Pad want their arguments. */
 export const int64s = (x: Exporting, values: readonly number[], hint: string): Name =>

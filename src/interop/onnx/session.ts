@@ -1,5 +1,4 @@
 /** Nodes on their way into a model: names, errors, and what was said by other means than the program's. */
-import type { QuantError } from '../../data/error.js'
 import type { NodeId } from '../../data/quant.js'
 import { sizeOf } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
@@ -10,7 +9,7 @@ import { constOp, inputOp } from '../../graph/structural.js'
 import type { ExportOptions } from './options.js'
 import { nameOf } from './model.js'
 import { biased, rules } from './ops/index.js'
-import { computed, isUnsupported, type Exporting, type Remark } from './rule.js'
+import { computed, isUnsupported, type ExportError, type Exporting, type Remark } from './rule.js'
 import { newWriter, type Name } from './writer.js'
 
 /** A sum whose first operand is a product with nobody else, and whose second is a bias: both become one node. */
@@ -38,7 +37,7 @@ const UNSAID = 'unsaid'
 export type Session = {
   readonly x: Exporting
   readonly names: Map<NodeId, Name>
-  readonly errors: QuantError[]
+  readonly errors: ExportError[]
   readonly remarks: Remark[]
   readonly rows: ReadonlySet<NodeId>
 }
@@ -84,7 +83,7 @@ export const sessionOf = (fixed: Specialized, options: ExportOptions, rows: Read
   return { x, names, errors: [], remarks, rows: rows ?? new Set() }
 }
 
-const refusal = (node: Node, why: { readonly unsupported: string; readonly fix: string }): QuantError => ({
+const refusal = (node: Node, why: { readonly unsupported: string; readonly fix: string }): ExportError => ({
   tag: 'ExportError',
   op: node.op.name,
   path: node.path,

@@ -150,9 +150,9 @@ const sameNumbers = (a: q.Tensor, b: q.Tensor): void => {
   )
 }
 
-const runs = (seed: number) => ({ numRuns: 16, seed, endOnFailure: true, includeErrorInReport: true })
+const runs = (seed: number) => ({ numRuns: 5, seed, endOnFailure: true, includeErrorInReport: true })
 
-for (const seed of [1, 2, 3, 4, 5, 6, 7, 8])
+for (let seed = 1; seed <= 24; seed++)
   test(`QCDQ ${seed}: the operators, types and notes of a grid; ONNX Runtime and our importer read its numbers`, () =>
     fc.assert(
       fc.asyncProperty(gridArb, async (g) => {
@@ -176,7 +176,7 @@ for (const seed of [1, 2, 3, 4, 5, 6, 7, 8])
     ))
 
 for (const format of ['qcdq', 'qonnx'] as const)
-  for (const seed of [1, 2, 3, 4])
+  for (let seed = 1; seed <= 12; seed++)
     test(`${format} ${seed}: brought back, a grid is the same: numbers, width, sign, range`, () =>
       fc.assert(
         fc.property(gridArb, (g) => {

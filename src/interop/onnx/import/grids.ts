@@ -201,7 +201,9 @@ export const dequantizedConstant = (x: Importing, k: Known, scale: Known, zero: 
   const host = x.cached(key, () => floatsOf(k.host, scale.host, zero?.host ?? null, axis, block))
   const floats: Known = { is: 'known', host, leaf: k.leaf, key }
   const own = { ...(block === undefined ? {} : { block }), ...(format === undefined ? {} : { format }) }
-  return width === null ? floats : storedOn(x, floats, { ...width, ...own, rounding: 'ROUND', scale, zero, axis })
+  // Infinities that are stored are meant, and on no grid: they stay as they are.
+  const isOnGrid = width !== null && (format === undefined || host.data.every((v) => Math.abs(v) !== Infinity))
+  return !isOnGrid ? floats : storedOn(x, floats, { ...width, ...own, rounding: 'ROUND', scale, zero, axis })
 }
 
 const sameNumbers = (a: Host | undefined, b: Host | undefined): boolean => {

@@ -19,7 +19,8 @@ import {
   type Rule,
   type Unsupported,
 } from '../rule.js'
-import { DataType, flag, int, type Attribute, type Name } from '../writer.js'
+import { DataType, flag, int, type Name } from '../writer.js'
+import { attributesOf, layoutOf, type Layout } from './scaleLayout.js'
 
 const BLOCKS = unsupported(
   'its scales are those of groups, and blocks of DequantizeLinear are of opset 21',
@@ -77,24 +78,6 @@ const targetOf = (x: Exporting, { op, attrs }: Node): Target | Unsupported => {
     : { kind: 'floats', type, format, signed: attrs.signed === true }
 }
 
-/** How scales lie over a tensor: one, a vector along an axis, or blocks along one. */
-type Layout = { readonly shape: Shape; readonly axis: number | null; readonly block: number | null }
-
-const layoutOf = (shape: Shape, scale: Shape): Layout | null => {
-  const varying = scale.flatMap((n, i) => (n > 1 ? [i + shape.length - scale.length] : []))
-  if (varying.length === 0) return { shape: [], axis: null, block: null }
-  if (varying.length === 1) return { shape: [shape[varying[0]]], axis: varying[0], block: null }
-  const single = scale.flatMap((n, i) => (n === 1 && shape[i] > 1 ? [i] : []))
-  return scale.length === shape.length && single.length === 1
-    ? { shape: scale, axis: single[0], block: shape[single[0]] }
-    : null
-}
-
-const attributesOf = ({ axis, block }: Layout): { readonly [name: string]: Attribute | undefined } => ({
-  ...(axis === null ? {} : { axis: int(axis) }),
-  ...(block === null ? {} : { block_size: int(block) }),
-})
-
 /** A scale or zero point in the shape in which it is wanted; one number for all is repeated. */
 const inShape = (x: Exporting, node: Node, i: number, shape: Shape): Name => {
   const known = x.tensor(node.inputs[i])
@@ -142,19 +125,31 @@ const clipped = (x: Exporting, node: Node, t: Target, v: Name): Name => {
   return x.emit(node, 'Clip', [v, bound(t.lowest, 'lowest'), bound(t.highest, 'highest')])
 }
 
+const ROUNDED = unsupported('its rounding is not that of QuantizeLinear', "choose floatToIntImplType: 'ROUND'")
+const UNSIGNED = unsupported(
+  'it makes no number of what is below 0, and all types of ONNX are signed',
+  'give saturating: true, which makes 0 of it, or a signed quantizer',
+)
 const ODD_ZERO = {
   what: 'its zero point depends on data: x/s + z is rounded here, and QuantizeLinear rounds x/s and adds z',
   instead: 'where the zero point is odd a number exactly between two steps may go to the other one',
   fix: 'nothing, where ties are rare; else take a quantizer with zero point 0',
 }
 
+/** Why QuantizeLinear can't say it of data, or null. */
+const refusalOf = (x: Exporting, node: Node, t: Target, layout: Layout): Unsupported | null => {
+  if (!isZeroAlong(x, node, layout)) return SEVERAL_AXES
+  if (layout.block !== null && x.opset < 21) return BLOCKS
+  if (t.kind === 'floats') return t.signed || t.format.saturating ? null : UNSIGNED
+  return node.attrs.rounding === 'ROUND' ? null : ROUNDED
+}
+
 /** QuantizeLinear, Clip, DequantizeLinear of data, with scales that may be computed and lie in blocks. */
 const ofData = (x: Exporting, node: Node, t: Target): Name | Unsupported => {
   const layout = layoutOf(node.shape, x.shape(node.inputs[1]))
-  if (layout === null || !isZeroAlong(x, node, layout)) return SEVERAL_AXES
-  if (layout.block !== null && x.opset < 21) return BLOCKS
-  if (t.kind === 'integers' && node.attrs.rounding !== 'ROUND')
-    return unsupported('its rounding is not that of QuantizeLinear', "choose floatToIntImplType: 'ROUND'")
+  if (layout === null) return SEVERAL_AXES
+  const refused = refusalOf(x, node, t, layout)
+  if (refused !== null) return refused
   if (!isZero(x, node)) x.remark(node, ODD_ZERO)
   const v = operand(x, node, 0)
   const given = t.kind === 'floats' && !t.signed ? x.emit(node, 'Max', [v, scalarOf(x, 0, 'zero')]) : v
@@ -179,9 +174,10 @@ const storedAs = (x: Exporting, node: Node, t: Target, { value, s, z }: Numbers)
     return clipped(x, node, t, x.w.integers(t.type, value.shape, ints, `${node.path}.integers`))
   }
   const { mantissaBits } = t.format
-  const floats = Array.from(value.data, (v, i) =>
-    roundToFormat(Math.fround(v / at(s, i)), mantissaBits, leastStep(t.format)),
-  )
+  const floats = Array.from(value.data, (v, i) => {
+    const size = Math.fround(v / at(s, i))
+    return Number.isFinite(size) ? roundToFormat(size, mantissaBits, leastStep(t.format)) : size
+  })
   return x.w.bytes(t.type, value.shape, toFloat8(t.type, floats), `${node.path}.minifloats`)
 }
 

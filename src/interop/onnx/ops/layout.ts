@@ -1,12 +1,17 @@
 /** Ops that move elements: reshapes, transpositions, joins, slices, pads, resizing. */
 import type { Node } from '../../../graph/graph.js'
-import { int64s, operand, scalarOf, unsupported, type Exporting, type Rule } from '../rule.js'
+import {
+  int64s,
+  numbers,
+  operand,
+  pairs,
+  scalarOf,
+  unsupported,
+  type Exporting,
+  type Rule,
+  type Unsupported,
+} from '../rule.js'
 import { int, ints, text, type Name } from '../writer.js'
-
-const numbers = (node: Node, key: string): readonly number[] => {
-  const v = node.attrs[key]
-  return Array.isArray(v) ? v.map(Number) : []
-}
 
 /** A shape as Reshape wants it: 0 keeps the first axis where the batch is open. */
 const shapeFor = (x: Exporting, from: Node, to: readonly number[]): readonly number[] =>
@@ -63,10 +68,7 @@ const circular = (x: Exporting, node: Node, pads: readonly (readonly number[])[]
 
 /** F.pad. Attributes: `pad`, before and after each axis, `mode`, `value`. */
 export const pad: Rule = (x, node) => {
-  const given = node.attrs.pad
-  const pads = Array.isArray(given) ? given.map((p) => (Array.isArray(p) ? p.map(Number) : [0, 0])) : []
-  const rank = x.shape(node.inputs[0]).length
-  const all = [...Array.from({ length: rank - pads.length }, () => [0, 0]), ...pads]
+  const all = pairs(node, 'pad')
   if (node.attrs.mode === 'circular') return circular(x, node, all)
   const mode = PAD_MODES[String(node.attrs.mode)]
   if (mode === undefined) return unsupported(`ONNX has no padding mode ${String(node.attrs.mode)}`, 'pad with zeros')
@@ -83,10 +85,15 @@ export const pad: Rule = (x, node) => {
   )
 }
 
-/** `[N, C·r², H, W]` to `[N, C, H·r, W·r]` (F.pixel_shuffle): ONNX' DepthToSpace in its mode CRD. */
+/** `[…, C·r², H, W]` to `[…, C, H·r, W·r]` (F.pixel_shuffle): ONNX' DepthToSpace in its mode CRD, which wants four axes. */
 export const pixelShuffle: Rule = (x, node) => {
-  const r = Number(node.attrs.factor)
-  return x.emit(node, 'DepthToSpace', [operand(x, node, 0)], { blocksize: int(r), mode: text('CRD') })
+  const v = operand(x, node, 0)
+  const attributes = { blocksize: int(Number(node.attrs.factor)), mode: text('CRD') }
+  const shape = x.shape(node.inputs[0])
+  if (shape.length === 4) return x.emit(node, 'DepthToSpace', [v], attributes)
+  const given = x.emit(node, 'Reshape', [v, int64s(x, [-1, ...shape.slice(-3)], 'shape')])
+  const moved = x.emit(node, 'DepthToSpace', [given], attributes)
+  return x.emit(node, 'Reshape', [moved, int64s(x, [-1, ...node.shape.slice(1)], 'shape')])
 }
 
 /** The inverse (F.pixel_unshuffle): SpaceToDepth orders blocks before channels, so axes are moved by hand. */
@@ -105,11 +112,15 @@ export const pixelUnshuffle: Rule = (x, node) => {
   return x.emit(node, 'Reshape', [moved, int64s(x, shapeFor(x, x.node(node.inputs[0]), node.shape), 'shape')])
 }
 
-const resized = (x: Exporting, node: Node, mode: string, transform: string, nearest?: string): Name => {
+const MIXED = unsupported(
+  'it resizes some axes by factors that are not the quotients of their sizes, and others to a size',
+  'give factors for all axes, or sizes for all',
+)
+
+const resized = (x: Exporting, node: Node, mode: string, transform: string, nearest?: string): Name | Unsupported => {
   const from = x.shape(node.inputs[0])
   const factors = Array.isArray(node.attrs.scales) ? node.attrs.scales : []
-  const given = factors.length > 0 && factors.every((f) => typeof f === 'number')
-  const lead = from.length - (given ? factors.length : 0)
+  const given = factors.every((f) => typeof f === 'number')
   const attributes = {
     mode: text(mode),
     coordinate_transformation_mode: text(transform),
@@ -117,10 +128,13 @@ const resized = (x: Exporting, node: Node, mode: string, transform: string, near
   }
   // Factors that were given decide where elements come from; sizes alone would give their quotient.
   if (given) {
-    const data = Float32Array.from([...Array.from({ length: lead }, () => 1), ...factors.map(Number)])
+    const lead = Array.from({ length: from.length - factors.length }, () => 1)
+    const data = Float32Array.from([...lead, ...factors.map(Number)])
     const scales = x.w.floats({ shape: [from.length], data }, 'scales')
     return x.emit(node, 'Resize', [operand(x, node, 0), '', scales], attributes)
   }
+  const [sizes, wanted] = [from, node.shape].map((s) => s.slice(-factors.length))
+  if (factors.some((f, i) => typeof f === 'number' && f !== wanted[i] / sizes[i])) return MIXED
   return x.emit(node, 'Resize', [operand(x, node, 0), '', '', int64s(x, node.shape, 'sizes')], attributes)
 }
 

@@ -1,12 +1,7 @@
 /** Pools and reductions. */
 import type { Node } from '../../../graph/graph.js'
-import { int64s, operand, scalarOf, unsupported, type Exporting, type Rule } from '../rule.js'
+import { int64s, numbers, operand, scalarOf, unsupported, type Exporting, type Rule } from '../rule.js'
 import { DataType, flag, int, ints, type Name } from '../writer.js'
-
-const numbers = (node: Node, key: string): readonly number[] => {
-  const v = node.attrs[key]
-  return Array.isArray(v) ? v.map(Number) : []
-}
 
 /** ONNX wants a batch axis in front of the channels; torch takes both. */
 const withBatch = (x: Exporting, node: Node, spatial: number, pool: (v: Name) => Name): Name => {

@@ -1,17 +1,7 @@
 /** Convolutions and products; a bias behind one of them becomes its operand. */
 import type { Node } from '../../../graph/graph.js'
-import { operand, type Exporting, type Rule } from '../rule.js'
+import { numbers, operand, pairs, type Exporting, type Rule } from '../rule.js'
 import { int, ints, type Name } from '../writer.js'
-
-const numbers = (node: Node, key: string): readonly number[] => {
-  const v = node.attrs[key]
-  return Array.isArray(v) ? v.map(Number) : []
-}
-
-const pairs = (node: Node, key: string): readonly (readonly number[])[] => {
-  const v = node.attrs[key]
-  return Array.isArray(v) ? v.map((p) => (Array.isArray(p) ? p.map(Number) : [0, 0])) : []
-}
 
 /** A product with a bias, which may be absent (an empty name); `at` is the node that stands for both. */
 export type Product = (x: Exporting, node: Node, bias: Name, at: Node) => Name

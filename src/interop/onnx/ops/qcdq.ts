@@ -44,6 +44,8 @@ const storage = (x: Exporting, g: Grid, known: boolean): IntegerType | Unsupport
   return known && g.bits <= 32 && g.zeroPoint.data.every((z) => z === 0) ? DataType.INT32 : TOO_WIDE(g.bits)
 }
 
+const isOf4Bits = (type: IntegerType): boolean => type === DataType.INT4 || type === DataType.UINT4
+
 const parametersOf = (x: Exporting, node: Node, g: Grid, shape: Shape, known: boolean): Parameters | Unsupported => {
   const type = storage(x, g, known)
   if (typeof type === 'object') return type
@@ -57,7 +59,8 @@ const parametersOf = (x: Exporting, node: Node, g: Grid, shape: Shape, known: bo
   // Of an infinite number of steps, which is none, runtimes make the lowest integer: right only where that is 0.
   if (g.signed && !g.scale.data.every((s) => Math.abs(s) < Infinity || Number.isNaN(s)))
     return unsupported('its scale is infinite', 'train the network on finite data')
-  const [least, most] = [intMin(Math.max(8, g.bits), g.signed), intMax(Math.max(8, g.bits), g.signed)]
+  const width = isOf4Bits(type) ? 4 : 8
+  const [least, most] = [intMin(width, g.signed), intMax(width, g.signed)]
   if (!g.zeroPoint.data.every((z) => Number.isInteger(z) && z >= least && z <= most))
     return unsupported(
       'its zero point is no integer of its storage type',
@@ -89,12 +92,10 @@ const integersOf = (value: Tensor, p: Parameters): Float64Array => {
   return out
 }
 
-/** Clip to the integers of fewer bits than the storage has, or of a narrow range. */
+/** Clip to the integers of fewer bits than the storage has, or of a narrow range; of 4 and of 32 bits there is none. */
 const clipped = (x: Exporting, node: Node, g: Grid, p: Parameters, v: Name): Name => {
-  const full = p.type === DataType.INT8 || p.type === DataType.UINT8 ? 8 : g.bits
-  const least = p.type === DataType.INT32 ? 32 : full
-  if (g.bits === least && !g.narrow) return v
-  if (p.type === DataType.INT4 || p.type === DataType.UINT4) return v
+  const isOf8 = p.type === DataType.INT8 || p.type === DataType.UINT8
+  if (!isOf8 || (g.bits === 8 && !g.narrow)) return v
   const bound = (n: number, hint: string): Name => x.w.integers(p.type, [], [n], hint)
   return x.emit(node, 'Clip', [
     v,
@@ -175,7 +176,7 @@ export const stored = (x: Exporting, node: Node, g: Grid, value: Tensor): Name |
   const p = parametersOf(x, node, g, value.shape, true)
   if ('unsupported' in p) return p
   const integers = x.w.integers(p.type, value.shape, integersOf(value, p), `${node.path}.integers`)
-  if (g.narrow && (p.type === DataType.INT4 || p.type === DataType.UINT4)) x.remark(node, WIDER)
+  if (g.narrow && isOf4Bits(p.type)) x.remark(node, WIDER)
   const isBias = x.users(node.id).some((u) => u.op.name === 'addBias')
-  return dequantized(x, node, p, isBias || p.type === DataType.INT32 ? integers : clipped(x, node, g, p, integers))
+  return dequantized(x, node, p, isBias ? integers : clipped(x, node, g, p, integers))
 }
