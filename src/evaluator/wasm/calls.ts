@@ -47,11 +47,13 @@ export type Calls = {
 const segmentCall = ({ functions, control, crew, enlisted }: Site, s: Segment, lose: () => void): Call => {
   const f = functions.get(s.name)
   if (f === undefined) return () => null
+  // Without a crew no segment waits for another thread.
+  if (crew === null) return () => (f(0, 1) === 0 ? null : lostThread)
   const alone = (): QuantError | null => {
     control[CONTROL_WORDS.base] = control[CONTROL_WORDS.arrivals]
     return f(0, 1) === 0 ? null : lostThread
   }
-  if (crew === null || !s.parallel || enlisted < 0) return alone
+  if (!s.parallel || enlisted < 0) return alone
   const balance = newBalance()
   let longest: number | null = null
   return () => {

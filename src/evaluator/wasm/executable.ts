@@ -16,16 +16,25 @@ import { planOf } from './planning.js'
 import type { Rungs } from './rungs.js'
 
 /** A loaded plan, the storage of the inputs that were last copied into it (null: not known), and whether it fits a state. */
-type Entry = Phases & { readonly loaded: Loaded; readonly latest: (Float32Array | null)[] }
+type Entry = Phases & {
+  readonly loaded: Loaded
+  /** Does it fit what its own storage holds? */
+  readonly stands: () => boolean
+  readonly latest: (Float32Array | null)[]
+}
 
 /** What most executions return: nothing is allocated for it. */
 const QUIET: E.Either<QuantErrors, readonly QuantWarning[]> = E.right([])
 
-const entryOf = (program: Program, loaded: Loaded): Entry => ({
-  ...phasesOf(loaded.plan.flat),
-  loaded,
-  latest: program.inputs.map(() => null),
-})
+const entryOf = (program: Program, loaded: Loaded): Entry => {
+  const phases = phasesOf(loaded.plan.flat)
+  return {
+    ...phases,
+    loaded,
+    stands: phases.fitsIn(loaded.inputs.map((t) => t.data)),
+    latest: program.inputs.map(() => null),
+  }
+}
 
 /** What executables of one backend share. */
 export type Machine = { readonly crew: Crew | null; readonly rungs: Rungs }
@@ -109,7 +118,7 @@ const residentOf = (program: Program, machine: Room, commits: readonly Commit[])
         : entry.loaded.outputs[index],
     execute: () => {
       if (gone) return E.left([disposed])
-      if (entry === null || entry.loaded.isLost() || !entry.fits(read)) {
+      if (entry === null || entry.loaded.isLost() || !entry.stands()) {
         const found = plans.find(read)
         if (E.isLeft(found)) return found
         const { inputs } = found.right.loaded

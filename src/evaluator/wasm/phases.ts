@@ -33,6 +33,8 @@ const distinct = (tests: readonly Counter[]): readonly Counter[] =>
 /** The phases of a plan. */
 export type Phases = {
   readonly fits: (read: Read) => boolean
+  /** `fits` of storage that stays where it is, which is asked before each execution. */
+  readonly fitsIn: (storage: readonly Float32Array[]) => () => boolean
   readonly warnings: (read: Read) => readonly QuantWarning[]
   /** Does a phase end within so many steps of a loop, each of which counts? */
   readonly endsWithin: (read: Read, steps: number) => boolean
@@ -49,27 +51,33 @@ export const phasesOf = (flat: Flat): Phases => {
   const closed = distinct(tests.filter((t) => !t.open))
   const opened = tests.filter((t) => t.open)
   const warned = tests.filter((t) => t.collecting && t.warnSteps !== null)
-  // Asked before each execution: lists of numbers are read faster than records.
-  const places = closed.map((t) => t.own)
-  const limits = closed.map((t) => t.limit)
-  const collecting = closed.map((t) => t.collecting)
-  const decided = (read: Read): boolean => {
-    for (let i = 0; i < places.length; i++) {
-      const now = places[i] >= 0 ? read(places[i])[0] : closed[i].computed(read)
-      if (now < limits[i] !== collecting[i]) return false
+  const decided = (read: Read): boolean => closed.every((t) => nowOf(t, read) < t.limit === t.collecting)
+  const fits = (read: Read): boolean =>
+    decided(read) && (opened.length === 0 || opened.some((t) => nowOf(t, read) < t.limit))
+  const fitsIn = (storage: readonly Float32Array[]): (() => boolean) => {
+    if (opened.length > 0 || closed.some((t) => t.own < 0)) return () => fits((i) => storage[i])
+    // Lists of what is compared are faster to walk than records.
+    const counters = closed.map((t) => storage[t.own])
+    const limits = closed.map((t) => t.limit)
+    const collecting = closed.map((t) => t.collecting)
+    return () => {
+      for (let i = 0; i < counters.length; i++) if (counters[i][0] < limits[i] !== collecting[i]) return false
+      return true
     }
-    return true
   }
   return {
-    fits: opened.length === 0 ? decided : (read) => decided(read) && opened.some((t) => nowOf(t, read) < t.limit),
+    fits,
+    fitsIn,
     endsWithin: (read, steps) =>
       tests.some((t) => {
         const left = t.limit - nowOf(t, read)
         return left > 0 && left < steps
       }),
     open: opened.length > 0,
-    warnings: (read) =>
-      warned.length === 0 ? NO_WARNINGS : warned.map((t) => stillCollecting(t.path, nowOf(t, read), t.warnSteps ?? 0)),
+    warnings:
+      warned.length === 0
+        ? () => NO_WARNINGS
+        : (read) => warned.map((t) => stillCollecting(t.path, nowOf(t, read), t.warnSteps ?? 0)),
   }
 }
 

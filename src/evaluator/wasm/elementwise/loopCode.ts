@@ -1,7 +1,7 @@
 /** The code of a loop over a group: units of elements, vectors of four in turns, what is left of them one by one. */
 import type { Code } from '../asm/encode.js'
 import { control, f32, f32x4, i32, i32x4, v128 } from '../asm/instructions.js'
-import type { Func, ModuleBuilder, Units } from '../asm/module.js'
+import type { Func, Local, ModuleBuilder, Units } from '../asm/module.js'
 import { fromBytes, isSigned, watchScale } from './bytes.js'
 import { lanesOf, type Scalars } from './lanes.js'
 import type { Loop } from './loop.js'
@@ -60,7 +60,8 @@ const repeated = (f: Frame, isOver: Code<'i32'>, body: Code, step: number): Code
 
 /** Whole turns of vectors. */
 const turnsCode = (f: Frame): Code => {
-  const { at, stop, unroll, loop } = f
+  const { at, stop, unroll, inner, loop } = f
+  if (inner < 4) return []
   // Memory gives more to two streams than to one: the two vectors of a turn come from the two halves of a full chunk.
   const halves = f.single && !f.asBytes && unroll === 2 && loop.space.size >= loop.chunk && loop.chunk % 8 === 0
   const [step, apart] = halves ? [16, loop.chunk * 2] : [16 * unroll, 16]
@@ -122,6 +123,38 @@ const operandCode = (f: Frame, k: number): Code => {
   return f.distances[k]?.set(i32.sub(i32.add(offset, i32.const(f.placeOf(o.id))), f.at.get)) ?? []
 }
 
+/** All units from one to another. Of a single element nothing repeats: such loops are what scales and counters are computed by. */
+const unitsCode = (
+  f: Frame,
+  [from, to]: readonly [Local, Local],
+  unit: { readonly begin: Code; readonly elements: Code },
+): Code => {
+  const { at, u, loop } = f
+  const accs = f.accs.map((own) => own.map((a) => a.set(f32x4.const(0))))
+  const operands = loop.operands.map((_, k) => operandCode(f, k))
+  return isOne(f)
+    ? control.if(i32.lt_u(from.get, to.get), [operands, unit.begin, accs, unit.elements])
+    : [
+        u.set(from.get),
+        control.block(
+          control.loop([
+            control.br_if(1, i32.ge_u(u.get, to.get)),
+            extentCode(f),
+            operands,
+            unit.begin,
+            [...f.rows].map(([n, start]) => start.set(i32.mul(i32.div_u(at.get, i32.const(n * 4)), i32.const(n * 4)))),
+            accs,
+            unit.elements,
+            u.set(i32.add(u.get, i32.const(1))),
+            control.br(0),
+          ]),
+        ),
+      ]
+}
+
+/** Has the loop one element? */
+const isOne = ({ single, loop }: Frame): boolean => single && loop.space.size === 1
+
 /** The loop as a function of units. */
 export const emitLoop = (
   m: ModuleBuilder,
@@ -133,13 +166,11 @@ export const emitLoop = (
   m.func({
     params: ['i32', 'i32'],
     body: (scope) => {
-      const [from, to] = scope.params
       const f = newFrame(scope, loop, places, () => scalars(m))
-      const { at, u, values, constants, writers, accs } = f
-      const vectors = turnsCode(f)
-      const rest = restCode(f)
+      const { values, constants, writers } = f
+      const elements = isOne(f) ? partCode(f, { offset: 0, lane: true, copy: 0 }) : [turnsCode(f), restCode(f)]
       const close = storePartials(f, partials)
-      const prepared = invariantCode(f)
+      const begin = invariantCode(f)
       const scales = new Set(loop.stores.flatMap(([node]) => loop.bytes.get(node)?.scale ?? []))
       return [
         constants.fill(),
@@ -148,22 +179,7 @@ export const emitLoop = (
         loop.operands.map((o, k) =>
           o.kind === 'number' ? (values[k]?.set(v128.load32_splat(i32.const(f.placeOf(o.id)))) ?? []) : [],
         ),
-        u.set(from.get),
-        control.block(
-          control.loop([
-            control.br_if(1, i32.ge_u(u.get, to.get)),
-            extentCode(f),
-            loop.operands.map((_, k) => operandCode(f, k)),
-            prepared,
-            [...f.rows].map(([n, start]) => start.set(i32.mul(i32.div_u(at.get, i32.const(n * 4)), i32.const(n * 4)))),
-            accs.map((own) => own.map((a) => a.set(f32x4.const(0)))),
-            vectors,
-            rest,
-            close,
-            u.set(i32.add(u.get, i32.const(1))),
-            control.br(0),
-          ]),
-        ),
+        unitsCode(f, scope.params, { begin, elements: [elements, close] }),
         writers.map((w) => w?.end ?? []),
       ]
     },
