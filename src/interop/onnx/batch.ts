@@ -5,30 +5,30 @@ import type { Graph, Node } from '../../graph/graph.js'
 import { computes } from '../../graph/op.js'
 import type { Program } from '../../graph/program.js'
 import { rules } from './ops/index.js'
-import { computed, numbers } from './rule.js'
+import { computed, numbers, pairs } from './rule.js'
 
 /** Does the op leave rows apart? Asked only of nodes whose first operand has rows. */
 type Keeps = (node: Node, operands: readonly Node[], rows: ReadonlySet<NodeId>) => boolean
 
 const never: Keeps = () => false
+const always: Keeps = () => true
 const withBatchAxis =
   (key: string): Keeps =>
   (node) =>
     node.shape.length === numbers(node, key).length + 2
 const notAlongRows: Keeps = (node) => Number(node.attrs.dim) !== 0
 /** By factors: a size that was given, the batch's among it, would be written down. */
-const byFactors: Keeps = (node, [x]) =>
-  x.shape.length > 2 && Array.isArray(node.attrs.scales) && node.attrs.scales.every((f) => typeof f === 'number')
+const byFactors: Keeps = (node) =>
+  Array.isArray(node.attrs.scales) && node.attrs.scales.every((f) => typeof f === 'number')
 /** Is it one number for all rows? */
 const isForAllRows = (node: Node, o: Node): boolean => o.shape.length < node.shape.length || o.shape[0] === 1
 /** A scale of each row, computed or known, is written with as many numbers as there are rows. */
 const scalesAlongOthers: Keeps = (node, [, ...own], rows) => own.every((o) => !rows.has(o.id) && isForAllRows(node, o))
 const notOverRows: Keeps = (node) => !numbers(node, 'dims').includes(0)
 
-/** Ops that are not element-wise over their rows. */
+/** Ops that are not element-wise over their rows, of which they have as many as they are given. */
 const KEEPS: { readonly [op: string]: Keeps | undefined } = {
-  reshape: (node, [x]) =>
-    node.shape.length > 0 && x.shape[0] === node.shape[0] && sizeOf(x.shape.slice(1)) === sizeOf(node.shape.slice(1)),
+  reshape: (node, [x]) => sizeOf(x.shape.slice(1)) === sizeOf(node.shape.slice(1)),
   permute: (node) => numbers(node, 'dims')[0] === 0,
   concat: (node, operands, rows) => Number(node.attrs.dim) !== 0 && operands.every((o) => rows.has(o.id)),
   slice: notAlongRows,
@@ -36,9 +36,9 @@ const KEEPS: { readonly [op: string]: Keeps | undefined } = {
   logSoftmax: notAlongRows,
   sum: notOverRows,
   mean: notOverRows,
-  pad: (node, [x]) => x.shape[0] === node.shape[0],
-  conv: (_node, [, w]) => w.shape.length > 2,
-  convTranspose: (_node, [, w]) => w.shape.length > 2,
+  pad: (node) => pairs(node, 'pad')[0].every((n) => n === 0),
+  conv: always,
+  convTranspose: always,
   linear: (_node, [x]) => x.shape.length > 1,
   matmul: (_node, [x, y]) => x.shape.length === 2 && y.shape.length === 2,
   maxPool: withBatchAxis('kernel'),
@@ -50,7 +50,7 @@ const KEEPS: { readonly [op: string]: Keeps | undefined } = {
   upsampleLinear: byFactors,
   // Of three axes the first are channels.
   pixelShuffle: (_node, [x]) => x.shape.length > 3,
-  maxLast: (_node, [x]) => x.shape.length > 1,
+  maxLast: always,
   addBias: (node, [, bias], rows) => Number(node.attrs.axis) !== 0 && !rows.has(bias.id),
   quantize: scalesAlongOthers,
   quantizeFloat: scalesAlongOthers,

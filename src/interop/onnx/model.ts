@@ -49,7 +49,7 @@ const shapesBetween = (
 const neededBy = (results: readonly Name[], { nodes }: Writer): readonly NodeProto[] => {
   const read = new Set(results)
   const needed = nodes.toReversed().filter((n) => {
-    if (!n.output.some((name) => read.has(name))) return false
+    if (!read.has(n.output[0])) return false
     for (const name of n.input) read.add(name)
     return true
   })

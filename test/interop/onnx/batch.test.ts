@@ -5,6 +5,7 @@ import * as q from '../../../src/index.js'
 import { exportOnnx, importOnnx } from '../../../src/interop/onnx/index.js'
 import { ModelProtoSchema } from '../../../src/interop/onnx/proto/onnx_pb.js'
 import { suite } from '../../support/suite.js'
+import { layerWith, madeOf, spread } from './layers.js'
 
 const test = suite('ONNX: open batch')
 type Inputs = { readonly [name: string]: q.Value }
@@ -191,6 +192,124 @@ test('a bias along columns keeps it open, along rows or made of them it closes i
   assert.is(
     isOpen(({ x }) => biased(x, x.kit.emit('maxLast', [x], {}), 1), { x: [3, 3] }),
     false,
+  )
+})
+
+test('rows that are moved, cropped, or met by others close it', () => {
+  const permuted = (dims: readonly number[], shape: readonly number[]): boolean =>
+    isOpen(({ x }) => x.kit.emit('permute', [x], { dims }), { x: shape })
+  assert.is(permuted([0, 2, 1], [3, 2, 4]), true)
+  assert.is(permuted([1, 0], [3, 3]), false)
+  const padded = (first: readonly [number, number], mode: 'constant' | 'circular'): boolean =>
+    isOpen(({ x }) => x.kit.emit('pad', [x], { pad: [first, [1, 0]], mode, value: 0 }))
+  assert.is(padded([0, 0], 'constant'), true)
+  assert.is(padded([1, -1], 'constant'), false)
+  assert.is(padded([-1, 1], 'constant'), false)
+  const products = ['linear', 'matmul'] as const
+  for (const op of products) {
+    assert.is(
+      isOpen(({ x }) => x.kit.emit(op, [x, x.kit.constant(1, [3, 3])], {})),
+      true,
+    )
+    assert.is(
+      isOpen(({ x }) => x.kit.emit(op, [x, x], {}), { x: [3, 3] }),
+      false,
+    )
+    assert.is(
+      isOpen(({ x }) => x.kit.emit(op, [x.kit.constant(1, [3, 3]), x], {}), { x: [3, 3] }),
+      false,
+    )
+    const column = (x: q.Value): q.Value => q.reshape(x, [3])
+    assert.is(
+      isOpen(({ x }) => x.kit.emit(op, [column(x), x.kit.constant(1, [3, 3])], {}), { x: [3, 1] }),
+      false,
+    )
+  }
+  assert.is(
+    isOpen(({ x }) => x.kit.emit('matmul', [x, x.kit.constant(1, [2, 4, 5])], {}), { x: [2, 3, 4] }),
+    false,
+  )
+  assert.is(
+    isOpen(({ x }) => x.kit.emit('maxLast', [x], {})),
+    true,
+  )
+})
+
+test('a constant in front of rows is as one behind them; joined, it closes', () => {
+  assert.is(
+    isOpen(({ x }) => q.add(x.kit.constant(1, [3]), x)),
+    true,
+  )
+  assert.is(
+    isOpen(({ x }) => q.cat([x.kit.constant(1, [2, 3]), x], 1)),
+    false,
+  )
+})
+
+test('pixels are shuffled in rows of channels, which without a batch are the channels', () => {
+  const shuffled = (shape: readonly number[]): boolean =>
+    isOpen(({ x }) => x.kit.emit('pixelShuffle', [x], { factor: 1 }), { x: shape })
+  assert.is(shuffled([2, 3, 2]), false)
+  assert.is(shuffled([2, 3, 2, 2]), true)
+  assert.is(shuffled([2, 2, 3, 2, 2]), true)
+})
+
+test('all results have it, or none', () => {
+  const net = q.functionLayer('two', (x: q.Value) => ({ y: q.neg(x), z: x.kit.constant(1, [2, 3]) }))
+  const program = q.orThrow(q.trace(net, q.tensorInput([2, 3]), { mode: 'eval' }))
+  const bytes = q.orThrow(exportOnnx(program as q.Program<unknown, unknown>, { params: {}, state: {} }))
+  assert.equal(q.orThrow(importOnnx(bytes)).inputs[0].sizes, [2, 3])
+})
+
+/** At twice as many rows the file computes what the layer does. */
+const takesMore = (layer: q.Layer<unknown, unknown>, shape: readonly number[]): void => {
+  const { program, fixed } = madeOf(layer, spread(shape))
+  const wide = spread([2 * shape[0], ...shape.slice(1)])
+  const read = q.orThrow(importOnnx(q.orThrow(exportOnnx(program, fixed)), { inputs: { input: wide.shape } }))
+  assert.is(typeof read.inputs[0].sizes[0], 'string')
+  const [ours, theirs] = [layer, read.layer as q.Layer<unknown, unknown>].map((l) => madeOf(l, wide).ours)
+  assert.equal(theirs.shape, ours.shape)
+  ours.data.forEach((v, i) => assert.ok(Math.abs(v - theirs.data[i]) < 1e-5))
+}
+
+test('shapes that are written keep an open batch open, and those of weights as they are', () => {
+  takesMore(
+    layerWith({}, (x, _p, kit) =>
+      kit.emit('softmax', [q.reshape(q.reshape(q.neg(x), [x.shape[0]]), [x.shape[0], 1])], { dim: 1 }),
+    ),
+    [2, 1],
+  )
+  for (const [from, to] of [
+    [
+      [4, 3],
+      [2, 6],
+    ],
+    [
+      [2, 3, 2],
+      [2, 6],
+    ],
+    [[12], [2, 6]],
+  ] as const)
+    takesMore(
+      layerWith({ w: spread(from), scale: q.tensorOf([], [0.25]) }, (x, { w, scale }, kit) => {
+        const grid = kit.emit('quantize', [w, scale, kit.constant(0)], {
+          bits: 8,
+          signed: true,
+          narrow: false,
+          rounding: 'ROUND',
+          clamp: 'ste',
+          training: false,
+          zero: 'zero',
+        })
+        return kit.emit('linear', [x, q.reshape(grid, to)], {})
+      }),
+      [4, 6],
+    )
+  takesMore(
+    layerWith({}, (x, _p, kit) =>
+      kit.emit('pixelUnshuffle', [kit.emit('pixelShuffle', [x], { factor: 2 })], { factor: 2 }),
+    ),
+    [2, 2, 4, 2, 3],
   )
 })
 

@@ -39,6 +39,11 @@ const IR: { readonly [opset: number]: bigint } = {
   21: 10n,
 }
 
+/** Attributes that are 0 or 1. */
+const FLAGS: ReadonlySet<string> = new Set(
+  'ceil_mode count_include_pad keepdims transB saturate signed narrow'.split(' '),
+)
+
 /** Operators that came later than opset 13. */
 const SINCE: { readonly [op: string]: number | undefined } = { HardSwish: 14, Gelu: 20 }
 
@@ -94,6 +99,7 @@ const nodeProblems = ({ graph }: ModelProto & { readonly graph: GraphProto }, op
     ...(n.input.at(-1) === '' ? [`${n.name} ends with an absent operand`] : []),
     ...(n.domain === '' && (SINCE[n.opType] ?? 0) > opset ? [`${n.opType} is not of opset ${opset}`] : []),
     ...n.attribute.filter((a) => !isWhole(a)).map((a) => `${n.name}: ${a.name} is not of its kind`),
+    ...n.attribute.filter((a) => FLAGS.has(a.name) && a.i > 1n).map((a) => `${n.name}: ${a.name} is no flag`),
     ...twice(n.attribute.map((a) => a.name)),
   ])
 

@@ -3,12 +3,13 @@
  * A block is a stretch of an axis with one scale (opset 21); the groups of a tensor that is cut are blocks of its second axis.
  */
 import { spreadGroups } from '../../../data/groups.js'
-import { leastStep, roundToFormat, showFormat, type FloatFormat } from '../../../data/minifloat.js'
-import { gridOf, intMax, intMin, type Group } from '../../../data/quant.js'
-import { sameShape, sizeOf, type Shape } from '../../../data/shape.js'
+import { leastStep, roundToFormat } from '../../../data/minifloat.js'
+import { gridOf, type Group } from '../../../data/quant.js'
+import { broadcastStrides, sameShape, sizeOf, type Shape } from '../../../data/shape.js'
 import type { Tensor } from '../../../data/tensor.js'
 import type { Node } from '../../../graph/graph.js'
-import { float8Of, toFloat8, type Float8Type } from '../float8.js'
+import { walk } from '../../../ops/support/elementwise.js'
+import { toFloat8 } from '../float8.js'
 import {
   computed,
   int64s,
@@ -20,6 +21,7 @@ import {
   type Unsupported,
 } from '../rule.js'
 import { DataType, flag, int, type Name } from '../writer.js'
+import { areOf, rangeOf, targetOf, type Target } from './target.js'
 import { attributesOf, layoutOf, type Layout } from './scaleLayout.js'
 
 const BLOCKS = unsupported(
@@ -30,54 +32,6 @@ const SEVERAL_AXES = unsupported(
   'its scale or zero point varies along several axes, and no axis is one block',
   'quantize per tensor, per channel of one axis, or in groups',
 )
-const WIDE = (bits: number): Unsupported =>
-  unsupported(`${bits} bits don't fit the 8 of QuantizeLinear`, 'give bitWidth: 8 or less')
-
-/** What is quantized to: integers, or floats of 8 bits. */
-type Target =
-  | {
-      readonly kind: 'integers'
-      readonly type: DataType.INT8 | DataType.UINT8
-      readonly lowest: number
-      readonly highest: number
-    }
-  | {
-      readonly kind: 'floats'
-      readonly type: Float8Type
-      readonly format: FloatFormat
-      readonly signed: boolean
-    }
-
-const FORMATS = 'ONNX has e4m3 and e5m2 as OCP and FNUZ define them'
-
-const targetOf = (x: Exporting, { op, attrs }: Node): Target | Unsupported => {
-  if (computed(op) === 'quantize') {
-    const [bits, signed, narrow] = [Number(attrs.bits), attrs.signed === true, attrs.narrow === true]
-    if (bits > 8) return WIDE(bits)
-    const type = signed ? DataType.INT8 : DataType.UINT8
-    return { kind: 'integers', type, lowest: intMin(bits, signed, narrow), highest: intMax(bits, signed, narrow) }
-  }
-  const strings = (v: unknown): readonly string[] | null =>
-    Array.isArray(v) ? v.filter((s): s is string => typeof s === 'string') : null
-  const format: FloatFormat = {
-    exponentBits: Number(attrs.exponentBits),
-    mantissaBits: Number(attrs.mantissaBits),
-    bias: Number(attrs.bias),
-    saturating: attrs.saturating === true,
-    infValues: strings(attrs.infValues),
-    nanValues: strings(attrs.nanValues),
-  }
-  const type = float8Of(format)
-  if (type === null)
-    return unsupported(
-      `it gives minifloats of ${showFormat(format)}, for which no type is: ${FORMATS}`,
-      'quantize with Fp8e4m3OCP…, Fp8e5m2OCP…, Fp8e4m3FNUZ… or Fp8e5m2FNUZ…, or give a rule of your own: rules: { quantizeFloat: … }',
-    )
-  return x.opset < 19
-    ? unsupported('it gives minifloats, and types of them are of opset 19', 'give opset: 19 or later')
-    : { kind: 'floats', type, format, signed: attrs.signed === true }
-}
-
 /** A scale or zero point in the shape in which it is wanted; one number for all is repeated. */
 const inShape = (x: Exporting, node: Node, i: number, shape: Shape): Name => {
   const known = x.tensor(node.inputs[i])
@@ -119,12 +73,16 @@ const zeroPointOf = (x: Exporting, node: Node, t: Target, layout: Layout): Name 
 
 const clipped = (x: Exporting, node: Node, t: Target, v: Name): Name => {
   if (t.kind === 'floats') return v
-  const [least, most] = t.type === DataType.INT8 ? [-128, 127] : [0, 255]
+  const [least, most] = rangeOf(t.type)
   if (t.lowest === least && t.highest === most) return v
   const bound = (n: number, hint: string): Name => x.w.integers(t.type, [], [n], hint)
   return x.emit(node, 'Clip', [v, bound(t.lowest, 'lowest'), bound(t.highest, 'highest')])
 }
 
+const NOT_WHOLE = unsupported(
+  'its zero point is no integer of its storage type',
+  'give a quantizer with an integer zero point',
+)
 const ROUNDED = unsupported('its rounding is not that of QuantizeLinear', "choose floatToIntImplType: 'ROUND'")
 const UNSIGNED = unsupported(
   'it makes no number of what is below 0, and all types of ONNX are signed',
@@ -139,6 +97,8 @@ const ODD_ZERO = {
 /** Why QuantizeLinear can't say it of data, or null. */
 const refusalOf = (x: Exporting, node: Node, t: Target, layout: Layout): Unsupported | null => {
   if (!isZeroAlong(x, node, layout)) return SEVERAL_AXES
+  const zeroPoint = node.inputs[2] === undefined ? undefined : x.tensor(node.inputs[2])
+  if (zeroPoint !== undefined && !areOf(t, zeroPoint)) return NOT_WHOLE
   if (layout.block !== null && x.opset < 21) return BLOCKS
   if (t.kind === 'floats') return t.signed || t.format.saturating ? null : UNSIGNED
   return node.attrs.rounding === 'ROUND' ? null : ROUNDED
@@ -165,6 +125,18 @@ const ofData = (x: Exporting, node: Node, t: Target): Name | Unsupported => {
 
 /** Known numbers, with the scale and zero point of each (or one for all). */
 type Numbers = { readonly value: Tensor; readonly s: Tensor; readonly z: Tensor }
+
+/** Minifloats have no zero point. */
+const NO_ZERO: Tensor = { shape: [], data: Float32Array.of(0) }
+
+/** A number for each element. */
+const spreadOver = (t: Tensor, shape: Shape): Tensor => {
+  const data = new Float32Array(sizeOf(shape))
+  walk(shape, [broadcastStrides(t.shape, shape)], (i, [k]) => {
+    data[i] = t.data[k]
+  })
+  return { shape, data }
+}
 
 /** Their steps, or minifloats. */
 const storedAs = (x: Exporting, node: Node, t: Target, { value, s, z }: Numbers): Name => {
@@ -201,7 +173,7 @@ const knownGroups = (x: Exporting, node: Node) => {
   const zeroPoint = node.inputs[2] === undefined ? undefined : x.tensor(node.inputs[2])
   return value === undefined || scale === undefined || (node.inputs[2] !== undefined && zeroPoint === undefined)
     ? null
-    : { ...joined, value, scale, zeroPoint: zeroPoint ?? { shape: [], data: Float32Array.of(0) } }
+    : { ...joined, value, scale, zeroPoint: zeroPoint ?? NO_ZERO }
 }
 
 /** Integers or minifloats that are stored, and a DequantizeLinear with a scale per block. */
@@ -215,8 +187,7 @@ const groupsStored = (
   if (x.opset < 21) return BLOCKS
   const axis = group.dim < 0 ? group.dim + value.shape.length : group.dim
   const blocks = scale.shape.filter((_, i) => i !== axis + 1)
-  if (!zeroPoint.data.every((z) => Number.isInteger(z) && z >= -128 && z <= 255))
-    return unsupported('its zero point is no integer', 'give a quantizer with an integer zero point')
+  if (!areOf(t, zeroPoint)) return NOT_WHOLE
   const [s, z] = [scale, zeroPoint].map((p) => spreadGroups(p, value.shape, group))
   const stored = storedAs(x, node, t, { value, s, z })
   const hasZero = zeroPoint.data.some((n) => n !== 0)
@@ -236,10 +207,8 @@ const floatsStored = (x: Exporting, node: Node, t: Target, value: Tensor): Name 
   const scale = x.tensor(node.inputs[1])
   const layout = scale === undefined ? null : layoutOf(value.shape, scale.shape)
   if (scale === undefined || layout === null) return SEVERAL_AXES
-  const inner = layout.axis === null ? 1 : sizeOf(value.shape.slice(layout.axis + 1))
-  const data = value.data.map((_, i) => scale.data[Math.floor(i / inner) % scale.data.length])
-  const spread = { shape: value.shape, data }
-  const stored = storedAs(x, node, t, { value, s: spread, z: { shape: [], data: Float32Array.of(0) } })
+  if (layout.block !== null && x.opset < 21) return BLOCKS
+  const stored = storedAs(x, node, t, { value, s: spreadOver(scale, value.shape), z: NO_ZERO })
   const name = inShape(x, node, 1, layout.shape)
   return x.emit(node, 'DequantizeLinear', [stored, name, zeroPointOf(x, node, t, layout)], attributesOf(layout))
 }

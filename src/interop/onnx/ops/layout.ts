@@ -15,7 +15,7 @@ import { int, ints, text, type Name } from '../writer.js'
 
 /** A shape as Reshape wants it: 0 keeps the first axis where the batch is open. */
 const shapeFor = (x: Exporting, from: Node, to: readonly number[]): readonly number[] =>
-  x.openBatch && to.length > 0 && from.shape[0] === to[0] ? [0, ...to.slice(1)] : to
+  x.openBatch && from.shape[0] === to[0] ? to.map((n, i) => (i === 0 ? 0 : n)) : to
 
 /** torch.reshape. */
 export const reshape: Rule = (x, node) =>
