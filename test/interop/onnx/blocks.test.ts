@@ -10,7 +10,7 @@ import { byOrt } from './ort.js'
 import { fileProblems, readFile } from './wellFormed.js'
 
 const test = suite('ONNX: blocks')
-const runs = (seed: number) => ({ numRuns: 6, seed, endOnFailure: true, includeErrorInReport: true })
+const runs = (seed: number) => ({ numRuns: 4, seed, endOnFailure: true, includeErrorInReport: true })
 
 /** Eighths, whose sums are exact. */
 const eighths = (shape: readonly number[]): q.Tensor => {
@@ -190,6 +190,63 @@ for (let seed = 1; seed <= 30; seed++)
       runs(seed),
     ))
 
+const UNSIGNED: Target = {
+  bits: 8,
+  signed: false,
+  narrow: false,
+  rounding: 'ROUND',
+  format: null,
+  saturating: true,
+}
+const SUBSETS = [[], [0], [1], [2], [0, 1], [0, 2], [1, 2], [0, 1, 2]] as const
+
+for (const axes of SUBSETS)
+  for (const shape of [
+    [2, 3, 4],
+    [2, 1, 4],
+  ])
+    test(`a scale of data over the axes [${axes}] of [${shape}], and a zero point over each`, async () => {
+      for (const zeroAxes of SUBSETS) {
+        const c: OfData = {
+          ...UNSIGNED,
+          shape,
+          axes,
+          zeroAxes,
+          isScaleKnown: false,
+          zero: 'computed',
+          opset: 21,
+        }
+        const m = madeOf(layerOfData(c), eighths(shape))
+        const file = exportOnnx(m.program, m.fixed, { opset: 21, openBatch: false })
+        const why = refusalOf(c)
+        if (why !== null) assert.match(E.isLeft(file) ? q.explainAll(file.left) : 'it was written', why)
+        else await isRead(m, q.orThrow(file))
+      }
+    })
+
+test('a known zero point beside a scale of data is an integer of its type', () => {
+  for (const [signed, fits, others] of [
+    [true, [-128, 127], [-129, 128, 0.5]],
+    [false, [0, 255], [-1, 256, 0.5]],
+  ] as const)
+    for (const z of [...fits, ...others]) {
+      const layer = layerWith({ z: q.tensorOf([3, 1], [0, z, 0]) }, (x, p, kit) => {
+        const scale = kit.emit('clamp', [kit.emit('sum', [kit.emit('abs', [x])], { dims: [0, 2], keepdim: true })], {
+          min: 1,
+          max: 2,
+        })
+        const target = { bits: 8, signed, narrow: false, rounding: 'ROUND', format: null, saturating: true } as const
+        return quantized(target, [x, scale, p.z], kit)
+      })
+      const m = madeOf(layer, eighths([2, 3, 4]))
+      const file = exportOnnx(m.program, m.fixed, { openBatch: false })
+      const isIn = (fits as readonly number[]).includes(z)
+      assert.is(E.isRight(file), isIn, `${z}`)
+      if (E.isLeft(file))
+        assert.match(q.explainAll(file.left), /no integer of its storage type.*\n.*integer zero point/)
+    }
+})
+
 /** A tensor that is cut into groups along an axis, of data or known. */
 type Groups = Target & {
   readonly axis: number
@@ -291,6 +348,56 @@ for (let seed = 1; seed <= 6; seed++)
       }),
       runs(seed),
     ))
+
+test('zero points of groups are integers of their type', () => {
+  const at = (signed: boolean, z: number, everywhere: boolean): boolean => {
+    const count = 6
+    const zero = q.tensorOf(
+      [3, 2, 1],
+      Array.from({ length: count }, (_, i) => (everywhere || i === 1 ? z : 0)),
+    )
+    const layer = layerWith({ zero, value: eighths([3, 2, 4]) }, (x, p, kit) => {
+      const target = { bits: 8, signed, narrow: false, rounding: 'ROUND', format: null, saturating: true } as const
+      const y = quantized(target, [p.value, kit.constant(0.5, [3, 2, 1]), p.zero], kit)
+      return kit.emit('add', [x, kit.emit('joinGroups', [y], { axis: 1, dim: 1 })])
+    })
+    const m = madeOf(layer, eighths([3, 8]))
+    const file = exportOnnx(m.program, m.fixed, { opset: 21 })
+    if (E.isLeft(file)) assert.match(q.explainAll(file.left), /no integer of its storage type/)
+    return E.isRight(file)
+  }
+  for (const everywhere of [false, true]) {
+    for (const z of [-128, 127]) assert.is(at(true, z, everywhere), true)
+    for (const z of [-129, 128, 0.5]) assert.is(at(true, z, everywhere), false)
+    for (const z of [0, 255]) assert.is(at(false, z, everywhere), true)
+    for (const z of [-1, 256, 0.5]) assert.is(at(false, z, everywhere), false)
+  }
+})
+
+test('known minifloats with a scale for each block are stored so from opset 21 on', async () => {
+  const target: Target = { bits: 8, signed: true, narrow: false, rounding: 'ROUND', format: 'e4m3', saturating: true }
+  const scaledBy = (scale: readonly number[]) => {
+    const numbers = { scale: filled(scale, (i) => 2 ** -i), value: eighths([2, 3, 4]) }
+    const layer = layerWith(numbers, (x, p, kit) => kit.emit('add', [x, quantized(target, [p.value, p.scale], kit)]))
+    return madeOf(
+      layer,
+      filled([2, 3, 4], () => 0),
+    )
+  }
+  for (const scale of [
+    [2, 3, 1],
+    [2, 1, 4],
+    [1, 3, 4],
+  ]) {
+    const m = scaledBy(scale)
+    await isRead(m, q.orThrow(exportOnnx(m.program, m.fixed, { opset: 21 })))
+    const early = exportOnnx(m.program, m.fixed, { opset: 19 })
+    assert.match(E.isLeft(early) ? q.explainAll(early.left) : '', /blocks of DequantizeLinear are of opset 21/)
+  }
+  const m = scaledBy([2, 3, 4])
+  const file = exportOnnx(m.program, m.fixed, { opset: 21 })
+  assert.match(E.isLeft(file) ? q.explainAll(file.left) : '', /varies along several axes/)
+})
 
 /** Known minifloats with one scale, or one per channel of any axis. */
 for (const format of ['e4m3', 'e5m2'] as const)

@@ -67,56 +67,61 @@ const same = async (c: Case, options: ExportOptions = {}, value?: q.Tensor): Pro
 
 const four = { bits: 4, signed: true } as const
 
-test('zero points are integers of their type, to its very ends', async () => {
-  for (const [signed, least, most] of [
-    [true, -128, 127],
-    [false, 0, 255],
-  ] as const)
-    for (const known of [false, true]) {
-      for (const z of [least, most]) {
-        await same({ bits: 8, signed, zero: scalar(z), known })
-        await same({ bits: 8, signed, zero: along(1, [0, z, 0]), known })
-      }
+const ENDS = [
+  [true, -128, 127],
+  [false, 0, 255],
+] as const
+
+for (const known of [false, true])
+  for (const [signed, least, most] of ENDS) {
+    const c = { bits: 8, signed, known }
+    test(`zero points are integers of their type, ${JSON.stringify(c)}`, () => {
       for (const z of [least - 1, most + 1, 0.5]) {
-        refused({ bits: 8, signed, zero: scalar(z), known }, /no integer of its storage type.*\n.*integer zero point/)
-        refused({ bits: 8, signed, zero: along(1, [0, z, 0]), known }, /no integer of its storage type/)
+        refused({ ...c, zero: scalar(z) }, /no integer of its storage type.*\n.*integer zero point/)
+        refused({ ...c, zero: along(1, [0, z, 0]) }, /no integer of its storage type/)
       }
-    }
-})
-
-test('of four bits a zero point is one of eight, unless their own type is asked for', async () => {
-  const int4 = { opset: 21, int4: true }
-  for (const [signed, inside, outside] of [
-    [true, -8, -9],
-    [true, 7, 8],
-    [false, 15, 16],
-  ] as const)
-    for (const known of [false, true]) {
-      const c = { bits: 4, signed, known }
-      await same({ ...c, zero: scalar(outside) })
-      await same({ ...c, zero: scalar(inside) }, int4)
-      refused({ ...c, zero: scalar(outside) }, /no integer of its storage type/, int4)
-    }
-})
-
-test('a scale and a zero point lie along one axis, and the same', async () => {
-  for (const known of [false, true]) {
-    await same({ ...four, known, scale: along(1, [0.25, 0.5, 1]) })
-    await same({ ...four, known, zero: along(1, [0, 2, -2]) })
-    await same({ ...four, known, scale: along(2, [0.25, 0.5, 1, 2]), zero: along(2, [0, 2, -2, 4]) })
-    await same({ ...four, known, scale: q.tensorOf([4], [0.25, 0.5, 1, 2]) })
-    refused({ ...four, known, scale: along(1, [0.25, 0.5, 1]), zero: along(0, [0, 2]) }, /several axes/)
-    refused(
-      { ...four, known, scale: q.tensorOf([2, 3, 1], [1, 2, 1, 2, 1, 2]) },
-      /several axes.*\n.*per channel of one/,
-    )
-    refused({ ...four, known, zero: q.tensorOf([3, 4], [0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1]) }, /several axes/)
-    refused(
-      { ...four, known, scale: along(0, [1, 2]), zero: q.tensorOf([2, 3, 1], [0, 1, 0, 1, 0, 1]) },
-      /several axes/,
-    )
+    })
+    for (const z of [least, most])
+      test(`to its very end ${z}, ${JSON.stringify(c)}`, async () => {
+        await same({ ...c, zero: scalar(z) })
+        await same({ ...c, zero: along(1, [0, z, 0]) })
+      })
   }
-})
+
+const INT4 = { opset: 21, int4: true }
+const ENDS4 = [
+  [true, -8, -9],
+  [true, 7, 8],
+  [false, 15, 16],
+] as const
+for (const known of [false, true])
+  for (const [signed, inside, outside] of ENDS4) {
+    const c = { bits: 4, signed, known }
+    test(`in a type of four bits a zero point is one of them, ${JSON.stringify(c)}`, () =>
+      refused({ ...c, zero: scalar(outside) }, /no integer of its storage type/, INT4))
+    test(`in eight bits it may be another one, ${JSON.stringify(c)}`, async () => {
+      await same({ ...c, zero: scalar(outside) })
+      await same({ ...c, zero: scalar(inside) }, INT4)
+    })
+  }
+
+for (const known of [false, true]) {
+  const c = { ...four, known }
+  test(`a scale and a zero point lie along one axis${known ? ', of known numbers' : ''}`, async () => {
+    await same({ ...c, scale: along(1, [0.25, 0.5, 1]) })
+    await same({ ...c, zero: along(1, [0, 2, -2]) })
+    await same({ ...c, scale: along(2, [0.25, 0.5, 1, 2]), zero: along(2, [0, 2, -2, 4]) })
+    await same({ ...c, scale: q.tensorOf([4], [0.25, 0.5, 1, 2]) })
+  })
+  test(`along several axes they are refused${known ? ', of known numbers' : ''}`, () => {
+    const alternating = q.tensorOf([2, 3, 1], [1, 2, 1, 2, 1, 2])
+    refused({ ...c, scale: along(1, [0.25, 0.5, 1]), zero: along(0, [0, 2]) }, /several axes/)
+    refused({ ...c, scale: alternating }, /several axes.*\n.*per channel of one/)
+    refused({ ...c, scale: alternating, zero: alternating }, /several axes/)
+    refused({ ...c, zero: q.tensorOf([3, 4], [0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1]) }, /several axes/)
+    refused({ ...c, scale: along(0, [1, 2]), zero: alternating }, /several axes/)
+  })
+}
 
 test('a scale without end is refused where it would give the lowest integer', async () => {
   for (const known of [false, true]) {
@@ -128,17 +133,22 @@ test('a scale without end is refused where it would give the lowest integer', as
   assert.ok(E.isRight(written({ ...four, scale: scalar(NaN) }).file))
 })
 
-test('more than eight bits are stored where numbers are known and no zero point moves them', async () => {
-  const wide = { bits: 16, signed: true } as const
+const wide = { bits: 16, signed: true } as const
+
+test('more than eight bits are stored where numbers are known', async () => {
   const bytes = await same({ ...wide, known: true, scale: along(1, [2 ** -10, 2 ** -9, 2 ** -8]) })
   assert.ok(readFile(bytes).graph.initializer.some((t) => t.dataType === 6))
   assert.not.ok(readFile(bytes).graph.node.some((n) => n.opType === 'Clip'))
+})
+test('up to the largest integer of 32', async () => {
+  const widest = { bits: 32, signed: true, known: true, scale: scalar(1), shape: [1, 4] }
+  await same(widest, {}, q.tensorOf([1, 4], [3e9, -3e9, 2 ** 24, -5]))
+})
+test('of data, or beside a zero point, there is no place for them', () => {
   const few = /16 bits don't fit the 8 of QuantizeLinear.*\n.*bitWidth: 8 or less/
   refused(wide, few)
   refused({ ...wide, known: true, zero: scalar(1) }, few)
   refused({ ...wide, known: true, zero: along(1, [0, 1, 0]) }, few)
-  const widest = { bits: 32, signed: true, known: true, scale: scalar(1), shape: [1, 4] }
-  await same(widest, {}, q.tensorOf([1, 4], [3e9, -3e9, 2 ** 24, -5]))
 })
 
 test('eight bits and less are stored in eight, with a Clip where they are fewer', async () => {

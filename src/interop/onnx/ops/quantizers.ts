@@ -96,18 +96,20 @@ export const binaryQuantize: Rule = (x, node) => {
 /** What is truncated: a value on a finer grid, its scale and zero point, and by how much it is divided. */
 type Truncated = { readonly value: Node; readonly scale: Tensor; readonly zeroPoint: Tensor; readonly bits: number }
 
+/** A node and those that it stands for, each the first operand of the one before; null where one computes something else. */
+const chain = (x: Exporting, node: Node, [name, ...names]: readonly string[]): readonly Node[] | null => {
+  if (name === undefined) return [node]
+  const rest = computed(node.op) === name ? chain(x, x.node(node.inputs[0]), names) : null
+  return rest === null ? null : [node, ...rest]
+}
+
 /**
  * Truncation is traced as `fromSteps(round(x/s + z) / 2^t)`. From its operand back to x; null if the steps were made another way.
  */
 const truncatedBy = (x: Exporting, node: Node): Truncated | null => {
-  const back = (n: Node | undefined, name: string, slot = 0): Node | undefined =>
-    n === undefined || computed(n.op) !== name ? undefined : x.node(n.inputs[slot])
-  const divided = x.node(node.inputs[0])
-  const rounded = back(divided, 'div')
-  const moved = back(rounded, 'round')
-  const steps = back(moved, 'add')
-  const value = back(steps, 'div')
-  if (steps === undefined || moved === undefined || value === undefined) return null
+  const found = chain(x, x.node(node.inputs[0]), ['div', 'round', 'add', 'div'])
+  if (found === null) return null
+  const [, , moved, steps, value] = found
   const [scale, zeroPoint] = [x.tensor(steps.inputs[1]), x.tensor(moved.inputs[1])]
   const plain = value.op.name === 'dequantize' ? x.node(value.inputs[0]) : value
   const c = plain.carried
