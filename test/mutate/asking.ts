@@ -11,7 +11,7 @@ export type Fate =
   | { readonly is: 'unreached' }
 
 /** How long the tests of one mutant may take together, in milliseconds of the unchanged tree. */
-const ALL = 8_000
+const ALL = 20_000
 /** Tests that are asked in one question, in milliseconds. */
 const AT_ONCE = 400
 /** So much longer than in the unchanged tree a test may take, and its place may be reached. */

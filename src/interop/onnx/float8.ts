@@ -79,7 +79,7 @@ const byteOf = (x: number, t: Float8): number => {
   const size = Math.abs(x)
   if (Number.isNaN(x)) return t.nan
   if (size === Infinity) return sign | ((2 ** t.exponentBits - 1) << t.mantissaBits)
-  const exponent = size === 0 ? -Infinity : exponentOf(size)
+  const exponent = exponentOf(size)
   if (exponent < 1 - t.bias) return sign | (size / 2 ** leastStep(t))
   return sign | ((exponent + t.bias) << t.mantissaBits) | ((size / powerOfTwo(exponent) - 1) * 2 ** t.mantissaBits)
 }

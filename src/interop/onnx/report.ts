@@ -12,7 +12,7 @@ import type { Fixed } from '../../graph/specialize.js'
 import { lossesOf, type Loss } from '../../graph/view.js'
 import { attempted, type Attempt } from './export.js'
 import type { ExportOptions } from './options.js'
-import { isExportError, type ExportError, type OnnxFormat } from './rule.js'
+import { computed, isExportError, type ExportError, type OnnxFormat } from './rule.js'
 
 /** One place where a format can't say what a program says. */
 export type ReportEntry = {
@@ -110,10 +110,11 @@ const resultEntries = ({ graph, outputs }: Program): readonly ReportEntry[] =>
         ]
   })
 
-/** Numbers for a program whose own are not at hand: all collections have ended, zero points are 0, and everything else is 1. */
+/** Numbers for a program whose own are not at hand: all collections and delays have ended, zero points are 0, and everything else is 1. */
 const standIn = (program: Program): Fixed => {
+  const countsDown = new Set(program.graph.nodes.flatMap((n) => (computed(n.op) === 'delay' ? [n.inputs[2]] : [])))
   const tensorOf = (i: ProgramInput): Tensor => {
-    if (i.means === COUNT) return full(i.shape, BEYOND_COUNTING)
+    if (i.means === COUNT) return full(i.shape, countsDown.has(i.node) ? 0 : BEYOND_COUNTING)
     return full(i.shape, i.path.includes('zeroPoint') ? 0 : 1)
   }
   const isIndex = (x: unknown): x is number => typeof x === 'number'
@@ -135,7 +136,7 @@ const reported = (
  * Every place where a format can't say what a program says, with the layer, what happens instead, and the fix: which style exports better?
  * It asks the rules that `exportOnnx` writes by: with the same numbers and options a report has a blocking entry exactly where `exportOnnx`
  * refuses, and without any entry the model is the program, grids and all. `fixed`: parameters and state; without them it is judged as a network
- * whose collections have ended, whose scales are 1 and whose zero points are 0. Left: what was given is no program, or misfits it.
+ * whose collections and delays have ended, whose scales are 1 and whose zero points are 0. Left: what was given is no program, or misfits it.
  * @example orThrow(exportReport(program, 'qcdq', { params, state })).entries.map((e) => `${e.severity} ${e.path}: ${e.what}`)
  */
 export const exportReport = (

@@ -142,7 +142,12 @@ test('more than eight bits are stored where numbers are known', async () => {
 })
 test('up to the largest integer of 32', async () => {
   const widest = { bits: 32, signed: true, known: true, scale: scalar(1), shape: [1, 4] }
-  await same(widest, {}, q.tensorOf([1, 4], [3e9, -3e9, 2 ** 24, -5]))
+  const bytes = await same(widest, {}, q.tensorOf([1, 4], [3e9, -3e9, 2 ** 24, -5]))
+  const raw =
+    readFile(bytes)
+      .graph.initializer.find((t) => t.dataType === 6)
+      ?.rawData.slice() ?? new Uint8Array()
+  assert.equal([...new Int32Array(raw.buffer)], [2 ** 31 - 1, -(2 ** 31), 2 ** 24, -5])
 })
 test('of data, or beside a zero point, there is no place for them', () => {
   const few = /16 bits don't fit the 8 of QuantizeLinear.*\n.*bitWidth: 8 or less/
@@ -174,10 +179,16 @@ test('a bias that is quantized is stored without a Clip, whoever else reads it',
   }
 })
 
+/** Numbers of a grid of four bits and steps of 1/4. */
+const onGrid = q.tensorOf(
+  SHAPE,
+  Array.from({ length: 24 }, (_, i) => ((i % 16) - 8) / 4),
+)
+
 test('a grid whose width was learned is a grid: whole, not narrow', async () => {
   for (const known of [false, true])
     for (const format of ['qcdq', 'qonnx'] as const) {
-      const numbers = { scale: scalar(0.25), zero: scalar(0), width: scalar(4), value: spread(SHAPE) }
+      const numbers = { scale: scalar(0.25), zero: scalar(0), width: scalar(4), value: onGrid }
       const layer = layerWith(numbers, (x, p: Values, kit) => {
         const y = kit.emit('onLearnedGrid', [known ? p.value : x, p.scale, p.zero, p.width], {
           bits: 8,
@@ -192,6 +203,7 @@ test('a grid whose width was learned is a grid: whole, not narrow', async () => 
       const again = madeOf(q.orThrow(importOnnx(bytes)).layer as q.Layer<unknown, unknown>, m.inputs)
       const [{ attrs }] = again.program.graph.nodes.filter((n) => n.op.name === 'quantize')
       assert.equal([attrs.bits, attrs.signed, attrs.narrow], [4, true, false])
+      assert.equal(again.ours.data, m.ours.data)
     }
 })
 

@@ -45,10 +45,25 @@ const agrees = ({ program, fixed, quantInputs }: Given, format: OnnxFormat): Exp
       report.entries.filter((e) => e.severity === 'blocking').map((e) => [e.path, e.what, e.fix]),
       written.left.map((e) => [e.path, e.message, e.fix]),
     )
-  for (const e of report.entries)
+  for (const e of report.entries) {
     same(
       [e.what, e.instead, e.fix].every((t) => t.length > 0),
       true,
+    )
+    // Where it names a node of the program it is that one.
+    const node = e.node === null ? null : program.graph.nodes[e.node]
+    if (node !== null) same([node.op.name, node.path], [e.op, e.path])
+  }
+  const order = ['blocking', 'warning', 'note']
+  const severities = report.entries.map((e) => order.indexOf(e.severity))
+  same(
+    severities.toSorted((a, b) => a - b),
+    severities,
+  )
+  if (E.isLeft(written))
+    same(
+      report.entries.filter((e) => e.severity === 'blocking').map((e) => e.op),
+      written.left.map((e) => (e.tag === 'ExportError' ? e.op : e.tag)),
     )
   return report
 }
@@ -222,6 +237,111 @@ test('a zero point in an accumulator strips it, which the report tells; a progra
   says(showExportReport(get(exportReport(evalOf(net), 'qcdq'))), /metadata is lost: .*zero point/)
   const training = get(q.trace(net, q.tensorInput([2, 4]), { mode: 'train' })) as q.Program
   says(showExportReport(get(exportReport(training, 'qcdq'))), /^blocking: this program was traced in train/)
+})
+
+const ofValues = (f: (x: q.Value) => q.Value): Net['net'] => q.functionLayer('f', f) as Net['net']
+const entriesOf = (net: Net['net'], format: OnnxFormat = 'qcdq') =>
+  get(exportReport(evalOf(net), format)).entries.map((e) => [e.severity, e.what.split(':')[0], e.node === null])
+
+test('results behind a quantizer, also where they are only seen otherwise, are known to readers; computed ones are not', () => {
+  const input = q.QuantIdentity(quant)
+  same(entriesOf(chained({ input })), [])
+  same(entriesOf(chained({ input, flat: q.Flatten() })), [])
+  same(
+    entriesOf(
+      chained({
+        input,
+        more: q.functionLayer('m', (x: q.Value) => q.reshape(x, [8])),
+        flat: q.functionLayer('r', (x: q.Value) => q.reshape(x, [4, 2])),
+      }),
+    ),
+    [],
+  )
+  const [[severity, what, isNowhere]] = entriesOf(
+    chained({ input, out: q.QuantLinear({ inFeatures: 4, outFeatures: 3, ...quant }) }),
+  )
+  same([severity, isNowhere], ['note', false])
+  says(String(what), /^the result is a quant tensor of/)
+})
+
+test('metadata that is lost on the way to a result alone is missed by nobody', () => {
+  const warnings = (net: Net['net']): number => entriesOf(net).filter(([severity]) => severity === 'warning').length
+  const parts = { input: q.QuantIdentity(quant), soft: q.Softmax({ dim: 1 }), tanh: q.Tanh() }
+  same(warnings(chained(parts)), 0)
+  same(warnings(chained({ ...parts, again: q.QuantIdentity(quant) })), 1)
+  same(warnings(chained({ ...parts, fc: q.Linear({ inFeatures: 4, outFeatures: 2 }) })), 1)
+})
+
+test('metadata that is claimed is in doubt, unless its integers are known to be right', () => {
+  const padded = (value: number): Net['net'] =>
+    chained({
+      input: q.QuantIdentity(quant),
+      pad: q.functionLayer('pad', (x: q.Value) =>
+        x.kit.emit('pad', [x], {
+          pad: [
+            [0, 0],
+            [1, 0],
+          ],
+          mode: 'constant',
+          value,
+        }),
+      ),
+      flat: q.Flatten(),
+    })
+  const [first] = entriesOf(padded(0.7))
+  same(first, ['warning', 'metadata is claimed, but the value may be off its grid', false])
+  same(
+    entriesOf(padded(0)).filter(([severity]) => severity === 'warning'),
+    [],
+  )
+  const wide = chained({ input: q.QuantIdentity({ bitWidth: 24, ...quant }), flat: q.Flatten() })
+  same(entriesOf(wide, 'qonnx'), [])
+})
+
+test('what is lost in a loop is told without a node of the program', () => {
+  const looped = ofValues((x) => {
+    const grid = (v: q.Value): q.Value =>
+      x.kit.emit('quantize', [v, x.kit.constant(0.5), x.kit.constant(0)], {
+        bits: 8,
+        signed: true,
+        narrow: false,
+        rounding: 'ROUND',
+        clamp: 'mask',
+        training: false,
+        zero: 'zero',
+      })
+    const [sum] = q.scan((c: q.Value, row: q.Value) => [q.add(c, q.add(grid(row), row)), c], x.kit.constant(0, [4]), x)
+    return sum
+  })
+  const lost = entriesOf(looped).filter(([severity]) => severity === 'warning')
+  same(lost.length > 0, true)
+  for (const entry of lost) same(entry, ['warning', 'metadata is lost', true])
+})
+
+test('without numbers, collections have ended and zero points are 0', () => {
+  const net = chained({
+    input: q.QuantIdentity({ actQuant: q.ShiftedUint8ActPerTensorFloat, quantDelaySteps: 5, ...quant }),
+    act: q.QuantReLU({ collectStatsSteps: 30, ...quant }),
+  })
+  same(
+    entriesOf(net).filter(([severity]) => severity !== 'warning'),
+    [],
+  )
+  const fresh = get(exportReport(evalOf(net), 'qcdq', get(q.init(net, 0)))).entries
+  same(
+    fresh.some((e) => /quantizes nothing yet/.test(e.what)),
+    true,
+  )
+})
+
+test('an error that no op is to blame for is none of the report', () => {
+  const net = chained({ input: q.QuantIdentity(quant) })
+  const training = get(q.trace(net, q.tensorInput([2, 4]), { mode: 'train' })) as q.Program
+  const both = errorsOf(exportReport(training, 'qcdq', undefined, { int4: true }))
+  same(
+    both.map((e) => e.tag),
+    ['ExportError', 'ConfigError'],
+  )
 })
 
 test('what is given wrong is told', () => {

@@ -102,6 +102,27 @@ for (const rounding of ['ROUND', 'FLOOR', 'CEIL', 'ROUND_TO_ZERO', 'DPU'] as con
         }
       })
 
+test('QCDQ: a zero point for each row, of which some are 0, is no plain quantizer', async () => {
+  const rows = (values: readonly number[]): q.Tensor => q.tensorOf([2, 1], values)
+  const numbers = { s: scalar(0.25), t: scalar(4), out: scalar(1), z: rows([0, 4]), outZero: rows([0, 1]) }
+  const layer = layerWith(numbers, (x, { s, t, out, z, outZero }: Values, kit) => {
+    const steps = kit.emit('round~identity', [kit.emit('add', [kit.emit('div', [x, s]), z])])
+    return kit.emit('fromSteps', [kit.emit('div', [steps, t]), out, outZero], {
+      bits: 4,
+      signed: false,
+      rounding: 'ROUND',
+      training: false,
+      zero: 'any',
+    })
+  })
+  const m = madeOf(layer, DATA(false))
+  const { output } = await byOrt(q.orThrow(exportOnnx(m.program, m.fixed, { openBatch: false })), { input: m.inputs })
+  assert.equal(
+    [...output.data].map((v) => v + 0),
+    [...m.ours.data].map((v) => v + 0),
+  )
+})
+
 test('QONNX: a Trunc, brought back with the same numbers', () => {
   for (const rounding of ['ROUND', 'FLOOR', 'CEIL', 'ROUND_TO_ZERO'] as const)
     for (const [signed, zero] of [
