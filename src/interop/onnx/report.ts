@@ -12,7 +12,7 @@ import type { Fixed } from '../../graph/specialize.js'
 import { lossesOf, type Loss } from '../../graph/view.js'
 import { attempted, type Attempt } from './export.js'
 import type { ExportOptions } from './options.js'
-import { computed, isExportError, type ExportError, type OnnxFormat } from './rule.js'
+import { isExportError, type ExportError, type OnnxFormat } from './rule.js'
 
 /** One place where a format can't say what a program says. */
 export type ReportEntry = {
@@ -112,9 +112,8 @@ const resultEntries = ({ graph, outputs }: Program): readonly ReportEntry[] =>
 
 /** Numbers for a program whose own are not at hand: all collections and delays have ended, zero points are 0, and everything else is 1. */
 const standIn = (program: Program): Fixed => {
-  const countsDown = new Set(program.graph.nodes.flatMap((n) => (computed(n.op) === 'delay' ? [n.inputs[2]] : [])))
   const tensorOf = (i: ProgramInput): Tensor => {
-    if (i.means === COUNT) return full(i.shape, countsDown.has(i.node) ? 0 : BEYOND_COUNTING)
+    if (i.means === COUNT) return full(i.shape, /\bdelay\.remaining$/.test(i.path) ? 0 : BEYOND_COUNTING)
     return full(i.shape, i.path.includes('zeroPoint') ? 0 : 1)
   }
   const isIndex = (x: unknown): x is number => typeof x === 'number'

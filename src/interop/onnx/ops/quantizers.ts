@@ -97,9 +97,10 @@ export const binaryQuantize: Rule = (x, node) => {
 type Truncated = { readonly value: Node; readonly scale: Tensor; readonly zeroPoint: Tensor; readonly bits: number }
 
 /** A node and those that it stands for, each the first operand of the one before; null where one computes something else. */
-const chain = (x: Exporting, node: Node, [name, ...names]: readonly string[]): readonly Node[] | null => {
-  if (name === undefined) return [node]
-  const rest = computed(node.op) === name ? chain(x, x.node(node.inputs[0]), names) : null
+const chain = (x: Exporting, node: Node, ...ops: readonly string[]): readonly Node[] | null => {
+  const [name, ...names] = ops
+  if (ops.length === 0) return [node]
+  const rest = computed(node.op) === name ? chain(x, x.node(node.inputs[0]), ...names) : null
   return rest === null ? null : [node, ...rest]
 }
 
@@ -107,7 +108,7 @@ const chain = (x: Exporting, node: Node, [name, ...names]: readonly string[]): r
  * Truncation is traced as `fromSteps(round(x/s + z) / 2^t)`. From its operand back to x; null if the steps were made another way.
  */
 const truncatedBy = (x: Exporting, node: Node): Truncated | null => {
-  const found = chain(x, x.node(node.inputs[0]), ['div', 'round', 'add', 'div'])
+  const found = chain(x, x.node(node.inputs[0]), 'div', 'round', 'add', 'div')
   if (found === null) return null
   const [, , moved, steps, value] = found
   const [scale, zeroPoint] = [x.tensor(steps.inputs[1]), x.tensor(moved.inputs[1])]
