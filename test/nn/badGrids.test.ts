@@ -50,6 +50,10 @@ const BAD: readonly (readonly [string, AnyLayer, RegExp, RegExp])[] = [
   ['learned from NaN', act({ ...LEARNED, bitWidth: NaN }), /NaN/, /bitWidth: 8/],
   ['learned above 0', act({ ...LEARNED, minBitWidth: 0 }), /at least 2/, /minBitWidth: 2/],
   ['learned to ∞', act({ ...LEARNED, bitWidthOffsetMinVal: 2, bitWidthOffsetMaxVal: Infinity }), /Infinity/, /: 4/],
+  ['learned up to 1', act({ ...LEARNED, bitWidthOffsetMaxVal: 1 }), /bounds a bit width, from 2 to 32/, /: 4/],
+  ['learned from 33', act({ ...LEARNED, bitWidthOffsetMinVal: 33 }), /bounds a bit width, from 2 to 32/, /: 4/],
+  ['A2Q of 1 bit', linear({ ...A2Q, weightAccumulatorBitWidth: 1 }), /from 2 to 64/, /: 16/],
+  ['A2Q of 2 bits', linear({ ...A2Q, weightAccumulatorBitWidth: 2 }), /too narrow/, /: 9 or more/],
   ['learned between', act({ ...LEARNED, bitWidthOffsetMinVal: 6, bitWidthOffsetMaxVal: 3 }), /between/, /swap/],
   ['a learned FP8', act({ ...LEARNED, actQuant: q.Fp8e4m3ActPerTensorFloat }), /minifloats/, /integers/],
   // What Brevitas accepts and computes wrongly (SEMANTICS-2 section 12).
@@ -106,6 +110,9 @@ test('what is just enough is accepted', () => {
     act({ ...LEARNED, bitWidth: 3, minBitWidth: 3 }),
     act({ ...LEARNED, bitWidthOffsetMinVal: 2, bitWidthOffsetMaxVal: 32 }),
     act({ ...LEARNED, bitWidthOffsetMinVal: 4, bitWidthOffsetMaxVal: 4 }),
+    act({ ...LEARNED, bitWidthOffsetMinVal: 4 }),
+    act({ ...LEARNED, bitWidthOffsetMaxVal: 6 }),
+    linear({ weightQuant: q.ShiftedUint8WeightPerChannelFloatHQO }),
     linear({ ...A2Q, weightAccumulatorBitWidth: 64 }),
     act({ ...FP, bitWidth: 5, exponentBitWidth: 1, mantissaBitWidth: 3 }),
     act({ ...FP, bitWidth: 11, exponentBitWidth: 7, mantissaBitWidth: 3 }),
@@ -113,6 +120,22 @@ test('what is just enough is accepted', () => {
     act({ ...FP, bitWidth: 28, exponentBitWidth: 5, mantissaBitWidth: 22 }),
   ]
   for (const layer of good) assert.ok(E.isRight(q.trace(layer, q.tensorInput([2, 8]), { mode: 'train' })))
+})
+
+test('a half-quadratic search per tensor is defined for weights of any rank', () => {
+  for (const weightQuant of [
+    q.Int8WeightPerTensorFloatHQO,
+    q.ShiftedUint8WeightPerTensorFloatHQO,
+    q.Int8WeightPerChannelFloat,
+  ])
+    assert.ok(E.isRight(q.trace(conv({ weightQuant }), q.tensorInput([1, 4, 5, 5]), { mode: 'train' })))
+  for (const weightQuant of [q.Int8WeightPerChannelFloatHQO, q.ShiftedUint8WeightPerChannelFloatHQO])
+    assert.ok(E.isLeft(q.trace(conv({ weightQuant }), q.tensorInput([1, 4, 5, 5]), { mode: 'train' })))
+})
+
+test('groups may be longer than most axes are', () => {
+  const wide = act({ ...MX, groupSize: 64 })
+  assert.ok(E.isRight(q.trace(wide, q.tensorInput([2, 64]), { mode: 'train' })))
 })
 
 test('names of minifloats say their widths', () => {
