@@ -23,56 +23,71 @@ const MX = { actQuant: q.MXInt8Act, groupSize: 2, groupDim: -1 }
 const row = q.Int8DynamicActPerRowFloat
 
 /** What is asked, the layer, what the error says, and its fix. */
-const BAD: readonly (readonly [string, AnyLayer, RegExp, RegExp])[] = [
-  ['no exponent', act({ ...FP, bitWidth: 4, exponentBitWidth: 0, mantissaBitWidth: 3 }), /cannot be 0/, /1 or more/],
-  ['mantissa of 30', act({ ...FP, bitWidth: 8, exponentBitWidth: 4, mantissaBitWidth: 30 }), /0 to 22/, /: 3/],
-  ['exponent of 9', act({ ...FP, bitWidth: 13, exponentBitWidth: 9, mantissaBitWidth: 3 }), /1 to 7/, /: 4/],
-  ['no widths', act(FP), /can not resolve attribute 'bit_width'/, /all three widths/],
-  ['groups of 0', act({ ...MX, groupSize: 0 }), /group_size is 0/, /groupSize: 32/],
-  ['groups of 2.5', act({ ...MX, groupSize: 2.5 }), /group_size is 2.5/, /groupSize: 32/],
-  ['groups of 9 on 8', act({ ...MX, groupSize: 9 }), /longer than axis -1 of \[2,8\]/, /groupSize: 8 or less/],
-  ['no such axis', act({ ...MX, groupDim: 5 }), /no axis 5/, /-2 to 1/],
-  ['no axis', act({ ...MX, groupDim: undefined }), /group_dim/, /groupDim: 1/],
-  ['weight groups of 9', linear({ weightQuant: q.MXInt8Weight, weightGroupSize: 9 }), /longer/, /weightGroupSize: 8/],
-  ['weight groups', linear({ weightQuant: q.IntWeightSymmetricGroupQuant }), /group_size/, /weightGroupSize: 32/],
+const BAD: readonly (readonly [string, () => AnyLayer, RegExp, RegExp])[] = [
+  [
+    'no exponent',
+    () => act({ ...FP, bitWidth: 4, exponentBitWidth: 0, mantissaBitWidth: 3 }),
+    /cannot be 0/,
+    /1 or more/,
+  ],
+  ['mantissa of 30', () => act({ ...FP, bitWidth: 8, exponentBitWidth: 4, mantissaBitWidth: 30 }), /0 to 22/, /: 3/],
+  ['exponent of 9', () => act({ ...FP, bitWidth: 13, exponentBitWidth: 9, mantissaBitWidth: 3 }), /1 to 7/, /: 4/],
+  ['no widths', () => act(FP), /can not resolve attribute 'bit_width'/, /all three widths/],
+  ['groups of 0', () => act({ ...MX, groupSize: 0 }), /group_size is 0/, /groupSize: 32/],
+  ['groups of 2.5', () => act({ ...MX, groupSize: 2.5 }), /group_size is 2.5/, /groupSize: 32/],
+  ['groups of 9 on 8', () => act({ ...MX, groupSize: 9 }), /longer than axis -1 of \[2,8\]/, /groupSize: 8 or less/],
+  ['no such axis', () => act({ ...MX, groupDim: 5 }), /no axis 5/, /-2 to 1/],
+  ['no axis', () => act({ ...MX, groupDim: undefined }), /group_dim/, /groupDim: 1/],
+  [
+    'weight groups of 9',
+    () => linear({ weightQuant: q.MXInt8Weight, weightGroupSize: 9 }),
+    /longer/,
+    /weightGroupSize: 8/,
+  ],
+  ['weight groups', () => linear({ weightQuant: q.IntWeightSymmetricGroupQuant }), /group_size/, /weightGroupSize: 32/],
   [
     'A2Q, signed',
-    linear({ ...A2Q, weightAccumulatorBitWidth: 8 }),
+    () => linear({ ...A2Q, weightAccumulatorBitWidth: 8 }),
     /too narrow for an input of 8 signed/,
     /: 9 or more/,
   ],
-  ['A2Q, unsigned', linear({ ...UNSIGNED, weightAccumulatorBitWidth: 9 }), /8 unsigned bits/, /: 10 or more/],
-  ['A2Q+', linear({ ...A2Q_PLUS, weightAccumulatorBitWidth: 8 }), /too narrow/, /: 9 or more/],
-  ['A2Q of no bits', linear({ ...A2Q, weightAccumulatorBitWidth: NaN }), /from 2 to 64/, /: 16/],
-  ['A2Q+ of no bits', linear({ ...A2Q_PLUS, weightAccumulatorBitWidth: NaN }), /from 2 to 64/, /: 16/],
-  ['A2Q of 65 bits', linear({ ...A2Q, weightAccumulatorBitWidth: 65 }), /from 2 to 64/, /: 16/],
-  ['learned from 1', act({ ...LEARNED, bitWidth: 1 }), /at least 2/, /2 or more/],
-  ['learned from NaN', act({ ...LEARNED, bitWidth: NaN }), /NaN/, /bitWidth: 8/],
-  ['learned above 0', act({ ...LEARNED, minBitWidth: 0 }), /at least 2/, /minBitWidth: 2/],
-  ['learned to ∞', act({ ...LEARNED, bitWidthOffsetMinVal: 2, bitWidthOffsetMaxVal: Infinity }), /Infinity/, /: 4/],
-  ['learned up to 1', act({ ...LEARNED, bitWidthOffsetMaxVal: 1 }), /bounds a bit width, from 2 to 32/, /: 4/],
-  ['learned from 33', act({ ...LEARNED, bitWidthOffsetMinVal: 33 }), /bounds a bit width, from 2 to 32/, /: 4/],
-  ['A2Q of 1 bit', linear({ ...A2Q, weightAccumulatorBitWidth: 1 }), /from 2 to 64/, /: 16/],
-  ['A2Q of 2 bits', linear({ ...A2Q, weightAccumulatorBitWidth: 2 }), /too narrow/, /: 9 or more/],
-  ['learned between', act({ ...LEARNED, bitWidthOffsetMinVal: 6, bitWidthOffsetMaxVal: 3 }), /between/, /swap/],
-  ['a learned FP8', act({ ...LEARNED, actQuant: q.Fp8e4m3ActPerTensorFloat }), /minifloats/, /integers/],
+  ['A2Q, unsigned', () => linear({ ...UNSIGNED, weightAccumulatorBitWidth: 9 }), /8 unsigned bits/, /: 10 or more/],
+  ['A2Q+', () => linear({ ...A2Q_PLUS, weightAccumulatorBitWidth: 8 }), /too narrow/, /: 9 or more/],
+  ['A2Q of no bits', () => linear({ ...A2Q, weightAccumulatorBitWidth: NaN }), /from 2 to 64/, /: 16/],
+  ['A2Q+ of no bits', () => linear({ ...A2Q_PLUS, weightAccumulatorBitWidth: NaN }), /from 2 to 64/, /: 16/],
+  ['A2Q of 65 bits', () => linear({ ...A2Q, weightAccumulatorBitWidth: 65 }), /from 2 to 64/, /: 16/],
+  ['learned from 1', () => act({ ...LEARNED, bitWidth: 1 }), /at least 2/, /2 or more/],
+  ['learned from NaN', () => act({ ...LEARNED, bitWidth: NaN }), /NaN/, /bitWidth: 8/],
+  ['learned above 0', () => act({ ...LEARNED, minBitWidth: 0 }), /at least 2/, /minBitWidth: 2/],
+  [
+    'learned to ∞',
+    () => act({ ...LEARNED, bitWidthOffsetMinVal: 2, bitWidthOffsetMaxVal: Infinity }),
+    /Infinity/,
+    /: 4/,
+  ],
+  ['learned up to 1', () => act({ ...LEARNED, bitWidthOffsetMaxVal: 1 }), /bounds a bit width, from 2 to 32/, /: 4/],
+  ['learned from 33', () => act({ ...LEARNED, bitWidthOffsetMinVal: 33 }), /bounds a bit width, from 2 to 32/, /: 4/],
+  ['A2Q of 1 bit', () => linear({ ...A2Q, weightAccumulatorBitWidth: 1 }), /from 2 to 64/, /: 16/],
+  ['A2Q of 2 bits', () => linear({ ...A2Q, weightAccumulatorBitWidth: 2 }), /too narrow/, /: 9 or more/],
+  ['learned between', () => act({ ...LEARNED, bitWidthOffsetMinVal: 6, bitWidthOffsetMaxVal: 3 }), /between/, /swap/],
+  ['a learned FP8', () => act({ ...LEARNED, actQuant: q.Fp8e4m3ActPerTensorFloat }), /minifloats/, /integers/],
   // What Brevitas accepts and computes wrongly (SEMANTICS-2 section 12).
-  ['HQO per channel', conv({ weightQuant: q.Int8WeightPerChannelFloatHQO }), /rank 2, not 4/, /FloatMSE/],
-  ['zero points of groups', act({ ...MX, actQuant: shifted() }), /twice/, /Int8DynamicActPerGroupFloat/],
-  ['rows and a bias', linear({ inputQuant: row }), /scale per row/, /bias: false/],
+  ['HQO per channel', () => conv({ weightQuant: q.Int8WeightPerChannelFloatHQO }), /rank 2, not 4/, /FloatMSE/],
+  ['zero points of groups', () => act({ ...MX, actQuant: shifted() }), /twice/, /Int8DynamicActPerGroupFloat/],
+  ['rows and a bias', () => linear({ inputQuant: row }), /scale per row/, /bias: false/],
   [
     'a search in a sigmoid',
-    q.QuantSigmoid({ actQuant: q.Int8ActPerTensorFloatMSE }) as AnyLayer,
+    () => q.QuantSigmoid({ actQuant: q.Int8ActPerTensorFloatMSE }) as AnyLayer,
     /twice/,
     /QuantIdent/,
   ],
   [
     'a search in a tanh',
-    q.QuantTanh({ actQuant: q.ShiftedUint8ActPerTensorFloatMSE }) as AnyLayer,
+    () => q.QuantTanh({ actQuant: q.ShiftedUint8ActPerTensorFloatMSE }) as AnyLayer,
     /twice/,
     /QuantIdent/,
   ],
-  ['minifloats handed on', handedOn(), /exchanges their widths/, /quantizer/],
+  ['minifloats handed on', handedOn, /exchanges their widths/, /quantizer/],
 ]
 
 function shifted(): q.Quantizer {
@@ -85,9 +100,9 @@ function handedOn(): AnyLayer {
   return q.chain({ on, off }) as AnyLayer
 }
 
-for (const [what, layer, says, mends] of BAD)
+for (const [what, make, says, mends] of BAD)
   test(`${what}: said before anything runs`, () => {
-    const traced = q.trace(layer, q.tensorInput(/rank/.test(says.source) ? [1, 4, 5, 5] : [2, 8]), { mode: 'train' })
+    const traced = q.trace(make(), q.tensorInput(/rank/.test(says.source) ? [1, 4, 5, 5] : [2, 8]), { mode: 'train' })
     assert.ok(E.isLeft(traced), 'it was accepted')
     if (E.isRight(traced)) return
     const [error] = traced.left
