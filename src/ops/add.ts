@@ -4,7 +4,7 @@ import { HALF_ULP, integersOf, mayBeFraction, reach, stripped } from '../data/qu
 import type { NoAttrs } from '../graph/attributes.js'
 import type { Kit, Op, Value } from '../graph/op.js'
 import { binary, sumTo } from './support/elementwise.js'
-import { claim, conclude, ofLayer, wider, widthOf } from './support/metadata.js'
+import { claim, conclude, ofLayer, overRank, rankOf, wider, widthOf } from './support/metadata.js'
 
 /** The sum of a zero point and itself is still a single 0 or none. */
 const zeroOfSum = (a: Quant, b: Quant): Quant['zero'] => {
@@ -49,8 +49,8 @@ const carry = (args: readonly Value[], _attrs: object, kit: Kit): Carried => {
     return stripped('the left operand is a plain tensor, and plain + quant is plain; write quant + plain')
   if (qb === null)
     // The integers stay; only the zero point moves. The promise ends where float32 has no fraction left: |y/s| above 2^20.
-    return conclude(args, shifted(qa, args[1], kit), 'float32 can not hold the moved grid')
-  const sum = sumQuant(qa, qb, kit)
+    return conclude(args, overRank(shifted(qa, args[1], kit), rankOf(args), kit), 'float32 can not hold the moved grid')
+  const sum = overRank(sumQuant(qa, qb, kit), rankOf(args), kit)
   if (!kit.same(qa.scale, qb.scale))
     return claim(
       args,

@@ -4,7 +4,7 @@ import { intMax, intMin, integersOf, stripped } from '../data/quant.js'
 import type { NoAttrs } from '../graph/attributes.js'
 import type { Kit, Op, Value } from '../graph/op.js'
 import { binary, sumTo } from './support/elementwise.js'
-import { claim, widthBy } from './support/metadata.js'
+import { claim, overRank, rankOf, widthBy } from './support/metadata.js'
 import { needsZeroPointsOf } from './mul.js'
 
 const quotientQuant = (a: Quant, b: Quant, kit: Kit): Quant => {
@@ -41,7 +41,11 @@ const carry = (args: readonly Value[], _attrs: object, kit: Kit): Carried => {
     return stripped(
       'one operand is a plain tensor, so the quotient is on no known grid; quantize the other operand too',
     )
-  return claim(args, quotientQuant(qa, qb, kit), 'a quotient of integers is hardly ever an integer: 1/3 is on no grid')
+  return claim(
+    args,
+    overRank(quotientQuant(qa, qb, kit), rankOf(args), kit),
+    'a quotient of integers is hardly ever an integer: 1/3 is on no grid',
+  )
 }
 
 /** `a / b` with broadcasting; a true division. Gradient: `g/b` and `-g*(a/b)/b`. */

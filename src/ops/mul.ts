@@ -4,7 +4,7 @@ import { HALF_ULP, integersOf, reach, stripped } from '../data/quant.js'
 import type { NoAttrs } from '../graph/attributes.js'
 import type { Kit, Op, Value } from '../graph/op.js'
 import { binary, sumTo } from './support/elementwise.js'
-import { conclude, widthBy } from './support/metadata.js'
+import { conclude, overRank, rankOf, widthBy } from './support/metadata.js'
 
 /** Extremes of the products of two integer intervals. */
 export const productRange = (a: Quant, b: Quant): readonly [number, number] => {
@@ -38,7 +38,7 @@ const carry = (args: readonly Value[], _attrs: object, kit: Kit): Carried => {
   const [qa, qb] = args.map((a) => integersOf(a.carried))
   if (qa === null || qb === null)
     return stripped('one factor is a plain tensor, so the product is on no known grid; quantize the other factor too')
-  const q = productQuant(qa, qb, kit)
+  const q = overRank(productQuant(qa, qb, kit), rankOf(args), kit)
   return conclude(
     args,
     q,

@@ -114,7 +114,8 @@ const valueAt = (e: Expr, rootValue: Tensor, done: Map<Expr, Tensor>): Tensor =>
   const shape = broadcasting(args.map((a) => a.shape))
   if (isRefusal(shape)) throw new Error(`internal: ${e.op.name}: ${shape.refuse}`)
   const out: Tensor = { shape, data: new Float32Array(sizeOf(shape)) }
-  const failure = e.op.evaluate(args, e.attrs, out)
+  // Quantizers are written for scales that are no larger than what they quantize; here one may stand for many.
+  const failure = e.op.evaluate(args.with(0, filled(args[0], shape)), e.attrs, out)
   if (failure !== null) throw new Error(`internal: ${e.op.name}: ${failure}`)
   done.set(e, out)
   return out

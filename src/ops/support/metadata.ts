@@ -40,6 +40,23 @@ export const conclude = (args: readonly Value[], quant: Quant, otherwise: string
 /** Metadata that Brevitas keeps although the value may leave the grid, for the given reason. */
 export const claim = (args: readonly Value[], quant: Grid, why: string): Carried => claimed(quant, claimOf(args) ?? why)
 
+/** Metadata of a value of this rank, with no more axes: one number may stand over more of them, those before a reshape, and widens what it meets. */
+export const overRank = <Q extends Grid>(q: Q, rank: number, kit: Kit): Q => {
+  const [scale, zeroPoint] = [q.scale, q.zeroPoint].map((id) => {
+    // What could not be computed has been told already.
+    if (id < 0) return id
+    const v = kit.value(id)
+    const extra = v.shape.length - rank
+    return extra > 0 && sizeOf(v.shape) > 1 && v.shape.slice(0, extra).every((n) => n === 1)
+      ? kit.emit('reshape', [v], { shape: v.shape.slice(extra) }).id
+      : id
+  })
+  return scale === q.scale && zeroPoint === q.zeroPoint ? q : { ...q, scale, zeroPoint }
+}
+
+/** The rank of what is broadcast. */
+export const rankOf = (args: readonly Value[]): number => Math.max(...args.map((a) => a.shape.length))
+
 /** Hands the first operand's metadata on, unchanged. */
 export const keep = ([x]: readonly Value[]): Carried =>
   gridOf(x.carried) === null ? stripped('the quant tensor is not the first operand') : x.carried
