@@ -12,22 +12,21 @@ import { computes, type Op, type OpTable } from '../graph/op.js'
 /** What a way of computing gave: tensors by name, or errors. */
 export type Computed = E.Either<QuantErrors, ReadonlyMap<string, Tensor>>
 
-/** Is the `i`-th error of an op put in upwards? */
-type Direction = (i: number, op: string) => boolean
+/** Of an op: is its `i`-th error put in upwards? */
+type Direction = (op: string) => (i: number) => boolean
 const mixed = (i: number): boolean => ((i * 2654435761) >>> 16) % 2 === 0
 const textHash = (text: string): number =>
   [...text].reduce((h, c) => Math.imul(h ^ c.charCodeAt(0), 16777619) >>> 0, 2166136261)
 
 /** By names too: of two ops in a row the errors of one might cancel the other's, whatever the element. */
 const DIRECTIONS: readonly Direction[] = [
-  () => true,
-  () => false,
-  mixed,
-  ...[3, 11, 19].map(
-    (bit): Direction =>
-      (i, op) =>
-        mixed(i) !== (((textHash(op) >>> bit) & 1) === 1),
-  ),
+  () => () => true,
+  () => () => false,
+  () => mixed,
+  ...[3, 11, 19].map((bit): Direction => (op) => {
+    const turned = ((textHash(op) >>> bit) & 1) === 1
+    return (i) => mixed(i) !== turned
+  }),
 ]
 
 /** Rounding of a sum, in parts of its terms' magnitudes. */
@@ -43,7 +42,8 @@ const largest = (ts: readonly Tensor[]): number =>
 const largestSize = (ts: readonly Tensor[]): number => ts.reduce((n, t) => Math.max(n, sizeOf(t.shape)), 1)
 
 /** The op with an error of the size that its liberty allows. */
-const disturbed = (op: Op, up: Direction, everywhere: boolean): Op => {
+const disturbed = (op: Op, direction: Direction, everywhere: boolean): Op => {
+  const up = direction(op.name)
   const computed = computes(op)
   const exact = computed.exact ?? (everywhere && computed.smooth && computed.layout === undefined ? 'sum' : undefined)
   if (exact === undefined) return op
@@ -53,7 +53,7 @@ const disturbed = (op: Op, up: Direction, everywhere: boolean): Op => {
       const said = op.evaluate(args, attrs, out)
       if (said !== null) return said
       if (exact === 'zeros') {
-        for (let i = 0; i < out.data.length; i++) if (out.data[i] === 0) out.data[i] = up(i, op.name) ? 0 : -0
+        for (let i = 0; i < out.data.length; i++) if (out.data[i] === 0) out.data[i] = up(i) ? 0 : -0
         return null
       }
       const magnitudes = (of: (t: Tensor) => Tensor): Float32Array => {
@@ -67,7 +67,7 @@ const disturbed = (op: Op, up: Direction, everywhere: boolean): Op => {
       const count = Math.max(1, largestSize(args) / Math.max(1, sizeOf(out.shape)))
       for (let i = 0; i < out.data.length; i++) {
         const size = OF_TERMS * (Math.abs(out.data[i]) + Math.abs(terms[i]) + around)
-        const isUp = up(i, op.name)
+        const isUp = up(i)
         // Where magnitudes overflow, so may a part of the sum, in one order and not in another.
         if (!Number.isFinite(Math.fround(finite[i] * count))) out.data[i] = isUp ? NaN : Infinity
         else if (Number.isFinite(terms[i]) && Number.isFinite(size))
