@@ -12,22 +12,42 @@ import { computes, type Op, type OpTable } from '../graph/op.js'
 /** What a way of computing gave: tensors by name, or errors. */
 export type Computed = E.Either<QuantErrors, ReadonlyMap<string, Tensor>>
 
-/** Of an op: is its `i`-th error put in upwards? */
-type Direction = (op: string) => (i: number) => boolean
-const mixed = (i: number): boolean => ((i * 2654435761) >>> 16) % 2 === 0
+/** Where an error leads: what is no more than its error may also be exactly 0, on integers. */
+type Lead = 'up' | 'down' | 'zero'
+
+/** Of an op: where does its `i`-th error lead? */
+type Direction = (op: string) => (i: number) => Lead
 const textHash = (text: string): number =>
   [...text].reduce((h, c) => Math.imul(h ^ c.charCodeAt(0), 16777619) >>> 0, 2166136261)
 
-/** By names too: of two ops in a row the errors of one might cancel the other's, whatever the element. */
+/** Some one way and some the other; by names too: of two ops in a row the errors of one might cancel the other's, whatever the element. */
+const mixed =
+  (leads: readonly Lead[], seed: number): Direction =>
+  (op) => {
+    const turn = seed === 0 ? 0 : textHash(op) >>> seed
+    return (i) => leads[((Math.imul(i + seed, 2654435761) >>> 16) + turn) % leads.length]
+  }
+
 const DIRECTIONS: readonly Direction[] = [
-  () => () => true,
-  () => () => false,
-  () => mixed,
-  ...[3, 11, 19].map((bit): Direction => (op) => {
-    const turned = ((textHash(op) >>> bit) & 1) === 1
-    return (i) => mixed(i) !== turned
-  }),
+  () => () => 'up',
+  () => () => 'down',
+  () => () => 'zero',
+  mixed(['up', 'down'], 0),
+  ...[3, 11, 19].map((seed) => mixed(['up', 'down'], seed)),
+  ...[5, 13].map((seed) => mixed(['up', 'down', 'zero'], seed)),
 ]
+
+/** A value moved by an error of this size. */
+const moved = (x: number, size: number, lead: Lead): number => {
+  if (lead === 'up') return x + size
+  return lead === 'zero' && Math.abs(x) <= size ? 0 : x - size
+}
+
+/** Where a part of a sum may overflow: nothing is known, or which infinity it is. */
+const overflowed = (x: number, lead: Lead): number => {
+  if (lead === 'up') return NaN
+  return x < 0 ? -Infinity : Infinity
+}
 
 /** Rounding of a sum, in parts of its terms' magnitudes. */
 const OF_TERMS = 2 ** -21
@@ -43,7 +63,7 @@ const largestSize = (ts: readonly Tensor[]): number => ts.reduce((n, t) => Math.
 
 /** The op with an error of the size that its liberty allows. */
 const disturbed = (op: Op, direction: Direction, everywhere: boolean): Op => {
-  const up = direction(op.name)
+  const leads = direction(op.name)
   const computed = computes(op)
   const exact = computed.exact ?? (everywhere && computed.smooth && computed.layout === undefined ? 'sum' : undefined)
   if (exact === undefined) return op
@@ -53,7 +73,7 @@ const disturbed = (op: Op, direction: Direction, everywhere: boolean): Op => {
       const said = op.evaluate(args, attrs, out)
       if (said !== null) return said
       if (exact === 'zeros') {
-        for (let i = 0; i < out.data.length; i++) if (out.data[i] === 0) out.data[i] = up(i) ? 0 : -0
+        for (let i = 0; i < out.data.length; i++) if (out.data[i] === 0) out.data[i] = leads(i) === 'up' ? 0 : -0
         return null
       }
       const magnitudes = (of: (t: Tensor) => Tensor): Float32Array => {
@@ -67,12 +87,9 @@ const disturbed = (op: Op, direction: Direction, everywhere: boolean): Op => {
       const count = Math.max(1, largestSize(args) / Math.max(1, sizeOf(out.shape)))
       for (let i = 0; i < out.data.length; i++) {
         const size = OF_TERMS * (Math.abs(out.data[i]) + Math.abs(terms[i]) + around)
-        const isUp = up(i)
         // Where magnitudes overflow, so may a part of the sum, in one order and not in another.
-        if (!Number.isFinite(Math.fround(finite[i] * count))) out.data[i] = isUp ? NaN : Infinity
-        else if (Number.isFinite(terms[i]) && Number.isFinite(size))
-          // What is no more than its error may be exactly 0, on integers.
-          out.data[i] = !isUp && Math.abs(out.data[i]) <= size ? 0 : out.data[i] + (isUp ? size : -size)
+        if (!Number.isFinite(Math.fround(finite[i] * count))) out.data[i] = overflowed(out.data[i], leads(i))
+        else if (Number.isFinite(terms[i]) && Number.isFinite(size)) out.data[i] = moved(out.data[i], size, leads(i))
       }
       return null
     },
