@@ -36,11 +36,11 @@ const overGrid = (
 export const integersOfValues = (
   value: Tensor,
   grid: Pick<Border, 'scale' | 'zeroPoint'>,
-  round: (x: number) => number = roundHalfEven,
+  round: (x: number, i: number) => number = roundHalfEven,
 ): IntegerTensor => {
   const data = new Int32Array(value.data.length)
   overGrid(value, grid, (i, s, z) => {
-    data[i] = round(Math.fround(Math.fround(value.data[i] / s) + z))
+    data[i] = round(Math.fround(Math.fround(value.data[i] / s) + z), i)
   })
   return { shape: value.shape, data }
 }

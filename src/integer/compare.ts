@@ -88,6 +88,18 @@ const floatsOf = (
   return E.map(() => floats)(ran)
 }
 
+/** Rounding of float32, in parts of a number of steps. */
+const OF_STEPS = 2 ** -20
+
+/**
+ * Rounds a result that no quantizer made: its constants are whole steps, so that its integers are up to half a step from the float value. What is exactly half is
+ * as near to the one as to the other.
+ */
+const wholeBeside =
+  (own: IntegerTensor) =>
+  (steps: number, i: number): number =>
+    Math.abs(steps - own.data[i]) <= 0.5 + OF_STEPS * Math.abs(steps) ? own.data[i] : Math.round(steps)
+
 /** Both programs on one batch, each layer's integers side by side. */
 const onBatch = (p: IntegerProgram, float: Specialized, data: unknown, given: Given): E.Either<QuantErrors, Pairs> => {
   const entered = quantizeInputs(p, data)
@@ -97,9 +109,9 @@ const onBatch = (p: IntegerProgram, float: Specialized, data: unknown, given: Gi
   return E.map((floats: ReadonlyMap<NodeId, Tensor>) =>
     p.taps.map((t): Pairs[number] => {
       const [value, own] = [floats.get(t.float), integers.get(t.integer)]
-      // A result that no quantizer made has its constants in whole steps, rounded so: of n + 1.5 that is n + 2, whatever n is.
-      const round = float.program.graph.nodes[t.float].op.births === true ? roundHalfEven : Math.round
-      return value === undefined || own === undefined ? null : [integersOfValues(value, t.grid, round).data, own.data]
+      if (value === undefined || own === undefined) return null
+      const round = float.program.graph.nodes[t.float].op.births === true ? roundHalfEven : wholeBeside(own)
+      return [integersOfValues(value, t.grid, round).data, own.data]
     }),
   )(floatsOf(p, float, data, { given, integers }))
 }
