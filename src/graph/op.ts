@@ -73,7 +73,7 @@ export type Emitted = {
 export interface Kit {
   /** Mode of the trace, in the layer that is being traced: batch statistics and state updates (`train`), or not (`eval`). */
   readonly mode: 'train' | 'eval'
-  /** Strict mode: a claim is stripped. */
+  /** Strict mode: a claim is stripped, and what Brevitas computes to no use is refused. */
   readonly strict: boolean
   /** Appends a node of a primitive of the registry, by name (rules may not import their siblings: that would be a cycle). */
   emit<N extends keyof Primitives>(op: N, args: readonly Value[], ...attrs: AttrArgs<Primitives[N]>): Value

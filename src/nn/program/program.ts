@@ -55,7 +55,7 @@ export type TraceOptions = {
    * Their gradients are still taken: an optimizer's mask (`freezing`) keeps parameters and learned scales.
    */
   readonly freeze?: Where
-  /** Strip metadata that is only claimed (default: follow Brevitas and keep it). */
+  /** Strip metadata that is only claimed, and refuse an accumulator that no weight but 0 fits (default: follow Brevitas, which keeps the one and goes on with the other). */
   readonly strict?: boolean
   /** Record the source location of every node (costly). */
   readonly locations?: boolean
