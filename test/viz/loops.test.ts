@@ -158,6 +158,30 @@ test('products in the body of a loop count: the page says that they run in float
   assert.equal(mended.floats, [])
 })
 
+test('in a browser: losses of one layer that one change ends are one place to change', async () => {
+  const net = q.model(
+    { lstm: q.QuantLSTM({ inputSize: 3, hiddenSize: 2 }), head: q.QuantLinear({ inFeatures: 2, outFeatures: 2 }) },
+    (layers, params, state, v: Value) => {
+      const [out, lstm] = layers.lstm(params.lstm, state.lstm, { x: v })
+      const [y, head] = layers.head(params.head, state.head, q.mean(out.y, 0))
+      return [y, { lstm, head }]
+    },
+  )
+  const program = right(q.trace(net, q.tensorInput([T, 2, 3]), { mode: 'eval' }))
+  assert.ok(sceneOf(program).losses.length > 2)
+  const { page, errors, close } = await openHtml(browser, toHtml(program))
+  try {
+    const rows = await page.locator('#panel .row').evaluateAll((all) => all.map((e) => e.textContent ?? ''))
+    assert.is(rows.length, 2)
+    assert.match(rows[0], /^Stripped at lstmSo head runs in float\.8 places of it\. Why/)
+    assert.match(rows[1], /4 products of it\. Why/)
+    assert.is(await page.locator('#panel h2').first().textContent(), '2 places to change')
+    assert.equal(errors, [])
+  } finally {
+    await close()
+  }
+})
+
 test('in a browser: the body opens without scales, states lead back, and a node shows its strip', async () => {
   const { program, seen } = watched()
   const html = toHtml(program, { values: seen.values, overSteps: seen.overSteps })

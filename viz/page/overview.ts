@@ -49,9 +49,13 @@ const adviceFor = (c: PanelContext, n: SceneNode): readonly Advice[] =>
 
 const MOST_NAMES = 4
 
+const productPlaces = (c: PanelContext, products: readonly string[]): readonly string[] => [
+  ...new Set(products.flatMap((id) => c.index.node.get(id) ?? []).map(place)),
+]
+
 /** Which products run in float for it. */
 const costs = (c: PanelContext, products: readonly string[]): Node => {
-  const places = [...new Set(products.flatMap((id) => c.index.node.get(id) ?? []).map(place))]
+  const places = productPlaces(c, products)
   const names =
     places.length <= MOST_NAMES
       ? places.join(', ')
@@ -59,36 +63,56 @@ const costs = (c: PanelContext, products: readonly string[]): Node => {
   return el('p', { class: 'stripped-text' }, `So ${names} ${places.length === 1 ? 'runs' : 'run'} in float.`)
 }
 
-const costly = (c: PanelContext, causes: readonly Cause[]): readonly Node[] =>
-  causes.slice(0, MOST_ROWS).map((x) =>
+/** What a row tells, of the first of some places that would be told alike, and how many they are. */
+type Told<A> = { readonly first: A; readonly count: number }
+
+const told = <A>(all: readonly A[], words: (a: A) => unknown): readonly Told<A>[] => {
+  const rows = new Map<string, Told<A>>()
+  for (const a of all) {
+    const key = JSON.stringify(words(a))
+    const { first, count } = rows.get(key) ?? { first: a, count: 0 }
+    rows.set(key, { first, count: count + 1 })
+  }
+  return [...rows.values()]
+}
+
+/** Of more than one: how many. */
+const several = (count: number, what: string): string => (count === 1 ? '' : `${count} ${what} of it. `)
+
+/** Losses in one layer for one reason, that one change ends. */
+const dearRows = (c: PanelContext, causes: readonly Cause[]): readonly Told<Cause>[] =>
+  told(causes, ({ node, products }) => [place(node), node.why, adviceFor(c, node), productPlaces(c, products)])
+
+const costly = (c: PanelContext, rows: readonly Told<Cause>[]): readonly Node[] =>
+  rows.slice(0, MOST_ROWS).map(({ first: x, count }) =>
     row(c, x.node, {
       look: 'stripped-text',
       head: 'Stripped at',
-      text: `Why: ${x.node.why ?? ''}.`,
+      text: `${several(count, 'places')}Why: ${x.node.why ?? ''}.`,
       advice: adviceFor(c, x.node),
       cost: costs(c, x.products),
     }),
   )
 
-/** Products in float behind no loss: there an operand was never quantized, or comes as it can't be multiplied. Those of one place with one reason are told once. */
-const bare = (c: PanelContext): readonly Node[] => {
-  const told = new Map<string, { readonly node: SceneNode; readonly float: SceneFloat; readonly count: number }>()
-  for (const float of c.index.scene.floats) {
-    const node = c.index.node.get(float.node)
-    if (node === undefined) continue
-    const key = JSON.stringify([place(node), float.why, float.advice])
-    const first = told.get(key)
-    told.set(key, { ...(first ?? { node, float }), count: (first?.count ?? 0) + 1 })
-  }
-  return [...told.values()].slice(0, MOST_ROWS).map(({ node, float, count }) =>
+/** Products in float behind no loss: there an operand was never quantized, or comes as it can't be multiplied. */
+const bareRows = (c: PanelContext): readonly Told<{ readonly node: SceneNode; readonly float: SceneFloat }>[] =>
+  told(
+    c.index.scene.floats.flatMap((float) => {
+      const node = c.index.node.get(float.node)
+      return node === undefined ? [] : [{ node, float }]
+    }),
+    ({ node, float }) => [place(node), float.why, float.advice],
+  )
+
+const bare = (c: PanelContext, rows: ReturnType<typeof bareRows>): readonly Node[] =>
+  rows.slice(0, MOST_ROWS).map(({ first: { node, float }, count }) =>
     row(c, node, {
       look: 'stripped-text',
       head: 'In float:',
-      text: `${count === 1 ? '' : `${count} products of it. `}Why: ${float.why}.`,
+      text: `${several(count, 'products')}Why: ${float.why}.`,
       advice: float.advice,
     }),
   )
-}
 
 const wastes = (c: PanelContext): readonly Node[] =>
   c.index.scene.wasted.slice(0, MOST_ROWS).flatMap((w) => {
@@ -154,7 +178,7 @@ const claims = (c: PanelContext, nodes: readonly SceneNode[]): readonly Node[] =
 /** Which products run in float for a claim, and which results rest on it. */
 const rest = (c: PanelContext, n: SceneNode): Node => {
   const { products, results } = costOf(c.index, n.id)
-  const places = [...new Set(products.flatMap((id) => c.index.node.get(id) ?? []).map(place))]
+  const places = productPlaces(c, products)
   const ends = results.map((r) => `the result ${r}`)
   const said = [
     ...(places.length === 0 ? [] : [`${names(places)} ${places.length === 1 ? 'runs' : 'run'} in float for it`]),
@@ -217,8 +241,12 @@ export const overviewParts = (
 ): readonly Node[] => {
   const stripped = [...strippedCauses(c.index)].sort((a, b) => b.products.length - a.products.length)
   const claimed = claimedCauses(c.index)
-  const dear = stripped.filter((x) => x.products.length > 0)
-  const { floats, wasted, nonfinite } = c.index.scene
+  const dear = dearRows(
+    c,
+    stripped.filter((x) => x.products.length > 0),
+  )
+  const floats = bareRows(c)
+  const { wasted, nonfinite } = c.index.scene
   const resting = claimed.filter((n) => {
     const { products, results } = costOf(c.index, n.id)
     return products.length + results.length > 0
@@ -230,7 +258,7 @@ export const overviewParts = (
     ...heading(c, count, claimed, free.length + quietly.length, hint),
     ...broken(c),
     ...costly(c, dear),
-    ...bare(c),
+    ...bare(c, floats),
     ...wastes(c),
     ...claims(c, claimed),
     ...calm(c, quietly),
