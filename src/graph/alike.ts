@@ -5,7 +5,8 @@
 import type { NodeId } from '../data/quant.js'
 import { gridOf } from '../data/quant.js'
 import { showShape, sizeOf, type Shape } from '../data/shape.js'
-import type { Node } from './graph.js'
+import type { Graph, Node } from './graph.js'
+import { attrsKey } from './attributes.js'
 import { inputOp } from './structural.js'
 
 /** A shape without what broadcasting adds in front; empty for a single element. */
@@ -13,6 +14,16 @@ const trimmed = (shape: Shape): string => {
   const first = shape.findIndex((n) => n !== 1)
   return first < 0 || sizeOf(shape) === 1 ? '' : showShape(shape.slice(first))
 }
+
+/** What a branch computes of its inputs; two that are written alike are equal, in whatever layer. */
+const written = (g: Graph): string =>
+  [
+    ...g.nodes.map((n) => `${n.op.name}|${n.inputs.join()}|${attrsKey(n.attrs)}|${n.shape.join()}|${within(n)}`),
+    g.outputs.join(),
+  ].join(';')
+
+/** All that a node's branches compute. */
+const within = (n: Node): string => (n.branches ?? []).map((g) => `{${written(g)}}`).join('')
 
 /** Answers about the nodes of a list that only grows. */
 export type Alike = {
@@ -27,14 +38,14 @@ export type Alike = {
 /** Works on the nodes as they are when it is asked. */
 export const newAlike = (nodes: readonly Node[], base = 0): Alike => {
   const nodeAt = (id: NodeId): Node => nodes[id - base]
-  /** Equal numbers for equal computations; a node without a rule of its own (an input, a branch) is like itself only. */
+  /** Equal numbers for equal computations; an input is like itself only, and a node with branches like one whose branches are written alike. */
   const numbers: number[] = []
   const known = new Map<string, number>()
   const numberOf = (node: Node): number => {
     if (node.op.layout === 'view') return numbers[node.inputs[0] - base]
-    if (node.op === inputOp || node.branches !== undefined) return node.id
+    if (node.op === inputOp) return node.id
     const operands = node.inputs.map((i) => `${numbers[i - base]}${trimmed(nodeAt(i).shape)}`)
-    const key = `${node.op.name}|${operands.join()}|${JSON.stringify(node.attrs)}|${trimmed(node.shape)}`
+    const key = `${node.op.name}|${operands.join()}|${attrsKey(node.attrs)}|${trimmed(node.shape)}|${within(node)}`
     const found = known.get(key)
     if (found !== undefined) return found
     known.set(key, node.id)

@@ -25,10 +25,10 @@ export { isInvalid } from './draft.js'
 const located = (errors: QuantErrors, path: string): QuantFailure =>
   failure(errors.map((e) => (e.path === '' ? { ...e, path } : e)))
 
-const scoped = <A>(d: GraphDraft, name: string, body: () => A): A => {
+const scoped = <A>(d: GraphDraft, name: string, body: () => A, home = d.path): A => {
   const outer = d.path
-  if (outer === '') d.path = name
-  else if (name !== '') d.path = `${outer}.${name}`
+  if (home === '') d.path = name
+  else d.path = name === '' ? home : `${home}.${name}`
   try {
     return body()
   } catch (e) {
@@ -131,7 +131,7 @@ const kitOf = (d: GraphDraft): Builder => ({
   constant: (value, shape) => (d.inner === null ? draft.constant(d, value, shape) : d.inner.constant(value, shape)),
   fail: (e) => (d.inner === null ? draft.fail(d, e) : d.inner.fail(e)),
   failWith: (e) => draft.failWith(d, e),
-  scoped: (name, body) => (d.inner === null ? scoped(d, name, body) : d.inner.scoped(name, body)),
+  scoped: (name, body, home) => (d.inner === null ? scoped(d, name, body, home) : d.inner.scoped(name, body, home)),
   phase: (spec) => (d.inner === null ? phases.phase(d, spec, started(d)) : d.inner.phase(spec)),
   scan: (spec) => (d.inner === null ? scanOn(d.kit, spec) : d.inner.scan(spec)),
   depth: () => (d.inner === null ? (d.options.outer?.level ?? 0) : (d.inner.depth?.() ?? 0)),

@@ -98,8 +98,8 @@ export interface Kit {
    * a scale of one element may stand in any shape.
    */
   same(a: NodeId, b: NodeId): boolean
-  /** Runs `body` with `name` appended to the layer path. */
-  scoped<A>(name: string, body: () => A): A
+  /** Runs `body` with `name` appended to the layer path, or to `home`: that of the layer whose part is called, where it is called from another one. */
+  scoped<A>(name: string, body: () => A, home?: string): A
   /**
    * `counter < limit` runs `collect`, else `learned`: two sub-graphs over the same `args`, evaluated lazily,
    * differentiated branch by branch. Both must return values of the same shapes.

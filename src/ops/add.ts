@@ -4,7 +4,7 @@ import { HALF_ULP, integersOf, mayBeFraction, reach, stripped } from '../data/qu
 import type { NoAttrs } from '../graph/attributes.js'
 import type { Kit, Op, Value } from '../graph/op.js'
 import { binary, sumTo } from './support/elementwise.js'
-import { claim, conclude, ofLayer, overRank, rankOf, wider, widthOf } from './support/metadata.js'
+import { claim, conclude, ofLayer, overRank, rankOf, twoMeet, wider, widthOf } from './support/metadata.js'
 
 /** The sum of a zero point and itself is still a single 0 or none. */
 const zeroOfSum = (a: Quant, b: Quant): Quant['zero'] => {
@@ -55,7 +55,7 @@ const carry = (args: readonly Value[], _attrs: object, kit: Kit): Carried => {
     return claim(
       args,
       sum,
-      `two scales, ${ofLayer(qa.scale, kit)} and ${ofLayer(qb.scale, kit)}, meet: their mean is the scale of neither (0.1 + 0.2 is no multiple of 0.15); quantize both operands with one quantizer, as QuantEltwiseAdd does: it re-quantizes what it is given`,
+      `two scales, ${ofLayer(qa.scale, kit)} and ${ofLayer(qb.scale, kit)}, meet: their mean is the scale of neither (0.1 + 0.2 is no multiple of 0.15); ${twoMeet(qa.scale, qb.scale, kit, 'quantize both operands with one quantizer, as QuantEltwiseAdd does: it re-quantizes what it is given')}`,
     )
   return conclude(
     args,

@@ -8,7 +8,9 @@ import { whole } from '../graph/attr.js'
 import type { AttrsOf } from '../graph/attributes.js'
 import type { Kit, Op, Refusal, Value } from '../graph/op.js'
 import { refuse } from '../graph/op.js'
-import { claim, conclude, keep, ofLayer, perTensor, wider } from './support/metadata.js'
+import { claim, conclude, keep, ofLayer, perTensor, twoMeet, wider } from './support/metadata.js'
+
+const ONE_QUANTIZER = 'quantize all members with one quantizer, as QuantCat does: it re-quantizes what it is given'
 
 const attributes = {
   /** The axis along which tensors are joined. */
@@ -132,7 +134,7 @@ const joinedFloats = (args: readonly Value[], floats: readonly FloatQuant[], kit
     ? carries(quant)
     : claimed(
         quant,
-        `two scales, ${ofLayer(first.scale, kit)} and ${ofLayer(other.scale, kit)}, meet in one tensor; quantize all members with one quantizer, as QuantCat does: it re-quantizes what it is given`,
+        `two scales, ${ofLayer(first.scale, kit)} and ${ofLayer(other.scale, kit)}, meet in one tensor; ${twoMeet(first.scale, other.scale, kit, ONE_QUANTIZER)}`,
       )
 }
 
@@ -205,7 +207,7 @@ const apart = (quants: readonly Quant[], kit: Kit): string | null => {
   const [first] = quants
   const other = quants.find((q) => !kit.same(q.scale, first.scale))
   if (other !== undefined)
-    return `two scales, ${ofLayer(first.scale, kit)} and ${ofLayer(other.scale, kit)}, meet in one tensor, whose scale is ${quants.some((q) => q.training) ? 'their mean' : 'the first, which the others match to 1e-5 only'}; quantize all members with one quantizer, as QuantCat does: it re-quantizes what it is given`
+    return `two scales, ${ofLayer(first.scale, kit)} and ${ofLayer(other.scale, kit)}, meet in one tensor, whose scale is ${quants.some((q) => q.training) ? 'their mean' : 'the first, which the others match to 1e-5 only'}; ${twoMeet(first.scale, other.scale, kit, ONE_QUANTIZER)}`
   if (!quants.every((q) => perTensor(q, kit)))
     return 'per-channel scales are not joined: the result has the scales of the first member'
   const moved = quants.find(
@@ -215,7 +217,7 @@ const apart = (quants: readonly Quant[], kit: Kit): string | null => {
   const checked = !quants.some((q) => q.training) && !mayBeFraction(kindOf(quants)) && first.bits <= CLOSE_BITS
   return checked
     ? null
-    : `two zero points, ${ofLayer(first.zeroPoint, kit)} and ${ofLayer(moved.zeroPoint, kit)}, meet in one tensor; quantize all members with one quantizer, as QuantCat does: it re-quantizes what it is given`
+    : `two zero points, ${ofLayer(first.zeroPoint, kit)} and ${ofLayer(moved.zeroPoint, kit)}, meet in one tensor; ${twoMeet(first.zeroPoint, moved.zeroPoint, kit, ONE_QUANTIZER)}`
 }
 
 const carry = (args: readonly Value[], _attrs: ConcatAttrs, kit: Kit): Carried => {

@@ -124,9 +124,13 @@ const knownOnly = <B extends object>(bound: B): B =>
 
 const isBranch = (x: unknown): boolean => typeof x === 'object' && x !== null && !Array.isArray(x)
 
-/** A layer bound to its name and watched. */
+/** A layer of the model at `home`, bound to its name and watched; who hands it on to another layer calls it from there. */
 const bind =
-  (name: string, layer: AnyLayer, kit: Kit, watch: Watch) =>
+  (
+    name: string,
+    layer: AnyLayer,
+    { kit, watch, home }: { readonly kit: Kit; readonly watch: Watch; readonly home: string },
+  ) =>
   (params: never, state: never, x: never): unknown => {
     const missing = !isBranch(params) ? 'params' : 'state'
     if (!isBranch(params) || !isBranch(state)) {
@@ -141,7 +145,7 @@ const bind =
       return [bad, {}]
     }
     if (!watch.call(name, state, kit)) return [x, state]
-    const [y, after] = kit.scoped(name, () => called(layer, params, state, x, kit))
+    const [y, after] = kit.scoped(name, () => called(layer, params, state, x, kit), home)
     const handed = { ...(after as object) }
     watch.made(name, handed, Object.keys(layer.state).length > 0, kit)
     return [y, handed]
@@ -181,7 +185,8 @@ export const model = <const L extends Layers, I, O>(
   apply: (params, state, x, kit) => {
     const watch = newWatch(state)
     const bound: Record<string, unknown> = {}
-    for (const [name, l] of Object.entries(layers)) bound[name] = bind(name, l, kit, watch)
+    const here = { kit, watch, home: kit.path() }
+    for (const [name, l] of Object.entries(layers)) bound[name] = bind(name, l, here)
     const [y, after] = pairOf('model', forward(knownOnly(bound) as BoundAll<L>, params, state, x))
     watch.check(after ?? {}, kit)
     return [y, { ...state, ...after }]

@@ -135,6 +135,14 @@ export const widthBy = (
 /** A scale or zero point in words: its node, and the layer that made it. */
 export const ofLayer = (id: NodeId, kit: Kit): string => `%${id} (of ${kit.whereIs(id)})`
 
+/** What to do about two scales or zero points that meet: `otherwise`, or, where they are of two calls of one quantizer, why they are two. */
+export const twoMeet = (a: NodeId, b: NodeId, kit: Kit, otherwise: string): string => {
+  const where = kit.whereIs(a)
+  return where === kit.whereIs(b) && where.endsWith('Quant')
+    ? `both calls are of ${where}, and in training each that collects has numbers of its own, as in Brevitas; in eval they are one`
+    : otherwise
+}
+
 /** Of two nodes with the same numbers the one with more axes: the shape to which both broadcast. */
 export const wider = (a: NodeId, b: NodeId, kit: Kit): NodeId =>
   kit.value(b).shape.length > kit.value(a).shape.length ? b : a
