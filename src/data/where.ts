@@ -1,4 +1,6 @@
 /** Which parts of a network are meant: by their paths, with all that lies inside. */
+import type { QuantError } from './error.js'
+import { nearestName } from './nearest.js'
 
 /** Paths of layers or quantizers (`bn1`, `conv1.weightQuant`), or a function that says of a path whether it is meant. All that lies inside is meant too. */
 export type Where = string | readonly string[] | ((path: string) => boolean)
@@ -30,3 +32,31 @@ export const liesIn = (where: Where): ((path: string) => boolean) => {
 /** Can it say which parts are meant? */
 export const isWhere = (x: unknown): x is Where =>
   typeof x === 'string' || typeof x === 'function' || (Array.isArray(x) && x.every((p) => typeof p === 'string'))
+
+/** Names that are no part of a network whose leaves and nodes have these paths, each with the nearest one that is. */
+export const partProblems = (
+  asker: string,
+  where: Where,
+  placed: readonly { readonly path: string }[],
+): readonly QuantError[] => {
+  if (namesIn(where).length === 0) return []
+  const known = new Set(placed.flatMap(({ path }) => outwards(path)))
+  return namesIn(where)
+    .filter((name) => !known.has(name))
+    .map((name) => {
+      const near = nearestName(name, [...known])
+      return {
+        tag: 'ConfigError',
+        option: 'freeze',
+        path: '',
+        message: `${asker} was told to freeze ${JSON.stringify(name)}, which is no part of this network`,
+        fix:
+          near === undefined
+            ? `name layers or quantizers by their paths: ${[...known]
+                .filter((n) => n !== '')
+                .slice(0, 8)
+                .join(', ')}, …`
+            : `did you mean ${JSON.stringify(near)}?`,
+      }
+    })
+}

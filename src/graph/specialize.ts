@@ -6,6 +6,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import type { NodeId } from '../data/quant.js'
 import { nodesOfGrid } from '../data/quant.js'
 import type { QuantError, QuantErrors } from '../data/error.js'
+import { strangers } from '../data/strangers.js'
 import { isTensor, type Tensor } from '../data/tensor.js'
 import { newBuilder } from './builder.js'
 import type { Graph, Node } from './graph.js'
@@ -53,6 +54,16 @@ const tooLargeToFold = (problem: string): QuantError => ({
   fix: 'use smaller shapes or a smaller batch',
 })
 
+type Quants = SpecializeOptions['quantInputs']
+
+const quantFor = (given: Quants, path: string) =>
+  given !== undefined && Object.hasOwn(given, path) ? given[path] : undefined
+
+const unknownQuants = ({ inputs }: Program, given: Quants): readonly QuantError[] => {
+  const known = [...new Set(inputs.flatMap((i) => (i.kind === 'data' && i.part !== 'tensor' ? [i.path] : [])))]
+  return strangers('specialize', 'quantInputs', given, { known, what: 'input that was declared as a quant tensor' })
+}
+
 /** The graph with the results and their metadata as its outputs. */
 const resultsOnly = (program: Program): Graph => {
   const results = program.outputs.filter((o) => o.kind === 'result')
@@ -77,13 +88,15 @@ export const specializeProgram = <P, S, I, O>(
 ): E.Either<QuantErrors, Specialized<I, O>> => {
   const large = sizeProblem(program, Infinity)
   if (large !== null) return E.left([tooLargeToFold(large)])
+  const unknown = unknownQuants(program, options.quantInputs)
+  if (unknown.length > 0) return E.left(unknown)
   const b = newBuilder({ table, mode: program.mode, strict: program.strict, metadata: false })
   const keep = options.keep ?? (() => false)
   const unroll = options.unroll === true
   const w: Walk = { b, keep, unroll, table, constants: {}, tensors: new Map(), keys: new Map(), errors: [] }
   const data = new Map<ProgramInput, Value>()
   const given = program.inputs.map((i): Seen => {
-    const quant = options.quantInputs?.[i.path]
+    const quant = quantFor(options.quantInputs, i.path)
     const part = i.part === 'scale' || i.part === 'zeroPoint' ? quant?.[i.part] : undefined
     if (i.kind === 'data' && part === undefined) {
       const node = b.input('data', i.path, i.shape, undefined, i.dtype)

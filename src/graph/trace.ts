@@ -2,11 +2,10 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { freeze } from 'immer'
 import { isFailure, type QuantError, type QuantErrors } from '../data/error.js'
-import { nearestName } from '../data/fields.js'
 import { gridOf, isFloatGrid, nodesOfGrid, type Grid } from '../data/quant.js'
 import type { Tree } from '../data/tree.js'
 import { leaves, mapTree } from '../data/tree.js'
-import { liesIn, namesIn, outwards, type Where } from '../data/where.js'
+import { liesIn, partProblems, type Where } from '../data/where.js'
 import type { Builder } from './builder.js'
 import { isInvalid, newBuilder } from './builder.js'
 import { entriesOf, type Entries } from './entries.js'
@@ -65,29 +64,6 @@ const bodyOf = (
     b.errors.push(...e.errors)
     return { results: {}, nextState: {} }
   }
-}
-
-/** Names to freeze that are no part of the network, each with the nearest one that is. */
-const unknownNames = (still: Where, placed: readonly { readonly path: string }[]): QuantErrors => {
-  const known = new Set(placed.flatMap(({ path }) => outwards(path)))
-  return namesIn(still)
-    .filter((name) => !known.has(name))
-    .map((name) => {
-      const near = nearestName(name, [...known])
-      return {
-        tag: 'ConfigError',
-        option: 'freeze',
-        path: '',
-        message: `trace was told to freeze ${JSON.stringify(name)}, which is no part of this network`,
-        fix:
-          near === undefined
-            ? `name layers or quantizers by their paths: ${[...known]
-                .filter((n) => n !== '')
-                .slice(0, 8)
-                .join(', ')}, …`
-            : `did you mean ${JSON.stringify(near)}?`,
-      }
-    })
 }
 
 /** What is wrong with what a body returned; null where nothing is. */
@@ -173,6 +149,7 @@ export const traceProgram = (spec: TraceSpec): E.Either<QuantErrors, Program> =>
   }
   if (b.errors.length > 0) return E.left(freeze([...b.errors], true))
   const program = programOf(spec, b, entries, returned)
-  const unknown = still === undefined ? [] : unknownNames(still, [...program.graph.nodes, ...(spec.layers ?? [])])
+  const unknown =
+    still === undefined ? [] : partProblems('trace', still, [...program.graph.nodes, ...(spec.layers ?? [])])
   return unknown.length > 0 ? E.left(unknown) : E.right(program)
 }

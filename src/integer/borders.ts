@@ -4,7 +4,7 @@ import type { QuantErrors } from '../data/error.js'
 import { roundHalfEven } from '../data/math.js'
 import type { NodeId } from '../data/quant.js'
 import { isQuantTensor, type QuantTensor } from '../data/quantTensor.js'
-import { broadcastStrides } from '../data/shape.js'
+import { broadcastStrides, sameShape, showShape } from '../data/shape.js'
 import { isTensor, type Tensor } from '../data/tensor.js'
 import { at, mapTree } from '../data/tree.js'
 import { newBuilder } from '../graph/builder.js'
@@ -14,7 +14,7 @@ import type { Specialized } from '../graph/specialize.js'
 import { run } from '../nn/program/program.js'
 import { ops } from '../ops/index.js'
 import { walk } from '../ops/support/elementwise.js'
-import { integerProgramProblems } from './checks.js'
+import { integerProgramProblems, isIntegerTensor } from './checks.js'
 import { neededFor, type Border as LoweredBorder } from './lower/lower.js'
 import type { Border, Entry, IntegerProgram } from './program.js'
 import type { ByName } from './evaluate.js'
@@ -134,6 +134,20 @@ export const quantizeInputs = (integer: IntegerProgram, data: unknown): E.Either
   )(ran)
 }
 
+/** What is wrong with the integers given for a result. */
+const resultProblems = ({ name, shape }: Border, results: unknown): QuantErrors => {
+  const given: unknown =
+    typeof results === 'object' && results !== null && Object.hasOwn(results, name) ? Reflect.get(results, name) : null
+  const said = name === '' ? '(unnamed)' : name
+  const wrong = (message: string): QuantErrors => [
+    { tag: 'InputError', input: name, path: name, message, fix: 'give what runInteger returned, unwrapped' },
+  ]
+  if (!isIntegerTensor(given)) return wrong(`dequantizeOutputs was given no integers of result ${said}`)
+  return sameShape(given.shape, shape)
+    ? []
+    : wrong(`result ${said} has shape ${showShape(shape)}, and dequantizeOutputs was given ${showShape(given.shape)}`)
+}
+
 /**
  * The values behind the integers of a result: `(integer - zeroPoint) * scale`.
  *
@@ -146,16 +160,7 @@ export const dequantizeOutputs = (
 ): E.Either<QuantErrors, { readonly [path: string]: Tensor }> => {
   const bad = integerProgramProblems('dequantizeOutputs', integer)
   if (bad.length > 0) return E.left(bad)
-  const missing = integer.outputs.find((o) => results[o.name] === undefined)
-  if (missing !== undefined)
-    return E.left([
-      {
-        tag: 'InputError',
-        input: missing.name,
-        path: missing.name,
-        message: `dequantizeOutputs was given no integers of result ${missing.name === '' ? '(unnamed)' : missing.name}`,
-        fix: 'give what runInteger returned, unwrapped',
-      },
-    ])
+  const wrong = integer.outputs.flatMap((o) => resultProblems(o, results))
+  if (wrong.length > 0) return E.left(wrong)
   return E.right(Object.fromEntries(integer.outputs.map((o) => [o.name, valuesOfIntegers(results[o.name], o)])))
 }

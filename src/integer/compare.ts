@@ -4,6 +4,7 @@ import type { QuantErrors } from '../data/error.js'
 import { runSubstituting } from '../evaluator/reference/reference.js'
 import { argumentProblems, fieldProblems, list, oneOf, record, required, type Fields } from '../data/fields.js'
 import type { NodeId } from '../data/quant.js'
+import { sameShape } from '../data/shape.js'
 import type { Tensor } from '../data/tensor.js'
 import { programProblems, type Program } from '../graph/program.js'
 import type { Specialized } from '../graph/specialize.js'
@@ -12,6 +13,7 @@ import { integersOfValues, plainInputs, quantizeInputs, valuesOfIntegers } from 
 import { fixedProblems, integerProgramProblems } from './checks.js'
 import { roundHalfEven } from '../data/math.js'
 import { evaluateInteger } from './evaluate.js'
+import type { Tap } from './lower/session.js'
 import type { IntegerProgram } from './program.js'
 import { fixedOf, type IntegerOptions } from './toInteger.js'
 import type { IntegerTensor } from './values.js'
@@ -59,6 +61,26 @@ const compared = (count: Count, a: ArrayLike<number>, b: ArrayLike<number>): voi
     else if (d > 1) count.further++
     if (d > count.most) count.most = d
   }
+}
+
+/** What shows that the integer program was made from another one: nothing of it could be compared with this. */
+const tapProblems = (p: IntegerProgram, { program }: Specialized): QuantErrors => {
+  const { nodes } = program.graph
+  const isHere = (t: Tap): boolean => nodes[t.float] !== undefined && sameShape(nodes[t.float].shape, t.shape)
+  const isNamed = (t: Tap): boolean =>
+    nodes[t.float].path === t.path || program.outputs.some((o) => o.path === t.path && o.node === t.float)
+  const odd = [...p.taps, ...p.inner].find((t, k) => !isHere(t) || (k < p.taps.length && !isNamed(t)))
+  return odd === undefined
+    ? []
+    : [
+        {
+          tag: 'InputError',
+          input: 'integer',
+          path: odd.path,
+          message: `compareInteger was given an integer program that was made from another program: this one has no such value at ${odd.path}`,
+          fix: 'give the program, parameters and state (and quantInputs) that toInteger was given',
+        },
+      ]
 }
 
 /** The float program's values at the taps, where what `given` says is the integer program's. */
@@ -144,6 +166,8 @@ export const compareInteger = <P, S, I, O>(
   if (bad.length > 0) return E.left(bad)
   const special = fixedOf(program as Program, fixed, options.quantInputs)
   if (E.isLeft(special)) return special
+  const strangers = tapProblems(integer, special.right)
+  if (strangers.length > 0) return E.left(strangers)
   const counts = integer.taps.map((): Count => ({ elements: 0, one: 0, further: 0, most: 0 }))
   for (const batch of data) {
     const pairs = onBatch(integer, special.right, batch, options.given ?? 'data')

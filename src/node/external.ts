@@ -1,6 +1,7 @@
 /** Files beside a model, in which large ones keep their tensors; nothing outside of its folder is ever read. */
 import * as E from 'fp-ts/lib/Either.js'
 import { readFileSync, realpathSync, statSync } from 'node:fs'
+import { demandArguments, required, showGiven, text } from '../data/fields.js'
 import { isAbsolute, relative, resolve, sep } from 'node:path'
 
 const isInside = (root: string, file: string): boolean => {
@@ -9,6 +10,7 @@ const isInside = (root: string, file: string): boolean => {
 }
 
 const read = (folder: string, location: string): E.Either<string, Uint8Array> => {
+  if (typeof location !== 'string') return E.left(`a file's path is needed, not ${showGiven(location)}`)
   const said = JSON.stringify(location)
   if (isAbsolute(location) || /^[A-Za-z]:|\\/.test(location) || location.includes('\0'))
     return E.left(`${said} is no path within the model's folder`)
@@ -33,8 +35,10 @@ const read = (folder: string, location: string): E.Either<string, Uint8Array> =>
  */
 export const externalData = (folder: string): ((location: string) => E.Either<string, Uint8Array>) => {
   let last: { readonly location: string; readonly bytes: E.Either<string, Uint8Array> } | null = null
+  demandArguments('externalData', { folder }, { folder: required({ ...text, like: "'models'" }) })
   return (location) => {
-    if (last?.location !== location) last = { location, bytes: read(folder, location) }
-    return last.bytes
+    const found = last !== null && last.location === location ? last : { location, bytes: read(folder, location) }
+    last = found
+    return found.bytes
   }
 }

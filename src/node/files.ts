@@ -6,7 +6,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import * as nodeFs from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import type { QuantErrors } from '../data/error.js'
-import { argumentProblems, required, text, type Field } from '../data/fields.js'
+import { argumentProblems, record, required, type Field } from '../data/fields.js'
 
 /** What is used of `node:fs`; tests give one that fails on request. Written out, so that who has no `@types/node` can compile against it. */
 export type FileSystem = {
@@ -54,6 +54,9 @@ const content: Field = {
   holds: (x) => typeof x === 'string' || x instanceof Uint8Array,
 }
 
+/** A path: an empty one would leave the part of a file behind, and name nothing. */
+const path: Field = { says: 'a path, a text', like: "'name'", holds: (x) => typeof x === 'string' && x !== '' }
+
 const writeAll = (fs: FileSystem, handle: number, bytes: Uint8Array): void => {
   for (let at = 0; at < bytes.length;) at += fs.writeSync(handle, bytes, at, bytes.length - at)
 }
@@ -93,7 +96,7 @@ export const writeFileWhole = (
   const wrong = argumentProblems(
     'writeFileWhole',
     { file, content: given },
-    { file: required(text), content: required(content) },
+    { file: required(path), content: required(content) },
   )
   if (wrong.length > 0) return E.left(wrong)
   const part = `${file}.${process.pid}.part`
@@ -133,7 +136,7 @@ const makeFolders = (fs: FileSystem, folder: string): void => {
 
 /** Makes a folder, and those above it, and checks that files can be written there, before any long work relies on it. */
 export const ensureFolder = (folder: string, fs: FileSystem = nodeFs): E.Either<QuantErrors, void> => {
-  const wrong = argumentProblems('ensureFolder', { folder }, { folder: required(text) })
+  const wrong = argumentProblems('ensureFolder', { folder }, { folder: required(path) })
   if (wrong.length > 0) return E.left(wrong)
   const probe = join(folder, `.${process.pid}.probe`)
   try {
@@ -151,7 +154,7 @@ export const ensureFolder = (folder: string, fs: FileSystem = nodeFs): E.Either<
  * What stands in the file stays.
  */
 export const ensureWritable = (file: string, fs: FileSystem = nodeFs): E.Either<QuantErrors, void> => {
-  const wrong = argumentProblems('ensureWritable', { file }, { file: required(text) })
+  const wrong = argumentProblems('ensureWritable', { file }, { file: required(path) })
   if (wrong.length > 0) return E.left(wrong)
   const probe = `${file}.${process.pid}.probe`
   try {
@@ -164,26 +167,63 @@ export const ensureWritable = (file: string, fs: FileSystem = nodeFs): E.Either<
   }
 }
 
-/** Writes files, by name, into a folder, which is made if need be; ends at the first that can't be written. Right: their paths. */
+/** Does the name lead to another place than this very folder? Names may come out of files that others wrote. */
+const leads = (name: string): boolean => name === '' || name === '.' || name === '..' || /[/\\\0]/.test(name)
+
+const FILES = {
+  files: required({
+    ...record,
+    says: 'a record of contents (texts or bytes) by file name',
+    like: "{ 'net.c': source }",
+  }),
+}
+
+/** What is wrong with the files of a folder: asked before the first is written. */
+const folderProblems = (files: { readonly [name: string]: string | Uint8Array }): QuantErrors => {
+  const wrong = argumentProblems('writeFolder', { files }, FILES)
+  if (wrong.length > 0) return wrong
+  const names = Object.keys(files)
+  return [
+    ...names.filter(leads).map((name) => ({
+      tag: 'FileError' as const,
+      file: name,
+      path: '',
+      message: `writeFolder was given the file name ${JSON.stringify(name)}, which does not lie in the folder itself`,
+      fix: 'give plain names, without a path; writeFileWhole writes to any path',
+    })),
+    ...argumentProblems(
+      'writeFolder',
+      Object.fromEntries(names.map((n) => [n, files[n]])),
+      Object.fromEntries(names.map((n) => [n, required(content)])),
+    ),
+  ]
+}
+
+/**
+ * Writes files, by name, into a folder, which is made if need be; ends at the first that can't be written. Nothing is written where a name leads out of
+ * the folder, or a content is none. Right: their paths.
+ */
 export const writeFolder = (
   folder: string,
   files: { readonly [name: string]: string | Uint8Array },
 ): E.Either<QuantErrors, readonly string[]> => {
+  const wrong = folderProblems(files)
+  if (wrong.length > 0) return E.left(wrong)
   const made = ensureFolder(folder)
   if (E.isLeft(made)) return made
   const paths: string[] = []
   for (const [name, content] of Object.entries(files)) {
-    const path = join(folder, name)
-    const written = writeFileWhole(path, content)
+    const file = join(folder, name)
+    const written = writeFileWhole(file, content)
     if (E.isLeft(written)) return written
-    paths.push(path)
+    paths.push(file)
   }
   return E.right(paths)
 }
 
 /** The bytes of a file, or a `FileError`. */
 export const readFileBytes = (file: string, fs: FileSystem = nodeFs): E.Either<QuantErrors, Uint8Array> => {
-  const wrong = argumentProblems('readFileBytes', { file }, { file: required(text) })
+  const wrong = argumentProblems('readFileBytes', { file }, { file: required(path) })
   if (wrong.length > 0) return E.left(wrong)
   try {
     return E.right(fs.readFileSync(file))

@@ -1,7 +1,7 @@
 /** Samples that a quantization looks at: checked before any long work, cut into batches. */
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantError, QuantErrors } from '../data/error.js'
-import { showGiven } from '../data/fields.js'
+import { isShape, showGiven } from '../data/fields.js'
 import { sameShape, showShape, sizeOf } from '../data/shape.js'
 import { isTensor, type Tensor } from '../data/tensor.js'
 import { at, leaves, mapTree } from '../data/tree.js'
@@ -45,6 +45,14 @@ const named = (path: string): string => (path === '' ? 'data' : `data ${path}`)
 
 /** What is wrong with one tensor where an input was declared. */
 const tensorProblems = (asker: string, path: string, decl: InputDecl, given: unknown): QuantErrors => {
+  if (!isShape(decl.shape))
+    return [
+      dataError(
+        path,
+        `${asker}: ${path === '' ? 'the input' : `input ${path}`} of this quantized network was declared by ${showGiven(decl.shape)}, which is no shape`,
+        'give what quantize returned, as it came',
+      ),
+    ]
   const wanted = ['n', ...decl.shape.slice(1)].join(',')
   if (decl.input === 'quant')
     return [

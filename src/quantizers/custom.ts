@@ -2,15 +2,16 @@
 import { intMax, intMin, quantOf } from '../data/quant.js'
 import {
   anyNumber,
+  demand,
   demandArguments,
+  fieldProblems,
   finite,
   flag,
   func,
   record,
   required,
-  shaped,
   text,
-  type Field,
+  type Fields,
 } from '../data/fields.js'
 import type { Op, Value } from '../graph/op.js'
 import { isValue } from '../graph/trace.js'
@@ -43,7 +44,7 @@ const scaleOf = (q: CustomQuantizer, x: Value): Value => {
   return kit.emit('div', [bounded, kit.constant(q.signed ? -intMin(q.bits, true) : intMax(q.bits, false))])
 }
 
-const PIECES: Field = shaped('its pieces: { name, bits, signed, threshold }', {
+const PIECES: Fields<CustomQuantizer> = {
   name: required(text),
   bits: required(anyNumber),
   signed: required(flag),
@@ -51,7 +52,7 @@ const PIECES: Field = shaped('its pieces: { name, bits, signed, threshold }', {
   restrict: func,
   round: record,
   scalingMinVal: finite,
-})
+}
 
 /**
  * A function from a value to a quant tensor: `clamp(round(x/s)) * s` with `s = restrict(threshold(x)) / T`, where T is
@@ -73,7 +74,7 @@ const PIECES: Field = shaped('its pieces: { name, bits, signed, threshold }', {
 export const customQuantizer =
   (q: CustomQuantizer) =>
   (input: Value): Value => {
-    demandArguments('customQuantizer', { quantizer: q }, { quantizer: required(PIECES) })
+    demand(fieldProblems('customQuantizer', q, PIECES))
     if (!isValue(input))
       demandArguments(q.name, { input }, { input: required({ says: 'a traced value', like: 'x', holds: isValue }) })
     const { kit } = input

@@ -289,4 +289,23 @@ test('a check that nobody reads is made all the same', () => {
     assert.is(E.isLeft(q.run(p as q.Program, { ...none, inputs: q.tensorOf([1], [NaN]) } as never)), true)
 })
 
+test('a path that no quant input has is refused, with the one that was meant; names of Object.prototype are none', () => {
+  const net = q.functionLayer('f', (x: { readonly image: Value; readonly plain: Value }) => q.add(x.image, x.plain))
+  const declared = { image: q.quantInput([3], { bits: 4, signed: true }), plain: q.tensorInput([3]) }
+  const program = q.orThrow(q.trace(net, declared as never, { mode: 'eval' }))
+  const given = { scale: q.scalar(0.5), zeroPoint: q.scalar(0) }
+  for (const [path, fix] of [
+    ['imgae', /did you mean "image"\?/],
+    ['plain', /known: "image"/],
+    ['toString', /known: "image"/],
+  ] as const) {
+    const e = q.specialize(program, none as never, { quantInputs: { [path]: given } })
+    assert.ok(E.isLeft(e) && e.left.length === 1, path)
+    if (E.isLeft(e)) assert.match(q.explainAll(e.left), fix)
+  }
+  const odd = q.functionLayer('f', (x: { readonly constructor: Value }) => q.relu(x.constructor))
+  const own = q.orThrow(q.trace(odd, { constructor: declared.image } as never, { mode: 'eval' }))
+  q.orThrow(q.specialize(own, none as never, { quantInputs: {} }))
+})
+
 test.run()

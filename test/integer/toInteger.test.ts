@@ -7,10 +7,13 @@ import {
   dequantizeOutputs,
   integerOps,
   integersOf,
+  layersOf,
   quantizeInputs,
   runInteger,
+  toC,
   toInteger,
   type IntegerOptions,
+  type IntegerProgram,
   type IntegerTensor,
 } from '../../src/integer/index.js'
 import { toMermaid } from '../../viz/index.js'
@@ -270,6 +273,70 @@ test('what is given is checked: mode, options by name, programs, inputs', () => 
   assert.match(refused(quantizeInputs(p, q.zeros([1, 1, 8, 8])))[0].message, /\[2,1,8,8\]/)
   assert.match(refused(dequantizeOutputs(p, {}))[0].message, /no integers of result/)
   assert.match(refused(compareInteger(p, program, fixed, x as never))[0].message, /list of batches/)
+})
+
+test('a program is compared with the integers that were made of it, not with those of another', () => {
+  const { program, fixed, x } = lenet()
+  const net = q.chain({ i: q.QuantIdentity({ returnQuantTensor: true }), r: q.QuantReLU({ returnQuantTensor: true }) })
+  const other = orThrow(q.trace(net, q.tensorInput([2, 1, 8, 8]), { mode: 'eval' }))
+  const numbers = orThrow(q.init(net, 0))
+  for (const [p, of] of [
+    [orThrow(toInteger(program, fixed)), [other, numbers]],
+    [orThrow(toInteger(other, numbers)), [program, fixed]],
+  ] as const)
+    for (const given of ['data', 'layers', 'sums'] as const)
+      assert.match(
+        refused(compareInteger(p, of[0] as q.Program, of[1], [x], { given }))[0].message,
+        /made from another program/,
+      )
+})
+
+test('what JSON or a wrong hand made of a program or of integers is refused, not run', () => {
+  const { program, fixed, x } = lenet()
+  const p = orThrow(toInteger(program, fixed))
+  const given = orThrow(quantizeInputs(p, x))
+  const results = orThrow(runInteger(p, given))
+  const constant = Object.keys(p.constants)[0]
+  const broken: readonly unknown[] = [
+    JSON.parse(JSON.stringify(p)),
+    { ...p, constants: { ...p.constants, [constant]: undefined } },
+    { ...p, constants: { ...p.constants, [constant]: { shape: [3], data: new Int8Array(2) } } },
+    { ...p, program },
+    { ...p, outputs: p.outputs.map(({ shape: _, ...o }) => o) },
+    { ...p, inputs: undefined },
+    { ...p, inputs: [null] },
+    { ...p, accumulators: [null] },
+    { ...p, taps: {} },
+    { ...p, entry: { ...p.entry, program: {} } },
+  ]
+  for (const wrong of broken as readonly IntegerProgram[]) {
+    for (const e of [
+      runInteger(wrong, given),
+      quantizeInputs(wrong, x),
+      dequantizeOutputs(wrong, results),
+      toC(wrong, { name: 'net' }),
+      compareInteger(wrong, program, fixed, [x]),
+    ])
+      assert.match(refused(e)[0].message, /it must be an integer program, as toInteger makes it/)
+    assert.throws(() => layersOf(wrong), /it must be an integer program/)
+  }
+  for (const input of [
+    {},
+    { data: given.input.data },
+    { shape: [1], data: [1] },
+    { shape: [2], data: new Int8Array(1) },
+    null,
+  ])
+    assert.match(refused(runInteger(p, { input } as never))[0].message, /needs the integers of input/)
+  const [name] = Object.keys(results)
+  for (const result of [q.zeros([1]).data, [1, 2], { shape: [2], data: [1, 2] }, { data: results[name].data }, 5])
+    assert.match(refused(dequantizeOutputs(p, { [name]: result } as never))[0].message, /no integers of result/)
+  assert.match(
+    refused(dequantizeOutputs(p, { [name]: { shape: [1], data: new Int32Array(1) } }))[0].message,
+    /has shape .*, and dequantizeOutputs was given \[1\]/,
+  )
+  for (const none of [undefined, null, 5, []])
+    assert.match(refused(dequantizeOutputs(p, none as never))[0].message, /no integers/)
 })
 
 test.run()

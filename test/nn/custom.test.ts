@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert'
 import * as E from 'fp-ts/lib/Either.js'
 import * as q from '../../src/index.js'
 import { suite } from '../support/suite.js'
+import { errorsOf, says } from './support.js'
 
 const test = suite('custom quantizers')
 
@@ -57,6 +58,23 @@ test('what is quantized already is quantized anew, and what is no value is refus
   }
   assert.not(seen.has('carries'))
   assert.throws(() => quantizer(3 as never), /a traced value/)
+})
+
+test('a piece under a misspelt name is told, with the right one; one of a wrong type by its name', () => {
+  const pieces = { name: 'Own', bits: 4, signed: true, threshold: q.max }
+  const told = (given: object): string =>
+    q.explainAll(
+      errorsOf(
+        q.trace(
+          q.functionLayer('f', (x: q.Value) => q.customQuantizer(given as q.CustomQuantizer)(x)),
+          q.tensorInput([4]),
+          { mode: 'eval' },
+        ),
+      ),
+    )
+  says(told({ ...pieces, scalingMinval: 1e-3 }), /no option "scalingMinval"\n {2}fix: did you mean scalingMinVal\?/)
+  says(told({ ...pieces, bits: '4' }), /bits: "4"; it must be a number/)
+  says(told({ ...pieces, threshold: undefined }), /needs threshold: a function/)
 })
 
 test.run()

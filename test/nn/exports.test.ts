@@ -7,7 +7,9 @@ import * as assert from 'uvu/assert'
 import * as q from '../../src/index.js'
 import * as arrays from '../../src/interop/arrays/index.js'
 import * as brevitas from '../../src/interop/brevitas/index.js'
-import { exportOnnx, importOnnx } from '../../src/interop/onnx/index.js'
+import { exportOnnx, exportReport, importOnnx, showExportReport } from '../../src/interop/onnx/index.js'
+import * as integer from '../../src/integer/index.js'
+import { externalData } from '../../src/node/index.js'
 import * as ptq from '../../src/quantize/index.js'
 import * as testing from '../../src/testing/index.js'
 import * as viz from '../../viz/index.js'
@@ -136,6 +138,17 @@ const quantized = q.orThrow(ptq.quantize(floatNet, q.tensorInput([2, 2]), floatN
 const samples = q.tensorOf([2, 2], [1, 2, 3, 4])
 const errors = [{ path: 'fc', error: 0.5 }]
 
+const onGrid = { scalingImplType: 'CONST', minVal: -1, maxVal: 1, returnQuantTensor: true } as const
+const whole = q.chain({
+  i: q.QuantIdentity(onGrid),
+  fc: q.QuantLinear({ inFeatures: 2, outFeatures: 2, bias: false, returnQuantTensor: true }),
+  o: q.QuantIdentity(onGrid),
+})
+const wholeNumbers = q.orThrow(q.init(whole, 0))
+const wholeProgram = q.orThrow(q.trace(whole, q.tensorInput([2, 2]), { mode: 'eval' }))
+const integers = q.orThrow(integer.toInteger(wholeProgram, wholeNumbers))
+const given = q.orThrow(integer.quantizeInputs(integers, samples))
+
 /** Right arguments of those functions whose first argument alone is not enough to get inside them. */
 const RIGHT: { readonly [name: string]: readonly unknown[] } = {
   quantize: [floatNet, q.tensorInput([2, 2]), floatNumbers, ptq.schemes.int8],
@@ -255,6 +268,20 @@ const RIGHT: { readonly [name: string]: readonly unknown[] } = {
   npzToBytes: [{ x: stored }],
   parseNpz: [arrays.npzToBytes({ x: stored }), { mostBytes: 100, inflate: (x: Uint8Array) => x }],
   keyOf: ['fc.weight'],
+  exportReport: [deployed, 'qcdq', initial, { opset: 17 }],
+  showExportReport: [q.orThrow(exportReport(deployed, 'qcdq', initial))],
+  toInteger: [wholeProgram, wholeNumbers, { requantization: 'auto' }],
+  integersOf: [wholeProgram, wholeNumbers, { requantization: 'auto' }],
+  layersOf: [integers],
+  quantizeInputs: [integers, samples],
+  runInteger: [integers, given],
+  dequantizeOutputs: [integers, q.orThrow(integer.runInteger(integers, given))],
+  compareInteger: [integers, wholeProgram, wholeNumbers, [samples], { given: 'layers' }],
+  toC: [integers, { name: 'net' }],
+  specialize: [deployed, initial, { unroll: true, quantInputs: {} }],
+  precompile: [wholeProgram, wholeNumbers],
+  toBrevitas: [net, q.tensorInput([2, 2]), initial],
+  loadPartial: [net, initial, { rename: (path: string) => path }],
   livePage: [{ title: 't', script: 's.js', style: 's.css' }],
 }
 
@@ -336,7 +363,11 @@ const EXPORTS: readonly (readonly [string, Call])[] = Object.entries({
   ...brevitas,
   ...ptq,
   exportOnnx,
+  exportReport,
   importOnnx,
+  showExportReport,
+  ...integer,
+  externalData,
 }).flatMap(([name, f]): readonly (readonly [string, Call])[] =>
   typeof f === 'function' && !NOT_HERE.has(name) ? [[name, f as Call]] : [],
 )

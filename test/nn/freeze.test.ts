@@ -1,5 +1,6 @@
 /** Layers and quantizers that are frozen while the rest trains: by mode (statistics), and by mask (parameters, learned scales). */
 import fc from 'fast-check'
+import * as E from 'fp-ts/lib/Either.js'
 import * as q from '../../src/index.js'
 import { isTensor } from '../../src/data/tensor.js'
 import { leaves } from '../../src/data/tree.js'
@@ -205,6 +206,35 @@ test('names that are no part of the network, and what names nothing', () => {
     said = String(e)
   }
   says(said, /freezing was given 7/)
+})
+
+test('a mask that names no part of the network is refused wherever a network is trained, and freezes nothing in silence', async () => {
+  const program = get(q.grad(traced([]), { output: 'loss' }))
+  const walked = async (optimizer: q.Optimizer, more: object): Promise<string> => {
+    const config = {
+      program: () => q.grad(traced([]), { output: 'loss' }),
+      data: [batch],
+      epochs: 1,
+      optimizer,
+      inputs: (b: typeof batch) => b,
+      measure: () => ({ loss: 0 }),
+      ...more,
+    }
+    const end = await q.finish(q.train(config, { ...learned, optim: optimizer.init() }))
+    return E.isLeft(end) ? q.explainAll(end.left) : 'accepted'
+  }
+  for (const mask of [q.freezing(['stem.bm']), q.freezing('head', q.freezing('stem.bm'))]) {
+    const optimizer = q.withEma({ decay: 0.9 })(q.adam({ mask }))
+    const told =
+      /freezing was told to freeze "stem.bm", which is no part of this network\n {2}fix: did you mean "stem.bn"\?/
+    says(q.explainAll(errorsOf(q.withUpdate(program, optimizer))), told)
+    says(q.explainAll(errorsOf(q.trainer(program, optimizer, { ...learned, optim: optimizer.init() }))), told)
+    says(await walked(optimizer, {}), told)
+    says(await walked(optimizer, { transform: q.clipGradNorm(1) }), told)
+  }
+  // What has no leaves of its own, quantizers, leaves, and the whole network are parts of it.
+  for (const part of ['stem.act', 'input.actQuant', 'stem.fc.weight', ''])
+    get(q.withUpdate(program, q.sgd({ lr: 0.1, mask: q.freezing(part) })))
 })
 
 test('freezing leaves other leaves to the rules of another mask', () => {

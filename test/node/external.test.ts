@@ -49,4 +49,13 @@ test('nothing else', () => {
     assert.ok(isLeft(read(location)), location)
 })
 
+test('what is no path is told', () => {
+  const read: (location: never) => ReturnType<ReturnType<typeof externalData>> = externalData(root)
+  for (const given of [undefined, null, 5, {}, []]) {
+    const got = read(given as never)
+    assert.ok(isLeft(got) && /path is needed/.test(got.left), String(given))
+  }
+  assert.throws(() => externalData(undefined as never), /externalData needs folder/)
+})
+
 test.run()

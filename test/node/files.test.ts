@@ -157,4 +157,35 @@ test('a bug is not taken for a file that fails; a name that is none is refused',
   assert.ok(E.isLeft(read) && read.left[0].tag === 'FileError')
 })
 
+test('a folder takes plain file names alone, and nothing is written where one leads elsewhere or a content is none', () =>
+  inFolder((folder) => {
+    for (const name of ['../out', '../../out', '/out', 'a/b', 'a\\b', '..', '.', '', 'a\0b', '__proto__/x']) {
+      const e = writeFolder(join(folder, 'in'), { fine: 'x', [name]: 'y' })
+      assert.ok(E.isLeft(e), name)
+      if (E.isLeft(e)) assert.match(e.left[0].message, /does not lie in the folder itself/)
+    }
+    const wrong: readonly unknown[] = [
+      undefined,
+      null,
+      5,
+      'text',
+      { a: 5 },
+      { a: 'x', b: undefined },
+      { a: E.right('x') },
+    ]
+    for (const files of wrong) assert.ok(E.isLeft(writeFolder(join(folder, 'in'), files as never)), String(files))
+    assert.equal(nodeFs.readdirSync(folder), [])
+    assert.ok(E.isRight(writeFolder(join(folder, 'in'), { '..a': 'x', ['__proto__']: 'y' })))
+    assert.equal(nodeFs.readdirSync(join(folder, 'in')), ['..a', '__proto__'])
+  }))
+
+test('an empty path names nothing, and leaves nothing', () => {
+  const before = nodeFs.readdirSync('.')
+  for (const e of [writeFileWhole('', 'x'), readFileBytes(''), ensureFolder(''), ensureWritable('')]) {
+    assert.ok(E.isLeft(e))
+    if (E.isLeft(e)) assert.is(e.left[0].tag, 'ConfigError')
+  }
+  assert.equal(nodeFs.readdirSync('.'), before)
+})
+
 test.run()

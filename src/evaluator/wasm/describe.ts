@@ -5,6 +5,7 @@ import {
   allOf,
   anyNumber,
   demandArguments,
+  flag,
   list,
   listOf,
   record,
@@ -130,6 +131,7 @@ export const planField: Field = {
     'a plan, as explainPlan describes it',
     allOf({
       bytes: anyNumber,
+      rungs: shaped('what products multiply with', allOf({ integers: text, fma: flag, why: text })),
       phases: listOf(shaped('a phase', allOf({ path: text, phase: text }))),
       passes: record,
       steps: listOf(

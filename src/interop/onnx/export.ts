@@ -2,6 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantError, QuantErrors } from '../../data/error.js'
 import { argumentProblems, fieldProblems, record, required } from '../../data/fields.js'
+import { strangers } from '../../data/strangers.js'
 import { programProblems, type Program } from '../../graph/program.js'
 import { specializeProgram, type Fixed } from '../../graph/specialize.js'
 import { ops } from '../../ops/index.js'
@@ -26,18 +27,24 @@ const modeProblems = (program: Program): readonly QuantError[] =>
 
 /** Names of inputs and outputs in the model, which must differ: both may have the empty path. */
 const nameProblems = (asker: string, { inputs, outputs }: Program, options: ExportOptions): readonly QuantError[] => {
+  const paths = [...inputs.flatMap((i) => (i.kind === 'data' ? [i.path] : [])), ...outputs.map((o) => o.path)]
+  const known = [...new Set(paths)]
+  const unknown = strangers(asker, 'names', options.names, { known, what: 'input or output of this program' })
   const names = [
     ...inputs.flatMap((i) => (i.kind === 'data' ? [nameOf(options, i.path, 'input')] : [])),
     ...outputs.map((o) => nameOf(options, o.path, 'output')),
   ]
   const twice = new Set(names.filter((name, i) => names.indexOf(name) < i))
-  return [...twice].map((name) => ({
-    tag: 'ConfigError',
-    option: 'names',
-    path: '',
-    message: `${asker} would call two inputs or outputs of the model ${JSON.stringify(name)}`,
-    fix: 'give them other names, by their paths: names: { x: … }',
-  }))
+  return [
+    ...unknown,
+    ...[...twice].map((name) => ({
+      tag: 'ConfigError' as const,
+      option: 'names',
+      path: '',
+      message: `${asker} would call two inputs or outputs of the model ${JSON.stringify(name)}`,
+      fix: 'give them other names, by their paths: names: { x: … }',
+    })),
+  ]
 }
 
 /** A program whose nodes are written, as far as they can be, with the errors of the others. */

@@ -24,7 +24,8 @@ const LIBRARY = 'quantrace'
 
 /** The name of an input or an output in the model. */
 export const nameOf = (options: Pick<Naming, 'names'>, path: string, otherwise: string): Name =>
-  options.names?.[path] ?? (path === '' ? otherwise : path)
+  (options.names !== undefined && Object.hasOwn(options.names, path) ? options.names[path] : undefined) ??
+  (path === '' ? otherwise : path)
 
 /** Types and shapes of what lies between inputs and outputs, for tools that draw models or plan their memory. */
 const shapesBetween = (

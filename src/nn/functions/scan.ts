@@ -41,12 +41,16 @@ const wrong = (input: string, message: string, fix: string): QuantError => ({
   fix,
 })
 
+const DEEPEST = 64
+
 /** The place of what is neither value nor record nor list of such, and what it is; null where all is well. */
-const stray = (tree: unknown, path: string): readonly [string, unknown] | null => {
+const stray = (tree: unknown, path: string, depth = 0): readonly [string, unknown] | null => {
   if (isValue(tree)) return null
   if (typeof tree !== 'object' || tree === null || ArrayBuffer.isView(tree) || 'data' in tree) return [path, tree]
+  // No carry is nested that deep: it holds itself.
+  if (depth > DEEPEST) return [path, tree]
   for (const [key, inner] of Object.entries(tree)) {
-    const found = stray(inner, path === '' ? key : `${path}.${key}`)
+    const found = stray(inner, path === '' ? key : `${path}.${key}`, depth + 1)
     if (found !== null) return found
   }
   return null

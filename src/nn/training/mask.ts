@@ -13,7 +13,8 @@ import {
   showGiven,
   text,
 } from '../../data/fields.js'
-import { isWhere, liesIn, type Where } from '../../data/where.js'
+import { isWhere, liesIn, namesIn, partProblems, type Where } from '../../data/where.js'
+import type { Program } from '../../graph/program.js'
 import { inputError } from './options.js'
 
 /** One leaf as a mask sees it. */
@@ -25,7 +26,7 @@ export type Mask = (leaf: OptimLeaf) => LeafRule
 
 /**
  * A mask that freezes parameters and learned state by the paths of what they lie in, as `trace(…, { freeze })` freezes statistics;
- * other leaves have the rules of `others`.
+ * other leaves have the rules of `others`. A name that is no part of the network that is trained is an error there.
  */
 export const freezing = (where: Where, others: Mask = () => ({})): Mask => {
   demandArguments('freezing', { others }, { others: func })
@@ -38,11 +39,21 @@ export const freezing = (where: Where, others: Mask = () => ({})): Mask => {
       ),
     ])
   const still = liesIn(where)
-  return (leaf) => {
+  const mask: Mask = (leaf) => {
     demand(fieldProblems('a mask', leaf, { kind: required(oneOf('param', 'state')), path: required(text) }))
     return still(leaf.path) ? { frozen: true } : others(leaf)
   }
+  // A mask alone never learns what there is; whoever has the program asks whether all of these are in it.
+  return Object.assign(mask, { parts: [...namesIn(where), ...partsOf(others)] })
 }
+
+/** The names that `freezing` was given; none of a mask of one's own. */
+const partsOf = (mask: Mask): readonly string[] =>
+  'parts' in mask && Array.isArray(mask.parts) ? mask.parts.filter((p) => typeof p === 'string') : []
+
+/** Names of a mask that are no part of the program, each with the nearest one that is: they would freeze nothing, in silence. */
+export const maskProblems = (mask: Mask, { graph, inputs, layers = [] }: Program): readonly QuantError[] =>
+  partProblems('freezing', partsOf(mask), [...inputs.filter((i) => i.kind !== 'data'), ...graph.nodes, ...layers])
 
 const isRecord = (x: unknown): boolean => typeof x === 'object' && x !== null && !Array.isArray(x)
 

@@ -13,6 +13,7 @@ import { meanOfPending, pendingOf, withGradient, withoutPending } from './accumu
 import type { Fed } from './batchSource.js'
 import type { Position, Samples } from './loader.js'
 import type { Optimizer } from './optim.js'
+import { maskProblems } from './mask.js'
 import { optimizerProblems, positionField, rate, trainStateProblems } from './options.js'
 import { trainer, type Trainer } from './trainer.js'
 import type { TrainState } from './trainState.js'
@@ -143,7 +144,10 @@ export const steppingOutside = <P, S, I, O, D extends Samples>(
   const compiledFor = (batch: Fed<D>): E.Either<QuantErrors, Compiled<P, S, I, O>> => {
     const known = cache.get(batch.key)
     if (known !== undefined) return E.right(known)
-    const made = E.chain((p: Program<P, S, I, O>) => compile(p, c.backend))(c.program(batch))
+    const made = E.chain((p: Program<P, S, I, O>) => {
+      const strangers = maskProblems(c.optimizer.mask, p as Program)
+      return strangers.length > 0 ? E.left(strangers) : compile(p, c.backend)
+    })(c.program(batch))
     if (E.isRight(made)) cache.set(batch.key, made.right)
     return made
   }

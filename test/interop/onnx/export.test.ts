@@ -259,4 +259,20 @@ test('a rule for an op of one’s own', async () => {
   assert.ok(off <= 1e-6 * most)
 })
 
+test('names are given to inputs and outputs that there are; a path like a method of records keeps its own name', () => {
+  const net = q.functionLayer('f', (x: { readonly image: q.Value; readonly toString: q.Value }) => ({
+    constructor: q.relu(x.image),
+    valueOf: q.relu(x.toString),
+  }))
+  const declared = { image: q.tensorInput([1, 2]), toString: q.tensorInput([1, 2]) }
+  const program = q.orThrow(q.trace(net as never, declared as never, { mode: 'eval' })) as q.Program
+  const none = { params: {}, state: {} }
+  const wrong = exportOnnx(program, none, { names: { imgae: 'x', hasOwnProperty: 'y' } })
+  assert.ok(wrong._tag === 'Left')
+  if (wrong._tag === 'Left')
+    assert.match(q.explainAll(wrong.left), /names for "imgae"[^]*did you mean "image"\?[^]*"hasOwnProperty"/)
+  const model = new TextDecoder('latin1').decode(q.orThrow(exportOnnx(program, none, { names: { image: 'pixels' } })))
+  for (const name of ['pixels', 'toString', 'constructor', 'valueOf']) assert.match(model, new RegExp(name))
+})
+
 test.run()

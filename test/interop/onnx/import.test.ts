@@ -186,6 +186,11 @@ test('symbolic sizes take those that are given, and shapes are computed from the
   assert.equal(open.graph.nodes[open.outputs[0].node].shape, [4, 21])
   assert.match(refusals(encode(spec), { inputs: { x: [2, 4, 5] } })[0].message, /does not fit/)
   assert.match(refusals(encode(spec), { inputs: { y: [2] } })[0].message, /no input "y"/)
+  const [stranger] = refusals(encode(spec), { sizes: { batch: 2 } })
+  assert.match(
+    `${stranger.message} ${stranger.fix}`,
+    /sizes for "batch", which is no size that this model leaves open known: "N"/,
+  )
 })
 
 test('GatherElements reads each element at its own place, by indices that are known or computed', () => {

@@ -12,7 +12,7 @@ import type { OnnxFormat } from '../rule.js'
 import type { Entry, ImportRule } from './entry.js'
 import { DataType, type Host, type ReadExternal } from './host.js'
 import { isParam, leavesIn, newLedger, treeOf, type Leaf } from './leaves.js'
-import { importError, readModel, type Model, type ModelInput } from './model.js'
+import { importError, readModel, type Model, type ModelInput, unknownNames } from './model.js'
 import { importRules } from './rules/index.js'
 import { walkModel, type Leaves, type Walk } from './session.js'
 import { valueOf } from './values.js'
@@ -106,18 +106,6 @@ const sizesOf = (model: Model, o: ImportOptions): ReadonlyMap<string, number> =>
     })
   return sizes
 }
-
-const unknownNames = (model: Model, o: ImportOptions): readonly QuantError[] =>
-  Object.keys(o.inputs ?? {})
-    .filter((name) => !model.inputs.some((i) => i.name === name))
-    .map((name) =>
-      importError(
-        `there is no input ${JSON.stringify(name)}`,
-        `its inputs are ${model.inputs.map((i) => i.name).join(', ')}`,
-        'input',
-        name,
-      ),
-    )
 
 type Ports = { readonly inputs: readonly ImportedInput[]; readonly outputs: readonly ImportedPort[] }
 

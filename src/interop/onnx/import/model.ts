@@ -2,6 +2,7 @@
 import { fromBinary } from '@bufbuild/protobuf'
 import * as E from 'fp-ts/lib/Either.js'
 import type { QuantError, QuantErrors } from '../../../data/error.js'
+import { strangers } from '../../../data/strangers.js'
 import {
   AttributeProto_AttributeType as Kind,
   ModelProtoSchema,
@@ -264,3 +265,24 @@ export const readModel = (bytes: Uint8Array, read: ReadExternal | undefined): E.
     producer: proto.producerName,
   }))(ordered(nodes, given, outputs))
 }
+
+/** Names of inputs and of open sizes that a model does not have. */
+export const unknownNames = (
+  model: Model,
+  o: { readonly inputs?: object; readonly sizes?: object },
+): readonly QuantError[] => [
+  ...Object.keys(o.inputs ?? {})
+    .filter((name) => !model.inputs.some((i) => i.name === name))
+    .map((name) =>
+      importError(
+        `there is no input ${JSON.stringify(name)}`,
+        `its inputs are ${model.inputs.map((i) => i.name).join(', ')}`,
+        'input',
+        name,
+      ),
+    ),
+  ...strangers('importOnnx', 'sizes', o.sizes, {
+    known: [...new Set(model.inputs.flatMap((i) => (i.sizes ?? []).filter((n) => typeof n === 'string')))],
+    what: 'size that this model leaves open',
+  }),
+]
