@@ -1,7 +1,18 @@
 /** Two ways back onto an integer grid: from a number of steps, and from a value near its grid. */
 import type { Carried } from '../data/quant.js'
-import { carries, exactly, HALF_ULP, intMax, intMin, mayBeFraction, quantOf, stripped } from '../data/quant.js'
-import { between, flag, optional, text, word } from '../graph/attr.js'
+import {
+  carries,
+  claimed,
+  exactly,
+  HALF_ULP,
+  integersFit,
+  intMax,
+  intMin,
+  mayBeFraction,
+  quantOf,
+  stripped,
+} from '../data/quant.js'
+import { between, flag, integer, optional, text, word } from '../graph/attr.js'
 import type { AttrsOf, NoAttrs } from '../graph/attributes.js'
 import type { Kit, Op, Value } from '../graph/op.js'
 import { rounding, ROUNDING_OPS, ROUNDINGS } from './rounding.js'
@@ -21,14 +32,17 @@ const attributes = {
   clamp: optional(word('mask', 'ste')),
   training: flag,
   zero: zeroPointKind,
+  /** The least and the largest number of steps that can occur, where that is known: they are not clipped, whatever the bit width (default: those that it holds). */
+  lo: optional(integer),
+  hi: optional(integer),
   /** Why the steps may be no numbers: then the grid is only claimed. */
   doubt: optional(text),
 }
 type StepAttrs = AttrsOf<typeof attributes>
 
-const limits = ({ bits, signed, narrow = false }: StepAttrs): readonly [number, number] => [
-  intMin(bits, signed, narrow),
-  intMax(bits, signed, narrow),
+const limits = ({ bits, signed, narrow = false, lo, hi }: StepAttrs): readonly [number, number] => [
+  lo ?? intMin(bits, signed, narrow),
+  hi ?? intMax(bits, signed, narrow),
 ]
 
 const born = (args: readonly Value[], a: StepAttrs, kit: Kit): Carried => {
@@ -46,6 +60,8 @@ const born = (args: readonly Value[], a: StepAttrs, kit: Kit): Carried => {
     slack: HALF_ULP * 2 ** a.bits,
   }
   if (a.doubt !== undefined) return exactly(quant, a.doubt)
+  if (!integersFit(quant))
+    return claimed(quant, `its integers, from ${lo} to ${hi}, may be more than ${a.bits} bits hold`)
   return a.bits < 2 || a.bits > widestExact(a.signed)
     ? exactly(
         quant,
@@ -115,6 +131,14 @@ export const fromSteps: Op<StepAttrs> = {
         training: false,
         zero: 'zero',
       },
+    },
+    {
+      args: [
+        { shape: [3], range: [-9, 9] },
+        { shape: [], range: [0.1, 1] },
+        { shape: [], range: [0, 0] },
+      ],
+      attrs: { bits: 4, signed: true, lo: -10, hi: 10, rounding: 'ROUND', training: false, zero: 'zero' },
     },
   ],
   smooth: false,

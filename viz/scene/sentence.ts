@@ -22,22 +22,35 @@ export const productName = (products: readonly SceneNode[]): string => {
   return kinds.length < 2 ? kinds.join('') : `${kinds.slice(0, -1).join(', ')} and ${kinds[kinds.length - 1]}`
 }
 
-/** How the products run; `needed`: something has to change. */
-const productPhrases = (flow: readonly SceneNode[], needed: boolean): readonly Phrase[] => {
+/** How many of the products run in float, and which. */
+const share = (float: readonly SceneNode[], products: readonly SceneNode[]): Phrase => {
+  const name = productName(products)
+  const all = products.length === 1 ? `The ${name} runs` : `All ${products.length} ${name} run`
+  const some = `${float.length} of ${products.length} ${name} ${float.length === 1 ? 'runs' : 'run'}`
+  return {
+    text: `${float.length === products.length ? all : some} in float: ${listed(float)}`,
+    tone: 'stripped',
+    targets: ids(float),
+  }
+}
+
+/** How the products run; `needed`: something has to change. Those that no loss makes float are told apart from those that one does. */
+const productPhrases = (flow: readonly SceneNode[], causes: readonly Cause[], needed: boolean): readonly Phrase[] => {
   const products = flow.filter((n) => n.integer !== undefined)
   const float = products.filter((n) => n.integer === false)
-  const [only, name] = [products.length === 1, productName(products)]
   if (products.length === 0) return []
-  const all = only ? `The ${name} runs` : `All ${products.length} ${name} run`
-  if (float.length === 0)
+  if (float.length === 0) {
+    const name = productName(products)
+    const all = products.length === 1 ? `The ${name} runs` : `All ${products.length} ${name} run`
     return [
       { text: `${all} on integers${needed ? '' : ': nothing needs to change'}`, tone: 'good', targets: ids(products) },
     ]
-  const share =
-    float.length === products.length
-      ? all
-      : `${float.length} of ${products.length} ${name} ${float.length === 1 ? 'runs' : 'run'}`
-  return [{ text: `${share} in float: ${listed(float)}`, tone: 'stripped', targets: ids(float) }]
+  }
+  const lost = new Set(causes.flatMap((c) => c.products))
+  const [behind, others] = [float.filter((n) => lost.has(n.id)), float.filter((n) => !lost.has(n.id))]
+  if (behind.length === 0 || others.length === 0) return [share(float, products)]
+  const more = `${others.length} more ${others.length === 1 ? 'runs' : 'run'} in float for other reasons: ${listed(others)}`
+  return [share(behind, products), { text: more, tone: 'stripped', targets: ids(others) }]
 }
 
 const strippedPhrases = (causes: readonly Cause[]): readonly Phrase[] => {
@@ -133,7 +146,8 @@ export const sentenceOf = (index: Index): readonly Phrase[] => {
           tone: 'plain',
           targets: ids(kept),
         }
-  const lost = strippedPhrases(strippedCauses(index))
+  const causes = strippedCauses(index)
+  const lost = strippedPhrases(causes)
   const needed = index.scene.wasted.length + index.scene.nonfinite.length + claims.length > 0
   const calm = calmCauses(index)
   const clauses: readonly (readonly Phrase[])[] = [
@@ -142,6 +156,7 @@ export const sentenceOf = (index: Index): readonly Phrase[] => {
       lost.filter((p) => p.tone === 'stripped'),
       productPhrases(
         index.scene.nodes.filter((n) => isDrawn(n) && n.side === undefined),
+        causes,
         needed,
       ),
     ),

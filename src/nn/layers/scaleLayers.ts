@@ -113,7 +113,11 @@ const classified = (x: Value, o: Resolved<typeof HADAMARD>, stored: Value | unde
   const own = kit.emit('div', [kit.emit('mul', [kit.value(q.scale), stored]), n])
   const integers = kit.emit('div', [plain, kit.value(q.scale)])
   const sums = kit.emit('neg', [kit.emit('linear', [integers, sylvester(kit, o.outChannels, o.inChannels)])])
+  // Of each integer one step or its negative: the result is not clipped to Brevitas' width, which counts unsigned sums and has a sign.
+  const most = Math.max(-q.lo, q.hi) * o.inChannels
   const y = kit.emit('fromSteps', [sums, own, kit.constant(0)], {
+    lo: -most,
+    hi: most,
     bits: Math.min(32, ceilLog2((2 ** q.bits - 1) * o.inChannels)),
     signed: true,
     rounding: 'ROUND',
