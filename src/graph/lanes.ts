@@ -111,27 +111,34 @@ type Add = (op: LaneOp, args: readonly number[], value?: number) => number
 /** Numbers of operations below this one fit, three of them, into a double. */
 const PACKED = 2 ** 17
 
-/** What tells operations of one name apart, as a number where that is possible: plans are made of many. */
-const keyOf = ([a, b, c]: readonly number[], value: number | undefined): number | string => {
-  if (value !== undefined)
-    return a === undefined && !Object.is(value, -0) ? value : `${a} ${b} ${c} ${Object.is(value, -0) ? '-0' : value}`
-  const [x, y, z] = [(a ?? -1) + 1, (b ?? -1) + 1, (c ?? -1) + 1]
-  return x < PACKED && y < PACKED && z < PACKED ? x + PACKED * (y + PACKED * z) : `${a} ${b} ${c}`
+/** Numbers of up to three operations as one key, a number where that is possible: plans are made of many. */
+export const packedArgs = (args: readonly number[]): number | string => {
+  let key = 0
+  for (let i = args.length - 1; i >= 0; i--) {
+    if (args[i] >= PACKED - 1) return args.join()
+    key = key * PACKED + args[i] + 1
+  }
+  return key
 }
+
+/** Numbers, 0 and -0 apart, as the keys of a map. */
+export const valueKey = (value: number): number | string => (value === 0 && Object.is(value, -0) ? '-0' : value)
 
 /** A list of which equal operations are one. */
 const newList = (): { readonly list: readonly LaneExpr[]; readonly add: Add } => {
   const list: LaneExpr[] = []
-  // By name, and whether there is a value: so a value is not taken for what `args` are packed into.
-  const keys = new Map<LaneOp, readonly [bare: Map<number | string, number>, valued: Map<number | string, number>]>()
+  // By name, those with a value apart: so a value is not taken for what `args` are packed into.
+  const bare = new Map<LaneOp, Map<number | string, number>>()
+  const valued = new Map<LaneOp, Map<number | string, number>>()
   const add: Add = (op, args, value) => {
-    let own = keys.get(op)
-    if (own === undefined) keys.set(op, (own = [new Map(), new Map()]))
-    const among = own[value === undefined ? 0 : 1]
-    const key = keyOf(args, value)
-    const known = among.get(key)
+    const among = value === undefined ? bare : valued
+    let own = among.get(op)
+    if (own === undefined) among.set(op, (own = new Map()))
+    const key = value === undefined ? packedArgs(args) : valueKey(value)
+    const full = value === undefined || args.length === 0 ? key : `${args.join()} ${key}`
+    const known = own.get(full)
     if (known !== undefined) return known
-    among.set(key, list.length)
+    own.set(full, list.length)
     return list.push(value === undefined ? { op, args } : { op, args, value }) - 1
   }
   return { list, add }

@@ -99,19 +99,21 @@ export type Program<P = unknown, S = unknown, I = unknown, O = unknown> = {
 
 const isRecord = (x: unknown): x is { readonly [name: string]: unknown } =>
   typeof x === 'object' && x !== null && !Array.isArray(x)
-const areRecords = (x: unknown, ...lists: readonly string[]): boolean =>
-  Array.isArray(x) && x.every((e) => isRecord(e) && lists.every((name) => Array.isArray(e[name])))
+const areRecords = (x: unknown, list?: string): boolean =>
+  Array.isArray(x) && x.every((e) => isRecord(e) && (list === undefined || Array.isArray(e[list])))
+
+const isNode = (n: unknown, i: number): boolean =>
+  isRecord(n) &&
+  n.id === i &&
+  Array.isArray(n.inputs) &&
+  Array.isArray(n.shape) &&
+  isRecord(n.op) &&
+  isRecord(n.attrs) &&
+  isRecord(n.carried)
 
 /** Is it a graph: nodes with ops, operands and shapes? Their contents are the builder's affair, or the loader's. */
 export const isGraph = (x: unknown): x is Graph =>
-  isRecord(x) &&
-  Array.isArray(x.inputs) &&
-  Array.isArray(x.outputs) &&
-  areRecords(x.nodes, 'inputs', 'shape') &&
-  Array.isArray(x.nodes) &&
-  x.nodes.every(
-    (n: unknown, i) => isRecord(n) && n.id === i && isRecord(n.op) && isRecord(n.attrs) && isRecord(n.carried),
-  )
+  isRecord(x) && Array.isArray(x.inputs) && Array.isArray(x.outputs) && Array.isArray(x.nodes) && x.nodes.every(isNode)
 
 /** A graph, as an argument. */
 export const graphField: Field = { says: 'a graph, as a program has one', like: 'program.graph', holds: isGraph }

@@ -16,15 +16,22 @@ const wanted = (graph: Graph): Uint8Array => {
   return live
 }
 
+const NONE: readonly Graph[] = []
+
 /** The largest value of a graph and of its phases, or null for one without nodes. */
 const largest = (graph: Graph): Node | null => {
   const live = wanted(graph)
   let most: Node | null = null
+  let bytes = -1
+  const see = (node: Node | null): void => {
+    if (node === null || bytesOf(node.shape) <= bytes) return
+    most = node
+    bytes = bytesOf(node.shape)
+  }
   for (const node of graph.nodes) {
     if (live[node.id] === 0) continue
-    const inner = (node.branches ?? []).map(largest)
-    for (const n of [node, ...inner])
-      if (n !== null && (most === null || bytesOf(n.shape) > bytesOf(most.shape))) most = n
+    see(node)
+    for (const branch of node.branches ?? NONE) see(largest(branch))
   }
   return most
 }

@@ -16,6 +16,7 @@ export const liveIn = (graph: Graph, loops: Map<NodeId, Pruned> = new Map()): Ui
     const pruned = node.op === scanOp ? prune(node, readResults(graph, live, i), (body) => liveIn(body)) : null
     if (pruned !== null) loops.set(i, pruned)
     for (const id of (pruned?.node ?? node).inputs) live[id] = 1
+    if (node.op.product === undefined) continue
     // A licence to run on integers needs the scales, which a quant tensor that is an input may bring unread.
     const licensed = productLicence(graph, node)
     if (licensed !== null && isLicence(licensed)) live[licensed.x.scale] = live[licensed.w.scale] = 1

@@ -18,36 +18,43 @@ type Hole = { from: number; to: number }
 /** A value so much smaller than the largest one is small: in a hole of a large value it would keep the next one out. */
 const SMALL = 1 / 256
 
+/** Numbers of buffers in the order in which they come into use, and in that in which their use ends. */
+type Order = { readonly starts: readonly number[]; readonly ends: readonly number[] }
+
+const orderOf = (buffers: readonly Buffer[]): Order => ({
+  starts: buffers
+    .map((_, i) => i)
+    .sort((a, b) => buffers[a].from - buffers[b].from || buffers[b].bytes - buffers[a].bytes),
+  ends: buffers.map((_, i) => i).sort((a, b) => buffers[a].to - buffers[b].to),
+})
+
 /** Small buffers first, large ones behind them, each kind in holes of its own. */
-const apart = (buffers: readonly Buffer[], start: number): Placement => {
-  const limit = buffers.reduce((n, b) => Math.max(n, b.bytes), 0) * SMALL
-  const all = buffers.map((_, i) => i)
+const apart = (buffers: readonly Buffer[], { starts, ends }: Order, start: number): Placement => {
+  let limit = 0
+  for (const b of buffers) limit = Math.max(limit, b.bytes * SMALL)
   const addresses = new Float64Array(buffers.length)
   let bytes = start
-  for (const kind of [all.filter((i) => buffers[i].bytes <= limit), all.filter((i) => buffers[i].bytes > limit)]) {
-    const placed = inHoles(
-      kind.map((i) => buffers[i]),
-      bytes,
-    )
-    kind.forEach((i, k) => (addresses[i] = placed.addresses[k]))
-    bytes = placed.bytes
-  }
+  for (const isKind of [(i: number) => buffers[i].bytes <= limit, (i: number) => buffers[i].bytes > limit])
+    bytes = inHoles(buffers, { starts: starts.filter(isKind), ends: ends.filter(isKind) }, bytes, addresses)
   return { addresses, bytes }
 }
 
 /** Places buffers, all together or small and large ones apart, whichever takes less memory. */
 export const place = (buffers: readonly Buffer[], start: number): Placement => {
-  const [one, two] = [inHoles(buffers, start), apart(buffers, start)]
+  const order = orderOf(buffers)
+  const addresses = new Float64Array(buffers.length)
+  const one = { addresses, bytes: inHoles(buffers, order, start, addresses) }
+  const two = apart(buffers, order, start)
   return two.bytes < one.bytes ? two : one
 }
 
-/** Places buffers by first use: each takes the smallest hole that holds it, else the end. */
-const inHoles = (buffers: readonly Buffer[], start: number): Placement => {
-  const addresses = new Float64Array(buffers.length)
-  const order = buffers
-    .map((_, i) => i)
-    .sort((a, b) => buffers[a].from - buffers[b].from || buffers[b].bytes - buffers[a].bytes)
-  const ends = buffers.map((_, i) => i).sort((a, b) => buffers[a].to - buffers[b].to)
+/** Places buffers by first use: each takes the smallest hole that holds it, else the end. Gives the end of all. */
+const inHoles = (
+  buffers: readonly Buffer[],
+  { starts, ends }: Order,
+  start: number,
+  addresses: Float64Array,
+): number => {
   const holes: Hole[] = []
   let [top, ended] = [start, 0]
   const release = (from: number, to: number): void => {
@@ -64,7 +71,7 @@ const inHoles = (buffers: readonly Buffer[], start: number): Placement => {
     }
   }
   let bytes = start
-  for (const i of order) {
+  for (const i of starts) {
     while (ended < ends.length && buffers[ends[ended]].to < buffers[i].from) {
       const e = ends[ended++]
       release(addresses[e], addresses[e] + roomFor(buffers[e].bytes))
@@ -85,5 +92,5 @@ const inHoles = (buffers: readonly Buffer[], start: number): Placement => {
     }
     bytes = Math.max(bytes, top)
   }
-  return { addresses, bytes }
+  return bytes
 }

@@ -35,7 +35,10 @@ export const s32 = (n: number): Bytes => {
   for (;;) {
     const low = rest & 0x7f
     rest >>= 7
-    if ((rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0)) return [...bytes, low]
+    if ((rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0)) {
+      bytes.push(low)
+      return bytes
+    }
     bytes.push(low | 0x80)
   }
 }

@@ -6,52 +6,47 @@ type I32 = Code<'i32'>
 type V128 = Code<'v128'>
 
 const SIMD = 0xfd
-const simd1 =
-  (op: number) =>
-  (a: V128): V128 => [a, SIMD, u32(op)]
-const simd2 =
-  (op: number) =>
-  (a: V128, b: V128): V128 => [a, b, SIMD, u32(op)]
-const test =
-  (op: number) =>
-  (a: V128): I32 => [a, SIMD, u32(op)]
-const splat =
-  <T extends ValueType>(op: number) =>
-  (a: Code<T>): V128 => [a, SIMD, u32(op)]
-const shift =
-  (op: number) =>
-  (a: V128, by: number): V128 => [a, 0x41, s32(by), SIMD, u32(op)]
-const extract =
-  <T extends ValueType>(op: number) =>
-  (lane: number, a: V128): Code<T> => [a, SIMD, u32(op), lane]
-const replace =
-  <T extends ValueType>(op: number) =>
-  (lane: number, a: V128, value: Code<T>): V128 => [a, value, SIMD, u32(op), lane]
-const vload =
-  (op: number): Load<'v128'> =>
-  (address, offset = 0) => [at(address, offset), SIMD, u32(op), 0, left(offset)]
-const laneLoad =
-  (op: number) =>
-  (lane: number, address: I32, value: V128, offset = 0): V128 => [
-    at(address, offset),
-    value,
-    SIMD,
-    u32(op),
-    0,
-    left(offset),
-    lane,
-  ]
-const laneStore =
-  (op: number) =>
-  (lane: number, address: I32, value: V128, offset = 0): Code => [
-    at(address, offset),
-    value,
-    SIMD,
-    u32(op),
-    0,
-    left(offset),
-    lane,
-  ]
+// Each makes the code of its number once: loops are made of thousands of them.
+const simd1 = (op: number): ((a: V128) => V128) => {
+  const code = u32(op)
+  return (a) => [a, SIMD, code]
+}
+const simd2 = (op: number): ((a: V128, b: V128) => V128) => {
+  const code = u32(op)
+  return (a, b) => [a, b, SIMD, code]
+}
+const test = (op: number): ((a: V128) => I32) => {
+  const code = u32(op)
+  return (a) => [a, SIMD, code]
+}
+const splat = <T extends ValueType>(op: number): ((a: Code<T>) => V128) => {
+  const code = u32(op)
+  return (a) => [a, SIMD, code]
+}
+const shift = (op: number): ((a: V128, by: number) => V128) => {
+  const code = u32(op)
+  return (a, by) => [a, 0x41, s32(by), SIMD, code]
+}
+const extract = <T extends ValueType>(op: number): ((lane: number, a: V128) => Code<T>) => {
+  const code = u32(op)
+  return (lane, a) => [a, SIMD, code, lane]
+}
+const replace = <T extends ValueType>(op: number): ((lane: number, a: V128, value: Code<T>) => V128) => {
+  const code = u32(op)
+  return (lane, a, value) => [a, value, SIMD, code, lane]
+}
+const vload = (op: number): Load<'v128'> => {
+  const code = u32(op)
+  return (address, offset = 0) => [at(address, offset), SIMD, code, 0, left(offset)]
+}
+const laneLoad = (op: number): ((lane: number, address: I32, value: V128, offset?: number) => V128) => {
+  const code = u32(op)
+  return (lane, address, value, offset = 0) => [at(address, offset), value, SIMD, code, 0, left(offset), lane]
+}
+const laneStore = (op: number): ((lane: number, address: I32, value: V128, offset?: number) => Code) => {
+  const code = u32(op)
+  return (lane, address, value, offset = 0) => [at(address, offset), value, SIMD, code, 0, left(offset), lane]
+}
 
 /** 128-bit vectors as bits, and their loads and stores. */
 export const v128 = {

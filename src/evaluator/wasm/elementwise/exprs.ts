@@ -2,7 +2,16 @@
  * Expressions as four float32 lanes at a time: where every operand is a float32 number, one operation on lanes gives what
  * the operation on doubles gives, rounded; what is left is a function of one lane, computed in double and rounded once.
  */
-import { isMaskOp, newLanes, type LaneExpr, type LaneOp, type Lanes, type Lane } from '../../../graph/lanes.js'
+import {
+  isMaskOp,
+  newLanes,
+  packedArgs,
+  valueKey,
+  type LaneExpr,
+  type LaneOp,
+  type Lanes,
+  type Lane,
+} from '../../../graph/lanes.js'
 
 /** An operation on lanes. Comparisons give masks (all ones or all zeros). */
 export type VectorOp =
@@ -71,35 +80,43 @@ const STAYS: ReadonlySet<LaneOp> = new Set<LaneOp>([
 
 /** An operation with all that tells it from others. */
 export const exprKey = ({ op, args, value, load, scalar }: Expr): string => {
-  const [a, b, c] = args
-  const number = value ?? load ?? ''
-  const own = `${op} ${a} ${b} ${c} ${number === 0 && Object.is(number, -0) ? '-0' : number}`
-  // What is called has as many arguments as it likes.
-  return scalar === undefined ? own : `${own} ${args.join()} ${scalar.key}`
+  const number = value ?? load
+  const own = `${op} ${args.join()} ${number === undefined ? '' : valueKey(number)}`
+  return scalar === undefined ? own : `${own} ${scalar.key}`
 }
 
 /** Tells of each number of a growing list whether it is a float32 number (or a mask of such) that lanes can compute. */
 const newSingles = (list: readonly LaneExpr[]): ((i: number) => boolean) => {
   const singles: boolean[] = []
+  const isOne = (i: number): boolean => singles[i]
   return (i) => {
     for (let k = singles.length; k <= i; k++) {
       const { op, args, value } = list[k]
       if (op === 'const') singles.push(Object.is(Math.fround(value ?? 0), value))
-      else singles.push(ALWAYS.has(op) || (STAYS.has(op) && args.every((a) => singles[a])))
+      else singles.push(ALWAYS.has(op) || (STAYS.has(op) && args.every(isOne)))
     }
     return singles[i]
   }
 }
 
+/** The same among operations of one name, of which all have a number, or all call something, or all have operands alone. */
+const keyOf = (e: Expr): number | string => {
+  const number = e.value ?? e.load
+  if (number !== undefined) return valueKey(number)
+  return e.op === 'call' ? exprKey(e) : packedArgs(e.args)
+}
+
 /** Operations on lanes as they are collected, equal ones shared. */
 const newVector = (): { readonly list: readonly Expr[]; readonly push: (e: Expr) => number } => {
   const list: Expr[] = []
-  const keys = new Map<string, number>()
+  const keys = new Map<VectorOp, Map<number | string, number>>()
   const push = (e: Expr): number => {
-    const key = exprKey(e)
-    const known = keys.get(key)
+    let own = keys.get(e.op)
+    if (own === undefined) keys.set(e.op, (own = new Map()))
+    const key = keyOf(e)
+    const known = own.get(key)
     if (known !== undefined) return known
-    keys.set(key, list.length)
+    own.set(key, list.length)
     return list.push(e) - 1
   }
   return { list, push }
@@ -125,7 +142,7 @@ const newBits = (push: (e: Expr) => number): ((op: OfBits, args: readonly number
 
 /** Lowers numbers of `source`, rounded to float32, to operations on lanes. */
 const newLowering = (source: readonly LaneExpr[], push: (e: Expr) => number): ((i: number) => number) => {
-  const known = new Map<number, number>()
+  const known: number[] = []
   const isSingle = newSingles(source)
   const constant = (value: number): number => push({ op: 'const', args: [], value })
   const ofBits = newBits(push)
@@ -143,12 +160,13 @@ const newLowering = (source: readonly LaneExpr[], push: (e: Expr) => number): ((
     return op === 'select' && isSingle(args[0]) && isRoundable(args[1]) && isRoundable(args[2])
   }
   const rounded = (i: number): number => {
-    const { op, args, value } = source[i]
     if (isSingle(i)) return single(i)
+    const { op, args, value } = source[i]
+    if (ROUNDS_ALIKE.has(op) && args.every(isSingle)) return push({ op: op as VectorOp, args: args.map(single) })
     if (op === 'const') return constant(Math.fround(value ?? 0))
     if (!isRoundable(i)) return call(i)
     if (op === 'select') return push({ op, args: [single(args[0]), rounded(args[1]), rounded(args[2])] })
-    return push({ op: op as VectorOp, args: args.map(ROUNDS_ALIKE.has(op) ? single : rounded) })
+    return push({ op: op as VectorOp, args: args.map(rounded) })
   }
   const made = (i: number): number => {
     const { op, args, value } = source[i]
@@ -162,11 +180,7 @@ const newLowering = (source: readonly LaneExpr[], push: (e: Expr) => number): ((
     if (op === 'atColumn') return push({ op: 'ieq', args: [iota(value), single(args[0])] })
     return push({ op: op as VectorOp, args: args.map(single) })
   }
-  const single = (i: number): number => {
-    const found = known.get(i) ?? made(i)
-    known.set(i, found)
-    return found
-  }
+  const single = (i: number): number => (known[i] ??= made(i))
   return rounded
 }
 

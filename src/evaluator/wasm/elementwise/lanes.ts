@@ -20,6 +20,8 @@ export type LaneContext = {
   readonly iota: (n: number) => Code<'v128'>
   /** The local that holds an expression which was computed in front of the loop, if it was. */
   readonly ready?: ReadonlyMap<number, Local<'v128'>>
+  /** What `usesOf` says of the list and the roots, where that is known already. */
+  readonly uses?: Int32Array
 }
 
 /** Constants of a loop, each built in a register once: inside the loop an engine would build it anew in each turn. `fill` comes before the loop, once all are known. */
@@ -94,29 +96,26 @@ export const invariantsOf = (
 }
 
 /** Numbers of users of each expression, roots counted. */
-const usesOf = (list: readonly Expr[], roots: readonly number[]): Int32Array => {
+export const usesOf = (list: readonly Expr[], roots: readonly number[]): Int32Array => {
   const uses = new Int32Array(list.length)
   for (const r of roots) uses[r]++
-  const live = new Uint8Array(list.length)
-  for (const r of roots) live[r] = 1
+  // Operands come first: whoever uses an expression has been looked at.
   for (let i = list.length - 1; i >= 0; i--) {
-    if (live[i] === 0) continue
-    for (const a of list[i].args) {
-      uses[a]++
-      live[a] = 1
-    }
+    if (uses[i] === 0) continue
+    const { args } = list[i]
+    for (let k = 0; k < args.length; k++) uses[args[k]]++
   }
   return uses
 }
 
 /** Gives the code of each expression of one turn of a loop; a shared one is kept in a local from its first use on. */
 export const lanesOf = (c: LaneContext, roots: readonly number[]): ((expr: number) => Code<'v128'>) => {
-  const uses = usesOf(c.list, roots)
+  const uses = c.uses ?? usesOf(c.list, roots)
   const kept = new Map<number, Local<'v128'>>()
   const isZero = (i: number): boolean => c.list[i].op === 'const' && Object.is(c.list[i].value, 0)
   const compute = (i: number): Code<'v128'> => {
     const e = c.list[i]
-    const [a, b, d] = e.args
+    const { args } = e
     switch (e.op) {
       case 'const':
         return c.constant(e.value ?? 0)
@@ -127,20 +126,23 @@ export const lanesOf = (c: LaneContext, roots: readonly number[]): ((expr: numbe
       case 'select': {
         // bitselect(a, b, mask): the mask is written first into the order of evaluation by its local, if shared.
         // Choosing between a number and 0 needs one instruction.
-        if (isZero(d)) return v128.and(of(a), of(b))
-        if (isZero(b)) return v128.andnot(of(d), of(a))
-        const [mask, x, y] = [of(a), of(b), of(d)]
+        if (isZero(args[2])) return v128.and(of(args[0]), of(args[1]))
+        if (isZero(args[1])) return v128.andnot(of(args[2]), of(args[0]))
+        const mask = of(args[0])
+        const x = of(args[1])
+        const y = of(args[2])
         const m = c.scope.local('v128')
         return [m.set(mask), v128.bitselect(x, y, m.get)]
       }
       case 'call': {
         if (e.scalar === undefined) throw new Error('internal: a call without its function')
-        return c.scalars(e.scalar).call(...e.args.map(of))
+        return c.scalars(e.scalar).call(...args.map(of))
       }
       default: {
-        if (e.op in simple) return simple[e.op as keyof typeof simple](of(a))
-        const x = of(a)
-        return paired[e.op as keyof typeof paired](x, of(b))
+        const x = of(args[0])
+        return e.op in simple
+          ? simple[e.op as keyof typeof simple](x)
+          : paired[e.op as keyof typeof paired](x, of(args[1]))
       }
     }
   }

@@ -30,7 +30,10 @@ const byteAt = (f: Frame): Code<'i32'> => i32.shr_u(f.at.get, i32.const(2))
 /** Computes a part, stores and sums. `together`: bytes of all parts are stored behind the turn. */
 const partCode = (f: Frame, part: Part, together = false): Code => {
   const { offset, lane, copy } = part
-  const code = lanesOf({ ...contextOf(f, offset, (k) => loadOf(f, k, part)), ready: f.ready }, f.roots)
+  const code = lanesOf(
+    contextOf(f, offset, (k) => loadOf(f, k, part)),
+    f.roots,
+  )
   const first = f.readFirst.map((e) => code(e))
   const stores = f.loop.stores.map(([node, e], n): Code => {
     const value = code(e)

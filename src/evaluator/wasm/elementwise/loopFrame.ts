@@ -3,7 +3,7 @@ import type { Code } from '../asm/encode.js'
 import { i32, i32x4 } from '../asm/instructions.js'
 import type { Local, Scope } from '../asm/module.js'
 import { newByteStore, type ByteStore } from './bytes.js'
-import { invariantsOf, lanesOf, newConstants, type LaneContext, type Scalars } from './lanes.js'
+import { invariantsOf, lanesOf, newConstants, usesOf, type LaneContext, type Scalars } from './lanes.js'
 import type { Loop } from './loop.js'
 import { MOST_UNROLLED } from '../machine.js'
 
@@ -35,6 +35,8 @@ export type Frame = {
   /** Expressions that every turn computes, those first that must be read before anything is stored. */
   readonly roots: readonly number[]
   readonly readFirst: readonly number[]
+  /** Users of each expression. */
+  readonly uses: Int32Array
   /** Where the current row of so many elements begins, of all lengths that are asked for. */
   readonly rows: Map<number, Local>
   /** Expressions that were computed in front of the loop. */
@@ -97,6 +99,7 @@ export const newFrame = (
     accs,
     roots,
     readFirst,
+    uses: usesOf(exprs.list, roots),
     rows,
     ready,
   }
@@ -113,6 +116,8 @@ const rowStart = ({ rows, scope }: Frame, n: number): Local => {
 
 /** What expressions `offset` bytes behind the running offset are written with. */
 export const contextOf = (f: Frame, offset: number, load: LaneContext['load']): LaneContext => ({
+  ready: f.ready,
+  uses: f.uses,
   scope: f.scope,
   list: f.loop.exprs.list,
   load,
@@ -132,6 +137,9 @@ export const invariantCode = (f: Frame): Code => {
     if (value === null) throw new Error('internal: an operand that changes was taken for one that does not')
     return value.get
   }
-  const code = lanesOf(contextOf(f, 0, load), [...f.ready.keys()])
+  if (f.ready.size === 0) return []
+  const roots = [...f.ready.keys()]
+  const context = { ...contextOf(f, 0, load), ready: new Map(), uses: usesOf(f.loop.exprs.list, roots) }
+  const code = lanesOf(context, roots)
   return [...f.ready].map(([e, local]) => local.set(code(e)))
 }

@@ -30,27 +30,35 @@ const costOfOne = ({ op }: Expr): number => {
 /** Rough time of one turn of a loop, four elements, in nanoseconds. */
 export const costOfTurn = (list: readonly Expr[]): number => list.reduce((sum, e) => sum + costOfOne(e), 0)
 
-type Written = { readonly cheap: boolean } | null
-
-const tryToWrite = (op: Op, attrs: Attrs, operands: number): Written => {
+/** An op on lanes: the number of its result, -1 where that is its operand as it is, or null where no loop computes it. */
+const tryToWrite = (e: Exprs, op: Op, attrs: Attrs, operands: number): number | null => {
   const rule = ruleOf(op)
   if (rule === undefined) return null
-  if (rule === itself) return { cheap: true }
-  const e = newExprs()
+  if (rule === itself) return -1
+  const args: Lane[] = []
+  for (let k = 0; k < operands; k++) args.push(e.load(k))
   try {
-    e.lower(
-      rule(
-        e.lanes,
-        Array.from({ length: operands }, (_, k) => e.load(k)),
-        attrs,
-      ),
-    )
+    return e.lower(rule(e.lanes, args, attrs))
   } catch {
     // A user's rule that gives no number: the reference computes the op (and `lanesAgree` tells of the rule).
     return null
   }
-  const own = e.list.filter((x) => x.op !== 'load')
-  return { cheap: own.every((x) => x.op !== 'iota') && costOfTurn(own) <= RECOMPUTED_NS }
+}
+
+/** Does computing an operation, with all that it is made of, beat storing it? */
+const isCheaper = (list: readonly Expr[], root: number): boolean => {
+  const made = new Set<number>()
+  const waiting = [root]
+  let cost = 0
+  for (let i = waiting.pop(); i !== undefined; i = waiting.pop()) {
+    const e = list[i]
+    if (e.op === 'iota') return false
+    if (e.op === 'load' || made.has(i)) continue
+    made.add(i)
+    cost += costOfOne(e)
+    waiting.push(...e.args)
+  }
+  return cost <= RECOMPUTED_NS
 }
 
 /** What loops can do of nodes; each question is answered once for an op and its attributes. */
@@ -64,24 +72,36 @@ export type LoopRules = {
 }
 
 const NO_ATTRS: Attrs = {}
+const isEmpty = (attrs: Attrs): boolean => {
+  for (const _ in attrs) return false
+  return true
+}
+
+/** What is known of an op and its attributes: what `tryToWrite` says, and whether that is cheap, once somebody asks. */
+type Written = { readonly root: number | null; cheap: boolean | null }
 
 /** Starts to answer; for one plan. */
 export const newLoopRules = (): LoopRules => {
   const known = new Map<Op, WeakMap<Attrs, Written>>()
-  const written = ({ op, attrs: given, args }: FlatNode): Written => {
-    const attrs = Object.keys(given).length === 0 ? NO_ATTRS : given
-    const own = known.get(op) ?? new WeakMap<Attrs, Written>()
-    known.set(op, own)
-    const found = own.get(attrs)
-    if (found !== undefined) return found
-    const made = tryToWrite(op, attrs, args.length)
-    own.set(attrs, made)
-    return made
+  // All are written into one list, in which equal operations are one.
+  const exprs = newExprs()
+  const writtenOf = ({ op, attrs: given, args }: FlatNode): Written => {
+    const attrs = isEmpty(given) ? NO_ATTRS : given
+    let own = known.get(op)
+    if (own === undefined) known.set(op, (own = new WeakMap()))
+    let found = own.get(attrs)
+    if (found === undefined) own.set(attrs, (found = { root: tryToWrite(exprs, op, attrs, args.length), cheap: null }))
+    return found
+  }
+  const isCheap = (node: FlatNode): boolean => {
+    const w = writtenOf(node)
+    if (w.root === null) return false
+    return (w.cheap ??= w.root < 0 || isCheaper(exprs.list, w.root))
   }
   return {
-    isMap: (node) => node.op.lanes !== undefined && written(node) !== null,
-    isReduction: (node) => node.op.reduces !== undefined && written(node) !== null,
-    isCheap: (node) => node.op.lanes !== undefined && written(node)?.cheap === true,
+    isMap: (node) => node.op.lanes !== undefined && writtenOf(node).root !== null,
+    isReduction: (node) => node.op.reduces !== undefined && writtenOf(node).root !== null,
+    isCheap: (node) => node.op.lanes !== undefined && isCheap(node),
   }
 }
 
