@@ -22,7 +22,15 @@ export const conv: Op<ConvAttrs> = {
   grids: 'learned',
   carry: (args, _attrs, kit, shape) => {
     const terms = sizeOf(args[1].shape.slice(1))
-    return accumulated(args, kit, { shape, axis: 1, weightAxis: 0, counted: terms, terms, repeats: 1 })
+    return accumulated(args, kit, {
+      shape,
+      axis: 1,
+      weightAxis: 0,
+      counted: terms,
+      terms,
+      repeats: 1,
+      together: args[1].shape[1],
+    })
   },
   vjp: ({ g, args: [x, w], attrs, needs, kit }) => [
     needs[0] ? kit.emit('convInputGrad', [g, w], { ...attrs, inputShape: x.shape }) : null,

@@ -39,6 +39,7 @@ export const convTranspose: Op<ConvTransposeAttrs> = {
       counted: attrs.correct === true ? terms : perGroup * countedOverlaps(kernel, attrs),
       terms,
       repeats: attrs.groups,
+      together: args[1].shape[0] / attrs.groups,
     })
   },
   vjp: ({ g, args: [x, w], attrs, needs, kit }) => {

@@ -36,7 +36,15 @@ export const linear: Op = {
   grids: 'learned',
   carry: (args, _attrs, kit, shape) => {
     const terms = args[1].shape[1]
-    return accumulated(args, kit, { shape, axis: shape.length - 1, weightAxis: 0, counted: terms, terms, repeats: 1 })
+    return accumulated(args, kit, {
+      shape,
+      axis: shape.length - 1,
+      weightAxis: 0,
+      counted: terms,
+      terms,
+      repeats: 1,
+      together: terms,
+    })
   },
   vjp: ({ g, args: [x, w], needs, kit }) => [
     needs[0] ? kit.emit('matmul', [g, w]) : null,

@@ -21,6 +21,8 @@ export type Accumulation = {
   readonly terms: number
   /** How often the weight's output channels are repeated (groups of a transposed convolution); 1 elsewhere. */
   readonly repeats: number
+  /** How many input channels one output channel sums over. */
+  readonly together: number
 }
 
 /** `v` with its elements along `axis` of a tensor of this rank, all other axes 1. */
@@ -69,6 +71,16 @@ const tooWide = (q: Quant, { terms }: Accumulation): string =>
     ? `${terms} products reach ${q.lo} … ${q.hi}, which does not fit ${q.bits} ${q.signed ? 'signed' : 'unsigned'} bits`
     : `${terms} products reach ${Math.max(-q.lo, q.hi)}, where float32 may be off by 0.2 steps or more (${q.slack.toPrecision(2)}); use fewer bits or fewer terms`
 
+/** Why an input of several scales leaves the grid; null where each output channel sums over the input channel of its number alone (depthwise). */
+const scalesMeet = (x: Value, qx: Quant, a: Accumulation, kit: Kit): string | null => {
+  const n = sizeOf(kit.value(qx.scale).shape)
+  if (a.together > 1)
+    return `the input has ${n} scales, one per input channel, but every output channel sums over ${a.together} of them: 1*0.1 + 1*0.2 is no multiple of either; give the input a scale per tensor${a.axis === 1 && a.shape.length > 2 ? `, or groups: ${n}` : ''}`
+  return channelAxes(qx, x.shape.length, kit).every((d) => d === a.axis)
+    ? null
+    : `the input's scale ${showShape(kit.value(qx.scale).shape)} varies within one channel, whose sum then is on no grid`
+}
+
 /** What `Σ x*w` carries: scale `s_x * s_w` on the channel axis of the result, zero point 0, bits for every product at its largest. */
 export const accumulated = (args: readonly Value[], kit: Kit, a: Accumulation): Carried => {
   const [qx, qw] = [integersOf(args[0].carried), integersOf(args[1].carried)]
@@ -84,12 +96,8 @@ export const accumulated = (args: readonly Value[], kit: Kit, a: Accumulation): 
     )
   const scale = kit.emit('mul', [alongAxis(sx, rank, a.axis), alongAxis(sw, rank, a.axis, a.repeats)])
   const quant = sumOfProducts(qx, qw, scale, a, kit)
-  if (nx > 1)
-    return claim(
-      args,
-      quant,
-      `the input has ${nx} scales, one per input channel, but every output channel sums over all of them: 1*0.1 + 1*0.2 is no multiple of either; use a per-tensor input scale`,
-    )
+  const apart = nx > 1 ? scalesMeet(args[0], qx, a, kit) : null
+  if (apart !== null) return claim(args, quant, apart)
   if (channelAxes(qw, args[1].shape.length, kit).some((d) => d !== a.weightAxis))
     return claim(
       args,
