@@ -160,6 +160,12 @@ export const isNumbers = (x: unknown): x is ArrayLike<number> => {
 }
 /** A list or typed array of numbers. */
 export const numbers: Field = { says: 'a list or typed array of numbers', like: '[1, 2]', holds: isNumbers }
+/** What ends a walk: whatever has `aborted`, as an AbortSignal has. */
+export const signalField: Field = {
+  says: 'an AbortSignal',
+  like: 'controller.signal',
+  holds: (x) => typeof x === 'object' && x !== null && 'aborted' in x && typeof x.aborted === 'boolean',
+}
 /** Anything at all: checked elsewhere. */
 export const anything: Field = { says: 'anything', like: '{}', holds: () => true }
 

@@ -263,4 +263,39 @@ test('a last batch of one sample is found before the first step, and dropLast na
   get(await trained({ loader: { batchSize: 4, dropLast: true } }))
 })
 
+test('what looks like a schedule, a signal or a start and is none is refused, not passed over', async () => {
+  const net = q.Linear({ inFeatures: 2, outFeatures: 2 })
+  const data = { x: q.tensorOf([2, 2], [1, 2, 3, 4]), target: q.tensorOf([2], [0, 1]) }
+  const optimizer = q.sgd({ lr: 0.1 })
+  const walked = async (more: object, loss = q.crossEntropy): Promise<string> => {
+    const end = await q.finish(q.train(net, loss, data, { optimizer, epochs: 1, batchSize: 2, ...more }))
+    return E.isLeft(end) ? q.explainAll(end.left) : 'accepted'
+  }
+  for (const transform of [{}, { transform: q.clipGradNorm(1) }]) {
+    says(await walked({ schedule: () => undefined, ...transform }), /learning rate of this step is undefined/)
+    for (const signal of [{}, new AbortController(), { aborted: 'no' }])
+      says(await walked({ signal, ...transform }), /it must be an AbortSignal/)
+    same(await walked({ signal: new AbortController().signal, schedule: () => 0, ...transform }), 'accepted')
+    for (const idle of [
+      (_y: q.Value, target: q.Value) => q.mean(target),
+      (y: q.Value) => q.mean(q.detach(y)),
+      (y: q.Value, target: q.Value) => q.mean(q.equal(q.sum(y, 1), target)),
+    ])
+      says(await walked(transform, idle), /no parameter and no learned state reaches the loss/)
+  }
+  says(
+    thrown(() => q.startTraining(q.init(net, 0) as never, optimizer)),
+    /startTraining takes what init holds, and was given an Either[^]*orThrow\(init\(net, 0\)\)/,
+  )
+})
+
+test('a training that was walked already has nothing to finish', async () => {
+  const net = q.Linear({ inFeatures: 2, outFeatures: 2 })
+  const data = { x: q.tensorOf([2, 2], [1, 2, 3, 4]), target: q.tensorOf([2], [0, 1]) }
+  const events = q.train(net, q.crossEntropy, data, { optimizer: q.sgd({ lr: 0.1 }), epochs: 1, batchSize: 2 })
+  for await (const event of events) same(event.epoch, 0)
+  const told = await q.finish(events).then(() => 'accepted', String)
+  says(told, /walked already[^]*for await/)
+})
+
 test.run()

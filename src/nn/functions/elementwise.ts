@@ -10,6 +10,14 @@ export const relu6 = applying('relu6')
 /** x cut to `minVal … maxVal`; keeps metadata as a claim (F.hardtanh). */
 export const hardtanh = (x: Value, minVal = -1, maxVal = 1): Value =>
   refused('hardtanh', x, { minVal, maxVal }, { minVal: numberField, maxVal: numberField }) ??
+  (minVal <= maxVal
+    ? null
+    : x.kit.fail({
+        op: 'hardtanh',
+        tag: 'ConfigError',
+        refuse: `minVal ${minVal} is above maxVal ${maxVal}`,
+        fix: `give the smaller one first: hardtanh(x, ${maxVal}, ${minVal})`,
+      })) ??
   x.kit.emit('hardtanh', [x], {
     minVal: minVal === -Infinity ? null : minVal,
     maxVal: maxVal === Infinity ? null : maxVal,

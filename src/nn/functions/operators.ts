@@ -3,7 +3,7 @@ import { gridOf, isFloatGrid, type Carried, type Group } from '../../data/quant.
 import { groupAxis, groupedShape } from '../../data/groups.js'
 import { finite, required, showGiven, text } from '../../data/fields.js'
 import type { Value } from '../../graph/op.js'
-import { demandValue, demandValues, kitOf, lift, refused, type Operand } from './support.js'
+import { demandNoMore, demandValue, demandValues, kitOf, lift, refused, type Operand } from './support.js'
 
 const isQuant = (x: Operand): boolean => typeof x !== 'number' && gridOf(x.carried) !== null
 
@@ -150,16 +150,18 @@ export const absCorrect = (x: Value): Value => {
 }
 
 /** The operator `+`. quant + plain keeps metadata and moves the zero point; plain + quant is plain. */
-export const add = (a: Operand, b: Operand): Value => {
+export const add: (a: Operand, b: Operand) => Value = (a, b, ...more: readonly unknown[]) => {
   const kit = kitOf('add', [a, b])
+  demandNoMore('add', more)
   return typeof a === 'number' && isQuant(b)
     ? kit.emit('add', [lift(kit, b), lift(kit, a)])
     : kit.emit('add', [lift(kit, a), lift(kit, b)])
 }
 
 /** The operator `-`: of quant tensors `x + (-y)`. number - quant is not defined, as in Brevitas. */
-export const sub = (a: Operand, b: Operand): Value => {
+export const sub: (a: Operand, b: Operand) => Value = (a, b, ...more: readonly unknown[]) => {
   const kit = kitOf('sub', [a, b])
+  demandNoMore('sub', more)
   if (typeof a === 'number' && isQuant(b))
     return kit.fail({
       op: 'sub',
@@ -173,9 +175,10 @@ export const sub = (a: Operand, b: Operand): Value => {
 }
 
 const binaryOperator =
-  (name: 'mul' | 'div') =>
-  (a: Operand, b: Operand): Value => {
+  (name: 'mul' | 'div'): ((a: Operand, b: Operand) => Value) =>
+  (a: Operand, b: Operand, ...more: readonly unknown[]): Value => {
     const kit = kitOf(name, [a, b])
+    demandNoMore(name, more)
     if (typeof a === 'number' && isQuant(b) && name === 'div')
       return kit.fail({
         op: name,

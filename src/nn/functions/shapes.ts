@@ -1,6 +1,6 @@
 /** Shapes, sums and joins of values. */
 import { flag, isShape, required, type Field } from '../../data/fields.js'
-import { sizeOf, type Shape } from '../../data/shape.js'
+import { sameShape, showShape, sizeOf, type Shape } from '../../data/shape.js'
 import type { Value } from '../../graph/op.js'
 import { dequantize } from './operators.js'
 import {
@@ -28,6 +28,13 @@ const resolveShape = (x: Value, shape: Shape): Shape => {
 /** The same elements in another shape; one entry may be -1 (torch.reshape, view). Keeps metadata. */
 export const reshape = (x: Value, shape: Shape): Value =>
   refused('reshape', x, { shape }, { shape: required(newShape) }) ??
+  (shape.includes(-1) && shape.includes(0)
+    ? x.kit.fail({
+        op: 'reshape',
+        refuse: `-1 may stand for any size in ${showShape(shape)}, because nothing is in it`,
+        fix: 'write the size in its place',
+      })
+    : null) ??
   x.kit.emit('reshape', [x], { shape: resolveShape(x, shape) })
 /** Joins the axes from `startDim` to `endDim` into one (torch.flatten). Keeps metadata. */
 export const flatten = (x: Value, startDim = 0, endDim = -1): Value => {
@@ -36,6 +43,12 @@ export const flatten = (x: Value, startDim = 0, endDim = -1): Value => {
   const bad = badAxis('flatten', x, startDim, x.shape.length) ?? badAxis('flatten', x, endDim, x.shape.length)
   if (bad !== null) return bad
   const [from, to] = [axis(x, startDim), axis(x, endDim)]
+  if (from > to)
+    return x.kit.fail({
+      op: 'flatten',
+      refuse: `startDim ${startDim} comes after endDim ${endDim} among ${x.shape.length} axes`,
+      fix: `name the outer axis first: flatten(x, ${endDim}, ${startDim})`,
+    })
   return reshape(x, [...x.shape.slice(0, from), sizeOf(x.shape.slice(from, to + 1)), ...x.shape.slice(to + 1)])
 }
 const permutation: Field = {
@@ -49,8 +62,10 @@ export const permute = (x: Value, dims: readonly number[]): Value =>
   x.kit.emit('permute', [x], { dims: dims.map((d) => axis(x, d)) })
 /** Two axes swapped; metadata follows (torch.transpose). */
 export const transpose = (x: Value, dim0: number, dim1: number): Value => {
-  demandValue('transpose', x)
-  const bad = badAxis('transpose', x, dim0, x.shape.length) ?? badAxis('transpose', x, dim1, x.shape.length)
+  const bad =
+    refused('transpose', x, { dim0, dim1 }, { dim0: required(axisField), dim1: required(axisField) }) ??
+    badAxis('transpose', x, dim0, x.shape.length) ??
+    badAxis('transpose', x, dim1, x.shape.length)
   if (bad !== null) return bad
   const [a, b] = [axis(x, dim0), axis(x, dim1)]
   return permute(
@@ -71,8 +86,8 @@ export const squeeze = (x: Value, dim?: number): Value =>
   )
 /** With a new axis of size 1 (torch.unsqueeze); strips, as in Brevitas. */
 export const unsqueeze = (x: Value, dim: number): Value => {
-  demandValue('unsqueeze', x)
-  const bad = badAxis('unsqueeze', x, dim, x.shape.length + 1)
+  const bad =
+    refused('unsqueeze', x, { dim }, { dim: required(axisField) }) ?? badAxis('unsqueeze', x, dim, x.shape.length + 1)
   if (bad !== null) return bad
   const d = dim < 0 ? dim + x.shape.length + 1 : dim
   return reshape(
@@ -105,11 +120,26 @@ export const cat = (xs: readonly Value[], dim: number): Value => {
   return xs.length === 1 ? first : first.kit.emit('concat', xs, { dim: axis(first, dim) })
 }
 /** Joins tensors along a new axis (torch.stack); strips. */
-export const stack = (xs: readonly Value[], dim: number): Value =>
-  cat(
-    demandSome('stack', xs).map((x) => unsqueeze(x, dim)),
-    dim,
+export const stack = (xs: readonly Value[], dim: number): Value => {
+  const all = demandSome('stack', xs)
+  const [first] = all
+  const odd = all.find((x) => !sameShape(x.shape, first.shape))
+  return (
+    refused('stack', first, { dim }, { dim: required(axisField) }) ??
+    badAxis('stack', first, dim, first.shape.length + 1) ??
+    (odd === undefined
+      ? null
+      : first.kit.fail({
+          op: 'stack',
+          refuse: `${showShape(first.shape)} and ${showShape(odd.shape)} can not be stacked: all must have one shape`,
+          fix: 'reshape them first, or join them along an axis that they have: cat',
+        })) ??
+    cat(
+      all.map((x) => unsqueeze(x, dim)),
+      dim,
+    )
   )
+}
 
 /** Softmax along an axis (F.softmax); strips. */
 export const softmax = (x: Value, dim: number): Value =>

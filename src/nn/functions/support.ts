@@ -25,9 +25,38 @@ export const demandValue = (asker: string, x: unknown): void => {
   if (!isValue(x)) throw failure([wrongValue(asker, x)])
 }
 
+/** Something that a caller asks for, and not a kit or the options of a layer without any, which are handed over with a value. */
+const isWish = (x: unknown): boolean =>
+  typeof x === 'object' && x !== null
+    ? Array.isArray(x) || (!('emit' in x) && Object.keys(x).length > 0)
+    : typeof x === 'number' || typeof x === 'string' || typeof x === 'boolean'
+
+/**
+ * Throws where a call has more arguments than the function takes: an axis for `max`, a rounding mode for `div`, a reduction for a loss, as torch has them,
+ * would be passed over in silence. The index and the list that `map` and `reduce` hand over are no such wish.
+ */
+export const demandNoMore = (asker: string, more: readonly unknown[]): void => {
+  if (more.length === 0 || !isWish(more[0]) || (typeof more[0] === 'number' && Array.isArray(more[1]))) return
+  throw failure([
+    {
+      tag: 'InputError',
+      input: asker,
+      path: '',
+      message: `${asker} was given ${showGiven(more[0])}, which is one argument more than it takes`,
+      fix: 'leave it out: what it asks for has to be composed of other functions',
+    },
+  ])
+}
+
 /** The values of a list, or a throw where it is none or holds something else. */
 export const demandValues = (asker: string, xs: unknown): readonly Value[] => {
-  if (!Array.isArray(xs)) throw failure([wrongValue(asker, xs, ' in a list')])
+  if (!Array.isArray(xs))
+    throw failure([
+      {
+        ...wrongValue(asker, xs, ' in a list'),
+        ...(isValue(xs) ? { fix: `put it in a list: ${asker}([x, y], …)` } : {}),
+      },
+    ])
   const list: readonly unknown[] = xs
   list.forEach((x) => demandValue(asker, x))
   return list.filter(isValue)
@@ -55,10 +84,14 @@ export const refused = (
   x: Value,
   given: { readonly [name: string]: unknown },
   fields: { readonly [name: string]: Field },
+  fixOf: (e: QuantError) => string = (e) => e.fix,
 ): Value | null => {
   demandValue(asker, x)
   const path = x.kit.path()
-  return argumentProblems(asker, given, fields).reduce<Value | null>((_, e) => x.kit.failWith({ ...e, path }), null)
+  return argumentProblems(asker, given, fields).reduce<Value | null>(
+    (_, e) => x.kit.failWith({ ...e, path, fix: fixOf(e) }),
+    null,
+  )
 }
 
 /** A whole number: an axis, negative ones from the back. */
@@ -85,9 +118,10 @@ export const lift = (kit: Kit, x: Operand): Value => (typeof x === 'number' ? ki
 
 /** A function that applies a unary primitive; `name` is the function's own where it differs. */
 export const applying =
-  (op: BarePrimitive, name: string = op) =>
-  (x: Value): Value => {
+  (op: BarePrimitive, name: string = op): ((x: Value) => Value) =>
+  (x: Value, ...more: readonly unknown[]): Value => {
     demandValue(name, x)
+    demandNoMore(name, more)
     return x.kit.emit(op, [x])
   }
 

@@ -21,7 +21,8 @@ export {
   type Samples,
 } from './loader.js'
 export type { BatchSource } from './batchSource.js'
-export { finish, train } from './train.js'
+export { finish } from './finish.js'
+export { train } from './train.js'
 export type { TrainConfig, TrainEvent, Training } from './trainConfig.js'
 export type { Examples, Recipe } from './supervised.js'
 export { applyStep } from './stepping.js'

@@ -1,25 +1,41 @@
 /** Losses and what is counted beside them. */
 import { failure } from '../../data/error.js'
 import { argumentProblems, demandArguments, func, required } from '../../data/fields.js'
-import { showShape } from '../../data/shape.js'
+import { sameShape, showShape } from '../../data/shape.js'
 import { isTensor, type Tensor } from '../../data/tensor.js'
 import type { Value } from '../../graph/op.js'
 import { brokenLayer, isLayer, layerProblems } from '../layers/checks.js'
 import type { Layer, Source } from '../layers/layer.js'
 import { inputError, tensorField } from './options.js'
 import { dequantize, logSoftmax, mean, mul, neg, sub, sum } from '../functions/index.js'
-import { demandValues } from '../functions/support.js'
+import { demandNoMore, demandValues } from '../functions/support.js'
 
 /** Mean cross entropy of logits `[N, C]` and class numbers `[N]` (torch cross_entropy). */
-export const crossEntropy = (logits: Value, classes: Value): Value => {
+export const crossEntropy: (logits: Value, classes: Value) => Value = (
+  logits,
+  classes,
+  ...more: readonly unknown[]
+) => {
   demandValues('crossEntropy', [logits, classes])
+  demandNoMore('crossEntropy', more)
   const logs = logSoftmax(dequantize(logits, 'a loss gets bare values'), 1)
   return neg(mean(logits.kit.emit('gatherLast', [logs, classes])))
 }
 
-/** Mean squared error (torch mse_loss). */
-export const mseLoss = (prediction: Value, target: Value): Value => {
+/** Mean squared error (torch mse_loss) of two tensors of one shape: broadcasting, of which torch only warns, would compare each with all. */
+export const mseLoss: (prediction: Value, target: Value) => Value = (
+  prediction,
+  target,
+  ...more: readonly unknown[]
+) => {
   demandValues('mseLoss', [prediction, target])
+  demandNoMore('mseLoss', more)
+  if (!sameShape(prediction.shape, target.shape))
+    return prediction.kit.fail({
+      op: 'mseLoss',
+      refuse: `a prediction ${showShape(prediction.shape)} can not be compared with a target ${showShape(target.shape)}, number by number`,
+      fix: `give both one shape: reshape(target, ${JSON.stringify(prediction.shape)}), for instance`,
+    })
   const d = sub(dequantize(prediction, 'a loss gets bare values'), dequantize(target, 'a loss gets bare values'))
   return mean(mul(d, d))
 }

@@ -13,8 +13,8 @@ import { meanOfPending, pendingOf, withGradient, withoutPending } from './accumu
 import type { Fed } from './batchSource.js'
 import type { Position, Samples } from './loader.js'
 import type { Optimizer } from './optim.js'
-import { maskProblems } from './mask.js'
 import { optimizerProblems, positionField, rate, trainStateProblems } from './options.js'
+import { trainableProblems } from './trainable.js'
 import { trainer, type Trainer } from './trainer.js'
 import type { TrainState } from './trainState.js'
 import { lossesIn } from './update.js'
@@ -145,8 +145,8 @@ export const steppingOutside = <P, S, I, O, D extends Samples>(
     const known = cache.get(batch.key)
     if (known !== undefined) return E.right(known)
     const made = E.chain((p: Program<P, S, I, O>) => {
-      const strangers = maskProblems(c.optimizer.mask, p as Program)
-      return strangers.length > 0 ? E.left(strangers) : compile(p, c.backend)
+      const untrainable = trainableProblems(p as Program, c.optimizer)
+      return untrainable.length > 0 ? E.left(untrainable) : compile(p, c.backend)
     })(c.program(batch))
     if (E.isRight(made)) cache.set(batch.key, made.right)
     return made

@@ -1,11 +1,11 @@
 /** The training loop: pure steps over explicit state, told as a stream of events. Clock, terminal and files are the caller's. */
 import * as E from 'fp-ts/lib/Either.js'
 import { failure, type QuantErrors } from '../../data/error.js'
-import { demandArguments, func, required } from '../../data/fields.js'
 import { inputError } from './options.js'
 import type { Value } from '../../graph/op.js'
 import type { Program } from '../../graph/program.js'
 import { newBreather } from '../program/breathe.js'
+import { badRate } from '../program/refusals.js'
 import { batchProblems, feedOf, type BatchSource, type Fed, type Feed } from './batchSource.js'
 import type { Position, Samples } from './loader.js'
 import type { Layer } from '../layers/layer.js'
@@ -142,7 +142,8 @@ const taken = <P, S, I, O, D extends Samples>(
   const { step, state, skipped } = course
   const { position, size } = batch
   const lr = c.schedule?.(step)
-  const done = stepper.step(batch, lr)
+  // A schedule that forgets to return would leave the optimizer's own rate in force.
+  const done = c.schedule !== undefined && lr === undefined ? E.left(badRate(lr)) : stepper.step(batch, lr)
   const about = { epoch, batch: position.batch, batches, size, lr: lr ?? null, tag: 'step' as const }
   if (E.isLeft(done)) {
     const errors = located(done.left, step, batch)
@@ -268,30 +269,4 @@ export function train<P, S, I, O, D extends Samples>(
   return given.length > 2
     ? trainSupervised(...(given as Parameters<typeof trainSupervised<P, S>>))
     : trainConfigured(...(given as readonly [TrainConfig<P, S, I, O, D>, TrainState<P, S>]))
-}
-
-const FINISH = {
-  events: required({
-    says: 'a training or an evaluation under way',
-    like: 'train(net, crossEntropy, data, recipe)',
-    holds: (x) => typeof x === 'object' && x !== null && 'next' in x && typeof x.next === 'function',
-  }),
-  look: { ...func, like: '(event) => console.log(event.step)' },
-}
-
-const walk = async <Event, A>(events: AsyncGenerator<Event, A, void>, look: (event: Event) => void): Promise<A> => {
-  for (;;) {
-    const next = await events.next()
-    if (next.done === true) return next.value
-    look(next.value)
-  }
-}
-
-/** Walks a training, or an evaluation, to its end and gives what it returned; `look` sees each event on the way. */
-export const finish = <Event, A>(
-  events: AsyncGenerator<Event, A, void>,
-  look: (event: Event) => void = () => undefined,
-): Promise<A> => {
-  demandArguments('finish', { events, look }, FINISH)
-  return walk(events, look)
 }

@@ -10,8 +10,8 @@ import {
   isEither,
   showGiven,
   oneOf,
-  record,
   required,
+  signalField,
   whole,
   type Field,
 } from '../../data/fields.js'
@@ -53,7 +53,7 @@ const TRAIN_FIELDS: { readonly [option: string]: Field } = {
   }),
   backend: checkedElsewhere,
   trusted: flag,
-  signal: { ...record, says: 'an AbortSignal', like: 'controller.signal' },
+  signal: signalField,
 }
 
 /** All that is wrong with a training's configuration and the state that it starts from. */

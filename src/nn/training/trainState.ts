@@ -1,9 +1,9 @@
 /** What training moves on. */
-import { argumentProblems, demand, required } from '../../data/fields.js'
+import { argumentProblems, demand, isEither, required, showGiven } from '../../data/fields.js'
 import type { Position } from './loader.js'
 import type { OptimState } from './memory.js'
 import type { Optimizer } from './optim.js'
-import { shapeOfOptimizer, treeField } from './options.js'
+import { inputError, shapeOfOptimizer, treeField } from './options.js'
 
 /** Everything that training moves on. Plain data: store it, and training goes on from there with the same bits. */
 export type TrainState<P, S> = {
@@ -22,7 +22,15 @@ export const startTraining = <P, S>(
   optimizer: Optimizer,
 ): TrainState<P, S> => {
   demand([
-    ...argumentProblems('startTraining', Object(initial), INITIAL),
+    ...(isEither(initial)
+      ? [
+          inputError(
+            'initial',
+            `startTraining takes what init holds, and was given ${showGiven(initial)}`,
+            'unwrap it: startTraining(orThrow(init(net, 0)), optimizer)',
+          ),
+        ]
+      : argumentProblems('startTraining', Object(initial), INITIAL)),
     ...shapeOfOptimizer('startTraining', optimizer),
   ])
   return {

@@ -12,9 +12,10 @@ import { programProblems, type Program, type ProgramInput, type ProgramOutput } 
 import { constantOf, constOp } from '../../graph/structural.js'
 import { ops } from '../../ops/index.js'
 import { slotKey } from './memory.js'
-import { maskProblems, ruleOf, type OptimLeaf } from './mask.js'
+import { ruleOf, type OptimLeaf } from './mask.js'
 import type { Optimizer } from './optim.js'
 import { optimizerProblems } from './options.js'
+import { trainableProblems } from './trainable.js'
 
 /** Which numbers of a step leaves take: those at their rate and weight decay, and where updates are counted those of one leaf. */
 export type HyperGroup = {
@@ -278,8 +279,8 @@ export const withUpdate = <P, S, I, O>(
   const { checked = false, accumulating = false } = options
   const { grads } = program.structure
   if (grads === null) return noGradients()
-  const strangers = maskProblems(optimizer.mask, program as Program)
-  if (strangers.length > 0) return E.left(strangers)
+  const untrainable = trainableProblems(program as Program, optimizer)
+  if (untrainable.length > 0) return E.left(untrainable)
   const drafted = { ...draftOf(program, optimizer, { checked, accumulating }), program }
   const { b, checks } = drafted.draft
   if (checked) checkLosses(drafted)
