@@ -80,61 +80,85 @@ const phaseVjp = (
   return wantedArgs.map((i, k) => [argIds[i], outs[k]] as const)
 }
 
-const areCotangents = (back: unknown, count: number): boolean =>
-  Array.isArray(back) && back.length === count && back.every((c) => c === null || isValue(c))
+const areCotangents = (back: unknown, count: number): boolean => {
+  if (!Array.isArray(back) || back.length !== count) return false
+  for (let k = 0; k < count; k++) if (back[k] !== null && !isValue(back[k])) return false
+  return true
+}
+
+/** What a walk goes along. */
+type Walk = {
+  readonly b: Builder
+  readonly fwd: (id: NodeId) => Value
+  readonly cts: Cotangents
+  readonly needs: Uint8Array
+  readonly ctx: Differentiating
+}
+
+/** A phase or a loop, of whose results some may have cotangents. */
+const throughBranches = ({ b, fwd, cts, needs, ctx }: Walk, node: Node, gets: readonly Node[]): void => {
+  const count = node.branches?.[0]?.outputs.length ?? 0
+  const byIndex = Array.from(
+    { length: count },
+    (_, k) => cts.get(gets.find((n) => n.attrs.index === k)?.id ?? -1) ?? null,
+  )
+  if (byIndex.every((c) => c === null)) return
+  const found =
+    node.op === scanOp
+      ? scanVjp(b, { node, cts: byIndex }, fwd, needs, ctx)
+      : phaseVjp(b, { node, gets, cts: byIndex }, fwd, needs, ctx)
+  for (const [id, g] of found) accumulate(b, cts, id, g, fwd)
+}
+
+/** A node by its op's own rule. */
+const throughOp = ({ b, fwd, cts, needs }: Walk, node: Node, g: Value): void => {
+  const { op, inputs, attrs } = node
+  if (!hasVjp(op)) return void b.failWith(notDifferentiable(node, 'none' in op.vjp ? op.vjp.none : ''))
+  const back = op.vjp({
+    g,
+    args: inputs.map(fwd),
+    attrs,
+    out: () => fwd(node.id),
+    needs: inputs.map((id) => needs[id] === 1),
+    kit: b,
+  })
+  if (!areCotangents(back, inputs.length))
+    return void b.failWith({
+      tag: 'ConfigError',
+      option: op.name,
+      path: node.path,
+      message: `the gradient rule of ${op.name} returned ${showGiven(back)}; it must return a list with a cotangent, or null, for each of ${inputs.length} operands`,
+      fix: "return [kit.emit('mul', [g, …])], for instance, with null where there is no path",
+    })
+  for (let k = 0; k < inputs.length; k++) {
+    const c = back[k]
+    if (c !== null && needs[inputs[k]] === 1) accumulate(b, cts, inputs[k], c, fwd)
+  }
+}
+
+/** Does a cotangent go through the node? Results of phases and loops are asked for with these, and a leaf that was assigned ends here. */
+const isPassed = ({ needs, ctx }: Walk, { id, op, inputs }: Node): boolean =>
+  needs[id] === 1 && inputs.length > 0 && op !== getOp && !(op.updates === true && ctx.wanted.has(id))
+
+const NONE: readonly Node[] = []
 
 /** Walks a graph backwards from the seeds and leaves a cotangent at every node that the wanted ones feed. */
 export const backward: Backward = (b, graph, fwd, cts, ctx) => {
-  const { wanted } = ctx
   const { nodes } = graph
-  const needs = dependents(nodes, wanted)
+  const needs = dependents(nodes, ctx.wanted)
+  const walk = { b, fwd, cts, needs, ctx }
   const gets = new Map<NodeId, Node[]>()
   for (const n of nodes) if (n.op === getOp) gets.set(n.inputs[0], [...(gets.get(n.inputs[0]) ?? []), n])
   for (let i = nodes.length - 1; i >= 0; i--) {
     const node = nodes[i]
-    if (needs[i] === 0 || node.inputs.length === 0 || node.op === getOp || (wanted.has(i) && node.op.updates === true))
-      continue
+    if (!isPassed(walk, node)) continue
+    const branches = node.op === phaseOp || node.op === scanOp
+    const g = branches ? undefined : cts.get(i)
+    if (!branches && g === undefined) continue
     b.scoped(node.path, () =>
-      b.differentiating(fwd(i).id, () => {
-        if (node.op === phaseOp || node.op === scanOp) {
-          const own = gets.get(i) ?? []
-          const count = node.branches?.[0]?.outputs.length ?? 0
-          const byIndex = Array.from(
-            { length: count },
-            (_, k) => cts.get(own.find((n) => n.attrs.index === k)?.id ?? -1) ?? null,
-          )
-          if (byIndex.every((c) => c === null)) return
-          const found =
-            node.op === scanOp
-              ? scanVjp(b, { node, cts: byIndex }, fwd, needs, ctx)
-              : phaseVjp(b, { node, gets: own, cts: byIndex }, fwd, needs, ctx)
-          for (const [id, g] of found) accumulate(b, cts, id, g, fwd)
-          return
-        }
-        const g = cts.get(i)
-        if (g === undefined) return
-        if (!hasVjp(node.op))
-          return void b.failWith(notDifferentiable(node, 'none' in node.op.vjp ? node.op.vjp.none : ''))
-        const back = node.op.vjp({
-          g,
-          args: node.inputs.map(fwd),
-          attrs: node.attrs,
-          out: () => fwd(i),
-          needs: node.inputs.map((id) => needs[id] === 1),
-          kit: b,
-        })
-        if (!areCotangents(back, node.inputs.length))
-          return void b.failWith({
-            tag: 'ConfigError',
-            option: node.op.name,
-            path: node.path,
-            message: `the gradient rule of ${node.op.name} returned ${showGiven(back)}; it must return a list with a cotangent, or null, for each of ${node.inputs.length} operands`,
-            fix: "return [kit.emit('mul', [g, …])], for instance, with null where there is no path",
-          })
-        back.forEach((c, k) => {
-          if (c !== null && needs[node.inputs[k]] === 1) accumulate(b, cts, node.inputs[k], c, fwd)
-        })
-      }),
+      b.differentiating(fwd(i).id, () =>
+        g === undefined ? throughBranches(walk, node, gets.get(i) ?? NONE) : throughOp(walk, node, g),
+      ),
     )
   }
   for (const [id, g] of cts) if (!isInvalid(g)) b.tie(fwd(id).id, { cotangent: g.id })

@@ -7,7 +7,11 @@ import type { Value } from '../graph/op.js'
 /** Which nodes depend on a node for which a gradient is wanted. */
 export const dependents = (nodes: readonly Node[], wanted: ReadonlySet<NodeId>): Uint8Array => {
   const needs = new Uint8Array(nodes.length)
-  for (const node of nodes) needs[node.id] = wanted.has(node.id) || node.inputs.some((i) => needs[i] === 1) ? 1 : 0
+  for (const { id, inputs } of nodes) {
+    let needed = wanted.has(id)
+    for (let k = 0; k < inputs.length && !needed; k++) needed = needs[inputs[k]] === 1
+    needs[id] = needed ? 1 : 0
+  }
   return needs
 }
 

@@ -31,8 +31,9 @@ const keptOf = (body: Graph, carries: number): readonly NodeId[] => [
 
 /** The same node, of which what a step back wants can be had: outputs behind all others. */
 export const withSteps = (node: Node): Node => {
-  const [body] = node.branches ?? []
-  if (node.op !== scanOp || body === undefined) return node
+  if (node.op !== scanOp) return node
+  const body = node.branches?.[0]
+  if (body === undefined) return node
   const carries = Number(node.attrs.carries)
   const known = new Set(body.outputs.slice(carries))
   const more = keptOf(body, carries).filter((id) => !known.has(id))

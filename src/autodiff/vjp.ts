@@ -3,13 +3,13 @@
  * and drawn like any other program. Each op's own rule does the differentiating.
  */
 import * as E from 'fp-ts/lib/Either.js'
-import { freeze } from 'immer'
 import type { QuantErrors } from '../data/error.js'
 import { attempt } from '../data/fields.js'
 import type { NodeId } from '../data/quant.js'
 import type { Tree } from '../data/tree.js'
 import { at, mapTree } from '../data/tree.js'
 import { isInvalid, newBuilder, type Builder } from '../graph/builder.js'
+import { frozen } from '../graph/frozen.js'
 import type { Graph } from '../graph/graph.js'
 import type { OpTable, Value } from '../graph/op.js'
 import type { Program, ProgramInput, ProgramOutput } from '../graph/program.js'
@@ -64,13 +64,10 @@ const noTarget = (results: readonly ProgramOutput[], name: string | undefined): 
 const copied = (b: Builder, { graph }: Program): readonly Value[] => {
   const values: Value[] = []
   for (const node of graph.nodes) {
-    values.push(
-      b.copy(
-        withSteps(node),
-        node.inputs.map((i) => values[i]),
-      ),
-    )
-    b.tie(node.id, node)
+    const args: Value[] = []
+    for (const i of node.inputs) args.push(values[i])
+    values.push(b.copy(withSteps(node), args))
+    if (node.backwardOf !== undefined || node.cotangent !== undefined) b.tie(node.id, node)
   }
   return values
 }
@@ -103,14 +100,15 @@ const gradients = (
   const found = new Map<string, Value>()
   backward(b, graph, (id) => values[id], cts, { wanted: new Set(wanted.flatMap(nodesOf)), leaves, found, backward })
   return (i) =>
-    b.differentiating(
-      i.node,
-      () =>
-        [...nodesOf(i).map((id) => cts.get(id)), i.kind === 'state' ? found.get(i.path) : undefined]
-          .filter((c): c is Value => c !== undefined)
-          .reduce<Value | null>((sum, c) => (sum === null ? c : b.emit('add', [sum, c])), null) ??
-        b.constant(0, i.shape),
-    )
+    b.differentiating(i.node, () => {
+      let sum: Value | null = null
+      const add = (c: Value | undefined): void => {
+        if (c !== undefined) sum = sum === null ? c : b.emit('add', [sum, c])
+      }
+      for (const id of nodesOf(i)) add(cts.get(id))
+      if (i.kind === 'state') add(found.get(i.path))
+      return sum ?? b.constant(0, i.shape)
+    })
 }
 
 const isIndex = (x: unknown): x is number => typeof x === 'number'
@@ -183,16 +181,12 @@ const differentiated = (table: OpTable, program: Program, options: VjpOptions): 
     ...outputs.slice(program.outputs.length).map((o) => b.value(o.node)),
   ])
   const structure = { ...program.structure, data, grads }
-  return E.right(freeze<Program>({ ...program, graph, inputs, outputs, structure }, true))
+  return E.right(frozen<Program>({ ...program, graph, inputs, outputs, structure }))
 }
 
 /** Drops leaves without a gradient, and the records that this empties; arrays keep their places. */
 const prune = (tree: Tree<number>): Tree<number> => {
   if (typeof tree === 'number') return tree
   if (Array.isArray(tree)) return tree.map(prune)
-  return Object.fromEntries(
-    Object.entries(tree)
-      .filter(([, t]) => t !== -1)
-      .map(([k, t]) => [k, prune(t)]),
-  )
+  return Object.fromEntries(Object.entries(tree).flatMap(([k, t]) => (t === -1 ? [] : [[k, prune(t)] as const])))
 }

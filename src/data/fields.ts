@@ -111,8 +111,9 @@ export const oneOf = <const W extends string | number | boolean | null>(...words
 })
 /** A list of anything. */
 export const list: Field = { says: 'a list', like: '[]', holds: Array.isArray }
+const isLength = (n: unknown): boolean => isWhole(n) && n >= 0
 /** Is it a list of whole numbers from 0 on? */
-export const isShape = (x: unknown): x is readonly number[] => Array.isArray(x) && x.every((n) => isWhole(n) && n >= 0)
+export const isShape = (x: unknown): x is readonly number[] => Array.isArray(x) && x.every(isLength)
 /** A shape. */
 export const shapeField: Field<readonly number[]> = {
   says: 'a list of whole numbers from 0 on',

@@ -107,6 +107,7 @@ const differentiating = <A>(d: GraphDraft, of: NodeId, body: () => A): A => {
 }
 
 const tie = (d: GraphDraft, id: NodeId, { backwardOf, cotangent }: Pick<Node, 'backwardOf' | 'cotangent'>): void => {
+  if (backwardOf === undefined && cotangent === undefined) return
   const at = id - d.base
   if (d.nodes[at] === undefined) return
   if (backwardOf !== undefined) d.nodes[at] = { ...d.nodes[at], backwardOf }

@@ -76,6 +76,12 @@ export const valueOf = (d: GraphDraft, node: Node): Value => ({
 /** What a node computes, without where it stands and what it carries. */
 export type Call = { readonly op: Op; readonly ids: readonly NodeId[]; readonly attrs: Attrs; readonly shape: Shape }
 
+const withRest = (d: GraphDraft, node: Node, branches: Node['branches']): Node => ({
+  ...node,
+  ...(branches === undefined ? {} : { branches }),
+  ...(d.options.locations === true ? { location: callSite() } : {}),
+})
+
 /** Appends a node; `key` tells what it computes, null where each is one of its own. */
 export const append = (
   d: GraphDraft,
@@ -86,27 +92,19 @@ export const append = (
 ): Value => {
   const { path, backwardOf } = d
   const id = d.base + d.nodes.length
-  const plain: Node =
+  const node: Node =
     backwardOf === null
       ? { id, op, inputs: ids, attrs, shape, carried, path }
       : { id, op, inputs: ids, attrs, shape, carried, path, backwardOf }
   // Most nodes have none of the rest, and traces make many.
-  const isPlain = branches === undefined && d.options.locations !== true
-  const node: Node = isPlain
-    ? plain
-    : {
-        ...plain,
-        ...(branches === undefined ? {} : { branches }),
-        ...(d.options.locations === true ? { location: callSite() } : {}),
-      }
-  d.nodes.push(node)
-  const dtype = dtypeOf(d, op, ids, attrs)
+  d.nodes.push(branches === undefined && d.options.locations !== true ? node : withRest(d, node, branches))
+  const dtype = op.dtype === undefined && op !== inputOp ? 'float' : dtypeOf(d, op, ids, attrs)
   if (dtype !== 'float') d.dtypes.set(id, dtype)
   if (key !== null) {
     d.keys.set(key, id)
     d.keyList.push(key)
   }
-  return valueOf(d, node)
+  return { id, shape, carried, dtype, kit: d.kit }
 }
 
 const constantKey = (d: GraphDraft, value: number, shape: Shape): string =>

@@ -12,6 +12,7 @@ import {
 } from '../data/quant.js'
 import { isShape, nearestName, showGiven } from '../data/fields.js'
 import type { Shape } from '../data/shape.js'
+import type { Outer } from './building.js'
 import { capture, capturedAll, outsideOf } from './capture.js'
 import {
   append,
@@ -73,7 +74,7 @@ const ruled = (d: GraphDraft, op: Op, args: readonly Value[], attrs: Attrs, shap
 }
 
 const carryAny = (args: readonly Value[]): boolean => {
-  for (const a of args) if (gridOf(a.carried) !== null) return true
+  for (let i = 0; i < args.length; i++) if (gridOf(args[i].carried) !== null) return true
   return false
 }
 
@@ -93,7 +94,7 @@ const carriedOf = (d: GraphDraft, op: Op, args: readonly Value[], attrs: Attrs, 
 
 /** Are all of them values of this graph? Failed ones are of none. */
 const areOwn = (d: GraphDraft, values: readonly Value[]): boolean => {
-  for (const v of values) if (v.kit !== d.kit) return false
+  for (let i = 0; i < values.length; i++) if (values[i].kit !== d.kit) return false
   return true
 }
 
@@ -118,7 +119,6 @@ const twoOps = (d: GraphDraft, op: Op): Value =>
 /** The op of a name in this graph: that of the table, or the first one that was applied; null where it is another one. */
 const opOf = (d: GraphDraft, asked: Op): Op | null => {
   const known = d.opsByName.get(asked.name)
-  if (known === asked) return asked
   const { table } = d.options
   const op = known ?? (Object.hasOwn(table, asked.name) ? table[asked.name] : asked)
   if (!sameOp(op, asked)) return null
@@ -127,9 +127,7 @@ const opOf = (d: GraphDraft, asked: Op): Op | null => {
 }
 
 /** In the body of a loop: what depends on nothing that the loop changes is computed outside. Null: this does depend. */
-const hoisted = (d: GraphDraft, op: Op, given: readonly Value[], attrs: Attrs): Value | null => {
-  const { outer } = d.options
-  if (outer === undefined) return null
+const hoisted = (d: GraphDraft, outer: Outer, op: Op, given: readonly Value[], attrs: Attrs): Value | null => {
   const made = outer.at(d.path, (around) => {
     const args = outsideOf(d, given, around)
     return args === null ? null : around.apply(op, args, attrs)
@@ -142,9 +140,9 @@ const hoisted = (d: GraphDraft, op: Op, given: readonly Value[], attrs: Attrs): 
 const emitted = (d: GraphDraft, op: Op, args: readonly Value[], attrs: Attrs): Value => {
   const ids: NodeId[] = []
   const shapes: Shape[] = []
-  for (const a of args) {
-    ids.push(a.id)
-    shapes.push(a.shape)
+  for (let i = 0; i < args.length; i++) {
+    ids.push(args[i].id)
+    shapes.push(args[i].shape)
   }
   const shape = op.shape(shapes, attrs)
   if (!isShape(shape)) {
@@ -171,9 +169,9 @@ export const apply = (d: GraphDraft, asked: Op, asGiven: readonly Value[], attrs
   const given = areOwn(d, asGiven) ? asGiven : capturedAll(d, asGiven)
   if (given === 'invalid') return invalid(d)
   if (given === null) return foreign(d, asked)
-  const outside = hoisted(d, asked, given, attrs)
+  const outside = d.options.outer === undefined ? null : hoisted(d, d.options.outer, asked, given, attrs)
   if (outside !== null) return outside
-  const op = opOf(d, asked)
+  const op = d.opsByName.get(asked.name) === asked ? asked : opOf(d, asked)
   return op === null ? twoOps(d, asked) : guarded(d, op, given, attrs)
 }
 

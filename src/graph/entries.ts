@@ -8,10 +8,7 @@ import type { Builder } from './builder.js'
 import { isDecl, isLeafDecl, type InputDecl, type LeafDecl, type QuantInput } from './inputDecl.js'
 import type { Value } from './op.js'
 import type { ProgramInput } from './program.js'
-import { isValue } from './value.js'
 
-/** One entry: its number, and its value. */
-type Entry = { readonly index: number; readonly value: Value }
 /** A tree of values, and the same tree of their numbers. */
 type Entered = { readonly values: Tree<Value>; readonly indices: Tree<number> }
 
@@ -51,13 +48,7 @@ const declared = (
   return b.declare(parts.value, carriedBy(d, quant))
 }
 
-const isEntry = (x: unknown): x is Entry =>
-  typeof x === 'object' && x !== null && 'index' in x && 'value' in x && isValue(x.value)
-
-const entered = (tree: unknown): Entered => ({
-  values: mapTree(isEntry, tree, (e) => e.value),
-  indices: mapTree(isEntry, tree, (e) => e.index),
-})
+const isIndex = (x: unknown): x is number => typeof x === 'number'
 
 const nameOf = ({ path, part }: Pick<ProgramInput, 'path' | 'part'>): string =>
   part === 'tensor' || part === 'value' ? path : `${path === '' ? 'input' : path}.${part}`
@@ -68,6 +59,8 @@ export const entriesOf = (
   spec: { readonly params: unknown; readonly state: unknown; readonly inputs: unknown },
 ): Entries => {
   const inputs: ProgramInput[] = []
+  const values: Value[] = []
+  const entered = (indices: Tree<number>): Entered => ({ values: mapTree(isIndex, indices, (i) => values[i]), indices })
   const add = (made: Omit<ProgramInput, 'node'>): Value => {
     const v = b.input(made.kind, nameOf(made), made.shape, undefined, made.dtype)
     const { kind, path, shape, learned, part, ...extra } = made
@@ -76,10 +69,11 @@ export const entriesOf = (
   }
   const leaf =
     (kind: 'param' | 'state') =>
-    ({ shape, learned, means }: LeafDecl, path: string): Entry => ({
-      index: inputs.length,
-      value: add({ kind, path, shape, learned, part: 'tensor', ...(means === undefined ? {} : { means }) }),
-    })
+    ({ shape, learned, means }: LeafDecl, path: string): number => {
+      const index = inputs.length
+      values[index] = add({ kind, path, shape, learned, part: 'tensor', ...(means === undefined ? {} : { means }) })
+      return index
+    }
   const part = (path: string, shape: Shape, name: 'scale' | 'zeroPoint'): Value =>
     add({ kind: 'data', path, shape, learned: false, part: name })
   const quantized = (d: QuantInput, path: string): Value => {
@@ -98,12 +92,14 @@ export const entriesOf = (
     const scale = part(path, d.scaleShape, 'scale')
     return declared(b, d, { value, scale, zeroPoint: part(path, d.zeroPointShape, 'zeroPoint') })
   }
-  const data = (d: InputDecl, path: string): Entry => {
-    const index = inputs.length
-    if (d.input === 'quant') return { index, value: quantized(d, path) }
-    const { shape, dtype } = d
+  const tensor = ({ shape, dtype }: Exclude<InputDecl, QuantInput>, path: string): Value => {
     const made = { kind: 'data', path, shape, learned: false, part: 'tensor' } as const
-    return { index, value: add({ ...made, ...(dtype === undefined ? {} : { dtype }) }) }
+    return add(dtype === undefined ? made : { ...made, dtype })
+  }
+  const data = (d: InputDecl, path: string): number => {
+    const index = inputs.length
+    values[index] = d.input === 'quant' ? quantized(d, path) : tensor(d, path)
+    return index
   }
   const params = entered(mapTree(isLeafDecl, spec.params, leaf('param')))
   const state = entered(mapTree(isLeafDecl, spec.state, leaf('state')))

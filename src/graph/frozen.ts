@@ -1,34 +1,31 @@
 /** A finished graph as one deeply frozen value, whose ids start at 0. */
 import { freeze } from 'immer'
 import type { Carried } from '../data/quant.js'
-import type { Attrs } from './attributes.js'
 import type { Graph, Node } from './graph.js'
 
-/** Attributes are mostly a few numbers and words, of which nothing is deep. */
-const freezeAttrs = (attrs: Attrs): void => {
-  if (Object.isFrozen(attrs)) return
-  for (const name in attrs)
-    if (typeof attrs[name] === 'object') {
-      freeze(attrs, true)
-      return
-    }
-  Object.freeze(attrs)
+/** Freezes plain data as deep as it goes, as immer does; what is frozen already is so in depth. */
+export const frozen = <A>(x: A): A => {
+  if (typeof x !== 'object' || x === null || Object.isFrozen(x)) return x
+  if (Array.isArray(x)) {
+    Object.freeze(x)
+    for (let i = 0; i < x.length; i++) frozen(x[i])
+    return x
+  }
+  // Neither what holds numbers in bulk, nor what has an inside of its own.
+  if (Object.getPrototypeOf(x) !== Object.prototype) return freeze(x, true)
+  Object.freeze(x)
+  for (const name in x) frozen(x[name])
+  return x
 }
 
-const freezeCarried = (carried: Carried): void => {
-  if (Object.isFrozen(carried)) return
-  if (carried.tag === 'carries' || carried.tag === 'claimed') freeze(carried, true)
-  else Object.freeze(carried)
-}
-
-/** Freezes what a node owns. Ops are mostly shared and frozen already. */
+/** Freezes what a node owns. Ops are mostly shared and frozen already, and so are many attributes and metadata. */
 const freezeNode = (node: Node): Node => {
-  if (!Object.isFrozen(node.op)) freeze(node.op, true)
-  freezeAttrs(node.attrs)
-  freezeCarried(node.carried)
+  frozen(node.op)
+  frozen(node.attrs)
+  frozen(node.carried)
   Object.freeze(node.inputs)
   Object.freeze(node.shape)
-  if (node.branches !== undefined) freeze(node.branches, true)
+  if (node.branches !== undefined) frozen(node.branches)
   return Object.freeze(node)
 }
 

@@ -38,7 +38,7 @@ const difference = (a: readonly Value[], b: readonly Value[]): number => {
 
 /** Both branches over values of this graph. */
 const chosen = (d: GraphDraft, spec: PhaseSpec, started: () => Builder): readonly Value[] => {
-  if ([spec.counter, ...spec.args].some(isInvalid)) return [invalid(d), invalid(d), invalid(d), invalid(d)]
+  if (isInvalid(spec.counter) || spec.args.some(isInvalid)) return [invalid(d), invalid(d), invalid(d), invalid(d)]
   const collect = branch(d, spec, spec.collect, started)
   const learned = branch(d, spec, spec.learned, started)
   if (collect.outs.some(isInvalid) || learned.outs.some(isInvalid)) return collect.outs.map(() => invalid(d))
@@ -59,8 +59,14 @@ const chosen = (d: GraphDraft, spec: PhaseSpec, started: () => Builder): readonl
   return collect.outs.map((o, index) => output(d, node, index, o.shape))
 }
 
+const isOwn = (d: GraphDraft, { counter, args }: PhaseSpec): boolean => {
+  for (const v of args) if (v.kit !== d.kit) return false
+  return counter.kit === d.kit
+}
+
 /** A phase; `started` starts the graph of a branch. */
 export const phase = (d: GraphDraft, asGiven: PhaseSpec, started: () => Builder): readonly Value[] => {
+  if (d.options.outer === undefined && isOwn(d, asGiven)) return chosen(d, asGiven, started)
   const [counter, ...args] = [asGiven.counter, ...asGiven.args].map((v) => capture(d, v) ?? invalid(d))
   const { outer } = d.options
   const hoisted = outer?.at(d.path, (around) => {

@@ -1,5 +1,5 @@
 /** How large the values of a program are, known before anything is allocated for them. */
-import { bytesOf, MOST_BYTES, showBytes, showShape } from '../data/shape.js'
+import { bytesOf, MOST_BYTES, MOST_ELEMENTS, showBytes, showShape, sizeOf } from '../data/shape.js'
 import type { Graph, Node } from './graph.js'
 import type { Program } from './program.js'
 
@@ -16,22 +16,22 @@ const wanted = (graph: Graph): Uint8Array => {
   return live
 }
 
-const NONE: readonly Graph[] = []
+/** Is there a value with more elements than a tensor can have? Mostly not, and then nobody asks which are computed. */
+const isAbsurd = (graph: Graph): boolean => {
+  for (const { shape, branches } of graph.nodes)
+    if (sizeOf(shape) > MOST_ELEMENTS || (branches !== undefined && branches.some(isAbsurd))) return true
+  return false
+}
 
 /** The largest value of a graph and of its phases, or null for one without nodes. */
 const largest = (graph: Graph): Node | null => {
   const live = wanted(graph)
   let most: Node | null = null
-  let bytes = -1
-  const see = (node: Node | null): void => {
-    if (node === null || bytesOf(node.shape) <= bytes) return
-    most = node
-    bytes = bytesOf(node.shape)
-  }
   for (const node of graph.nodes) {
     if (live[node.id] === 0) continue
-    see(node)
-    for (const branch of node.branches ?? NONE) see(largest(branch))
+    const inner = (node.branches ?? []).map(largest)
+    for (const n of [node, ...inner])
+      if (n !== null && (most === null || bytesOf(n.shape) > bytesOf(most.shape))) most = n
   }
   return most
 }
@@ -42,7 +42,7 @@ const largest = (graph: Graph): Node | null => {
  */
 export const sizeProblem = (program: Program, together: number): string | null => {
   const { graph, inputs } = program
-  const most = largest(graph)
+  const most = isAbsurd(graph) ? largest(graph) : null
   if (most !== null && bytesOf(most.shape) > MOST_BYTES)
     return `%${most.id} = ${most.op.name}${most.path === '' ? '' : ` in ${most.path}`} of shape ${showShape(most.shape)} takes ${showBytes(bytesOf(most.shape))}; a value holds at most ${showBytes(MOST_BYTES)}`
   const own = new Set([...inputs.map((i) => i.node), ...graph.outputs])

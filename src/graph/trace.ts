@@ -1,6 +1,5 @@
 /** Traces a function of values into a program. Knows trees of values; knows nothing of layers. */
 import * as E from 'fp-ts/lib/Either.js'
-import { freeze } from 'immer'
 import { isFailure, type QuantError, type QuantErrors } from '../data/error.js'
 import { gridOf, isFloatGrid, nodesOfGrid, type Grid } from '../data/quant.js'
 import type { Tree } from '../data/tree.js'
@@ -9,6 +8,7 @@ import { liesIn, partProblems, type Where } from '../data/where.js'
 import type { Builder } from './builder.js'
 import { isInvalid, newBuilder } from './builder.js'
 import { entriesOf, type Entries } from './entries.js'
+import { frozen } from './frozen.js'
 import { inputProblems } from './inputDecl.js'
 import type { OpTable, Value } from './op.js'
 import type { Program, ProgramLayer, ProgramOutput, QuantParts } from './program.js'
@@ -69,11 +69,11 @@ const bodyOf = (
 /** What is wrong with what a body returned; null where nothing is. */
 const returnProblem = (
   b: Builder,
-  results: readonly Value[],
+  results: number,
   found: readonly Value[],
   { inputs }: Entries,
 ): QuantError | null => {
-  if (results.length === 0)
+  if (results === 0)
     return {
       tag: 'InputError',
       input: 'result',
@@ -104,7 +104,7 @@ const programOf = (
   spec: TraceSpec,
   b: Builder,
   { inputs, params, state, data }: Entries,
-  { results, nextState }: ReturnType<TraceSpec['body']>,
+  { results, nextState, found }: ReturnType<TraceSpec['body']> & { readonly found: readonly Value[] },
 ): Program => {
   const outputs: ProgramOutput[] = []
   const output =
@@ -125,12 +125,11 @@ const programOf = (
     nextState: nextTree,
     grads: null,
   }
-  const found = [...leaves(isValue, results), ...leaves(isValue, nextState)].map((l) => l.leaf)
   const parts = outputs.flatMap(({ quant: q }) => (q === undefined ? [] : nodesOfGrid(q)))
   const graph = b.finish([...found, ...parts.map(b.value)])
   const layers = spec.layers === undefined || spec.layers.length === 0 ? {} : { layers: spec.layers }
   const { mode, strict } = spec
-  return freeze<Program>({ version: 1, mode, strict, graph, inputs, outputs, structure, ...layers }, true)
+  return frozen<Program>({ version: 1, mode, strict, graph, inputs, outputs, structure, ...layers })
 }
 
 /** Runs the body over fresh inputs and returns the program, or every error that was found. */
@@ -141,14 +140,12 @@ export const traceProgram = (spec: TraceSpec): E.Either<QuantErrors, Program> =>
   const b = newBuilder(still === undefined ? spec : { ...spec, frozen: liesIn(still) })
   const entries = entriesOf(b, spec)
   const returned = bodyOf(spec, b, entries.params.values, entries.state.values, entries.data.values)
-  if (b.errors.length === 0) {
-    const results = leaves(isValue, returned.results).map((l) => l.leaf)
-    const found = [...results, ...leaves(isValue, returned.nextState).map((l) => l.leaf)]
-    const problem = returnProblem(b, results, found, entries)
-    if (problem !== null) b.failWith(problem)
-  }
-  if (b.errors.length > 0) return E.left(freeze([...b.errors], true))
-  const program = programOf(spec, b, entries, returned)
+  if (b.errors.length > 0) return E.left(frozen([...b.errors]))
+  const results = leaves(isValue, returned.results)
+  const found = [...results, ...leaves(isValue, returned.nextState)].map((l) => l.leaf)
+  const problem = returnProblem(b, results.length, found, entries)
+  if (problem !== null) return E.left(frozen([problem]))
+  const program = programOf(spec, b, entries, { ...returned, found })
   const unknown =
     still === undefined ? [] : partProblems('trace', still, [...program.graph.nodes, ...(spec.layers ?? [])])
   return unknown.length > 0 ? E.left(unknown) : E.right(program)

@@ -9,7 +9,10 @@ const exactly = (_name: string, x: unknown): unknown => {
 const isPlain = (x: unknown): boolean => {
   if (typeof x === 'number') return Number.isFinite(x) && !Object.is(x, -0)
   if (typeof x !== 'object' || x === null) return true
-  if (Array.isArray(x)) return x.every(isPlain)
+  if (Array.isArray(x)) {
+    for (let i = 0; i < x.length; i++) if (!isPlain(x[i])) return false
+    return true
+  }
   return Object.getPrototypeOf(x) === Object.prototype && Object.values(x).every(isPlain)
 }
 

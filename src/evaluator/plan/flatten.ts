@@ -7,8 +7,8 @@ import { sameShape, sizeOf, type Shape } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Graph, Node } from '../../graph/graph.js'
 import { inputGrid, isLicence, obstacleText, productLicence } from '../../graph/licence.js'
+import { attrsKey } from '../../graph/attributes.js'
 import type { Attrs, Op } from '../../graph/op.js'
-import { exactText } from './exactText.js'
 import { liveIn } from './live.js'
 import { phaseResults, type PhaseTest } from './decide.js'
 import { loopNodes, type Pruned } from './loops.js'
@@ -127,18 +127,13 @@ const newFlat = (): Builder => {
   const attrsText = (attrs: Attrs): string => {
     const known = textOf.get(attrs)
     if (known !== undefined) return known
-    const text = exactText(attrs)
+    const text = attrsKey(attrs)
     textOf.set(attrs, text)
     return text
   }
+  const isFoldable = (a: Ref): boolean => nodes[a.id].op === constOp && sizeOf(a.shape) <= MOST_FOLDED
   const folded = (op: Op, args: readonly Ref[], attrs: Attrs, shape: Shape): number | null => {
-    if (
-      args.length === 0 ||
-      op.guards === true ||
-      sizeOf(shape) > MOST_FOLDED ||
-      !args.every((a) => nodes[a.id].op === constOp && sizeOf(a.shape) <= MOST_FOLDED)
-    )
-      return null
+    if (args.length === 0 || op.guards === true || sizeOf(shape) > MOST_FOLDED || !args.every(isFoldable)) return null
     const out: Tensor = { shape, data: new Float32Array(sizeOf(shape)) }
     const failure = op.evaluate(
       args.map((a) => ({
@@ -156,26 +151,27 @@ const newFlat = (): Builder => {
     const { origin, path, licence, grid } = from
     const value = folded(op, args, attrs, shape)
     if (value !== null) return add(constOp, [], constantAttrs(value), shape, { origin, path })
-    const key = `${op.name}|${args.map((a) => `${a.id}:${a.shape.join()}`).join('|')}|${attrsText(attrs)}|${shape.join()}${typeof licence === 'object' ? '|integers' : ''}`
-    const known = op === inputOp ? undefined : keys.get(key)
-    if (known !== undefined) return { id: known, shape }
     const id = nodes.length
-    if (op !== inputOp) keys.set(key, id)
-    nodes.push({
-      id,
-      op,
-      args,
-      attrs,
-      shape,
-      origin,
-      path,
-      ...(licence === undefined ? {} : { licence }),
-      ...(grid === undefined ? {} : { grid }),
-    })
+    if (op !== inputOp) {
+      let key = op.name
+      for (let i = 0; i < args.length; i++) key += `|${args[i].id}:${args[i].shape.join()}`
+      key += `|${attrsText(attrs)}|${shape.join()}${typeof licence === 'object' ? '|integers' : ''}`
+      const known = keys.get(key)
+      if (known !== undefined) return { id: known, shape }
+      keys.set(key, id)
+    }
+    const node: FlatNode = { id, op, args, attrs, shape, origin, path }
+    nodes.push(licence === undefined && grid === undefined ? node : withGrids(node, licence, grid))
     return { id, shape }
   }
   return { nodes, add }
 }
+
+const withGrids = (node: FlatNode, licence: From['licence'], grid: From['grid']): FlatNode => ({
+  ...node,
+  ...(licence === undefined ? {} : { licence }),
+  ...(grid === undefined ? {} : { grid }),
+})
 
 /** Keeps what outputs and checks need, ids closed up. */
 export const withoutDead = (flat: Flat): Flat => {
@@ -183,9 +179,10 @@ export const withoutDead = (flat: Flat): Flat => {
   for (const o of flat.outputs) live[o.id] = 1
   for (let i = flat.nodes.length - 1; i >= 0; i--) {
     const node = flat.nodes[i]
-    if (node.op.guards === true) live[i] = 1
-    if (live[i] === 0) continue
-    for (const a of node.args) live[a.id] = 1
+    if (live[i] === 0 && node.op.guards !== true) continue
+    live[i] = 1
+    const { args } = node
+    for (let k = 0; k < args.length; k++) live[args[k].id] = 1
     if (typeof node.licence === 'object') for (const a of node.licence.scales) live[a.id] = 1
   }
   for (const t of flat.tests) markAll(flat.nodes, t.counter.id, live)
@@ -229,12 +226,16 @@ const computed = (
   b: Builder,
   node: Node,
   args: readonly Ref[],
-  { origin, path }: From,
-  integers: () => Pick<From, 'licence' | 'grid'>,
+  from: From,
+  { graph, refs }: { readonly graph: Graph; readonly refs: readonly Ref[] },
 ): Ref => {
   const { op, attrs, shape } = node
   if (isView(op) && sizeOf(args[0].shape) === sizeOf(shape)) return { id: args[0].id, shape }
-  const made = b.add(op, args, attrs, shape, { origin, path, ...integers() })
+  const integers =
+    op.product === undefined && op.births !== true
+      ? from
+      : { ...from, licence: licenceOf(graph, node, (id) => refs[id]), grid: bornGrid(graph, node) }
+  const made = b.add(op, args, attrs, shape, integers)
   return op.guards === true && sameShape(args[0].shape, shape) ? { id: args[0].id, shape } : made
 }
 
@@ -252,6 +253,7 @@ export const flatten = (graph: Graph, read: (input: number) => Float32Array, ope
     const loops = new Map<NodeId, Pruned>()
     const live = liveIn(g, loops)
     const refs = new Array<Ref>(g.nodes.length)
+    const within = { graph: g, refs }
     const tuples = new Map<NodeId, readonly Ref[]>()
     const places = new Map(g.inputs.map((id, i) => [id, i] as const))
     const branched = (node: Node, args: readonly Ref[], from: From): readonly Ref[] => {
@@ -283,10 +285,7 @@ export const flatten = (graph: Graph, read: (input: number) => Float32Array, ope
         tuples.set(node.id, outs)
         return outs[0] ?? args[0]
       }
-      return computed(b, node, args, from, () => ({
-        licence: licenceOf(g, node, (id) => refs[id]),
-        grid: bornGrid(g, node),
-      }))
+      return computed(b, node, args, from, within)
     }
     for (const node of g.nodes) {
       const place = places.get(node.id)

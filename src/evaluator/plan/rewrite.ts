@@ -171,8 +171,9 @@ export const rewrite = (flat: Flat, rules: RewriteRules): Flat =>
     }
     const context = { nodes, rules, push, checkOnce }
     return (node) => {
-      for (const one of REWRITES) {
-        const id = one(context, node)
+      if (node.args.length === 0) return push(node)
+      for (let i = 0; i < REWRITES.length; i++) {
+        const id = REWRITES[i](context, node)
         if (id !== null) return id
       }
       return push(node)

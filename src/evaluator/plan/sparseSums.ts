@@ -85,9 +85,10 @@ const pushSum = (push: Push, { dense, sparse, place, inner }: Sum, { shape, orig
 
 /** A sum with an operand that is 0 but for one element of each row, in parts. */
 const partsOf = (c: Context, node: FlatNode): Sum | null => {
+  if (node.op !== add) return null
   const [a, b] = node.args
   const size = sizeOf(node.shape)
-  if (node.op !== add || [a, b].some((r) => r === undefined || sizeOf(r.shape) !== size)) return null
+  if ([a, b].some((r) => r === undefined || sizeOf(r.shape) !== size)) return null
   const ofSecond = placeOf(c.nodes, b)
   const found = ofSecond ?? placeOf(c.nodes, a)
   if (found === null) return null
@@ -98,9 +99,9 @@ const partsOf = (c: Context, node: FlatNode): Sum | null => {
 
 /** A mask behind such a sum, which only it reads: it is applied to both parts, so that the sum stays last. */
 const maskedParts = (c: Context, node: FlatNode, sums: ReadonlyMap<number, Sum>): Sum | null => {
+  if (node.op !== select) return null
   const [condition, value, otherwise] = node.args
-  if (node.op !== select || c.nodes[otherwise.id].op !== constOp || constantOf(c.nodes[otherwise.id].attrs) !== 0)
-    return null
+  if (c.nodes[otherwise.id].op !== constOp || constantOf(c.nodes[otherwise.id].attrs) !== 0) return null
   const sum = sums.get(value.id)
   const size = sizeOf(node.shape)
   if (sum === undefined || sizeOf(condition.shape) !== size) return null
@@ -122,7 +123,7 @@ export const sparseSums = (flat: Flat, rules: RewriteRules): Flat => {
   if (!flat.nodes.some((n) => n.op === scatterAtOp)) return flat
   const users = new Map<number, number>()
   const use = (r: Ref): void => void users.set(r.id, (users.get(r.id) ?? 0) + 1)
-  for (const n of flat.nodes) n.args.forEach(use)
+  for (const n of flat.nodes) for (const a of n.args) use(a)
   flat.outputs.forEach(use)
   return rebuilt(flat, (nodes, push) => {
     const context = { nodes, rules, push }

@@ -11,9 +11,11 @@ type Options = Source['options']
 const isRecord = (x: unknown): x is Options => typeof x === 'object' && x !== null && !Array.isArray(x)
 const isQuantizer = (x: unknown): x is Quantizer => isRecord(x) && typeof x.use === 'string' && 'quantType' in x
 
+const known: { readonly [name: string]: unknown } = presets
+
 /** A preset by its name, or with the options that make this quantizer of it. */
 const quantizerCode = (q: Quantizer | TruncQuantizer): string => {
-  const preset = Object.entries(presets).find(([name]) => name === q.name)?.[1]
+  const preset = Object.hasOwn(presets, q.name) ? known[q.name] : undefined
   if (preset === undefined || preset === q || !isQuantizer(q) || !isQuantizer(preset)) return q.name
   const changed = quantizerOptionNames.filter((f) => JSON.stringify(q[f]) !== JSON.stringify(preset[f]))
   return changed.length === 0

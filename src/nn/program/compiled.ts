@@ -101,7 +101,8 @@ export const compileOn = <P, S, I, O>(
   backend: Backend,
 ): E.Either<QuantErrors, Compiled<P, S, I, O>> => {
   let gone = false
-  const back = unbinder<S, O>(program)
+  // A resident program never asks for it.
+  let back: ReturnType<typeof unbinder<S, O>> | null = null
   const owner: Owner = { backend: backend.name, isGone: () => gone }
   const compiled = (executable: Executable): Compiled<P, S, I, O> => ({
     program,
@@ -112,7 +113,7 @@ export const compileOn = <P, S, I, O>(
       const bound = bindInputs(program, args, options)
       if (E.isLeft(bound)) return bound
       const ran = executable.run(bound.right, options)
-      return E.isLeft(ran) ? ran : E.right(back(ran.right.outputs, ran.right.warnings))
+      return E.isLeft(ran) ? ran : E.right((back ??= unbinder<S, O>(program))(ran.right.outputs, ran.right.warnings))
     },
     resident: (args, options) => {
       if (gone) return E.left(disposed('this compiled program', backend.name))

@@ -18,7 +18,12 @@ import { LOOP_ELEMENTS } from '../machine.js'
 const addCutsOf = (node: FlatNode, cuts: Set<number>): void => {
   const { reduces } = node.op
   const to = reduces === undefined ? node.shape : node.args[0].shape
-  for (const a of node.args) if (a.shape !== to) addCuts(runsOf(a.shape, to), cuts)
+  const size = sizeOf(to)
+  for (const { shape } of node.args) {
+    // What is whole, or one number, has no pattern.
+    const own = sizeOf(shape)
+    if (own !== size && own !== 1) addCuts(runsOf(shape, to), cuts)
+  }
   if (reduces !== undefined) addCuts(runsOf(overOf(node, reduces), to), cuts)
 }
 

@@ -86,11 +86,13 @@ export const newLoopRules = (): LoopRules => {
   // All are written into one list, in which equal operations are one.
   const exprs = newExprs()
   const writtenOf = ({ op, attrs: given, args }: FlatNode): Written => {
-    const attrs = isEmpty(given) ? NO_ATTRS : given
     let own = known.get(op)
     if (own === undefined) known.set(op, (own = new WeakMap()))
-    let found = own.get(attrs)
-    if (found === undefined) own.set(attrs, (found = { root: tryToWrite(exprs, op, attrs, args.length), cheap: null }))
+    const same = own.get(given)
+    if (same !== undefined) return same
+    const attrs = isEmpty(given) ? NO_ATTRS : given
+    const found = own.get(attrs) ?? { root: tryToWrite(exprs, op, attrs, args.length), cheap: null }
+    own.set(attrs, found).set(given, found)
     return found
   }
   const isCheap = (node: FlatNode): boolean => {
