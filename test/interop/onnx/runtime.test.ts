@@ -20,7 +20,7 @@ const REFUSED: { readonly [op: string]: readonly [count: number, why: RegExp] | 
   adaptiveAvgPool: [27, /from 5(×4)? to .* has windows of several sizes|from 2×3×2 to/],
   adaptiveMaxPool: [18, /from 5(×4)? to .* has windows of several sizes/],
   binaryQuantize: [18, /QCDQ has no binary quantizer/],
-  fromSteps: [12, /its scale or zero point depends on the data/],
+  fromSteps: [18, /its scale or zero point depends on the data/],
   onLearnedGrid: [9, /its scale or zero point depends on the data/],
   quantize: [24, /its rounding is not that of QuantizeLinear/],
   quantizeFloat: [15, /types of them are of opset 19|minifloats of e2m1, for which no type is/],

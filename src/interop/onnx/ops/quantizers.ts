@@ -1,4 +1,5 @@
 /** Quantizers: which of them QCDQ can say, and the operators of QONNX (Quant, BipolarQuant, Trunc). */
+import { intMax, intMin } from '../../../data/quant.js'
 import type { Node } from '../../../graph/graph.js'
 import type { Tensor } from '../../../data/tensor.js'
 import { computed, operand, scalarOf, unsupported, type Exporting, type Rule, type Unsupported } from '../rule.js'
@@ -118,9 +119,21 @@ const truncatedBy = (x: Exporting, node: Node): Truncated | null => {
   return { value, scale, zeroPoint, bits: c.tag === 'carries' || c.tag === 'claimed' ? c.quant.bits : 32 }
 }
 
+/** With the fewest bits, from its own on, that hold all integers which are known to occur, for a file clips to its bits. */
+const holding = (g: Grid, { lo, hi }: Node['attrs']): Grid | Unsupported => {
+  const fits = (bits: number): boolean =>
+    intMin(bits, g.signed) <= Number(lo ?? 0) && Number(hi ?? 0) <= intMax(bits, g.signed)
+  const bits = Array.from({ length: 33 - g.bits }, (_, k) => g.bits + k).find(fits)
+  return bits === undefined
+    ? unsupported(`no grid of 32 ${g.signed ? 'signed' : 'unsigned'} bits holds its integers`, 'quantize its result')
+    : { ...g, bits }
+}
+
 /** Truncation (Brevitas TruncIntQuant): in QCDQ the value quantized anew with the coarser scale, in QONNX a Trunc. */
 export const fromSteps: Rule = (x, node) => {
-  const g = gridOf(x, node)
+  const said = gridOf(x, node)
+  if ('unsupported' in said) return said
+  const g = holding(said, node.attrs)
   if ('unsupported' in g) return g
   const from = truncatedBy(x, node)
   if (x.format === 'qonnx') return from === null ? NO_TRUNCATION : truncated(x, node, g, from)
