@@ -1,5 +1,5 @@
 /**
- * `npm run bench:int8 -- [--python PATH] [--threads N] [--batches 1,32,128] [--rounds N] [--seconds S]`: inference on int8 of three networks,
+ * `npm run bench:int8 -- [--python PATH] [--threads N] [--batches 1,32,128] [--rounds N] [--seconds S] [--only REGEX]`: inference on int8 of three networks,
  * against ONNX Runtime on our own QCDQ export (native, and its WebAssembly build), PyTorch's float net, and the integer
  * program in C; and training steps of the same against PyTorch's. Peers take turns, and each row is a ratio of one run.
  */
@@ -14,11 +14,13 @@ import { InferenceSession, Tensor as OrtTensor, env } from 'onnxruntime-web'
 import * as q from '../../src/index.js'
 import { toC, toInteger, type CProgram } from '../../src/integer/index.js'
 import { exportOnnx } from '../../src/interop/onnx/index.js'
-import { batchOf, int8Nets, settled, type AnyNet, type Int8Net } from './int8Nets.js'
+import { batchOf, int8Nets, settled, trainingOf, type Int8Net } from './int8Nets.js'
 
 type Options = {
   readonly python: string | null
   readonly threads: number
+  /** Which rows: `depthwise b32 step` is one's label. */
+  readonly only: RegExp
   readonly batches: readonly number[]
   readonly rounds: number
   readonly seconds: number
@@ -139,19 +141,11 @@ const training = async (
   fma: boolean,
 ): Promise<readonly Rival[]> => {
   const x = batchOf(net, n)
-  const target = q.tensorOf(
-    [n],
-    Array.from({ length: n }, (_, i) => i % 10),
-  )
-  const task = q.withLoss(net.net as never, q.crossEntropy) as unknown as AnyNet
-  const declared = { x: q.tensorInput(x.shape), target: q.tensorInput([n]) }
-  const program = q.orThrow(
-    q.grad(q.orThrow(q.trace(task, declared as never, { mode: 'train' })), { output: 'loss' } as never),
-  )
+  const { program, target } = trainingOf(net, x)
   const backend = q.orThrow(await q.createWasm({ threads: o.threads, fma }))
   const optimizer = q.sgd({ lr: 1e-4 })
   const start = q.startTraining(settled(net, x) as never, optimizer)
-  const steps = q.orThrow(q.trainer(program as never, optimizer, start as never, backend))
+  const steps = q.orThrow(q.trainer(program, optimizer, start as never, backend))
   const ours: Rival = {
     name: `ours${backend.features.rungs.fma ? ' (fma)' : ''}`,
     time: bestOf(() => q.orThrow(steps.step({ x, target } as never))),
@@ -168,7 +162,9 @@ const training = async (
 }
 
 /** Rivals take turns; the best of all rounds of each. Their time divided by ours. */
-const row = async (label: string, rivals: readonly Rival[], o: Options): Promise<void> => {
+const row = async (label: string, made: () => Promise<readonly Rival[]>, o: Options): Promise<void> => {
+  if (!o.only.test(label)) return
+  const rivals = await made()
   const best = rivals.map(() => Infinity)
   for (let r = 0; r < o.rounds; r++)
     for (const [k, rival] of rivals.entries()) best[k] = Math.min(best[k], (await rival.time(o.seconds)) ?? Infinity)
@@ -189,6 +185,7 @@ const optionsOf = (args: readonly string[]): Options => {
     options: {
       python: { type: 'string' },
       threads: { type: 'string', default: '2' },
+      only: { type: 'string', default: '.' },
       batches: { type: 'string', default: '1,32,128' },
       rounds: { type: 'string', default: '3' },
       seconds: { type: 'string', default: '0.7' },
@@ -197,6 +194,7 @@ const optionsOf = (args: readonly string[]): Options => {
   return {
     python: values.python ?? null,
     threads: Number(values.threads),
+    only: new RegExp(values.only),
     batches: values.batches.split(',').map(Number),
     rounds: Number(values.rounds),
     seconds: Number(values.seconds),
@@ -212,11 +210,11 @@ const main = async (): Promise<void> => {
   )
   try {
     for (const net of int8Nets())
-      for (const n of o.batches) await row(`${net.name} b${n} infer`, await inference(net, n, o, py, folder), o)
+      for (const n of o.batches) await row(`${net.name} b${n} infer`, () => inference(net, n, o, py, folder), o)
     for (const net of int8Nets())
       for (const n of o.batches.filter((b) => b > 1)) {
-        await row(`${net.name} b${n} step`, await training(net, n, o, py, false), o)
-        await row(`${net.name} b${n} step`, await training(net, n, o, py, true), o)
+        await row(`${net.name} b${n} step`, () => training(net, n, o, py, false), o)
+        await row(`${net.name} b${n} step`, () => training(net, n, o, py, true), o)
       }
   } finally {
     py?.close()

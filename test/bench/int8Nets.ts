@@ -2,7 +2,9 @@
 import {
   AvgPool2d,
   chain,
+  crossEntropy,
   Flatten,
+  grad,
   init,
   orThrow,
   QuantConv2d,
@@ -13,7 +15,9 @@ import {
   manualSeed,
   run,
   tensorInput,
+  tensorOf,
   trace,
+  withLoss,
   type Layer,
   type Tensor,
 } from '../../src/index.js'
@@ -84,4 +88,14 @@ export const settled = (made: Int8Net, x: Tensor): { readonly params: unknown; r
   for (let k = 0; k <= COLLECT; k++)
     state = orThrow(run(program, { params: first.params, state, inputs: x as never })).state
   return { params: first.params, state }
+}
+
+/** The program of a training step's forward and backward pass on such a batch, and the batch's labels. */
+export const trainingOf = ({ net }: Int8Net, x: Tensor) => {
+  const [n] = x.shape
+  const labels = Array.from({ length: n }, (_, i) => i % 10)
+  const task = withLoss(net as never, crossEntropy) as unknown as AnyNet
+  const declared = { x: tensorInput(x.shape), target: tensorInput([n]) }
+  const program = orThrow(grad(orThrow(trace(task, declared as never, { mode: 'train' })), { output: 'loss' } as never))
+  return { program: program as never, target: tensorOf([n], labels) }
 }

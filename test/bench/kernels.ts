@@ -100,6 +100,13 @@ const calls: readonly Call[] = [
   ...convs('W4 64-64', [8, 64, 28, 28], [64, 64, 3, 3], same()),
   ...convs('W4 3-32', [32, 3, 32, 32], [32, 3, 3, 3], same()),
   ...convs('X depthwise 64', [8, 64, 28, 28], [64, 1, 3, 3], same(64)),
+  ...convs('X depthwise stride 2', [8, 64, 28, 28], [64, 1, 3, 3], same(64, 2)),
+  ...convs('X depthwise 5x5', [8, 64, 14, 14], [64, 1, 5, 5], same(64)),
+  ...convs('X depthwise 7', [8, 64, 7, 7], [64, 1, 3, 3], same(64)),
+  ...convs('X depthwise 4', [32, 128, 4, 4], [128, 1, 3, 3], same(128)),
+  ...convs('X depthwise 2', [32, 128, 2, 2], [128, 1, 3, 3], same(128)),
+  ...convs('X depthwise 1', [32, 128, 1, 1], [128, 1, 3, 3], same(128)),
+  ...convs('X depthwise 112', [1, 32, 112, 112], [32, 1, 3, 3], same(32)),
   ...convs('X stride 2 32-64', [8, 32, 28, 28], [64, 32, 3, 3], same(1, 2)),
 ]
 

@@ -1,12 +1,11 @@
 /**
- * `npm run bench:step -- [--batches 32,128] [--fma] [--rows 20]`: where the time of a training step of W5's network goes (forward, backward and
- * statistics, one thread): by what is done, and by kernel, beside the machine's limits. Least of many rounds of each stage.
+ * `npm run bench:step -- [--net digits|depthwise|mlp] [--batches 32,128] [--fma] [--rows 20]`: where the time of a training step of a network of
+ * `int8Nets.ts` goes (forward, backward and statistics, one thread): by what is done, and by kernel, beside the machine's limits. Least of many
+ * rounds of each stage.
  */
 import { parseArgs } from 'node:util'
 import * as q from '../../src/index.js'
-import { network } from './cases.js'
-
-const COLLECT = 2
+import { batchOf, int8Nets, settled, trainingOf, type Int8Net } from './int8Nets.js'
 
 /** What a stage is for. The first word that its label, or its kernel's, begins with decides. */
 const PURPOSES: readonly (readonly [what: string, begins: RegExp])[] = [
@@ -21,17 +20,11 @@ const PURPOSES: readonly (readonly [what: string, begins: RegExp])[] = [
 const purposeOf = (label: string): string => PURPOSES.find(([, begins]) => begins.test(label))?.[0] ?? 'the rest'
 
 /** The step's program, and what it is run on once every quantizer has its scale. */
-const stepOf = (n: number) => {
-  const x = q.randn([n, 1, 28, 28])(q.manualSeed(5))[0]
-  const labels = Array.from({ length: n }, (_, i) => i % 10)
-  const inputs = { x, target: q.tensorOf([n], labels) }
-  const task = q.withLoss(network(COLLECT), q.crossEntropy)
-  const declared = { x: q.tensorInput(x.shape), target: q.tensorInput([n]) }
-  const program = q.orThrow(q.grad(q.orThrow(q.trace(task, declared, { mode: 'train' })), { output: 'loss' }))
-  const { params, state: first } = q.orThrow(q.init(task, 0))
-  let state = first
-  for (let k = 0; k <= COLLECT; k++) state = q.orThrow(q.run(program, { params, state, inputs })).state
-  return { program, args: { params, state, inputs } }
+const stepOf = (net: Int8Net, n: number) => {
+  const x = batchOf(net, n)
+  const { params, state } = settled(net, x)
+  const { program, target } = trainingOf(net, x)
+  return { program, args: { params, state, inputs: { x, target } } as never }
 }
 
 const shares = (p: q.Profile): string => {
@@ -51,16 +44,24 @@ const shares = (p: q.Profile): string => {
 
 const { values } = parseArgs({
   options: {
+    net: { type: 'string', default: 'digits' },
     batches: { type: 'string', default: '32,128' },
     fma: { type: 'boolean', default: false },
     rows: { type: 'string', default: '20' },
   },
 })
+const net = int8Nets().find(({ name }) => name === values.net)
+if (net === undefined)
+  throw new Error(
+    `no net ${values.net}; there are ${int8Nets()
+      .map(({ name }) => name)
+      .join(', ')}`,
+  )
 for (const n of values.batches.split(',').map(Number)) {
   const backend = q.orThrow(await q.createWasm({ threads: 1, fma: values.fma }))
-  const { program, args } = stepOf(n)
+  const { program, args } = stepOf(net, n)
   const p = q.orThrow(q.profile(program, args, { rounds: 40, warmUpMs: 1500 }, backend))
-  console.log(`batch ${n}, Node ${process.versions.node}${backend.features.rungs.fma ? ', fma' : ''}`)
+  console.log(`${net.name}, batch ${n}, Node ${process.versions.node}${backend.features.rungs.fma ? ', fma' : ''}`)
   console.log(shares(p))
   console.log(q.showProfile(p, Number(values.rows)))
   backend.dispose()

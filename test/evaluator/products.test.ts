@@ -277,6 +277,55 @@ test('depthwise, and planes of more than one chunk of positions', () => {
   }
 })
 
+const planeAxis = fc.record({
+  size: fc.integer({ min: 1, max: 21 }),
+  kernel: fc.constantFrom(1, 2, 3, 3, 4, 5, 7),
+  stride: fc.constantFrom(1, 1, 2, 2, 3),
+  before: fc.integer({ min: -2, max: 4 }),
+  after: fc.integer({ min: -2, max: 4 }),
+  dilation: fc.constantFrom(1, 1, 1, 2, 3),
+})
+
+test('planes with a kernel each, of any size, stride, margin and dilation', () => {
+  const cases = fc
+    .record({
+      axes: fc.array(planeAxis, { minLength: 1, maxLength: 2 }),
+      n: fc.constantFrom(1, 2, 3, 5, 40),
+      channels: fc.constantFrom(1, 2, 5, 16, 33),
+      long: fc.constantFrom(0, 0, 16, 31, 60),
+    })
+    .map(({ axes, n, channels, long }) => ({
+      x: [n, channels, ...axes.map((a, d) => (d === axes.length - 1 ? a.size + long : a.size))],
+      w: [channels, 1, ...axes.map((a) => a.kernel)],
+      attrs: {
+        stride: axes.map((a) => a.stride),
+        padding: axes.map((a) => [a.before, a.after] as const),
+        dilation: axes.map((a) => a.dilation),
+        groups: channels,
+      },
+    }))
+    .filter(({ x, w, attrs }) => !isRefusal(convShape(x, w, attrs)) && sizeOf(x) < 30_000)
+  const went = new Map<string, number>()
+  fc.assert(
+    fc.property(cases, seeds, fc.boolean(), (g, seed, perChannel) => {
+      for (const call of callsOf(g)) {
+        const name = productKernel({ ...call, shape: shapeOf(call) }, null)?.name ?? ''
+        if (name.includes('depthwise')) went.set(call.op, (went.get(call.op) ?? 0) + 1)
+        agrees(call, seed)
+        goesWhereItGoes(call, seed)
+      }
+      onIntegers(
+        { op: 'conv', attrs: g.attrs, shapes: [g.x, g.w] },
+        seed,
+        perChannel,
+        g.attrs.padding.flat().some((p) => p < 0),
+      )
+    }),
+    { numRuns: 150 },
+  )
+  assert.ok(Math.min(...went.values()) > 40 && went.size === 3, JSON.stringify([...went]))
+})
+
 const sides = fc.constantFrom(1, 2, 3, 4, 5, 6, 9, 16, 17, 30, 33, 64)
 const deep = fc.constantFrom(1, 2, 3, 4, 7, 16, 33, 128, 700)
 

@@ -136,6 +136,12 @@ export const SUM_BLOCK = 1024
 /** Taps of a kernel that are paired along a row at most, and how far apart they may lie. K 'depthwise', K '1-16'. */
 export const PAIRED_TAPS = { most: 64, farthest: 12 }
 /**
+ * Depthwise convolutions: taps at most, of sums of floats (whose taps stay in registers) and of words of integers or the weight's gradient; units,
+ * and bytes of the rooms of all together; of the weight's gradient units at least (channels times parts of the images), and taps that are summed in
+ * one pass. K 'depthwise'.
+ */
+export const DEPTHWISE = { floats: 9, taps: 25, units: 32, rooms: 4_000_000, parts: 16, sums: 9 }
+/**
  * Float sums of products are added up in blocks of at most so many terms, for their rounding error.
  * `test/evaluator/products.test.ts` holds the error, K 'linear 1568' the time.
  */

@@ -2,13 +2,15 @@
 import { sizeOf } from '../../../../data/shape.js'
 import { i32, memory } from '../../asm/instructions.js'
 import type { IntegerLicence, Kernel, KernelSpec } from '../../kernel.js'
-import { backwardKernel, forwardKernel } from './correlate.js'
+import { backwardKernel, directKernel as floatKernel, forwardKernel } from './correlate.js'
+import { depthwiseBackward, depthwiseForward, depthwiseIntegers } from './depthwise/kernels.js'
+import { suitsDepthwise } from './depthwise/strips.js'
 import { backwardOf, forwardOf, geometryOf, type Geometry } from './geometry.js'
 import { integerConvKernel } from './integerConv.js'
 import { integerLinearKernel } from './integerLinear.js'
 import { isFew, linearKernel, linearWeightGradKernel, matmulKernel } from './matrix.js'
 import { weightGradKernel } from './weightGrad.js'
-import { COPIED_PER_NS } from '../../machine.js'
+import { COPIED_PER_NS, DEPTHWISE } from '../../machine.js'
 
 /** Sums of nothing. */
 const zeroKernel = (spec: KernelSpec): Kernel => {
@@ -39,9 +41,13 @@ const zeroKernel = (spec: KernelSpec): Kernel => {
 
 const convolution = ({ op, bytes }: KernelSpec, g: Geometry, licence: IntegerLicence | null): Kernel => {
   if (op === 'convWeightGrad') return weightGradKernel(g)
-  if (op !== 'conv') return backwardKernel(op, backwardOf(g))
-  const c = forwardOf(g)
-  return licence === null ? forwardKernel(op, c) : integerConvKernel(op, c, licence, bytes ?? null)
+  const isForward = op === 'conv'
+  const c = isForward ? forwardOf(g) : backwardOf(g)
+  const suits = suitsDepthwise(c, licence === null ? DEPTHWISE.floats : DEPTHWISE.taps)
+  if (!isForward) return suits ? depthwiseBackward(op, c) : backwardKernel(op, c)
+  if (licence === null) return suits ? depthwiseForward(op, c) : forwardKernel(op, c)
+  if (!suits) return integerConvKernel(op, c, licence, bytes ?? null)
+  return depthwiseIntegers(c, licence, bytes ?? null, bytes === undefined ? floatKernel(op, c) : null)
 }
 
 /** With few rows the time of linear goes into reading the weight: to make integers of it first would double that. */

@@ -5,6 +5,8 @@
 import { sizeOf } from '../../../../data/shape.js'
 import type { Kernel } from '../../kernel.js'
 import { correlationBytes, kernelOf, placedPlanes } from './correlate.js'
+import { suitsDepthwise } from './depthwise/strips.js'
+import { depthwiseWeight } from './depthwise/weights.js'
 import { withFallback } from './fallback.js'
 import {
   correlationFlops,
@@ -20,7 +22,7 @@ import { splitLevels } from './split.js'
 import { productStage } from './sweep.js'
 import { forTiles } from './winogradTiles.js'
 import { suitsWinogradWeight, winogradWeightStages } from './winogradWeight.js'
-import { GRADIENT_POSITIONS, PRODUCTS_PER_NS } from '../../machine.js'
+import { DEPTHWISE, GRADIENT_POSITIONS, PRODUCTS_PER_NS } from '../../machine.js'
 
 /** Entries of the chunk table: offset of the first image, first k of the packed cotangent, range of the position table. */
 const chunksOf = (
@@ -51,6 +53,7 @@ const chunksOf = (
 /** The gradient of conv to its weight from x (operand 0) and the cotangent (operand 1). */
 export const weightGradKernel = (g: Geometry): Kernel => {
   const c = forwardOf(g)
+  if (suitsDepthwise(c, DEPTHWISE.taps)) return depthwiseWeight(c)
   return suitsWinogradWeight(c) ? winogradKernel(g, forTiles(c)) : directKernel(g)
 }
 
