@@ -53,10 +53,33 @@ const bitProblems = (q: Quantizer): readonly QuantError[] => {
         'use a binary quantizer (SignedBinaryWeightPerTensorConst), or 2 bits',
       ),
     ]
+  if (b === 1 && q.quantType === 'INT' && !q.signed && q.narrowRange)
+    return [
+      config(
+        'narrowRange',
+        `${q.name}: one unsigned bit without its highest integer leaves only 0, and its scale would be divided by 0`,
+        'leave narrowRange out, or give 2 bits',
+      ),
+    ]
   return []
 }
 
-const percentProblems = (q: Quantizer): readonly QuantError[] =>
+const percentProblems = (q: Quantizer): readonly QuantError[] => {
+  const outside = percentsOutside(q)
+  const crossed =
+    outside.length === 0 && q.scalingStatsOp === 'PERCENTILE_INTERVAL' && q.lowPercentileQ >= q.highPercentileQ
+  return crossed
+    ? [
+        config(
+          'lowPercentileQ',
+          `${q.name}: lowPercentileQ is ${q.lowPercentileQ}, and highPercentileQ ${q.highPercentileQ}: nothing lies between`,
+          'give the lower percentage first: lowPercentileQ: 0.001, highPercentileQ: 99.999',
+        ),
+      ]
+    : outside
+}
+
+const percentsOutside = (q: Quantizer): readonly QuantError[] =>
   (
     [
       ['highPercentileQ', q.highPercentileQ],
@@ -132,6 +155,14 @@ const rangeProblems = (q: Quantizer): readonly QuantError[] => {
     return [missing(q, 'minVal', 'min_val', 'give the range: maxVal: 1 and minVal: -1')]
   if (q.minVal !== null && q.minVal > q.maxVal)
     return [config('maxVal', `${q.name}: max_val ${q.maxVal} is below min_val ${q.minVal}`, 'swap them')]
+  if (q.maxVal === 0 && (q.minVal ?? 0) === 0)
+    return [
+      config(
+        'maxVal',
+        `${q.name}: the range from 0 to 0 holds 0 alone, and numbers would be divided by a scale of 0`,
+        'give the range that numbers lie in: maxVal: 1, for instance',
+      ),
+    ]
   return []
 }
 

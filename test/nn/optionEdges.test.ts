@@ -98,4 +98,71 @@ test('no threshold is below the least that is allowed', () => {
   assert.is(scaleOf(null), 0.25 / 128)
 })
 
+test('grids that could hold 0 alone are refused, and percentages that leave nothing between them', () => {
+  const fixed = { actQuant: q.Int8ActPerTensorFloatMinMaxInit }
+  assert.match(said({ ...fixed, minVal: 0, maxVal: 0 }) ?? '', /the range from 0 to 0 holds 0 alone/)
+  assert.match(said({ actQuant: q.Uint8ActPerTensorFloatMaxInit, maxVal: 0 }) ?? '', /holds 0 alone/)
+  assert.is(said({ ...fixed, minVal: -1, maxVal: 0 }), null)
+  const unsigned = { actQuant: q.Uint8ActPerTensorFloat, bitWidth: 1 }
+  assert.is(said(unsigned), null)
+  assert.match(said({ ...unsigned, narrowRange: true }) ?? '', /one unsigned bit without its highest integer/)
+  const interval = { actQuant: q.ShiftedUint8ActPerTensorFloat }
+  assert.is(said({ ...interval, lowPercentileQ: 1, highPercentileQ: 99 }), null)
+  for (const [lowPercentileQ, highPercentileQ] of [
+    [60, 40],
+    [50, 50],
+  ])
+    assert.match(said({ ...interval, lowPercentileQ, highPercentileQ }) ?? '', /nothing lies between/)
+  // Where no interval is taken the other percentage says nothing.
+  assert.is(said({ lowPercentileQ: 60, highPercentileQ: 40 }), null)
+})
+
+test('corners are aligned where there are any; layer norms take their own axes, and do not broadcast', () => {
+  const traced = (layer: q.Layer<unknown, unknown, q.Value, q.Value>, shape: q.Shape): string => {
+    const made = q.trace(layer, q.tensorInput(shape), { mode: 'eval' })
+    return E.isLeft(made) ? q.explainAll(made.left) : 'accepted'
+  }
+  for (const mode of [{}, { mode: 'nearest' as const }, { mode: 'nearest-exact' as const }])
+    assert.match(
+      traced(q.Upsample({ scaleFactor: 2, alignCorners: true, ...mode }) as never, [1, 1, 2, 2]),
+      /no corners to align/,
+    )
+  assert.is(
+    traced(q.Upsample({ scaleFactor: 2, alignCorners: true, mode: 'bilinear' }) as never, [1, 1, 2, 2]),
+    'accepted',
+  )
+  assert.is(traced(q.Upsample({ scaleFactor: 2, alignCorners: false }) as never, [1, 1, 2, 2]), 'accepted')
+  for (const norm of [q.LayerNorm, q.QuantLayerNorm])
+    for (const shape of [[2, 1], [3, 1], [2, 5], [], [1]])
+      assert.match(traced(norm({ normalizedShape: 3 }) as never, shape), /does not end in \[3\][^]*set normalizedShape/)
+})
+
+test('a network keeps the layers that it was made of; a record is needed, and a name says why it can be none', () => {
+  const parts: Record<string, q.Layer> = { act: q.ReLU() }
+  const net = q.chain(parts as never) as q.Layer
+  const wired = q.model(
+    parts as never,
+    ((l: { act: (...a: unknown[]) => [q.Value, unknown] }, p: { act: unknown }, s: { act: unknown }, x: q.Value) => [
+      l.act(p.act, s.act, x)[0],
+      {},
+    ]) as never,
+  ) as q.Layer
+  parts.late = q.QuantLinear({ inFeatures: 2, outFeatures: 5 })
+  parts.self = q.chain(parts as never)
+  for (const layer of [net, wired]) {
+    assert.equal(Object.keys(layer.params as object), ['act'])
+    q.orThrow(q.trace(layer, q.tensorInput([1, 2]), { mode: 'eval' }))
+  }
+  const told = (layers: unknown): string => q.explainAll((q.chain(layers as never) as q.Layer).problems)
+  for (const none of [q.ReLU(), [q.ReLU()], new Map([['a', q.ReLU()]])])
+    assert.match(told(none), /must be a record of layers by name/)
+  for (const [name, why] of [
+    ['', /needs a name/],
+    ['7', /reorders numeric keys/],
+    ['a.b', /a dot separates/],
+    ['__proto__', /prototype/],
+  ] as const)
+    assert.match(told(Object.fromEntries([[name, q.ReLU()]])), why)
+})
+
 test.run()

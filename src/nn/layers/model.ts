@@ -9,11 +9,12 @@ import {
   record,
   required,
   shaped,
+  type Field,
 } from '../../data/fields.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { callSite } from '../../graph/builder.js'
 import { newWatch, type Watch } from './watch.js'
-import { brokenLayer, called, layerProblems, pairOf } from './checks.js'
+import { brokenLayer, called, isLayer, layerProblems, pairOf } from './checks.js'
 import type {
   AnyLayer,
   InputOf,
@@ -55,6 +56,14 @@ type ProperNames<L> = { readonly [K in keyof L]: K extends number | `${number}` 
 
 const isNumeric = (name: string): boolean => /^\d+$/.test(name)
 
+const whyNot = (name: string): string => {
+  if (name === '') return 'it needs a name'
+  if (isNumeric(name)) return 'JavaScript reorders numeric keys'
+  return name === '__proto__'
+    ? 'it is what JavaScript calls the prototype of a record'
+    : 'a dot separates names in paths'
+}
+
 const nameProblems = (names: readonly string[]): readonly QuantError[] =>
   names
     .filter((n) => n === '' || isNumeric(n) || n.includes('.') || n === '__proto__')
@@ -62,7 +71,7 @@ const nameProblems = (names: readonly string[]): readonly QuantError[] =>
       tag: 'ConfigError',
       option: n,
       path: '',
-      message: `a layer can't be named ${JSON.stringify(n)}: JavaScript reorders numeric keys, and a dot separates names in paths`,
+      message: `a layer can't be named ${JSON.stringify(n)}: ${whyNot(n)}`,
       fix: `name it l${n.replace(/[^A-Za-z0-9_]/g, '_')}`,
     }))
 
@@ -73,6 +82,12 @@ const within =
 const trees = (layers: Layers, which: 'params' | 'state'): SpecTree =>
   Object.fromEntries(Object.entries(layers).map(([name, l]) => [name, l[which]]))
 
+const LAYERS: Field = {
+  says: 'a record of layers by name',
+  like: '{ a: QuantIdentity(), b: QuantReLU() }',
+  holds: (x) => /^\[object (Object|Module)\]$/.test(Object.prototype.toString.call(x)) && !isLayer(x),
+}
+
 /** What every combinator of layers shares. `more`: problems besides those of its layers. */
 const combined = (
   name: string,
@@ -81,11 +96,7 @@ const combined = (
   more: readonly QuantError[] = [],
   options: { readonly [option: string]: unknown } = {},
 ): Pick<Layer, 'layer' | 'params' | 'state' | 'problems' | 'config' | 'source'> => {
-  const wrong = argumentProblems(
-    name,
-    { layers },
-    { layers: required({ ...record, says: 'a record of layers by name' }) },
-  )
+  const wrong = argumentProblems(name, { layers }, { layers: required(LAYERS) })
   if (wrong.length > 0) return brokenLayer(name, [...wrong, ...more])
   const problems = [
     ...nameProblems(Object.keys(layers)),
@@ -168,30 +179,36 @@ const bind =
  * ```
  */
 export const model = <const L extends Layers, I, O>(
-  layers: L & ProperNames<L>,
+  given: L & ProperNames<L>,
   forward: (
     layers: BoundAll<L>,
     params: Traced<ParamsOfAll<L>>,
     state: Traced<StateOfAll<L>>,
     x: I,
   ) => readonly [O, NextOfAll<L>],
-): Layer<ParamsOfAll<L>, StateOfAll<L>, I, O> => ({
-  ...combined(
-    'model',
-    layers,
-    { rebuilt: (others) => model(others as never, forward as never) },
-    argumentProblems('model', { forward }, { forward: required(func) }),
-  ),
-  apply: (params, state, x, kit) => {
-    const watch = newWatch(state)
-    const bound: Record<string, unknown> = {}
-    const here = { kit, watch, home: kit.path() }
-    for (const [name, l] of Object.entries(layers)) bound[name] = bind(name, l, here)
-    const [y, after] = pairOf('model', forward(knownOnly(bound) as BoundAll<L>, params, state, x))
-    watch.check(after ?? {}, kit)
-    return [y, { ...state, ...after }]
-  },
-})
+): Layer<ParamsOfAll<L>, StateOfAll<L>, I, O> => {
+  const layers = owned(given)
+  return {
+    ...combined(
+      'model',
+      layers,
+      { rebuilt: (others) => model(others as never, forward as never) },
+      argumentProblems('model', { forward }, { forward: required(func) }),
+    ),
+    apply: (params, state, x, kit) => {
+      const watch = newWatch(state)
+      const bound: Record<string, unknown> = {}
+      const here = { kit, watch, home: kit.path() }
+      for (const [name, l] of Object.entries(layers)) bound[name] = bind(name, l, here)
+      const [y, after] = pairOf('model', forward(knownOnly(bound) as BoundAll<L>, params, state, x))
+      watch.check(after ?? {}, kit)
+      return [y, { ...state, ...after }]
+    },
+  }
+}
+
+/** A record of one's own, so that what is added to the given one later is no part of the network; what is no record is told as it is. */
+const owned = <L>(layers: L): L => (LAYERS.holds(layers) ? { ...layers } : layers)
 
 /** Layers that each take and give one value. */
 type Links = {
@@ -215,21 +232,24 @@ type Named = { readonly [name: string]: unknown }
  * [ 'fc', 'act' ]
  * ```
  */
-export const chain = <const L extends Links>(layers: L & ProperNames<L>): Layer<ParamsOfAll<L>, StateOfAll<L>> => ({
-  ...combined('chain', layers, { rebuilt: (others) => chain(others as never), sequential: true }),
-  apply: (params, state, x, kit) => {
-    let y = x
-    const after: Record<string, unknown> = {}
-    for (const [name, l] of Object.entries<Links[string]>(layers)) {
-      const [out, s] = kit.scoped(name, () =>
-        called(l, (params as Named)[name] as never, (state as Named)[name] as never, y, kit),
-      )
-      y = out
-      after[name] = s
-    }
-    return [y, after as Traced<StateOfAll<L>>]
-  },
-})
+export const chain = <const L extends Links>(given: L & ProperNames<L>): Layer<ParamsOfAll<L>, StateOfAll<L>> => {
+  const layers = owned(given)
+  return {
+    ...combined('chain', layers, { rebuilt: (others) => chain(others as never), sequential: true }),
+    apply: (params, state, x, kit) => {
+      let y = x
+      const after: Record<string, unknown> = {}
+      for (const [name, l] of Object.entries<Links[string]>(layers)) {
+        const [out, s] = kit.scoped(name, () =>
+          called(l, (params as Named)[name] as never, (state as Named)[name] as never, y, kit),
+        )
+        y = out
+        after[name] = s
+      }
+      return [y, after as Traced<StateOfAll<L>>]
+    },
+  }
+}
 
 /**
  * `x + body(x)`, joined by `join` (default: the operator `+`). For a sum that stays quantized both branches need one

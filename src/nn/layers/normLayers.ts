@@ -10,6 +10,7 @@ import {
   FEATURES,
   featureView,
   LAYER_NORM_FIELDS,
+  normMisfit,
   notReturned,
   overLastAxes,
   quantizedScale,
@@ -40,6 +41,8 @@ export const LayerNorm = (o: OptionsOf<typeof LAYER_NORM_FIELDS>): Layer<NormPar
         state: {},
         apply: (p: Traced<NormParams>, s: Traced<None>, given: Value, kit: Kit) => {
           demandValue('LayerNorm', given)
+          const bad = normMisfit('LayerNorm', given, shape)
+          if (bad !== null) return [bad, s] as const
           const x = dequantize(given, 'LayerNorm gets the bare value and returns a plain tensor')
           return [kit.emit('add', [kit.emit('mul', [overLastAxes(kit, x, shape, eps), p.weight]), p.bias]), s] as const
         },

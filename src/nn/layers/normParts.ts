@@ -1,7 +1,7 @@
 /** What norms and scale-and-bias layers share; not public. */
 import { byDefault, count, nonNegative, required, type OptionsOf } from '../../data/fields.js'
 import { quantOf } from '../../data/quant.js'
-import type { Shape } from '../../data/shape.js'
+import { sameShape, showShape, type Shape } from '../../data/shape.js'
 import type { Kit, Value } from '../../graph/op.js'
 import type { QuantizerState } from '../../quantizers/activation.js'
 import type { Quantizer } from '../../quantizers/quantizer.js'
@@ -25,6 +25,16 @@ export const LAYER_NORM_FIELDS = {
   /** Default 1e-5. */
   eps: byDefault({ ...nonNegative, like: '1e-5' }, 1e-5),
 }
+
+/** Refuses an input that does not end in the axes that are normed: a shorter axis would be broadcast. */
+export const normMisfit = (name: string, x: Value, shape: Shape): Value | null =>
+  sameShape(x.shape.slice(-shape.length), shape)
+    ? null
+    : x.kit.fail({
+        op: name,
+        refuse: `its input ${showShape(x.shape)} does not end in ${showShape(shape)}`,
+        fix: 'set normalizedShape to the last axes of the input',
+      })
 
 /** Options of what goes over features. */
 export const FEATURES = { numFeatures: required(count) }

@@ -108,7 +108,8 @@ const isQuantizer = (x: unknown): x is Quantizer =>
 /** What is chosen for a place, and what is wrong with that. */
 export type Choice<Q = Quantizer> = { readonly quantizer: Q | null; readonly problems: readonly QuantError[] }
 
-const usedFor = (use: Quantizer['use']): string => (use === 'act' ? 'activations' : `${use}s`)
+const PLURALS = { act: 'activations', weight: 'weights', bias: 'biases' } as const
+const usedFor = (use: Quantizer['use']): string => PLURALS[use]
 
 /** The quantizer of one place of a layer: given, disabled by null, or the default. Not a quantizer at all: a problem. */
 export const chosen = (layer: string, given: Given, place: string, at: Place): Choice => {

@@ -1,12 +1,19 @@
 /** A layer norm with quantizers: Brevitas has none; the places are those of its scale-and-bias layers, and one at the normed value. */
 import type { OptionsOf } from '../../data/fields.js'
-import { showShape, type Shape } from '../../data/shape.js'
+import type { Shape } from '../../data/shape.js'
 import type { Tensor } from '../../data/tensor.js'
 import type { Kit, Value } from '../../graph/op.js'
 import { add, dequantize, isQuantValue, mul } from '../functions/index.js'
 import { demandValue } from '../functions/support.js'
 import { constantLeaf, type Layer, type Traced } from './layer.js'
-import { LAYER_NORM_FIELDS, notReturned, overLastAxes, quantizedScale, quantizedShift } from './normParts.js'
+import {
+  LAYER_NORM_FIELDS,
+  normMisfit,
+  notReturned,
+  overLastAxes,
+  quantizedScale,
+  quantizedShift,
+} from './normParts.js'
 import { bare, quantizedLayer, type PlaceOptions, type Quantizers, type ReturnOption } from './quantizedLayer.js'
 import { actSpec, throughQuantizer, type QuantState } from './quantizing.js'
 import { weightSpec } from './weighing.js'
@@ -35,16 +42,6 @@ export type QuantLayerNormState = {
   readonly outputQuant: QuantState
 }
 
-/** Refuses an input that does not end in the axes that are normed. */
-const misfit = (kit: Kit, x: Value, shape: Shape): Value | null =>
-  showShape(x.shape.slice(-shape.length)) === showShape(shape)
-    ? null
-    : kit.fail({
-        op: NAME,
-        refuse: `its input ${showShape(x.shape)} does not end in ${showShape(shape)}`,
-        fix: 'set normalizedShape to the last axes of the input',
-      })
-
 type Forward = (
   p: Traced<QuantLayerNormParams>,
   s: Traced<QuantLayerNormState>,
@@ -56,7 +53,7 @@ const forward =
   (shape: Shape, eps: number, q: Quantizers<typeof PLACES>, returnQuantTensor: boolean): Forward =>
   (p, s, given, kit) => {
     demandValue(NAME, given)
-    const bad = misfit(kit, given, shape)
+    const bad = normMisfit(NAME, given, shape)
     if (bad !== null) return [bad, s]
     const [x, inputQuant] = throughQuantizer(q.inputQuant, kit, s.inputQuant, given, 'inputQuant')
     const plain = dequantize(x, 'mean and deviation are those of the plain value')

@@ -41,6 +41,23 @@ const sizeProblems = (layer: string, o: ResizeOptions): readonly QuantError[] =>
         },
       ]
 
+/** Corners are aligned by the linear modes alone; asked of the others it would be passed over. */
+const cornerProblems = (
+  layer: string,
+  o: ResizeOptions & { readonly mode?: unknown; readonly alignCorners?: unknown },
+): readonly QuantError[] =>
+  o.alignCorners === true && (o.mode === undefined || o.mode === 'nearest' || o.mode === 'nearest-exact')
+    ? [
+        {
+          tag: 'ConfigError',
+          option: 'alignCorners',
+          path: '',
+          message: `${layer} was given alignCorners for mode ${String(o.mode ?? 'nearest')}, which has no corners to align`,
+          fix: "give mode: 'bilinear' (of images), or leave alignCorners out",
+        },
+      ]
+    : []
+
 /** A layer that resizes; `resize` reads the options of its schema. */
 const resizing = <F extends Schema>(
   name: string,
@@ -53,7 +70,7 @@ const resizing = <F extends Schema>(
     options,
     own,
     places: {},
-    problems: () => sizeProblems(name, options),
+    problems: () => [...sizeProblems(name, options), ...cornerProblems(name, options)],
     build: (_q, o) => ({
       params: {},
       state: {},
