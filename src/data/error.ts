@@ -116,15 +116,15 @@ export const orThrow = <A>(either: Either<QuantErrors, A>): A => {
   // What plain JavaScript gives may be no Either.
   const given: Either<QuantErrors, A> | null | undefined = either
   if (given?._tag === 'Right') return given.right
-  throw failure(given?._tag === 'Left' ? given.left : notEither)
+  throw failure(given?._tag === 'Left' ? given.left : notEither(given))
 }
 
-const notEither: QuantErrors = [
+const notEither = (given: unknown): QuantErrors => [
   {
     tag: 'InputError',
     input: 'either',
     path: '',
-    message: `orThrow unwraps an Either, and was given something else`,
-    fix: 'give what trace, init, run, … returned, as it came',
+    message: `orThrow unwraps an Either, and was given ${given instanceof Promise ? 'a promise' : typeof given}`,
+    fix: 'give what trace, init, run, … returned: awaited, and called with all that it takes',
   },
 ]

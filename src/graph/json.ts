@@ -274,7 +274,10 @@ const parseError = (where: string, message: string): E.Either<QuantErrors, never
     },
   ])
 
-const PARSE = { ops: required({ ...record, says: 'a record of ops by name', like: 'ops' }), text: required(textField) }
+const PARSE = {
+  ops: required({ ...record, says: 'a record of ops by name', like: 'ops' }),
+  text: required({ ...textField, says: 'JSON text', like: 'programToJSON(program)' }),
+}
 
 /**
  * Reads a stored program; `ops` holds every op that it may use, your own included. Never throws: what is wrong is a `ParseError`.

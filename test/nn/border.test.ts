@@ -182,6 +182,18 @@ const CALLS: readonly (readonly [string, () => unknown, RegExp])[] = [
   ['a tensor for a value', () => js.relu(q.zeros([2])), /relu takes a traced value, and was given a tensor/],
   ['a number for a value', () => js.matmul(1, 2), /matmul takes a traced value/],
   ['a tensor added', () => js.add(q.zeros([2]), 1), /add takes a traced value or a number/],
+  ['nothing to unwrap', () => js.orThrow(undefined), /orThrow unwraps an Either, and was given undefined/],
+  [
+    'a call that lacks its second half',
+    () => js.orThrow(js.parseProgram(q.ops)),
+    /was given function[^]*called with all that it takes/,
+  ],
+  ['a promise to unwrap', () => js.orThrow(Promise.resolve(traced)), /a promise[^]*awaited/],
+  [
+    'a parsed program to parse',
+    () => (js.parseProgram(q.ops) as (x: unknown) => unknown)(JSON.parse(q.programToJSON(q.orThrow(traced)))),
+    /it must be JSON text[^]*programToJSON\(program\)/,
+  ],
   ['errors that are none', () => js.explainAll('text'), /explainAll takes a list of errors/],
 ]
 

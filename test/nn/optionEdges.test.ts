@@ -165,4 +165,31 @@ test('a network keeps the layers that it was made of; a record is needed, and a 
     assert.match(told(Object.fromEntries([[name, q.ReLU()]])), why)
 })
 
+test('layers nested too deep are refused, not met as a full stack; a row of layers may be long', () => {
+  const nested = (depth: number): q.Layer => {
+    let layer: q.Layer = q.ReLU()
+    for (let k = 1; k < depth; k++) layer = k % 2 === 0 ? q.chain({ a: layer }) : q.residual(layer)
+    return layer
+  }
+  for (const depth of [1, 50, 200]) {
+    q.orThrow(q.init(nested(depth), 0))
+    q.orThrow(q.trace(nested(depth), q.tensorInput([1, 2]), { mode: 'eval' }))
+  }
+  for (const depth of [201, 20_000])
+    for (const made of [
+      q.init(nested(depth), 0),
+      q.trace(nested(depth), q.tensorInput([1, 2]), { mode: 'eval' }),
+      q.trace(
+        q.withLoss(nested(depth), q.mseLoss),
+        { x: q.tensorInput([1, 2]), target: q.tensorInput([1, 2]) },
+        { mode: 'train' },
+      ),
+    ]) {
+      assert.ok(E.isLeft(made))
+      if (E.isLeft(made)) assert.match(q.explainAll(made.left), /layers are nested more than 200 deep/)
+    }
+  const row = Object.fromEntries(Array.from({ length: 500 }, (_, k) => [`l${k}`, q.ReLU()]))
+  q.orThrow(q.trace(q.chain(row as never), q.tensorInput([1, 2]), { mode: 'eval' }))
+})
+
 test.run()

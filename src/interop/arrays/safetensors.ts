@@ -3,7 +3,7 @@
  * "Format". What comes in is not trusted: lengths, names, shapes, types and places are checked before anything is read.
  */
 import * as E from 'fp-ts/lib/Either.js'
-import type { QuantErrors } from '../../data/error.js'
+import { failure, type QuantError, type QuantErrors } from '../../data/error.js'
 import { argumentProblems, demandArguments, record, required, showGiven, type Field } from '../../data/fields.js'
 import { numbersFrom, sizeOfElement, writeNumbers, type ElementType, type StoredArray } from './element.js'
 import { arraysField, bytesField, isCount, MOST_AXES, type StoredArrays } from './stored.js'
@@ -18,12 +18,21 @@ const METADATA = '__metadata__'
 /** As the reference implementation has it. */
 const LONGEST_HEADER = 100_000_000
 
+const reserved: QuantError = {
+  tag: 'InputError',
+  input: METADATA,
+  path: '',
+  message: `safetensorsToBytes: no tensor can be named ${METADATA}: the format keeps texts under that name`,
+  fix: 'give the tensor another name, and texts as the second argument',
+}
+
 /** Tensors as a file; names in order, tensors packed without gaps. */
 export const safetensorsToBytes = (
   tensors: StoredArrays,
   metadata: { readonly [key: string]: string } = {},
 ): Uint8Array => {
   demandArguments('safetensorsToBytes', { tensors, metadata }, { tensors: required(arraysField), metadata: texts })
+  if (Object.hasOwn(tensors, METADATA)) throw failure([reserved])
   const names = Object.keys(tensors).toSorted()
   let offset = 0
   const entries = names.map((name) => {

@@ -62,6 +62,8 @@ export type Source = {
   readonly within?: { readonly [name: string]: AnyLayer }
   /** The same combination of other layers under these names; a chain also does without one. */
   readonly rebuilt?: (layers: { readonly [name: string]: AnyLayer }) => AnyLayer
+  /** How many layers deep it is, itself included. */
+  readonly depth?: number
   /** Does it still make sense with a layer less: is what one gives what the next one takes? */
   readonly sequential?: boolean
 }

@@ -14,6 +14,7 @@ import {
 import type { Kit, Value } from '../../graph/op.js'
 import { callSite } from '../../graph/builder.js'
 import { newWatch, type Watch } from './watch.js'
+import { DEEPEST, nameProblems, tooDeep } from './naming.js'
 import { brokenLayer, called, isLayer, layerProblems, pairOf } from './checks.js'
 import type {
   AnyLayer,
@@ -54,27 +55,6 @@ export type BoundAll<L extends Layers> = { readonly [K in keyof L]: Bound<L[K]> 
 /** Names that are numbers would change their order inside a record. */
 type ProperNames<L> = { readonly [K in keyof L]: K extends number | `${number}` ? never : L[K] }
 
-const isNumeric = (name: string): boolean => /^\d+$/.test(name)
-
-const whyNot = (name: string): string => {
-  if (name === '') return 'it needs a name'
-  if (isNumeric(name)) return 'JavaScript reorders numeric keys'
-  return name === '__proto__'
-    ? 'it is what JavaScript calls the prototype of a record'
-    : 'a dot separates names in paths'
-}
-
-const nameProblems = (names: readonly string[]): readonly QuantError[] =>
-  names
-    .filter((n) => n === '' || isNumeric(n) || n.includes('.') || n === '__proto__')
-    .map((n) => ({
-      tag: 'ConfigError',
-      option: n,
-      path: '',
-      message: `a layer can't be named ${JSON.stringify(n)}: ${whyNot(n)}`,
-      fix: `name it l${n.replace(/[^A-Za-z0-9_]/g, '_')}`,
-    }))
-
 const within =
   (name: string) =>
   (e: QuantError): QuantError => ({ ...e, path: e.path === '' ? name : `${name}.${e.path}` })
@@ -98,9 +78,11 @@ const combined = (
 ): Pick<Layer, 'layer' | 'params' | 'state' | 'problems' | 'config' | 'source'> => {
   const wrong = argumentProblems(name, { layers }, { layers: required(LAYERS) })
   if (wrong.length > 0) return brokenLayer(name, [...wrong, ...more])
+  const depth = 1 + Math.max(0, ...Object.values(layers).map((l) => l?.source?.depth ?? 1))
   const problems = [
     ...nameProblems(Object.keys(layers)),
     ...Object.entries(layers).flatMap(([n, l]) => layerProblems(name, l).map(within(n))),
+    ...(depth > DEEPEST ? [tooDeep(name)] : []),
     ...more,
   ]
   return problems.length > 0
@@ -111,7 +93,7 @@ const combined = (
         state: trees(layers, 'state'),
         problems,
         config: { name, parts: Object.entries(layers).map(([k, l]) => [k, l.config] as const) },
-        source: { layer: name, options, takes: [], within: layers, ...again },
+        source: { layer: name, options, takes: [], within: layers, depth, ...again },
       }
 }
 
