@@ -48,6 +48,14 @@ const laneStore = (op: number): ((lane: number, address: I32, value: V128, offse
   return (lane, address, value, offset = 0) => [at(address, offset), value, SIMD, code, 0, left(offset), lane]
 }
 
+const CONSTANT = u32(12)
+/** Loops are made of hundreds of constants: their bytes are no copies. */
+const constant = ({ buffer }: Float32Array | Float64Array | Int32Array | Int16Array): V128 => [
+  SIMD,
+  CONSTANT,
+  new Uint8Array(buffer),
+]
+
 /** 128-bit vectors as bits, and their loads and stores. */
 export const v128 = {
   load: vload(0),
@@ -70,7 +78,7 @@ export const v128 = {
   store16_lane: laneStore(89),
   store32_lane: laneStore(90),
   store64_lane: laneStore(91),
-  const: (bytes: ArrayLike<number>): V128 => [SIMD, u32(12), Uint8Array.from(bytes)],
+  const: (bytes: ArrayLike<number>): V128 => [SIMD, CONSTANT, Uint8Array.from(bytes)],
   shuffle: (a: V128, b: V128, lanes: readonly number[]): V128 => [a, b, SIMD, u32(13), [...lanes]],
   not: simd1(77),
   and: simd2(78),
@@ -83,7 +91,7 @@ export const v128 = {
 
 /** Four float32. Comparisons give lanes of all ones or zeros. */
 export const f32x4 = {
-  const: (x: number): V128 => v128.const(new Uint8Array(Float32Array.of(x, x, x, x).buffer)),
+  const: (x: number): V128 => constant(new Float32Array(4).fill(x)),
   splat: splat<'f32'>(19),
   extract: extract<'f32'>(31),
   replace: replace<'f32'>(32),
@@ -114,7 +122,7 @@ export const f32x4 = {
 
 /** Two float64. */
 export const f64x2 = {
-  const: (x: number): V128 => v128.const(new Uint8Array(Float64Array.of(x, x).buffer)),
+  const: (x: number): V128 => constant(new Float64Array(2).fill(x)),
   splat: splat<'f64'>(20),
   extract: extract<'f64'>(33),
   replace: replace<'f64'>(34),
@@ -152,8 +160,8 @@ export const i64x2 = {
 
 /** Four 32-bit integers. */
 export const i32x4 = {
-  const: (n: number): V128 => v128.const(new Uint8Array(Int32Array.of(n, n, n, n).buffer)),
-  lanes: (n: readonly number[]): V128 => v128.const(new Uint8Array(Int32Array.from(n).buffer)),
+  const: (n: number): V128 => constant(new Int32Array(4).fill(n)),
+  lanes: (n: readonly number[]): V128 => constant(Int32Array.from(n)),
   splat: splat<'i32'>(17),
   extract: extract<'i32'>(27),
   replace: replace<'i32'>(28),
@@ -184,7 +192,7 @@ export const i32x4 = {
 
 /** Eight 16-bit integers. */
 export const i16x8 = {
-  const: (n: number): V128 => v128.const(new Uint8Array(new Int16Array(8).fill(n).buffer)),
+  const: (n: number): V128 => constant(new Int16Array(8).fill(n)),
   splat: splat<'i32'>(16),
   extract_s: extract<'i32'>(24),
   narrow_i32x4_s: simd2(133),

@@ -64,7 +64,7 @@ type Sum = {
 export type Loop = {
   readonly space: Space
   readonly chunk: number
-  readonly exprs: Exprs
+  readonly exprs: Pick<Exprs, 'list'>
   readonly operands: readonly Operand[]
   readonly stores: readonly (readonly [node: number, expr: number])[]
   readonly sums: readonly Sum[]
@@ -142,7 +142,8 @@ export const loopOf = (
       grid === undefined ? exprs.lower(value) : stepsIn(exprs, value, scaleOf(grid.scale, nodes[i].shape)),
     ] as const
   })
-  return { space, chunk, exprs, operands, sums, stores, bytes }
+  // Loops are kept as long as their plan: what the expressions were written with goes.
+  return { space, chunk, exprs: { list: exprs.list }, operands, sums, stores, bytes }
 }
 
 /** Does a loop that stores bytes alone give the same ones where it reads these as bytes? */
