@@ -1,7 +1,7 @@
 /** Where metadata of a learned bit width is born: the value was put onto its integers by ops before this one. */
 import { exactly, intMax, intMin, type Carried } from '../data/quant.js'
 import { sameShape, showShape, sizeOf } from '../data/shape.js'
-import { between, flag } from '../graph/attr.js'
+import { between, flag, optional } from '../graph/attr.js'
 import type { AttrsOf } from '../graph/attributes.js'
 import { refuse, type Kit, type Op, type Value } from '../graph/op.js'
 import { zeroPointKind } from './quantize.js'
@@ -11,20 +11,22 @@ const attributes = {
   /** The most bits that the width can be. */
   bits: between(2, 32),
   signed: flag,
+  /** Without the lowest integer (signed) or the highest; false if absent. */
+  narrow: optional(flag),
   training: flag,
   zero: zeroPointKind,
 }
 type LearnedAttrs = AttrsOf<typeof attributes>
 
-const born = ([, scale, zeroPoint, bitWidth]: readonly Value[], a: LearnedAttrs, _kit: Kit): Carried =>
+const born = ([, scale, zeroPoint, bitWidth]: readonly Value[], { narrow, ...a }: LearnedAttrs, _kit: Kit): Carried =>
   exactly(
     {
       scale: scale.id,
       zeroPoint: zeroPoint.id,
       bitWidth: bitWidth.id,
       ...a,
-      lo: intMin(a.bits, a.signed),
-      hi: intMax(a.bits, a.signed),
+      lo: intMin(a.bits, a.signed, narrow),
+      hi: intMax(a.bits, a.signed, narrow),
       slack: 0,
       learned: true,
     },

@@ -41,6 +41,7 @@ const ontoLearned = (q: Quantizer, kit: Kit, { x, scale, zeroPoint }: Onto, widt
   return kit.emit('onLearnedGrid', [value, scale, zeroPoint, width], {
     bits: WIDEST_LEARNED,
     signed: q.signed,
+    ...(q.narrowRange ? { narrow: true } : {}),
     training: kit.mode === 'train',
     zero: zeroPointKindOf(q),
   })

@@ -1,7 +1,8 @@
 /** Quantizers: which of them QCDQ can say, and the operators of QONNX (Quant, BipolarQuant, Trunc). */
-import { intMax, intMin } from '../../../data/quant.js'
+import { intMax, intMin, type NodeId } from '../../../data/quant.js'
 import type { Node } from '../../../graph/graph.js'
 import type { Tensor } from '../../../data/tensor.js'
+import { ROUNDING_OPS } from '../../../ops/rounding.js'
 import { computed, operand, scalarOf, unsupported, type Exporting, type Rule, type Unsupported } from '../rule.js'
 import { inBlocks, isCut } from './blocks.js'
 import { qcdq, stored, type Grid } from './qcdq.js'
@@ -69,15 +70,59 @@ export const quantize: Rule = (x, node) => {
   return value === undefined ? qcdq(x, node, g, operand(x, node, 0)) : stored(x, node, g, value)
 }
 
-/** A grid whose width was learned: after training it is a number as any other. What lies on it already is found there again. */
+/** A node, if it computes this op. */
+const made = (x: Exporting, id: NodeId, op: string): Node | null => {
+  const node = x.node(id)
+  return computed(node.op) === op ? node : null
+}
+
+/** `less(a, b)`? */
+const compares = (x: Exporting, id: NodeId, a: NodeId, b: NodeId): boolean => {
+  const inputs = made(x, id, 'less')?.inputs
+  return inputs?.[0] === a && inputs[1] === b
+}
+
+/** What was clipped to the bounds of a grid, each chosen where the number lies beyond it; null of other bounds, and of anything else. */
+const clippedFrom = (x: Exporting, id: NodeId, g: Grid): NodeId | null => {
+  const [isMore, hi, raised] = made(x, id, 'select')?.inputs ?? []
+  const [isLess, lo, v] = raised === undefined ? [] : (made(x, raised, 'select')?.inputs ?? [])
+  if (v === undefined || !compares(x, isMore, hi, v) || !compares(x, isLess, v, lo)) return null
+  const bounds = [intMin(g.bits, g.signed, g.narrow), intMax(g.bits, g.signed, g.narrow)]
+  return [lo, hi].every((at, k) => x.tensor(at)?.data.every((n) => n === bounds[k]) === true) ? v : null
+}
+
+/**
+ * A learned width is traced as `(clip(round(x/s + z)) - z) * s`, with bounds that are values. From its result back to x, and how it is rounded; null
+ * where another formula made it, or other bounds.
+ */
+const learnedFrom = (x: Exporting, node: Node, g: Grid): { readonly id: NodeId; readonly rounding: string } | null => {
+  const [value, s, z] = node.inputs
+  const scaled = made(x, value, 'mul')
+  const shifted = scaled?.inputs[1] === s ? made(x, scaled.inputs[0], 'sub') : null
+  const rounded = shifted?.inputs[1] === z ? clippedFrom(x, shifted.inputs[0], g) : null
+  if (rounded === null) return null
+  const rounding = Object.entries(ROUNDING_OPS).find(([, op]) => made(x, rounded, op) !== null)?.[0]
+  const added = rounding === undefined ? null : made(x, x.node(rounded).inputs[0], 'add')
+  const steps = added?.inputs[1] === z ? made(x, added.inputs[0], 'div') : null
+  return rounding === undefined || steps?.inputs[1] !== s ? null : { id: steps.inputs[0], rounding }
+}
+
+/** A grid whose width was learned: after training it is a number as any other. What lies on it in another way is found there again. */
 export const onLearnedGrid: Rule = (x, node) => {
   const [scale, zeroPoint, width] = node.inputs.slice(1).map((id) => x.tensor(id))
   if (scale === undefined || zeroPoint === undefined || width === undefined) return DATA_SCALE
   const bits = Math.round(width.data[0])
-  const g: Grid = { bits, signed: node.attrs.signed === true, narrow: false, rounding: 'ROUND', scale, zeroPoint }
+  const { signed, narrow } = node.attrs
+  const g: Grid = { bits, signed: signed === true, narrow: narrow === true, rounding: 'ROUND', scale, zeroPoint }
   const value = x.tensor(node.id)
-  if (x.format === 'qonnx') return quant(x, node, g, operand(x, node, 0))
-  return value === undefined ? qcdq(x, node, g, operand(x, node, 0)) : stored(x, node, g, value)
+  if (x.format === 'qcdq' && value !== undefined) return stored(x, node, g, value)
+  const from = value === undefined ? learnedFrom(x, node, g) : null
+  // QuantizeLinear rounds to even, and before it adds the zero point: an odd one moves ties.
+  const said = from?.rounding === 'ROUND' && zeroPoint.data.every((z) => z % 2 === 0)
+  const direct = x.format === 'qonnx' || said ? from : null
+  const v = direct === null ? operand(x, node, 0) : x.name(direct.id)
+  const grid = { ...g, rounding: direct?.rounding ?? 'ROUND' }
+  return x.format === 'qonnx' ? quant(x, node, grid, v) : qcdq(x, node, grid, v)
 }
 
 /** Two levels, s and -s. */
@@ -135,6 +180,12 @@ export const fromSteps: Rule = (x, node) => {
   if ('unsupported' in said) return said
   const g = holding(said, node.attrs)
   if ('unsupported' in g) return g
+  const value = x.tensor(node.id)
+  // Weights: what lies on the grid is found there again, however it got there.
+  if (value !== undefined)
+    return x.format === 'qcdq'
+      ? stored(x, node, g, value)
+      : quant(x, node, { ...g, rounding: 'ROUND' }, x.w.floats(value, `${node.path}.value`))
   const from = truncatedBy(x, node)
   if (x.format === 'qonnx') return from === null ? NO_TRUNCATION : truncated(x, node, g, from)
   const plain = from !== null && g.rounding === 'ROUND' && g.zeroPoint.data.every((z) => z === 0)
