@@ -186,10 +186,17 @@ export const fromSteps: Rule = (x, node) => {
     return x.format === 'qcdq'
       ? stored(x, node, g, value)
       : quant(x, node, { ...g, rounding: 'ROUND' }, x.w.floats(value, `${node.path}.value`))
-  const from = truncatedBy(x, node)
+  const { lo, hi } = node.attrs
+  const from = lo === undefined && hi === undefined ? truncatedBy(x, node) : null
   if (x.format === 'qonnx') return from === null ? NO_TRUNCATION : truncated(x, node, g, from)
   const plain = from !== null && g.rounding === 'ROUND' && g.zeroPoint.data.every((z) => z === 0)
-  return plain ? qcdq(x, node, g, x.name(from.value.id)) : qcdq(x, node, g, '', operand(x, node, 0))
+  if (plain) return qcdq(x, node, g, x.name(from.value.id))
+  const own = [
+    lo === undefined ? '' : scalarOf(x, Number(lo), 'lo'),
+    hi === undefined ? '' : scalarOf(x, Number(hi), 'hi'),
+  ]
+  const steps = operand(x, node, 0)
+  return qcdq(x, node, g, '', own.every((n) => n === '') ? steps : x.emit(node, 'Clip', [steps, ...own]))
 }
 
 const NO_TRUNCATION = unsupported(
