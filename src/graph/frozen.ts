@@ -20,9 +20,9 @@ export const frozen = <A>(x: A): A => {
 
 /** Freezes what a node owns. Ops are mostly shared and frozen already, and so are many attributes and metadata. */
 const freezeNode = (node: Node): Node => {
-  frozen(node.op)
-  frozen(node.attrs)
-  frozen(node.carried)
+  if (!Object.isFrozen(node.op)) frozen(node.op)
+  if (!Object.isFrozen(node.attrs)) frozen(node.attrs)
+  if (!Object.isFrozen(node.carried)) frozen(node.carried)
   Object.freeze(node.inputs)
   Object.freeze(node.shape)
   if (node.branches !== undefined) frozen(node.branches)

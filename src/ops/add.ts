@@ -66,8 +66,10 @@ const carry = (args: readonly Value[], _attrs: object, kit: Kit): Carried => {
 
 /** In eval different scales must be equal in value; in training Brevitas takes their mean. */
 const guard = (args: readonly Value[], _attrs: object, kit: Kit): readonly Value[] => {
-  const [qa, qb] = args.map((a) => integersOf(a.carried))
-  if (qa === null || qb === null || qa.training || kit.same(qa.scale, qb.scale)) return args
+  const qa = integersOf(args[0].carried)
+  if (qa === null || qa.training) return args
+  const qb = integersOf(args[1].carried)
+  if (qb === null || kit.same(qa.scale, qb.scale)) return args
   const [sa, sb] = [kit.value(qa.scale), kit.value(qb.scale)]
   return [
     kit.emit('checkClose', [args[0], sa, sb], {
