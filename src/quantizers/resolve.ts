@@ -64,22 +64,7 @@ const bitProblems = (q: Quantizer): readonly QuantError[] => {
   return []
 }
 
-const percentProblems = (q: Quantizer): readonly QuantError[] => {
-  const outside = percentsOutside(q)
-  const crossed =
-    outside.length === 0 && q.scalingStatsOp === 'PERCENTILE_INTERVAL' && q.lowPercentileQ >= q.highPercentileQ
-  return crossed
-    ? [
-        config(
-          'lowPercentileQ',
-          `${q.name}: lowPercentileQ is ${q.lowPercentileQ}, and highPercentileQ ${q.highPercentileQ}: nothing lies between`,
-          'give the lower percentage first: lowPercentileQ: 0.001, highPercentileQ: 99.999',
-        ),
-      ]
-    : outside
-}
-
-const percentsOutside = (q: Quantizer): readonly QuantError[] =>
+const percentProblems = (q: Quantizer): readonly QuantError[] =>
   (
     [
       ['highPercentileQ', q.highPercentileQ],
