@@ -277,6 +277,25 @@ test('depthwise, and planes of more than one chunk of positions', () => {
   }
 })
 
+test('planes are placed image by image, just before they are multiplied: the last unit may have fewer images', () => {
+  const attrs = { stride: [1, 1], padding: [[1, 1] as const, [1, 0] as const], dilation: [1, 1], groups: 1 }
+  for (const [n, c, o] of [
+    [50, 3, 5],
+    [67, 5, 3],
+    [81, 2, 6],
+  ]) {
+    const g = { x: [n, c, 9, 8], w: [o, c, 3, 3], attrs }
+    for (const call of callsOf(g).slice(0, 2)) {
+      const stages = productKernel({ ...call, shape: shapeOf(call) }, null)?.stages ?? []
+      const { pieces, units } = stages[stages.length - 1]
+      assert.ok(!stages.some(({ label }) => label === 'place planes') && units > 1, JSON.stringify(stages))
+      assert.ok(pieces === undefined, 'a joined stage tells no pieces')
+      agrees(call, n)
+      goesWhereItGoes(call, n)
+    }
+  }
+})
+
 const planeAxis = fc.record({
   size: fc.integer({ min: 1, max: 21 }),
   kernel: fc.constantFrom(1, 2, 3, 3, 4, 5, 7),

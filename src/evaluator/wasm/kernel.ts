@@ -39,6 +39,8 @@ export type Stage = {
    * Then `emit` calls `behind` for every run of pieces as soon as it is finished, all in all once for each piece.
    */
   readonly piece?: number
+  /** Pieces that a unit finishes, the last one perhaps fewer; absent where nobody asks. */
+  readonly pieces?: number
   /** Emits a function `(from: i32, to: i32) → ()` that does the units from … to-1. Addresses are constants in its code. */
   readonly emit: (m: ModuleBuilder, at: Places, behind?: Behind) => Func<Units>
 }

@@ -16,10 +16,19 @@ import { isIdentity, planeBytes, planeStage } from './planes.js'
 import { macOf, type LinearOperands } from './operands.js'
 import { splitLevels } from './split.js'
 import { productStage } from './sweep.js'
+import { together } from './together.js'
 import { winogradStage } from './winograd.js'
 import { filterStage, filterWords } from './winogradFilters.js'
 import { forTiles, suitsWinograd } from './winogradTiles.js'
 import { PRODUCTS_PER_NS, WIDEST_PANEL } from '../../machine.js'
+
+/** The planes' stage and the product's as one, image by image, where the product is cut by images. */
+const byImages = (batch: number, placed: readonly Stage[], product: readonly Stage[]): readonly Stage[] => {
+  const last = product[product.length - 1]
+  if (placed.length !== 1 || last.pieces === undefined || last.units === 1) return [...placed, ...product]
+  const place = { stage: placed[0], units: (last.pieces * placed[0].units) / batch }
+  return [...product.slice(0, -1), together([place], { stage: last, units: 1 })]
+}
 
 /** A kernel from its stages and its layout. */
 export const kernelOf = (
@@ -233,8 +242,8 @@ export const backwardKernel = (name: string, c: Correlation): Kernel => {
   if (isIdentity(c.placement)) return directKernel(name, c)
   // Gaps and margins of the planes are multiplied by the weight, which must be finite for that.
   const d = directParts(c)
-  const prepared = [...d.placed, watchStage(argument(1), c.groups * c.to * c.from * sizeOf(c.kernel)), ...d.turned]
-  const kernel = directOf(name, c, d, [...prepared, ...d.product])
+  const prepared = [watchStage(argument(1), c.groups * c.to * c.from * sizeOf(c.kernel)), ...d.turned]
+  const kernel = directOf(name, c, d, [...prepared, ...byImages(c.batch, d.placed, d.product)])
   return withFallback(kernel, prepared.length - 1, exactKernel(name, c))
 }
 
@@ -285,5 +294,5 @@ const directOf = (name: string, c: Correlation, { layout, along }: DirectParts, 
 /** A correlation without a transform: every product is one of two operands, or of one and padding. */
 export const directKernel = (name: string, c: Correlation): Kernel => {
   const d = directParts(c)
-  return directOf(name, c, d, [...d.placed, ...d.turned, ...d.product])
+  return directOf(name, c, d, [...d.turned, ...byImages(c.batch, d.placed, d.product)])
 }

@@ -125,7 +125,7 @@ export const productStage = (p: Product): Stage => {
     label: p.label,
     units,
     cost: units === 0 ? 0 : macs / units / productsPerNs(p.mac === 'f32'),
-    ...(whole ? { piece: p.piece } : {}),
+    ...(whole ? { piece: p.piece, pieces: levels[0].block } : {}),
     emit: (m, at, behind) =>
       m.func({
         params: ['i32', 'i32'],
