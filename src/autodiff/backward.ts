@@ -2,6 +2,7 @@
 import type { QuantError } from '../data/error.js'
 import { showGiven } from '../data/fields.js'
 import type { NodeId } from '../data/quant.js'
+import { sameShape, showShape, type Shape } from '../data/shape.js'
 import type { Builder } from '../graph/builder.js'
 import { isInvalid } from '../graph/builder.js'
 import type { Graph, Node } from '../graph/graph.js'
@@ -110,6 +111,15 @@ const throughBranches = ({ b, fwd, cts, needs, ctx }: Walk, node: Node, gets: re
   for (const [id, g] of found) accumulate(b, cts, id, g, fwd)
 }
 
+/** A cotangent of another shape than its operand would be broadcast, or handed out as a gradient that fits nothing. */
+const misshapen = ({ op, path }: Node, k: number, given: Shape, wanted: Shape): QuantError => ({
+  tag: 'ShapeError',
+  op: op.name,
+  path,
+  message: `the gradient rule of ${op.name} returned a cotangent of shape ${showShape(given)} for operand ${k}, which has ${showShape(wanted)}`,
+  fix: "give it the operand's shape: kit.emit('sumTo', [g], { shape: args[0].shape }) sums what was broadcast",
+})
+
 /** A node by its op's own rule. */
 const throughOp = ({ b, fwd, cts, needs }: Walk, node: Node, g: Value): void => {
   const { op, inputs, attrs } = node
@@ -132,7 +142,10 @@ const throughOp = ({ b, fwd, cts, needs }: Walk, node: Node, g: Value): void => 
     })
   for (let k = 0; k < inputs.length; k++) {
     const c = back[k]
-    if (c !== null && needs[inputs[k]] === 1) accumulate(b, cts, inputs[k], c, fwd)
+    if (c === null || needs[inputs[k]] !== 1) continue
+    const { shape } = fwd(inputs[k])
+    if (!isInvalid(c) && !sameShape(c.shape, shape)) b.failWith(misshapen(node, k, c.shape, shape))
+    else accumulate(b, cts, inputs[k], c, fwd)
   }
 }
 

@@ -21,6 +21,7 @@ import {
   invalid,
   isInvalid,
   keyOf,
+  LEVEL,
   NO_ATTRS,
   nodeAt,
   valueOf,
@@ -61,7 +62,7 @@ const oddRule = (d: GraphDraft, op: Op, rule: 'shape' | 'carry', said: unknown):
     fix:
       rule === 'shape'
         ? 'return a list of whole numbers, or refuse(why, fix)'
-        : "return strips('why')(), or the metadata that the result carries",
+        : "return strips('why')(), or the metadata that the result carries: args[0].carried, or { tag: 'claimed', quant, why }",
   })
 
 const ruled = (d: GraphDraft, op: Op, args: readonly Value[], attrs: Attrs, shape: Shape): Carried => {
@@ -78,13 +79,42 @@ const carryAny = (args: readonly Value[]): boolean => {
   return false
 }
 
+/** Is it a node of this graph, of one around it, or of a body in it: what was hoisted out of a body may say its widths by nodes of that. */
+const isNode = (d: GraphDraft, id: unknown): boolean =>
+  typeof id === 'number' && Number.isInteger(id) && id >= 0 && (id >= LEVEL || d.base > 0 || id < d.nodes.length)
+
+/** Metadata whose parts are nodes of this graph. Rules of users' own may say anything; whoever reads metadata relies on this. */
+const isGrid = (d: GraphDraft, q: unknown): boolean =>
+  isObject(q) &&
+  'scale' in q &&
+  'zeroPoint' in q &&
+  'bitWidth' in q &&
+  'bits' in q &&
+  'signed' in q &&
+  isNode(d, q.scale) &&
+  isNode(d, q.zeroPoint) &&
+  isNode(d, q.bitWidth) &&
+  typeof q.bits === 'number' &&
+  typeof q.signed === 'boolean'
+
+const isSaid = (x: object): boolean => 'why' in x && typeof x.why === 'string' && x.why !== ''
+
+/** Did the rule answer with one of the four things that a value can carry, with all that belongs to it? */
+const isCarried = (d: GraphDraft, said: unknown): said is Carried => {
+  if (!isObject(said) || !('tag' in said)) return false
+  if (said.tag === 'float') return true
+  if (said.tag === 'stripped') return isSaid(said)
+  const grid = 'quant' in said && isGrid(d, said.quant)
+  return grid && (said.tag === 'carries' || (said.tag === 'claimed' && isSaid(said)))
+}
+
 const carriedOf = (d: GraphDraft, op: Op, args: readonly Value[], attrs: Attrs, shape: Shape): Carried => {
   if (d.options.metadata === false || d.ruling || (op.births !== true && !carryAny(args))) return float
   // Where an op's rule knows plain integers only, as in Brevitas, others are lost.
   const odd = op.births === true ? null : oddGrid(args, op.grids)
   if (odd !== null) return stripped(whyLost(op, odd))
   const said = ruled(d, op, args, attrs, shape)
-  if (!isObject(said) || !('tag' in said)) {
+  if (!isCarried(d, said)) {
     oddRule(d, op, 'carry', said)
     return float
   }

@@ -79,18 +79,20 @@ export const entriesOf = (
   const quantized = (d: QuantInput, path: string): Value => {
     const { bits, signed, training, zeroPoint: zero, valid, shape } = d
     const problem = declarationProblem(d)
-    if (problem !== null)
-      b.failWith({
-        tag: 'InputError',
-        input: path,
-        path: '',
-        message: `the quant input ${path === '' ? '' : `${path} `}of shape ${showShape(shape)} can't be declared so: ${problem}`,
-        fix: 'quantInput(shape, { bits, signed, scaleShape, zeroPointShape }): shapes are [] per tensor, [1, channels, 1, 1] per channel',
-      })
+    const bad =
+      problem === null
+        ? null
+        : b.failWith({
+            tag: 'InputError',
+            input: path,
+            path: '',
+            message: `the quant input ${path === '' ? '' : `${path} `}of shape ${showShape(shape)} can't be declared so: ${problem}`,
+            fix: 'quantInput(shape, { bits, signed, scaleShape, zeroPointShape }): shapes are [] per tensor, [1, channels, 1, 1] per channel',
+          })
     const quant = { bits, signed, training, zero, valid }
     const value = add({ kind: 'data', path, shape, learned: false, part: 'value', quant })
     const scale = part(path, d.scaleShape, 'scale')
-    return declared(b, d, { value, scale, zeroPoint: part(path, d.zeroPointShape, 'zeroPoint') })
+    return bad ?? declared(b, d, { value, scale, zeroPoint: part(path, d.zeroPointShape, 'zeroPoint') })
   }
   const tensor = ({ shape, dtype }: Exclude<InputDecl, QuantInput>, path: string): Value => {
     const made = { kind: 'data', path, shape, learned: false, part: 'tensor' } as const

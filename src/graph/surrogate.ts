@@ -1,4 +1,5 @@
 /** Straight-through estimators: an op that computes as one and differentiates as another. */
+import { failure } from '../data/error.js'
 import type { Attrs } from './attributes.js'
 import { demandOp, hasVjp, computes, attrsFor, type Op, type Vjp } from './op.js'
 
@@ -20,6 +21,7 @@ import { demandOp, hasVjp, computes, attrsFor, type Op, type Vjp } from './op.js
 export const surrogate = <A extends Attrs>(f: Op<A>, g: Op): Op<A> => {
   demandOp('surrogate', f)
   demandOp('surrogate', g)
+  demandAlike(f, g)
   return {
     ...f,
     ...(f.attributes === undefined || g.attributes === undefined
@@ -35,6 +37,20 @@ export const surrogate = <A extends Attrs>(f: Op<A>, g: Op): Op<A> => {
     smooth: false,
     vjp: hasVjp(g) ? surrogateVjp(g) : g.vjp,
   }
+}
+
+/** The rule of g is asked with the operands of f: it must know what to do with as many. */
+const demandAlike = (f: Op, g: Op): void => {
+  if (!Array.isArray(f.operands) || !Array.isArray(g.operands) || f.operands.length === g.operands.length) return
+  throw failure([
+    {
+      tag: 'ConfigError',
+      option: 'g',
+      path: '',
+      message: `surrogate: ${f.name} takes ${f.operands.length} operands (${f.operands.join(', ')}), and ${g.name} ${g.operands.length} (${g.operands.join(', ')}): it has no gradient for them`,
+      fix: 'give two ops of as many operands: surrogate(ops.round, ops.identity)',
+    },
+  ])
 }
 
 const surrogateVjp =

@@ -264,4 +264,27 @@ test('backends agree on products of a quant input that is a little off its grid,
   }
 })
 
+test('what is no quant tensor is told once; a declaration that can not be has one error', () => {
+  for (const given of [q.zeros([2, 2]), { kind: 'quan' }, [1, 2], 5])
+    for (const e of [
+      q.run(programOf(), { params: {}, state: {}, inputs: given } as never),
+      get(q.compile(programOf(), q.wasm)).run({ params: {}, state: {}, inputs: given } as never),
+    ]) {
+      assert.ok(E.isLeft(e) && e.left.length === 1, JSON.stringify(given))
+      assert.match(
+        text(e),
+        /data input is (a plain tensor|an object|an array|a number).*: a quant tensor of shape \[2,2\] was declared/,
+      )
+    }
+  for (const declared of [{ bits: 0 }, { scaleShape: [3] }, { zeroPointShape: [3] }]) {
+    const e = q.trace(
+      q.functionLayer('int', (x: q.Value) => q.int(x)),
+      inputOf(declared),
+      { mode: 'eval' },
+    )
+    assert.ok(E.isLeft(e) && e.left.length === 1, JSON.stringify(declared))
+    assert.match(text(e), /can't be declared so/)
+  }
+})
+
 test.run()

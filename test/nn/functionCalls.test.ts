@@ -62,7 +62,7 @@ const REFUSED: readonly (readonly [string, (x: q.Value) => q.Value, q.Shape, Reg
     /\[2,3\] and \[3,2\] can not be stacked/,
   ],
   ['an axis beyond the new one', (x) => q.stack([x, x], 3), [2, 3], /stack: there is no axis 3 among 3/],
-  ['values without a list', (x) => js.cat(x, x), [2], /put it in a list: cat\(\[x, y\], …\)/],
+  ['values without a list', (x) => js.cat(x, x), [2], /put it in a list: \[x\]/],
   ['no axis', (x) => js.unsqueeze(x), [2], /unsqueeze needs dim/],
   ['axes as texts', (x) => js.transpose(x, '0', '1'), [2, 3], /transpose was given dim0: "0"/],
   ['a mode before the fill', (x) => js.pad(x, [1, 1], 'reflect'), [1, 1, 3], /pad\(x, pads, 0, "reflect"\)/],

@@ -54,7 +54,7 @@ export const demandValues = (asker: string, xs: unknown): readonly Value[] => {
     throw failure([
       {
         ...wrongValue(asker, xs, ' in a list'),
-        ...(isValue(xs) ? { fix: `put it in a list: ${asker}([x, y], …)` } : {}),
+        ...(isValue(xs) ? { fix: `put it in a list: [x], or [x, y]` } : {}),
       },
     ])
   const list: readonly unknown[] = xs

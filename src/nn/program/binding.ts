@@ -70,6 +70,19 @@ const absent = (i: ProgramInput, name: string, given: unknown): QuantError => {
   )
 }
 
+/** Something else where a quant tensor was declared: said once, of its value; null where one was given. */
+const notQuant = (i: ProgramInput, given: unknown): readonly QuantError[] | null => {
+  if (i.part === 'tensor' || given === undefined || given === null || isQuant(given)) return null
+  if (i.part !== 'value') return []
+  return [
+    inputError(
+      i,
+      `data ${i.path === '' ? 'input' : i.path} is ${isTensor(given) ? 'a plain tensor' : kindOf(given)}: a quant tensor of shape ${showShape(i.shape)} was declared`,
+      "give what a run returned as a quant tensor ({ kind: 'quant', value, scale, zeroPoint, bitWidth, signed, training }), or declare it with tensorInput",
+    ),
+  ]
+}
+
 const ARGUMENTS = { ...record, says: 'a record of params, state and inputs', like: '{ params, state, inputs: x }' }
 
 /** An input's name in messages. */
@@ -129,7 +142,9 @@ export const bindInputs = (
     const given = at(trees[i.kind], i.path)
     const t = partOf(i, given)
     if (!isTensor(t)) {
-      errors.push(absent(i, nameOf(i), given))
+      const told = notQuant(i, given)
+      if (told === null) errors.push(absent(i, nameOf(i), given))
+      else errors.push(...told)
       return null
     }
     if (i.means !== undefined) {
