@@ -3,7 +3,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import type { QuantErrors } from '../../data/error.js'
 import { argumentProblems, demandArguments, list, oneOf, required, shaped, text } from '../../data/fields.js'
 import { COUNT, BEYOND_COUNTING } from '../../data/marks.js'
-import { quantOf, type NodeId } from '../../data/quant.js'
+import { gridOf, quantOf, type Carried, type NodeId } from '../../data/quant.js'
 import { full, type Tensor } from '../../data/tensor.js'
 import { mapTree } from '../../data/tree.js'
 import type { Graph, Node } from '../../graph/graph.js'
@@ -47,14 +47,45 @@ const blocked = (error: ExportError): ReportEntry => ({
   fix: error.fix,
 })
 
-/** Does a value come, by whatever way, to a product or a quantizer? What is lost on the way to a result alone is missed by nobody. */
-const comesToIntegers = (graph: Graph): Uint8Array => {
-  const comes = new Uint8Array(graph.nodes.length)
+/**
+ * Which values a reader of the model finds on a grid: those of a quantizer, and what only lays them out or picks among them. Whether a layer
+ * gives them on with metadata or without (`returnQuantTensor`) is the same model.
+ */
+const onGrids = ({ nodes }: Graph): readonly boolean[] => {
+  const on: boolean[] = []
+  for (const { op, inputs, carried } of nodes)
+    on.push(
+      op.births === true ||
+        gridOfInput(carried, inputs) ||
+        (inputs.length > 0 &&
+          op.product === undefined &&
+          (op.layout !== undefined || isPool(op) || gridOf(carried) !== null) &&
+          inputs.slice(0, op.flow ?? inputs.length).every((i) => on[i])),
+    )
+  return on
+}
+
+/** A pool, or what repeats elements: runtimes move them behind the quantizer's integers. */
+const isPool = (op: Node['op']): boolean => op.homogeneous === true && op.elementwise !== true
+
+/** Is it an input that is declared to lie on a grid? */
+const gridOfInput = (carried: Carried, inputs: readonly NodeId[]): boolean =>
+  inputs.length === 0 && gridOf(carried) !== null
+
+/**
+ * Values that come to a product as floats, or through floats, before another quantizer moves them to a grid: there a runtime can only multiply floats.
+ * What is computed in floats between two quantizers, or on the way to a result, multiplies nothing.
+ */
+const multipliedAsFloats = (graph: Graph): Uint8Array => {
+  const on = onGrids(graph)
+  const found = new Uint8Array(graph.nodes.length)
   for (let i = graph.nodes.length - 1; i >= 0; i--) {
     const { op, inputs } = graph.nodes[i]
-    if (comes[i] === 1 || op.product !== undefined || op.births === true) for (const id of inputs) comes[id] = 1
+    if (op.product !== undefined && inputs.some((id) => !on[id])) found[i] = 1
+    for (const id of inputs)
+      if (op.births !== true && (op.product === undefined ? found[i] === 1 : !on[id])) found[id] = 1
   }
-  return comes
+  return found
 }
 
 const lost = (loss: Loss): ReportEntry => ({
@@ -63,7 +94,7 @@ const lost = (loss: Loss): ReportEntry => ({
   op: loss.op,
   node: loss.within.length === 0 ? loss.node : null,
   what: `metadata is lost: ${loss.why}`,
-  instead: 'the model has bare floats from here to the next quantizer, which no runtime can multiply as integers',
+  instead: 'floats come to a product here, before the next quantizer, and no runtime can multiply them as integers',
   fix: 'let the layer return its quant tensor (returnQuantTensor: true), or quantize again behind it with a QuantIdentity',
 })
 
@@ -77,13 +108,13 @@ const doubted = (loss: Loss): ReportEntry => ({
   fix: 'quantize again behind it with a QuantIdentity, or give the operands one scale',
 })
 
-/** Losses that matter to who reads the model: a result that is asked to be plain loses nothing, nor does a claim whose integers are right. */
+/** Losses that matter to who reads the model: what no product is given as floats is missed by nobody, nor is a claim whose integers are right. */
 const lossEntries = (program: Program): readonly ReportEntry[] => {
-  const comes = comesToIntegers(program.graph)
+  const multiplied = multipliedAsFloats(program.graph)
   return lossesOf(program).flatMap((loss) => {
     const carried = loss.within.length === 0 ? program.graph.nodes[loss.node].carried : null
     if (loss.tag === 'claimed') return carried?.tag === 'claimed' && carried.exact === true ? [] : [doubted(loss)]
-    return loss.within.length > 0 || comes[loss.node] === 1 ? [lost(loss)] : []
+    return loss.within.length > 0 || multiplied[loss.node] === 1 ? [lost(loss)] : []
   })
 }
 

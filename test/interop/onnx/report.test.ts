@@ -186,6 +186,7 @@ const quant = { returnQuantTensor: true } as const
 test('each kind of place is told with its layer, what happens instead, and the fix', () => {
   const net = chained({
     input: q.QuantIdentity({ bitWidth: 12, ...quant }),
+    tanh: q.Tanh(),
     fc: q.QuantLinear({ inFeatures: 4, outFeatures: 4 }),
     act: q.QuantReLU({ floatToIntImplType: 'FLOOR', ...quant }),
     out: q.QuantLinear({ inFeatures: 4, outFeatures: 3, ...quant }),
@@ -195,6 +196,7 @@ test('each kind of place is told with its layer, what happens instead, and the f
     report.entries.map((e) => [e.severity, e.path]),
     [
       ['blocking', 'input.actQuant'],
+      ['warning', 'tanh'],
       ['warning', 'fc'],
       ['note', 'act.actQuant'],
       ['note', 'out'],
@@ -202,12 +204,12 @@ test('each kind of place is told with its layer, what happens instead, and the f
   )
   const said = showExportReport(report)
   says(said, /blocking in input\.actQuant: .*12 bits.*\n {2}instead: exportOnnx refuses.*\n {2}fix: give bitWidth: 8/)
-  says(said, /warning in fc: metadata is lost: .*returnQuantTensor/)
+  says(said, /warning in tanh: metadata is lost: .*\n {2}instead: floats come to a product/)
   says(said, /note in act\.actQuant: it rounds by FLOOR/)
   says(said, /note in out: the result is a quant tensor of/)
   same(
     get(exportReport(evalOf(net), 'qonnx')).entries.map((e) => e.severity),
-    ['warning', 'note'],
+    ['warning', 'warning', 'note'],
   )
   const exact = evalOf(chained({ input: q.QuantIdentity(quant), fc: q.QuantLinear({ inFeatures: 4, outFeatures: 3 }) }))
   same(showExportReport(get(exportReport(exact, 'qcdq'))), 'qcdq says all that the program says')
@@ -228,13 +230,17 @@ test('a delay that is not over is written as a run has it, and told', () => {
   }
 })
 
-test('a zero point in an accumulator strips it, which the report tells; a program in train is blocked', () => {
+test('a zero point in an accumulator strips it, which no reader of the model misses: its quantizers multiply; a program in train is blocked', () => {
   const net = chained({
     input: q.QuantIdentity({ actQuant: q.ShiftedUint8ActPerTensorFloat, ...quant }),
     fc: q.QuantLinear({ inFeatures: 4, outFeatures: 4 }),
     act: q.QuantReLU(quant),
   })
-  says(showExportReport(get(exportReport(evalOf(net), 'qcdq'))), /metadata is lost: .*zero point/)
+  same(
+    q.lossesOf(evalOf(net)).map((l) => l.path),
+    ['fc'],
+  )
+  same(showExportReport(get(exportReport(evalOf(net), 'qcdq'))), 'qcdq says all that the program says')
   const training = get(q.trace(net, q.tensorInput([2, 4]), { mode: 'train' })) as q.Program
   says(showExportReport(get(exportReport(training, 'qcdq'))), /^blocking: this program was traced in train/)
 })
@@ -264,12 +270,47 @@ test('results behind a quantizer, also where they are only seen otherwise, are k
   says(String(what), /^the result is a quant tensor of/)
 })
 
-test('metadata that is lost on the way to a result alone is missed by nobody', () => {
+test('metadata that is lost on the way to a result, or to the next quantizer alone, is missed by nobody', () => {
   const warnings = (net: Net['net']): number => entriesOf(net).filter(([severity]) => severity === 'warning').length
   const parts = { input: q.QuantIdentity(quant), soft: q.Softmax({ dim: 1 }), tanh: q.Tanh() }
   same(warnings(chained(parts)), 0)
-  same(warnings(chained({ ...parts, again: q.QuantIdentity(quant) })), 1)
+  same(warnings(chained({ ...parts, again: q.QuantIdentity(quant) })), 0)
   same(warnings(chained({ ...parts, fc: q.Linear({ inFeatures: 4, outFeatures: 2 }) })), 1)
+})
+
+test('the report is of the model: whether layers return quant tensors changes neither', () => {
+  const parts = (returnQuantTensor: boolean) => ({
+    input: q.QuantIdentity({ returnQuantTensor }),
+    conv: q.QuantConv2d({ inChannels: 1, outChannels: 2, kernelSize: 3 }),
+    bn: q.BatchNorm2d({ numFeatures: 2 }),
+    act: q.QuantReLU({ returnQuantTensor }),
+    pool: q.MaxPool2d({ kernelSize: 2 }),
+    flat: q.Flatten(),
+    fc: q.QuantLinear({ inFeatures: 2, outFeatures: 2 }),
+  })
+  for (const format of FORMATS) {
+    const [given, plain] = [true, false].map((r) => {
+      const net = chained(parts(r))
+      const program = get(q.trace(net, q.tensorInput([1, 1, 4, 4]), { mode: 'eval' })) as q.Program
+      return { report: get(exportReport(program, format)), losses: q.lossesOf(program).length }
+    })
+    same(given.report, { target: format, entries: [] })
+    same(plain.report, given.report)
+    same(plain.losses > given.losses, true)
+  }
+})
+
+test('floats that come to a product are told where they were lost; the first layer of a network without an input quantizer too', () => {
+  const told = (layers: { readonly [name: string]: q.AnyLayer }): readonly string[] =>
+    get(exportReport(evalOf(chained(layers)), 'qcdq'))
+      .entries.filter((e) => e.severity === 'warning')
+      .map((e) => e.path)
+  const fc = q.QuantLinear({ inFeatures: 4, outFeatures: 4 })
+  const [input, act] = [q.QuantIdentity(quant), q.QuantReLU(quant)]
+  same(told({ fc, act, again: fc, out: act }), ['fc'])
+  same(told({ input, fc, again: fc, out: act }), ['fc', 'again'])
+  same(told({ input, relu: q.ReLU(), fc, act }), [])
+  same(told({ input: q.QuantIdentity({}), tanh: q.Tanh(), fc, act }), ['input', 'fc'])
 })
 
 test('metadata that is claimed is in doubt, unless its integers are known to be right', () => {
