@@ -42,7 +42,7 @@ export type {
   ExampleArg,
 } from './graph/op.js'
 export { refuse } from './graph/op.js'
-export { surrogate } from './graph/surrogate.js'
+export { surrogate } from './graph/chosenSurrogate.js'
 export type { AttrField, AttrSchema, AttrsOf, NoAttrs } from './graph/attributes.js'
 export * as attr from './graph/attr.js'
 export { printProgram, formula } from './graph/print.js'

@@ -2,7 +2,7 @@
 import { finite, orNull } from '../graph/attr.js'
 import type { AttrsOf } from '../graph/attributes.js'
 import type { LaneMask, Op } from '../graph/op.js'
-import { surrogate } from '../graph/surrogate.js'
+import { surrogateOf } from '../graph/surrogate.js'
 import { maskedBy, strips, unary, unaryExamples } from './support/elementwise.js'
 import { cutThenRaised, raisedThenCut, unless } from './support/lanes.js'
 import { identity } from './identity.js'
@@ -123,7 +123,7 @@ export const inside: Op<Bounds> = mask(
 )
 
 /** Clamp with a straight-through gradient (Brevitas `tensor_clamp_ste`). */
-export const clampSte: Op<Bounds> = surrogate(clamp, identity)
+export const clampSte: Op<Bounds> = surrogateOf(clamp, identity)
 
 const lower = { min: finite }
 type LowerBound = AttrsOf<typeof lower>
@@ -145,7 +145,7 @@ export const signedLowerBound: Op<LowerBound> = unary<LowerBound>({
 })
 
 /** The lower bound of scales with a straight-through gradient, passed on even where the bound acts. */
-export const signedLowerBoundSte: Op<LowerBound> = surrogate(signedLowerBound, identity)
+export const signedLowerBoundSte: Op<LowerBound> = surrogateOf(signedLowerBound, identity)
 
 declare module '../graph/op.js' {
   interface Primitives {

@@ -60,8 +60,7 @@ const born = (args: readonly Value[], a: StepAttrs, kit: Kit): Carried => {
     slack: HALF_ULP * 2 ** a.bits,
   }
   if (a.doubt !== undefined) return exactly(quant, a.doubt)
-  if (!integersFit(quant))
-    return claimed(quant, `its integers, from ${lo} to ${hi}, may be more than ${a.bits} bits hold`)
+  if (!integersFit(quant)) return claimed(quant, `${lo} … ${hi} may be more than ${a.bits} bits hold`)
   return a.bits < 2 || a.bits > widestExact(a.signed)
     ? exactly(
         quant,

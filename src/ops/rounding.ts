@@ -3,7 +3,7 @@ import { roundHalfEven } from '../data/math.js'
 import { word } from '../graph/attr.js'
 import type { AttrsOf, NoAttrs } from '../graph/attributes.js'
 import type { Lanes, Lane, Op } from '../graph/op.js'
-import { surrogate } from '../graph/surrogate.js'
+import { surrogateOf } from '../graph/surrogate.js'
 import { noPath, strips, unary } from './support/elementwise.js'
 import { identity } from './identity.js'
 
@@ -78,11 +78,11 @@ export const dpuRound: Op = toInteger(
 )
 
 /** Straight-through roundings: the gradient passes unchanged. */
-export const roundSte: Op = surrogate(round, identity)
-export const floorSte: Op = surrogate(floor, identity)
-export const ceilSte: Op = surrogate(ceil, identity)
-export const roundToZeroSte: Op = surrogate(roundToZero, identity)
-export const dpuRoundSte: Op = surrogate(dpuRound, identity)
+export const roundSte: Op = surrogateOf(round, identity)
+export const floorSte: Op = surrogateOf(floor, identity)
+export const ceilSte: Op = surrogateOf(ceil, identity)
+export const roundToZeroSte: Op = surrogateOf(roundToZero, identity)
+export const dpuRoundSte: Op = surrogateOf(dpuRound, identity)
 
 declare module '../graph/op.js' {
   interface Primitives {

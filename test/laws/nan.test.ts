@@ -1,7 +1,7 @@
 /** The laws fail unless the good comparison holds: a NaN, which compares false with everything, is a counterexample. */
 import * as assert from 'uvu/assert'
 import { type Op, type Vjp } from '../../src/graph/op.js'
-import { surrogate } from '../../src/graph/surrogate.js'
+import { surrogate } from '../../src/graph/chosenSurrogate.js'
 import * as q from '../../src/index.js'
 import {
   carrySound,

@@ -78,7 +78,7 @@ const notQuant = (i: ProgramInput, given: unknown): readonly QuantError[] | null
     inputError(
       i,
       `data ${i.path === '' ? 'input' : i.path} is ${isTensor(given) ? 'a plain tensor' : kindOf(given)}: a quant tensor of shape ${showShape(i.shape)} was declared`,
-      "give what a run returned as a quant tensor ({ kind: 'quant', value, scale, zeroPoint, bitWidth, signed, training }), or declare it with tensorInput",
+      'give what a run returned as a quant tensor, or declare it with tensorInput',
     ),
   ]
 }

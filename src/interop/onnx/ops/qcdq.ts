@@ -173,6 +173,8 @@ const WIDER: Said = {
 
 /** Integers → Clip → DequantizeLinear of a weight or bias. */
 export const stored = (x: Exporting, node: Node, g: Grid, value: Tensor): Name | Unsupported => {
+  if (!value.data.every(Number.isFinite))
+    return unsupported('some of its numbers are NaN or infinite, which no integer is', 'export parameters that are finite')
   const p = parametersOf(x, node, g, value.shape, true)
   if ('unsupported' in p) return p
   const integers = x.w.integers(p.type, value.shape, integersOf(value, p), `${node.path}.integers`)
