@@ -173,10 +173,13 @@ const WIDER: Said = {
 
 /** Integers → Clip → DequantizeLinear of a weight or bias. */
 export const stored = (x: Exporting, node: Node, g: Grid, value: Tensor): Name | Unsupported => {
-  if (!value.data.every(Number.isFinite))
-    return unsupported('some of its numbers are NaN or infinite, which no integer is', 'export parameters that are finite')
   const p = parametersOf(x, node, g, value.shape, true)
   if ('unsupported' in p) return p
+  if (!value.data.every(Number.isFinite))
+    return unsupported(
+      'some of its numbers are NaN or infinite, which no integer is',
+      'export parameters that are finite',
+    )
   const integers = x.w.integers(p.type, value.shape, integersOf(value, p), `${node.path}.integers`)
   if (g.narrow && isOf4Bits(p.type)) x.remark(node, WIDER)
   const isBias = x.users(node.id).some((u) => u.op.name === 'addBias')
