@@ -22,6 +22,12 @@ export const thresholdMeans = (q: Quantizer): string => {
   return `${RESTRICTED[q.restrictScalingType]}${q.zeroPointImpl !== 'zero' ? 'the width of a range' : 'a threshold'}${rounded}`
 }
 
+/** The learned scale of a normed weight: itself, or its logarithm. */
+export const scaleMeans = (q: Quantizer): string => {
+  const rounded = q.restrictScalingType !== 'POWER_OF_TWO' ? '' : ROUNDED[q.restrictValueFloatToIntImpl]
+  return `${RESTRICTED[q.restrictScalingType]}a scale${rounded}`
+}
+
 /** The running average of a statistic, before any restriction. */
 export const averageMeans = (q: Quantizer): string =>
   `a running average of ${q.search ?? (typeof q.scalingStatsOp === 'string' ? q.scalingStatsOp : q.scalingStatsOp.name)}`

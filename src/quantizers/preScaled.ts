@@ -7,7 +7,7 @@ import { gridOf, isFloatGrid, type Grid } from '../data/quant.js'
 import type { Kit, Value } from '../graph/op.js'
 import { computedOnce, onceLeaves, type Leaves } from './collection.js'
 import type { Layout } from './layout.js'
-import { thresholdMeans } from './meaning.js'
+import { scaleMeans, thresholdMeans } from './meaning.js'
 import type { Quantizer } from './quantizer.js'
 import { byThreshold, integerThreshold, lowerBound, preprocess, restrict } from './scaling.js'
 import { statistic, viewAs } from './statistics.js'
@@ -35,8 +35,8 @@ export const preScaledLeaves = (q: Quantizer, shape: Shape) =>
   q.preScaling === 'DECOUPLED'
     ? { scale: onceLeaves(shape, thresholdMeans(q)) }
     : {
-        scale: onceLeaves(shape, 'the log2 of a scale'),
-        preScale: onceLeaves(shape, 'the log2 of a scale, for rounding'),
+        scale: onceLeaves(shape, scaleMeans(q)),
+        preScale: onceLeaves(shape, `${scaleMeans(q)}, for rounding`),
         norm: onceLeaves(shape, q.preScaling === 'WEIGHT_NORM' ? 'the norm of a row' : 'the log2 of the norm of a row'),
       }
 
@@ -65,8 +65,11 @@ const normOf = (x: Value, { q, layout }: PreScaling): Value => {
   return viewAs(norm, layout.scale)
 }
 
-/** `sclamp(2^v)`. */
+/** `sclamp(2^v)` of a norm, whatever the scale is restricted to. */
 const powerOf = (v: Value, q: Quantizer): Value => lowerBound(v.kit.emit('exp2', [v]), q)
+
+/** `sclamp(restrict(v))` of a scale. */
+const scaleFrom = (v: Value, q: Quantizer): Value => lowerBound(restrict(v, q), q)
 
 /**
  * The fewest bits of an accumulator that holds one weight of one step times any input: less, and rounding to zero makes all weights 0. Of weights
@@ -119,14 +122,14 @@ const normed = (p: PreScaling): PreScaled | null => {
     computedOnce(kit, state[part], `${leaf}.${part}.value`, [w], ([x]) => compute(x))
   const firstScale = (x: Value): Value => {
     const top = viewAs(statistic(layout.rows(x), q), layout.scale)
-    return x.kit.emit('log2', [x.kit.emit('div', [top, x.kit.constant(integerThreshold(q))])])
+    return preprocess(x.kit.emit('div', [top, x.kit.constant(integerThreshold(q))]), q)
   }
   const [value, scale] = once('scale', firstScale)
   const [rounding, preScale] = once('preScale', firstScale)
   const isL2 = q.preScaling === 'WEIGHT_NORM'
   const [stored, norm] = once('norm', (x) => (isL2 ? normOf(x, p) : x.kit.emit('log2', [normOf(x, p)])))
-  const s1 = powerOf(rounding, q)
-  const after = { scale: powerOf(value, q), state: { scale, preScale, norm } }
+  const s1 = scaleFrom(rounding, q)
+  const after = { scale: scaleFrom(value, q), state: { scale, preScale, norm } }
   if (isL2) {
     const step = kit.emit('div', [kit.emit('mul', [s1, normOf(w, p)]), stored])
     return { toSteps: (own) => kit.emit('div', [own, step]), ...after }
