@@ -1,5 +1,5 @@
 /** Shapes, sums and joins of values. */
-import { flag, isShape, required, type Field } from '../../data/fields.js'
+import { count, flag, isShape, required, whole, type Field } from '../../data/fields.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../../data/shape.js'
 import type { Value } from '../../graph/op.js'
 import { dequantize } from './operators.js'
@@ -139,6 +139,40 @@ export const stack = (xs: readonly Value[], dim: number): Value => {
       dim,
     )
   )
+}
+
+const STRETCH = { dim: required(axisField), start: required(axisField), length: required(whole) }
+/**
+ * The stretch of `length` indices from `start` on along an axis (torch.narrow); a negative start counts from the end, and `reshape` takes away
+ * an axis of one: of an LSTM's last step, `narrow(y, 0, -1, 1)`. Strips, as in Brevitas.
+ */
+export const narrow = (x: Value, dim: number, start: number, length: number): Value => {
+  const bad = refused('narrow', x, { dim, start, length }, STRETCH) ?? badAxis('narrow', x, dim, x.shape.length)
+  if (bad !== null) return bad
+  const d = axis(x, dim)
+  const from = start < 0 ? start + x.shape[d] : start
+  return from < 0 || from + length > x.shape[d]
+    ? x.kit.fail({
+        op: 'narrow',
+        refuse: `${length} from ${start} on is no stretch of axis ${dim} of ${showShape(x.shape)}`,
+        fix: `stay within its ${x.shape[d]} indices`,
+      })
+    : x.kit.emit('slice', [x], { dim: d, start: from, end: from + length })
+}
+/**
+ * An axis cut into so many parts of one size (torch.chunk): where it can't be divided the last one is shorter, and there may be fewer. Each strips,
+ * as in Brevitas.
+ */
+export const chunk = (x: Value, chunks: number, dim = 0): readonly Value[] => {
+  const bad =
+    refused('chunk', x, { chunks, dim }, { chunks: required(count), dim: required(axisField) }) ??
+    badAxis('chunk', x, dim, x.shape.length)
+  if (bad !== null)
+    return Array.from({ length: Number.isSafeInteger(chunks) ? Math.min(Math.max(chunks, 1), 64) : 1 }, () => bad)
+  const n = x.shape[axis(x, dim)]
+  const size = Math.max(1, Math.ceil(n / chunks))
+  const parts = Array.from({ length: Math.max(1, Math.ceil(n / size)) }, (_, i) => i * size)
+  return parts.map((start) => narrow(x, dim, start, Math.min(size, n - start)))
 }
 
 /** Softmax along an axis (F.softmax); strips. */
