@@ -26,6 +26,8 @@ export type StateLeaf = {
   readonly value: number
   readonly means?: string
   readonly collection?: Collection
+  /** Of the norm of accumulator-aware weights: the bits of the accumulator that it bounds. */
+  readonly accumulatorBits?: number
 }
 /** The leaves of one scale, zero point or delay while they are traced. */
 export type Leaves = { readonly [leaf: string]: Value }

@@ -37,8 +37,14 @@ export const preScaledLeaves = (q: Quantizer, shape: Shape) =>
     : {
         scale: onceLeaves(shape, scaleMeans(q)),
         preScale: onceLeaves(shape, `${scaleMeans(q)}, for rounding`),
-        norm: onceLeaves(shape, q.preScaling === 'WEIGHT_NORM' ? 'the norm of a row' : 'the log2 of the norm of a row'),
+        norm: normLeaves(q, shape),
       }
+
+const normLeaves = (q: Quantizer, shape: Shape): ReturnType<typeof onceLeaves> => {
+  if (q.preScaling === 'WEIGHT_NORM') return onceLeaves(shape, 'the norm of a row')
+  const { value, ...rest } = onceLeaves(shape, 'the log2 of the norm of a row')
+  return { ...rest, value: { ...value, accumulatorBits: q.accumulatorBitWidth } }
+}
 
 const decoupled = ({ q, kit, w, layout, state, leaf }: PreScaling): PreScaled => {
   const threshold = (x: Value): Value => preprocess(viewAs(statistic(layout.rows(x), q), layout.scale), q)

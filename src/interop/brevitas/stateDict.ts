@@ -105,6 +105,7 @@ export const toStateDict = <P, S, I, O>(
     const data = savedValue(t, trees.state, guard)
     if (data !== null) out[key] = { shape: t.shape, data, type: key.endsWith('num_batches_tracked') ? 'I64' : 'F32' }
   }
+  for (const [key, bits] of accumulatorsOf(saved)) out[key] = { shape: [], data: Float32Array.of(bits), type: 'F32' }
   const aliases = aliasesOf(
     layer,
     saved.map((s) => s.key),
@@ -112,6 +113,16 @@ export const toStateDict = <P, S, I, O>(
   for (const [alias, key] of aliases) if (Object.hasOwn(out, key)) out[alias] = out[key]
   return errors.length > 0 ? E.left(errors) : E.right(out)
 }
+
+/** Beside the norm of accumulator-aware weights Brevitas saves the bits of their accumulator, which are an option here. */
+const accumulatorsOf = (saved: ReturnType<typeof savedLeaves>): ReadonlyMap<string, number> =>
+  new Map(
+    saved.flatMap(({ leaf, key }) =>
+      leaf.accumulatorBits === undefined
+        ? []
+        : [[`${part(key)}.accumulator_bit_width.bit_width`, leaf.accumulatorBits] as const],
+    ),
+  )
 
 /** How a state dict is loaded. */
 export type StateDictOptions = {
@@ -170,6 +181,22 @@ const planned = (saved: ReturnType<typeof savedLeaves>, dict: StoredArrays): Pla
   return { tensors, loaded, errors }
 }
 
+/** Numbers that were trained for another accumulator than this network's. */
+const accumulatorErrors = (accumulators: ReadonlyMap<string, number>, dict: StoredArrays): readonly QuantError[] =>
+  [...accumulators].flatMap(([key, bits]) => {
+    const stored = Object.hasOwn(dict, key) ? dict[key].data[0] : bits
+    return stored === bits
+      ? []
+      : [
+          parseError(
+            key,
+            '',
+            `${key} is ${stored}, but the accumulator of this network has ${bits} bits`,
+            `give the layer weightAccumulatorBitWidth: ${stored}`,
+          ),
+        ]
+  })
+
 /** Without second names of shared quantizers, whose numbers stand under the first. */
 const underOwnNames = (dict: StoredArrays, aliases: ReadonlyMap<string, string>): StoredArrays => {
   const entries = Object.entries(dict)
@@ -211,11 +238,15 @@ export const fromStateDict = <P, S, I, O>(
   const dict = underOwnNames(withBrevitasNames(layer, given, known), aliases)
   const plan = planned(saved, dict)
   const keys = Object.keys(dict)
+  const accumulators = accumulatorsOf(saved)
   const absent = known.filter((k) => !keys.includes(k)).map((key) => ({ key, nearest: near(key, keys) }))
-  const unexpected = keys.filter((k) => !known.includes(k)).map((key) => ({ key, nearest: near(key, known) }))
+  const unexpected = keys
+    .filter((k) => !known.includes(k) && !accumulators.has(k))
+    .map((key) => ({ key, nearest: near(key, known) }))
   const strict = options.strict !== false
   const errors = [
     ...plan.errors,
+    ...accumulatorErrors(accumulators, dict),
     ...(strict ? absent : []).map(({ key, nearest }) =>
       parseError(
         key,

@@ -29,6 +29,8 @@ export type LeafSpec = LeafDecl & {
   readonly init: (generator: Generator) => readonly [Tensor, Generator]
   /** Of a counter: it counts a collection, which ends like this. */
   readonly collection?: Collection
+  /** Of the norm of accumulator-aware weights: the bits of the accumulator that it bounds. */
+  readonly accumulatorBits?: number
   /** True of what is drawn once and never assigned, the seed of masks for instance: that a forward hands it back as it was is no mistake. */
   readonly constant?: true
 }

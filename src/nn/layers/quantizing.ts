@@ -29,6 +29,7 @@ const leafSpec = (leaf: StateLeaf): LeafSpec => ({
   learned: leaf.learned,
   ...(leaf.means === undefined ? {} : { means: leaf.means }),
   ...(leaf.collection === undefined ? {} : { collection: leaf.collection }),
+  ...(leaf.accumulatorBits === undefined ? {} : { accumulatorBits: leaf.accumulatorBits }),
   init: (g) => [initialTensor(leaf), g],
 })
 

@@ -18,6 +18,8 @@ export type Wanted = {
   readonly marks: Marks
   /** Of a counter: how the collection that it counts ends; null where only a training state is known, undefined for other leaves. */
   readonly collection?: Collection | null
+  /** Of the norm of accumulator-aware weights: the bits of the accumulator. */
+  readonly accumulatorBits?: number
 }
 
 /** Is it the declaration of one leaf? */
@@ -33,6 +35,7 @@ export const wantedOfLayer = (layer: Pick<AnyLayer, 'params' | 'state'>): readon
       shape: leaf.shape,
       marks: which === 'state' ? marksOf(leaf) : {},
       ...(leaf.collection === undefined ? {} : { collection: leaf.collection }),
+      ...(leaf.accumulatorBits === undefined ? {} : { accumulatorBits: leaf.accumulatorBits }),
     })),
   )
 

@@ -72,6 +72,31 @@ for (const [name, make] of Object.entries(nets))
     }
   })
 
+test('the accumulator of A2Q weights is saved, and one of other bits is refused', () => {
+  const net = (weightAccumulatorBitWidth: number) =>
+    q.QuantLinear({
+      inFeatures: 4,
+      outFeatures: 2,
+      weightQuant: q.Int8AccumulatorAwareWeightQuant,
+      inputQuant: q.Int8ActPerTensorFloat,
+      weightAccumulatorBitWidth,
+    })
+  const program = q.orThrow(q.trace(net(14), q.tensorInput([3, 4]), { mode: 'train' }))
+  const start = q.orThrow(q.init(net(14), 0))
+  const [inputs] = q.randn([3, 4])(q.manualSeed(2))
+  const { state } = q.orThrow(q.run(program, { ...start, inputs }))
+  const dict = q.orThrow(toStateDict(net(14), { params: start.params, state }))
+  const key = 'weight_quant.tensor_quant.pre_scaling_impl.accumulator_bit_width.bit_width'
+  assert.equal([dict[key].shape, [...dict[key].data]], [[], [14]])
+  const back = q.orThrow(fromStateDict(net(14), dict))
+  assert.equal([back.missing, back.unexpected], [[], []])
+  const other = fromStateDict(net(16), dict)
+  assert.match(E.isLeft(other) ? q.explainAll(other.left) : '', /is 14, but .* has 16 bits\n {2}fix: .*: 14/)
+  // Files of before had no such key.
+  const { [key]: _, ...without } = dict
+  assert.ok(E.isRight(fromStateDict(net(14), without)))
+})
+
 test('strict: missing, unexpected and misshaped keys are all named, with the nearest known one', () => {
   const net = q.chain({ fc: q.QuantLinear({ inFeatures: 2, outFeatures: 3 }), act: q.QuantReLU() })
   const fresh = q.orThrow(q.init(net, 0))
