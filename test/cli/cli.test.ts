@@ -54,6 +54,7 @@ export const learningRate = 0.1
 
 const files = {
   program: at('net.json'),
+  bare: at('bare.json'),
   five: at('five.json'),
   numbers: at('net.qtrc'),
   onnx: at('net.onnx'),
@@ -66,6 +67,15 @@ const files = {
 test.before(() => {
   writeFileSync(files.program, q.programToJSON(traced(1)))
   writeFileSync(files.five, q.programToJSON(traced(5)))
+  const bare = q.chain({
+    fc: q.QuantLinear({ inFeatures: 4, outFeatures: 3 }),
+    act: q.QuantReLU({ returnQuantTensor: true }),
+    out: q.Linear({ inFeatures: 3, outFeatures: 2 }),
+  })
+  writeFileSync(
+    files.bare,
+    q.programToJSON(q.orThrow(q.trace(bare, q.tensorInput([1, 4]), { mode: 'eval' })) as q.Program),
+  )
   writeFileSync(files.numbers, q.tensorsToBytes({ params, state }))
   writeFileSync(files.onnx, q.orThrow(exportOnnx(traced(1), { params, state })))
   writeFileSync(files.module, MODULE)
@@ -115,7 +125,9 @@ test('explain: quantizers, losses, warnings, and the program itself', async () =
   assert.match(await ok(['explain', files.program]), q.printProgram(traced(1)))
   const report = await ok(['explain', files.program, '--checkpoint', files.numbers, '--brief', '--for', 'qcdq'])
   assert.match(report, brief.trimEnd())
-  assert.match(report, /\nqcdq\n {2}(warning|note|blocking) in \w[\s\S]*\n {4}fix: /)
+  assert.match(report, /\nqcdq\n {2}qcdq says all that the program says/)
+  const noInput = await ok(['explain', files.bare, '--brief', '--for', 'qcdq'])
+  assert.match(noInput, /\nqcdq\n {2}(warning|note|blocking) in \w[\s\S]*\n {4}fix: /)
   assert.match((await quantrace(['explain', files.program, '--for', 'qcdc'])).err, /--for qcdq or --for qonnx/)
   const { quantizers, losses } = JSON.parse(await ok(['explain', files.program, '--json']))
   assert.is(quantizers.length, 3)

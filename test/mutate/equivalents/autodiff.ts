@@ -24,11 +24,11 @@ export const OF_AUTODIFF: readonly Equivalent[] = [
   ),
   ...of(
     BACKWARD,
-    'if (needs[i] === 0 ||',
+    'needs[id] === 1 && inputs.length > 0',
     [
-      ['&&', '||'],
+      ['&&', '||', 3],
       ['true', 'false'],
-      ['===', '!==', 3],
+      ['===', '!==', 1],
     ],
     'wanted nodes are inputs, which have no operands, and assignments, whose rule hands nothing on',
   ),
@@ -40,7 +40,7 @@ export const OF_AUTODIFF: readonly Equivalent[] = [
   ),
   ...of(
     BACKWARD,
-    '(_, k) => cts.get(own.find(',
+    '(_, k) => cts.get(gets.find(',
     [
       ['-', ''],
       ['1', '2'],
