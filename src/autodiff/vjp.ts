@@ -67,7 +67,7 @@ const copied = (b: Builder, { graph }: Program): readonly Value[] => {
     const args: Value[] = []
     for (const i of node.inputs) args.push(values[i])
     values.push(b.copy(withSteps(node), args))
-    if (node.backwardOf !== undefined || node.cotangent !== undefined) b.tie(node.id, node)
+    b.tie(node.id, node)
   }
   return values
 }

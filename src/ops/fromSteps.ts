@@ -32,7 +32,7 @@ const attributes = {
   clamp: optional(word('mask', 'ste')),
   training: flag,
   zero: zeroPointKind,
-  /** The least and the largest number of steps that can occur, where that is known: they are not clipped, whatever the bit width (default: those that it holds). */
+  /** Bounds in place of those of the bit width, which may hold fewer: the least and the largest number of steps that can occur. */
   lo: optional(integer),
   hi: optional(integer),
   /** Why the steps may be no numbers: then the grid is only claimed. */

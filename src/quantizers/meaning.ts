@@ -16,17 +16,18 @@ const ROUNDED = {
   ROUND: ', rounded to the nearest power of two',
 } as const
 
-/** The learned value of a scale: a threshold, or its logarithm, which a power of two rounds when it is used. */
-export const thresholdMeans = (q: Quantizer): string => {
+/** What a number is that is stored as the restriction has it, and how it is rounded when it is used. */
+const restricted = (q: Quantizer, what: string): string => {
   const rounded = q.restrictScalingType !== 'POWER_OF_TWO' ? '' : ROUNDED[q.restrictValueFloatToIntImpl]
-  return `${RESTRICTED[q.restrictScalingType]}${q.zeroPointImpl !== 'zero' ? 'the width of a range' : 'a threshold'}${rounded}`
+  return `${RESTRICTED[q.restrictScalingType]}${what}${rounded}`
 }
 
+/** The learned value of a scale: a threshold, or its logarithm, which a power of two rounds when it is used. */
+export const thresholdMeans = (q: Quantizer): string =>
+  restricted(q, q.zeroPointImpl !== 'zero' ? 'the width of a range' : 'a threshold')
+
 /** The learned scale of a normed weight: itself, or its logarithm. */
-export const scaleMeans = (q: Quantizer): string => {
-  const rounded = q.restrictScalingType !== 'POWER_OF_TWO' ? '' : ROUNDED[q.restrictValueFloatToIntImpl]
-  return `${RESTRICTED[q.restrictScalingType]}a scale${rounded}`
-}
+export const scaleMeans = (q: Quantizer): string => restricted(q, 'a scale')
 
 /** The running average of a statistic, before any restriction. */
 export const averageMeans = (q: Quantizer): string =>

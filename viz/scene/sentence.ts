@@ -22,13 +22,15 @@ export const productName = (products: readonly SceneNode[]): string => {
   return kinds.length < 2 ? kinds.join('') : `${kinds.slice(0, -1).join(', ')} and ${kinds[kinds.length - 1]}`
 }
 
+/** All products, as the subject of a sentence. */
+const allOf = (products: readonly SceneNode[]): string =>
+  products.length === 1 ? `The ${productName(products)} runs` : `All ${products.length} ${productName(products)} run`
+
 /** How many of the products run in float, and which. */
 const share = (float: readonly SceneNode[], products: readonly SceneNode[]): Phrase => {
-  const name = productName(products)
-  const all = products.length === 1 ? `The ${name} runs` : `All ${products.length} ${name} run`
-  const some = `${float.length} of ${products.length} ${name} ${float.length === 1 ? 'runs' : 'run'}`
+  const some = `${float.length} of ${products.length} ${productName(products)} ${float.length === 1 ? 'runs' : 'run'}`
   return {
-    text: `${float.length === products.length ? all : some} in float: ${listed(float)}`,
+    text: `${float.length === products.length ? allOf(products) : some} in float: ${listed(float)}`,
     tone: 'stripped',
     targets: ids(float),
   }
@@ -40,11 +42,8 @@ const productPhrases = (flow: readonly SceneNode[], causes: readonly Cause[], ne
   const float = products.filter((n) => n.integer === false)
   if (products.length === 0) return []
   if (float.length === 0) {
-    const name = productName(products)
-    const all = products.length === 1 ? `The ${name} runs` : `All ${products.length} ${name} run`
-    return [
-      { text: `${all} on integers${needed ? '' : ': nothing needs to change'}`, tone: 'good', targets: ids(products) },
-    ]
+    const text = `${allOf(products)} on integers${needed ? '' : ': nothing needs to change'}`
+    return [{ text, tone: 'good', targets: ids(products) }]
   }
   const lost = new Set(causes.flatMap((c) => c.products))
   const [behind, others] = [float.filter((n) => lost.has(n.id)), float.filter((n) => !lost.has(n.id))]

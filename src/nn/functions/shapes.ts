@@ -159,6 +159,7 @@ export const narrow = (x: Value, dim: number, start: number, length: number): Va
       })
     : x.kit.emit('slice', [x], { dim: d, start: from, end: from + length })
 }
+const MOST_FAILED = 64
 /**
  * An axis cut into so many parts of one size (torch.chunk): where it can't be divided the last one is shorter, and there may be fewer. Each strips,
  * as in Brevitas.
@@ -167,8 +168,8 @@ export const chunk = (x: Value, chunks: number, dim = 0): readonly Value[] => {
   const bad =
     refused('chunk', x, { chunks, dim }, { chunks: required(count), dim: required(axisField) }) ??
     badAxis('chunk', x, dim, x.shape.length)
-  if (bad !== null)
-    return Array.from({ length: Number.isSafeInteger(chunks) ? Math.min(Math.max(chunks, 1), 64) : 1 }, () => bad)
+  // As many as were asked for, within reason: whoever takes them apart finds a value at each place.
+  if (bad !== null) return Array.from({ length: count.holds(chunks) ? Math.min(chunks, MOST_FAILED) : 1 }, () => bad)
   const n = x.shape[axis(x, dim)]
   const size = Math.max(1, Math.ceil(n / chunks))
   const parts = Array.from({ length: Math.max(1, Math.ceil(n / size)) }, (_, i) => i * size)
